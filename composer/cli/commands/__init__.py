@@ -1,0 +1,1 @@
+"""One module per verb; ``composer.cli.main`` has the table of them."""

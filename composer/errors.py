@@ -1,0 +1,218 @@
+"""Every error that composer raises on purpose, and the place in a file that it points at.
+
+    ComposerError(message, hint)                 exit code 1
+    ├── ConfigError(at: Mark | None)             the compose files are wrong
+    │   ├── YamlError
+    │   ├── InterpolationError
+    │   ├── SchemaError
+    │   ├── MergeError
+    │   └── CycleError
+    ├── ProjectInvalid(errors)                   all ConfigErrors of a project, in file order
+    ├── ProjectError                             the command does not fit the project
+    │   ├── UnknownService
+    │   └── DisabledService
+    ├── EngineError                              a plan could not be carried out
+    │   ├── OperationFailed(operation, cause)
+    │   ├── DependencyFailed
+    │   ├── Timeout
+    │   ├── Unhealthy
+    │   └── Cancelled                            exit code 130
+    └── BackendError                             what a backend says
+        ├── NotFound
+        ├── Conflict
+        ├── Unavailable
+        ├── Unsupported(feature)
+        ├── PermissionDenied
+        ├── StartFailed(exit_code)               125, 126 or 127 as Docker has them
+        └── ImageError
+            ├── PullFailed
+            └── BuildFailed
+
+Data is in attributes, text in ``__str__``. Messages are one line, lower case, the subject in quotes, and
+say in ``hint`` what to do about it. Anything else that escapes to the command line is a bug.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mark(NamedTuple):
+    """Where a value was written. ``line`` and ``column`` count from 1; 0 means that the place is not in a file.
+
+    ``why`` says how the value came to be there when it was not simply written: ``"default"``,
+    ``"environment variable DEBUG"``, ``"--scale"``.
+    """
+
+    file: str
+    line: int = 0
+    column: int = 0
+    why: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place} ({self.why})" if self.why and place else self.why or place
+
+
+class ComposerError(Exception):
+    """The root of the tree. ``hint`` is the remedy, shown on its own line."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ConfigError(ComposerError):
+    """A compose file says something that cannot be.
+
+    ``path`` is the place in the model (``("services", "web", "ports", 0)``), ``chain`` the marks that led there
+    through include, extends or interpolation, innermost first.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        at: Mark | None = None,
+        path: tuple[str | int, ...] = (),
+        hint: str | None = None,
+        chain: tuple[Mark, ...] = (),
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.at = at
+        self.path = path
+        self.chain = chain
+
+    def __str__(self) -> str:
+        return f"{self.at}: {self.message}" if self.at else self.message
+
+
+class YamlError(ConfigError):
+    """The text is not YAML, or not YAML that Compose reads."""
+
+
+class InterpolationError(ConfigError):
+    """A ``${…}`` cannot be replaced."""
+
+
+class SchemaError(ConfigError):
+    """A value has the wrong shape, or a key is unknown."""
+
+
+class MergeError(ConfigError):
+    """Two files cannot be put together."""
+
+
+class CycleError(ConfigError):
+    """Something needs itself: depends_on, extends, include, links."""
+
+
+class ProjectInvalid(ComposerError):
+    """Everything that is wrong with a project. ``errors`` is in file order and never empty."""
+
+    def __init__(self, errors: tuple[ConfigError, ...]) -> None:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        super().__init__(f"{errors[0]}{more}")
+        self.errors = errors
+
+
+class ProjectError(ComposerError):
+    """The command asks for something that the project does not have."""
+
+
+class UnknownService(ProjectError):
+    """No service has this name."""
+
+
+class DisabledService(ProjectError):
+    """The service is there, but no active profile enables it."""
+
+
+class EngineError(ComposerError):
+    """A plan could not be carried out."""
+
+
+class OperationFailed(EngineError):
+    """One operation of a plan failed; ``operation`` is its line of text, ``cause`` the error below it."""
+
+    def __init__(self, operation: str, cause: BaseException) -> None:
+        super().__init__(f"{operation}: {cause}", hint=getattr(cause, "hint", None))
+        self.operation = operation
+        self.cause = cause
+        self.exit_code = getattr(cause, "exit_code", 1)
+
+
+class DependencyFailed(EngineError):
+    """A service was not started because one that it needs did not come up."""
+
+
+class Timeout(EngineError):
+    """Something did not happen in the time that it was given."""
+
+
+class Unhealthy(EngineError):
+    """A health check failed as often as it may."""
+
+
+class Cancelled(EngineError):
+    """The user pressed Ctrl-C, or a signal asked us to stop."""
+
+    exit_code = 130
+
+
+class BackendError(ComposerError):
+    """A backend could not do what it was asked."""
+
+
+class NotFound(BackendError):
+    """The container, image, network or volume does not exist."""
+
+
+class Conflict(BackendError):
+    """The name, address or port is taken, or the object is in the wrong state."""
+
+
+class Unavailable(BackendError):
+    """The backend cannot be reached, or cannot work on this machine."""
+
+
+class Unsupported(BackendError):
+    """The backend cannot honour ``feature`` (a Compose attribute, such as ``"services.web.gpus"``)."""
+
+    def __init__(self, feature: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.feature = feature
+
+
+class PermissionDenied(BackendError):
+    """The user may not do this."""
+
+
+class StartFailed(BackendError):
+    """A container was created but its command could not be executed.
+
+    ``exit_code`` is Docker's: 127 when the command is not there, 126 when it cannot be executed, 125 when the
+    runtime itself failed before that.
+    """
+
+    def __init__(self, message: str, exit_code: int, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = exit_code
+
+
+class ImageError(BackendError):
+    """An image cannot be had."""
+
+
+class PullFailed(ImageError):
+    """The registry, or the way to it, said no."""
+
+
+class BuildFailed(ImageError):
+    """A build step failed."""

@@ -1,0 +1,1 @@
+"""Text → Project: one module per pass over plain trees; ``load.py`` lists them in order."""

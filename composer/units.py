@@ -1,0 +1,78 @@
+"""Durations and sizes as Compose writes them, shared by the loader and the backends.
+
+Go's duration grammar plus ``d`` and ``w``; docker/go-units' binary sizes. Knows nothing of YAML or of files:
+callers add the place to the ValueError.
+"""
+
+from __future__ import annotations
+
+import re
+
+_DURATION_UNITS_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "μs": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "m": 60_000_000_000,
+    "h": 3_600_000_000_000,
+    "d": 86_400_000_000_000,
+    "w": 604_800_000_000_000,
+}
+_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([a-zµμ]+)")
+_SIZE = re.compile(r"(-?\d+(?:\.\d+)?) ?(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE)
+_SIZE_FACTOR = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+
+
+def parse_duration_ns(text: str) -> int:
+    """Return the nanoseconds of a duration such as ``1m30s``, ``0.5s``, ``1d12h`` or ``0``.
+
+    Raises ValueError with the reason, worded for the end of a sentence.
+    """
+    sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
+    if rest == "0":
+        return 0
+    total, position = 0, 0
+    for match in _DURATION_PART.finditer(rest):
+        if match.start() != position or match[2] not in _DURATION_UNITS_NS:
+            break
+        total += round(float(match[1]) * _DURATION_UNITS_NS[match[2]])
+        position = match.end()
+    if not rest or position != len(rest):
+        raise ValueError(f"'{text}' is not a duration: write a number and a unit, such as 30s, 1m30s or 500ms")
+    return sign * total
+
+
+def format_duration(nanoseconds: int) -> str:
+    """Return a duration as Go prints it: ``1m30s``, ``500ms``, ``0s``."""
+    if nanoseconds < 0:
+        return "-" + format_duration(-nanoseconds)
+    if nanoseconds < 1_000_000_000:
+        for unit, factor in (("ms", 1_000_000), ("µs", 1_000)):
+            if nanoseconds >= factor:
+                return f"{_decimal(nanoseconds, factor)}{unit}"
+        return f"{nanoseconds}ns" if nanoseconds else "0s"
+    minutes, rest_ns = divmod(nanoseconds, 60_000_000_000)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{_decimal(rest_ns, 1_000_000_000)}s"
+    if hours:
+        return f"{hours}h{minutes}m{text}"
+    return f"{minutes}m{text}" if minutes else text
+
+
+def _decimal(value: int, unit: int) -> str:
+    whole, fraction = divmod(value, unit)
+    digits = str(fraction).rjust(len(str(unit)) - 1, "0").rstrip("0")
+    return f"{whole}.{digits}" if fraction else str(whole)
+
+
+def parse_size_bytes(text: str) -> int:
+    """Return the bytes of a size such as ``64m``, ``1.5GB``, ``512`` or ``-1``; units are binary.
+
+    Raises ValueError with the reason, worded for the end of a sentence.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"'{text}' is not a size: write a number with b, k, m, g or t, such as 512m or 1.5g")
+    return int(float(match[1]) * _SIZE_FACTOR[(match[2] or "").lower()])
