@@ -1,0 +1,129 @@
+"""`Project`: a loaded project, as thin as it can be.
+
+The canonical tree with its marks is the model: hashing, comparing, rendering and ordering work on it. The typed
+view (`composer.schema.views`, frozen pydantic models) is built for a service when somebody asks for it, and
+pydantic is imported only then.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.errors import Mark, UnknownService
+from composer.schema.tree import Map, mark_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from composer.schema import views
+    from composer.schema.tree import Path
+
+
+class Notice(NamedTuple):
+    """A warning of the loader, and where."""
+
+    message: str
+    at: Mark | None = None
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.at}: {self.message}" if self.at else self.message
+
+
+class Project:
+    """A project that was loaded and found to be valid. Treat it as frozen.
+
+    ``tree`` is canonical: its values are those of ``docker compose config --format json`` (durations as Go
+    strings, sizes as decimal strings, long forms only), its keys in the same order. ``disabled`` holds the
+    services that no active profile enables, in the same form. ``environment`` is what ``${…}`` saw.
+    """
+
+    __slots__ = (
+        "_selectable",
+        "_views",
+        "directory",
+        "disabled",
+        "env_files",
+        "environment",
+        "files",
+        "name",
+        "profiles",
+        "tree",
+        "warnings",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        tree: Map,
+        *,
+        directory: str,
+        files: tuple[str, ...] = (),
+        env_files: tuple[str, ...] = (),
+        environment: Mapping[str, str] | None = None,
+        disabled: Mapping[str, Map] | None = None,
+        profiles: tuple[str, ...] = (),
+        warnings: tuple[Notice, ...] = (),
+    ) -> None:
+        self.name = name
+        self.tree = tree
+        self.directory = directory
+        self.files = files
+        self.env_files = env_files
+        self.environment: Mapping[str, str] = environment or {}
+        self.disabled: Mapping[str, Map] = disabled or {}
+        self.profiles = profiles
+        self.warnings = warnings
+        self._views: dict[str, Mapping[str, Any]] = {}
+
+    def mark(self, path: Path) -> Mark | None:
+        """Return where the value at ``path`` came from; its nearest ancestor's place when it has none."""
+        return mark_at(self.tree, path)
+
+    @property
+    def services(self) -> Mapping[str, views.Service]:
+        """The enabled services, typed."""
+        return self._view("services")
+
+    @property
+    def networks(self) -> Mapping[str, views.Network]:
+        """The networks, typed."""
+        return self._view("networks")
+
+    @property
+    def volumes(self) -> Mapping[str, views.Volume]:
+        """The named volumes, typed."""
+        return self._view("volumes")
+
+    @property
+    def configs(self) -> Mapping[str, views.Config]:
+        """The configs, typed."""
+        return self._view("configs")
+
+    @property
+    def secrets(self) -> Mapping[str, views.Secret]:
+        """The secrets, typed."""
+        return self._view("secrets")
+
+    @property
+    def models(self) -> Mapping[str, views.Model]:
+        """The AI models, typed."""
+        return self._view("models")
+
+    def _view(self, section: str) -> Mapping[str, Any]:
+        found = self._views.get(section)
+        if found is None:
+            from composer.schema import views
+
+            found = self._views[section] = views.build(section, self.tree.get(section) or {})
+        return found
+
+    def select(self, names: Iterable[str], *, dependencies: bool = True) -> Project:
+        """Return the project with only these services and, unless told otherwise, what they depend on.
+
+        Naming a disabled service enables it. No names select everything. Raises UnknownService.
+        """
+        wanted = list(names)
+        if not wanted:
+            return self
+        raise NotImplementedError
