@@ -1,20 +1,59 @@
 """rtnetlink in as few messages as the runtime needs: bridges, veth pairs, addresses and routes.
 
-Knows the kernel's wire format (rtnetlink(7), linux/if_link.h) and nothing of Compose, of containers or of names.
-A socket belongs to the network namespace in which it was opened and stays there. What the kernel refuses is an
-OSError with its errno and, where the kernel gave one, its own words (extended acknowledgement).
+Knows the kernel's wire format (rtnetlink(7), linux/if_link.h) and nothing of Compose, of containers or of
+names. A socket belongs to the network namespace in which it was opened and stays there. What the kernel
+refuses is an OSError with its errno and, where the kernel gave one, its own words (extended acknowledgement).
 """
 
 from __future__ import annotations
 
+import os
+import socket
+import struct
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
+    from typing import Any
+
+_NLMSG = struct.Struct("=IHHII")  # length, type, flags, sequence, port
+_IFINFO = struct.Struct("=BxHiII")  # family, device type, index, flags, change
+_IFADDR = struct.Struct("=BBBBI")  # family, prefix, flags, scope, index
+_RTMSG = struct.Struct("=BBBBBBBBI")  # family, dst bits, src bits, tos, table, protocol, scope, type, flags
+_RTATTR = struct.Struct("=HH")
+
+_REQUEST, _ACK, _DUMP, _EXCL, _CREATE = 0x1, 0x4, 0x300, 0x200, 0x400
+_DUMP_INTERRUPTED, _CAPPED, _ACK_TLVS = 0x10, 0x100, 0x200
+_ERROR, _DONE = 2, 3
+_NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
+_NEWADDR, _GETADDR = 20, 22
+_NEWROUTE, _GETROUTE = 24, 26
+
+_NESTED = 0x8000
+_TYPE_MASK = 0x3FFF
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_PROTINFO = 1, 3, 4, 10, 12
+_IFLA_LINKINFO, _IFLA_NET_NS_PID, _IFLA_NET_NS_FD = 18, 19, 28
+_INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
+_BRPORT_HAIRPIN = 4
+_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_TABLE = 1, 4, 5, 6, 15
+_EXTACK_TEXT = 1
+_IFF_UP = 1
+_IFA_F_NODAD, _IFA_F_PERMANENT = 0x02, 0x80
+_TABLE_MAIN, _TABLE_LOCAL = 254, 255
+_PROTOCOL_BOOT, _SCOPE_LINK, _TYPE_UNICAST, _RTNH_ONLINK = 3, 253, 1, 4
+
+_SOL_NETLINK, _CAP_ACK, _EXT_ACK = 270, 10, 11
+_RECEIVE_BYTES = 1 << 16
+_DUMP_ATTEMPTS = 5
 
 
 class Link:
-    """A network interface. ``master`` is the bridge's index or 0, ``kind`` is ``bridge``, ``veth``, … or empty."""
+    """.
+
+    network interface. ``master`` is the bridge's index or 0, ``kind`` is ``bridge``, ``veth``, … or empty.
+    """
 
     __slots__ = ("index", "kind", "mac", "master", "mtu", "name", "up")
 
@@ -40,7 +79,10 @@ class Address:
 
 
 class Route:
-    """A route. ``dst`` is ``address/prefix`` or None for a default route; ``oif`` is 0 when there is none."""
+    """A route. ``dst`` is ``address/prefix``, or None for a default route.
+
+    ``oif`` is 0 where there is none.
+    """
 
     __slots__ = ("dst", "family", "metric", "oif", "table", "via")
 
@@ -56,14 +98,23 @@ class Route:
 
 
 class Netlink:
-    """A NETLINK_ROUTE socket in the network namespace of the calling thread."""
+    """A NETLINK_ROUTE socket in the network namespace of the calling thread. For one thread at a time."""
 
     def __init__(self) -> None:
-        raise NotImplementedError
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        self._sequence = 0
+        try:
+            self._socket.bind((0, 0))
+            # Without CAP_ACK an error carries the whole request again; EXT_ACK adds the kernel's reason.
+            self._socket.setsockopt(_SOL_NETLINK, _CAP_ACK, 1)
+            self._socket.setsockopt(_SOL_NETLINK, _EXT_ACK, 1)
+        except OSError:
+            self._socket.close()
+            raise
 
     def close(self) -> None:
         """Close the socket; closing twice is allowed."""
-        raise NotImplementedError
+        self._socket.close()
 
     def __enter__(self) -> Netlink:
         return self
@@ -73,11 +124,16 @@ class Netlink:
     ) -> None:
         self.close()
 
+    # -------------------------------------------------------------- interfaces
+
     def create_bridge(
         self, name: str, *, mac: str | None = None, mtu: int | None = None, up: bool = True
     ) -> int:
         """Create a bridge and return its index. Raises FileExistsError when the name is taken."""
-        raise NotImplementedError
+        body = _IFINFO.pack(0, 0, 0, _IFF_UP if up else 0, _IFF_UP) + _name(name)
+        body += _identity(mac, mtu) + _nested(_IFLA_LINKINFO, _text(_INFO_KIND, "bridge"))
+        self._call(_NEWLINK, _CREATE | _EXCL, body, f"cannot create bridge '{name}'")
+        return self._required_index(name)
 
     def create_veth(
         self,
@@ -91,61 +147,312 @@ class Netlink:
         mtu: int | None = None,
         hairpin: bool = False,
     ) -> int:
-        """Create a veth pair, its host end up and in the bridge, its peer in the target namespace; return the host end's index.
+        """Create a veth pair with the host end up and in the bridge; return the host end's index.
 
-        One message (two with ``hairpin``, which lets a frame leave by the bridge port that it came from). The
-        peer is down: address it and set it up inside the namespace.
+        The peer appears in the target namespace at once, down: address it and set it up in there. One
+        message, and a second for ``hairpin`` (frames may leave by the bridge port that they came from).
         """
-        raise NotImplementedError
+        if (peer_netns_pid is None) == (peer_netns_fd is None):
+            raise ValueError("a veth peer needs a pid or a descriptor of its network namespace")
+        peer = _IFINFO.pack(0, 0, 0, 0, 0) + _name(peer_name) + _identity(peer_mac, mtu)
+        if peer_netns_pid is not None:
+            peer += _number(_IFLA_NET_NS_PID, peer_netns_pid)
+        elif peer_netns_fd is not None:
+            peer += _number(_IFLA_NET_NS_FD, peer_netns_fd)
+        body = _IFINFO.pack(0, 0, 0, _IFF_UP, _IFF_UP) + _name(host_name) + _identity(None, mtu)
+        body += _number(_IFLA_MASTER, master_index) if master_index else b""
+        data = _nested(_INFO_DATA, _attribute(_VETH_PEER, peer))
+        body += _nested(_IFLA_LINKINFO, _text(_INFO_KIND, "veth") + data)
+        self._call(_NEWLINK, _CREATE | _EXCL, body, f"cannot create interface '{host_name}'")
+        index = self._required_index(host_name)
+        if hairpin:
+            self.set_hairpin(index, True)
+        return index
 
     def set_up(self, index: int) -> None:
-        raise NotImplementedError
+        """Set an interface up."""
+        self._change(index, b"", flags=_IFF_UP, change=_IFF_UP)
 
     def set_down(self, index: int) -> None:
-        raise NotImplementedError
+        """Set an interface down."""
+        self._change(index, b"", change=_IFF_UP)
 
     def rename(self, index: int, name: str) -> None:
         """Rename an interface; it must be down on kernels before 6.2."""
-        raise NotImplementedError
+        self._change(index, _name(name))
 
     def set_master(self, index: int, master_index: int) -> None:
         """Put an interface into a bridge; 0 takes it out."""
-        raise NotImplementedError
+        self._change(index, _number(_IFLA_MASTER, master_index))
 
     def set_mac(self, index: int, mac: str) -> None:
-        raise NotImplementedError
+        """Give an interface a hardware address."""
+        self._change(index, _attribute(_IFLA_ADDRESS, _mac_bytes(mac)))
 
     def set_hairpin(self, index: int, on: bool) -> None:
         """Let a bridge port send frames back to where they came from."""
-        raise NotImplementedError
+        body = _IFINFO.pack(socket.AF_BRIDGE, 0, index, 0, 0)
+        body += _nested(_IFLA_PROTINFO, _attribute(_BRPORT_HAIRPIN, b"\x01" if on else b"\x00"))
+        self._call(_SETLINK, 0, body, f"cannot set hairpin mode of interface {index}")
 
     def delete_link(self, index: int) -> None:
         """Delete an interface. Raises OSError(ENODEV) when it is gone."""
-        raise NotImplementedError
+        self._call(_DELLINK, 0, _IFINFO.pack(0, 0, index, 0, 0), f"cannot delete interface {index}")
 
     def link_index(self, name: str) -> int | None:
         """Return the index of an interface, or None when there is none of that name."""
-        raise NotImplementedError
+        try:
+            return self._required_index(name)
+        except OSError as error:
+            if error.errno == 19:  # ENODEV
+                return None
+            raise
 
     def links(self) -> list[Link]:
-        raise NotImplementedError
+        """Return every interface of the namespace."""
+        return self._complete(_GETLINK, _IFINFO.pack(0, 0, 0, 0, 0), _parse_link)
+
+    # -------------------------------------------------------------- addresses and routes
 
     def add_address(self, index: int, ip: str, prefix: int) -> None:
         """Give an interface an IPv4 or IPv6 address. IPv6 ones skip duplicate address detection."""
-        raise NotImplementedError
+        family, packed = _pack_ip(ip)
+        # Detection would keep an IPv6 address unusable for about a second; our leases are unique already.
+        flags = _IFA_F_PERMANENT | (_IFA_F_NODAD if family == socket.AF_INET6 else 0)
+        body = _IFADDR.pack(family, prefix, flags, 0, index)
+        body += _attribute(_IFA_LOCAL, packed) + _attribute(_IFA_ADDRESS, packed)
+        self._call(_NEWADDR, _CREATE | _EXCL, body, f"cannot add address '{ip}/{prefix}'")
 
     def addresses(self) -> list[Address]:
         """Return every address of the namespace, IPv4 and IPv6."""
-        raise NotImplementedError
+        return self._complete(_GETADDR, _IFADDR.pack(0, 0, 0, 0, 0), _parse_address)
 
     def add_route(self, dst: str | None, *, via: str | None = None, oif: int = 0, metric: int = 0) -> None:
-        """Add a route to ``address/prefix``; ``dst`` None is the default route of ``via``'s family."""
-        raise NotImplementedError
+        """Add a route to ``address/prefix``.
+
+        ``dst`` None is the default route of ``via``'s family (IPv4 without).
+        """
+        family: int = socket.AF_INET
+        bits, body = 0, b""
+        if via is not None:
+            family, gateway = _pack_ip(via)
+            body += _attribute(_RTA_GATEWAY, gateway)
+        if dst is not None:
+            ip, _, prefix = dst.partition("/")
+            family, packed = _pack_ip(ip)
+            bits = int(prefix) if prefix else len(packed) * 8
+            body = _attribute(_RTA_DST, packed) + body
+        body += _number(_RTA_OIF, oif) if oif else b""
+        body += _number(_RTA_PRIORITY, metric) if metric else b""
+        scope = _SCOPE_LINK if via is None and family == socket.AF_INET else 0
+        head = _RTMSG.pack(family, bits, 0, 0, _TABLE_MAIN, _PROTOCOL_BOOT, scope, _TYPE_UNICAST, 0)
+        self._call(_NEWROUTE, _CREATE | _EXCL, head + body, f"cannot add route to '{dst or 'default'}'")
 
     def routes(self) -> list[Route]:
-        """Return the routes of all tables but ``local``, IPv4 and IPv6."""
-        raise NotImplementedError
+        """Return the unicast routes of all tables but ``local``, IPv4 and IPv6."""
+        body = _RTMSG.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)
+        found: list[Route | None] = self._complete(_GETROUTE, body, _parse_route)
+        return [route for route in found if route is not None]
+
+    # -------------------------------------------------------------- the wire
 
     def dump(self, kind: int, payload: bytes) -> Iterator[bytes]:
-        """Send a dump request and yield the payload of each answer."""
-        raise NotImplementedError
+        """Send a dump request and yield the payload of each answer.
+
+        Raises InterruptedError if they are inconsistent.
+        """
+        sequence = self._send(kind, _DUMP, payload)
+        interrupted = False
+        while True:
+            for answer, flags, body in self._receive(sequence):
+                interrupted = interrupted or bool(flags & _DUMP_INTERRUPTED)
+                if answer in (_DONE, _ERROR):
+                    _check(body, flags, f"cannot list (netlink message {kind})", done=answer == _DONE)
+                    if interrupted:
+                        raise InterruptedError("the kernel's list changed while it was read")
+                    return
+                yield body
+
+    def _complete(self, kind: int, payload: bytes, parse: Callable[[bytes], Any]) -> list[Any]:
+        # A dump that a change interrupted may lack entries (NLM_F_DUMP_INTR): read it again.
+        for attempt in range(_DUMP_ATTEMPTS):
+            try:
+                return [parse(body) for body in self.dump(kind, payload)]
+            except InterruptedError:
+                if attempt == _DUMP_ATTEMPTS - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _required_index(self, name: str) -> int:
+        sequence = self._send(_GETLINK, 0, _IFINFO.pack(0, 0, 0, 0, 0) + _name(name))
+        for answer, flags, body in self._receive(sequence):
+            if answer == _NEWLINK:
+                index: int = _IFINFO.unpack_from(body)[2]
+                return index
+            _check(body, flags, f"cannot find interface '{name}'")
+        raise OSError(19, f"cannot find interface '{name}': no answer")
+
+    def _change(self, index: int, attributes: bytes, *, flags: int = 0, change: int = 0) -> None:
+        body = _IFINFO.pack(0, 0, index, flags, change) + attributes
+        self._call(_NEWLINK, 0, body, f"cannot change interface {index}")
+
+    def _call(self, kind: int, flags: int, body: bytes, what: str) -> None:
+        sequence = self._send(kind, flags | _ACK, body)
+        while True:
+            for answer, answer_flags, payload in self._receive(sequence):
+                if answer == _ERROR:
+                    _check(payload, answer_flags, what)
+                    return
+
+    def _send(self, kind: int, flags: int, body: bytes) -> int:
+        self._sequence += 1
+        head = _NLMSG.pack(_NLMSG.size + len(body), kind, flags | _REQUEST, self._sequence, 0)
+        self._socket.sendto(head + body, (0, 0))
+        return self._sequence
+
+    def _receive(self, sequence: int) -> Iterator[tuple[int, int, bytes]]:
+        """Yield (type, flags, payload) of one datagram's messages that answer ``sequence``.
+
+        Skip older answers.
+        """
+        while True:
+            data = self._socket.recv(_RECEIVE_BYTES)
+            found = False
+            offset = 0
+            while offset + _NLMSG.size <= len(data):
+                length, kind, flags, answered, _ = _NLMSG.unpack_from(data, offset)
+                if length < _NLMSG.size:
+                    raise OSError(71, "the kernel's netlink answer is cut short")  # EPROTO
+                if answered == sequence:
+                    found = True
+                    yield kind, flags, data[offset + _NLMSG.size : offset + length]
+                offset += (length + 3) & ~3
+            if found:
+                return
+
+
+# ------------------------------------------------------------------ encoding
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return _RTATTR.pack(4 + len(value), kind) + value + b"\0" * (-len(value) % 4)
+
+
+def _nested(kind: int, value: bytes) -> bytes:
+    return _attribute(kind | _NESTED, value)
+
+
+def _number(kind: int, value: int) -> bytes:
+    return _attribute(kind, struct.pack("=I", value))
+
+
+def _text(kind: int, value: str) -> bytes:
+    return _attribute(kind, value.encode() + b"\0")
+
+
+def _name(name: str) -> bytes:
+    if not 0 < len(name.encode()) < 16:
+        raise ValueError(f"'{name}' is not an interface name: it has 1 to 15 bytes")
+    return _text(_IFLA_IFNAME, name)
+
+
+def _identity(mac: str | None, mtu: int | None) -> bytes:
+    attributes = b"" if mac is None else _attribute(_IFLA_ADDRESS, _mac_bytes(mac))
+    return attributes if mtu is None else attributes + _number(_IFLA_MTU, mtu)
+
+
+def _mac_bytes(mac: str) -> bytes:
+    raw = bytes.fromhex(mac.replace(":", "").replace("-", ""))
+    if len(raw) != 6:
+        raise ValueError(f"'{mac}' is not a hardware address: it has six bytes")
+    return raw
+
+
+def _pack_ip(ip: str) -> tuple[int, bytes]:
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    try:
+        return family, socket.inet_pton(family, ip)
+    except OSError:
+        raise ValueError(f"'{ip}' is not an IP address") from None
+
+
+# ------------------------------------------------------------------ decoding
+
+
+def _attributes(body: bytes, offset: int) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    while offset + 4 <= len(body):
+        length, kind = _RTATTR.unpack_from(body, offset)
+        if length < 4:
+            break
+        found[kind & _TYPE_MASK] = body[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+    return found
+
+
+def _u32(attributes: dict[int, bytes], kind: int, default: int = 0) -> int:
+    value = attributes.get(kind)
+    return struct.unpack_from("=I", value)[0] if value and len(value) >= 4 else default
+
+
+def _string(value: bytes) -> str:
+    return value.split(b"\0", 1)[0].decode(errors="replace")
+
+
+def _ip(value: bytes) -> str:
+    return socket.inet_ntop(socket.AF_INET if len(value) == 4 else socket.AF_INET6, value)
+
+
+def _parse_link(body: bytes) -> Link:
+    _, _, index, flags, _ = _IFINFO.unpack_from(body)
+    attributes = _attributes(body, _IFINFO.size)
+    info = _attributes(attributes.get(_IFLA_LINKINFO, b""), 0)
+    return Link(
+        index,
+        _string(attributes.get(_IFLA_IFNAME, b"")),
+        _string(info.get(_INFO_KIND, b"")),
+        attributes.get(_IFLA_ADDRESS, b"").hex(":"),
+        _u32(attributes, _IFLA_MTU),
+        _u32(attributes, _IFLA_MASTER),
+        bool(flags & _IFF_UP),
+    )
+
+
+def _parse_address(body: bytes) -> Address:
+    _, prefix, _, _, index = _IFADDR.unpack_from(body)
+    attributes = _attributes(body, _IFADDR.size)
+    # On a point-to-point link IFA_ADDRESS is the other end; ours is IFA_LOCAL, which IPv6 may leave out.
+    return Address(index, _ip(attributes.get(_IFA_LOCAL) or attributes[_IFA_ADDRESS]), prefix)
+
+
+def _parse_route(body: bytes) -> Route | None:
+    family, bits, _, _, table, _, _, kind, _ = _RTMSG.unpack_from(body)
+    attributes = _attributes(body, _RTMSG.size)
+    table = _u32(attributes, _RTA_TABLE, table)
+    if table == _TABLE_LOCAL or kind != _TYPE_UNICAST or family not in (socket.AF_INET, socket.AF_INET6):
+        return None
+    dst = attributes.get(_RTA_DST)
+    via = attributes.get(_RTA_GATEWAY)
+    return Route(
+        family,
+        f"{_ip(dst)}/{bits}" if dst else None,
+        _ip(via) if via else None,
+        _u32(attributes, _RTA_OIF),
+        _u32(attributes, _RTA_PRIORITY),
+        table,
+    )
+
+
+def _check(body: bytes, flags: int, what: str, *, done: bool = False) -> None:
+    """Raise what an NLMSG_ERROR (or the code in NLMSG_DONE) says; 0 is success."""
+    code = struct.unpack_from("=i", body)[0] if len(body) >= 4 else 0
+    if code >= 0:
+        return
+    reason = os.strerror(-code)
+    if flags & _ACK_TLVS and not done:
+        # The failed request's header precedes the attributes, and its body too unless CAP_ACK cut it.
+        length = _NLMSG.unpack_from(body, 4)[0]
+        offset = 4 + (_NLMSG.size if flags & _CAPPED else (length + 3) & ~3)
+        text = _string(_attributes(body, offset).get(_EXTACK_TEXT, b""))
+        reason = f"{reason} ({text})" if text else reason
+    raise OSError(-code, f"{what}: {reason}")
