@@ -46,6 +46,11 @@ class Namespace:
         os.waitpid(self.pid, 0)
         os.close(self.fd)
 
+    def enter(self) -> None:
+        """Move the calling process into the namespace."""
+        if _libc.setns(self.fd, _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
+
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run ``function`` in a child inside the namespace; return what it returned, raise what it raised."""
         read, write = os.pipe()
@@ -92,8 +97,7 @@ class Namespace:
 def namespaces(count: int) -> Iterator[list[Namespace]]:
     made: list[Namespace] = []
     try:
-        for _ in range(count):
-            made.append(Namespace())
+        made.extend(Namespace() for _ in range(count))
         yield made
     finally:
         for one in made:

@@ -48,11 +48,12 @@ def test_bridge_and_veth_are_what_an_independent_reader_sees():
             return bridge, host, ours
 
     with namespaces(2) as (host_ns, container):
-        bridge, host, ours = host_ns.call(make, container.pid)
+        bridge, _host, ours = host_ns.call(make, container.pid)
         oracle = host_ns.call(_oracle)
         assert {link["name"]: {k: v for k, v in link.items() if k != "name"} for link in ours} == oracle
         assert oracle["cmp0123456789"] == {
-            "index": bridge, "mac": "02:42:aa:bb:cc:dd", "mtu": 1400, "master": 0, "up": True, "kind": "bridge",
+            "index": bridge, "mac": "02:42:aa:bb:cc:dd", "mtu": 1400, "master": 0, "up": True, "kind":
+            "bridge",
         }  # fmt: skip
         assert oracle["cmpv1"]["master"] == bridge and oracle["cmpv1"]["up"]
         peer = container.call(_oracle)["eth0"]
