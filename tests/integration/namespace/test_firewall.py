@@ -118,9 +118,12 @@ class World:
 
     def _wire(self) -> None:
         with Netlink() as netlink:
-            eth0 = netlink.create_veth("eth0", master_index=0, peer_name="eth0",
-            peer_netns_fd=self.machine.fd) netlink.add_address(eth0, HOST, 24) netlink.add_address(eth0,
-            HOST6, 64) indices = {} for bridge in (FRONT, BACK, INSIDE):
+            wire = {"master_index": 0, "peer_name": "eth0", "peer_netns_fd": self.machine.fd}
+            eth0 = netlink.create_veth("eth0", **wire)
+            netlink.add_address(eth0, HOST, 24)
+            netlink.add_address(eth0, HOST6, 64)
+            indices = {}
+            for bridge in (FRONT, BACK, INSIDE):
                 index = indices[bridge.name] = netlink.create_bridge(bridge.name)
                 netlink.add_address(index, bridge.gateway4 or "", 24)
                 if bridge.gateway6:
@@ -263,8 +266,13 @@ def test_going_out_is_masqueraded_and_the_host_is_reached(world):
 
 def test_an_internal_network_has_no_way_out_or_in(published):
     hidden = published.hidden
-    for address, port in ((MACHINE, 80), (HOST, 80), (HOST, 8080), (INSIDE.gateway4, 8080), ("172.30.1.2",
-    80)):
+    for address, port in (
+        (MACHINE, 80),
+        (HOST, 80),
+        (HOST, 8080),
+        (INSIDE.gateway4, 8080),
+        ("172.30.1.2", 80),
+    ):
         for protocol in ("tcp", "udp"):
             assert published.ask(hidden, protocol, address, port) == "silence", (address, port)
     # The host itself may talk to it, as it may with Docker.
@@ -305,11 +313,16 @@ def test_networks_come_and_go_and_the_table_with_the_last():
                 firewall.add_network(bridge)
                 firewall.add_network(bridge)
         seen.append(firewall.networks())
-        firewall.publish([Publication("tcp", "", 1, "172.30.1.9", 2), Publication("udp", "", 1, "fd00:2::9",
-        2)]) firewall.remove_network(FRONT.name) firewall.remove_network(FRONT.name) seen.append([str(one) for
-        one in firewall.publications()]) firewall.remove_network(INSIDE.name) seen.append(nftables.run("list
-        set inet composer same").count("cmp")) firewall.remove_network(BACK.name)
-        seen.append(nftables.run("list tables")) return seen
+        firewall.publish([Publication("tcp", "", 1, "172.30.1.9", 2)])
+        firewall.publish([Publication("udp", "", 1, "fd00:2::9", 2)])
+        firewall.remove_network(FRONT.name)
+        firewall.remove_network(FRONT.name)
+        seen.append([str(one) for one in firewall.publications()])
+        firewall.remove_network(INSIDE.name)
+        seen.append(nftables.run("list set inet composer same").count("cmp"))
+        firewall.remove_network(BACK.name)
+        seen.append(nftables.run("list tables"))
+        return seen
 
     def without_library() -> list[object]:
         nftables._library = False
@@ -351,8 +364,12 @@ def test_beside_docker_with_its_forward_policy(flavour):
         for bridge in (FRONT, BACK, INSIDE):
             world.firewall("add_network", bridge)
         try:
-            for space, name in ((world.web, "web"), (world.db, "db"), (world.machine, "machine"), (docker,
-            "docker")):
+            for space, name in (
+                (world.web, "web"),
+                (world.db, "db"),
+                (world.machine, "machine"),
+                (docker, "docker"),
+            ):
                 servers.append(_serve(space, name, (80,)))
             world.host.call(_docker_network, docker.pid)
             docker.run("ip", "addr", "add", "172.31.0.2/24", "dev", "eth0")

@@ -38,8 +38,10 @@ def test_every_address_is_one_key_whatever_it_is_called(everywhere):
 
 
 def test_one_address_is_part_of_the_key():
-    assert rules.port_element("tcp", "127.0.0.1", 8080, "10.0.0.2", 80)[:2] == ("at4", "127.0.0.1 . tcp .
-    8080")
+    assert rules.port_element("tcp", "127.0.0.1", 8080, "10.0.0.2", 80)[:2] == (
+        "at4",
+        "127.0.0.1 . tcp . 8080",
+    )
 
 
 def test_a_publication_reads_as_people_write_it():

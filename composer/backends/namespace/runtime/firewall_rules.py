@@ -2,12 +2,13 @@
 
 How a packet goes:
 
-    prerouting raw   something for 127.0.0.0/8 that did not come from lo is a forgery (our bridges have
-    route_localnet) prerouting nat   to an address of this host: published port? → container        (also for
-    containers: hairpin) output nat       the same for the host's own connections, 127.0.0.1 included input
-    from an internal network: only to its own gateway forward          known connection, same bridge,
-    published port: accept; any other way into, or out of an internal one: drop postrouting      back into its
-    own bridge after a translation, from 127.0.0.1, or out of its subnet: masquerade
+    prerouting raw   for 127.0.0.0/8, and not from lo: a forgery, since our bridges have route_localnet; drop
+    prerouting raw   for 127.0.0.0/8, but not from lo: a forgery, as our bridges have route_localnet; drop
+    output nat       the same for the host's own connections, to 127.0.0.1 too
+    input            from an internal network: only to its own gateway
+    forward          known connection, same bridge, published port: accept
+                     any other way into a bridge of ours, or out of an internal one: drop
+    postrouting      translated and back into its own bridge, from this host, or out of its subnet: masquerade
 
 An accept here does not keep other tables from dropping. Internal networks are in no outbound set.
 """
