@@ -1,0 +1,623 @@
+"""A complete backend in memory: what the engine's tests run against, and what users' tests can.
+
+It behaves as Docker does where the engine can tell: states, health, restart policies, events, logs, ports that
+collide, names that are taken. What a container would do by itself is scripted with `Behaviour`; what a backend
+can fail at is injected with `fail`. Nothing sleeps. Safe to use from several threads.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.backends.memory_streams import Container, EventStream, LogStream, Session
+from composer.engine.backend import (
+    ContainerSpec,
+    ContainerState,
+    Event,
+    ExecSpec,
+    Health,
+    LogLine,
+    Observed,
+    ObservedContainer,
+    ObservedEndpoint,
+    ObservedImage,
+    ObservedMount,
+    ObservedNetwork,
+    ObservedPort,
+    ObservedVolume,
+    Probe,
+)
+from composer.errors import Conflict, ImageError, NotFound, PullFailed, StartFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from composer.engine.backend import EndpointSpec, Limitation, NetworkSpec, VolumeSpec
+
+_PROJECT = "com.docker.compose.project"
+_SERVICE = "com.docker.compose.service"
+_ANONYMOUS = "com.docker.volume.anonymous"
+_FIRST_PORT = 49153
+_KILLED = 137
+_TERMINATED = 143
+
+_MOVES: dict[ContainerState, frozenset[ContainerState]] = {
+    ContainerState.CREATED: frozenset((ContainerState.RUNNING,)),
+    ContainerState.RUNNING: frozenset(
+        (ContainerState.EXITED, ContainerState.RESTARTING, ContainerState.PAUSED)
+    ),
+    ContainerState.RESTARTING: frozenset((ContainerState.RUNNING, ContainerState.EXITED)),
+    ContainerState.PAUSED: frozenset((ContainerState.RUNNING, ContainerState.EXITED)),
+    ContainerState.EXITED: frozenset((ContainerState.RUNNING,)),
+}
+
+
+class Behaviour(NamedTuple):
+    """What a service's containers do by themselves.
+
+    ``exits``: how the first, second, … run of a container ends at once; None runs until it is stopped, the last one
+    repeats. ``health``: what the health check says after each start, in order. ``output``: lines written at start.
+    ``start_error`` is raised by every start. ``stop_code`` is the exit code after a stop.
+    """
+
+    exits: tuple[int | None, ...] = (None,)
+    health: tuple[Health, ...] = (Health.HEALTHY,)
+    output: tuple[str, ...] = ()
+    start_error: StartFailed | None = None
+    stop_code: int = _TERMINATED
+    exec: Callable[[ExecSpec], tuple[int, bytes]] | None = None
+
+
+class MemoryBackend:
+    """See the module. ``calls`` records every effect as (method, name), in order."""
+
+    name = "memory"
+
+    def __init__(
+        self,
+        *,
+        images: Sequence[str] = (),
+        registry: Sequence[str] | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.changed = threading.Condition(threading.RLock())
+        self.calls: list[tuple[str, str]] = []
+        self.log: list[Event] = []
+        self._clock = clock
+        self._count = 0
+        self._registry = None if registry is None else frozenset(registry)
+        self.containers: dict[str, Container] = {}
+        self._networks: dict[str, tuple[ObservedNetwork, NetworkSpec]] = {}
+        self._volumes: dict[str, ObservedVolume] = {}
+        self._images: dict[str, ObservedImage] = {}
+        self._behaviours: dict[str, Behaviour] = {}
+        self._limitations: Callable[[Mapping[str, Any]], Sequence[Limitation]] = lambda _: ()
+        self._failures: dict[tuple[str, str], deque[Exception]] = {}
+        for reference in images:
+            self.add_image(reference)
+
+    # ------------------------------------------------------------- scripting
+
+    def behave(self, service: str, behaviour: Behaviour) -> None:
+        """Script the containers of a service."""
+        self._behaviours[service] = behaviour
+
+    def fail(self, method: str, name: str, error: Exception) -> None:
+        """Make the next call of ``method`` on the object called ``name`` raise; several are raised in order."""
+        self._failures.setdefault((method, name), deque()).append(error)
+
+    def limit(self, limitations: Callable[[Mapping[str, Any]], Sequence[Limitation]]) -> None:
+        """Answer `limitations` with this function."""
+        self._limitations = limitations
+
+    def add_image(
+        self, reference: str, *, id: str = "", volumes: tuple[str, ...] = (), has_healthcheck: bool = False
+    ) -> ObservedImage:
+        """Put an image into the store, replacing what has this reference."""
+        with self.changed:
+            image = ObservedImage(
+                id or f"sha256:{self._new_id()}",
+                (reference,),
+                volumes=volumes,
+                has_healthcheck=has_healthcheck,
+            )
+            self._images[reference] = image
+            return image
+
+    def set_health(self, container: str, health: Health, output: str = "") -> None:
+        """Let a health check come to a result, with one probe."""
+        with self.changed:
+            found = self._find(container)
+            now = self._clock()
+            found.probes.append(Probe(now, now, 0 if health is Health.HEALTHY else 1, output))
+            found.seen = found.seen._replace(health=health)
+            self._emit("container", "health_status", found, health_status=health.value)
+
+    def end(self, container: str, exit_code: int | None) -> None:
+        """Let the command of a running container end by itself; None: with a code that nobody saw."""
+        with self.changed:
+            found = self._find(container)
+            self._exit(found, exit_code, by_us=False)
+
+    def write(self, container: str, text: str, stream: str = "stdout") -> None:
+        """Let a container write a line."""
+        with self.changed:
+            found = self._find(container)
+            found.lines.append(LogLine(found.seen.id, self._clock(), stream, text.encode() + b"\n"))
+            self.changed.notify_all()
+
+    # ------------------------------------------------------------- inside
+
+    def _new_id(self) -> str:
+        self._count += 1
+        # spread like real ids, so that short prefixes differ; the same in every run
+        word = (self._count * 0x9E3779B97F4A7C15) & 0xFFFF_FFFF_FFFF_FFFF
+        return f"{word:016x}" * 4
+
+    def _called(self, method: str, name: str) -> None:
+        self.calls.append((method, name))
+        pending = self._failures.get((method, name))
+        if pending:
+            raise pending.popleft()
+
+    def _find(self, id: str) -> Container:
+        found = self.containers.get(id)
+        if found is None:
+            matches = [
+                c
+                for c in self.containers.values()
+                if c.seen.name == id or (len(id) >= 12 and c.seen.id.startswith(id))
+            ]
+            if not matches:
+                raise NotFound(f"no container '{id}'")
+            found = matches[0]
+        return found
+
+    def _emit(self, kind: str, action: str, about: Container | str, **attributes: str) -> None:
+        if isinstance(about, Container):
+            all_attributes = {**about.seen.labels, "name": about.seen.name, **attributes}
+            id = about.seen.id
+        else:
+            all_attributes, id = {"name": about, **attributes}, about
+        self.log.append(Event(self._clock(), kind, action, id, all_attributes))
+        self.changed.notify_all()
+
+    def _behaviour(self, container: Container) -> Behaviour:
+        return self._behaviours.get(container.spec.service, Behaviour())
+
+    def _move(self, container: Container, state: ContainerState, **fields: Any) -> None:
+        """Change the state; the only place that does."""
+        if state not in _MOVES.get(container.seen.state, frozenset()):
+            raise Conflict(
+                f"container '{container.seen.name}' cannot become {state.value} while it is {container.seen.state.value}"
+            )
+        container.seen = container.seen._replace(state=state, **fields)
+
+    def _run(self, container: Container) -> None:
+        """Enter the next run, and leave it again where the script says so."""
+        behaviour = self._behaviour(container)
+        now = self._clock()
+        health = Health.STARTING if _has_healthcheck(container.spec, self._images) else Health.NONE
+        self._move(
+            container,
+            ContainerState.RUNNING,
+            started_ns=now,
+            finished_ns=0,
+            exit_code=None,
+            exit_unknown=False,
+            health=health,
+            ports=self._publish(container),
+        )
+        container.runs += 1
+        self._emit("container", "start", container)
+        for line in behaviour.output:
+            self.write(container.seen.id, line)
+        if health is Health.STARTING:
+            for result in behaviour.health:
+                self.set_health(container.seen.id, result)
+        code = behaviour.exits[min(container.runs, len(behaviour.exits)) - 1]
+        if code is not None:
+            self._exit(container, code, by_us=False)
+
+    def _exit(self, container: Container, code: int | None, *, by_us: bool) -> None:
+        again = not by_us and _restarts(container, code)
+        state = ContainerState.RESTARTING if again else ContainerState.EXITED
+        unknown = code is None
+        self._move(
+            container, state, exit_code=code, exit_unknown=unknown, finished_ns=self._clock(), ports=()
+        )
+        exit_code = "" if code is None else str(code)
+        self._emit("container", "die", container, exitCode=exit_code, willRestart=str(again).lower())
+        exits = self._behaviour(container).exits
+        if again:
+            container.seen = container.seen._replace(restarts=container.seen.restarts + 1)
+            # a run that would end like the last one is what a back-off looks like from outside
+            if container.runs < len(exits) or exits[-1] is None:
+                self._run(container)
+
+    def _publish(self, container: Container) -> tuple[ObservedPort, ...]:
+        taken = {
+            (port.protocol, port.host_port): other.seen.name
+            for other in self.containers.values()
+            if other is not container and other.seen.state is ContainerState.RUNNING
+            for port in other.seen.ports
+            if port.host_port
+        }
+        ports = []
+        for wanted in container.spec.attributes.get("ports") or ():
+            protocol = wanted.get("protocol", "tcp")
+            host_port = _free_port(str(wanted.get("published") or ""), protocol, taken)
+            taken[protocol, host_port] = container.seen.name
+            ports.append(ObservedPort(protocol, int(wanted["target"]), wanted.get("host_ip", ""), host_port))
+        for text in container.spec.attributes.get("expose") or ():
+            number, _, protocol = str(text).partition("/")
+            if number.isdigit():
+                ports.append(ObservedPort(protocol or "tcp", int(number)))
+        return tuple(ports)
+
+    # ------------------------------------------------------------- Observer
+
+    def observe(self, project: str) -> Observed:
+        with self.changed:
+            return Observed(
+                tuple(c.seen for c in self.containers.values() if c.seen.labels.get(_PROJECT) == project),
+                tuple(n for n, _ in self._networks.values() if n.labels.get(_PROJECT) == project),
+                tuple(v for v in self._volumes.values() if v.labels.get(_PROJECT) == project),
+            )
+
+    def projects(self) -> Sequence[ObservedContainer]:
+        with self.changed:
+            return [c.seen for c in self.containers.values() if _PROJECT in c.seen.labels]
+
+    def container(self, id: str) -> ObservedContainer:
+        with self.changed:
+            return self._find(id).seen
+
+    def find_network(self, name: str) -> ObservedNetwork | None:
+        with self.changed:
+            return self._networks[name][0] if name in self._networks else None
+
+    def find_volume(self, name: str) -> ObservedVolume | None:
+        return self._volumes.get(name)
+
+    def find_image(self, reference: str) -> ObservedImage | None:
+        with self.changed:
+            by_id = (i for i in self._images.values() if i.id == reference)
+            return self._images.get(reference) or next(by_id, None)
+
+    def images(self) -> Sequence[ObservedImage]:
+        with self.changed:
+            return list(self._images.values())
+
+    def volumes(self) -> Sequence[ObservedVolume]:
+        with self.changed:
+            return list(self._volumes.values())
+
+    def probes(self, id: str) -> Sequence[Probe]:
+        with self.changed:
+            return list(self._find(id).probes[-5:])
+
+    def limitations(self, attributes: Mapping[str, Any]) -> Sequence[Limitation]:
+        return self._limitations(attributes)
+
+    def logs(
+        self,
+        ids: Sequence[str],
+        *,
+        follow: bool = False,
+        since_ns: int = 0,
+        until_ns: int | None = None,
+        tail: int | None = None,
+    ) -> LogStream:
+        with self.changed:
+            return LogStream(self, [self._find(id) for id in ids], follow, since_ns, until_ns, tail)
+
+    def events(self, project: str | None = None) -> EventStream:
+        with self.changed:
+            return EventStream(self, project)
+
+    # ------------------------------------------------------------- networks, volumes, images
+
+    def create_network(self, spec: NetworkSpec) -> str:
+        with self.changed:
+            self._called("create_network", spec.name)
+            if spec.name in self._networks:
+                found, _ = self._networks[spec.name]
+                if dict(found.labels) != dict(spec.labels):
+                    raise Conflict(f"network '{spec.name}' exists already")
+                return found.id
+            network = ObservedNetwork(
+                self._new_id(), spec.name, dict(spec.labels), spec.attributes.get("driver") or "bridge"
+            )
+            self._networks[spec.name] = (network, spec)
+            self._emit("network", "create", spec.name)
+            return network.id
+
+    def remove_network(self, id: str) -> None:
+        with self.changed:
+            found = next((n for n, _ in self._networks.values() if id in (n.id, n.name)), None)
+            self._called("remove_network", found.name if found else id)
+            if found is None:
+                return
+            users = [
+                c.seen.name
+                for c in self.containers.values()
+                if any(e.network_id == found.id for e in c.seen.endpoints)
+            ]
+            if users:
+                raise Conflict(f"network '{found.name}' is in use by container '{users[0]}'")
+            del self._networks[found.name]
+            self._emit("network", "destroy", found.name)
+
+    def connect_network(self, id: str, endpoint: EndpointSpec) -> None:
+        with self.changed:
+            container = self._find(id)
+            self._called("connect_network", container.seen.name)
+            joined = self._join(endpoint)
+            others = tuple(e for e in container.seen.endpoints if e.network != endpoint.network)
+            container.seen = container.seen._replace(endpoints=(*others, joined))
+            self._emit("network", "connect", endpoint.network, container=container.seen.id)
+
+    def disconnect_network(self, id: str, network: str) -> None:
+        with self.changed:
+            container = self._find(id)
+            self._called("disconnect_network", container.seen.name)
+            rest = tuple(e for e in container.seen.endpoints if network not in (e.network, e.network_id))
+            container.seen = container.seen._replace(endpoints=rest)
+            self._emit("network", "disconnect", network, container=container.seen.id)
+
+    def _join(self, endpoint: EndpointSpec) -> ObservedEndpoint:
+        if endpoint.network not in self._networks:
+            raise NotFound(f"no network '{endpoint.network}'")
+        network, _ = self._networks[endpoint.network]
+        self._count += 1
+        address = (
+            endpoint.attributes.get("ipv4_address") or f"172.18.{self._count >> 8 & 255}.{self._count & 255}"
+        )
+        return ObservedEndpoint(network.name, network.id, ipv4=address, aliases=endpoint.aliases)
+
+    def create_volume(self, spec: VolumeSpec) -> str:
+        with self.changed:
+            self._called("create_volume", spec.name)
+            found = self._volumes.get(spec.name)
+            if found is None:
+                driver = spec.attributes.get("driver") or "local"
+                self._volumes[spec.name] = ObservedVolume(spec.name, dict(spec.labels), driver)
+                self._emit("volume", "create", spec.name)
+            elif dict(found.labels) != dict(spec.labels):
+                raise Conflict(f"volume '{spec.name}' exists already")
+            return spec.name
+
+    def remove_volume(self, name: str) -> None:
+        with self.changed:
+            self._called("remove_volume", name)
+            users = [
+                c.seen.name for c in self.containers.values() if any(m.name == name for m in c.seen.mounts)
+            ]
+            if users:
+                raise Conflict(f"volume '{name}' is in use by container '{users[0]}'")
+            if self._volumes.pop(name, None):
+                self._emit("volume", "destroy", name)
+
+    def pull_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
+        with self.changed:
+            self._called("pull_image", reference)
+            if self._registry is not None and reference not in self._registry:
+                raise PullFailed(f"image '{reference}' does not exist", hint="check its name and tag")
+            if progress:
+                progress("complete")
+            image = self._images.get(reference) or self.add_image(reference)
+            self._emit("image", "pull", reference)
+            return image
+
+    def remove_image(self, reference: str, *, force: bool = False) -> None:
+        with self.changed:
+            self._called("remove_image", reference)
+            image = self._images.get(reference)
+            users = [c.seen.name for c in self.containers.values() if image and c.seen.image_id == image.id]
+            if users and not force:
+                raise Conflict(f"image '{reference}' is in use by container '{users[0]}'")
+            if self._images.pop(reference, None):
+                self._emit("image", "delete", reference)
+
+    def import_image(self, path: str, reference: str, config: Mapping[str, Any]) -> ObservedImage:
+        import hashlib
+
+        volumes = tuple(config.get("Volumes") or ())
+        try:
+            with open(path, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise ImageError(f"cannot read '{path}': {(error.strerror or '').lower()}") from error
+        with self.changed:
+            self._called("import_image", reference)
+            image = self.add_image(reference, id=f"sha256:{digest}", volumes=volumes)
+            self._emit("image", "import", reference)
+            return image
+
+    def load_images(self, path: str) -> Sequence[ObservedImage]:
+        import json
+        import tarfile
+
+        try:
+            with tarfile.open(path) as archive:
+                member = archive.extractfile("manifest.json")
+                manifest = json.load(member) if member else []
+        except (OSError, KeyError, ValueError, tarfile.TarError) as error:
+            raise ImageError(f"'{path}' is not an image archive: {error}") from error
+        references = [reference for entry in manifest for reference in entry.get("RepoTags") or ()]
+        return [self.add_image(reference) for reference in references]
+
+    # ------------------------------------------------------------- containers
+
+    def create_container(self, spec: ContainerSpec) -> str:
+        with self.changed:
+            self._called("create_container", spec.name)
+            taken = next((c for c in self.containers.values() if c.seen.name == spec.name), None)
+            if taken is not None:
+                if dict(taken.seen.labels) == dict(spec.labels):
+                    return taken.seen.id
+                raise Conflict(f"container name '{spec.name}' is in use by container '{taken.seen.id[:12]}'")
+            image = self.find_image(spec.image_id or spec.image)
+            if image is None:
+                raise NotFound(f"no image '{spec.image}'")
+            if spec.network_mode and spec.network_mode.startswith("container:"):
+                self._find(spec.network_mode.partition(":")[2])
+            container = self._new_container(spec, image)
+            self.containers[container.seen.id] = container
+            self._emit("container", "create", container)
+            return container.seen.id
+
+    def _new_container(self, spec: ContainerSpec, image: ObservedImage) -> Container:
+        mounts = [self._mount(m.type, m.source, m.target, m.read_only) for m in spec.mounts]
+        targets = {m.target for m in mounts}
+        mounts += [
+            self._mount("volume", None, target, False) for target in image.volumes if target not in targets
+        ]
+        command = spec.attributes.get("command") or ()
+        seen = ObservedContainer(
+            id=self._new_id(),
+            name=spec.name,
+            labels=dict(spec.labels),
+            state=ContainerState.CREATED,
+            image=spec.image,
+            image_id=image.id,
+            created_ns=self._clock(),
+            command=tuple(command.split() if isinstance(command, str) else command),
+            endpoints=tuple(self._join(endpoint) for endpoint in spec.endpoints),
+            mounts=tuple(mounts),
+        )
+        return Container(spec, seen)
+
+    def _mount(self, kind: str, source: str | None, target: str, read_only: bool) -> ObservedMount:
+        if kind != "volume":
+            return ObservedMount(kind, target, source=source or "", read_only=read_only)
+        name = source or self._new_id()
+        if name not in self._volumes:
+            self._volumes[name] = ObservedVolume(name, {_ANONYMOUS: ""} if source is None else {})
+        return ObservedMount(kind, target, name=name, source=f"/volumes/{name}", read_only=read_only)
+
+    def start_container(self, id: str) -> None:
+        with self.changed:
+            container = self._find(id)
+            self._called("start_container", container.seen.name)
+            if container.seen.state is ContainerState.RUNNING:
+                return
+            error = self._behaviour(container).start_error
+            if error is not None:
+                container.seen = container.seen._replace(error=str(error), exit_code=error.exit_code)
+                raise error
+            self._run(container)
+
+    def stop_container(self, id: str, *, timeout_s: float | None = None) -> None:
+        with self.changed:
+            container = self._find(id)
+            self._called("stop_container", container.seen.name)
+            if container.seen.state in (
+                ContainerState.RUNNING,
+                ContainerState.RESTARTING,
+                ContainerState.PAUSED,
+            ):
+                code = _KILLED if timeout_s == 0 else self._behaviour(container).stop_code
+                self._exit(container, code, by_us=True)
+                self._emit("container", "stop", container)
+
+    def kill_container(self, id: str, signal: str) -> None:
+        with self.changed:
+            container = self._find(id)
+            self._called("kill_container", container.seen.name)
+            if container.seen.state is not ContainerState.RUNNING:
+                raise Conflict(f"container '{container.seen.name}' is not running")
+            self._emit("container", "kill", container, signal=signal)
+            code = {"SIGKILL": _KILLED, "KILL": _KILLED, "9": _KILLED}.get(signal)
+            if code or signal.removeprefix("SIG") in ("TERM", "INT", "QUIT"):
+                self._exit(container, code or _TERMINATED, by_us=True)
+
+    def remove_container(self, id: str, *, force: bool = False, volumes: bool = False) -> None:
+        with self.changed:
+            try:
+                container = self._find(id)
+            except NotFound:
+                return
+            self._called("remove_container", container.seen.name)
+            if container.seen.state in (ContainerState.RUNNING, ContainerState.PAUSED):
+                if not force:
+                    raise Conflict(f"container '{container.seen.name}' is running")
+                self._exit(container, _KILLED, by_us=True)
+            del self.containers[container.seen.id]
+            if volumes:
+                in_use = {m.name for c in self.containers.values() for m in c.seen.mounts}
+                for name in {m.name for m in container.seen.mounts} - in_use:
+                    if name in self._volumes and _ANONYMOUS in self._volumes[name].labels:
+                        del self._volumes[name]
+            self._emit("container", "destroy", container)
+
+    def rename_container(self, id: str, name: str) -> None:
+        with self.changed:
+            container = self._find(id)
+            self._called("rename_container", container.seen.name)
+            if any(c.seen.name == name and c is not container for c in self.containers.values()):
+                raise Conflict(f"container name '{name}' is in use")
+            container.seen = container.seen._replace(name=name)
+            self._emit("container", "rename", container)
+
+    def wait_container(self, id: str) -> int | None:
+        with self.changed:
+            container = self._find(id)
+            alive = (ContainerState.RUNNING, ContainerState.RESTARTING, ContainerState.PAUSED)
+            self.changed.wait_for(lambda: container.seen.state not in alive)
+            return container.seen.exit_code
+
+    def exec(self, id: str, spec: ExecSpec) -> Session:
+        with self.changed:
+            container = self._find(id)
+            self._called("exec", container.seen.name)
+            if container.seen.state is not ContainerState.RUNNING:
+                raise Conflict(f"container '{container.seen.name}' is not running")
+            script = self._behaviour(container).exec
+        code, output = script(spec) if script else (0, b"")
+        return Session(code, output)
+
+    def close(self) -> None:
+        """Wake up whoever waits; there is nothing else to release."""
+        with self.changed:
+            self.changed.notify_all()
+
+
+def _has_healthcheck(spec: ContainerSpec, images: Mapping[str, ObservedImage]) -> bool:
+    check = spec.attributes.get("healthcheck") or {}
+    test = check.get("test")
+    if check.get("disable") or (test and test[0] == "NONE"):
+        return False
+    image = images.get(spec.image)
+    return bool(test) or bool(image and image.has_healthcheck)
+
+
+def _restarts(container: Container, code: int | None) -> bool:
+    policy, _, limit = str(container.spec.attributes.get("restart") or "no").partition(":")
+    if policy == "on-failure":
+        return bool(code) and (not limit or container.seen.restarts < int(limit))
+    return policy in ("always", "unless-stopped")
+
+
+def _free_port(published: str, protocol: str, taken: Mapping[tuple[str, int], str]) -> int:
+    if not published or published == "0":
+        wanted = range(_FIRST_PORT, 65536)
+    else:
+        first, _, last = published.partition("-")
+        wanted = range(int(first), int(last or first) + 1)
+    for port in wanted:
+        if (protocol, port) not in taken:
+            return port
+    raise Conflict(
+        f"port {published}/{protocol} is already published by container '{taken[protocol, wanted[0]]}'",
+        hint="publish another port, or stop the other container",
+    )
+
+
+def connect(environment: Mapping[str, str]) -> MemoryBackend:
+    """Return an empty backend; ``environment`` is what every backend gets, and is not used."""
+    return MemoryBackend()

@@ -1,0 +1,151 @@
+"""What the commands do, each as observe → plan → execute. No terminal, no environment, no files but the project's.
+
+`Engine` carries what every action needs: the backend, who watches, how parallel, and the key for digests.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+
+from composer.engine.events import Cancellation, Silence
+from composer.engine.execute import PARALLEL, execute
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from composer.engine.backend import Backend, Observed
+    from composer.engine.decide import Options
+    from composer.engine.events import Events
+    from composer.engine.execute import Outcome
+    from composer.engine.lifecycle import Teardown
+    from composer.engine.plan import Plan
+    from composer.schema.model import Project
+
+
+class Engine(NamedTuple):
+    """The surroundings of an action. ``key`` seals values in labels; it belongs to the machine."""
+
+    backend: Backend
+    events: Events = Silence()
+    key: bytes = b""
+    parallel: int = PARALLEL
+    cancel: Cancellation | None = None
+
+    def apply(self, project: str, plan: Plan) -> Outcome:
+        """Carry out a plan. Raises what went wrong."""
+        outcome = self.attempt(project, plan)
+        outcome.check()
+        return outcome
+
+    def attempt(self, project: str, plan: Plan) -> Outcome:
+        """Carry out a plan and return what came of it, good or bad."""
+        for sentence in plan.warnings:
+            self.events.warn(sentence)
+        return execute(
+            plan, self.backend, self.events, project=project, parallel=self.parallel, cancel=self.cancel
+        )
+
+
+def plan_up(engine: Engine, project: Project, options: Options) -> Plan:
+    """Return what ``up`` would do: nothing is changed."""
+    from composer.engine.observe import observe
+    from composer.engine.reconcile import reconcile
+
+    whole = frozenset(project.tree.get("services") or ()) | frozenset(project.disabled)
+    chosen = project.select(options.services, dependencies=options.dependencies)
+    return reconcile(chosen, observe(engine.backend, chosen, engine.key), options._replace(known=whole))
+
+
+def up(engine: Engine, project: Project, options: Options) -> Plan:
+    """Make what exists what the project says; return the plan that was carried out."""
+    refresh_images(engine, project, options)
+    plan = plan_up(engine, project, options)
+    engine.apply(project.name, plan)
+    return plan
+
+
+def refresh_images(engine: Engine, project: Project, options: Options) -> None:
+    """Pull what is to be pulled even though it is here, so that the plan is made with what the registry has now."""
+    from composer.engine.images import plan_refresh
+
+    chosen = project.select(options.services, dependencies=options.dependencies)
+    plan = plan_refresh(chosen, engine.backend.find_image, options.pull)
+    if plan.steps:
+        engine.apply(project.name, plan)
+
+
+def down(engine: Engine, project: str, options: Teardown) -> Plan:
+    """Remove what a project has."""
+    from composer.engine.lifecycle import plan_down
+
+    plan = plan_down(project, engine.backend.observe(project), options)
+    engine.apply(project, plan)
+    return plan
+
+
+def stop(engine: Engine, project: str, services: Sequence[str] = (), timeout_s: float | None = None) -> Plan:
+    """Stop services; their containers stay."""
+    from composer.engine.lifecycle import plan_stop
+
+    plan = plan_stop(engine.backend.observe(project), services, timeout_s)
+    engine.apply(project, plan)
+    return plan
+
+
+def start(
+    engine: Engine,
+    project: str,
+    services: Sequence[str] = (),
+    *,
+    wait: bool = False,
+    wait_timeout_s: float | None = None,
+) -> Plan:
+    """Start services that exist and do not run."""
+    from composer.engine.lifecycle import plan_start
+
+    observed = engine.backend.observe(project)
+    plan = plan_start(observed, services, wait=wait, wait_timeout_s=wait_timeout_s)
+    engine.apply(project, plan)
+    return plan
+
+
+def restart(
+    engine: Engine,
+    project: str,
+    services: Sequence[str] = (),
+    timeout_s: float | None = None,
+    *,
+    dependents: bool = True,
+) -> Plan:
+    """Stop and start services as they are: no change of configuration is applied."""
+    from composer.engine.lifecycle import plan_restart
+
+    plan = plan_restart(engine.backend.observe(project), services, timeout_s, dependents=dependents)
+    engine.apply(project, plan)
+    return plan
+
+
+def kill(engine: Engine, project: str, services: Sequence[str] = (), signal: str = "SIGKILL") -> Plan:
+    """Send a signal to services."""
+    from composer.engine.lifecycle import plan_kill
+
+    plan = plan_kill(engine.backend.observe(project), services, signal)
+    engine.apply(project, plan)
+    return plan
+
+
+def remove(
+    engine: Engine, project: str, services: Sequence[str] = (), *, stop: bool = False, volumes: bool = False
+) -> Plan:
+    """Remove stopped containers of services."""
+    from composer.engine.lifecycle import plan_remove
+
+    plan = plan_remove(engine.backend.observe(project), services, stop=stop, volumes=volumes)
+    engine.apply(project, plan)
+    return plan
+
+
+def is_empty(observed: Observed) -> bool:
+    """Tell whether a project has nothing at all."""
+    return not (observed.containers or observed.networks or observed.volumes)

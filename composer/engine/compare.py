@@ -1,0 +1,130 @@
+"""What differs between a container and what its service says now, field by field.
+
+A container of ours carries its service as JSON in a label, so a difference has a name. Values that look secret
+are replaced in that label by digests under a key of this machine (HMAC: a plain digest of a short password can
+be searched). A container that carries no such label was made by another tool and is compared by its hash.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from composer.errors import Mark
+
+    Tree = Mapping[str, Any]
+    Path = tuple[str | int, ...]
+    Marks = Callable[[Path], Mark | None]
+
+IGNORED = frozenset(("build", "pull_policy", "scale", "depends_on", "profiles", "develop", "attach"))
+"""Attributes whose change does not concern a container that runs: Docker Compose's list, and two for tools."""
+
+_SECRET_WORDS = ("pass", "secret", "token", "key", "credential", "auth", "private", "salt", "cookie", "dsn")
+_SEALED = "sealed:"
+_SHOWN = 3
+_WIDTH = 48
+
+
+def keyed_digest(key: bytes, content: bytes) -> str:
+    import hashlib
+    import hmac
+
+    return hmac.new(key, content, hashlib.sha256).hexdigest()[:32]
+
+
+def fields_label(tree: Tree, key: bytes) -> str:
+    """Return the service for the label: canonical JSON, without what may change freely, secrets sealed."""
+    return json.dumps(_fields(tree, key), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _fields(tree: Tree, key: bytes) -> dict[str, Any]:
+    fields = {
+        name: value for name, value in tree.items() if name not in IGNORED and value not in (None, {}, [])
+    }
+    deploy = {
+        k: v for k, v in (tree.get("deploy") or {}).items() if k != "replicas" and v not in (None, {}, [])
+    }
+    fields.pop("deploy", None)
+    if deploy:
+        fields["deploy"] = deploy
+    if fields.get("environment"):
+        fields["environment"] = {k: _seal(k, v, key) for k, v in fields["environment"].items()}
+    return fields
+
+
+def _seal(name: str, value: Any, key: bytes) -> Any:
+    if value is None or not _looks_secret(name, str(value)):
+        return value
+    return _SEALED + keyed_digest(key, f"{name}={value}".encode())
+
+
+def _looks_secret(name: str, value: str) -> bool:
+    lowered = name.lower()
+    has_userinfo = "://" in value and "@" in value
+    return has_userinfo or any(word in lowered for word in _SECRET_WORDS)
+
+
+def differences(label: str, tree: Tree, key: bytes, marks: Marks, base: Path) -> list[str] | None:
+    """Return what differs, in words; None when the label cannot be read (then nothing is known)."""
+    try:
+        had = json.loads(label)
+    except ValueError:
+        return None
+    if not isinstance(had, dict):
+        return None
+    # through JSON, so that both sides have the same types
+    wants = json.loads(fields_label(tree, key))
+    return [_sentence(path, old, new, marks, base) for path, old, new in _walk(had, wants, ())]
+
+
+_MISSING: Any = object()
+
+
+def _walk(old: Any, new: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for name in sorted(old.keys() | new.keys()):
+            yield from _walk(old.get(name, _MISSING), new.get(name, _MISSING), (*path, name))
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and path[0] != "command":
+        for index, pair in enumerate(zip(old, new, strict=True)):
+            yield from _walk(*pair, (*path, index))
+    elif type(old) is not type(new) or old != new:
+        yield path, old, new
+
+
+def _sentence(path: Path, old: Any, new: Any, marks: Marks, base: Path) -> str:
+    name = dotted(path)
+    mark = marks((*base, *path)) if new is not _MISSING else None
+    place = f" ({mark})" if mark and str(mark) else ""
+    if _is_sealed(old) or _is_sealed(new):
+        return f"{name}: changed{place}"
+    if old is _MISSING:
+        return f"{name}: added {_brief(new)}{place}"
+    if new is _MISSING:
+        return f"{name}: removed, was {_brief(old)}"
+    return f"{name}: {_brief(old)} → {_brief(new)}{place}"
+
+
+def _is_sealed(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(_SEALED)
+
+
+def dotted(path: Path) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
+
+
+def summary(sentences: list[str]) -> str:
+    """Join causes into one line, the first few in full."""
+    if len(sentences) <= _SHOWN:
+        return "; ".join(sentences)
+    return "; ".join(sentences[:_SHOWN]) + f"; and {len(sentences) - _SHOWN} more"

@@ -1,0 +1,91 @@
+"""A plan in the making: the steps so far, and which of them stopped or removed which container.
+
+Shared by the parts of `reconcile` and by the plans of the other verbs (`lifecycle`), so that a container is
+stopped once, with its hooks, whoever asks for it first.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from composer.engine import labels, resolve
+from composer.engine.backend import ContainerState
+from composer.engine.operations import ContainerRef, RemoveContainer, StopContainer
+from composer.engine.plan import PlanBuilder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from composer.engine.backend import ExecSpec, ObservedContainer
+
+ACTIVE = frozenset((ContainerState.RUNNING, ContainerState.RESTARTING, ContainerState.PAUSED))
+
+
+class Draft:
+    """The builder, and what it already does to existing containers."""
+
+    __slots__ = ("builder", "removed", "stopped", "timeout_s", "touched")
+
+    def __init__(self, timeout_s: float | None = None) -> None:
+        self.builder = PlanBuilder()
+        self.timeout_s = timeout_s
+        self.stopped: dict[str, int] = {}
+        self.removed: dict[str, int] = {}
+        self.touched: dict[str, list[int]] = {}
+        """Steps that change a container without stopping it: a removal must come after them."""
+
+    def stop(
+        self, container: ObservedContainer, cause: str, needs: Iterable[int] = (), after: Iterable[int] = ()
+    ) -> tuple[int, ...]:
+        """Add the stop of a container unless it does not run; return the steps after which it is stopped."""
+        if container.id in self.stopped:
+            return (*needs, self.stopped[container.id])
+        if container.state not in ACTIVE:
+            return tuple(needs)
+        operation = StopContainer(ref(container), cause, self.timeout_s, stop_hooks(container))
+        self.stopped[container.id] = self.builder.add(operation, needs, after)
+        return (self.stopped[container.id],)
+
+    def remove(
+        self,
+        container: ObservedContainer,
+        cause: str,
+        needs: Iterable[int] = (),
+        after: Iterable[int] = (),
+        *,
+        volumes: bool = False,
+    ) -> int:
+        """Add the stop and the removal of a container; return the step of the removal."""
+        if container.id not in self.removed:
+            stopped = (*self.stop(container, cause, needs, after), *self.touched.get(container.id, ()))
+            loose = () if container.id in self.stopped else after
+            operation = RemoveContainer(ref(container), cause, volumes)
+            self.removed[container.id] = self.builder.add(operation, stopped, loose)
+        return self.removed[container.id]
+
+
+def ref(container: ObservedContainer) -> ContainerRef:
+    """Return the reference to a container that exists, by the name that it should have."""
+    name = labels.final_name(container.name) if labels.is_replacement(container) else container.name
+    return ContainerRef(name, labels.service_of(container), labels.number_of(container), container.id)
+
+
+def stop_hooks(container: ObservedContainer) -> tuple[ExecSpec, ...]:
+    """Return the pre_stop commands of the service as it was when the container was created."""
+    return _hooks(container, "pre_stop") if container.state is ContainerState.RUNNING else ()
+
+
+def start_hooks(container: ObservedContainer) -> tuple[ExecSpec, ...]:
+    """Return the post_start commands of the service as it was when the container was created."""
+    return _hooks(container, "post_start")
+
+
+def _hooks(container: ObservedContainer, attribute: str) -> tuple[ExecSpec, ...]:
+    text = container.labels.get(labels.FIELDS, "")
+    if attribute not in text:
+        return ()
+    try:
+        return resolve.hooks(json.loads(text), attribute)
+    except (ValueError, AttributeError):
+        return ()  # a label that somebody else wrote: nothing to run

@@ -1,0 +1,71 @@
+"""What the engine tells whoever watches: one frozen value per thing that happened, through one method."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from composer.engine.operations import Resource
+
+WORKING = "working"
+DONE = "done"
+FAILED = "failed"
+SKIPPED = "skipped"
+WARNING = "warning"
+
+
+class Progress(NamedTuple):
+    """A resource entered a phase. ``text`` is one word (``creating``); ``detail`` is shown behind it."""
+
+    status: str
+    resource: Resource
+    text: str
+    detail: str = ""
+
+
+class Events(Protocol):
+    """A display, or whoever else wants to know. Called by the coordinator only, never by two threads at once."""
+
+    def progress(self, event: Progress) -> None: ...
+    def warn(self, sentence: str) -> None: ...
+
+
+class Silence:
+    """Events that nobody watches."""
+
+    def progress(self, event: Progress) -> None:
+        """Drop it."""
+
+    def warn(self, sentence: str) -> None:
+        """Drop it."""
+
+
+class Cancellation:
+    """Ctrl-C as an argument: level 0, 1 (drain: start nothing new) or 2 (do not wait either).
+
+    ``request`` may be called from a signal handler: it only counts and calls the listeners, which put something
+    on a queue.
+    """
+
+    __slots__ = ("_listeners", "level")
+
+    def __init__(self) -> None:
+        self.level = 0
+        self._listeners: list[Listener] = []
+
+    def request(self) -> None:
+        self.level += 1
+        for listener in tuple(self._listeners):
+            listener.cancelled(self.level)
+
+    def subscribe(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    def unsubscribe(self, listener: Listener) -> None:
+        self._listeners.remove(listener)
+
+
+class Listener(Protocol):
+    """Told of each request to cancel; must not block."""
+
+    def cancelled(self, level: int) -> None: ...

@@ -1,0 +1,393 @@
+"""`execute(plan, backend, …) → Outcome`: runs a plan as parallel as it allows, and decides nothing.
+
+One coordinator, the calling thread, owns all state; worker threads only call the backend and put a result on
+its queue, as do the event stream and Ctrl-C. A step runs when all that it needs succeeded; when one failed it is
+skipped, and reported as skipped. What only execution can know (the id of what was just created, the digest of
+what was just pulled) is filled in here.
+
+                      tasks ────►  workers ──backend──►
+      coordinator ◄── queue ◄──┴── event stream, Ctrl-C
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.engine import labels
+from composer.engine.events import DONE, FAILED, SKIPPED, WARNING, WORKING, Cancellation, Progress
+from composer.engine.operations import (
+    ContainerRef,
+    CreateContainer,
+    PullImage,
+    WaitService,
+    progress_of,
+    text_of,
+)
+from composer.engine.perform import Kept, perform
+from composer.engine.wait import MET, PENDING, Look, look, timed_out
+from composer.errors import Cancelled, ComposerError, OperationFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from composer.engine.backend import Backend, Event, EventStream, ObservedImage
+    from composer.engine.events import Events
+    from composer.engine.operations import Operation
+    from composer.engine.plan import Plan, Step
+
+PARALLEL = 16
+"""Workers unless told otherwise: more do not help a kernel, fewer would serialise slow stops."""
+
+
+class Outcome(NamedTuple):
+    """What came of a plan. ``done``, ``skipped`` and ``cancelled`` are ids of steps; ``ids`` the new containers'."""
+
+    done: tuple[int, ...]
+    failures: tuple[ComposerError, ...]
+    skipped: tuple[int, ...]
+    cancelled: tuple[int, ...]
+    ids: Mapping[str, str]
+
+    def check(self) -> None:
+        """Raise what went wrong: one error as itself, several as an ExceptionGroup; Cancelled after a Ctrl-C."""
+        if len(self.failures) == 1:
+            raise self.failures[0]
+        if self.failures:
+            raise ExceptionGroup(f"{len(self.failures)} operations failed", list(self.failures))
+        if self.cancelled:
+            raise Cancelled("cancelled", hint="run the command again to finish what is left")
+
+
+def execute(
+    plan: Plan,
+    backend: Backend,
+    events: Events,
+    *,
+    project: str | None = None,
+    parallel: int = PARALLEL,
+    cancel: Cancellation | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Outcome:
+    """Carry out a plan and return what came of it; failures are returned, see `Outcome.check`."""
+    coordinator = _Coordinator(plan, backend, events, clock)
+    return coordinator.run(project, max(1, parallel), cancel or Cancellation())
+
+
+class _Gate:
+    """A condition that is being waited for. ``dirty``: something happened while it was being looked at."""
+
+    __slots__ = ("deadline", "dirty", "ids", "looking", "operation")
+
+    def __init__(self, operation: WaitService, ids: tuple[str, ...], deadline: float | None) -> None:
+        self.operation, self.ids, self.deadline = operation, ids, deadline
+        self.looking = True
+        self.dirty = False
+
+
+class _Interrupt:
+    """Puts a request to cancel on the coordinator's queue; SimpleQueue.put is safe in a signal handler."""
+
+    def __init__(self, inbox: SimpleQueue[tuple[Any, ...]]) -> None:
+        self._inbox = inbox
+
+    def cancelled(self, level: int) -> None:
+        self._inbox.put(("cancel", level))
+
+
+class _Coordinator:
+    def __init__(self, plan: Plan, backend: Backend, events: Events, clock: Callable[[], float]) -> None:
+        self._steps: dict[int, Step] = {step.id: step for step in plan.steps}
+        self._backend, self._events, self._clock = backend, events, clock
+        self._inbox: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
+        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._missing = {step.id: len(step.needs) + len(step.after) for step in plan.steps}
+        self._followers: dict[int, list[int]] = {step.id: [] for step in plan.steps}
+        for step in plan.steps:
+            for other in (*step.needs, *step.after):
+                self._followers[other].append(step.id)
+        self._state: dict[int, str] = {}
+        self._running: set[int] = set()
+        self._gates: dict[int, _Gate] = {}
+        self._failures: list[ComposerError] = []
+        self._ids: dict[str, str] = {}
+        self._firsts: dict[str, tuple[int, str]] = {}
+        self._images: dict[str, ObservedImage] = {}
+        self._level = 0
+        self._threads: list[threading.Thread] = []
+        self._receivers: dict[str, Callable[..., None]] = {
+            "done": self._done,
+            "looked": self._looked,
+            "event": self._event,
+            "lost": self._lost,
+            "cancel": self._cancelled,
+            "news": self._news,
+        }
+
+    # ------------------------------------------------------------- the loop
+
+    def run(self, project: str | None, parallel: int, cancel: Cancellation) -> Outcome:
+        interrupt = _Interrupt(self._inbox)
+        cancel.subscribe(interrupt)
+        stream = self._watch(project)
+        self._parallel = parallel
+        try:
+            self._level = cancel.level
+            self._release([id for id, missing in self._missing.items() if not missing])
+            while len(self._state) < len(self._steps):
+                self._next()
+        finally:
+            cancel.unsubscribe(interrupt)
+            if stream is not None:
+                stream.close()
+            for _ in self._threads:
+                self._tasks.put(None)
+        return self._outcome()
+
+    def _watch(self, project: str | None) -> EventStream | None:
+        """Open the event stream before anything runs, so that nothing that a gate waits for is missed."""
+        if not any(isinstance(step.operation, WaitService) for step in self._steps.values()):
+            return None
+        stream = self._backend.events(project)
+
+        def pump() -> None:
+            try:
+                while (event := stream.next(None)) is not None:
+                    self._inbox.put(("event", event))
+            except Exception as error:
+                self._inbox.put(("lost", error))
+
+        threading.Thread(target=pump, name="events", daemon=True).start()
+        return stream
+
+    def _next(self) -> None:
+        deadlines = [gate.deadline for gate in self._gates.values() if gate.deadline is not None]
+        timeout = max(0.0, min(deadlines) - self._clock()) if deadlines else None
+        try:
+            message = self._inbox.get(timeout=timeout)
+        except Empty:
+            self._expire()
+            return
+        kind, *rest = message
+        self._receivers[kind](*rest)
+
+    # ------------------------------------------------------------- scheduling
+
+    def _release(self, ids: list[int]) -> None:
+        """Run, skip or cancel steps all of whose predecessors have ended."""
+        pending = list(reversed(ids))
+        while pending:
+            id = pending.pop()
+            step = self._steps[id]
+            if any(self._state[other] != DONE for other in step.needs):
+                is_cancelled = all(self._state[o] in (DONE, "cancelled") for o in step.needs)
+                pending += self._finish(id, "cancelled" if is_cancelled else SKIPPED)
+            elif self._level:
+                pending += self._finish(id, "cancelled")
+            else:
+                self._begin(step)
+
+    def _finish(self, id: int, state: str) -> list[int]:
+        """Record the end of a step; return the steps that nothing keeps any longer."""
+        self._state[id] = state
+        self._running.discard(id)
+        operation = self._steps[id].operation
+        if state == SKIPPED:
+            self._events.progress(Progress(SKIPPED, operation.resource, "skipped", self._blame(id)))
+        released = []
+        for follower in self._followers[id]:
+            self._missing[follower] -= 1
+            if not self._missing[follower]:
+                released.append(follower)
+        return released
+
+    def _blame(self, id: int) -> str:
+        step = self._steps[id]
+        failed = next(o for o in step.needs if self._state[o] in (FAILED, SKIPPED))
+        return f"because of {self._steps[failed].operation.resource.name}"
+
+    def _begin(self, step: Step) -> None:
+        operation = step.operation
+        self._running.add(step.id)
+        self._events.progress(Progress(WORKING, operation.resource, progress_of(operation)[0]))
+        if isinstance(operation, WaitService):
+            # one that could not be created has no id: its name is not found, which is the right answer
+            ids = tuple(c.id or self._ids.get(c.name, c.name) for c in operation.containers)
+            limit = operation.timeout_s
+            gate = _Gate(operation, ids, None if limit is None else self._clock() + limit)
+            self._gates[step.id] = gate
+            self._submit(lambda: self._look(step.id, gate))
+        else:
+            bound = self._bind(operation)
+            self._submit(lambda: self._work(step.id, bound))
+
+    def _submit(self, task: Callable[[], None]) -> None:
+        if len(self._threads) < min(self._parallel, len(self._running)):
+            thread = threading.Thread(target=self._worker, name="worker", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._tasks.put(task)
+
+    # ------------------------------------------------------------- on the workers
+
+    def _worker(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            task()
+
+    def _work(self, id: int, operation: Operation) -> None:
+        try:
+            value = perform(self._backend, operation, lambda text: self._inbox.put(("news", id, text)))
+        except Exception as error:
+            self._inbox.put(("done", id, None, error))
+        else:
+            self._inbox.put(("done", id, value, None))
+
+    def _look(self, id: int, gate: _Gate, *, expired: bool = False) -> None:
+        try:
+            if expired:
+                found = Look(FAILED, timed_out(self._backend, gate.operation, gate.ids))
+            else:
+                found = look(self._backend, gate.operation, gate.ids)
+        except Exception as error:
+            self._inbox.put(("done", id, None, error))
+        else:
+            self._inbox.put(("looked", id, found))
+
+    # ------------------------------------------------------------- what the queue brings
+
+    def _done(self, id: int, value: Any, error: Exception | None) -> None:
+        self._gates.pop(id, None)
+        if id in self._state:
+            return
+        operation = self._steps[id].operation
+        if isinstance(error, Kept):
+            self._events.progress(Progress(WARNING, operation.resource, "kept", str(error)))
+        elif error is not None:
+            self._fail(id, error)
+            return
+        else:
+            self._learn(operation, value)
+            self._events.progress(Progress(DONE, operation.resource, progress_of(operation)[1]))
+        self._release(self._finish(id, DONE))
+
+    def _fail(self, id: int, error: Exception) -> None:
+        operation = self._steps[id].operation
+        if isinstance(operation, WaitService) and isinstance(error, ComposerError):
+            failure = error
+        else:
+            failure = OperationFailed(text_of(operation), error)
+            failure.__cause__ = error
+            for note in getattr(error, "__notes__", ()):
+                failure.add_note(note)
+        self._failures.append(failure)
+        self._events.progress(Progress(FAILED, operation.resource, "failed", str(error)))
+        self._release(self._finish(id, FAILED))
+
+    def _learn(self, operation: Operation, value: Any) -> None:
+        if isinstance(operation, CreateContainer):
+            name, service, number, _ = operation.container
+            self._ids[name] = value
+            if service not in self._firsts or number < self._firsts[service][0]:
+                self._firsts[service] = (number, value)
+        elif isinstance(operation, PullImage) and value is not None:
+            self._images[operation.reference] = value
+
+    def _looked(self, id: int, found: Look) -> None:
+        gate = self._gates.get(id)
+        if gate is None:
+            return
+        gate.looking = False
+        if found.state is PENDING:
+            if gate.dirty:
+                self._look_again(id, gate)
+            return
+        if found.state is MET or gate.operation.required:
+            self._done(id, None, found.error)
+            return
+        self._events.warn(f"{found.error} (not required)")
+        self._gates.pop(id)
+        self._events.progress(Progress(WARNING, gate.operation.resource, "not ready", str(found.error)))
+        self._release(self._finish(id, DONE))
+
+    def _look_again(self, id: int, gate: _Gate) -> None:
+        if gate.looking:
+            gate.dirty = True
+            return
+        gate.looking, gate.dirty = True, False
+        self._submit(lambda: self._look(id, gate))
+
+    def _event(self, event: Event) -> None:
+        for id, gate in tuple(self._gates.items()):
+            if event.id in gate.ids:
+                self._look_again(id, gate)
+
+    def _expire(self) -> None:
+        now = self._clock()
+        for id, gate in tuple(self._gates.items()):
+            if gate.deadline is not None and gate.deadline <= now:
+                gate.deadline = None
+                self._submit(lambda id=id, gate=gate: self._look(id, gate, expired=True))  # type: ignore[misc]
+
+    def _lost(self, error: Exception) -> None:
+        """Without events nothing that is waited for can be known: fail the gates rather than wait for ever."""
+        for id in tuple(self._gates):
+            self._done(id, None, error)
+
+    def _cancelled(self, level: int) -> None:
+        self._level = max(self._level, level)
+        for id in tuple(self._gates):
+            del self._gates[id]
+            self._release(self._finish(id, "cancelled"))
+        if level > 1:
+            # the workers are daemons: what they are doing ends with the process, or by itself
+            for id in tuple(self._running):
+                self._release(self._finish(id, "cancelled"))
+
+    def _news(self, id: int, text: str) -> None:
+        if id not in self._state:
+            operation = self._steps[id].operation
+            self._events.progress(Progress(WORKING, operation.resource, progress_of(operation)[0], text))
+
+    # ------------------------------------------------------------- what only execution knows
+
+    def _id(self, container: ContainerRef) -> str:
+        return container.id or self._ids[container.name]
+
+    def _bind(self, operation: Operation) -> Operation:
+        """Fill in the ids of what this plan created or pulled."""
+        if isinstance(operation, CreateContainer):
+            return self._bind_creation(operation)
+        container = getattr(operation, "container", None)
+        if container is None or container.id:
+            return operation
+        bound: Operation = operation._replace(container=container._replace(id=self._id(container)))  # type: ignore[call-arg]
+        return bound
+
+    def _bind_creation(self, operation: CreateContainer) -> CreateContainer:
+        spec = operation.spec
+        own = dict(spec.labels)
+        image = self._images.get(spec.image)
+        if spec.image_id is None and image is not None:
+            spec = spec._replace(image_id=image.id)
+            own[labels.IMAGE] = image.id
+        if operation.hashed is not None:
+            from composer.engine.decide import substitute_shared
+            from composer.engine.hashing import service_hash
+
+            ids = {service: id for service, (_, id) in self._firsts.items()}
+            own[labels.CONFIG_HASH] = service_hash(substitute_shared(operation.hashed, ids))
+        return operation._replace(spec=spec._replace(labels=own))
+
+    def _outcome(self) -> Outcome:
+        def having(state: str) -> tuple[int, ...]:
+            return tuple(sorted(id for id, found in self._state.items() if found == state))
+
+        return Outcome(
+            done=having(DONE),
+            failures=tuple(self._failures),
+            skipped=having(SKIPPED),
+            cancelled=having("cancelled"),
+            ids=dict(self._ids),
+        )

@@ -1,0 +1,250 @@
+"""Plans for the verbs that need no compose file: down, stop, start, restart, kill, rm.
+
+What they must know is in the containers' labels, order included. Pure, as `reconcile` is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from composer.engine import labels
+from composer.engine.backend import ContainerState
+from composer.engine.draft import ACTIVE, Draft, ref, start_hooks
+from composer.engine.operations import (
+    KillContainer,
+    RemoveImage,
+    RemoveNetwork,
+    RemoveVolume,
+    StartContainer,
+    WaitService,
+)
+from composer.errors import UnknownService
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from composer.engine.backend import Observed, ObservedContainer
+    from composer.engine.plan import Plan
+
+_STARTED = "service_started"
+_READY = "ready"
+
+
+class Need(NamedTuple):
+    """One entry of the depends_on label."""
+
+    service: str
+    condition: str
+    restart: bool
+
+
+class Fleet:
+    """The containers of a project by service, with the dependencies that their labels tell.
+
+    ``services`` restricts it. Raises UnknownService for a name that has no container.
+    """
+
+    def __init__(self, observed: Observed, services: Sequence[str] = (), *, oneoff: bool = False) -> None:
+        self.containers: dict[str, list[ObservedContainer]] = {}
+        for container in sorted(observed.containers, key=_by_number):
+            if oneoff or not labels.is_oneoff(container):
+                self.containers.setdefault(labels.service_of(container), []).append(container)
+        self.needs = {
+            service: tuple(
+                Need(*entry)
+                for entry in labels.read_depends_on(containers[-1].labels)
+                if entry[0] in self.containers and entry[0] != service
+            )
+            for service, containers in self.containers.items()
+        }
+        for name in services:
+            if name not in self.containers:
+                raise UnknownService(
+                    f"no container of service '{name}'",
+                    hint=f"there are: {', '.join(sorted(self.containers))}" if self.containers else None,
+                )
+        self.selected = tuple(services) or tuple(sorted(self.containers))
+
+    def order(self) -> list[str]:
+        """Return the selected services, each after what it depends on; a cycle in labels is cut somewhere."""
+        ordered: list[str] = []
+        seen: set[str] = set()
+        for root in sorted(self.containers):
+            pending = [(root, False)]
+            while pending:
+                name, is_left = pending.pop()
+                if is_left:
+                    ordered.append(name)
+                elif name not in seen:
+                    seen.add(name)
+                    pending.append((name, True))
+                    pending += [(need.service, False) for need in reversed(self.needs[name])]
+        return [name for name in ordered if name in self.selected]
+
+    def dependents(self, service: str) -> list[str]:
+        return [name for name in self.order() if any(n.service == service for n in self.needs[name])]
+
+
+def _by_number(container: ObservedContainer) -> tuple[str, int, str]:
+    return labels.service_of(container), labels.number_of(container), container.name
+
+
+class Teardown(NamedTuple):
+    """What ``down`` removes. ``images`` is ``local``, ``all`` or nothing; ``spare`` are services to leave alone."""
+
+    services: tuple[str, ...] = ()
+    volumes: bool = False
+    images: str = ""
+    timeout_s: float | None = None
+    spare: frozenset[str] = frozenset()
+
+
+def plan_down(project: str, observed: Observed, options: Teardown) -> Plan:
+    """Remove containers in the reverse order of dependencies, then networks, volumes and images."""
+    fleet = Fleet(observed, options.services, oneoff=True)
+    draft = Draft(options.timeout_s)
+    gone: dict[str, list[int]] = {}
+    for service in reversed(fleet.order()):
+        if service in options.spare:
+            continue
+        needs = [step for dependent in fleet.dependents(service) for step in gone.get(dependent, ())]
+        gone[service] = [
+            # what failed to go must not keep the rest from going
+            draft.remove(container, "down", after=needs, volumes=options.volumes)
+            for container in reversed(fleet.containers[service])
+        ]
+    everything = [step for steps in gone.values() for step in steps]
+    if not options.services:
+        for network in sorted(observed.networks, key=lambda n: n.name):
+            operation = RemoveNetwork(network.name, network.id, "down", optional=True)
+            draft.builder.add(operation, after=everything)
+        for volume in sorted(observed.volumes, key=lambda v: v.name) if options.volumes else ():
+            draft.builder.add(RemoveVolume(volume.name, "down --volumes", optional=True), after=everything)
+    for reference in _images(project, fleet, options):
+        draft.builder.add(RemoveImage(reference, f"down --rmi {options.images}"), after=everything)
+    if not list(draft.builder):
+        draft.builder.warn(f"no resource found to remove for project '{project}'")
+    return draft.builder.build()
+
+
+def _images(project: str, fleet: Fleet, options: Teardown) -> list[str]:
+    if not options.images:
+        return []
+    used = {
+        container.image
+        for service in fleet.selected
+        for container in fleet.containers.get(service, ())
+        if options.images == "all" or container.image == f"{project}-{service}"
+    }
+    return sorted(used - {""})
+
+
+def plan_stop(observed: Observed, services: Sequence[str], timeout_s: float | None) -> Plan:
+    """Stop containers in the reverse order of dependencies."""
+    fleet = Fleet(observed, services)
+    draft = Draft(timeout_s)
+    _stop_all(fleet, draft, fleet.order(), "stop")
+    return draft.builder.build()
+
+
+def _stop_all(fleet: Fleet, draft: Draft, order: Iterable[str], cause: str) -> None:
+    stopped: dict[str, list[int]] = {}
+    for service in reversed(list(order)):
+        after = [step for dependent in fleet.dependents(service) for step in stopped.get(dependent, ())]
+        stopped[service] = [
+            step for c in fleet.containers[service] for step in draft.stop(c, cause, after=after)
+        ]
+
+
+def plan_start(
+    observed: Observed, services: Sequence[str], *, wait_timeout_s: float | None = None, wait: bool = False
+) -> Plan:
+    """Start what does not run, waiting for dependencies as depends_on says."""
+    fleet = Fleet(observed, services)
+    draft = Draft()
+    _start_all(fleet, draft, fleet.order(), wait=wait, wait_timeout_s=wait_timeout_s)
+    return draft.builder.build()
+
+
+def plan_restart(
+    observed: Observed, services: Sequence[str], timeout_s: float | None, *, dependents: bool = True
+) -> Plan:
+    """Stop and start; with ``dependents`` also the services that asked for it (``restart: true``)."""
+    fleet = Fleet(observed, services)
+    chosen = set(fleet.selected)
+    if services and dependents:
+        chosen |= {
+            name
+            for name, needs in fleet.needs.items()
+            if any(n.restart and n.service in fleet.selected for n in needs)
+        }
+    fleet.selected = tuple(sorted(chosen))
+    draft = Draft(timeout_s)
+    _stop_all(fleet, draft, fleet.order(), "restart")
+    _start_all(fleet, draft, fleet.order(), wait=False, wait_timeout_s=None)
+    return draft.builder.build()
+
+
+def _start_all(
+    fleet: Fleet, draft: Draft, order: list[str], *, wait: bool, wait_timeout_s: float | None
+) -> None:
+    started: dict[str, list[int]] = {}
+    for service in order:
+        idle = [c for c in fleet.containers[service] if c.state not in ACTIVE or c.id in draft.stopped]
+        started[service] = []
+        if idle:
+            needs = _gates(fleet, draft, service, started)
+            for container in idle:
+                stop = draft.stopped.get(container.id)
+                cause = "restart" if stop else f"it is {container.state.value}"
+                operation = StartContainer(ref(container), cause, start_hooks(container))
+                started[service].append(draft.builder.add(operation, [*needs, *([stop] if stop else [])]))
+    if wait:
+        for service in order:
+            refs = tuple(ref(c) for c in fleet.containers[service])
+            operation_ = WaitService(service, refs, _READY, "--wait", timeout_s=wait_timeout_s)
+            draft.builder.add(operation_, started[service])
+
+
+def _gates(fleet: Fleet, draft: Draft, service: str, started: dict[str, list[int]]) -> list[int]:
+    steps: list[int] = []
+    for need in fleet.needs[service]:
+        if need.service not in started:
+            continue  # not among the services that were asked for, or cut from a cycle
+        if need.condition == _STARTED:
+            steps += started[need.service]
+        else:
+            refs = tuple(ref(c) for c in fleet.containers[need.service])
+            operation = WaitService(need.service, refs, need.condition, f"needed by {service}", (service,))
+            steps.append(draft.builder.add(operation, started[need.service]))
+    return steps
+
+
+def plan_kill(observed: Observed, services: Sequence[str], signal: str) -> Plan:
+    """Send a signal to what runs."""
+    fleet = Fleet(observed, services, oneoff=True)
+    draft = Draft()
+    for service in sorted(fleet.selected):
+        for container in fleet.containers[service]:
+            if container.state is ContainerState.RUNNING:
+                draft.builder.add(KillContainer(ref(container), signal, "kill"))
+    return draft.builder.build()
+
+
+def plan_remove(
+    observed: Observed, services: Sequence[str], *, stop: bool, volumes: bool, timeout_s: float | None = None
+) -> Plan:
+    """Remove what is stopped; with ``stop`` also what runs."""
+    fleet = Fleet(observed, services)
+    draft = Draft(timeout_s)
+    for service in reversed(fleet.order()):
+        for container in fleet.containers[service]:
+            if stop or container.state not in ACTIVE:
+                draft.remove(container, "rm", volumes=volumes)
+    return draft.builder.build()
+
+
+def selected(observed: Observed, services: Collection[str]) -> list[ObservedContainer]:
+    """Return the containers of services (none: all), one-offs left out, in the order of names and numbers."""
+    fleet = Fleet(observed, tuple(services))
+    return [c for service in sorted(fleet.selected) for c in fleet.containers[service]]

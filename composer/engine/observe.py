@@ -1,0 +1,115 @@
+"""What exists, as far as one project is concerned: the other input of `reconcile`.
+
+Reads and changes nothing. Everything that a plan depends on and that is not in the project is read here, at one
+moment, also the contents of configs and secrets: as keyed digests, never themselves.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from composer.engine import compare, labels, resolve
+from composer.engine.backend import Limitation, Observed, ObservedImage, ObservedNetwork, ObservedVolume
+from composer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from composer.engine.backend import Observer
+    from composer.schema.model import Project
+
+
+class World(NamedTuple):
+    """What exists. ``images``, ``networks`` and ``volumes`` are by reference and by real name; absent is absent.
+
+    ``contents`` maps ``config:name`` and ``secret:name`` to a keyed digest. ``key`` is what seals values in
+    labels.
+    """
+
+    observed: Observed = Observed()
+    images: Mapping[str, ObservedImage] = {}
+    networks: Mapping[str, ObservedNetwork] = {}
+    volumes: Mapping[str, ObservedVolume] = {}
+    contents: Mapping[str, str] = {}
+    limitations: Mapping[str, tuple[Limitation, ...]] = {}
+    key: bytes = b""
+
+
+def observe(observer: Observer, project: Project, key: bytes) -> World:
+    """Return what exists of a project, and of what it refers to."""
+    observed = observer.observe(project.name)
+    services = project.tree.get("services") or {}
+    return World(
+        observed=observed,
+        images=_images(observer, project),
+        networks=_networks(observer, project, observed),
+        volumes=_volumes(observer, project, observed),
+        contents=contents(project, key),
+        limitations={name: tuple(observer.limitations(services[name])) for name in sorted(services)},
+        key=key,
+    )
+
+
+def _images(observer: Observer, project: Project) -> dict[str, ObservedImage]:
+    services = project.tree.get("services") or {}
+    references = {resolve.image_of(project.name, name, tree) for name, tree in services.items()}
+    found = ((reference, observer.find_image(reference)) for reference in sorted(references))
+    return {reference: image for reference, image in found if image}
+
+
+def _networks(observer: Observer, project: Project, observed: Observed) -> dict[str, ObservedNetwork]:
+    known = {n.name: n for n in observed.networks if labels.NETWORK in n.labels}
+    for key in sorted(project.tree.get("networks") or {}):
+        name = resolve.real_name(project, "networks", key)
+        network = known.get(name) or observer.find_network(name)
+        if network:
+            known[name] = network
+    return known
+
+
+def _volumes(observer: Observer, project: Project, observed: Observed) -> dict[str, ObservedVolume]:
+    known = {v.name: v for v in observed.volumes if labels.VOLUME in v.labels}
+    for key in sorted(project.tree.get("volumes") or {}):
+        name = resolve.real_name(project, "volumes", key)
+        volume = known.get(name) or observer.find_volume(name)
+        if volume:
+            known[name] = volume
+    return known
+
+
+def contents(project: Project, key: bytes) -> dict[str, str]:
+    """Return the keyed digest of every config and secret that a service uses.
+
+    Raises ConfigError, pointing at the file's place, for one that cannot be read.
+    """
+    digests = {}
+    for kind in ("config", "secret"):
+        used = {
+            grant["source"]
+            for tree in (project.tree.get("services") or {}).values()
+            for grant in tree.get(f"{kind}s") or ()
+        }
+        entries = project.tree.get(f"{kind}s") or {}
+        for name in sorted(used & entries.keys()):
+            if not resolve.is_external(entries[name]):
+                digests[f"{kind}:{name}"] = compare.keyed_digest(key, _content(project, kind, name))
+    return digests
+
+
+def _content(project: Project, kind: str, name: str) -> bytes:
+    path = (f"{kind}s", name)
+    source, content = resolve.file_source(project, kind, name, project.tree[path[0]][name], path)
+    if source is None:
+        return content or b""
+    try:
+        with open(source, "rb") as file:
+            return file.read()
+    except IsADirectoryError:
+        return b""  # a directory is mounted as it is: there is no content to compare
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the file of {kind} '{name}', '{source}': {(error.strerror or str(error)).lower()}",
+            at=project.mark((*path, "file")),
+            path=(*path, "file"),
+            hint="create the file, or correct its path",
+        ) from None

@@ -1,0 +1,339 @@
+"""The operations of a plan: one small frozen type per action, each with its cause.
+
+An operation says what is to be done and why, never how: `execute` carries it out. Containers are named by
+`ContainerRef`, because one that the same plan creates has no id yet.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from composer.engine.backend import ContainerSpec, EndpointSpec, ExecSpec, NetworkSpec, VolumeSpec
+
+
+class Resource(NamedTuple):
+    """What an operation is about, for grouping what is shown: all steps of a recreation have one resource."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.capitalize()} {self.name}"
+
+
+class ContainerRef(NamedTuple):
+    """A container by its final name; ``id`` is empty when the plan itself creates it."""
+
+    name: str
+    service: str
+    number: int
+    id: str = ""
+
+    @property
+    def resource(self) -> Resource:
+        return Resource("container", self.name)
+
+
+class CreateNetwork(NamedTuple):
+    spec: NetworkSpec
+    cause: str
+
+    @property
+    def resource(self) -> Resource:
+        return Resource("network", self.spec.name)
+
+    @property
+    def subject(self) -> str:
+        return self.spec.name
+
+
+class RemoveNetwork(NamedTuple):
+    """``optional``: another project may still be using it; then it stays, with a warning."""
+
+    name: str
+    id: str
+    cause: str
+    optional: bool = False
+
+    @property
+    def resource(self) -> Resource:
+        return Resource("network", self.name)
+
+    @property
+    def subject(self) -> str:
+        return self.name
+
+
+class ConnectNetwork(NamedTuple):
+    """The endpoint is complete, aliases and fixed addresses included: a bare reconnect would lose them."""
+
+    container: ContainerRef
+    endpoint: EndpointSpec
+    cause: str
+
+    @property
+    def resource(self) -> Resource:
+        return self.container.resource
+
+    @property
+    def subject(self) -> str:
+        return f"{self.container.name} to {self.endpoint.network}"
+
+
+class DisconnectNetwork(NamedTuple):
+    container: ContainerRef
+    network: str
+    cause: str
+
+    @property
+    def resource(self) -> Resource:
+        return self.container.resource
+
+    @property
+    def subject(self) -> str:
+        return f"{self.container.name} from {self.network}"
+
+
+class CreateVolume(NamedTuple):
+    spec: VolumeSpec
+    cause: str
+
+    @property
+    def resource(self) -> Resource:
+        return Resource("volume", self.spec.name)
+
+    @property
+    def subject(self) -> str:
+        return self.spec.name
+
+
+class RemoveVolume(NamedTuple):
+    """``optional``: it stays, with a warning, where something else uses it."""
+
+    name: str
+    cause: str
+    optional: bool = False
+
+    @property
+    def resource(self) -> Resource:
+        return Resource("volume", self.name)
+
+    @property
+    def subject(self) -> str:
+        return self.name
+
+
+class PullImage(NamedTuple):
+    """``optional``: a local image will do when the registry cannot be reached."""
+
+    reference: str
+    cause: str
+    optional: bool = False
+
+    @property
+    def resource(self) -> Resource:
+        return Resource("image", self.reference)
+
+    @property
+    def subject(self) -> str:
+        return self.reference
+
+
+class RemoveImage(NamedTuple):
+    """``optional``: it stays, with a warning, where something else uses it."""
+
+    reference: str
+    cause: str
+    optional: bool = True
+
+    @property
+    def resource(self) -> Resource:
+        return Resource("image", self.reference)
+
+    @property
+    def subject(self) -> str:
+        return self.reference
+
+
+class CreateContainer(NamedTuple):
+    """``spec.name`` is a temporary name while the container takes another's place, ``container.name`` the final.
+
+    ``shares`` maps an attribute to the container whose id it gets: only execution knows the id, and the config
+    hash of Docker Compose is over the id. ``hashed`` is the tree for that hash.
+    """
+
+    container: ContainerRef
+    spec: ContainerSpec
+    cause: str
+    hashed: Mapping[str, Any] | None = None
+
+    @property
+    def resource(self) -> Resource:
+        return self.container.resource
+
+    @property
+    def subject(self) -> str:
+        return self.spec.name
+
+
+class StartContainer(NamedTuple):
+    """``hooks`` are the service's post_start commands."""
+
+    container: ContainerRef
+    cause: str
+    hooks: tuple[ExecSpec, ...] = ()
+
+    @property
+    def resource(self) -> Resource:
+        return self.container.resource
+
+    @property
+    def subject(self) -> str:
+        return self.container.name
+
+
+class StopContainer(NamedTuple):
+    """``hooks`` are the service's pre_stop commands; None as ``timeout_s`` is the container's own grace period."""
+
+    container: ContainerRef
+    cause: str
+    timeout_s: float | None = None
+    hooks: tuple[ExecSpec, ...] = ()
+
+    @property
+    def resource(self) -> Resource:
+        return self.container.resource
+
+    @property
+    def subject(self) -> str:
+        return self.container.name
+
+
+class KillContainer(NamedTuple):
+    container: ContainerRef
+    signal: str
+    cause: str
+
+    @property
+    def resource(self) -> Resource:
+        return self.container.resource
+
+    @property
+    def subject(self) -> str:
+        return f"{self.container.name} with {self.signal}"
+
+
+class RemoveContainer(NamedTuple):
+    """``volumes``: with its anonymous volumes."""
+
+    container: ContainerRef
+    cause: str
+    volumes: bool = False
+
+    @property
+    def resource(self) -> Resource:
+        return self.container.resource
+
+    @property
+    def subject(self) -> str:
+        return self.container.name
+
+
+class RenameContainer(NamedTuple):
+    """From its temporary name to ``container.name``."""
+
+    container: ContainerRef
+    old_name: str
+    cause: str
+
+    @property
+    def resource(self) -> Resource:
+        return self.container.resource
+
+    @property
+    def subject(self) -> str:
+        return f"{self.old_name} to {self.container.name}"
+
+
+class WaitService(NamedTuple):
+    """Wait until every container of a service meets ``condition``.
+
+    A depends_on condition, or ``ready``: running, healthy where there is a health check, or finished with 0
+    where that is what the service is for. ``waiting`` names who needs it; empty for ``--wait``.
+    """
+
+    service: str
+    containers: tuple[ContainerRef, ...]
+    condition: str
+    cause: str
+    waiting: tuple[str, ...] = ()
+    required: bool = True
+    timeout_s: float | None = None
+
+    @property
+    def resource(self) -> Resource:
+        return self.containers[0].resource if len(self.containers) == 1 else Resource("service", self.service)
+
+    @property
+    def subject(self) -> str:
+        return f"{self.service}: {self.condition}"
+
+
+Operation: TypeAlias = (
+    CreateNetwork
+    | RemoveNetwork
+    | ConnectNetwork
+    | DisconnectNetwork
+    | CreateVolume
+    | RemoveVolume
+    | PullImage
+    | RemoveImage
+    | CreateContainer
+    | StartContainer
+    | StopContainer
+    | KillContainer
+    | RemoveContainer
+    | RenameContainer
+    | WaitService
+)
+
+_WORDS: dict[type, tuple[str, str, str]] = {
+    CreateNetwork: ("create network", "creating", "created"),
+    RemoveNetwork: ("remove network", "removing", "removed"),
+    ConnectNetwork: ("connect container", "connecting", "connected"),
+    DisconnectNetwork: ("disconnect container", "disconnecting", "disconnected"),
+    CreateVolume: ("create volume", "creating", "created"),
+    RemoveVolume: ("remove volume", "removing", "removed"),
+    PullImage: ("pull image", "pulling", "pulled"),
+    RemoveImage: ("remove image", "removing", "removed"),
+    CreateContainer: ("create container", "creating", "created"),
+    StartContainer: ("start container", "starting", "started"),
+    StopContainer: ("stop container", "stopping", "stopped"),
+    KillContainer: ("kill container", "killing", "killed"),
+    RemoveContainer: ("remove container", "removing", "removed"),
+    RenameContainer: ("rename container", "recreating", "recreated"),
+    WaitService: ("wait for service", "waiting", "ready"),
+}
+
+_MET = {"service_healthy": "healthy", "service_completed_successfully": "completed"}
+
+
+def action_of(operation: Operation) -> str:
+    """Return what an operation does: ``start container``."""
+    return _WORDS[type(operation)][0]
+
+
+def progress_of(operation: Operation) -> tuple[str, str]:
+    """Return the word while it lasts and the word when it is done: ``starting``, ``started``."""
+    if isinstance(operation, CreateContainer) and operation.spec.name != operation.container.name:
+        return "recreating", "recreated"
+    _, doing, done = _WORDS[type(operation)]
+    return doing, _MET.get(operation.condition, done) if isinstance(operation, WaitService) else done
+
+
+def text_of(operation: Operation) -> str:
+    """Return an operation in words, without its cause: ``start container app-web-1``."""
+    return f"{action_of(operation)} {operation.subject}"

@@ -1,0 +1,109 @@
+"""A plan: operations with what each must come after, as a DAG.
+
+Nodes are in an order in which they could run one by one: a node comes after all its dependencies. `str(plan)`
+is one line per operation, the same bytes for the same input: test oracle, ``composer plan`` and debug log.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.engine.operations import WaitService, action_of, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from composer.engine.operations import Operation
+
+
+class Step(NamedTuple):
+    """One node. It runs when all of ``needs`` succeeded and all of ``after`` ended, in whatever way."""
+
+    id: int
+    operation: Operation
+    needs: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        order = [f"#{id}" for id in self.needs] + [f"#{id}?" for id in self.after]
+        behind = f" (after {', '.join(order)})" if order else ""
+        return f"#{self.id} {text_of(self.operation)}{_because(self.operation.cause)}{behind}"
+
+
+def _because(cause: str) -> str:
+    return f": {cause}" if cause else ""
+
+
+class Plan(NamedTuple):
+    """What would be done. ``warnings`` are sentences for the user; ``unchanged`` names what is as it should be."""
+
+    steps: tuple[Step, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.steps))
+
+    @property
+    def has_changes(self) -> bool:
+        """Waiting alone changes nothing."""
+        return any(not isinstance(step.operation, WaitService) for step in self.steps)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the steps for machines: plain values, ids as in the text."""
+        return [_step_json(step) for step in self.steps]
+
+
+def _step_json(step: Step) -> dict[str, Any]:
+    operation = step.operation
+    action, _, kind = action_of(operation).partition(" ")
+    value: dict[str, Any] = {
+        "id": step.id,
+        "action": action,
+        "kind": kind.removeprefix("for "),
+        "name": operation.resource.name,
+        "text": text_of(operation),
+        "cause": operation.cause,
+        "needs": list(step.needs),
+        "after": list(step.after),
+    }
+    container = getattr(operation, "container", None)
+    if container is not None:
+        value["service"] = container.service
+        value["number"] = container.number
+    elif isinstance(operation, WaitService):
+        value["service"] = operation.service
+        value["condition"] = operation.condition
+    return value
+
+
+class PlanBuilder:
+    """Collects steps. A step can only come after steps that were added before it, so no cycle can be built."""
+
+    __slots__ = ("_steps", "_warnings", "unchanged")
+
+    def __init__(self) -> None:
+        self._steps: list[Step] = []
+        self._warnings: list[str] = []
+        self.unchanged: list[str] = []
+
+    def add(self, operation: Operation, needs: Iterable[int] = (), after: Iterable[int] = ()) -> int:
+        """Append a step and return its id."""
+        id = len(self._steps) + 1
+        firm = tuple(sorted(set(needs)))
+        loose = tuple(sorted(set(after) - set(firm)))
+        for other in (*firm, *loose):
+            if not 0 < other < id:
+                raise ValueError(f"step #{id} cannot come after #{other}, which does not exist yet")
+        self._steps.append(Step(id, operation, firm, loose))
+        return id
+
+    def warn(self, sentence: str) -> None:
+        if sentence not in self._warnings:
+            self._warnings.append(sentence)
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self._steps)
+
+    def build(self) -> Plan:
+        return Plan(tuple(self._steps), tuple(self._warnings), tuple(self.unchanged))

@@ -1,0 +1,306 @@
+"""From a canonical service to what a backend is asked to create: real names, absolute paths, contents.
+
+Pure. The only module that turns Compose's keys into the names of networks, volumes and containers; it does
+not know what exists.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from composer.engine.backend import (
+    ContainerSpec,
+    EndpointSpec,
+    ExecSpec,
+    FileSpec,
+    MountSpec,
+    NetworkSpec,
+    VolumeSpec,
+)
+from composer.errors import ConfigError, ProjectError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from composer.schema.model import Project
+
+    Tree = Mapping[str, Any]
+
+_RESOLVED = frozenset(
+    # these reach the backend as mounts, endpoints, files, labels and names, or concern only the engine
+    [
+        "build",
+        "configs",
+        "container_name",
+        "depends_on",
+        "develop",
+        "image",
+        "labels",
+        "network_mode",
+        "networks",
+        "profiles",
+        "provider",
+        "pull_policy",
+        "scale",
+        "secrets",
+        "tmpfs",
+        "volumes",
+        "attach",
+        "post_start",
+        "pre_stop",
+        "links",
+        "external_links",
+        "label_file",
+        "env_file",
+    ]
+)
+
+
+def container_name(project: str, service: str, tree: Tree, number: int) -> str:
+    return tree.get("container_name") or f"{project}-{service}-{number}"
+
+
+def image_of(project: str, service: str, tree: Tree) -> str:
+    """Return the image's reference; a service that is only built gets Docker Compose's name for it."""
+    return tree.get("image") or f"{project}-{service}"
+
+
+def real_name(project: Project, section: str, key: str) -> str:
+    """Return what a network, volume, config or secret is called outside of the project."""
+    entry = (project.tree.get(section) or {}).get(key) or {}
+    return entry.get("name") or f"{project.name}_{key}"
+
+
+def is_external(entry: Tree | None) -> bool:
+    return bool((entry or {}).get("external"))
+
+
+def replicas(service: str, tree: Tree, scale: Mapping[str, int]) -> int:
+    """Return how many containers a service should have. Raises ProjectError with a fixed name and more than one."""
+    if service in scale:
+        count = scale[service]
+    elif tree.get("scale") is not None:
+        count = int(tree["scale"])
+    else:
+        wanted = (tree.get("deploy") or {}).get("replicas")
+        count = 1 if wanted is None else int(wanted)
+    if count > 1 and tree.get("container_name"):
+        raise ProjectError(
+            f"cannot run {count} containers of service '{service}': container_name "
+            f"'{tree['container_name']}' can be taken only once",
+            hint="remove container_name, or scale the service to 1",
+        )
+    return count
+
+
+def network_spec(project: Project, key: str, labels: Mapping[str, str]) -> NetworkSpec:
+    entry: Tree = (project.tree.get("networks") or {}).get(key) or {}
+    attributes = {k: v for k, v in entry.items() if k not in ("name", "external", "labels")}
+    return NetworkSpec(real_name(project, "networks", key), {**_labels(entry), **labels}, attributes)
+
+
+def volume_spec(project: Project, key: str, labels: Mapping[str, str]) -> VolumeSpec:
+    entry: Tree = (project.tree.get("volumes") or {}).get(key) or {}
+    attributes = {k: v for k, v in entry.items() if k not in ("name", "external", "labels")}
+    return VolumeSpec(real_name(project, "volumes", key), {**_labels(entry), **labels}, attributes)
+
+
+def _labels(entry: Tree) -> dict[str, str]:
+    return {k: str(v) for k, v in (entry.get("labels") or {}).items()}
+
+
+def container_spec(
+    project: Project,
+    service: str,
+    number: int,
+    *,
+    labels: Mapping[str, str],
+    image_id: str | None = None,
+    carried: Mapping[str, str] | None = None,
+) -> ContainerSpec:
+    """Return what the backend is asked to create.
+
+    ``carried`` maps a target to the anonymous volume of the container that is replaced.
+    """
+    tree: Tree = project.tree["services"][service]
+    name = container_name(project.name, service, tree, number)
+    network_mode = _shared(project, tree.get("network_mode"))
+    return ContainerSpec(
+        name=name,
+        project=project.name,
+        service=service,
+        number=number,
+        image=image_of(project.name, service, tree),
+        labels={**_labels(tree), **labels},
+        attributes=_attributes(project, tree),
+        mounts=tuple(mounts(project, tree, carried or {})),
+        endpoints=() if network_mode else tuple(endpoints(project, service, tree, name)),
+        files=tuple(files(project, service, tree)),
+        network_mode=network_mode,
+        image_id=image_id,
+    )
+
+
+def _attributes(project: Project, tree: Tree) -> dict[str, Any]:
+    attributes = {k: v for k, v in tree.items() if k not in _RESOLVED and v is not None}
+    for key in ("pid", "ipc"):
+        if key in attributes:
+            attributes[key] = _shared(project, attributes[key])
+    if tree.get("volumes_from"):
+        attributes["volumes_from"] = [_volumes_from(project, str(entry)) for entry in tree["volumes_from"]]
+    return attributes
+
+
+def _shared(project: Project, mode: str | None) -> str | None:
+    """``service:db`` → ``container:app-db-1``: the first replica, as in Docker Compose."""
+    kind, _, name = (mode or "").partition(":")
+    return f"container:{_first_container(project, name)}" if kind == "service" else mode
+
+
+def _first_container(project: Project, service: str) -> str:
+    tree = project.tree["services"].get(service) or project.disabled.get(service) or {}
+    return container_name(project.name, service, tree, 1)
+
+
+def _volumes_from(project: Project, entry: str) -> str:
+    parts = entry.split(":")
+    if parts[0] == "container":
+        return ":".join(parts[1:])
+    name, *access = parts[1:] if parts[0] == "service" else parts
+    return ":".join([_first_container(project, name), *access])
+
+
+def mounts(project: Project, tree: Tree, carried: Mapping[str, str]) -> Iterator[MountSpec]:
+    """Yield the mounts of a service; ``carried`` volumes of the image's own VOLUMEs come last."""
+    targets = set()
+    for entry in tree.get("volumes") or ():
+        kind, source, target = entry["type"], entry.get("source"), entry["target"]
+        targets.add(target)
+        if kind == "volume" and source:
+            source = real_name(project, "volumes", source)
+        elif kind == "volume":
+            source = carried.get(target)
+        yield MountSpec(kind, source or None, target, bool(entry.get("read_only")), entry.get(kind) or {})
+    for text in _strings(tree.get("tmpfs")):
+        target, _, options = text.partition(":")
+        targets.add(target)
+        yield MountSpec("tmpfs", None, target, options=_tmpfs_options(options))
+    for target in sorted(carried.keys() - targets):
+        yield MountSpec("volume", carried[target], target)
+
+
+def _tmpfs_options(text: str) -> dict[str, Any]:
+    """``size=64m,mode=1777,noexec`` → the long syntax's ``size`` and ``mode``, the rest under ``options``."""
+    found: dict[str, Any] = {}
+    rest = []
+    for part in filter(None, text.split(",")):
+        key, _, value = part.partition("=")
+        if key == "size":
+            found["size"] = value
+        elif key == "mode" and value:
+            found["mode"] = int(value, 8)
+        else:
+            rest.append(part)
+    if rest:
+        found["options"] = tuple(rest)
+    return found
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value or ())
+
+
+def endpoints(project: Project, service: str, tree: Tree, name: str) -> Iterator[EndpointSpec]:
+    """Yield the networks of a service in the order of its interfaces: highest priority first, then by name."""
+    joined: Tree = tree.get("networks") or {}
+    links = _links(project, tree)
+    for key in sorted(joined, key=lambda k: (-int((joined[k] or {}).get("priority") or 0), k)):
+        wanted = dict(joined[key] or {})
+        declared = wanted.pop("aliases", None) or ()
+        if links:
+            wanted["links"] = links
+        aliases = tuple(dict.fromkeys([name, service, *declared]))
+        yield EndpointSpec(real_name(project, "networks", key), aliases, wanted)
+
+
+def _links(project: Project, tree: Tree) -> list[str]:
+    """``container:alias`` for each link, under the names that Docker Compose gives: alias, and the container's."""
+    found = []
+    for link in tree.get("links") or ():
+        service, _, alias = str(link).partition(":")
+        target = _first_container(project, service)
+        found += [f"{target}:{alias or service}", f"{target}:{target}"]
+    for link in tree.get("external_links") or ():
+        target, _, alias = str(link).partition(":")
+        found.append(f"{target}:{alias or target}")
+    return list(dict.fromkeys(found))
+
+
+def files(project: Project, service: str, tree: Tree) -> Iterator[FileSpec]:
+    """Yield the configs and secrets of a service. Raises ConfigError for a source that cannot be had."""
+    for kind in ("config", "secret"):
+        for index, grant in enumerate(tree.get(f"{kind}s") or ()):
+            key = grant["source"]
+            entry: Tree = (project.tree.get(f"{kind}s") or {}).get(key) or {}
+            target = grant.get("target") or (f"/{key}" if kind == "config" else f"/run/secrets/{key}")
+            if kind == "secret" and not target.startswith("/"):
+                target = f"/run/secrets/{target}"
+            source, content = file_source(project, kind, key, entry, ("services", service, f"{kind}s", index))
+            mode = grant.get("mode")
+            yield FileSpec(
+                kind,
+                key,
+                target,
+                source=source,
+                content=content,
+                uid=grant.get("uid"),
+                gid=grant.get("gid"),
+                mode=int(mode, 8) if isinstance(mode, str) else mode,
+            )
+
+
+def file_source(
+    project: Project, kind: str, key: str, entry: Tree, path: tuple[str | int, ...]
+) -> tuple[str | None, bytes | None]:
+    """Return the host file of a config or secret, or its content."""
+    if entry.get("file"):
+        return entry["file"], None
+    if entry.get("content") is not None:
+        return None, str(entry["content"]).encode()
+    if entry.get("environment"):
+        value = project.environment.get(entry["environment"])
+        if value is None:
+            raise ConfigError(
+                f"environment variable '{entry['environment']}', the source of {kind} '{key}', is not set",
+                at=project.mark((f"{kind}s", key, "environment")),
+                path=(f"{kind}s", key, "environment"),
+                hint="set it in the shell or in the .env file",
+            )
+        return None, value.encode()
+    raise ConfigError(
+        f"{kind} '{key}' is external: there is no store of {kind}s outside of the project",
+        at=project.mark(path),
+        path=path,
+        hint=f"give the {kind} a file, content or environment as its source",
+    )
+
+
+def hooks(tree: Tree, attribute: str) -> tuple[ExecSpec, ...]:
+    """Return the commands of ``post_start`` or ``pre_stop``."""
+    return tuple(
+        ExecSpec(
+            command=tuple(_strings(hook.get("command"))),
+            environment=_environment(hook.get("environment")),
+            user=hook.get("user"),
+            working_dir=hook.get("working_dir"),
+            interactive=False,
+            privileged=bool(hook.get("privileged")),
+        )
+        for hook in tree.get(attribute) or ()
+    )
+
+
+def _environment(value: Any) -> tuple[str, ...]:
+    if isinstance(value, dict):
+        return tuple(f"{k}={v}" for k, v in value.items() if v is not None)
+    return tuple(value or ())

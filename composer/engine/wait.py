@@ -1,0 +1,168 @@
+"""Whether a container meets a condition, and what to say when it never will.
+
+`judge` is pure. `look` asks the backend, once per event that concerns the containers: the state at that moment
+decides, never the event, so a missed or repeated event cannot mislead. Health from before the last start does
+not count.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from composer.engine.backend import ContainerState, Health
+from composer.errors import ComposerError, DependencyFailed, NotFound, Timeout, Unhealthy
+from composer.graph import COMPLETED, HEALTHY
+from composer.units import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from composer.engine.backend import ObservedContainer, Observer
+    from composer.engine.operations import WaitService
+
+MET = "met"
+PENDING = "pending"
+FAILED = "failed"
+
+_LOG_LINES = 10
+_OUTPUT_LINES = 5
+
+
+class Verdict(NamedTuple):
+    """``reason`` completes "container 'x' …"; empty unless failed."""
+
+    state: str
+    reason: str = ""
+
+
+def judge(condition: str, container: ObservedContainer) -> Verdict:
+    """Return whether a container meets a depends_on condition, or ``ready``."""
+    state = container.state
+    if state is ContainerState.RESTARTING:
+        return Verdict(PENDING)
+    if state is ContainerState.RUNNING:
+        return Verdict(PENDING) if condition == COMPLETED else _judge_health(condition, container.health)
+    if state in (ContainerState.EXITED, ContainerState.DEAD):
+        return _judge_exit(condition, container)
+    if state is ContainerState.CREATED:
+        return Verdict(FAILED, "was not started")
+    return Verdict(FAILED, f"is {state.value}")
+
+
+def _judge_health(condition: str, health: Health) -> Verdict:
+    if health is Health.NONE:
+        return Verdict(FAILED, "has no health check configured") if condition == HEALTHY else Verdict(MET)
+    if health is Health.STARTING:
+        return Verdict(PENDING)
+    return Verdict(MET) if health is Health.HEALTHY else Verdict(FAILED, "is unhealthy")
+
+
+def _judge_exit(condition: str, container: ObservedContainer) -> Verdict:
+    if container.exit_code is None:
+        return Verdict(FAILED, "ended with an unknown exit code")
+    if container.exit_code == 0 and condition != HEALTHY:
+        return Verdict(MET)
+    return Verdict(
+        FAILED, f"exited ({container.exit_code}){' out of memory' if container.oom_killed else ''}"
+    )
+
+
+class Look(NamedTuple):
+    """What one look at the containers of a service found. ``error`` is set when the condition cannot be met."""
+
+    state: str
+    error: ComposerError | None = None
+
+
+def look(observer: Observer, operation: WaitService, ids: Sequence[str]) -> Look:
+    """Judge every container of a service; the worst verdict counts. A failure comes with its diagnosis."""
+    pending = False
+    for id in ids:
+        try:
+            container = observer.container(id)
+        except NotFound:
+            return Look(FAILED, _error(operation, id, "was removed"))
+        verdict = judge(operation.condition, container)
+        if (
+            verdict.state is FAILED
+            and container.health is Health.UNHEALTHY
+            and _is_stale(observer, container)
+        ):
+            verdict = Verdict(PENDING)
+        if verdict.state is FAILED:
+            error = _error(operation, container.name, verdict.reason)
+            for note in diagnose(observer, container, operation.waiting):
+                error.add_note(note)
+            return Look(FAILED, error)
+        pending = pending or verdict.state is PENDING
+    return Look(PENDING if pending else MET)
+
+
+def _is_stale(observer: Observer, container: ObservedContainer) -> bool:
+    """Tell whether the last probe ran before the last start."""
+    if container.state is not ContainerState.RUNNING:
+        return False
+    probes = observer.probes(container.id)
+    return bool(probes) and probes[-1].ended_ns < container.started_ns
+
+
+def _error(operation: WaitService, name: str, reason: str) -> ComposerError:
+    if not operation.waiting:
+        return Unhealthy(f"service '{operation.service}' is not ready: container '{name}' {reason}")
+    if operation.condition == COMPLETED:
+        return DependencyFailed(
+            f"service '{operation.service}' did not complete successfully: container '{name}' {reason}"
+        )
+    return DependencyFailed(f"dependency '{operation.service}' failed to start: container '{name}' {reason}")
+
+
+def timed_out(observer: Observer, operation: WaitService, ids: Sequence[str]) -> ComposerError:
+    """Return the error for a condition that was not met in time, with the state of what was waited for."""
+    limit = format_duration(round((operation.timeout_s or 0) * 1_000_000_000))
+    error = Timeout(
+        f"application not healthy after {limit}: service '{operation.service}' is not {operation.condition}",
+        hint="give it more time with --wait-timeout, or look at its output with composer logs",
+    )
+    for id in ids:
+        try:
+            container = observer.container(id)
+        except NotFound:
+            continue
+        if judge(operation.condition, container).state is not MET:
+            for note in diagnose(observer, container, operation.waiting):
+                error.add_note(note)
+    return error
+
+
+def diagnose(observer: Observer, container: ObservedContainer, waiting: Sequence[str] = ()) -> list[str]:
+    """Return what explains a failure, a line each: last probe, exit code, last output, who was waiting."""
+    notes = [f"container '{container.name}' is {describe(container)}"]
+    if container.error:
+        notes.append(f"error: {container.error}")
+    probes = observer.probes(container.id)
+    if probes:
+        notes.append(f"last health check: exit {probes[-1].exit_code}")
+        notes += [f"  {line}" for line in probes[-1].output.rstrip().splitlines()[-_OUTPUT_LINES:]]
+    stream = observer.logs([container.id], tail=_LOG_LINES)
+    try:
+        lines = [line.data.decode(errors="replace").rstrip("\r\n") for line in stream]
+    finally:
+        stream.close()
+    if lines:
+        notes.append("last output:")
+        notes += [f"  {line}" for line in lines[-_LOG_LINES:]]
+    if waiting:
+        notes.append(f"waiting for it: {', '.join(waiting)}")
+    return notes
+
+
+def describe(container: ObservedContainer) -> str:
+    """Return a container's state in words: ``running (unhealthy)``, ``exited (137, out of memory)``."""
+    details = []
+    if container.state in (ContainerState.EXITED, ContainerState.DEAD, ContainerState.RESTARTING):
+        details.append("unknown exit code" if container.exit_code is None else str(container.exit_code))
+    if container.oom_killed:
+        details.append("out of memory")
+    if container.state is ContainerState.RUNNING and container.health is not Health.NONE:
+        details.append(container.health.value)
+    return f"{container.state.value} ({', '.join(details)})" if details else container.state.value
