@@ -2,8 +2,8 @@
 
 How a packet goes:
 
-    prerouting raw   for 127.0.0.0/8, and not from lo: a forgery, since our bridges have route_localnet; drop
     prerouting raw   for 127.0.0.0/8, but not from lo: a forgery, as our bridges have route_localnet; drop
+    prerouting nat   to a published port of this host: on to the container, even from one (hairpin)
     output nat       the same for the host's own connections, to 127.0.0.1 too
     input            from an internal network: only to its own gateway
     forward          known connection, same bridge, published port: accept
