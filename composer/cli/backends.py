@@ -1,0 +1,123 @@
+"""Which backend a command talks to: the one that has the project, else the one asked for, else what works here.
+
+Nobody gets a second, empty database because a default changed: a project stays where it is, and a command that
+would start it elsewhere is refused by name.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from composer.backends import MODULES
+from composer.errors import Conflict, ProjectError, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from composer.engine.backend import Backend
+
+    Connect = Callable[[str, Mapping[str, str]], Backend]
+
+CHOICES = ("namespace", "docker")
+"""What ``--backend`` accepts, in the order of preference. The memory backend is for tests."""
+
+
+def connect(name: str, environment: Mapping[str, str]) -> Backend:
+    """Return a backend by its name. Raises Unavailable when this installation or machine does not have it."""
+    module = MODULES.get(name)
+    try:
+        if module is None:
+            raise ModuleNotFoundError(name=name)
+        found = import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in (name, module):
+            raise  # something that the backend needs is missing: that is another story
+        raise Unavailable(f"this version of composer has no '{name}' backend") from None
+    if not hasattr(found, "connect"):
+        raise Unavailable(f"this version of composer has no '{name}' backend")
+    backend: Backend = found.connect(environment)
+    return backend
+
+
+def configured(environment: Mapping[str, str]) -> str | None:
+    """Return the backend named by COMPOSER_BACKEND or by the user's configuration file."""
+    name = environment.get("COMPOSER_BACKEND") or _from_file(environment)
+    if name and name not in CHOICES:
+        raise ProjectError(f"unknown backend '{name}'", hint=f"there are: {', '.join(CHOICES)}")
+    return name
+
+
+def _from_file(environment: Mapping[str, str]) -> str | None:
+    home = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '')}/.config"
+    path = f"{home}/composer/config.toml"
+    try:
+        with open(path, "rb") as file:
+            import tomllib
+
+            value = tomllib.load(file).get("backend")
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
+    except ValueError as error:
+        raise ProjectError(f"cannot read '{path}': {error}") from None
+    return value if isinstance(value, str) else None
+
+
+def choose(
+    project: str | None,
+    wanted: str | None,
+    environment: Mapping[str, str],
+    connect: Connect = connect,
+) -> Backend:
+    """Return the backend for a project (None: for no project in particular).
+
+    Raises Conflict when ``wanted`` is not the one that has the project, Unavailable when none works.
+    """
+    wanted = wanted or configured(environment)
+    if wanted:
+        backend = connect(wanted, environment)
+        if project and not _holds(backend, project):
+            _refuse_elsewhere(project, wanted, environment, connect)
+        return backend
+    first: Backend | None = None
+    reasons: list[str] = []
+    for name in CHOICES:
+        try:
+            backend = connect(name, environment)
+            if project and _holds(backend, project):
+                return backend
+        except Unavailable as error:
+            reasons.append(f"{name}: {error}")
+            continue
+        if first is None:
+            first = backend
+        else:
+            backend.close()
+        if project is None:
+            break
+    if first is None:
+        raise Unavailable("no backend works here", hint="; ".join(reasons))
+    return first
+
+
+def _holds(backend: Backend, project: str) -> bool:
+    observed = backend.observe(project)
+    return bool(observed.containers or observed.volumes)
+
+
+def _refuse_elsewhere(project: str, wanted: str, environment: Mapping[str, str], connect: Connect) -> None:
+    for name in CHOICES:
+        if name == wanted:
+            continue
+        try:
+            other = connect(name, environment)
+        except Unavailable:
+            continue
+        try:
+            if _holds(other, project):
+                raise Conflict(
+                    f"project '{project}' lives on the {name} backend, not on {wanted}",
+                    hint=f"use --backend {name}, or remove it there first: composer --backend {name} down",
+                )
+        finally:
+            other.close()

@@ -1,0 +1,77 @@
+"""``composer down``: remove what a project has. Reads labels; the compose file only where they leave a doubt."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+    from composer.engine.backend import Observed
+
+
+@click.command(name="down", help="Stop and remove containers and networks.")
+@click.option(
+    "-v", "--volumes", is_flag=True, help="Remove named and anonymous volumes too: their data is lost."
+)
+@click.option(
+    "--remove-orphans", is_flag=True, help="Remove containers of other compose files of this project too."
+)
+@click.option(
+    "--rmi",
+    type=click.Choice(("local", "all")),
+    help="Remove images: all, or those without a name of their own.",
+)
+@shared.timeout
+@shared.services
+@click.pass_obj
+def command(
+    context: Context,
+    services: tuple[str, ...],
+    volumes: bool,
+    remove_orphans: bool,
+    rmi: str | None,
+    timeout_s: float | None,
+) -> None:
+    from composer.engine import actions
+    from composer.engine.lifecycle import Teardown, plan_down
+
+    project = context.project_name()
+    engine = context.engine(project, title="down")
+    remove = shared.orphans(context, remove_orphans)["remove_orphans"]
+    spare = frozenset() if remove else _foreign_services(context, engine.backend.observe(project))
+    options = Teardown(services, volumes, rmi or "", timeout_s, spare)
+    if context.settings.dry_run:
+        context.write(str(plan_down(project, engine.backend.observe(project), options)))
+        return
+    actions.down(engine, project, options)
+    if spare:
+        context.display().warn(
+            f"left alone, because other compose files have them: {', '.join(sorted(spare))} (--remove-orphans removes them)"
+        )
+
+
+def _foreign_services(context: Context, observed: Observed) -> frozenset[str]:
+    """Return services of the project that come from other compose files than the ones in use now.
+
+    Where every container was made from one set of files, and no other is asked for, there are none: no need to
+    load the model.
+    """
+    from composer.engine import labels
+
+    origins = {container.labels.get(labels.CONFIG_FILES, "") for container in observed.containers}
+    given = ",".join(os.path.join(context.working_dir, file) for file in context.settings.files)
+    if len(origins) <= 1 and (not given or origins <= {given}):
+        return frozenset()
+    from composer.errors import ComposerError
+
+    try:
+        project = context.project()
+    except ComposerError:
+        return frozenset()  # no compose file to compare with: the project's name is all there is
+    known = (project.tree.get("services") or {}).keys() | project.disabled.keys()
+    return frozenset(labels.service_of(c) for c in observed.containers) - known

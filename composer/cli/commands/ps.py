@@ -1,0 +1,156 @@
+"""``composer ps``: the project's containers. Reads labels and never loads the model."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+    from composer.engine.backend import ObservedContainer
+
+_STATES = ("created", "running", "restarting", "paused", "removing", "exited", "dead")
+
+
+@click.command(name="ps", help="List containers.")
+@click.option("-a", "--all", "everything", is_flag=True, help="Show stopped containers too.")
+@click.option("-q", "--quiet", is_flag=True, help="Show ids only.")
+@click.option("--services", "names", is_flag=True, help="Show the names of services only.")
+@click.option(
+    "--status", "states", multiple=True, type=click.Choice(_STATES), help="Show containers in this state."
+)
+@click.option(
+    "--filter", "filters", multiple=True, metavar="status=STATE", help="The same, in Docker's words."
+)
+@click.option("--format", "style", default="table", metavar="table|json", help="How the list is written.")
+@click.option("--no-trunc", is_flag=True, help="Do not cut the command.")
+@click.option("--orphans/--no-orphans", default=True, help="Show containers of services that are gone.")
+@shared.services
+@click.pass_obj
+def command(context: Context, services: tuple[str, ...], **given: Any) -> None:
+    project = context.project_name()
+    observed = context.backend(project).observe(project)
+    containers = _selected(list(observed.containers), services, given)
+    if services:
+        _check(observed.containers, services, project)
+    if not given["orphans"]:
+        known = context.project().tree.get("services") or {}
+        containers = [c for c in containers if _service(c) in known]
+    if given["quiet"]:
+        lines = [container.id for container in containers]
+    elif given["names"]:
+        lines = sorted({_service(container) for container in containers})
+    elif given["style"] == "json":
+        lines = [_json(container) for container in containers]
+    elif given["style"] == "table":
+        lines = [_table(containers, None if given["no_trunc"] else 20)]
+    else:
+        raise click.BadParameter(f"'{given['style']}' is not table or json", param_hint="--format")
+    for line in lines:
+        context.write(line)
+
+
+def _service(container: ObservedContainer) -> str:
+    from composer.engine import labels
+
+    return labels.service_of(container)
+
+
+def _selected(
+    containers: list[ObservedContainer], services: tuple[str, ...], given: dict[str, Any]
+) -> list[ObservedContainer]:
+    from composer.engine import labels
+
+    states = set(given["states"])
+    for entry in given["filters"]:
+        key, _, value = entry.partition("=")
+        if key != "status" or value not in _STATES:
+            raise click.BadParameter(f"'{entry}' is not status=STATE", param_hint="--filter")
+        states.add(value)
+    found = [
+        c
+        for c in containers
+        if (not services or labels.service_of(c) in services)
+        and (c.state.value in states if states else given["everything"] or c.state.value in _STATES[1:4])
+        and (given["everything"] or not labels.is_oneoff(c) or c.state.value == "running")
+    ]
+    return sorted(found, key=lambda c: (labels.service_of(c), labels.number_of(c), c.name))
+
+
+def _check(containers: tuple[ObservedContainer, ...], services: tuple[str, ...], project: str) -> None:
+    from composer.errors import UnknownService
+
+    known = {_service(container) for container in containers}
+    for name in services:
+        if name not in known:
+            raise UnknownService(f"no container of service '{name}' in project '{project}'")
+
+
+def _table(containers: list[ObservedContainer], width: int | None) -> str:
+    from composer.cli import table
+
+    now_ns = time.time_ns()
+    rows = [
+        (
+            container.name,
+            container.image,
+            table.command_line(container, width),
+            _service(container),
+            f"{table.duration((now_ns - container.created_ns) / 1e9)} ago",
+            table.status(container, now_ns),
+            table.ports(container.ports),
+        )
+        for container in containers
+    ]
+    return table.render(("NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"), rows)
+
+
+def _json(container: ObservedContainer) -> str:
+    """Return one line with Docker Compose's keys (formatter/container.go), which other tools parse."""
+    import json
+
+    from composer.cli import table
+    from composer.engine import labels
+    from composer.engine.backend import Health
+
+    now_ns = time.time_ns()
+    created_s = container.created_ns / 1e9
+    volumes = [m.name for m in container.mounts if m.type == "volume"]
+    return json.dumps(
+        {
+            "Command": table.command_line(container),
+            "CreatedAt": time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(created_s)),
+            "ExitCode": container.exit_code or 0,
+            "Health": "" if container.health is Health.NONE else container.health.value,
+            "ID": container.id[:12],
+            "Image": container.image,
+            "Labels": ",".join(f"{key}={value}" for key, value in container.labels.items()),
+            "LocalVolumes": str(len(volumes)),
+            "Mounts": ",".join(m.name or m.source or m.target for m in container.mounts),
+            "Name": container.name,
+            "Names": container.name,
+            "Networks": ",".join(endpoint.network for endpoint in container.endpoints),
+            "Ports": table.ports(container.ports),
+            "Project": labels.project_of(container),
+            "Publishers": [
+                {
+                    "URL": port.host_ip or ("0.0.0.0" if port.host_port else ""),
+                    "TargetPort": port.container_port,
+                    "PublishedPort": port.host_port,
+                    "Protocol": port.protocol,
+                }
+                for port in container.ports
+            ],
+            "RunningFor": f"{table.duration((now_ns - container.created_ns) / 1e9)} ago",
+            "Service": labels.service_of(container),
+            "Size": "0B",
+            "State": container.state.value,
+            "Status": table.status(container, now_ns),
+        },
+        ensure_ascii=False,
+        separators=(",", ":"),
+    )

@@ -1,0 +1,95 @@
+"""``composer up``: make what runs be what the compose files say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+    from composer.engine.plan import Plan
+
+
+@click.command(name="up", help="Create and start containers.")
+@click.option("-d", "--detach", is_flag=True, help="Return when everything has started.")
+@click.option(
+    "--wait", is_flag=True, help="Return when everything runs, healthy where it has a health check."
+)
+@click.option(
+    "--wait-timeout", "wait_timeout_s", type=float, metavar="SECONDS", help="Give up waiting after this time."
+)
+@click.option("--no-start", is_flag=True, help="Create containers and do not start them.")
+@click.option("--abort-on-container-exit", is_flag=True, help="Stop everything when a container ends.")
+@click.option("--abort-on-container-failure", is_flag=True, help="Stop everything when a container fails.")
+@click.option(
+    "--exit-code-from",
+    metavar="SERVICE",
+    help="Exit with this service's code; stops everything when it ends.",
+)
+@click.option(
+    "--attach", "attach", multiple=True, metavar="SERVICE", help="Show the output of these services only."
+)
+@click.option("--attach-dependencies", is_flag=True, help="Show the output of dependencies too.")
+@click.option(
+    "--no-attach", multiple=True, metavar="SERVICE", help="Do not show the output of these services."
+)
+@click.option("--no-color", is_flag=True, help="Show output without colours.")
+@click.option("--no-log-prefix", is_flag=True, help="Show output without the container's name.")
+@click.option("--timestamps", is_flag=True, help="Show output with its time.")
+@shared.creation
+@shared.timeout
+@shared.services
+@click.pass_obj
+def command(context: Context, services: tuple[str, ...], **given: Any) -> int | None:
+    from composer.cli.creation import engine_options
+
+    project = context.project()
+    _check(given)
+    options = engine_options(context, project, services, given)._replace(
+        start=not given["no_start"], wait=given["wait"], wait_timeout_s=given["wait_timeout_s"]
+    )
+    if context.settings.dry_run:
+        from composer.engine.actions import plan_up
+
+        context.write(str(plan_up(context.engine(project.name), project, options)))
+        return None
+    if given["detach"] or given["wait"] or given["no_start"]:
+        from composer.cli.interrupt import interruptible
+        from composer.engine.actions import up
+
+        with interruptible() as cancel:
+            engine = context.engine(project.name, title="up", cancel=cancel)
+            show_unchanged(context, up(engine, project, options))
+        return None
+    from composer.cli.attached import run_attached
+
+    return run_attached(context, project, options, given)
+
+
+def _check(given: dict[str, Any]) -> None:
+    from composer.errors import ProjectError
+
+    aborts = (
+        given["abort_on_container_exit"] or given["abort_on_container_failure"] or given["exit_code_from"]
+    )
+    if aborts and (given["detach"] or given["wait"]):
+        raise ProjectError(
+            "--abort-on-container-exit, --abort-on-container-failure and --exit-code-from need an attached up",
+            hint="leave out --detach and --wait",
+        )
+    if given["abort_on_container_exit"] and given["abort_on_container_failure"]:
+        raise ProjectError("--abort-on-container-exit and --abort-on-container-failure contradict each other")
+
+
+def show_unchanged(context: Context, plan: Plan) -> None:
+    """Say what is as it should be, so that an ``up`` that did nothing is not silent."""
+    from composer.engine.events import DONE, Progress
+    from composer.engine.operations import Resource
+
+    touched = {step.operation.resource.name for step in plan.steps}
+    for name in plan.unchanged:
+        if name not in touched:
+            context.display().progress(Progress(DONE, Resource("container", name), "up to date"))

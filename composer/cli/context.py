@@ -1,0 +1,206 @@
+"""What every command gets: the global options, the environment, the streams, and the way to project and backend.
+
+The only place, with `main`, that knows the process's surroundings; everything below gets them as arguments.
+Nothing is loaded or connected before a command asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from composer.cli import backends
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TextIO
+
+    from composer.cli.backends import Connect
+    from composer.cli.display import Display
+    from composer.engine.actions import Engine
+    from composer.engine.backend import Backend
+    from composer.engine.events import Cancellation
+    from composer.schema.load import LoadOptions
+    from composer.schema.model import Project
+
+_KEY_BYTES = 32
+
+
+class Settings(NamedTuple):
+    """The global options, as given."""
+
+    files: tuple[str, ...] = ()
+    name: str | None = None
+    profiles: tuple[str, ...] = ()
+    env_files: tuple[str, ...] = ()
+    directory: str | None = None
+    progress: str = "auto"
+    ansi: str = "auto"
+    parallel: int | None = None
+    backend: str | None = None
+    debug: bool = False
+    dry_run: bool = False
+
+
+class Context:
+    """One run of the command. Use as a context manager: it closes what was opened."""
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        *,
+        stdin: TextIO,
+        stdout: TextIO,
+        stderr: TextIO,
+        working_dir: str,
+        connect: Connect = backends.connect,
+    ) -> None:
+        self.environment = environment
+        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+        self.working_dir = working_dir
+        self.settings = Settings()
+        self._connect = connect
+        self._backend: Backend | None = None
+        self._display: Display | None = None
+
+    # ------------------------------------------------------------- the project
+
+    def load_options(self) -> LoadOptions:
+        from composer.schema.load import LoadOptions
+
+        settings = self.settings
+        return LoadOptions(
+            files=settings.files,
+            directory=settings.directory,
+            name=settings.name,
+            profiles=settings.profiles,
+            env_files=settings.env_files,
+            environment=self.environment,
+            working_dir=self.working_dir,
+            home=self.environment.get("HOME", ""),
+            stdin=self.stdin.read,
+            cache_dir=self._cache_dir(),
+        )
+
+    def _cache_dir(self) -> str | None:
+        home = self.environment.get("HOME")
+        base = self.environment.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else None)
+        return f"{base}/composer" if base else None
+
+    def project(self) -> Project:
+        """Load the project, and show the loader's warnings."""
+        from composer.schema.load import load
+
+        project = load(self.load_options())
+        for notice in project.warnings:
+            self.display().warn(str(notice))
+        return project
+
+    def project_name(self) -> str:
+        from composer.schema.load import project_name
+
+        return self.settings.name or project_name(self.load_options())
+
+    # ------------------------------------------------------------- the engine
+
+    def backend(self, project: str | None = None) -> Backend:
+        """Return the backend that has a project, or that should get it."""
+        if self._backend is None:
+            self._backend = backends.choose(project, self.settings.backend, self.environment, self._connect)
+        return self._backend
+
+    def engine(self, project: str, *, title: str = "", cancel: Cancellation | None = None) -> Engine:
+        """Return what an action needs. ``title`` heads the progress."""
+        from composer.engine.actions import Engine
+        from composer.engine.execute import PARALLEL
+
+        return Engine(
+            self.backend(project),
+            self.display(title),
+            self.key(),
+            self.settings.parallel or PARALLEL,
+            cancel,
+        )
+
+    def key(self) -> bytes:
+        """Return the key that seals values in labels; made on first use, readable by its owner only."""
+        path = os.path.join(self._state_dir(), "label.key")
+        try:
+            with open(path, "rb") as file:
+                key = file.read()
+            if len(key) == _KEY_BYTES:
+                return key
+        except FileNotFoundError:
+            pass
+        return _make_key(path)
+
+    def _state_dir(self) -> str:
+        root = self.environment.get("COMPOSER_ROOT")
+        if root:
+            return root
+        if os.geteuid() == 0:
+            return "/var/lib/composer"
+        home = self.environment.get("XDG_STATE_HOME") or f"{self.environment.get('HOME', '')}/.local/state"
+        return f"{home}/composer"
+
+    # ------------------------------------------------------------- showing
+
+    def is_colored(self, stream: TextIO) -> bool:
+        """Tell whether a stream gets colours. NO_COLOR: https://no-color.org"""
+        ansi = self.settings.ansi
+        if ansi != "auto":
+            return ansi == "always"
+        return (
+            stream.isatty()
+            and not self.environment.get("NO_COLOR")
+            and self.environment.get("TERM") != "dumb"
+        )
+
+    def display(self, title: str = "") -> Display:
+        if self._display is None:
+            from composer.cli.display import open_display
+
+            stream = self.stdout if self.environment.get("COMPOSE_STATUS_STDOUT") else self.stderr
+            mode = self.settings.progress
+            if mode == "auto" and self.settings.ansi == "never":
+                mode = "plain"
+            self._display = open_display(mode, stream, color=self.is_colored(stream), title=title)
+        return self._display
+
+    def write(self, text: str) -> None:
+        """Write a line to standard output."""
+        self.stdout.write(text + "\n")
+
+    def flag(self, name: str) -> bool:
+        """Read a boolean environment variable as Go's strconv.ParseBool does; anything else is false."""
+        return self.environment.get(name, "") in ("1", "t", "T", "TRUE", "true", "True")
+
+    def close(self) -> None:
+        if self._display is not None:
+            self._display.close()
+        if self._backend is not None:
+            self._backend.close()
+
+
+def _make_key(path: str) -> bytes:
+    """Write a new key beside its place and link it there: of two commands at once, one wins and both read it."""
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    temporary = f"{path}.{os.getpid()}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(os.urandom(_KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass  # another command was faster: its key is the key
+    finally:
+        os.unlink(temporary)
+    with open(path, "rb") as file:
+        key = file.read()
+    if len(key) != _KEY_BYTES:
+        # cut short by a full disk: it has sealed nothing that can still be compared
+        os.unlink(path)
+        return _make_key(path)
+    return key

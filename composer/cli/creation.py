@@ -1,0 +1,43 @@
+"""From the options of up, create, scale and plan to the engine's `Options`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from composer.cli import options as shared
+from composer.engine.decide import Options
+from composer.errors import ProjectError
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+    from composer.schema.model import Project
+
+
+def engine_options(
+    context: Context, project: Project, services: tuple[str, ...], given: dict[str, Any]
+) -> Options:
+    """Return the options of a plan; what a command does not have counts as not given.
+
+    Raises ProjectError for options that contradict each other and UnknownService for names.
+    """
+    known = project.tree.get("services") or {}
+    shared.check_services(known, project.disabled, services)
+    scale = shared.scale(given.get("scales") or ())
+    shared.check_services(known, project.disabled, scale)
+    if given.get("force_recreate") and given.get("no_recreate"):
+        raise ProjectError("--force-recreate and --no-recreate contradict each other", hint="use one of them")
+    recreate = "force" if given.get("force_recreate") else "never" if given.get("no_recreate") else "diverged"
+    dependencies = "diverged" if recreate == "force" and not given.get("always_recreate_deps") else recreate
+    pull = given.get("pull")
+    return Options(
+        services=services,
+        recreate=recreate,
+        recreate_dependencies=dependencies,
+        scale=scale,
+        dependencies=not given.get("no_deps"),
+        renew_anonymous_volumes=bool(given.get("renew_anon_volumes")),
+        replace_volumes=bool(given.get("yes")),
+        timeout_s=given.get("timeout_s"),
+        pull=None if pull == "policy" else pull,
+        **shared.orphans(context, bool(given.get("remove_orphans"))),
+    )

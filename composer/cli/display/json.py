@@ -1,0 +1,43 @@
+"""``--progress json``: one JSON object per line, with Docker Compose's keys."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from composer.engine.events import DONE, FAILED, SKIPPED, WARNING, WORKING
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from composer.engine.events import Progress
+
+_STATUS = {WORKING: "Working", DONE: "Done", FAILED: "Error", SKIPPED: "Skipped", WARNING: "Warning"}
+
+
+class JsonDisplay:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def progress(self, event: Progress) -> None:
+        line = {
+            "id": str(event.resource),
+            "status": _STATUS[event.status],
+            "text": event.text.capitalize(),
+        }
+        if event.detail:
+            line["details"] = event.detail
+        self._write(line)
+
+    def warn(self, sentence: str) -> None:
+        self._write({"level": "warning", "message": sentence})
+
+    def _write(self, line: dict[str, str]) -> None:
+        self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._stream.flush()
+
+    def settle(self) -> None:
+        """There is nothing that moves."""
+
+    def close(self) -> None:
+        """There is nothing to finish."""

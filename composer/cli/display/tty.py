@@ -1,0 +1,180 @@
+"""``--progress tty``: one line per resource, redrawn in place, with the time that it took.
+
+Calm: lines keep their places, and a redraw happens when something changed or a time goes on, never more often
+than ten times a second. In a window that is too small only the lines that matter are shown (failed, working, then
+the last that finished) under a count; when all is over every line is printed once, so nothing is lost.
+Cursor movement: ECMA-48 CUU and ED.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from composer.engine.events import DONE, FAILED, SKIPPED, WARNING, WORKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TextIO
+
+    from composer.engine.events import Progress
+    from composer.engine.operations import Resource
+
+_SIGNS = {WORKING: "⠿", DONE: "✔", FAILED: "✘", SKIPPED: "–", WARNING: "!"}
+_COLORS = {WORKING: "36", DONE: "32", FAILED: "31", SKIPPED: "33", WARNING: "33"}
+_FASTEST_S = 0.1
+_RANK = {FAILED: 0, WORKING: 1, WARNING: 2, SKIPPED: 3, DONE: 4}
+
+
+class _Line(NamedTuple):
+    status: str
+    text: str
+    detail: str
+    began: float
+    ended: float | None
+
+
+class TtyDisplay:
+    """``size`` returns (columns, rows) of the window; ``clock`` counts seconds."""
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        color: bool = True,
+        title: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        size: Callable[[], tuple[int, int]] | None = None,
+    ) -> None:
+        self._stream, self._color, self._title, self._clock = stream, color, title, clock
+        self._size = size or self._window
+        self._lines: dict[Resource, _Line] = {}
+        self._warnings: list[str] = []
+        self._drawn = 0
+        self._settled = False
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._ticker: threading.Thread | None = None
+
+    def _window(self) -> tuple[int, int]:
+        try:
+            found = os.get_terminal_size(self._stream.fileno())
+        except (OSError, ValueError):
+            return 80, 24
+        return found.columns or 80, found.lines or 24
+
+    # ------------------------------------------------------------- Events
+
+    def progress(self, event: Progress) -> None:
+        with self._lock:
+            now = self._clock()
+            old = self._lines.get(event.resource)
+            began = old.began if old else now
+            ended = None if event.status == WORKING else now
+            line = _Line(event.status, event.text, event.detail, began, ended)
+            if self._settled:
+                if old is None or (old.status, old.text) != (event.status, event.text):
+                    self._stream.write(self._render(event.resource, line, self._size()[0]) + "\n")
+                    self._stream.flush()
+                self._lines[event.resource] = line
+                return
+            self._lines[event.resource] = line
+            self._tick()
+        self._wake.set()
+
+    def warn(self, sentence: str) -> None:
+        with self._lock:
+            self._erase()
+            self._stream.write(self._paint("33", "warning: ") + sentence + "\n")
+            if not self._settled:
+                self._draw()
+            self._stream.flush()
+
+    def settle(self) -> None:
+        """Print every line for good; what comes later is appended."""
+        with self._lock:
+            if self._settled:
+                return
+            self._settled = True
+            self._erase()
+            columns, _ = self._size()
+            for resource, line in self._lines.items():
+                self._stream.write(self._render(resource, line, columns) + "\n")
+            self._stream.flush()
+        self._wake.set()
+
+    def close(self) -> None:
+        self.settle()
+        if self._ticker is not None:
+            self._ticker.join()
+
+    # ------------------------------------------------------------- drawing
+
+    def _tick(self) -> None:
+        if self._ticker is None:
+            self._ticker = threading.Thread(target=self._redraw, name="display", daemon=True)
+            self._ticker.start()
+
+    def _redraw(self) -> None:
+        while not self._settled:
+            with self._lock:
+                if self._settled:
+                    return
+                self._erase()
+                self._draw()
+                self._stream.flush()
+                is_working = any(line.status == WORKING for line in self._lines.values())
+            time.sleep(_FASTEST_S)
+            if not is_working:
+                self._wake.wait()
+            self._wake.clear()
+
+    def _erase(self) -> None:
+        if self._drawn:
+            self._stream.write(f"\x1b[{self._drawn}A\r\x1b[J")
+            self._drawn = 0
+
+    def _draw(self) -> None:
+        if not self._lines:
+            return
+        columns, rows = self._size()
+        finished = sum(line.status != WORKING for line in self._lines.values())
+        header = f"[+] {self._title} {finished}/{len(self._lines)}"
+        shown = list(self._lines.items())
+        room = max(1, rows - 2)
+        if len(shown) > room:
+            order = sorted(range(len(shown)), key=lambda i: (_RANK[shown[i][1].status], -i))
+            keep = set(order[:room])
+            shown = [entry for index, entry in enumerate(shown) if index in keep]
+        body = [header[: columns - 1], *(self._render(resource, line, columns) for resource, line in shown)]
+        self._stream.write("".join(f"{line}\n" for line in body))
+        self._drawn = len(body)
+
+    def _render(self, resource: Resource, line: _Line, columns: int) -> str:
+        seconds = (self._clock() if line.ended is None else line.ended) - line.began
+        name = f"{resource}"
+        width = max(len(str(r)) for r in self._lines) if self._lines else len(name)
+        detail = line.detail.splitlines()[0] if line.detail else ""
+        left = f" {_SIGNS[line.status]} {name.ljust(width)}  "
+        text = line.text.capitalize()
+        right = f"{seconds:5.1f}s"
+        # one column stays free: a full line would wrap in some terminals, and the count of lines would be wrong
+        room = columns - 1 - len(left) - len(right) - 1
+        middle = f"{text} {detail}".rstrip()[: max(0, room)].ljust(max(0, room))
+        plain = f"{left}{middle} {right}"
+        if len(plain) > columns - 1:
+            return plain[: columns - 1]
+        shown = (
+            middle.replace(text, self._paint(_COLORS[line.status], text), 1) if len(text) <= room else middle
+        )
+        return (
+            f" {self._paint(_COLORS[line.status], _SIGNS[line.status])}{left[2:]}{shown} {self._dim(right)}"
+        )
+
+    def _paint(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._color else text
+
+    def _dim(self, text: str) -> str:
+        return self._paint("2", text)

@@ -1,0 +1,77 @@
+"""Output of containers on our output: a coloured, padded prefix per container, stdout to stdout, stderr to stderr."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TextIO
+
+    from composer.engine.backend import LogLine
+
+_COLORS = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")
+
+
+class Printer:
+    """Writes lines as bytes, as they came. ``add`` names a container before its first line.
+
+    A colour belongs to a name, by the order of names among those that were added together, so it does not change
+    from one run to the next.
+    """
+
+    def __init__(
+        self, stdout: TextIO, stderr: TextIO, *, color: bool, prefix: bool = True, timestamps: bool = False
+    ) -> None:
+        self._streams = {"stdout": stdout, "stderr": stderr}
+        self._color, self._prefix, self._timestamps = color, prefix, timestamps
+        self._names: dict[str, str] = {}
+        self._codes: dict[str, str] = {}
+        self._width = 0
+        self._open: dict[str, bool] = {}
+
+    def add(self, containers: Iterable[tuple[str, str]]) -> None:
+        """Name containers, as (id, name)."""
+        for id, name in sorted(containers, key=lambda pair: pair[1]):
+            self._names[id] = name
+            self._codes.setdefault(name, _COLORS[len(self._codes) % len(_COLORS)])
+            self._width = max(self._width, len(name))
+
+    def write(self, line: LogLine) -> None:
+        data = line.data
+        text = data.decode("utf-8", errors="replace")
+        ends = text.endswith("\n")
+        stream = self._streams["stderr" if line.stream == "stderr" else "stdout"]
+        is_continued = self._open.get(line.container_id, False)
+        lead = "" if is_continued else self._lead(line)
+        stream.write(lead + text + ("" if ends or not self._prefix else "\n"))
+        # without prefixes a piece of a line is passed on as it is; with them each piece is a line of its own
+        self._open[line.container_id] = not ends and not self._prefix
+        stream.flush()
+
+    def say(self, id: str, sentence: str) -> None:
+        """Write a line of ours about a container."""
+        name = self._names.get(id, id[:12])
+        self._streams["stdout"].write(f"{name} {sentence}\n")
+        self._streams["stdout"].flush()
+
+    def _lead(self, line: LogLine) -> str:
+        lead = ""
+        if self._prefix:
+            name = self._names.get(line.container_id, line.container_id[:12])
+            lead = f"{name.ljust(self._width)}  | "
+            if self._color:
+                lead = f"\x1b[{self._codes.get(name, '0')}m{lead}\x1b[0m"
+        return f"{lead}{timestamp(line.time_ns)} " if self._timestamps else lead
+
+
+def timestamp(time_ns: int) -> str:
+    """Return RFC 3339 with nanoseconds, in UTC, as Docker writes it."""
+    seconds, rest = divmod(time_ns, 1_000_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:09d}Z"
+
+
+def short_name(name: str, project: str) -> str:
+    """Return a container's name without its project: ``web-1``; a name of its own stays whole."""
+    return name.removeprefix(f"{project}-")

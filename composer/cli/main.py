@@ -1,0 +1,145 @@
+"""The ``composer`` command: global options, a table of verbs, and the boundary where errors become text.
+
+A verb's module is imported when the verb is run; ``--help`` of the group needs none of them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from composer.cli import backends
+from composer.cli.context import Context, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import TextIO
+
+    from composer.cli.backends import Connect
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("up", "Create and start containers"),
+    "down": ("down", "Stop and remove containers and networks"),
+    "plan": ("plan", "Show what up would do, and why"),
+    "ps": ("ps", "List containers"),
+    "logs": ("logs", "View output from containers"),
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands are named in a table and imported when they are run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        from importlib import import_module
+
+        command: click.Command = import_module(f"composer.cli.commands.{entry[0]}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, COMMANDS[verb][1]) for verb in sorted(COMMANDS)])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            ctx.fail(f"unknown command '{args[0]}'{hint}")
+
+
+@click.command(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": None},
+    no_args_is_help=True,
+)
+@click.option(
+    "-f", "--file", "files", multiple=True, metavar="FILE", help="Compose file; - is standard input."
+)
+@click.option("-p", "--project-name", "name", metavar="NAME", help="Name of the project.")
+@click.option("--profile", "profiles", multiple=True, metavar="NAME", help="Enable a profile.")
+@click.option(
+    "--env-file", "env_files", multiple=True, metavar="FILE", help="Environment file instead of .env."
+)
+@click.option(
+    "--project-directory", "directory", metavar="DIR", help="Directory that relative paths start from."
+)
+@click.option(
+    "--progress", type=click.Choice(("auto", "tty", "plain", "json", "quiet")), help="How progress is shown."
+)
+@click.option(
+    "--ansi", type=click.Choice(("auto", "always", "never")), help="When colours and cursor control are used."
+)
+@click.option("--parallel", type=int, metavar="N", help="How many things are done at once.")
+@click.option("--backend", type=click.Choice(backends.CHOICES), help="What runs the containers.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.pass_obj
+def composer(context: Context, **options: Any) -> None:
+    """Run Compose projects on a built-in container runtime or on Docker Engine."""
+    environment = context.environment
+    options["progress"] = options["progress"] or environment.get("COMPOSE_PROGRESS") or "auto"
+    options["ansi"] = options["ansi"] or environment.get("COMPOSE_ANSI") or "auto"
+    if options["parallel"] is None:
+        limit = environment.get("COMPOSE_PARALLEL_LIMIT", "")
+        options["parallel"] = int(limit) if limit.isascii() and limit.isdigit() else None
+    if options["parallel"] is not None and options["parallel"] < 1:
+        options["parallel"] = None  # Docker Compose's -1: no limit
+    context.settings = Settings(**options)
+
+
+def run(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    stdin: TextIO | None = None,
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+    working_dir: str | None = None,
+    connect: Connect = backends.connect,
+) -> int:
+    """Run one command and return its exit code. What is not given is the process's own."""
+    context = Context(
+        environment,
+        stdin=stdin or sys.stdin,
+        stdout=stdout or sys.stdout,
+        stderr=stderr or sys.stderr,
+        working_dir=working_dir or os.getcwd(),
+        connect=connect,
+    )
+    try:
+        try:
+            result = composer.main(list(arguments), prog_name="composer", standalone_mode=False, obj=context)
+            context.stdout.flush()
+            return result if isinstance(result, int) else 0
+        finally:
+            context.close()
+    except BrokenPipeError:
+        return _closed_pipe()
+    except BaseException as error:
+        from composer.cli.report import report
+
+        return report(error, context)
+
+
+def _closed_pipe() -> int:
+    """Whoever read our output went away (``| head``): end quietly, and keep the interpreter from flushing into it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:], os.environ))

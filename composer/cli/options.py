@@ -1,0 +1,90 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from composer.cli.context import Context
+
+services = click.argument("services", nargs=-1, metavar="[SERVICE]...")
+timeout = click.option(
+    "-t",
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Grace period of a stop.",
+)
+
+
+def scale(values: Iterable[str]) -> dict[str, int]:
+    """Read ``SERVICE=NUMBER``. Raises click.BadParameter."""
+    found = {}
+    for value in values:
+        service, equals, count = value.partition("=")
+        if not service or not equals or not (count.isascii() and count.isdigit()):
+            raise click.BadParameter(f"'{value}' is not SERVICE=NUMBER, such as web=3", param_hint="--scale")
+        found[service] = int(count)
+    return found
+
+
+def check_services(project_services: Iterable[str], disabled: Iterable[str], names: Iterable[str]) -> None:
+    """Raise UnknownService for a name that the project does not have, with the nearest that it has."""
+    from composer.errors import UnknownService
+
+    known = sorted({*project_services, *disabled})
+    for name in names:
+        if name not in known:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}"
+            raise UnknownService(f"no service '{name}' in the project", hint=hint)
+
+
+def orphans(context: Context, remove: bool) -> dict[str, bool]:
+    """Return what the options and COMPOSE_REMOVE_ORPHANS, COMPOSE_IGNORE_ORPHANS say together."""
+    from composer.errors import ProjectError
+
+    remove = remove or context.flag("COMPOSE_REMOVE_ORPHANS")
+    ignore = context.flag("COMPOSE_IGNORE_ORPHANS")
+    if remove and ignore:
+        raise ProjectError(
+            "orphans cannot be both removed and ignored",
+            hint="use --remove-orphans, or COMPOSE_IGNORE_ORPHANS, not both",
+        )
+    return {"remove_orphans": remove, "ignore_orphans": ignore}
+
+
+def creation(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options with which containers are created: those of up, create and plan."""
+    for option in reversed(
+        (
+            click.option(
+                "--scale", "scales", multiple=True, metavar="SERVICE=N", help="Number of containers."
+            ),
+            click.option(
+                "--force-recreate", is_flag=True, help="Replace containers that did not change too."
+            ),
+            click.option("--no-recreate", is_flag=True, help="Replace no container, changed or not."),
+            click.option(
+                "--always-recreate-deps", is_flag=True, help="With --force-recreate, dependencies too."
+            ),
+            click.option("--no-deps", is_flag=True, help="Leave the services that these depend on alone."),
+            click.option(
+                "--remove-orphans", is_flag=True, help="Remove containers of services that are gone."
+            ),
+            click.option(
+                "-V", "--renew-anon-volumes", is_flag=True, help="Give new containers new anonymous volumes."
+            ),
+            click.option("--pull", type=click.Choice(("always", "missing", "never", "build", "policy"))),
+            click.option("-y", "--yes", is_flag=True, help="Answer every question with yes."),
+        )
+    ):
+        command = option(command)
+    return command

@@ -1,0 +1,110 @@
+"""Errors as text: one line first, then the place, the diagnosis and the remedy.
+
+What is no `ComposerError` is a bug of ours: its traceback is written to a file and named by an id; with
+``--debug`` it is shown.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.errors import ComposerError, ConfigError, OperationFailed, ProjectInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from composer.cli.context import Context
+
+
+def report(error: BaseException, context: Context) -> int:
+    """Show an error and return the exit code of the command."""
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return 130
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if context.settings.debug:
+        traceback.print_exception(error, file=context.stderr)
+    if isinstance(error, click.ClickException):
+        _write_usage(error, context)
+        return 1
+    errors = list(_leaves(error))
+    if context.settings.progress == "json":
+        text = "; ".join(str(e) for e in errors)
+        context.stderr.write(json.dumps({"error": True, "message": text}, ensure_ascii=False) + "\n")
+    else:
+        for each in errors:
+            _write(each, context)
+    context.stderr.flush()
+    return max((_exit_code(each) for each in errors), default=1)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    elif isinstance(error, ProjectInvalid):
+        yield from error.errors
+    else:
+        yield error
+
+
+def _exit_code(error: BaseException) -> int:
+    return error.exit_code if isinstance(error, ComposerError) else 1
+
+
+def _write(error: BaseException, context: Context) -> None:
+    bug = _bug_of(error)
+    if bug is not None:
+        _write_bug(bug, context)
+        return
+    lead = "\x1b[31merror:\x1b[0m " if context.is_colored(context.stderr) else "error: "
+    if isinstance(error, ConfigError) and error.at is not None:
+        from composer.schema.explain import explain
+
+        text = explain(error)
+        context.stderr.write(text if text.endswith("\n") else text + "\n")
+        return
+    context.stderr.write(f"{lead}{error}\n")
+    for note in getattr(error, "__notes__", ()):
+        context.stderr.write(f"  {note}\n")
+    hint = getattr(error, "hint", None)
+    if hint:
+        context.stderr.write(f"  hint: {hint}\n")
+
+
+def _bug_of(error: BaseException) -> BaseException | None:
+    """Return what is a bug: what nobody raised on purpose."""
+    if isinstance(error, OperationFailed):
+        return _bug_of(error.cause)
+    return None if isinstance(error, ComposerError) else error
+
+
+def _write_bug(error: BaseException, context: Context) -> None:
+    import hashlib
+    import tempfile
+
+    text = "".join(traceback.format_exception(error))
+    id = hashlib.sha256(text.encode()).hexdigest()[:8]
+    try:
+        descriptor, path = tempfile.mkstemp(prefix=f"composer-bug-{id}-", suffix=".txt")
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        place = f"the traceback is in {path}"
+    except OSError:
+        place = "run it again with --debug to see the traceback"
+    context.stderr.write(
+        f"error: this is a bug in composer ({type(error).__name__}: {error}), id {id}; {place}\n"
+    )
+
+
+def _write_usage(error: click.ClickException, context: Context) -> None:
+    context.stderr.write(f"error: {error.format_message()}\n")
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        context.stderr.write(f"  hint: {error.ctx.command_path} --help\n")

@@ -1,0 +1,105 @@
+"""Tables and the small texts in them, as Docker writes them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from composer.engine.backend import ContainerState, Health
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from composer.engine.backend import ObservedContainer, ObservedPort
+
+_GAP = 3
+_STEPS = ((60, "second"), (60, "minute"), (24, "hour"), (7, "day"), (4.345, "week"), (12, "month"))
+
+
+def render(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in columns, the last one unpadded."""
+    lines = [headers, *rows]
+    widths = [max(len(line[index]) for line in lines) + _GAP for index in range(len(headers))]
+    return "\n".join(
+        "".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as go-units' HumanDuration: ``About a minute``, ``5 hours``."""
+    if seconds < 1:
+        return "Less than a second"
+    if 60 <= seconds < 120:
+        return "About a minute"
+    if 3600 <= seconds < 7200:
+        return "About an hour"
+    value = seconds
+    for limit, unit in _STEPS:
+        if value < limit or unit == "month":
+            count = int(value)
+            return f"{count} {unit}{'s' if count != 1 else ''}"
+        value /= limit
+    return f"{int(value)} years"
+
+
+def status(container: ObservedContainer, now_ns: int) -> str:
+    """Return Docker's status text: ``Up 5 minutes (healthy)``, ``Exited (0) 2 hours ago``."""
+    if container.state in (ContainerState.RUNNING, ContainerState.PAUSED):
+        text = f"Up {duration((now_ns - container.started_ns) / 1e9)}"
+        if container.state is ContainerState.PAUSED:
+            return f"{text} (Paused)"
+        if container.health is Health.STARTING:
+            return f"{text} (health: starting)"
+        return text if container.health is Health.NONE else f"{text} ({container.health.value})"
+    code = "unknown" if container.exit_code is None else container.exit_code
+    ago = duration((now_ns - container.finished_ns) / 1e9)
+    if container.state is ContainerState.RESTARTING:
+        return f"Restarting ({code}) {ago} ago"
+    if container.state is ContainerState.EXITED:
+        return f"Exited ({code}) {ago} ago"
+    return {ContainerState.CREATED: "Created", ContainerState.DEAD: "Dead"}.get(
+        container.state, "Removal In Progress"
+    )
+
+
+def ports(found: Iterable[ObservedPort]) -> str:
+    """Return ports as Docker does, neighbouring numbers joined: ``0.0.0.0:8000-8001->80-81/tcp, 5432/tcp``."""
+    runs: list[list[ObservedPort]] = []
+    for port in sorted(
+        set(found), key=lambda p: (p.host_ip, p.protocol, bool(p.host_port), p.container_port, p.host_port)
+    ):
+        last = runs[-1][-1] if runs else None
+        if last and _follows(last, port):
+            runs[-1].append(port)
+        else:
+            runs.append([port])
+    return ", ".join(_run(run[0], run[-1]) for run in runs)
+
+
+def _follows(last: ObservedPort, port: ObservedPort) -> bool:
+    return (
+        (last.host_ip, last.protocol) == (port.host_ip, port.protocol)
+        and port.container_port == last.container_port + 1
+        and port.host_port == (last.host_port + 1 if last.host_port else 0)
+    )
+
+
+def _run(first: ObservedPort, last: ObservedPort) -> str:
+    inside = _range(first.container_port, last.container_port)
+    if not first.host_port:
+        return f"{inside}/{first.protocol}"
+    host = first.host_ip or "0.0.0.0"
+    host = f"[{host}]" if ":" in host else host
+    return f"{host}:{_range(first.host_port, last.host_port)}->{inside}/{first.protocol}"
+
+
+def _range(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def command_line(container: ObservedContainer, width: int | None = 20) -> str:
+    """Return the command in quotes, cut to ``width`` characters."""
+    text = " ".join(container.command)
+    if width is not None and len(text) > width:
+        text = text[: width - 1] + "…"
+    return f'"{text}"'
