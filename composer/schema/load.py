@@ -1,21 +1,44 @@
-"""The passes from text to `Project`, in order. See docs/loading.md for the reasons behind the order."""
+"""The passes from text to `Project`, in order. See docs/loading.md for the reasons behind the order.
+
+    per document   parse → interpolate → include → !reset → extends → merge → unique → validate → canonical → unique
+    per project    defaults → checks → paths → normalise → decode → profiles → consistency → environment → prune
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import os.path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.errors import ConfigError, Mark, YamlError
+from composer.schema import environment, files, profiles, shape
+from composer.schema.canonical import canonical, warn_shell
+from composer.schema.consistency import Consistency, check_model
+from composer.schema.defaults import normalize, set_defaults
+from composer.schema.extends import Extends, Extension
+from composer.schema.include import Include
+from composer.schema.interpolate import Variables, interpolate
+from composer.schema.merge import merge, unique
+from composer.schema.model import Project
+from composer.schema.paths import Base, resolve_paths
+from composer.schema.problems import Problems
+from composer.schema.setting import Setting, directory_name, explicit_name, find_setting, written_name
+from composer.schema.source import Document, parse, remove_paths
+from composer.schema.tree import INVALID, NOWHERE, Map, Seq
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from composer.schema.model import Project
+    from composer.schema.tree import Path
+
+_EMPTY = Map()
 
 
 class LoadOptions(NamedTuple):
     """What to load, and with which surroundings. Nothing below reads the process's own environment.
 
     ``files`` are paths as given by ``-f`` (``-`` reads ``stdin``); empty means discovery in ``working_dir`` and
-    its parents. ``environment`` is the shell's; ``home`` replaces ``~``. ``cache_dir`` may hold digests of trees
-    that were validated before. The flags are those of ``config``.
+    its parents. ``environment`` is the shell's; ``home`` replaces ``~``. The flags are those of ``config``;
+    ``all_resources`` keeps resources that no enabled service uses.
     """
 
     files: tuple[str, ...] = ()
@@ -33,13 +56,290 @@ class LoadOptions(NamedTuple):
     resolve_paths: bool = True
     consistency: bool = True
     resolve_env: bool = True
+    all_resources: bool = False
 
 
 def load(options: LoadOptions) -> Project:
     """Load a project. Raises ProjectInvalid with every error, or ProjectError when there is nothing to load."""
-    raise NotImplementedError
+    problems = Problems()
+    setting = find_setting(options, problems)
+    reader = _Reader(options, setting.working_dir, problems)
+    sources = [(path, reader.documents(path)) for path in setting.files]
+    name = _name(options, setting, sources)
+    variables = _with_name(setting.variables, name)
+    loader = _Loader(options, reader, problems, setting.working_dir)
+    tree = loader.project(sources, setting.directory, variables, ())
+    tree.put("name", name, tree.mark("name") if "name" in tree else Mark("", why="project name"))
+    return _finish(tree, name, options, setting._replace(variables=variables), problems)
 
 
 def project_name(options: LoadOptions) -> str:
     """Return the project's name without loading its model: for ``ps``, ``logs``, ``down``."""
-    raise NotImplementedError
+    problems = Problems()
+    setting = find_setting(options, problems, need_files=False)
+    name = explicit_name(options, setting.variables)
+    if name is not None:
+        return name
+    reader = _Reader(options, setting.working_dir, problems)
+    return _name(options, setting, [(path, reader.documents(path)) for path in setting.files])
+
+
+def _name(options: LoadOptions, setting: Setting, sources: list[tuple[str, list[Document]]]) -> str:
+    documents = [document.tree for _, found in sources for document in found if isinstance(document.tree, Map)]
+    return (
+        explicit_name(options, setting.variables)
+        or written_name(documents, setting.variables)
+        or directory_name(setting.directory)
+    )
+
+
+def _with_name(variables: Variables, name: str) -> Variables:
+    if "COMPOSE_PROJECT_NAME" in variables.values:
+        return Variables({**variables.values, "COMPOSE_PROJECT_NAME": name}, variables.origins)
+    origins = {**variables.origins, "COMPOSE_PROJECT_NAME": "the project's name"}
+    return Variables({**variables.values, "COMPOSE_PROJECT_NAME": name}, origins)
+
+
+class _Reader:
+    """Reads and parses files, each once."""
+
+    def __init__(self, options: LoadOptions, working_dir: str, problems: Problems) -> None:
+        self._options = options
+        self._problems = problems
+        self._parsed: dict[str, list[Document]] = {}
+        self.working_dir = working_dir
+
+    def label(self, path: str) -> str:
+        return "stdin" if path == "-" else files.label(path, self.working_dir)
+
+    def documents(self, path: str, at: Mark | None = None) -> list[Document]:
+        """Return the documents of a file; what cannot be read is reported, at ``at`` when another file named it."""
+        if path in self._parsed:
+            return self._parsed[path]
+        label = self.label(path)
+        documents: list[Document] = []
+        try:
+            text = self._options.stdin() if path == "-" and self._options.stdin else files.read_text(path, label, at)
+            before = len(self._problems.errors)
+            documents = [document for document in parse(text, label, self._problems) if document.tree is not None]
+            if not documents and len(self._problems.errors) == before:
+                raise ConfigError("the compose file is empty", at=Mark(label), hint="it needs 'services:' at least")
+        except ConfigError as error:
+            self._problems.errors.append(error)
+        self._parsed[path] = documents
+        return documents
+
+
+class _Loader:
+    """The passes on documents: everything up to one merged tree with absolute paths."""
+
+    def __init__(self, options: LoadOptions, reader: _Reader, problems: Problems, working_dir: str) -> None:
+        self._options = options
+        self._reader = reader
+        self._problems = problems
+        self._working_dir = working_dir
+        self._included = 0
+
+    def project(
+        self,
+        sources: list[tuple[str, list[Document]]],
+        directory: str,
+        variables: Variables,
+        including: tuple[tuple[str, Mark], ...],
+        at: Mark = NOWHERE,
+    ) -> Map:
+        """Return the tree of a project's files, or of an included one's."""
+        base = Base(directory, self._options.home)
+        tree = Map()
+        for path, documents in sources:
+            for document in documents:
+                if not isinstance(document.tree, Map):
+                    self._problems.error(
+                        "a compose file must be a mapping", document.mark, hint="begin with 'services:'", kind=YamlError
+                    )
+                    continue
+                tree = self._document(tree, document, path, base, variables, (*including, (path, at)))
+        tree = set_defaults(tree)
+        check_model(tree, self._problems)
+        if self._options.resolve_paths or including:
+            tree = resolve_paths(tree, base)
+        return tree
+
+    def _document(
+        self,
+        below: Map,
+        document: Document,
+        path: str,
+        base: Base,
+        variables: Variables,
+        including: tuple[tuple[str, Mark], ...],
+    ) -> Map:
+        tree = self._interpolated(document.tree, variables)
+        include = Include(self._problems, variables, base, self._working_dir, self._load_included)
+        tree = include.apply(tree, document.resets, including)
+        if document.resets:
+            below = remove_paths(below, document.resets)
+        tree = self._extended(tree, document, path, base, variables)
+        tree = unique(merge(below, tree, self._problems))
+        tree = self._valid(tree, self._reader.label(path))
+        tree = unique(self._canonical(tree))
+        return _pruned(tree) if self._problems.errors else tree
+
+    def _interpolated(self, tree: Map, variables: Variables) -> Map:
+        if not self._options.interpolate:
+            return tree
+        new: Map = interpolate(tree, variables, self._problems)
+        return _pruned(new) if self._problems.errors else new
+
+    def _canonical(self, tree: Map) -> Map:
+        return canonical(tree, self._problems, lenient=not self._options.interpolate)
+
+    def _extended(self, tree: Map, document: Document, path: str, base: Base, variables: Variables) -> Map:
+        services = tree.get("services")
+        if not isinstance(services, Map):
+            return tree
+        if not any(isinstance(service, Map) and "extends" in service for service in services.values()):
+            return tree
+
+        def open_file(file: str, at: Mark, where: Path) -> Extension | None:
+            services = Map()
+            for found in self._reader.documents(file, at):
+                if isinstance(found.tree, Map):
+                    other = self._interpolated(found.tree, variables)
+                    if isinstance(other.get("services"), Map):
+                        services = merge(
+                            _services(services), _services(other["services"]), self._problems
+                        )["services"]
+            directory = os.path.dirname(file)
+            return Extension(file, self._reader.label(file), directory, services) if services else None
+
+        origin = Extension(path, self._reader.label(path), base.directory, services, document.resets)
+        new = tree.copy()
+        extends = Extends(self._problems, self._options.home, open_file, self._canonical)
+        new["services"] = extends.apply(origin)
+        return new
+
+    def _load_included(
+        self,
+        paths: tuple[str, ...],
+        directory: str,
+        variables: Variables,
+        including: tuple[tuple[str, Mark], ...],
+        at: Mark,
+    ) -> Map | None:
+        self._included += 1
+        if self._included > 1000:
+            self._problems.error("more than 1000 files are included", at)
+            return None
+        sources = [(path, self._reader.documents(path, at)) for path in paths]
+        return self.project(sources, directory, variables, including, at)
+
+    def _valid(self, tree: Map, label: str) -> Map:
+        from composer.schema.validate import validator
+
+        if not validator().is_valid(tree):
+            from composer.schema.complaints import complain
+
+            tree = complain(tree, self._problems)
+        if "version" in tree:
+            self._problems.warn(
+                f"{label}: 'version' is obsolete and ignored", tree.name("version"), hint="remove the line"
+            )
+            tree = tree.copy()
+            tree.drop("version")
+        return tree
+
+
+def _services(services: Map) -> Map:
+    whole = Map()
+    whole.put("services", services, NOWHERE)
+    return whole
+
+
+def _pruned(tree: Any) -> Any:
+    """Return the tree without `INVALID` nodes."""
+    if isinstance(tree, Map):
+        new = tree.copy()
+        for key, value in tree.items():
+            if value is INVALID:
+                new.drop(key)
+            else:
+                new[key] = _pruned(value)
+        return new
+    if isinstance(tree, Seq):
+        kept = Seq()
+        for index, item in enumerate(tree):
+            if item is not INVALID:
+                kept.add(_pruned(item), tree.mark(index))
+        return kept
+    return tree
+
+
+# ------------------------------------------------------------------ the whole project
+
+
+def _finish(tree: Map, name: str, options: LoadOptions, setting: Setting, problems: Problems) -> Project:
+    if options.normalize:
+        tree = normalize(tree, name, setting.variables)
+    tree = _decode(tree, problems)
+    services = tree.get("services")
+    disabled: dict[str, Map] = {}
+    if isinstance(services, Map):
+        tree["services"], disabled = profiles.split(services, setting.profiles)
+    if options.consistency:
+        Consistency(tree, disabled, problems).check()
+    if options.resolve_env and isinstance(tree.get("services"), Map):
+        tree["services"] = _environments(tree["services"], setting, problems)
+    problems.raise_all()
+
+    def enable(service_name: str, service: Map) -> Map:
+        """Do for a service that a command enables what was done for the others."""
+        alone = Map({service_name: service})
+        if options.consistency:
+            with_it = tree.copy()
+            with_it["services"] = Map({**tree["services"], **disabled})
+            Consistency(with_it, {}, problems).check_service(service_name)
+        if options.resolve_env:
+            alone = _environments(alone, setting, problems)
+        problems.raise_all()
+        enabled: Map = alone[service_name]
+        return enabled
+
+    project = Project(
+        name,
+        tree if options.all_resources else profiles.prune(tree),
+        directory=setting.directory,
+        files=setting.files,
+        env_files=setting.env_files,
+        environment=setting.variables.values,
+        disabled=disabled,
+        profiles=setting.profiles,
+        warnings=tuple(problems.notices),
+        enable=enable,
+    )
+    project.whole = tree
+    return project
+
+
+def _environments(services: Map, setting: Setting, problems: Problems) -> Map:
+    new = services.copy()
+    for name, service in services.items():
+        new[name] = environment.resolve_service(name, service, setting.variables, setting.working_dir, problems)
+    return new
+
+
+def _decode(tree: Map, problems: Problems) -> Map:
+    """Return the canonical tree: known sections in the shape of Compose's types, extensions as they are."""
+    decoder = shape.Decoder(problems, warn_shell)
+    new = Map()
+    for key in sorted({*tree, "services"}):
+        kind = shape.SECTIONS.get(key)
+        value = tree.get(key) if key != "services" else tree.get(key) or Map()
+        if kind is not None:
+            value = shape.decode(kind, value, (key,), tree.mark(key), decoder)
+            if value is shape.OMIT or value is INVALID:
+                continue
+        if key in tree:
+            new.take(key, tree)
+        new[key] = value if kind is not None else shape.sort_keys(value)
+    return new

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.errors import Mark, UnknownService
+from composer.errors import Mark
 from composer.schema.tree import Map, mark_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from composer.schema import views
     from composer.schema.tree import Path
@@ -35,11 +35,12 @@ class Project:
 
     ``tree`` is canonical: its values are those of ``docker compose config --format json`` (durations as Go
     strings, sizes as decimal strings, long forms only), its keys in the same order. ``disabled`` holds the
-    services that no active profile enables, in the same form. ``environment`` is what ``${…}`` saw.
+    services that no active profile enables, in the same form; ``whole`` is the tree before resources that nobody
+    uses were left out. ``environment`` is what ``${…}`` saw.
     """
 
     __slots__ = (
-        "_selectable",
+        "_enable",
         "_views",
         "directory",
         "disabled",
@@ -50,6 +51,7 @@ class Project:
         "profiles",
         "tree",
         "warnings",
+        "whole",
     )
 
     def __init__(
@@ -64,6 +66,7 @@ class Project:
         disabled: Mapping[str, Map] | None = None,
         profiles: tuple[str, ...] = (),
         warnings: tuple[Notice, ...] = (),
+        enable: Callable[[str, Map], Map] | None = None,
     ) -> None:
         self.name = name
         self.tree = tree
@@ -74,6 +77,8 @@ class Project:
         self.disabled: Mapping[str, Map] = disabled or {}
         self.profiles = profiles
         self.warnings = warnings
+        self.whole = tree
+        self._enable = enable
         self._views: dict[str, Mapping[str, Any]] = {}
 
     def mark(self, path: Path) -> Mark | None:
@@ -126,4 +131,35 @@ class Project:
         wanted = list(names)
         if not wanted:
             return self
-        raise NotImplementedError
+        from composer.schema import profiles
+
+        services: Map = self.whole.get("services") or Map()
+        kept = profiles.choose(services, self.disabled, wanted, dependencies=dependencies)
+        chosen = Map()
+        for name in sorted(kept):
+            if name in services:
+                chosen.take(name, services)
+            else:
+                chosen.put(name, self.enabled(name), self.disabled[name].mark("image"))
+            chosen[name] = profiles.without_dependencies(chosen[name], kept)
+        tree = self.whole.copy()
+        tree["services"] = chosen
+        selected = Project(
+            self.name,
+            profiles.prune(tree),
+            directory=self.directory,
+            files=self.files,
+            env_files=self.env_files,
+            environment=self.environment,
+            disabled={name: one for name, one in self.disabled.items() if name not in chosen},
+            profiles=self.profiles,
+            warnings=self.warnings,
+            enable=self._enable,
+        )
+        selected.whole = tree
+        return selected
+
+    def enabled(self, name: str) -> Map:
+        """Return a disabled service as it would be if it were enabled: checked, its env files read."""
+        service = self.disabled[name]
+        return self._enable(name, service) if self._enable is not None else service

@@ -1,0 +1,238 @@
+"""Short → long syntax: one shape per attribute from here on.
+
+A table of paths; the functions take what the schema admits. With ``lenient`` (``--no-interpolate``, where texts
+still hold ``${…}``) what cannot be parsed stays as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from composer.errors import Mark
+from composer.schema.golang import go_text, shell_operator
+from composer.schema.shortforms import PORT_FORMS, parse_device, parse_ports, parse_volume, unknown_volume_options
+from composer.schema.tree import INVALID, NOWHERE, Map, Rules, Seq, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from composer.schema.problems import Problems
+    from composer.schema.tree import Path, Rule
+
+
+def canonical(tree: Map, problems: Problems, *, lenient: bool = False) -> Map:
+    """Return the tree with every short form expanded."""
+    new: Map = walk(tree, _Canonical(problems, lenient).rules(), (), NOWHERE)
+    return new
+
+
+def tree_of(values: Mapping[str, Any], mark: Mark) -> Map:
+    """Return plain values as a `Map` whose every child was written at ``mark``."""
+    new = Map()
+    for key, value in values.items():
+        if isinstance(value, dict):
+            value = tree_of(value, mark)
+        elif isinstance(value, list):
+            value = Seq(value, [mark] * len(value))
+        new.put(key, value, mark)
+    return new
+
+
+class _Canonical:
+    def __init__(self, problems: Problems, lenient: bool) -> None:
+        self._problems = problems
+        self._lenient = lenient
+
+    def rules(self) -> Rules:
+        service: dict[str, Rule] = {
+            "build": self._wrap("context"),
+            "build.additional_contexts": self.key_values,
+            "build.provenance": self.text,
+            "build.sbom": self.text,
+            "build.secrets.*": self._wrap("source"),
+            "build.ssh": self.ssh,
+            "build.no_cache_filter": self.string_list,
+            "configs.*": self._wrap("source"),
+            "depends_on": self.depends_on,
+            "devices": self.devices,
+            "dns": self.string_list,
+            "dns_search": self.string_list,
+            "env_file": self.env_file,
+            "extends": self._wrap("service"),
+            "gpus": self.gpus,
+            "label_file": self.string_list,
+            "models": self.names,
+            "networks": self.names,
+            "ports": self.ports,
+            "provider.options.*": self.string_list,
+            "secrets.*": self._wrap("source"),
+            "tmpfs": self.string_list,
+            "volumes.*": self.volume,
+            "develop.watch.*.ignore": self.string_list,
+            "develop.watch.*.include": self.string_list,
+        }
+        table: dict[tuple[str, ...], Rule] = {
+            ("services", "*", *path.split(".")): rule for path, rule in service.items()
+        }
+        for section in ("volumes", "networks", "secrets", "configs"):
+            table[(section, "*")] = self.external
+        return Rules(table)
+
+    def _fail(self, error: ValueError, value: Any, path: Path, mark: Mark, hint: str | None = None) -> Any:
+        if self._lenient:
+            return value
+        self._problems.error(str(error), mark, path, hint=hint)
+        return INVALID
+
+    def _wrap(self, key: str) -> Rule:
+        def rule(value: Any, path: Path, mark: Mark) -> Any:
+            return tree_of({key: value}, mark) if isinstance(value, str) else value
+
+        return rule
+
+    def text(self, value: Any, path: Path, mark: Mark) -> Any:
+        return go_text(value) if isinstance(value, bool) else value
+
+    def string_list(self, value: Any, path: Path, mark: Mark) -> Any:
+        if value is None or isinstance(value, (Seq, Map)):
+            return value
+        return Seq([value], [mark])
+
+    def ssh(self, value: Any, path: Path, mark: Mark) -> Any:
+        if isinstance(value, str):
+            return Seq([value], [mark])
+        return value
+
+    def key_values(self, value: Any, path: Path, mark: Mark) -> Any:
+        if not isinstance(value, Seq):
+            return value
+        new = Map()
+        for index, item in enumerate(value):
+            if item is INVALID:
+                continue
+            key, equals, text = item.partition("=")
+            if not equals and not self._lenient:
+                self._problems.error(
+                    f"'{item}' has no value", value.mark(index), (*path, index), hint=f"write {key}=VALUE"
+                )
+                continue
+            new.put(key, text if equals else None, value.mark(index))
+        return new
+
+    def names(self, value: Any, path: Path, mark: Mark) -> Any:
+        """A list of names → a mapping without options."""
+        if not isinstance(value, Seq):
+            return value
+        new = Map()
+        for index, item in enumerate(value):
+            if item is not INVALID:
+                new.put(item, None, value.mark(index), value.mark(index))
+        return new
+
+    def depends_on(self, value: Any, path: Path, mark: Mark) -> Any:
+        if isinstance(value, Map):
+            new = value.copy()
+            for name, item in value.items():
+                if isinstance(item, Map) and "required" not in item:
+                    item = new[name] = item.copy()
+                    item.put("required", True, item.mark("condition")._replace(why="default"))
+            return new
+        if not isinstance(value, Seq):
+            return value
+        new = Map()
+        for index, item in enumerate(value):
+            if item is not INVALID:
+                at = value.mark(index)
+                new.put(item, tree_of({"condition": "service_started", "required": True}, at), at, at)
+        return new
+
+    def env_file(self, value: Any, path: Path, mark: Mark) -> Any:
+        entries = value if isinstance(value, Seq) else Seq([value], [mark])
+        new = Seq()
+        for index, item in enumerate(entries):
+            at = entries.mark(index)
+            if isinstance(item, str):
+                item = tree_of({"path": item, "required": True}, at)
+            elif isinstance(item, Map) and "required" not in item:
+                item = item.copy()
+                item.put("required", True, at._replace(why="default"))
+            new.add(item, at)
+        return value if value is None else new
+
+    def gpus(self, value: Any, path: Path, mark: Mark) -> Any:
+        if isinstance(value, str):
+            return Seq([tree_of({"count": -1}, mark)], [mark])
+        return value
+
+    def devices(self, value: Any, path: Path, mark: Mark) -> Any:
+        return self._expand(value, path, lambda text: [parse_device(text)])
+
+    def ports(self, value: Any, path: Path, mark: Mark) -> Any:
+        return self._expand(value, path, parse_ports, PORT_FORMS)
+
+    def _expand(
+        self, value: Any, path: Path, parse: Callable[[str], list[dict[str, Any]]], hint: str | None = None
+    ) -> Any:
+        if not isinstance(value, Seq):
+            return value
+        new = Seq()
+        for index, item in enumerate(value):
+            at = value.mark(index)
+            if isinstance(item, Map) or item is INVALID:
+                new.add(item, at)
+                continue
+            try:
+                if isinstance(item, float):
+                    raise ValueError(f"'{go_text(item)}' is not a port")
+                for entry in parse(go_text(item)):
+                    new.add(tree_of(entry, at), at)
+            except ValueError as error:
+                new.add(self._fail(error, item, (*path, index), at, hint), at)
+        return new
+
+    def volume(self, value: Any, path: Path, mark: Mark) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            volume = parse_volume(value)
+        except ValueError as error:
+            return self._fail(error, value, path, mark, "write it as [source:]target[:options]")
+        if not self._lenient:
+            for option in unknown_volume_options(value):
+                self._problems.warn(
+                    f"volume option '{option}' is not known and has no effect",
+                    mark,
+                    hint="options are ro, rw, nocopy, z, Z and the propagations (rshared, rslave, …)",
+                )
+        return tree_of(volume, mark)
+
+    def external(self, value: Any, path: Path, mark: Mark) -> Any:
+        """``external: {name: n}`` of version 2 → ``name`` and ``external: true``."""
+        if not isinstance(value, Map) or not isinstance(value.get("external"), Map):
+            return value
+        old, at = value["external"], value.mark("external")
+        new = value.copy()
+        new.put("external", True, at)
+        if "name" in old:
+            if "name" in new and new["name"] != old["name"]:
+                self._problems.error(
+                    "'name' and 'external.name' say different things", old.mark("name"), path, hint="keep 'name' only"
+                )
+            new.put("name", old["name"], old.mark("name"))
+            self._problems.warn(
+                f"{path[0]}.{path[1]}: 'external.name' is deprecated",
+                at,
+                hint=f"write 'external: true' and 'name: {old['name']}'",
+            )
+        return new
+
+
+def warn_shell(command: str, path: Path, mark: Mark, problems: Problems) -> None:
+    """Warn about a command that reads like shell but is cut at an operator."""
+    operator = shell_operator(command)
+    if operator is not None:
+        problems.warn(
+            f"'{path[1]}': {path[-1]} ends at '{operator}': no shell runs it",
+            mark,
+            hint=f'write ["sh", "-c", "…"] as {path[-1]}, or quote the {operator}',
+        )

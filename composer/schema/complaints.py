@@ -1,0 +1,336 @@
+"""Why a tree is not a Compose file, in the user's words. Imported only for trees that are known to be wrong.
+
+jsonschema finds the errors; of the branches of a ``oneOf`` the one that the value was meant for is followed (its
+type fits, its errors are deepest). Every node that was complained about is taken out of the tree, so that later
+passes see what is sound.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from composer.errors import Mark, SchemaError
+from composer.schema.problems import did_you_mean
+from composer.schema.source import Timestamp
+from composer.schema.tree import INVALID, Map, Seq, dotted, find, mark_at
+from composer.schema.validate import first_repeat, schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jsonschema.exceptions import ValidationError
+
+    from composer.schema.problems import Problems
+    from composer.schema.tree import Path
+
+_WORDS = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "empty",
+    "object": "a mapping",
+    "array": "a list",
+}
+_NAMED = ("services", "networks", "volumes", "secrets", "configs", "models", "jobs")
+
+
+def complain(tree: Map, problems: Problems) -> Map:
+    """Report everything that the schema finds wrong and return the tree without it."""
+    broken: set[Path] = set()
+    for error in _errors(tree):
+        broken |= _report(error, tree, problems)
+    return _without(tree, broken, ()) if broken else tree
+
+
+def _errors(tree: Map) -> Iterator[ValidationError]:
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    checker = Draft202012Validator.TYPE_CHECKER.redefine(
+        "string", lambda _, value: isinstance(value, str) and not isinstance(value, Timestamp)
+    )
+    validator = extend(Draft202012Validator, type_checker=checker)(schema())
+    for error in validator.iter_errors(tree):
+        yield from _causes(error)
+
+
+def _causes(error: ValidationError) -> list[ValidationError]:
+    """Return the errors below a ``oneOf`` that say what is really wrong."""
+    if error.validator != "oneOf" or not error.context:
+        return [error]
+    branches: dict[int, list[ValidationError]] = {}
+    for below in error.context:
+        branches.setdefault(int(below.schema_path[0]), []).append(below)
+    depth = len(error.absolute_path)
+
+    def fits(errors: list[ValidationError]) -> bool:
+        return not any(one.validator == "type" and len(one.absolute_path) == depth for one in errors)
+
+    for errors in branches.values():
+        if fits(errors):
+            return [cause for one in errors for cause in _causes(one)]
+    return [error]
+
+
+# ------------------------------------------------------------------ one error
+
+
+def _report(error: ValidationError, tree: Map, problems: Problems) -> set[Path]:
+    """Report an error; return the paths of the nodes that are to go."""
+    path: Path = tuple(error.absolute_path)
+    report = _REPORTS.get(str(error.validator))
+    if report is None:
+        report = _other
+    return report(error, path, tree, problems)
+
+
+def _say(problems: Problems, message: str, at: Mark | None, path: Path, hint: str | None = None) -> None:
+    problems.error(message, at, path, hint=hint, kind=SchemaError)
+
+
+def _subject(path: Path) -> str:
+    return f"'{dotted(path)}'" if path else "the file"
+
+
+def _additional(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
+    known: dict[str, Any] = error.schema.get("properties", {})
+    patterns = [pattern for pattern in error.schema.get("patternProperties", {}) if pattern != "^x-"]
+    broken: set[Path] = set()
+    for key in error.instance:
+        if key in known or key.startswith("x-") and "^x-" in error.schema.get("patternProperties", {}):
+            continue
+        if patterns and _matches(patterns, key):
+            continue
+        broken.add((*path, key))
+        at = mark_at(tree, (*path, key), key=True)
+        if patterns:
+            kind = str(path[-1]).removesuffix("s") if len(path) == 1 and path[0] in _NAMED else "key"
+            _say(problems, f"'{key}' cannot be the name of a {kind}", at, (*path, key),
+                 "names have letters, digits, '.', '_' and '-'")  # fmt: skip
+            continue
+        _say(problems, _unknown(key, path), at, (*path, key), _remedy(key, path, known, tree))
+    return broken
+
+
+def _matches(patterns: list[str], key: str) -> bool:
+    import re
+
+    return any(re.search(pattern, key) for pattern in patterns)
+
+
+def _unknown(key: str, path: Path) -> str:
+    if not path:
+        return f"unknown top-level attribute '{key}'"
+    if len(path) == 2 and path[0] in _NAMED:
+        return f"unknown attribute '{key}' of {str(path[0]).removesuffix('s')} '{path[1]}'"
+    return f"unknown attribute '{key}' of '{dotted(path)}'"
+
+
+_MISPLACED = {
+    "env": "environment", "env_vars": "environment", "envfile": "env_file", "cmd": "command", "port": "ports",
+    "volume": "volumes", "network": "networks", "depends": "depends_on", "dependson": "depends_on",
+    "memory": "mem_limit", "mem": "mem_limit", "cpu": "cpus", "user_id": "user", "name": "container_name",
+    "workdir": "working_dir", "health_check": "healthcheck", "restart_policy": "restart", "replicas": "scale",
+}  # fmt: skip
+
+
+def _remedy(key: str, path: Path, known: dict[str, Any], tree: Map) -> str | None:
+    meant = _MISPLACED.get(key.lower().replace("-", "_"))
+    if meant and meant in known:
+        return f"did you mean '{meant}'?"
+    near = did_you_mean(key, known)
+    if near:
+        return near
+    whole = schema()
+    if not path:
+        service = whole["$defs"]["service"]["properties"]
+        value = tree.get(key)
+        if key in service:
+            return f"'{key}' belongs to a service: indent it under 'services: NAME:'"
+        if isinstance(value, Map) and ("image" in value or "build" in value):
+            return f"a service? Indent '{key}' under 'services:'"
+    elif len(path) == 2 and path[0] == "services":
+        if key in whole["properties"]:
+            return f"'{key}' belongs to the top level: remove its indentation"
+        for name in ("build", "deploy", "healthcheck", "logging", "develop"):
+            definition = whole["$defs"].get({"deploy": "deployment", "develop": "development"}.get(name, name), {})
+            if key in definition.get("properties", {}):
+                return f"'{key}' belongs under '{name}:'"
+        if isinstance(tree.get("services", {}).get(path[1], {}).get(key), Map):
+            return f"is '{key}' a service? Give it the indentation of '{path[1]}'"
+    elif len(path) > 2 and path[0] == "services" and key in whole["$defs"]["service"]["properties"]:
+        return f"'{key}' belongs to the service: indent it less"
+    if len(known) <= 12:
+        return f"there are {', '.join(sorted(known))}" if known else None
+    return "own attributes begin with 'x-'"
+
+
+def _type(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
+    wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+    return _wrong_type([str(name) for name in wanted], error.instance, path, tree, problems)
+
+
+def _alternatives(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
+    """No branch of a ``oneOf`` has the type of the value: say which types there are."""
+    wanted: list[str] = []
+    for below in error.context or ():
+        if below.validator == "type" and len(below.absolute_path) == len(path):
+            value = below.validator_value
+            wanted.extend(value if isinstance(value, list) else [value])
+    if not wanted:
+        return _other(error, path, tree, problems)
+    return _wrong_type(list(dict.fromkeys(wanted)), error.instance, path, tree, problems)
+
+
+def _wrong_type(wanted: list[str], value: Any, path: Path, tree: Map, problems: Problems) -> set[Path]:
+    if path and isinstance(path[-1], int) and wanted[0] == "string" and isinstance(value, Map) and len(value) == 1:
+        hint: str | None = _pair_hint(value)
+    else:
+        hint = _type_hint(wanted, value, path)
+    names = [_WORDS.get(name, name) for name in wanted if name != "null" or len(wanted) == 1]
+    words = " or ".join((", ".join(names[:-1]), names[-1]) if len(names) > 1 else names)
+    _say(problems, f"{_subject(path)} must be {words}, not {_kind(value)}", mark_at(tree, path), path, hint)
+    return {path}
+
+
+def _pair_hint(value: Map) -> str:
+    key, item = next(iter(value.items()))
+    return f"'- {key}: …' is a mapping in a list; write '- {key}={'' if item is None else item}', or drop the dashes"
+
+
+def _type_hint(wanted: list[str], value: Any, path: Path) -> str | None:
+    if isinstance(value, Timestamp):
+        return f'YAML reads it as a date; write it in quotes: "{value}"'
+    if "string" in wanted and isinstance(value, (int, float, bool)):
+        return f'write it in quotes: "{str(value).lower() if isinstance(value, bool) else value}"'
+    if "array" in wanted and isinstance(value, str):
+        return f"write it as a list: [{value}]"
+    if "array" in wanted and isinstance(value, Map):
+        return "write '- ' before each entry"
+    if "object" in wanted and isinstance(value, Seq):
+        return "write 'name: value' lines without '- '"
+    if "object" in wanted and value is None and path:
+        return "something should be indented under it; remove it if it is empty on purpose"
+    return None
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Map):
+        return "a mapping"
+    if isinstance(value, Seq):
+        return "a list"
+    if isinstance(value, Timestamp):
+        return f"the date {value}"
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return f"the boolean {str(value).lower()}"
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    shown = value if len(value) <= 40 else value[:39] + "…"
+    return f"the text '{shown}'"
+
+
+def _enum(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
+    allowed = [str(one) for one in error.validator_value]
+    near = did_you_mean(str(error.instance), allowed)
+    _say(
+        problems,
+        f"{_subject(path)} is '{error.instance}', which is not one of {', '.join(allowed)}",
+        mark_at(tree, path),
+        path,
+        near,
+    )
+    return {path}
+
+
+def _required(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
+    missing = [key for key in error.validator_value if key not in error.instance]
+    if problems.within(path):
+        return {path}
+    words = " and ".join(f"'{key}'" for key in missing)
+    properties = error.schema.get("properties", {})
+    choices = properties.get(missing[0], {}).get("enum") if missing else None
+    hint = f"{missing[0]} is one of {', '.join(choices)}" if choices else None
+    _say(problems, f"{_subject(path)} lacks {words}", mark_at(tree, path), path, hint)
+    return {path}
+
+
+def _pattern(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
+    hints = {
+        "pull_policy": "there are always, never, missing, if_not_present, build, daily, weekly, every_<duration>",
+        "container_name": "it has letters, digits, '_', '.' and '-', at least two",
+    }
+    _say(
+        problems,
+        f"{_subject(path)} cannot be '{error.instance}'",
+        mark_at(tree, path),
+        path,
+        hints.get(str(path[-1]) if path else ""),
+    )
+    return {path}
+
+
+def _unique(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
+    pair = first_repeat(list(error.instance)) or (0, 1)
+    item = error.instance[pair[1]]
+    shown = f": '{item}'" if isinstance(item, (str, int, float)) else ""
+    where = (*path, pair[1])
+    _say(problems, f"items {pair[0] + 1} and {pair[1] + 1} of {_subject(path)} are equal{shown}",
+         mark_at(tree, where), where, "remove one of them")  # fmt: skip
+    return {path}
+
+
+def _bound(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
+    word = "at least" if error.validator == "minimum" else "at most"
+    _say(
+        problems,
+        f"{_subject(path)} is {error.instance}; it must be {word} {error.validator_value}",
+        mark_at(tree, path),
+        path,
+    )
+    return {path}
+
+
+def _other(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
+    _say(problems, f"{_subject(path)} is not valid", mark_at(tree, path), path)
+    return {path}
+
+
+_REPORTS = {
+    "additionalProperties": _additional,
+    "type": _type,
+    "oneOf": _alternatives,
+    "enum": _enum,
+    "required": _required,
+    "pattern": _pattern,
+    "uniqueItems": _unique,
+    "minimum": _bound,
+    "maximum": _bound,
+}
+
+
+def _without(tree: Any, broken: set[Path], path: Path) -> Any:
+    if path in broken:
+        return Map() if not path else INVALID
+    if isinstance(tree, Map):
+        new = tree.copy()
+        for key, value in tree.items():
+            below = _without(value, broken, (*path, key))
+            if below is INVALID:
+                new.drop(key)
+            else:
+                new[key] = below
+        return new
+    if isinstance(tree, Seq):
+        kept = Seq()
+        for index, item in enumerate(tree):
+            below = _without(item, broken, (*path, index))
+            if below is not INVALID:
+                kept.add(below, tree.mark(index))
+        return kept
+    return tree
+
+
+__all__ = ["complain", "find"]

@@ -1,0 +1,376 @@
+"""What the schema cannot say: attributes that exclude each other, names that must exist, cycles.
+
+`check_model` looks at every resource of the merged tree, `check_project` at the enabled services of the canonical
+one. Each check is a row of a table. Nothing is reported beside a node that was wrong before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from composer.errors import CycleError, Mark
+from composer.schema.problems import did_you_mean
+from composer.schema.shortforms import is_ip
+from composer.schema.tree import INVALID, NOWHERE, Map, Rules, Seq, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from composer.schema.problems import Problems
+    from composer.schema.tree import Path, Rule
+
+
+# ------------------------------------------------------------------ the merged tree
+
+
+def check_model(tree: Map, problems: Problems) -> None:
+    """Check what holds for every resource, used or not."""
+    walk(tree, Rules(_model_table(problems)), (), NOWHERE)
+
+
+def _model_table(problems: Problems) -> dict[tuple[str, ...], Rule]:
+    def volume(value: Any, path: Path, mark: Mark) -> Any:
+        if isinstance(value, Map) and _is_true(value.get("external")):
+            for key in value:
+                if key not in ("external", "name") and not key.startswith("x-"):
+                    problems.error(
+                        f"volume '{path[-1]}' is external, so it cannot have '{key}'",
+                        value.name(key),
+                        (*path, key),
+                        hint=f"remove '{key}': the volume was made elsewhere",
+                    )
+        return value
+
+    def file_object(*sources: str) -> Rule:
+        def rule(value: Any, path: Path, mark: Mark) -> Any:
+            if isinstance(value, Map):
+                _check_file_object(value, path, mark, sources, problems)
+            return value
+
+        return rule
+
+    def port(value: Any, path: Path, mark: Mark) -> Any:
+        if isinstance(value, Map):
+            host_ip = value.get("host_ip")
+            if isinstance(host_ip, str) and host_ip and not is_ip(host_ip):
+                problems.error(f"'{host_ip}' is not an IP address", value.mark("host_ip"), (*path, "host_ip"))
+            if value.get("target") is None and not problems.within(path):
+                problems.error(f"a port of '{path[1]}' has no target", mark, path, hint="target is the container's port")
+        return value
+
+    def watch(value: Any, path: Path, mark: Mark) -> Any:
+        if value == "":
+            problems.error("'path' is empty", mark, path, hint="name the file or directory to watch")
+        return value
+
+    def device(value: Any, path: Path, mark: Mark) -> Any:
+        if isinstance(value, Map) and "count" in value and "device_ids" in value:
+            problems.error(
+                "'count' and 'device_ids' exclude each other",
+                value.name("count"),
+                path,
+                hint="ask for a number of devices, or name them",
+            )
+        return value
+
+    return {
+        ("volumes", "*"): volume,
+        ("configs", "*"): file_object("file", "environment", "content"),
+        ("secrets", "*"): file_object("file", "environment"),
+        ("services", "*", "ports", "*"): port,
+        ("services", "*", "develop", "watch", "*", "path"): watch,
+        ("services", "*", "deploy", "resources", "reservations", "devices", "*"): device,
+        ("services", "*", "gpus", "*"): device,
+    }
+
+
+def _is_true(value: Any) -> bool:
+    return value is True or (isinstance(value, str) and value.lower() == "true")
+
+
+def _check_file_object(value: Map, path: Path, mark: Mark, sources: tuple[str, ...], problems: Problems) -> None:
+    kind = str(path[0]).removesuffix("s")
+    found = [key for key in sources if key in value]
+    words = " or ".join((", ".join(sources[:-1]), sources[-1]))
+    if len(found) > 1:
+        problems.error(
+            f"{kind} '{path[-1]}' has {' and '.join(found)}; only one can be its source",
+            value.name(found[1]),
+            (*path, found[1]),
+            hint=f"keep one of {words}",
+        )
+    if _is_true(value.get("external")):
+        for key in value:
+            if key not in ("external", "name") and not key.startswith("x-"):
+                problems.error(
+                    f"{kind} '{path[-1]}' is external, so it cannot have '{key}'", value.name(key), (*path, key)
+                )
+    elif not found and "driver" not in value and not problems.within(path):
+        problems.error(
+            f"{kind} '{path[-1]}' has no source", mark, path, hint=f"give it {words}, or 'external: true'"
+        )
+
+
+# ------------------------------------------------------------------ the canonical project
+
+
+class Consistency:
+    """Checks the enabled services of a canonical tree against each other and against the resources."""
+
+    def __init__(self, tree: Map, disabled: Mapping[str, Map], problems: Problems) -> None:
+        self._tree = tree
+        self._services: Map = tree.get("services") or Map()
+        self._disabled = disabled
+        self._problems = problems
+
+    def check(self) -> None:
+        """Report everything that does not fit."""
+        for name in self._services:
+            self.check_service(name)
+        self._cycles()
+
+    def check_service(self, name: str) -> None:
+        """Report what does not fit about one service."""
+        for check in _SERVICE_CHECKS:
+            check(self, name, self._services[name])
+
+    def fail(self, message: str, service: str, *below: str | int, hint: str | None = None) -> None:
+        """Report an error of a service at an attribute, unless that service was found to be wrong before."""
+        path: Path = ("services", service, *below)
+        tree: Any = self._services[service]
+        at = self._services.name(service)
+        for part in below:
+            if isinstance(tree, Map) and part in tree:
+                at = tree.mark(str(part))
+            elif isinstance(tree, Seq) and isinstance(part, int):
+                at = tree.mark(part)
+            else:
+                break
+            tree = tree[part]
+        if not at.file and below:
+            at = self._services.name(service)
+        self._problems.error(message, at, path, hint=hint)
+
+    def broken(self, service: str, *below: str) -> bool:
+        """Tell whether an error was reported there before."""
+        return self._problems.within(("services", service, *below))
+
+    def image(self, name: str, service: Map) -> None:
+        if any(key in service for key in ("image", "build", "provider")) or any(
+            self.broken(name, key) for key in ("image", "build", "provider", "extends")
+        ):
+            return
+        near = None
+        self.fail(
+            f"service '{name}' has neither an image nor a build",
+            name,
+            hint=near or "say where its files come from: 'image: NAME' or 'build: DIRECTORY'",
+        )
+
+    def build(self, name: str, service: Map) -> None:
+        build = service.get("build")
+        if not isinstance(build, Map):
+            return
+        if "dockerfile" in build and "dockerfile_inline" in build:
+            self.fail(
+                "'dockerfile' and 'dockerfile_inline' exclude each other", name, "build", "dockerfile", hint="keep one"
+            )
+        for key, context in (build.get("additional_contexts") or {}).items():
+            if isinstance(context, str) and context.startswith("service:"):
+                self._build_context(name, key, context.removeprefix("service:"))
+        platform, platforms = service.get("platform"), build.get("platforms")
+        if platforms and platform and platform not in platforms:
+            self.fail(
+                f"build.platforms does not include the service's platform '{platform}'", name, "build", "platforms",
+                hint=f"add {platform}",
+            )  # fmt: skip
+        for index, secret in enumerate(build.get("secrets") or ()):
+            self._resource("secrets", secret.get("source"), name, "build", "secrets", index)
+
+    def _build_context(self, name: str, key: str, wanted: str) -> None:
+        other = self._services.get(wanted, self._disabled.get(wanted))
+        if other is None:
+            self.unknown_service(name, wanted, "build", "additional_contexts", key)
+        elif "build" not in other:
+            self.fail(
+                f"build context '{key}' is service '{wanted}', which has no build", name, "build", "additional_contexts",
+                key,
+            )  # fmt: skip
+
+    def unknown_service(self, name: str, wanted: str, *below: str | int) -> None:
+        """Report a reference to a service that is not there, or is not enabled."""
+        if wanted in self._disabled:
+            profiles = self._disabled[wanted].get("profiles") or ()
+            self.fail(
+                f"service '{name}' needs '{wanted}', which no active profile enables", name, *below,
+                hint=f"enable it with --profile {profiles[0]}" if profiles else None,
+            )  # fmt: skip
+            return
+        if self._problems.within(("services", wanted)):
+            return
+        hint = did_you_mean(wanted, [other for other in self._services if other != name])
+        self.fail(f"service '{name}' needs '{wanted}', which does not exist", name, *below, hint=hint)
+
+    def depends_on(self, name: str, service: Map) -> None:
+        for wanted, dependency in (service.get("depends_on") or {}).items():
+            if wanted in self._services or (wanted in self._disabled and not dependency.get("required")):
+                continue
+            self.unknown_service(name, wanted, "depends_on", wanted)
+
+    def networks(self, name: str, service: Map) -> None:
+        networks = service.get("networks") or {}
+        if networks and "network_mode" in service:
+            self.fail(
+                "'network_mode' and 'networks' exclude each other", name, "network_mode", hint="keep one of the two"
+            )
+        for network in networks:
+            self._resource("networks", network, name, "networks", network)
+
+    def namespaces(self, name: str, service: Map) -> None:
+        for attribute in ("network_mode", "ipc", "pid", "uts", "cgroup"):
+            value = service.get(attribute)
+            if isinstance(value, str) and value.startswith("service:"):
+                wanted = value.removeprefix("service:")
+                if wanted not in self._services and wanted not in (service.get("depends_on") or {}):
+                    self.unknown_service(name, wanted, attribute)
+
+    def volumes(self, name: str, service: Map) -> None:
+        for index, volume in enumerate(service.get("volumes") or ()):
+            if volume.get("type") == "volume" and volume.get("source"):
+                self._resource("volumes", volume["source"], name, "volumes", index)
+
+    def file_mounts(self, name: str, service: Map) -> None:
+        for section in ("secrets", "configs"):
+            for index, item in enumerate(service.get(section) or ()):
+                self._resource(section, item.get("source"), name, section, index)
+        for model in service.get("models") or ():
+            self._resource("models", model, name, "models", model)
+
+    def _resource(self, section: str, wanted: Any, name: str, *below: str | int) -> None:
+        known = self._tree.get(section) or {}
+        if wanted in known or not isinstance(wanted, str) or self._problems.within((section, wanted)):
+            return
+        kind = section.removesuffix("s")
+        hint = did_you_mean(wanted, known) or f"declare it at the top level, under '{section}:'"
+        if section == "volumes" and "/" in wanted:
+            hint = f"for a directory write './{wanted}'; for a named volume declare it under 'volumes:'"
+        self.fail(f"service '{name}' uses {kind} '{wanted}', which is not declared", name, *below, hint=hint)
+
+    def healthcheck(self, name: str, service: Map) -> None:
+        test = (service.get("healthcheck") or {}).get("test")
+        if test and test[0] not in ("NONE", "CMD", "CMD-SHELL"):
+            self.fail(
+                f"healthcheck test starts with '{test[0]}'", name, "healthcheck", "test",
+                hint=f'begin the list with CMD or CMD-SHELL: ["CMD", "{test[0]}", …]',
+            )  # fmt: skip
+
+    def scale(self, name: str, service: Map) -> None:
+        replicas = (service.get("deploy") or {}).get("replicas")
+        scale = service.get("scale")
+        if scale is not None and replicas is not None and scale != replicas:
+            self.fail(f"'scale' is {scale} and 'deploy.replicas' is {replicas}", name, "scale", hint="keep one")
+        for count, below in ((scale, ("scale",)), (replicas, ("deploy", "replicas"))):
+            if count is not None and count < 0:
+                self.fail(f"'{below[-1]}' is negative", name, *below)
+            if count is not None and count > 1 and "container_name" in service:
+                self.fail(
+                    f"service '{name}' has a container_name, so it cannot have {count} containers", name, *below,
+                    hint="remove container_name: each replica needs its own name",
+                )  # fmt: skip
+
+    def limits(self, name: str, service: Map) -> None:
+        resources = (service.get("deploy") or {}).get("resources") or {}
+        limits, reserved = resources.get("limits") or {}, resources.get("reservations") or {}
+        for attribute, group, key, words in (
+            ("cpus", limits, "cpus", "limits.cpus"),
+            ("mem_limit", limits, "memory", "limits.memory"),
+            ("mem_reservation", reserved, "memory", "reservations.memory"),
+            ("pids_limit", limits, "pids", "limits.pids"),
+        ):
+            own, deployed = service.get(attribute), group.get(key)
+            if own is not None and deployed is not None and own != deployed:
+                self.fail(
+                    f"'{attribute}' and 'deploy.resources.{words}' say different things", name, attribute,
+                    hint="keep one of the two",
+                )  # fmt: skip
+
+    def watch(self, name: str, service: Map) -> None:
+        for index, rule in enumerate((service.get("develop") or {}).get("watch") or ()):
+            if rule.get("action") != "rebuild" and rule.get("action") != "restart" and not rule.get("target"):
+                self.fail(
+                    f"watch action '{rule.get('action')}' needs a target", name, "develop", "watch", index,
+                    hint="target is the path in the container",
+                )  # fmt: skip
+
+    def mounts(self, name: str, service: Map) -> None:
+        taken: dict[str, str] = {}
+        for index, text in enumerate(service.get("tmpfs") or ()):
+            target = str(text).partition(":")[0]
+            self._take(taken, target, f"tmpfs[{index}]", name, "tmpfs", index)
+        for index, volume in enumerate(service.get("volumes") or ()):
+            self._take(taken, str(volume.get("target")), f"volumes[{index}]", name, "volumes", index)
+
+    def _take(self, taken: dict[str, str], target: str, words: str, name: str, *below: str | int) -> None:
+        if target in taken:
+            self.fail(f"'{target}' is mounted twice, by {taken[target]} and {words}", name, *below)
+        taken.setdefault(target, words)
+
+    def _cycles(self) -> None:
+        edges = {name: list(service.get("depends_on") or ()) for name, service in self._services.items()}
+        ring = find_cycle(edges)
+        if ring is None:
+            return
+        first = self._services[ring[0]]["depends_on"]
+        chain = tuple(self._services[a]["depends_on"].mark(b) for a, b in zip(ring[1:], [*ring[2:], ring[0]], strict=True))
+        self._problems.error(
+            f"services wait for each other in a circle: {' → '.join([*ring, ring[0]])}",
+            first.mark(ring[1] if len(ring) > 1 else ring[0]),
+            ("services", ring[0], "depends_on"),
+            kind=CycleError,
+            chain=chain,
+            hint="remove one of these dependencies",
+        )
+
+
+def find_cycle(edges: Mapping[str, Iterable[str]]) -> list[str] | None:
+    """Return the names of one cycle in order, starting at the smallest; None when there is none."""
+    state: dict[str, int] = {}
+    for root in sorted(edges):
+        if state.get(root):
+            continue
+        trail: list[tuple[str, list[str]]] = [(root, sorted(edges[root]))]
+        state[root] = 1
+        while trail:
+            name, rest = trail[-1]
+            if not rest:
+                state[name] = 2
+                trail.pop()
+                continue
+            following = rest.pop(0)
+            if state.get(following) == 1:
+                names = [entry[0] for entry in trail]
+                ring = names[names.index(following) :]
+                start = ring.index(min(ring))
+                return ring[start:] + ring[:start]
+            if not state.get(following) and following in edges:
+                state[following] = 1
+                trail.append((following, sorted(edges[following])))
+    return None
+
+
+_SERVICE_CHECKS: tuple[Callable[[Consistency, str, Map], None], ...] = (
+    Consistency.image,
+    Consistency.build,
+    Consistency.depends_on,
+    Consistency.networks,
+    Consistency.namespaces,
+    Consistency.volumes,
+    Consistency.file_mounts,
+    Consistency.healthcheck,
+    Consistency.scale,
+    Consistency.limits,
+    Consistency.watch,
+    Consistency.mounts,
+)
+
+__all__ = ["INVALID", "Consistency", "check_model", "find_cycle"]

@@ -1,0 +1,226 @@
+"""What holds when nothing was written, and what one attribute implies for another.
+
+`set_defaults` runs on each file's tree before checks; `normalize` once on the whole: the default network, the
+names of resources, dependencies that ``links``, ``network_mode: service:x`` and ``volumes_from`` imply.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from composer.errors import Mark
+from composer.schema.canonical import tree_of
+from composer.schema.shape import from_pairs
+from composer.schema.shortforms import clean_target
+from composer.schema.tree import INVALID, NOWHERE, Map, Rules, Seq, walk
+
+if TYPE_CHECKING:
+    from composer.schema.interpolate import Variables
+    from composer.schema.tree import Path
+
+_DEFAULT = Mark("", why="default")
+
+
+def _default(mark: Mark, why: str = "default") -> Mark:
+    return mark._replace(why=why) if mark.file else Mark("", why=why)
+
+
+def _build(value: Any, path: Path, mark: Mark) -> Any:
+    if not isinstance(value, Map) or "context" in value:
+        return value
+    new = value.copy()
+    new.put("context", ".", _default(mark))
+    return new
+
+
+def _secret(value: Any, path: Path, mark: Mark) -> Any:
+    if not isinstance(value, Map) or value.get("target") is not None or "source" not in value:
+        return value
+    new = value.copy()
+    new.put("target", f"/run/secrets/{value['source']}", _default(mark))
+    return new
+
+
+def _port(value: Any, path: Path, mark: Mark) -> Any:
+    if not isinstance(value, Map):
+        return value
+    new = value.copy()
+    for key, default in (("mode", "ingress"), ("protocol", "tcp")):
+        if key not in value:
+            new.put(key, default, _default(mark))
+    return new
+
+
+def _device_request(value: Any, path: Path, mark: Mark) -> Any:
+    if not isinstance(value, Map) or "count" in value or "device_ids" in value:
+        return value
+    new = value.copy()
+    new.put("count", -1, _default(mark))
+    return new
+
+
+def _bind(value: Any, path: Path, mark: Mark) -> Any:
+    if not isinstance(value, Map) or "create_host_path" in value:
+        return value
+    new = value.copy()
+    new.put("create_host_path", True, _default(mark))
+    return new
+
+
+_RULES = Rules(
+    {
+        ("services", "*", "build"): _build,
+        ("services", "*", "secrets", "*"): _secret,
+        ("services", "*", "ports", "*"): _port,
+        ("services", "*", "deploy", "resources", "reservations", "devices", "*"): _device_request,
+        ("services", "*", "gpus", "*"): _device_request,
+        ("services", "*", "volumes", "*", "bind"): _bind,
+    }
+)
+
+
+def set_defaults(tree: Map) -> Map:
+    """Return the tree with the defaults of attributes that a user began to write."""
+    new: Map = walk(tree, _RULES, (), NOWHERE)
+    return new
+
+
+# ------------------------------------------------------------------ the whole project
+
+
+def normalize(tree: Map, name: str, variables: Variables) -> Map:
+    """Return the tree with everything implied written out."""
+    new = tree.copy()
+    services = tree.get("services")
+    if isinstance(services, Map):
+        changed = services.copy()
+        for service_name, service in services.items():
+            if isinstance(service, Map):
+                changed[service_name] = _service(service, services.mark(service_name), variables)
+        new["services"] = changed
+    _default_network(new)
+    for section in ("networks", "volumes", "configs", "secrets"):
+        if isinstance(new.get(section), Map):
+            new[section] = _named(new[section], name)
+    return new
+
+
+def _service(service: Map, mark: Mark, variables: Variables) -> Map:
+    new = service.copy()
+    if service.get("pull_policy") == "if_not_present":
+        new["pull_policy"] = "missing"
+    build = service.get("build")
+    if isinstance(build, Map):
+        new["build"] = _normal_build(build, service.mark("build"), variables)
+    environment = service.get("environment")
+    if environment is not None:
+        new["environment"] = resolve_values(environment, variables, keep=True)
+    if isinstance(service.get("volumes"), Seq):
+        new["volumes"] = _clean_targets(service["volumes"])
+    _imply_dependencies(new, mark)
+    if "provider" not in new and "network_mode" not in new and not new.get("networks"):
+        networks = Map()
+        networks.put("default", None, _default(mark))
+        new.put("networks", networks, _default(mark))
+    return new
+
+
+def _normal_build(build: Map, mark: Mark, variables: Variables) -> Map:
+    new = build.copy()
+    if build.get("context") is None:
+        new.put("context", ".", _default(mark))
+    if build.get("dockerfile") is None and build.get("dockerfile_inline") is None:
+        new.put("dockerfile", "Dockerfile", _default(mark))
+    if build.get("args") is not None:
+        new["args"] = resolve_values(build["args"], variables, keep=False)
+    return new
+
+
+def resolve_values(value: Any, variables: Variables, *, keep: bool) -> Any:
+    """Return ``K=V`` pairs as a mapping in which bare keys took their value from the environment.
+
+    Keys that nothing sets stay null with ``keep``, and go away without.
+    """
+    pairs = from_pairs(value) if isinstance(value, Seq) else value
+    if not isinstance(pairs, Map):
+        return value
+    new = Map()
+    for key, text in pairs.items():
+        if text is not None:
+            new.take(key, pairs)
+        elif key in variables.values:
+            mark = pairs.mark(key)
+            new.put(key, variables.values[key], mark._replace(why=variables.why(key)), pairs.names.get(key))
+        elif keep:
+            new.take(key, pairs)
+    return new
+
+
+def _clean_targets(volumes: Seq) -> Seq:
+    new = volumes.copy()
+    for index, volume in enumerate(volumes):
+        if isinstance(volume, Map) and isinstance(volume.get("target"), str):
+            changed = volume.copy()
+            changed["target"] = clean_target(volume["target"])
+            new[index] = changed
+    return new
+
+
+def _imply_dependencies(service: Map, mark: Mark) -> None:
+    """Add to ``depends_on`` what other attributes cannot do without."""
+    implied: dict[str, tuple[bool, str]] = {}
+    for link in _texts(service.get("links")):
+        parts = link.split(":")
+        implied.setdefault(parts[0] if len(parts) == 2 else link, (True, "links"))
+    for attribute in ("network_mode", "ipc", "pid", "uts", "cgroup"):
+        value = service.get(attribute)
+        if isinstance(value, str) and value.startswith("service:"):
+            implied.setdefault(value.removeprefix("service:"), (True, attribute))
+    for source in _texts(service.get("volumes_from")):
+        if not source.startswith("container:"):
+            implied.setdefault(source.split(":")[0], (False, "volumes_from"))
+    depends = service.get("depends_on")
+    depends = depends.copy() if isinstance(depends, Map) else Map()
+    for name, (restart, attribute) in implied.items():
+        if name not in depends:
+            at = _default(service.mark(attribute), f"implied by {attribute}")
+            values = {"condition": "service_started", "restart": restart, "required": True}
+            depends.put(name, tree_of(values, at), at)
+    if depends:
+        where = service.mark("depends_on") if "depends_on" in service else _default(mark, "implied")
+        service.put("depends_on", depends, where)
+
+
+def _texts(value: Any) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _default_network(tree: Map) -> None:
+    services = tree.get("services") or {}
+    used = any(
+        isinstance(service, Map)
+        and "provider" not in service
+        and "network_mode" not in service
+        and isinstance(service.get("networks"), Map)
+        and "default" in service["networks"]
+        for service in services.values()
+    )
+    networks = tree.get("networks")
+    networks = networks.copy() if isinstance(networks, Map) else Map()
+    if used and "default" not in networks:
+        networks.put("default", Map(), _DEFAULT)
+    if networks:
+        tree.put("networks", networks, tree.marks.get("networks", _DEFAULT))
+
+
+def _named(resources: Map, project: str) -> Map:
+    new = resources.copy()
+    for key, resource in resources.items():
+        if resource is INVALID:
+            continue
+        changed = resource.copy() if isinstance(resource, Map) else Map()
+        if changed.get("name") is None:
+            external = changed.get("external") is True or str(changed.get("external")).lower() == "true"
+            changed.put("name", key if external else f"{project}_{key}", _default(resources.mark(key)))
+        new[key] = changed
+    return new

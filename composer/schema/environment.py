@@ -1,0 +1,120 @@
+"""What containers get in their environment and labels: ``environment`` over ``env_file``, ``labels`` over ``label_file``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from composer.errors import ConfigError, Mark
+from composer.schema import dotenv, files
+from composer.schema.tree import NOWHERE, Map
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from composer.schema.interpolate import Variables
+    from composer.schema.problems import Problems
+    from composer.schema.tree import Path
+
+
+def resolve_service(
+    name: str, service: Map, variables: Variables, working_dir: str, problems: Problems
+) -> Map:
+    """Return a canonical service whose env and label files have gone into ``environment`` and ``labels``."""
+    new = service.copy()
+    own = service.get("environment") or Map()
+    if service.get("env_file"):
+
+        def lookup(key: str) -> str | None:
+            outer = variables.values.get(key)
+            if outer is not None:
+                return outer
+            value = own.get(key)
+            return value if isinstance(value, str) else None
+
+        path: Path = ("services", name, "env_file")
+        merged = _read(service["env_file"], path, lookup, working_dir, problems)
+        _put(new, "environment", merged, own, service, before="env_file")
+    if service.get("label_file"):
+        path = ("services", name, "label_file")
+        labels = _read(service["label_file"], path, lambda key: None, working_dir, problems)
+        _put(new, "labels", labels, service.get("labels") or Map(), service, before="label_file")
+    new.drop("env_file")
+    new.drop("label_file")
+    return new
+
+
+def _put(new: Map, key: str, merged: Map, own: Map, service: Map, *, before: str) -> None:
+    for name in own:
+        merged.take(name, own)
+    ordered = Map()
+    for name in sorted(merged):
+        ordered.take(name, merged)
+    if not ordered:
+        return
+    if key in service:
+        new[key] = ordered
+        return
+    # a new key goes where Compose's struct has it: env_file and label_file stand beside theirs
+    whole = Map()
+    for name in service:
+        if name == before:
+            whole.put(key, ordered, service.mark(before))
+        whole.take(name, new)
+    new.clear()
+    new.update(whole)
+    new.marks, new.names = whole.marks, whole.names
+
+
+def _read(
+    entries: Any, path: Path, lookup: Callable[[str], str | None], working_dir: str, problems: Problems
+) -> Map:
+    merged = Map()
+    for index, entry in enumerate(entries):
+        at = entries.mark(index)
+        if isinstance(entry, str):
+            entry = {"path": entry, "required": True}
+        _read_one(entry, at, (*path, index), lookup, working_dir, problems, merged)
+    return merged
+
+
+def _read_one(
+    entry: Any,
+    at: Mark,
+    path: Path,
+    lookup: Callable[[str], str | None],
+    working_dir: str,
+    problems: Problems,
+    merged: Map,
+) -> None:
+    file, form = entry.get("path", ""), entry.get("format")
+    if not entry.get("required") and not files.is_file(file):
+        return
+    label = files.label(file, working_dir)
+
+    def look(key: str) -> str | None:
+        value = lookup(key)
+        return value if value is not None else merged.get(key)
+
+    try:
+        if form not in (None, "", "raw"):
+            raise ConfigError(f"env_file format '{form}' is not known", at=at, hint="leave it out, or write raw")
+        text = files.read_text(file, label, at, what="env file")
+        problems.read(label, text)
+        if form == "raw":
+            found = dotenv.parse_raw(text, label, look)
+        else:
+            found = dotenv.parse_env(text, label, look, lambda key, mark: _unset(problems, key, mark))
+    except ConfigError as error:
+        error.path = path
+        if error.at is not at and not error.chain:
+            error.chain = (at,)
+        if error.hint is None and "no such file" in error.message:
+            error.hint = "create it, or write 'required: false' beside its path"
+        problems.errors.append(error)
+        return
+    for key, value in found.items():
+        merged.put(key, str(value), Mark(label, getattr(value, "line", 0), 1) if label else NOWHERE)
+
+
+def _unset(problems: Problems, key: str, mark: Mark) -> None:
+    problems.warn(f"variable '{key}' is not set, an empty text is used for it", mark)

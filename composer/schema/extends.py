@@ -1,0 +1,147 @@
+"""``extends``: a service on top of another one, of this file or of another.
+
+The base's own ``extends`` come first; its relative paths are resolved against its own file's directory. What the
+base refers to at the top level (volumes, networks, configs) is not brought along.
+"""
+
+from __future__ import annotations
+
+import os.path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.errors import CycleError, Mark
+from composer.schema.merge import merge_service, unique
+from composer.schema.paths import Base, expand, resolve_service_paths
+from composer.schema.problems import did_you_mean
+from composer.schema.source import remove_paths
+from composer.schema.tree import INVALID, NOWHERE, Map
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from composer.schema.problems import Problems
+    from composer.schema.tree import Path
+
+
+class Extension(NamedTuple):
+    """A file in which services are looked up. ``label`` is its name in messages."""
+
+    file: str
+    label: str
+    directory: str
+    services: Map
+    resets: tuple[Path, ...] = ()
+
+
+class Extends:
+    """Resolves the services of one document. ``open_file`` reads, parses and interpolates another file."""
+
+    def __init__(
+        self,
+        problems: Problems,
+        home: str,
+        open_file: Callable[[str, Mark, Path], Extension | None],
+        canonical: Callable[[Map], Map],
+    ) -> None:
+        self._problems = problems
+        self._home = home
+        self._open = open_file
+        self._canonical = canonical
+        self._files: dict[str, Extension | None] = {}
+
+    def apply(self, origin: Extension) -> Map:
+        """Return the services of a document with every ``extends`` carried out."""
+        new = origin.services.copy()
+        for name, service in origin.services.items():
+            if isinstance(service, Map) and "extends" in service:
+                resolved = self._service(origin, name, ())
+                if resolved is None:
+                    resolved = service.copy()
+                    resolved.drop("extends")
+                new[name] = resolved
+        return new
+
+    def _service(self, origin: Extension, name: str, seen: tuple[tuple[str, str, Mark], ...]) -> Map | None:
+        service = origin.services[name]
+        if not isinstance(service, Map) or service.get("extends") in (None, INVALID):
+            return service if isinstance(service, Map) else Map()
+        mark = service.mark("extends")
+        here = (origin.file, name)
+        if any(entry[:2] == here for entry in seen):
+            self._cycle(seen, origin, name)
+            return None
+        seen = (*seen, (*here, mark))
+        wanted, file = self._reference(service["extends"], mark, ("services", name, "extends"))
+        if wanted is None:
+            return None
+        base_file = origin if file is None else self._file(expand(file, Base(origin.directory, self._home)), mark, name)
+        if base_file is None:
+            return None
+        if not isinstance(base_file.services.get(wanted), Map):
+            if wanted not in base_file.services or base_file.services[wanted] is not INVALID:
+                self._unknown(wanted, name, base_file, mark)
+            return None
+        base = self._service(base_file, wanted, seen)
+        return None if base is None else self._combine(origin, base_file, base, service, name, mark)
+
+    def _combine(
+        self, origin: Extension, base_file: Extension, base: Map, service: Map, name: str, mark: Mark
+    ) -> Map:
+        if base_file is not origin:
+            base = self._resolve(base, base_file)
+        base = remove_paths(base, tuple(path[2:] for path in origin.resets if path[:2] == ("services", name)))
+        own = service.copy()
+        own.drop("extends")
+        merged = merge_service(base, own, name, self._problems)
+        whole, services = Map(), Map()
+        services.put(name, merged, mark)
+        whole.put("services", services, NOWHERE)
+        result: Map = unique(whole)["services"][name]
+        return result
+
+    def _resolve(self, service: Map, file: Extension) -> Map:
+        """Make paths absolute; short forms are expanded first, since only long ones have paths to see."""
+        whole, services = Map(), Map()
+        services.put("base", service, NOWHERE)
+        whole.put("services", services, NOWHERE)
+        expanded: Any = self._canonical(whole)["services"]["base"]
+        return resolve_service_paths(expanded, Base(file.directory, self._home))
+
+    def _reference(self, value: Any, mark: Mark, path: Path) -> tuple[str | None, str | None]:
+        if isinstance(value, str):
+            return value, None
+        if not isinstance(value, Map) or not isinstance(value.get("service"), str):
+            self._problems.error(
+                "'extends' must name a service", mark, path, hint="write 'service: NAME', and 'file:' for another file"
+            )
+            return None, None
+        file = value.get("file")
+        return value["service"], file if isinstance(file, str) else None
+
+    def _file(self, file: str, mark: Mark, name: str) -> Extension | None:
+        if file not in self._files:
+            self._files[file] = self._open(file, mark, ("services", name, "extends"))
+        return self._files[file]
+
+    def _unknown(self, wanted: str, name: str, file: Extension, mark: Mark) -> None:
+        known = [key for key in file.services if key != name]
+        hint = did_you_mean(wanted, known) or (f"{file.label} has {', '.join(sorted(known))}" if known else None)
+        self._problems.error(
+            f"service '{name}' extends '{wanted}', which '{file.label}' does not have",
+            mark,
+            ("services", name, "extends"),
+            hint=hint,
+        )
+
+    def _cycle(self, seen: tuple[tuple[str, str, Mark], ...], origin: Extension, name: str) -> None:
+        start = next(index for index, entry in enumerate(seen) if entry[:2] == (origin.file, name))
+        ring = seen[start:]
+        names = [entry[1] for entry in ring] + [name]
+        self._problems.error(
+            f"services extend each other in a circle: {' → '.join(names)}",
+            ring[0][2],
+            ("services", ring[0][1], "extends"),
+            kind=CycleError,
+            chain=tuple(entry[2] for entry in ring[1:]),
+            hint=f"move what they share to a service in '{os.path.basename(origin.file)}' that extends nothing",
+        )

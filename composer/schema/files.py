@@ -1,0 +1,114 @@
+"""Finding and reading the files of a project: bounded, and never a surprise.
+
+Anything but a regular file (a directory, a FIFO, a device) is refused before it is opened, a file that is too
+large before it is read, and text that is not UTF-8 with the place of the first wrong byte.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from composer.errors import ConfigError, Mark
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from composer.errors import Mark as _Mark
+
+MAX_BYTES = 16 << 20
+"""The largest compose or env file that is read; the largest in the wild are far below one megabyte."""
+
+COMPOSE_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
+OVERRIDE_NAMES = (
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+)
+
+
+def read_text(path: str, label: str, at: _Mark | None = None, *, what: str = "file") -> str:
+    """Return the text of a regular file. Raises ConfigError, placed at ``at`` or at the file itself."""
+    place = at or Mark(label)
+    try:
+        # O_NONBLOCK: opening a FIFO that nobody writes to would hang
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise ConfigError(f"cannot read {what} '{label}': {_reason(error)}", at=at) from None
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            raise ConfigError(f"cannot read {what} '{label}': it is {kind}", at=at)
+        if status.st_size > MAX_BYTES:
+            raise ConfigError(f"{what} '{label}' has {status.st_size >> 20} MiB; at most {MAX_BYTES >> 20}", at=at)
+        with open(handle, "rb", closefd=False) as file:
+            data = file.read(MAX_BYTES + 1)
+    finally:
+        os.close(handle)
+    return decode(data, label, place)
+
+
+def decode(data: bytes, label: str, place: _Mark) -> str:
+    """Return bytes as text: UTF-8, or UTF-16 with a byte order mark. Raises ConfigError."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    else:
+        encoding = "utf-8-sig" if data[:3] == b"\xef\xbb\xbf" else "utf-8"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+        raise ConfigError(
+            f"'{label}' is not UTF-8 text: byte 0x{data[error.start]:02x}", at=Mark(label, line, column)
+        ) from None
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or "unknown error").lower()
+
+
+def is_file(path: str) -> bool:
+    """Tell whether there is something at ``path`` that is not a directory."""
+    try:
+        return not stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def discover(directory: str) -> tuple[str, ...]:
+    """Return the compose file of a directory or of its nearest parent that has one, and its override; or ()."""
+    while True:
+        names = [name for name in COMPOSE_NAMES if is_file(os.path.join(directory, name))]
+        if names:
+            override = next((name for name in OVERRIDE_NAMES if is_file(os.path.join(directory, name))), None)
+            chosen = (names[0], override) if override else (names[0],)
+            return tuple(os.path.join(directory, name) for name in chosen)
+        parent = os.path.dirname(directory)
+        if parent == directory:
+            return ()
+        directory = parent
+
+
+def several_compose_files(directory: str) -> list[str]:
+    """Return the names of compose files in a directory, in order of precedence: all but the first are ignored."""
+    return [name for name in COMPOSE_NAMES if is_file(os.path.join(directory, name))]
+
+
+def label(path: str, working_dir: str) -> str:
+    """Return a path as people know it: relative when it is below the working directory."""
+    prefix = working_dir.rstrip("/") + "/"
+    return path.removeprefix(prefix) if path.startswith(prefix) else path
+
+
+def is_truthy(text: str | None) -> bool:
+    """Tell whether a COMPOSE_… switch is on."""
+    return (text or "").lower() in ("1", "t", "true", "y", "yes", "on")
+
+
+def environment_list(environment: Mapping[str, str], name: str, separator: str) -> tuple[str, ...]:
+    """Return the parts of a list variable; () when it is unset or empty."""
+    return tuple(part for part in environment.get(name, "").split(separator) if part)

@@ -1,0 +1,367 @@
+"""Putting one file on top of another: mappings key by key, lists appended, scalars replaced, and the exceptions.
+
+The exceptions are the table `SPECIAL` (how two values become one) and the table `UNIQUE` (which list items are
+the same thing, so that the later one takes the earlier one's place). Files are merged in the form in which they
+were written, short syntax beside long; a second pass of `unique` after `canonical` sees what expansion revealed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from composer.errors import Mark, MergeError
+from composer.schema.golang import go_text
+from composer.schema.tree import INVALID, NOWHERE, Map, Rules, Seq, dotted, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from composer.schema.problems import Problems
+    from composer.schema.tree import Path
+
+    Merger = Callable[[Any, Any, Path, Mark, Mark, "_Merge"], Any]
+
+
+def merge(base: Map, over: Map, problems: Problems) -> Map:
+    """Return ``base`` with ``over`` on top of it. A change of kind is reported and the base is kept."""
+    merged: Map = _Merge(problems).maps(base, over, (), _SPECIAL)
+    return merged
+
+
+def merge_service(base: Map, over: Map, name: str, problems: Problems) -> Map:
+    """Return a service on top of the one that it extends."""
+    rules = _SPECIAL.children["services"].children["*"]
+    merged: Map = _Merge(problems).maps(base, over, ("services", name), rules)
+    return merged
+
+
+class _Merge:
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+
+    def maps(self, base: Map, over: Map, path: Path, rules: _Special | None) -> Map:
+        new = base.copy()
+        children = rules.children if rules else {}
+        star = children.get("*")
+        for key, value in over.items():
+            if key not in base:
+                new.take(key, over)
+                continue
+            below = children.get(key) or star
+            old_mark, new_mark = base.mark(key), over.mark(key)
+            merged = self.node(base[key], value, (*path, key), below, old_mark, new_mark)
+            if merged is base[key] and value is not merged:
+                continue
+            new[key] = merged
+            new.marks[key] = new_mark
+            if key in over.names:
+                new.names[key] = over.names[key]
+        return new
+
+    def node(self, old: Any, new: Any, path: Path, rules: _Special | None, old_mark: Mark, new_mark: Mark) -> Any:
+        if old is INVALID or new is INVALID:
+            return INVALID
+        if rules is not None and rules.merger is not None:
+            return rules.merger(old, new, path, old_mark, new_mark, self)
+        if new is None:
+            return old
+        if old is None:
+            return new
+        if isinstance(old, Map):
+            if not isinstance(new, Map):
+                return self.refuse(old, path, new_mark, "a mapping", new)
+            return self.maps(old, new, path, rules)
+        if isinstance(old, Seq):
+            if not isinstance(new, Seq):
+                return self.refuse(old, path, new_mark, "a list", new)
+            return Seq([*old, *new], [*old.marks, *new.marks])
+        return new
+
+    def refuse(self, old: Any, path: Path, at: Mark, kind: str, new: Any) -> Any:
+        self._problems.error(
+            f"cannot merge '{dotted(path)}': it is {kind} below and {_kind(new)} here",
+            at,
+            path,
+            hint="write both in the same form, or put !override before this one",
+            kind=MergeError,
+        )
+        return old
+
+
+def _kind(value: Any) -> str:
+    return "a mapping" if isinstance(value, Map) else "a list" if isinstance(value, Seq) else "a single value"
+
+
+# ------------------------------------------------------------------ how two values become one
+
+
+def _replace(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, merge: _Merge) -> Any:
+    return new
+
+
+def as_sequence(value: Any, mark: Mark) -> Seq:
+    """Return a mapping as ``K=V`` items (sorted by key), a single value as one item."""
+    if isinstance(value, Map):
+        seq = Seq()
+        for key in sorted(value):
+            item = value[key]
+            text = key if item is None else item if isinstance(item, (Map, Seq)) else f"{key}={go_text(item)}"
+            seq.add(text, value.mark(key))
+        return seq
+    if isinstance(value, Seq):
+        return value
+    return Seq() if value is None else Seq([value], [mark])
+
+
+def _sequences(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, merge: _Merge) -> Any:
+    if new is None and old is None:
+        return None
+    left, right = as_sequence(old, old_mark), as_sequence(new, new_mark)
+    return Seq([*left, *right], [*left.marks, *right.marks])
+
+
+def _extra_hosts(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, merge: _Merge) -> Any:
+    left, right = _hosts(old, old_mark), _hosts(new, new_mark)
+    both = left.copy()
+    for index, item in enumerate(right):
+        if item not in both:
+            both.add(item, right.mark(index))
+    return both
+
+
+def _hosts(value: Any, mark: Mark) -> Seq:
+    if not isinstance(value, Map):
+        return as_sequence(value, mark)
+    seq = Seq()
+    for host in sorted(value):
+        addresses = value[host] if isinstance(value[host], Seq) else [value[host]]
+        for address in addresses:
+            seq.add(f"{host}={go_text(address)}", value.mark(host))
+    return seq
+
+
+def _mapping(started: Any) -> Merger:
+    """Return a merger that turns lists of names into mappings, with ``started`` as every value, and merges those."""
+
+    def convert(value: Any) -> Any:
+        if not isinstance(value, Seq):
+            return value
+        new = Map()
+        for index, item in enumerate(value):
+            if isinstance(item, str):
+                new.put(item, started.copy() if isinstance(started, Map) else started, value.mark(index))
+        return new
+
+    def merger(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, merge: _Merge) -> Any:
+        old, new = convert(old), convert(new)
+        if new is None or old is None:
+            return old if new is None else new
+        if not isinstance(old, Map) or not isinstance(new, Map):
+            return merge.refuse(old, path, new_mark, _kind(old), new)
+        return merge.maps(old, new, path, None)
+
+    return merger
+
+
+def _networks(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, merge: _Merge) -> Any:
+    return _mapping(None)(old, new, path, old_mark, new_mark, merge)
+
+
+def _build(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, merge: _Merge) -> Any:
+    def convert(value: Any, mark: Mark) -> Any:
+        if isinstance(value, str):
+            whole = Map()
+            whole.put("context", value, mark)
+            return whole
+        return value
+
+    old, new = convert(old, old_mark), convert(new, new_mark)
+    if new is None or old is None:
+        return old if new is None else new
+    if not isinstance(old, Map) or not isinstance(new, Map):
+        return merge.refuse(old, path, new_mark, _kind(old), new)
+    return merge.maps(old, new, path, _SPECIAL.at("services", "*", "build"))
+
+
+def _logging(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, merge: _Merge) -> Any:
+    if new is None or old is None:
+        return old if new is None else new
+    if not isinstance(old, Map) or not isinstance(new, Map):
+        return merge.refuse(old, path, new_mark, _kind(old), new)
+    if "driver" in old and "driver" in new and old["driver"] != new["driver"]:
+        return new
+    return merge.maps(old, new, path, None)
+
+
+def _ipam_config(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, merge: _Merge) -> Any:
+    if not isinstance(old, Seq) or not isinstance(new, Seq):
+        return old if new is None else new if old is None else merge.refuse(old, path, new_mark, _kind(old), new)
+    both = old.copy()
+    for index, item in enumerate(new):
+        subnet = item.get("subnet") if isinstance(item, Map) else None
+        for position, other in enumerate(both):
+            if isinstance(other, Map) and isinstance(item, Map) and other.get("subnet") == subnet:
+                both[position] = merge.maps(other, item, (*path, position), None)
+                both.marks[position] = new.mark(index)
+                break
+        else:
+            both.add(item, new.mark(index))
+    return both
+
+
+class _Special:
+    """A trie of the paths that have their own way to be merged."""
+
+    __slots__ = ("children", "merger")
+
+    def __init__(self) -> None:
+        self.merger: Merger | None = None
+        self.children: dict[str, _Special] = {}
+
+    def at(self, *path: str) -> _Special:
+        node = self
+        for part in path:
+            node = node.children.setdefault(part, _Special())
+        return node
+
+
+def _started() -> Map:
+    new = Map()
+    for key, value in (("condition", "service_started"), ("required", True)):
+        new.put(key, value, Mark("", why="short syntax"))
+    return new
+
+
+_SERVICE: dict[str, Merger] = {
+    **dict.fromkeys(
+        (
+            "annotations", "build.additional_contexts", "build.args", "build.labels", "deploy.labels", "dns",
+            "dns_opt", "dns_search", "env_file", "environment", "label_file", "labels", "sysctls", "tmpfs",
+            "volumes.*.volume.labels",
+        ),
+        _sequences,
+    ),
+    **dict.fromkeys(("command", "entrypoint", "healthcheck.test", "ulimits.*"), _replace),
+    "build": _build,
+    "build.extra_hosts": _extra_hosts,
+    "depends_on": _mapping(_started()),
+    "extra_hosts": _extra_hosts,
+    "logging": _logging,
+    "models": _networks,
+    "networks": _networks,
+}  # fmt: skip
+
+SPECIAL: dict[tuple[str, ...], Merger] = {
+    ("networks", "*", "ipam", "config"): _ipam_config,
+    ("networks", "*", "labels"): _sequences,
+    ("volumes", "*", "labels"): _sequences,
+    **{("services", "*", *path.split(".")): merger for path, merger in _SERVICE.items()},
+}
+
+_SPECIAL = _Special()
+for _pattern, _merger in SPECIAL.items():
+    _SPECIAL.at(*_pattern).merger = _merger
+
+
+# ------------------------------------------------------------------ which items are the same thing
+
+
+def _by_key(item: Any) -> Any:
+    return item.partition("=")[0] if isinstance(item, str) else item
+
+
+def _by_text(item: Any) -> Any:
+    return go_text(item) if isinstance(item, (str, int, float)) else item
+
+
+def _by_path(item: Any) -> Any:
+    return item.get("path") if isinstance(item, Map) else item
+
+
+def _by_port(item: Any) -> Any:
+    if not isinstance(item, Map):
+        return go_text(item)
+    published = item.get("published")
+    return (
+        f"{item.get('host_ip') or ''}:{go_text(published) if published is not None else '-'}:"
+        f"{go_text(item.get('target'))}/{item.get('protocol') or 'tcp'}"
+    )
+
+
+def _by_target(item: Any) -> Any:
+    if isinstance(item, Map):
+        return item.get("target")
+    from composer.schema.shortforms import parse_volume
+
+    try:
+        return parse_volume(item).get("target") if isinstance(item, str) else item
+    except ValueError:
+        return item
+
+
+def _by_device(item: Any) -> Any:
+    if isinstance(item, Map):
+        return item.get("target", item.get("source"))
+    if not isinstance(item, str):
+        return item
+    parts = item.split(":")
+    return parts[1] if len(parts) > 1 else item
+
+
+def _by_mount(prefix: str) -> Callable[[Any], Any]:
+    def key(item: Any) -> Any:
+        if isinstance(item, Map):
+            target = item.get("target")
+            return f"{prefix}/{item.get('source')}" if target is None else target
+        return f"{prefix}/{item}"
+
+    return key
+
+
+def _unique(key: Callable[[Any], Any]) -> Callable[[Any, Path, Mark], Any]:
+    def rule(value: Any, path: Path, mark: Mark) -> Any:
+        if not isinstance(value, Seq) or len(value) < 2:
+            return value
+        places: dict[Any, int] = {}
+        new = Seq()
+        for index, item in enumerate(value):
+            name = key(item) if item is not INVALID else index
+            if isinstance(name, (Map, Seq)):
+                name = repr(name)
+            place = places.setdefault((type(name) is bool, name), len(new))
+            if place == len(new):
+                new.add(item, value.mark(index))
+            else:
+                new[place], new.marks[place] = item, value.mark(index)
+        return value if len(new) == len(value) else new
+
+    return rule
+
+
+UNIQUE: dict[tuple[str, ...], Callable[[Any], Any]] = {
+    ("networks", "*", "labels"): _by_key,
+    ("volumes", "*", "labels"): _by_key,
+    **{
+        ("services", "*", *path.split(".")): _by_key
+        for path in (
+            "annotations", "build.additional_contexts", "build.args", "build.labels", "build.tags", "cap_add",
+            "cap_drop", "deploy.labels", "dns", "dns_opt", "dns_search", "environment", "labels", "links",
+            "networks.*.aliases", "networks.*.link_local_ips", "profiles", "sysctls", "tmpfs",
+        )
+    },
+    ("services", "*", "configs"): _by_mount(""),
+    ("services", "*", "devices"): _by_device,
+    ("services", "*", "env_file"): _by_path,
+    ("services", "*", "expose"): _by_text,
+    ("services", "*", "ports"): _by_port,
+    ("services", "*", "secrets"): _by_mount("/run/secrets"),
+    ("services", "*", "volumes"): _by_target,
+}  # fmt: skip
+
+_RULES = Rules({pattern: _unique(key) for pattern, key in UNIQUE.items()})
+
+
+def unique(tree: Map) -> Map:
+    """Return the tree with list items that mean the same thing reduced to the last one, in the first one's place."""
+    new: Map = walk(tree, _RULES, (), NOWHERE)
+    return new

@@ -1,0 +1,236 @@
+"""The model as text: JSON and YAML with the keys in the order in which Compose prints them.
+
+The tree is in that order already (`shape`); what differs between the two formats is here: YAML groups the top
+level by kind and leaves out what Go's YAML encoder calls zero.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from composer.schema.golang import go_json_float
+from composer.schema.source import resolve_scalar
+from composer.schema.tree import Map
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_YAML_ORDER = ("name", "services", "networks", "volumes", "secrets", "configs", "models")
+
+
+# ------------------------------------------------------------------ JSON
+
+
+def to_json(tree: Any, indent: int | None = 2) -> str:
+    """Return a tree as encoding/json prints it. ``indent`` None gives the compact form that hashes are made of."""
+    out: list[str] = []
+    _json(tree, out, "" if indent is None else "\n", "" if indent is None else " " * indent)
+    return "".join(out)
+
+
+def project_json(tree: Mapping[str, Any]) -> str:
+    """Return a project's tree as ``config --format json`` prints it.
+
+    Compose 2.40 leaves ``models`` out of the JSON (not of the YAML); whoever compares the two finds them equal.
+    """
+    return to_json({key: value for key, value in tree.items() if key != "models"})
+
+
+def _json(value: Any, out: list[str], line: str, step: str) -> None:
+    if isinstance(value, dict):
+        if not value:
+            out.append("{}")
+            return
+        below = line + step
+        separator = "{"
+        for key, item in value.items():
+            out += (separator, below, json_string(key), ": " if line else ":")
+            _json(item, out, below, step)
+            separator = ","
+        out += (line, "}")
+    elif isinstance(value, list):
+        if not value:
+            out.append("[]")
+            return
+        below = line + step
+        separator = "["
+        for item in value:
+            out += (separator, below)
+            _json(item, out, below, step)
+            separator = ","
+        out += (line, "]")
+    else:
+        out.append(_json_scalar(value))
+
+
+def _json_scalar(value: Any) -> str:
+    if value is None:
+        return "null"
+    if value is True or value is False:
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json_string(value)
+    return go_json_float(value) if isinstance(value, float) else str(value)
+
+
+_ESCAPED = re.compile('[\\x00-\\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
+_SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
+
+
+def json_string(text: str) -> str:
+    """Return a text as encoding/json quotes it, ``<``, ``>`` and ``&`` escaped for HTML."""
+    return f'"{_ESCAPED.sub(_escape, text)}"'
+
+
+def _escape(match: re.Match[str]) -> str:
+    char = match[0]
+    if "\ud800" <= char <= "\udfff":
+        return "\\ufffd"
+    return _SHORT.get(char) or f"\\u{ord(char):04x}"
+
+
+# ------------------------------------------------------------------ YAML
+
+
+def to_yaml(tree: Mapping[str, Any]) -> str:
+    """Return a project's tree as YAML."""
+    ordered = {key: tree[key] for key in _YAML_ORDER if key in tree}
+    ordered.update({key: value for key, value in tree.items() if key not in ordered})
+    out: list[str] = []
+    _yaml_map(ordered, out, 0, ())
+    return "".join(out)
+
+
+def yaml_text(value: Any) -> str:
+    """Return any tree as YAML, in its own order."""
+    out: list[str] = []
+    if isinstance(value, dict) and value:
+        _yaml_map(value, out, 0, ("x-",))
+    elif isinstance(value, list) and value:
+        _yaml_list(value, out, 0, ("x-",))
+    else:
+        out.append(_yaml_scalar(value, 0) + "\n")
+    return "".join(out)
+
+
+def _is_zero(key: str, value: Any, path: tuple[str, ...]) -> bool:
+    """Tell whether Go's YAML encoder would leave a field out that its JSON encoder prints."""
+    if path and path[0] == "services" and len(path) > 2 and value == {}:
+        return path[2:] == ("deploy",) and key in ("resources", "placement")
+    if key == "ipam" and value == {}:
+        return len(path) == 2 and path[0] == "networks"
+    return key == "exec" and path[2:] == ("develop", "watch") and value == {"command": None}
+
+
+def _yaml_map(tree: Mapping[str, Any], out: list[str], depth: int, path: tuple[str, ...], first: str = "") -> None:
+    pad = "  " * depth
+    for key, value in tree.items():
+        if _is_zero(key, value, path):
+            continue
+        name = key.lower() if path[2:3] == ("blkio_config",) else key
+        out.append(f"{first or pad}{_yaml_scalar(name, depth, key=True)}:")
+        first = ""
+        _yaml_value(value, out, depth, (*path, key))
+    if first:
+        out.append(f"{first}{{}}\n")
+
+
+def _yaml_value(value: Any, out: list[str], depth: int, path: tuple[str, ...]) -> None:
+    if isinstance(value, dict):
+        if value:
+            out.append("\n")
+            _yaml_map(value, out, depth + 1, path)
+        else:
+            out.append(" {}\n")
+    elif isinstance(value, list):
+        if value:
+            out.append("\n")
+            _yaml_list(value, out, depth + 1, path)
+        else:
+            out.append(" []\n")
+    else:
+        out.append(f" {_yaml_scalar(value, depth + 1)}\n")
+
+
+def _yaml_list(items: list[Any], out: list[str], depth: int, path: tuple[str, ...]) -> None:
+    pad = "  " * depth
+    for item in items:
+        if isinstance(item, dict) and item:
+            _yaml_map(item, out, depth + 1, path, f"{pad}- ")
+        elif isinstance(item, list) and item:
+            out.append(f"{pad}-\n")
+            _yaml_list(item, out, depth + 1, path)
+        else:
+            empty = "{}" if isinstance(item, dict) else "[]" if isinstance(item, list) else None
+            out.append(f"{pad}- {empty or _yaml_scalar(item, depth + 1)}\n")
+
+
+_BOOLISH = frozenset(
+    word
+    for lower in ("y", "yes", "on", "n", "no", "off")
+    for word in (lower, lower.capitalize(), lower.upper())
+)
+_BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
+_INDICATORS = frozenset("-?:,[]{}#&*!|>'\"%@`")
+
+
+def _yaml_scalar(value: Any, depth: int, *, key: bool = False) -> str:
+    if not isinstance(value, str):
+        if isinstance(value, float):
+            return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(repr(value)) or go_json_float(value)
+        return _json_scalar(value)
+    if "\n" in value and not key and _printable(value):
+        return _block(value, depth)
+    if _needs_double(value):
+        return _double(value)
+    if value in _BOOLISH or _BASE_60.fullmatch(value) or value in ("<<", "="):
+        return f'"{value}"'
+    if not isinstance(resolve_scalar(value), str) or type(resolve_scalar(value)) is not str:
+        return f'"{value}"'
+    if _is_plain(value):
+        return value
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _printable(text: str) -> bool:
+    return all(char.isprintable() or char in "\n\t" for char in text) and not text.startswith((" ", "\n", "\t"))
+
+
+def _needs_double(text: str) -> bool:
+    return any(not char.isprintable() for char in text)
+
+
+def _is_plain(text: str) -> bool:
+    if not text or text[0] == " " or text[-1] == " ":
+        return False
+    if text.startswith(("---", "...")):
+        return False
+    if text[0] in _INDICATORS and not (text[0] in "-?:" and len(text) > 1 and text[1] != " "):
+        return False
+    return ": " not in text and " #" not in text and not text.endswith(":")
+
+
+def _double(text: str) -> str:
+    escapes = {**_SHORT, "\0": "\\0", "\x07": "\\a", "\x0b": "\\v", "\x1b": "\\e", "\x85": "\\N", "\xa0": "\\_"}
+    out = []
+    for char in text:
+        if char in escapes:
+            out.append(escapes[char])
+        elif char.isprintable():
+            out.append(char)
+        else:
+            code = ord(char)
+            out.append(f"\\x{code:02X}" if code < 256 else f"\\u{code:04X}" if code < 65536 else f"\\U{code:08X}")
+    return f'"{"".join(out)}"'
+
+
+def _block(text: str, depth: int) -> str:
+    """Return a text of several lines as a literal block."""
+    chomp = "-" if not text.endswith("\n") else "+" if text.endswith("\n\n") or text == "\n" else ""
+    pad = "  " * depth
+    lines = text.removesuffix("\n").split("\n") if chomp != "-" else text.split("\n")
+    return f"|{chomp}\n" + "\n".join(pad + line if line else "" for line in lines)
+
+
+__all__ = ["Map", "json_string", "project_json", "to_json", "to_yaml", "yaml_text"]

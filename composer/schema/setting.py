@@ -1,0 +1,181 @@
+"""Where a project is: its files, directory, variables and name. All that is known before a model is loaded."""
+
+from __future__ import annotations
+
+import os.path
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.errors import ConfigError, Mark, ProjectError
+from composer.schema import dotenv, files
+from composer.schema.interpolate import TemplateError, Variables, substitute
+from composer.schema.paths import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from composer.schema.load import LoadOptions
+    from composer.schema.problems import Problems
+    from composer.schema.tree import Map
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+
+class Setting(NamedTuple):
+    """The surroundings of a load. ``files`` and ``env_files`` are absolute; ``-`` stays as it is."""
+
+    files: tuple[str, ...]
+    directory: str
+    env_files: tuple[str, ...]
+    variables: Variables
+    profiles: tuple[str, ...]
+    working_dir: str
+
+
+def absolute(path: str, directory: str, home: str) -> str:
+    """Return a path of the command line, absolute and clean."""
+    if path == "~" or path.startswith("~/"):
+        path = home + path[1:]
+    return clean(os.path.join(directory, path))
+
+
+def find_setting(options: LoadOptions, problems: Problems, *, need_files: bool = True) -> Setting:
+    """Find the files and read the env files. Raises ProjectError when no compose file is there."""
+    working_dir = os.path.abspath(options.working_dir)
+    shell = options.environment
+    named = options.files or _compose_file(shell)
+    directory = options.directory and absolute(options.directory, working_dir, options.home)
+    first_dir = directory or _first_directory(named, working_dir, options.home)
+    env_files, variables = _read_env(options, first_dir, working_dir, problems)
+    if not named:
+        named = _compose_file(variables.values)
+    if named:
+        paths = tuple(one if one == "-" else absolute(one, working_dir, options.home) for one in named)
+    else:
+        paths = files.discover(directory or working_dir)
+        _note_ignored(paths, working_dir, problems)
+    if not paths and need_files:
+        raise ProjectError(
+            f"no compose file in '{directory or working_dir}' or above it",
+            hint=f"write {files.COMPOSE_NAMES[0]}, or name a file with -f",
+        )
+    final = directory or _first_directory(paths, working_dir, options.home)
+    if final != first_dir and not env_files:
+        env_files, variables = _read_env(options, final, working_dir, problems)
+    profiles = options.profiles or files.environment_list(variables.values, "COMPOSE_PROFILES", ",")
+    return Setting(paths, final, env_files, variables, tuple(part.strip() for part in profiles), working_dir)
+
+
+def _compose_file(environment: Mapping[str, str]) -> tuple[str, ...]:
+    separator = environment.get("COMPOSE_PATH_SEPARATOR") or ":"
+    return files.environment_list(environment, "COMPOSE_FILE", separator)
+
+
+def _first_directory(named: Sequence[str], working_dir: str, home: str) -> str:
+    for one in named:
+        if one != "-":
+            return os.path.dirname(absolute(one, working_dir, home))
+    return working_dir
+
+
+def _note_ignored(paths: tuple[str, ...], working_dir: str, problems: Problems) -> None:
+    if not paths:
+        return
+    names = files.several_compose_files(os.path.dirname(paths[0]))
+    if len(names) > 1:
+        problems.warn(
+            f"found {', '.join(names)}; only {names[0]} is used",
+            Mark(files.label(paths[0], working_dir)),
+            hint="remove the others, or name them with -f",
+        )
+
+
+def _read_env(
+    options: LoadOptions, directory: str, working_dir: str, problems: Problems
+) -> tuple[tuple[str, ...], Variables]:
+    shell = options.environment
+    named = options.env_files or files.environment_list(shell, "COMPOSE_ENV_FILES", ",")
+    if named:
+        paths: tuple[str, ...] = tuple(absolute(one, working_dir, options.home) for one in named)
+    elif files.is_truthy(shell.get("COMPOSE_DISABLE_ENV_FILE")):
+        paths = ()
+    else:
+        default = os.path.join(directory, ".env")
+        paths = (default,) if files.is_file(default) else ()
+    variables = read_env_files(paths, Variables(shell, {}), working_dir, problems)
+    return paths, variables
+
+
+def read_env_files(paths: Sequence[str], outer: Variables, working_dir: str, problems: Problems) -> Variables:
+    """Return the variables with those of env files below them. What is wrong in a file is reported."""
+    found: dict[str, str] = {}
+    origins: dict[str, str] = {}
+
+    def lookup(name: str) -> str | None:
+        value = outer.values.get(name)
+        return value if value is not None else found.get(name)
+
+    def warn(name: str, at: Mark) -> None:
+        problems.warn(f"variable '{name}' is not set, an empty text is used for it", at)
+
+    for path in paths:
+        name = files.label(path, working_dir)
+        try:
+            text = files.read_text(path, name, what="env file")
+            problems.read(name, text)
+            for key, value in dotenv.parse_env(text, name, lookup, warn).items():
+                found[key] = str(value)
+                origins[key] = f"{name}:{getattr(value, 'line', 0)}"
+        except ConfigError as error:
+            problems.errors.append(error)
+    merged = {**found, **outer.values}
+    kept = {key: origin for key, origin in origins.items() if key not in outer.values}
+    return Variables(merged, {**outer.origins, **kept})
+
+
+# ------------------------------------------------------------------ the name
+
+
+def normal_name(text: str) -> str:
+    """Return a text as a project name: lower case, other characters dropped, beginning with a letter or digit."""
+    return re.sub(r"[^-_a-z0-9]", "", text.lower()).lstrip("_-")
+
+
+def explicit_name(options: LoadOptions, variables: Variables) -> str | None:
+    """Return the name that the user gave, by -p or COMPOSE_PROJECT_NAME. Raises ProjectError when it cannot be one."""
+    name = options.name or variables.values.get("COMPOSE_PROJECT_NAME")
+    if not name:
+        return None
+    if not _NAME.fullmatch(name):
+        better = normal_name(name)
+        raise ProjectError(
+            f"'{name}' is not a project name: it takes lower-case letters, digits, '-' and '_', "
+            "and begins with a letter or digit",
+            hint=f"write '{better}'" if better else None,
+        )
+    return name
+
+
+def written_name(documents: Sequence[Map], variables: Variables) -> str | None:
+    """Return the last ``name:`` of the files, interpolated and normalised; None when there is none."""
+    found: Any = None
+    for document in documents:
+        name = document.get("name")
+        if isinstance(name, str) and name:
+            found = name
+    if found is None:
+        return None
+    try:
+        return normal_name(substitute(found, variables.values.get)) or None
+    except TemplateError:
+        return None
+
+
+def directory_name(directory: str) -> str:
+    """Return the name that the project's directory gives it. Raises ProjectError when it gives none."""
+    name = normal_name(os.path.basename(directory))
+    if not name:
+        raise ProjectError(
+            f"directory '{directory}' gives no project name", hint="name the project with -p, or with 'name:' in the file"
+        )
+    return name

@@ -1,0 +1,143 @@
+"""Holds the loader to what Docker Compose makes of the same files.
+
+    python tests/oracle/compare.py DIRECTORY...          compare with the recorded verdicts in each sub-directory
+    python tests/oracle/compare.py --live DIRECTORY...   ask the docker compose of this machine instead
+
+A case is a directory with a compose file and ``expected.json`` (or ``want.json``), or ``expected-error.txt``
+(``want.err``). ``$DIR`` stands for the directory, ``$PROJECT`` for its normalised name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from composer.errors import ComposerError
+from composer.schema.explain import explain
+from composer.schema.files import COMPOSE_NAMES
+from composer.schema.load import LoadOptions, load
+from composer.schema.render import project_json
+from composer.schema.setting import normal_name
+
+
+def arguments(case: Path) -> dict[str, Any]:
+    """Return the options of a case: ``case.json`` beside the compose file, all of it optional."""
+    file = case / "case.json"
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def compose_files(case: Path) -> tuple[str, ...]:
+    """Return the compose files that a case names, or the default one."""
+    named = arguments(case).get("files")
+    if named:
+        return tuple(str(case / one) for one in named)
+    return tuple(str(case / name) for name in COMPOSE_NAMES if (case / name).exists())[:1]
+
+
+def ours(case: Path) -> tuple[Any, str]:
+    """Return our model as parsed JSON, or None and the error."""
+    extra = arguments(case)
+    environment = {"HOME": "/root", "PATH": "/usr/bin", **extra.get("environment", {})}
+    options = LoadOptions(
+        files=compose_files(case),
+        environment=environment,
+        working_dir=str(case),
+        home="/root",
+        profiles=tuple(extra.get("profiles", ())),
+        env_files=tuple(str(case / one) for one in extra.get("env_files", ())),
+        **extra.get("flags", {}),
+    )
+    try:
+        return json.loads(project_json(load(options).tree)), ""
+    except ComposerError as error:
+        return None, explain(error)
+
+
+def oracle(case: Path) -> tuple[Any, str]:
+    """Return docker compose's model, or None and the error."""
+    extra = arguments(case)
+    command = ["docker", "compose"]
+    for file in compose_files(case):
+        command += ["-f", file]
+    for profile in extra.get("profiles", ()):
+        command += ["--profile", profile]
+    for file in extra.get("env_files", ()):
+        command += ["--env-file", str(case / file)]
+    environment = {
+        key: value for key, value in os.environ.items() if key in ("PATH", "DOCKER_CONFIG", "DOCKER_HOST")
+    }
+    environment.update({"HOME": "/root", **extra.get("environment", {})})
+    done = subprocess.run(
+        [*command, "config", "--format", "json", *extra.get("oracle_flags", ())],
+        env=environment, cwd=case, capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    return (json.loads(done.stdout), done.stderr) if done.returncode == 0 else (None, done.stderr)
+
+
+def recorded(case: Path) -> tuple[Any, str] | None:
+    """Return the recorded verdict of a case, None when it has none."""
+    for name in ("expected.json", "want.json"):
+        if (case / name).exists():
+            text = (case / name).read_text().replace("$DIR", str(case)).replace("$PROJECT", normal_name(case.name))
+            return json.loads(text), ""
+    for name in ("expected-error.txt", "want.err"):
+        if (case / name).exists():
+            return None, (case / name).read_text()
+    return None
+
+
+def differences(want: Any, got: Any, path: str = "") -> list[str]:
+    """Return the places in which two parsed JSON values differ."""
+    if isinstance(want, dict) and isinstance(got, dict):
+        found = []
+        for key in sorted({*want, *got}):
+            if key not in got:
+                found.append(f"{path}.{key}: missing, should be {json.dumps(want[key])[:200]}")
+            elif key not in want:
+                found.append(f"{path}.{key}: should not be there: {json.dumps(got[key])[:200]}")
+            else:
+                found += differences(want[key], got[key], f"{path}.{key}")
+        return found
+    if isinstance(want, list) and isinstance(got, list) and len(want) == len(got):
+        return [one for i, (a, b) in enumerate(zip(want, got, strict=True)) for one in differences(a, b, f"{path}[{i}]")]
+    if want == got and type(want) is type(got) or (isinstance(want, (int, float)) and want == got):
+        return []
+    return [f"{path}: is {json.dumps(got)[:200]}, should be {json.dumps(want)[:200]}"]
+
+
+def compare(case: Path, *, live: bool = False) -> list[str]:
+    """Return what differs in a case; empty when nothing does."""
+    verdict = oracle(case) if live else recorded(case)
+    if verdict is None:
+        return []
+    want, why = verdict
+    got, error = ours(case)
+    if want is None:
+        return [] if got is None else [f"accepted, should be refused: {why.strip()[-200:]}"]
+    if got is None:
+        return [f"refused: {error}"]
+    return differences(want, got)
+
+
+def main(argv: list[str]) -> int:
+    """Compare every case of the directories; print what differs; return 1 when something does."""
+    live = "--live" in argv
+    failed = total = 0
+    for directory in (Path(one) for one in argv if not one.startswith("--")):
+        cases = [directory] if compose_files(directory) else sorted(one for one in directory.iterdir() if one.is_dir())
+        for case in cases:
+            total += 1
+            found = compare(case.resolve(), live=live)
+            if found:
+                failed += 1
+                print(f"{case}:\n  " + "\n  ".join(found[:12]))
+    print(f"{total - failed} of {total} agree")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
