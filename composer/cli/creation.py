@@ -29,6 +29,7 @@ def engine_options(
     recreate = "force" if given.get("force_recreate") else "never" if given.get("no_recreate") else "diverged"
     dependencies = "diverged" if recreate == "force" and not given.get("always_recreate_deps") else recreate
     pull = given.get("pull")
+    remove_orphans, ignore_orphans = shared.orphans(context, bool(given.get("remove_orphans")))
     return Options(
         services=services,
         recreate=recreate,
@@ -39,5 +40,6 @@ def engine_options(
         replace_volumes=bool(given.get("yes")),
         timeout_s=given.get("timeout_s"),
         pull=None if pull == "policy" else pull,
-        **shared.orphans(context, bool(given.get("remove_orphans"))),
+        remove_orphans=remove_orphans,
+        ignore_orphans=ignore_orphans,
     )

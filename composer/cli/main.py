@@ -88,7 +88,7 @@ class Verbs(click.Group):
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.pass_obj
-def composer(context: Context, **options: Any) -> None:
+def composer(context: Context, /, **options: Any) -> None:
     """Run Compose projects on a built-in container runtime or on Docker Engine."""
     environment = context.environment
     options["progress"] = options["progress"] or environment.get("COMPOSE_PROGRESS") or "auto"

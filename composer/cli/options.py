@@ -47,8 +47,8 @@ def check_services(project_services: Iterable[str], disabled: Iterable[str], nam
             raise UnknownService(f"no service '{name}' in the project", hint=hint)
 
 
-def orphans(context: Context, remove: bool) -> dict[str, bool]:
-    """Return what the options and COMPOSE_REMOVE_ORPHANS, COMPOSE_IGNORE_ORPHANS say together."""
+def orphans(context: Context, remove: bool) -> tuple[bool, bool]:
+    """Return whether orphans are removed, and whether they are passed over in silence."""
     from composer.errors import ProjectError
 
     remove = remove or context.flag("COMPOSE_REMOVE_ORPHANS")
@@ -58,7 +58,7 @@ def orphans(context: Context, remove: bool) -> dict[str, bool]:
             "orphans cannot be both removed and ignored",
             hint="use --remove-orphans, or COMPOSE_IGNORE_ORPHANS, not both",
         )
-    return {"remove_orphans": remove, "ignore_orphans": ignore}
+    return remove, ignore
 
 
 def creation(command: Callable[..., Any]) -> Callable[..., Any]:

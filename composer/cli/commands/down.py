@@ -42,7 +42,7 @@ def command(
 
     project = context.project_name()
     engine = context.engine(project, title="down")
-    remove = shared.orphans(context, remove_orphans)["remove_orphans"]
+    remove, _ = shared.orphans(context, remove_orphans)
     spare = frozenset() if remove else _foreign_services(context, engine.backend.observe(project))
     options = Teardown(services, volumes, rmi or "", timeout_s, spare)
     if context.settings.dry_run:

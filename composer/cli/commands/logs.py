@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--no-color", is_flag=True, help="Show no colours.")
 @shared.services
 @click.pass_obj
-def command(context: Context, services: tuple[str, ...], **given: Any) -> int | None:
+def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int | None:
     from composer.cli.lines import Printer, short_name
     from composer.engine import labels
 

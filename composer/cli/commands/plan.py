@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @shared.services
 @click.pass_obj
 def command(
-    context: Context, services: tuple[str, ...], as_json: bool, detailed_exitcode: bool, **given: Any
+    context: Context, /, services: tuple[str, ...], as_json: bool, detailed_exitcode: bool, **given: Any
 ) -> int:
     from composer.cli.creation import engine_options
     from composer.engine.actions import plan_up

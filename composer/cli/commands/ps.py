@@ -31,7 +31,7 @@ _STATES = ("created", "running", "restarting", "paused", "removing", "exited", "
 @click.option("--orphans/--no-orphans", default=True, help="Show containers of services that are gone.")
 @shared.services
 @click.pass_obj
-def command(context: Context, services: tuple[str, ...], **given: Any) -> None:
+def command(context: Context, /, services: tuple[str, ...], **given: Any) -> None:
     project = context.project_name()
     observed = context.backend(project).observe(project)
     containers = _selected(list(observed.containers), services, given)

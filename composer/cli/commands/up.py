@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @shared.timeout
 @shared.services
 @click.pass_obj
-def command(context: Context, services: tuple[str, ...], **given: Any) -> int | None:
+def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int | None:
     from composer.cli.creation import engine_options
 
     project = context.project()

@@ -1,0 +1,73 @@
+"""A stage for the engine's tests: a project from YAML, the memory backend, and the engine between them."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from textwrap import dedent
+
+from composer.backends.memory import MemoryBackend
+from composer.engine import actions
+from composer.engine.decide import Options
+from composer.engine.events import Cancellation, Progress
+from composer.engine.plan import Plan
+from composer.schema.load import LoadOptions, load
+from composer.schema.model import Project
+
+KEY = b"k" * 32
+
+
+class Recorder:
+    """Events, kept."""
+
+    def __init__(self) -> None:
+        self.events: list[Progress] = []
+        self.warnings: list[str] = []
+
+    def progress(self, event: Progress) -> None:
+        self.events.append(event)
+
+    def warn(self, sentence: str) -> None:
+        self.warnings.append(sentence)
+
+    def of(self, name: str) -> list[str]:
+        return [event.text for event in self.events if event.resource.name == name]
+
+
+class Stage:
+    """``up(yaml)`` runs a project, ``plan(yaml)`` says what that would do; the directory is ``/app`` in texts."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory / "app"
+        self.directory.mkdir(exist_ok=True)
+        ticks = itertools.count(1_000_000_000, 1_000_000)
+        self.backend = MemoryBackend(clock=lambda: next(ticks))
+        self.recorder = Recorder()
+        self.cancel = Cancellation()
+
+    @property
+    def engine(self) -> actions.Engine:
+        return actions.Engine(self.backend, self.recorder, KEY, cancel=self.cancel)
+
+    def project(self, text: str, *, profiles: tuple[str, ...] = (), **environment: str) -> Project:
+        (self.directory / "compose.yaml").write_text(dedent(text))
+        return load(
+            LoadOptions(
+                working_dir=str(self.directory), environment=environment, profiles=profiles, name="app"
+            )
+        )
+
+    def write(self, name: str, text: str) -> None:
+        (self.directory / name).write_text(text)
+
+    def plan(self, text: str, options: Options = Options(), **environment: str) -> Plan:
+        return actions.plan_up(self.engine, self.project(text, **environment), options)
+
+    def up(self, text: str, options: Options = Options(), **environment: str) -> Plan:
+        return actions.up(self.engine, self.project(text, **environment), options)
+
+    def names(self) -> list[str]:
+        return sorted(c.name for c in self.backend.observe("app").containers)
+
+    def states(self) -> dict[str, str]:
+        return {c.name: c.state.value for c in self.backend.observe("app").containers}
