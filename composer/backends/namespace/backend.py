@@ -1,0 +1,268 @@
+"""The built-in runtime as a backend: objects are made here, processes are asked of the project's supervisor."""
+
+from __future__ import annotations
+
+import os
+import signal as signals
+import threading
+from typing import TYPE_CHECKING, Any
+
+from composer import errors
+from composer.backends.namespace import bundle, state
+from composer.backends.namespace.client import Client
+from composer.backends.namespace.observing import PROJECT_LABEL, NamespaceObserver, observed_image
+from composer.backends.namespace.runtime import cgroups, files, task
+from composer.backends.namespace.session import ExecSession
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from composer.engine.backend import (
+        ContainerSpec,
+        EndpointSpec,
+        ExecSpec,
+        NetworkSpec,
+        ObservedImage,
+        Session,
+        VolumeSpec,
+    )
+
+
+class NamespaceBackend(NamespaceObserver):
+    """Containers on this machine, without a daemon. One supervisor per project does what outlives a command."""
+
+    def __init__(self, paths: state.Paths) -> None:
+        super().__init__(paths)
+        self._clients: dict[str, Client] = {}
+        self._lock = threading.Lock()
+
+    # -------------------------------------------------------------- networks and volumes
+
+    def create_network(self, spec: NetworkSpec) -> str:
+        id = self._networks.create(spec)
+        self._emit(spec.labels, "network", "create", id, spec.name)
+        return id
+
+    def remove_network(self, id: str) -> None:
+        record = self._networks.find(id)
+        if record is not None:
+            self._networks.remove(record["id"])
+            self._emit(record["labels"], "network", "destroy", record["id"], record["name"])
+
+    def connect_network(self, id: str, endpoint: EndpointSpec) -> None:
+        raise errors.Unsupported(
+            "networks",
+            f"cannot connect a container to network '{endpoint.network}' after it was created",
+            hint="recreate it: composer up --force-recreate",
+        )
+
+    def disconnect_network(self, id: str, network: str) -> None:
+        raise errors.Unsupported(
+            "networks",
+            f"cannot disconnect a container from network '{network}' before it is removed",
+            hint="recreate it: composer up --force-recreate",
+        )
+
+    def create_volume(self, spec: VolumeSpec) -> str:
+        self._volumes.create(spec)
+        self._emit(spec.labels, "volume", "create", spec.name, spec.name)
+        return spec.name
+
+    def remove_volume(self, name: str) -> None:
+        record = self._volumes.find(name)
+        if record is not None:
+            self._volumes.remove(name)
+            self._emit(record["labels"], "volume", "destroy", name, name)
+
+    # -------------------------------------------------------------- containers
+
+    def create_container(self, spec: ContainerSpec) -> str:
+        image = self.store.find(spec.image_id or spec.image) or self.store.find(spec.image)
+        if image is None:
+            raise errors.NotFound(
+                f"image '{spec.image}' is not in the store",
+                hint="composer image load FILE, or composer image import FILE",
+            )
+        bundle.sweep(self.paths)
+        id = bundle.create(self.paths, spec, image, self._networks, self._volumes)
+        self._emit(spec.labels, "container", "create", id, spec.name)
+        return id
+
+    def start_container(self, id: str) -> None:
+        id, meta = self._meta(id)
+        for _, network_id in meta["networks"]:
+            self._networks.ensure_up(network_id)
+        self._client(meta).ask({"op": "start", "id": id})
+
+    def stop_container(self, id: str, *, timeout_s: float | None = None) -> None:
+        id, meta = self._meta(id)
+        if self._is_active(id):
+            self._client(meta).ask({"op": "stop", "id": id, "timeout_s": timeout_s})
+
+    def kill_container(self, id: str, signal: str) -> None:
+        id, meta = self._meta(id)
+        self._client(meta).ask({"op": "kill", "id": id, "signal": _signal_number(signal)})
+
+    def remove_container(self, id: str, *, force: bool = False, volumes: bool = False) -> None:
+        try:
+            id, meta = self._meta(id)
+        except errors.NotFound:
+            return
+        if self._is_active(id):
+            if not force:
+                raise errors.Conflict(
+                    f"container '{meta['name']}' is running", hint="stop it first, or remove it with force"
+                )
+            self._client(meta).ask({"op": "remove", "id": id})
+        bundle.remove(self.paths, id)
+        self._emit(meta["labels"], "container", "destroy", id, meta["name"])
+        if volumes:
+            for mount in meta["mounts"]:
+                if mount.get("anonymous"):
+                    self._volumes.remove(mount["name"])
+
+    def rename_container(self, id: str, name: str) -> None:
+        id, meta = self._meta(id)
+        holder = state.take_name(self.paths, name, id)
+        if holder is not None:
+            raise errors.Conflict(f"the name '{name}' is in use by container {holder[:12]}")
+        directory = self.paths.container(id)
+        for file, change in (("meta.json", None), ("config.json", "composer")):
+            record = files.read_json(f"{directory}/{file}") or {}
+            inner = record[change] if change else record
+            inner["name"] = name
+            if change:
+                inner["names"] = [name, *inner["names"][1:]]
+            files.write_json(f"{directory}/{file}", record)
+        state.free_name(self.paths, meta["name"], id)
+        self._client(meta).ask({"op": "reload", "id": id})
+        self._emit(meta["labels"], "container", "rename", id, name)
+
+    def wait_container(self, id: str) -> int | None:
+        id, meta = self._meta(id)
+        if not self._is_active(id):
+            return self.container(id).exit_code
+        answer = self._client(meta).ask({"op": "wait", "id": id})
+        return None if answer.get("exit_code") is None else int(answer["exit_code"])
+
+    def exec(self, id: str, spec: ExecSpec) -> Session:
+        id, meta = self._meta(id)
+        config = files.read_json(f"{self.paths.container(id)}/config.json") or {}
+        process: dict[str, Any] = {**config["process"], "args": list(spec.command), "terminal": spec.tty}
+        process["env"] = _merged(process["env"], spec.environment, tty=spec.tty)
+        if spec.user:
+            process["user"] = {"name": spec.user, "groups": process["user"].get("groups", [])}
+        if spec.working_dir:
+            process["cwd"] = spec.working_dir
+        if spec.privileged:
+            from composer.backends.namespace.runtime import capabilities
+
+            process["capabilities"] = {"bounding": sorted(capabilities.resolve((), (), privileged=True))}
+        request = {"op": "exec", "id": id, "process": process, "privileged": spec.privileged}
+        return ExecSession(self._client(meta), request, tty=spec.tty, interactive=spec.interactive)
+
+    # -------------------------------------------------------------- images
+
+    def pull_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
+        found = self.store.find(reference)
+        if found is not None:
+            return observed_image(found)
+        raise errors.PullFailed(
+            f"cannot pull image '{reference}': the built-in runtime does not pull from registries yet",
+            hint="composer image load FILE (from docker save), composer image import FILE, or image: host",
+        )
+
+    def remove_image(self, reference: str, *, force: bool = False) -> None:
+        found = self.store.find(reference)
+        if found is None:
+            raise errors.NotFound(f"no image '{reference}'")
+        users = sorted(c.name for c in self._all() if c.image_id == found.id)
+        if users and not force:
+            raise errors.Conflict(
+                f"image '{reference}' is in use by {', '.join(users)}", hint="remove these containers first"
+            )
+        self.store.remove(reference)
+
+    def import_image(self, path: str, reference: str, config: Mapping[str, Any]) -> ObservedImage:
+        return observed_image(self.store.import_rootfs(path, reference, config))
+
+    def load_images(self, path: str) -> Sequence[ObservedImage]:
+        return [observed_image(image) for image in self.store.load(path)]
+
+    # -------------------------------------------------------------- the end of a command
+
+    def close(self) -> None:
+        """Let go of the supervisors; wait for those that have nothing left to do, so that nothing stays behind."""
+        with self._lock:
+            for project, client in self._clients.items():
+                client.close(wait=not self._has_active(project))
+                self._sweep_project(project)
+            self._clients.clear()
+        if not state.list_directory(self.paths.containers()):
+            cgroups.remove_parents()
+
+    def _sweep_project(self, project: str) -> None:
+        directory = self.paths.project(project)
+        if any(meta.get("project") == project for meta in self._metas()) or not os.path.isdir(directory):
+            return
+        if not os.path.exists(f"{directory}/control.sock"):
+            for name in os.listdir(directory):
+                files.remove_file(f"{directory}/{name}")
+            os.rmdir(directory)
+
+    def _has_active(self, project: str) -> bool:
+        return any(meta["project"] == project and self._is_active(meta["id"]) for meta in self._metas())
+
+    def _metas(self) -> list[dict[str, Any]]:
+        found = (
+            files.read_json(f"{self.paths.container(id)}/meta.json")
+            for id in state.list_directory(self.paths.containers())
+        )
+        return [meta for meta in found if meta is not None]
+
+    # -------------------------------------------------------------- small things
+
+    def _meta(self, id: str) -> tuple[str, dict[str, Any]]:
+        full = state.find_container(self.paths, id)
+        meta = files.read_json(f"{self.paths.container(full)}/meta.json")
+        if meta is None:
+            raise errors.NotFound(f"no container '{id}'")
+        return full, meta
+
+    def _is_active(self, id: str) -> bool:
+        current = files.read_json(f"{self.paths.container(id)}/state.json") or {}
+        return current.get("status") in task.ACTIVE
+
+    def _client(self, meta: Mapping[str, Any]) -> Client:
+        project = str(meta["project"])
+        with self._lock:
+            if project not in self._clients:
+                self._clients[project] = Client(self.paths, project)
+            return self._clients[project]
+
+    def _emit(self, labels: Mapping[str, str], kind: str, action: str, id: str, name: str) -> None:
+        project = labels.get(PROJECT_LABEL)
+        if project:
+            files.append_event(self.paths.project(project), kind, action, id, {"name": name})
+
+
+def _merged(base: Sequence[str], extra: Sequence[str], *, tty: bool) -> list[str]:
+    merged = dict(entry.partition("=")[::2] for entry in base)
+    if tty:
+        merged.setdefault("TERM", "xterm")
+    for entry in extra:
+        key, _, value = entry.partition("=")
+        merged[key] = value
+    return [f"{key}={value}" for key, value in merged.items()]
+
+
+def _signal_number(name: str) -> int:
+    if name.isdecimal():
+        return int(name)
+    full = name.upper() if name.upper().startswith("SIG") else f"SIG{name.upper()}"
+    try:
+        return int(signals.Signals[full])
+    except KeyError:
+        raise errors.BackendError(
+            f"'{name}' is not a signal", hint="use a name such as SIGTERM, or a number"
+        ) from None

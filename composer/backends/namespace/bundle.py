@@ -1,0 +1,323 @@
+"""A container's directory: made whole under another name, then renamed, so that half of one is never seen.
+
+Holds everything that the supervisor needs to start the container, without the image store, the compose file or
+this package.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from composer import errors
+from composer.backends.namespace import state, translate
+from composer.backends.namespace.runtime import files
+from composer.engine.backend import ContainerSpec, FileSpec, MountSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from composer.backends.namespace.images import Image
+    from composer.backends.namespace.networks import Networks
+    from composer.backends.namespace.volumes import Volumes
+
+# What the event journal says of a container beside its name; the whole list is in meta.json.
+_EVENT_LABELS = (
+    "com.docker.compose.project",
+    "com.docker.compose.service",
+    "com.docker.compose.container-number",
+)
+
+
+def create(
+    paths: state.Paths, spec: ContainerSpec, image: Image, networks: Networks, volumes: Volumes
+) -> str:
+    """Write a container's directory and return its id. Raises Conflict when the name is taken."""
+    holder = state.name_holder(paths, spec.name)
+    if holder is not None and os.path.isdir(paths.container(holder)):
+        _refuse_name(paths, spec.name, holder)
+    id = secrets.token_hex(32)
+    final, temporary = paths.container(id), f"{paths.container(id)}.{os.getpid()}.tmp"
+    state.make_directory(paths.containers())
+    for name in ("", "rootfs", "upper", "work", "files"):
+        os.mkdir(f"{temporary}/{name}" if name else temporary, 0o755 if name == "upper" else 0o700)
+    os.chmod(f"{temporary}/rootfs", 0o755)
+    made: list[str] = []
+    try:
+        mounts, shown = _mounts(spec, image, final, volumes, made)
+        mounts += [_file_mount(entry, index, temporary, final) for index, entry in enumerate(spec.files)]
+        mounts += [_programs(path, temporary, final) for path in image.programs]
+        config = _config(spec, image, id, final, mounts, networks)
+        files.write_json(f"{temporary}/config.json", config)
+        files.write_json(f"{temporary}/meta.json", _meta(spec, image, id, config, shown))
+        files.write_json(f"{temporary}/state.json", {"status": "created"})
+        os.rename(temporary, final)
+    except BaseException:
+        state.remove_tree(temporary)
+        for volume in made:
+            volumes.remove(volume)
+        raise
+    holder = state.take_name(paths, spec.name, id)
+    if holder is not None:
+        remove(paths, id)
+        _refuse_name(paths, spec.name, holder)
+    return id
+
+
+def _refuse_name(paths: state.Paths, name: str, holder: str) -> None:
+    raise errors.Conflict(
+        f"the name '{name}' is in use by container {holder[:12]}",
+        hint="remove or rename that container, or use another container_name",
+    )
+
+
+def remove(paths: state.Paths, id: str) -> None:
+    """Remove a container's directory and name. Repeating it, or finishing what a kill interrupted, is safe."""
+    final = paths.container(id)
+    meta = files.read_json(f"{final}/meta.json")
+    if meta is not None:
+        state.free_name(paths, meta["name"], id)
+    doomed = f"{final}.{os.getpid()}.tmp"
+    try:
+        os.rename(final, doomed)
+    except FileNotFoundError:
+        return
+    state.remove_tree(doomed)
+
+
+def sweep(paths: state.Paths) -> None:
+    """Remove what processes that were killed left half made or half removed."""
+    try:
+        names = os.listdir(paths.containers())
+    except FileNotFoundError:
+        return
+    for name in names:
+        parts = name.split(".")
+        if len(parts) == 3 and parts[2] == "tmp" and files.start_time(int(parts[1])) is None:
+            state.remove_tree(f"{paths.containers()}/{name}")
+
+
+# ------------------------------------------------------------------ config.json and meta.json
+
+
+def _config(
+    spec: ContainerSpec,
+    image: Image,
+    id: str,
+    directory: str,
+    mounts: list[dict[str, Any]],
+    networks: Networks,
+) -> dict[str, Any]:
+    hostname = id[:12]
+    if spec.network_mode == "host":
+        hostname = os.uname().nodename
+    mounts = [*mounts, *_etc_mounts(directory, {mount["destination"] for mount in mounts})]
+    config = translate.oci_config(spec, image.config, hostname=hostname, mounts=mounts)
+    own = config["composer"]
+    own.update(
+        id=id,
+        project=spec.project,
+        service=spec.service,
+        name=spec.name,
+        names=[spec.name, id[:12]],
+        overlay={"lower": list(image.layers), "upper": f"{directory}/upper", "work": f"{directory}/work"},
+        event={key: spec.labels[key] for key in _EVENT_LABELS if key in spec.labels},
+    )
+    own["network"].update(mode=spec.network_mode or "bridge", endpoints=_endpoints(spec, networks))
+    if spec.network_mode not in (None, "none", "host", "bridge"):
+        raise errors.Unsupported(
+            "network_mode",
+            f"cannot use network_mode '{spec.network_mode}' of service '{spec.service}' on the built-in runtime yet",
+            hint="join the services through a network instead",
+        )
+    if spec.network_mode == "host" and own["network"]["ports"]:
+        own["network"]["ports"] = []
+    return config
+
+
+def _endpoints(spec: ContainerSpec, networks: Networks) -> list[dict[str, Any]]:
+    found = []
+    for endpoint in spec.endpoints:
+        network = networks.find(endpoint.network)
+        if network is None:
+            raise errors.NotFound(f"network '{endpoint.network}' does not exist")
+        attributes = endpoint.attributes
+        found.append(
+            {
+                "network": network["name"],
+                "network_id": network["id"],
+                "aliases": list(endpoint.aliases),
+                "ipv4": attributes.get("ipv4_address") or "",
+                "ipv6": attributes.get("ipv6_address") or "",
+                "mac": attributes.get("mac_address") or None,
+                "interface": attributes.get("interface_name") or None,
+                "gw_priority": int(attributes.get("gw_priority") or 0),
+            }
+        )
+    return found
+
+
+def _meta(
+    spec: ContainerSpec, image: Image, id: str, config: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "id": id,
+        "name": spec.name,
+        "project": spec.project,
+        "labels": {**(image.config.get("Labels") or {}), **spec.labels},
+        "image": spec.image,
+        "image_id": image.id,
+        "created_ns": time.time_ns(),
+        "command": config["process"]["args"],
+        "mounts": list(shown),
+        "networks": [
+            [endpoint["network"], endpoint["network_id"]]
+            for endpoint in config["composer"]["network"]["endpoints"]
+        ],
+        "aliases": {endpoint.network: list(endpoint.aliases) for endpoint in spec.endpoints},
+        "exposed": sorted(image.config.get("ExposedPorts") or ()),
+        "health": bool(config["composer"]["health"]),
+    }
+
+
+# ------------------------------------------------------------------ mounts
+
+
+def _mounts(
+    spec: ContainerSpec, image: Image, directory: str, volumes: Volumes, made: list[str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return (OCI mounts, what `ps` and the planner are shown of them). New anonymous volumes go to ``made``."""
+    entries = list(spec.mounts)
+    covered = {entry.target.rstrip("/") for entry in entries}
+    declared = image.config.get("Volumes") or ()
+    entries += [MountSpec("volume", None, target) for target in declared if target.rstrip("/") not in covered]
+    mounts: list[dict[str, Any]] = []
+    shown: list[dict[str, Any]] = []
+    for entry in entries:
+        if entry.type == "tmpfs":
+            mounts.append(_tmpfs(entry))
+            shown.append({"type": "tmpfs", "target": entry.target})
+        elif entry.type == "bind":
+            mounts.append(_bind(entry, spec))
+            shown.append(_shown(entry, source=entry.source or ""))
+        elif entry.type == "volume":
+            name = entry.source
+            if name is None:
+                name = volumes.create_anonymous({})
+                made.append(name)
+            mounts.append(_volume(entry, volumes.data(name)))
+            shown.append(
+                {**_shown(entry, source=volumes.data(name)), "name": name, "anonymous": entry.source is None}
+            )
+        else:
+            raise errors.Unsupported(
+                "volumes",
+                f"cannot mount {entry.target} in service '{spec.service}': "
+                f"the built-in runtime has no mounts of type '{entry.type}' yet",
+            )
+    return mounts, shown
+
+
+def _shown(entry: MountSpec, *, source: str) -> dict[str, Any]:
+    return {"type": entry.type, "target": entry.target, "source": source, "read_only": entry.read_only}
+
+
+def _tmpfs(entry: MountSpec) -> dict[str, Any]:
+    options = ["nosuid", "nodev", "noexec", *entry.options.get("options", ())]
+    if entry.options.get("size"):
+        options.append(f"size={entry.options['size']}")
+    if entry.options.get("mode") is not None:
+        options.append(f"mode={int(entry.options['mode']):o}")
+    if entry.read_only:
+        options.append("ro")
+    return {"destination": entry.target, "type": "tmpfs", "source": "tmpfs", "options": options}
+
+
+def _bind(entry: MountSpec, spec: ContainerSpec) -> dict[str, Any]:
+    source = str(entry.source)
+    if not os.path.lexists(source):
+        if not entry.options.get("create_host_path"):
+            raise errors.NotFound(
+                f"cannot mount {source} in service '{spec.service}': there is no such file or directory",
+                hint="make it, or set bind.create_host_path",
+            )
+        os.makedirs(source, 0o755, exist_ok=True)
+    options = ["rbind", entry.options.get("propagation") or "rprivate"]
+    if entry.options.get("recursive") == "disabled":
+        options[0] = "bind"
+    if entry.read_only:
+        options.append("ro")
+    return {
+        "destination": entry.target,
+        "type": "bind",
+        "source": os.path.realpath(source),
+        "options": options,
+    }
+
+
+def _volume(entry: MountSpec, data: str) -> dict[str, Any]:
+    options = ["rbind", "rprivate"]
+    if not entry.options.get("nocopy"):
+        options.append("copyup")
+    if entry.read_only:
+        options.append("ro")
+    source = data
+    if entry.options.get("subpath"):
+        source = os.path.realpath(f"{data}/{entry.options['subpath']}")
+        if not source.startswith(f"{data}/"):
+            raise errors.BackendError(
+                f"cannot mount '{entry.options['subpath']}': it leads out of the volume"
+            )
+    return {"destination": entry.target, "type": "bind", "source": source, "options": options}
+
+
+def _programs(path: str, directory: str, final: str) -> dict[str, Any]:
+    """Show a directory of the host with a writable layer of the container's own over it."""
+    name = path.strip("/")
+    for kind in ("upper", "work"):
+        os.makedirs(f"{directory}/programs/{name}/{kind}", 0o755)
+    layer = f"{final}/programs/{name}"
+    options = [f"lowerdir={path}", f"upperdir={layer}/upper", f"workdir={layer}/work"]
+    return {"destination": path, "type": "overlay", "source": "overlay", "options": options}
+
+
+def _file_mount(entry: FileSpec, index: int, directory: str, final: str) -> dict[str, Any]:
+    """Bind a config or secret: the host's own file, or a copy of the content with the wanted owner and mode."""
+    if entry.content is None:
+        source = str(entry.source)
+        if not os.path.exists(source):
+            raise errors.NotFound(
+                f"cannot find {source}, the file of {entry.kind} '{entry.name}'",
+                hint="make the file, or correct its path",
+            )
+        return {
+            "destination": entry.target,
+            "type": "bind",
+            "source": source,
+            "options": ["rbind", "ro", "rprivate"],
+        }
+    name = f"files/{index}"
+    files.write_bytes(f"{directory}/{name}", entry.content, mode=0o444 if entry.mode is None else entry.mode)
+    if entry.uid or entry.gid:
+        os.chown(f"{directory}/{name}", int(entry.uid or 0), int(entry.gid or 0))
+    return {
+        "destination": entry.target,
+        "type": "bind",
+        "source": f"{final}/{name}",
+        "options": ["rbind", "ro", "rprivate"],
+    }
+
+
+def _etc_mounts(directory: str, taken: set[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "destination": f"/etc/{name}",
+            "type": "bind",
+            "source": f"{directory}/{name}",
+            "options": ["rbind", "rprivate"],
+        }
+        for name in ("hosts", "hostname", "resolv.conf")
+        if f"/etc/{name}" not in taken
+    ]

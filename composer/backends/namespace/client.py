@@ -1,0 +1,207 @@
+"""Talking to a project's supervisor, and starting one where there is none.
+
+A connection serves one request at a time; threads take one each from a pool. When the supervisor dies under a
+request, its keeper starts another: the request is sent again, for each is safe to repeat.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import socket
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from composer import errors
+from composer.backends.namespace import code, state
+from composer.backends.namespace.runtime import files, spawn, syscalls, wire
+from composer.backends.namespace.runtime.control import SOCKET
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_ANSWER_S = 10.0
+_ATTEMPTS = 3
+
+
+class SupervisorLost(errors.BackendError):
+    """The supervisor went away in the middle of a request that cannot be repeated (exec)."""
+
+
+class Client:
+    """The supervisor of one project, as seen from the command line. Thread-safe."""
+
+    def __init__(self, paths: state.Paths, project: str) -> None:
+        self._paths = paths
+        self._project = project
+        self._directory = paths.project(project)
+        self._lock = threading.Lock()
+        self._idle: list[socket.socket] = []
+        self._watched: dict[int, int] = {}
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Send one request and return the answer. Raises what the supervisor says, as the class it names."""
+        for attempt in range(_ATTEMPTS):
+            connection = self.take()
+            try:
+                wire.send(connection, request)
+                answer, descriptors = wire.receive(connection)
+            except OSError:
+                answer, descriptors = None, []
+            wire.close_all(descriptors)
+            if answer is not None:
+                self.give_back(connection)
+                return checked(answer)
+            connection.close()
+            if attempt + 1 == _ATTEMPTS:
+                break
+        raise errors.Unavailable(
+            f"the supervisor of project '{self._project}' dies whenever it is asked to {request['op']}",
+            hint=f"see {self._directory}/supervisor.log",
+        )
+
+    def take(self) -> socket.socket:
+        """Return a connection of one's own, starting the supervisor where it is needed."""
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+            return self._connect()
+
+    def give_back(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._idle.append(connection)
+
+    def _connect(self) -> socket.socket:
+        """Connect under the project's lock: a supervisor that holds it is on its way out, and then a new one starts."""
+        directory = self._locked_directory()
+        try:
+            connection = self._try_connect(directory)
+            if connection is None:
+                self._start(directory)
+                connection = self._try_connect(directory)
+            if connection is None:
+                raise errors.Unavailable(
+                    f"cannot start the supervisor of project '{self._project}'",
+                    hint=f"see {self._directory}/supervisor.log",
+                )
+            return connection
+        finally:
+            os.close(directory)
+
+    def _locked_directory(self) -> int:
+        while True:
+            state.make_directory(self._directory)
+            try:
+                fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue  # an ending supervisor removed it between the two calls
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            try:
+                current = os.stat(self._directory)
+            except FileNotFoundError:
+                current = None
+            if current is not None and os.path.samestat(current, os.fstat(fd)):
+                return fd
+            os.close(fd)
+
+    def _try_connect(self, directory: int) -> socket.socket | None:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        connection.settimeout(_ANSWER_S)
+        try:
+            connection.connect(wire.address(directory, SOCKET))
+            wire.send(connection, {"op": "hello"})
+            answer, _ = wire.receive(connection)
+        except (FileNotFoundError, ConnectionError, BrokenPipeError):
+            answer = None
+        except TimeoutError:
+            connection.close()
+            raise errors.Unavailable(
+                f"the supervisor of project '{self._project}' does not answer",
+                hint=f"see {self._directory}/supervisor.log",
+            ) from None
+        if answer is None:
+            connection.close()
+            return None
+        if answer.get("version") != wire.VERSION:
+            connection.close()
+            raise errors.Unavailable(
+                f"the supervisor of project '{self._project}' speaks version {answer.get('version')} of our protocol",
+                hint="use the composer that started it, or stop the project with that one first",
+            )
+        connection.settimeout(None)
+        self._watch(int(answer["pid"]))
+        keeper = files.read_json(f"{self._directory}/keeper.json")
+        if keeper is not None:
+            self._watch(int(keeper["pid"]))
+        return connection
+
+    def _watch(self, pid: int) -> None:
+        if pid not in self._watched:
+            try:
+                self._watched[pid] = os.pidfd_open(pid)
+            except ProcessLookupError:
+                pass  # it is gone already
+
+    def _start(self, directory: int) -> None:
+        """Start a keeper, which starts a supervisor; return when that listens, or has failed to."""
+        if self._is_coming_back(directory):
+            return
+        interpreter = os.path.realpath(sys.executable)
+        image = spawn.Image(
+            syscalls.memfd("composer", code.runtime_zip(f"{self._paths.root}/cache")),
+            spawn.seal_interpreter(interpreter),
+            interpreter,
+        )
+        ready, writer = os.pipe2(os.O_CLOEXEC)
+        try:
+            state.make_directory(self._paths.containers())
+            arguments = [self._project, self._paths.root, self._directory, str(writer), "-1"]
+            spawn.daemon(image, "keeper", arguments, [writer], f"{self._directory}/supervisor.log")
+        finally:
+            for fd in (writer, image.code, image.directory):
+                os.close(fd)
+        select.select([ready], [], [], _ANSWER_S)
+        os.close(ready)
+
+    def _is_coming_back(self, directory: int) -> bool:
+        """Wait for a supervisor that its keeper is starting again. False when there is no keeper."""
+        record = files.read_json(f"{self._directory}/keeper.json")
+        if record is None or files.start_time(int(record["pid"])) != record["start_ticks"]:
+            return False
+        deadline = threading.Event()
+        for _ in range(300):
+            connection = self._try_connect(directory)
+            if connection is not None:
+                self._idle.append(connection)
+                return True
+            # Its socket appears by rename: there is no descriptor to wait on, and it takes tens of milliseconds.
+            deadline.wait(0.01)
+        return False
+
+    def close(self, *, wait: bool = False) -> None:
+        """Close the connections; with ``wait`` return when an idle supervisor has gone, so that nothing is left."""
+        with self._lock:
+            for connection in self._idle:
+                connection.close()
+            self._idle.clear()
+            for fd in self._watched.values():
+                if wait:
+                    select.select([fd], [], [], _ANSWER_S)
+                os.close(fd)
+            self._watched.clear()
+
+
+def checked(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer, or raise the error that it carries."""
+    if "error" not in answer:
+        return answer
+    message, hint = str(answer["error"]), answer.get("hint")
+    kind = answer.get("kind", "BackendError")
+    if kind == "StartFailed":
+        raise errors.StartFailed(message, int(answer.get("exit_code") or 125), hint=hint)
+    if kind == "Unsupported":
+        raise errors.Unsupported("", message, hint=hint)
+    found = getattr(errors, kind, errors.BackendError)
+    raise found(message, hint=hint)

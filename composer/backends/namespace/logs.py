@@ -1,0 +1,165 @@
+"""Reading what containers wrote: lines with times, merged over containers, and following them.
+
+The format is `runtime.logs`'. A line belongs to the moment at which its first bytes were moved into the log.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import select
+from collections import deque
+from typing import TYPE_CHECKING
+
+from composer.backends.namespace.runtime import files, logs, syscalls, task
+from composer.engine.backend import LogLine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from composer.backends.namespace.state import Paths
+
+_WATCHED = 0x00000002 | 0x00000100 | 0x00000080 | 0x00000400 | 0x00000800  # modify, create, moved to, gone
+
+
+class _Reader:
+    """One container's log, read from where the last call stopped."""
+
+    def __init__(self, id: str, directory: str) -> None:
+        self.id = id
+        self.directory = directory
+        self._position = 0
+        self._ends = [0, 0]
+        self._rests: list[tuple[int, bytes] | None] = [None, None]
+
+    def new_lines(self) -> Iterator[LogLine]:
+        """Yield complete lines that have come since the last call."""
+        try:
+            index = open(f"{self.directory}/logs/index", "rb")  # noqa: SIM115 - it is closed below
+        except FileNotFoundError:
+            return
+        with index:
+            index.seek(self._position)
+            while data := index.read(logs.RECORD.size * 4096):
+                whole = len(data) - len(data) % logs.RECORD.size
+                self._position += whole
+                for time_ns, stream, end in logs.RECORD.iter_unpack(data[:whole]):
+                    yield from self._chunk(time_ns, stream, end)
+
+    def _chunk(self, time_ns: int, stream: int, end: int) -> Iterator[LogLine]:
+        start, self._ends[stream] = self._ends[stream], end
+        with open(f"{self.directory}/logs/{logs.STREAMS[stream]}", "rb") as file:
+            data = os.pread(file.fileno(), end - start, start)
+        rest = self._rests[stream]
+        if rest is not None:
+            first_ns, data = rest[0], rest[1] + data
+        else:
+            first_ns = time_ns
+        lines = data.splitlines(keepends=True) if b"\r" not in data else _split(data)
+        self._rests[stream] = None
+        for position, line in enumerate(lines):
+            when_ns = first_ns if position == 0 else time_ns
+            if not line.endswith(b"\n"):
+                self._rests[stream] = (when_ns, line)
+            else:
+                yield LogLine(self.id, when_ns, logs.STREAMS[stream], line)
+
+    def rest(self) -> Iterator[LogLine]:
+        """Yield the last line of each stream where it has no end; for when no more can come."""
+        for stream, rest in enumerate(self._rests):
+            if rest is not None:
+                self._rests[stream] = None
+                yield LogLine(self.id, rest[0], logs.STREAMS[stream], rest[1])
+
+
+def _split(data: bytes) -> list[bytes]:
+    """Split at line feeds only: a carriage return is part of a progress bar's line."""
+    pieces = data.split(b"\n")
+    return [piece + b"\n" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
+
+
+class Logs:
+    """Lines of several containers by time. Following ends when none of them can write any more, or on `close`."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        ids: Sequence[str],
+        *,
+        follow: bool,
+        since_ns: int,
+        until_ns: int | None,
+        tail: int | None,
+    ) -> None:
+        self._readers = [_Reader(id, paths.container(id)) for id in ids]
+        self._follow = follow
+        self._since_ns = since_ns
+        self._until_ns = until_ns
+        self._tail = tail
+        self._wake, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._closed = False
+
+    def __iter__(self) -> Iterator[LogLine]:
+        inotify = self._watch() if self._follow else -1
+        try:
+            yield from self._past(last=not self._follow)
+            while self._follow and not self._closed:
+                active = self._any_active()
+                yield from self._wanted(sorted(self._fresh(last=not active), key=lambda line: line.time_ns))
+                if not active:
+                    return
+                ready, _, _ = select.select([inotify, self._wake], [], [])
+                if inotify in ready:
+                    os.read(inotify, 1 << 16)
+        finally:
+            if inotify >= 0:
+                os.close(inotify)
+
+    def _watch(self) -> int:
+        inotify = syscalls.inotify_init()
+        for reader in self._readers:
+            for path in (reader.directory, f"{reader.directory}/logs"):
+                try:
+                    os.makedirs(path, 0o700, exist_ok=True)
+                    syscalls.inotify_add_watch(inotify, path, _WATCHED)
+                except FileNotFoundError:
+                    continue  # it has been removed: there is nothing to follow
+        return inotify
+
+    def _past(self, *, last: bool) -> Iterator[LogLine]:
+        sources = [self._of(reader, last=last) for reader in self._readers]
+        yield from heapq.merge(*sources, key=lambda line: line.time_ns)
+
+    def _of(self, reader: _Reader, *, last: bool) -> Iterator[LogLine]:
+        # Two streams of one container are each in order, but not one behind the other.
+        lines = [*reader.new_lines(), *(reader.rest() if last else ())]
+        lines.sort(key=lambda line: line.time_ns)
+        wanted = self._wanted(lines)
+        return iter(deque(wanted, maxlen=self._tail)) if self._tail is not None else wanted
+
+    def _wanted(self, lines: Sequence[LogLine]) -> Iterator[LogLine]:
+        for line in lines:
+            if line.time_ns >= self._since_ns and (self._until_ns is None or line.time_ns <= self._until_ns):
+                yield line
+
+    def _fresh(self, *, last: bool) -> Iterator[LogLine]:
+        for reader in self._readers:
+            yield from reader.new_lines()
+            if last:
+                yield from reader.rest()
+
+    def _any_active(self) -> bool:
+        for reader in self._readers:
+            current = files.read_json(f"{reader.directory}/state.json")
+            if current is not None and current.get("status") in task.ACTIVE:
+                return True
+        return False
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            os.write(self._waker, b"x")
+
+    def __del__(self) -> None:
+        os.close(self._wake)
+        os.close(self._waker)

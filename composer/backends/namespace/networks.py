@@ -1,0 +1,195 @@
+"""Networks as objects of the host: a bridge, its subnets, its place in the firewall.
+
+Made and removed by the command line under the host lock. The object is on the disk before the first effect, so
+that a removal after a kill finds everything; a bridge that a reboot took is made again when it is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from composer import errors
+from composer.backends.namespace import state
+from composer.backends.namespace.runtime import addresses, files, firewall, netlink
+from composer.engine.backend import NetworkSpec, ObservedNetwork
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_BRIDGE_NAME = "com.docker.network.bridge.name"
+_MTU = "com.docker.network.driver.mtu"
+_DRIVERS = ("", "bridge", "default")
+
+
+class Networks:
+    """The networks of one state directory."""
+
+    def __init__(self, paths: state.Paths) -> None:
+        self._paths = paths
+
+    def all(self) -> Iterator[dict[str, Any]]:
+        directory = self._paths.networks()
+        for id in state.list_directory(directory):
+            record = files.read_json(f"{directory}/{id}/network.json")
+            if record is not None:
+                yield record
+
+    def find(self, name: str) -> dict[str, Any] | None:
+        """Return a network by name or id."""
+        for record in self.all():
+            if name in (record["name"], record["id"]):
+                return record
+        return None
+
+    def create(self, spec: NetworkSpec) -> str:
+        """Make a network, or return the one of this name when it carries the same labels."""
+        attributes = spec.attributes
+        if (attributes.get("driver") or "") not in _DRIVERS:
+            raise errors.Unsupported(
+                "driver",
+                f"cannot create network '{spec.name}': the built-in runtime has no driver '{attributes['driver']}'",
+                hint="leave driver out, or use bridge",
+            )
+        with state.host_lock():
+            existing = self.find(spec.name)
+            if existing is not None:
+                if dict(existing["labels"]) == dict(spec.labels):
+                    self._raise_up(existing)
+                    return str(existing["id"])
+                raise errors.Conflict(f"network '{spec.name}' exists already, with other labels")
+            record = self._plan(spec)
+            directory = state.make_directory(f"{self._paths.networks()}/{record['id']}")
+            for name in ("leases", "endpoints"):
+                state.make_directory(f"{directory}/{name}")
+            files.write_json(f"{directory}/network.json", record, durable=True)
+            try:
+                self._raise_up(record)
+            except OSError as error:
+                self._take_down(record)
+                raise errors.BackendError(
+                    f"cannot create network '{spec.name}': {error.strerror or error}"
+                ) from error
+            return str(record["id"])
+
+    def _plan(self, spec: NetworkSpec) -> dict[str, Any]:
+        attributes = spec.attributes
+        options = {key: str(value) for key, value in (attributes.get("driver_opts") or {}).items()}
+        id = secrets.token_hex(32)
+        ipam = attributes.get("ipam") or {}
+        self._refuse_overlap(spec.name, ipam)
+        pools = addresses.choose_pools(
+            ipam,
+            used=self._used(),
+            ipv4=attributes.get("enable_ipv4", True) is not False,
+            ipv6=bool(attributes.get("enable_ipv6")),
+            seed=spec.name,
+        )
+        return {
+            "id": id,
+            "name": spec.name,
+            "labels": dict(spec.labels),
+            "driver": "bridge",
+            "bridge": options.get(_BRIDGE_NAME) or f"cmp{id[:10]}",
+            "mtu": int(options[_MTU]) if options.get(_MTU) else None,
+            "internal": bool(attributes.get("internal")),
+            "pools": [
+                {
+                    "subnet": str(pool.subnet),
+                    "gateway": pool.gateway,
+                    "range": str(pool.range),
+                    "reserved": dict(pool.reserved),
+                }
+                for pool in pools
+            ],
+        }
+
+    def _used(self) -> list[str]:
+        with netlink.Netlink() as link:
+            taken = [f"{address.ip}/{address.prefix}" for address in link.addresses()]
+            taken += [route.dst for route in link.routes() if route.dst is not None]
+        return taken + [pool["subnet"] for record in self.all() for pool in record["pools"]]
+
+    def _refuse_overlap(self, name: str, ipam: Mapping[str, Any]) -> None:
+        for config in ipam.get("config") or ():
+            if not config.get("subnet"):
+                continue
+            wanted = addresses.parse_subnet(config["subnet"])
+            for record in self.all():
+                for pool in record["pools"]:
+                    if addresses.overlaps(wanted, addresses.parse_subnet(pool["subnet"])):
+                        raise errors.Conflict(
+                            f"cannot create network '{name}': subnet {config['subnet']} overlaps "
+                            f"{pool['subnet']} of network '{record['name']}'",
+                            hint="choose another subnet, or leave it out to get a free one",
+                        )
+
+    def ensure_up(self, id: str) -> None:
+        """Make the bridge again where a reboot, or somebody, took it. One stat when all is well."""
+        record = files.read_json(f"{self._paths.networks()}/{id}/network.json")
+        if record is None:
+            raise errors.NotFound(f"network {id[:12]} does not exist any more")
+        if not os.path.isdir(f"/sys/class/net/{record['bridge']}"):
+            with state.host_lock():
+                self._raise_up(record)
+
+    def _raise_up(self, record: Mapping[str, Any]) -> None:
+        bridge = record["bridge"]
+        with netlink.Netlink() as link:
+            index = link.link_index(bridge)
+            if index is None:
+                index = link.create_bridge(bridge, mtu=record.get("mtu"))
+                for pool in record["pools"]:
+                    prefix = addresses.parse_subnet(pool["subnet"]).prefix
+                    link.add_address(index, pool["gateway"], prefix)
+        wall = firewall.Firewall()
+        wall.add_network(_bridge(record))
+        wall.ensure_docker_user()
+
+    def remove(self, id: str) -> None:
+        """Remove a network. Raises Conflict, naming who is in it, while it is in use."""
+        with state.host_lock():
+            record = self.find(id)
+            if record is None:
+                return
+            users = set(addresses.Leases(self._leases(record)).held().values())
+            names = sorted(self._container_name(user) for user in users)
+            if names:
+                raise errors.Conflict(
+                    f"network '{record['name']}' is in use by {', '.join(names)}",
+                    hint="remove these containers first",
+                )
+            self._take_down(record)
+
+    def _leases(self, record: Mapping[str, Any]) -> str:
+        return f"{self._paths.networks()}/{record['id']}/leases"
+
+    def _container_name(self, id: str) -> str:
+        meta = files.read_json(f"{self._paths.container(id)}/meta.json")
+        return str(meta["name"]) if meta else id[:12]
+
+    def _take_down(self, record: Mapping[str, Any]) -> None:
+        firewall.Firewall().remove_network(record["bridge"])
+        with netlink.Netlink() as link:
+            index = link.link_index(record["bridge"])
+            if index is not None:
+                link.delete_link(index)
+        state.remove_tree(f"{self._paths.networks()}/{record['id']}")
+
+
+def _bridge(record: Mapping[str, Any]) -> firewall.Bridge:
+    pools = {addresses.parse_subnet(pool["subnet"]).family: pool for pool in record["pools"]}
+    four, six = pools.get(4), pools.get(6)
+    return firewall.Bridge(
+        record["bridge"],
+        subnet4=four["subnet"] if four else None,
+        gateway4=four["gateway"] if four else None,
+        subnet6=six["subnet"] if six else None,
+        gateway6=six["gateway"] if six else None,
+        internal=bool(record["internal"]),
+    )
+
+
+def observed(record: Mapping[str, Any]) -> ObservedNetwork:
+    return ObservedNetwork(record["id"], record["name"], record["labels"], record["driver"])

@@ -1,0 +1,227 @@
+"""The half of the runtime that only reads: state files in, observed values out. Asks no process anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from composer.backends.namespace import networks, state, translate, volumes
+from composer.backends.namespace.events import ProjectEvents
+from composer.backends.namespace.images import Store
+from composer.backends.namespace.logs import Logs
+from composer.backends.namespace.runtime import files
+from composer.engine.backend import (
+    ContainerState,
+    Health,
+    Limitation,
+    Observed,
+    ObservedContainer,
+    ObservedEndpoint,
+    ObservedImage,
+    ObservedMount,
+    ObservedNetwork,
+    ObservedPort,
+    ObservedVolume,
+    Probe,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from composer.backends.namespace.images import Image
+
+PROJECT_LABEL = "com.docker.compose.project"
+_STATES = {
+    "created": ContainerState.CREATED,
+    "starting": ContainerState.CREATED,
+    "running": ContainerState.RUNNING,
+    "paused": ContainerState.PAUSED,
+    "restarting": ContainerState.RESTARTING,
+    "exited": ContainerState.EXITED,
+}
+
+
+class NamespaceObserver:
+    """Reads the state directory. Cannot change anything."""
+
+    name = "namespace"
+
+    def __init__(self, paths: state.Paths) -> None:
+        self.paths = paths
+        self._boot = files.boot_id()
+        self._networks = networks.Networks(paths)
+        self._volumes = volumes.Volumes(paths)
+
+    @property
+    def store(self) -> Store:
+        return Store(f"{self.paths.root}/images")
+
+    # -------------------------------------------------------------- containers
+
+    def observe(self, project: str) -> Observed:
+        containers = tuple(c for c in self.projects() if c.labels.get(PROJECT_LABEL) == project)
+        return Observed(
+            containers,
+            tuple(
+                networks.observed(r)
+                for r in self._networks.all()
+                if r["labels"].get(PROJECT_LABEL) == project
+            ),
+            tuple(
+                volumes.observed(r) for r in self._volumes.all() if r["labels"].get(PROJECT_LABEL) == project
+            ),
+        )
+
+    def projects(self) -> Sequence[ObservedContainer]:
+        return [container for container in self._all() if PROJECT_LABEL in container.labels]
+
+    def _all(self) -> Iterator[ObservedContainer]:
+        for id in state.list_directory(self.paths.containers()):
+            found = self._read(id)
+            if found is not None:
+                yield found
+
+    def container(self, id: str) -> ObservedContainer:
+        from composer.errors import NotFound
+
+        found = self._read(state.find_container(self.paths, id))
+        if found is None:
+            raise NotFound(f"no container '{id}'")
+        return found
+
+    def _read(self, id: str) -> ObservedContainer | None:
+        directory = self.paths.container(id)
+        meta = files.read_json(f"{directory}/meta.json")
+        if meta is None:
+            return None
+        current = files.read_json(f"{directory}/state.json") or {}
+        if current.get("status") in ("running", "paused") and not self._is_alive(current):
+            # It ended a moment ago, or while nobody watched: the second look tells which.
+            current = files.read_json(f"{directory}/state.json") or {}
+            if current.get("status") in ("running", "paused") and not self._is_alive(current):
+                current = {**current, "status": "exited", "exit_code": None, "exit_unknown": True}
+        health = files.read_json(f"{directory}/health.json") if meta["health"] else None
+        return _observed(meta, current, health)
+
+    def _is_alive(self, current: Mapping[str, Any]) -> bool:
+        ticks = files.start_time(int(current.get("pid") or 0))
+        return (
+            current.get("boot_id") == self._boot and ticks is not None and ticks == current.get("start_ticks")
+        )
+
+    def probes(self, id: str) -> Sequence[Probe]:
+        directory = self.paths.container(state.find_container(self.paths, id))
+        record = files.read_json(f"{directory}/health.json") or {}
+        return [Probe(**probe) for probe in record.get("probes", ())]
+
+    # -------------------------------------------------------------- the rest
+
+    def find_network(self, name: str) -> ObservedNetwork | None:
+        record = self._networks.find(name)
+        return networks.observed(record) if record else None
+
+    def find_volume(self, name: str) -> ObservedVolume | None:
+        record = self._volumes.find(name)
+        return volumes.observed(record) if record else None
+
+    def volumes(self) -> Sequence[ObservedVolume]:
+        return [volumes.observed(record) for record in self._volumes.all()]
+
+    def find_image(self, reference: str) -> ObservedImage | None:
+        found = self.store.find(reference)
+        return observed_image(found) if found else None
+
+    def images(self) -> Sequence[ObservedImage]:
+        return [observed_image(image) for image in self.store.images()]
+
+    def limitations(self, attributes: Mapping[str, Any]) -> Sequence[Limitation]:
+        return translate.limitations(attributes)
+
+    def logs(
+        self,
+        ids: Sequence[str],
+        *,
+        follow: bool = False,
+        since_ns: int = 0,
+        until_ns: int | None = None,
+        tail: int | None = None,
+    ) -> Logs:
+        found = [state.find_container(self.paths, id) for id in ids]
+        return Logs(self.paths, found, follow=follow, since_ns=since_ns, until_ns=until_ns, tail=tail)
+
+    def events(self, project: str | None = None) -> ProjectEvents:
+        return ProjectEvents(self.paths, project)
+
+
+def _observed(
+    meta: Mapping[str, Any], current: Mapping[str, Any], health: Mapping[str, Any] | None
+) -> ObservedContainer:
+    status = _STATES.get(current.get("status", "created"), ContainerState.DEAD)
+    running = status in (ContainerState.RUNNING, ContainerState.PAUSED)
+    starting = Health.STARTING if meta["health"] and running else Health.NONE
+    return ObservedContainer(
+        id=meta["id"],
+        name=meta["name"],
+        labels=meta["labels"],
+        state=status,
+        image=meta["image"],
+        image_id=meta["image_id"],
+        health=Health(health["status"]) if health and running else starting,
+        exit_code=current.get("exit_code"),
+        exit_unknown=bool(current.get("exit_unknown")),
+        oom_killed=bool(current.get("oom_killed")),
+        error=current.get("error") or "",
+        created_ns=meta["created_ns"],
+        started_ns=int(current.get("started_ns") or 0),
+        finished_ns=int(current.get("finished_ns") or 0),
+        restarts=int(current.get("restarts") or 0),
+        command=tuple(meta["command"]),
+        ports=tuple(_ports(meta, current if running else {})),
+        endpoints=tuple(_endpoints(meta, current if running else {})),
+        mounts=tuple(
+            ObservedMount(
+                m["type"], m["target"], m.get("name", ""), m.get("source", ""), bool(m.get("read_only"))
+            )
+            for m in meta["mounts"]
+        ),
+    )
+
+
+def _ports(meta: Mapping[str, Any], current: Mapping[str, Any]) -> Iterator[ObservedPort]:
+    published = current.get("ports", ())
+    for port in published:
+        yield ObservedPort(
+            port["protocol"], port["container_port"], port["host_ip"] or "0.0.0.0", port["host_port"]
+        )
+    taken = {(port["protocol"], port["container_port"]) for port in published}
+    for text in meta["exposed"]:
+        number, _, protocol = text.partition("/")
+        if (protocol or "tcp", int(number)) not in taken:
+            yield ObservedPort(protocol or "tcp", int(number))
+
+
+def _endpoints(meta: Mapping[str, Any], current: Mapping[str, Any]) -> Iterator[ObservedEndpoint]:
+    attached = {record["network"]: record for record in current.get("endpoints", ())}
+    for name, network_id in meta["networks"]:
+        record = attached.get(name, {})
+        addresses = [address for address, _ in record.get("addresses", ())]
+        yield ObservedEndpoint(
+            name,
+            network_id,
+            ipv4=next((a for a in addresses if ":" not in a), ""),
+            ipv6=next((a for a in addresses if ":" in a), ""),
+            mac=record.get("mac", ""),
+            aliases=tuple(meta["aliases"].get(name, ())),
+        )
+
+
+def observed_image(image: Image) -> ObservedImage:
+    config = image.config
+    return ObservedImage(
+        image.id,
+        tuple(image.references),
+        created=image.created,
+        size_bytes=image.size_bytes,
+        labels=config.get("Labels") or {},
+        volumes=tuple(config.get("Volumes") or ()),
+        has_healthcheck=bool((config.get("Healthcheck") or {}).get("Test")),
+    )

@@ -1,0 +1,31 @@
+"""What the built-in runtime needs of the machine, and one clear line for what is missing."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from composer.errors import PermissionDenied, Unavailable
+
+
+def check() -> None:
+    """Raise Unavailable or PermissionDenied when containers cannot run here. Costs a few stats."""
+    if sys.platform != "linux":
+        raise Unavailable("the built-in runtime needs Linux", hint="use --backend docker")
+    release = os.uname().release
+    if _version(release) < (5, 8):
+        raise Unavailable(
+            f"the built-in runtime needs Linux 5.8 or newer, and this is {release}",
+            hint="use --backend docker",
+        )
+    if os.geteuid() != 0:
+        raise PermissionDenied(
+            "the built-in runtime needs root for now: running without is not built yet",
+            hint="use sudo, or --backend docker",
+        )
+
+
+def _version(release: str) -> tuple[int, int]:
+    major, _, rest = release.partition(".")
+    minor = "".join(character for character in rest.partition(".")[0] if character.isdigit())
+    return int(major), int(minor or 0)

@@ -1,0 +1,71 @@
+"""Pseudo-terminals of containers, opened through the container's own devpts.
+
+The slave comes from TIOCGPTPEER on the verified master, never from a path (CVE-2025-52565).
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import json
+import os
+import socket
+import stat
+import struct
+import termios
+
+from composer.backends.namespace.runtime import syscalls
+
+_PTMX = os.makedev(5, 2)
+
+
+class Console:
+    """A terminal's two ends; the slave is what the program gets."""
+
+    __slots__ = ("master", "slave")
+
+    def __init__(self, master: int, slave: int) -> None:
+        self.master = master
+        self.slave = slave
+
+    def take(self) -> None:
+        """Make the slave this process's controlling terminal and its stdin, stdout and stderr."""
+        for number in (0, 1, 2):
+            os.dup2(self.slave, number)
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        for fd in (self.master, self.slave):
+            if fd > 2:
+                os.close(fd)
+
+
+def open_console(root: int, uid: int, *, bind: bool = True) -> Console:
+    """Open a terminal of the container whose root is ``root``; with ``bind`` it is its /dev/console too."""
+    master = syscalls.openat2(root, "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_NOFOLLOW)
+    state = os.fstat(master)
+    if not stat.S_ISCHR(state.st_mode) or state.st_rdev != _PTMX:
+        raise OSError(0, "/dev/pts/ptmx of the container is not a terminal multiplexer")
+    fcntl.ioctl(master, syscalls.TIOCSPTLCK, struct.pack("i", 0))
+    slave = fcntl.ioctl(master, syscalls.TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    os.fchown(slave, uid, -1)
+    if bind:
+        dev = syscalls.openat2(root, "/dev", os.O_PATH | os.O_DIRECTORY)
+        fd = os.open(
+            "console",
+            os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC,
+            0o620,
+            dir_fd=dev,
+        )
+        syscalls.mount(f"/proc/self/fd/{slave}", f"/proc/self/fd/{fd}", None, syscalls.MS_BIND)
+        os.close(fd)
+        os.close(dev)
+    return Console(master, slave)
+
+
+def send_master(sync: socket.socket, terminal: Console) -> None:
+    """Hand the master to whoever shows the terminal."""
+    rights = array.array("i", [terminal.master])
+    sync.sendmsg([json.dumps({"console": True}).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+
+
+def set_size(master: int, rows: int, columns: int) -> None:
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

@@ -1,0 +1,290 @@
+"""The first process of a container, from its birth in new namespaces to execve. Never returns.
+
+    supervisor                                   container (pid 1 of its namespaces)
+    clone3(new namespaces) ───────────────────►  keyring, cgroups, cgroup namespace
+    veth pairs into the namespace                overlay, mounts, devices, masks
+    {"network": [interfaces]} ────────────────►  addresses, routes; DNS sockets and their rules
+                               ◄──────────────── {"sockets": true} + descriptors
+    (endpoints, ports are published)             console, sysctls, pivot_root, identity, seccomp
+                               ◄──────────────── {"ready": true, "warnings": […]}
+    {"start": true} ──────────────────────────►  execve
+                               ◄──────────────── end of file: it runs;  {"error": …}: it does not
+
+One message per packet on a SOCK_SEQPACKET pair; each side names the message that it expects. Everything that
+Python may need is imported before the clone: afterwards a lazy import would load code of the image as root.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import signal
+import socket
+import sys
+
+from composer.backends.namespace.runtime import (
+    cgroups,
+    console,
+    firewall,
+    netlink,
+    process,
+    rootfs,
+    syscalls,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, NoReturn
+
+NAMESPACES = {
+    "mount": syscalls.CLONE_NEWNS,
+    "pid": syscalls.CLONE_NEWPID,
+    "ipc": syscalls.CLONE_NEWIPC,
+    "uts": syscalls.CLONE_NEWUTS,
+    "network": syscalls.CLONE_NEWNET,
+    "cgroup": syscalls.CLONE_NEWCGROUP,
+}
+
+
+class Launch:
+    """What the child needs, prepared by the parent before the clone."""
+
+    __slots__ = ("bundle", "cgroup", "config", "filter", "hierarchies", "stderr", "stdin", "stdout", "sync")
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        bundle: str,
+        *,
+        sync: socket.socket,
+        cgroup: cgroups.Cgroup,
+        hierarchies: cgroups.Hierarchies,
+        filter: bytes | None,
+        stdin: int,
+        stdout: int,
+        stderr: int,
+    ) -> None:
+        self.config = config
+        self.bundle = bundle
+        self.sync = sync
+        self.cgroup = cgroup
+        self.hierarchies = hierarchies
+        self.filter = filter
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+
+
+def namespace_flags(config: Mapping[str, Any]) -> int:
+    """Return the clone flags of the namespaces that are to be new; the cgroup one comes after joining."""
+    flags = 0
+    for entry in config["linux"]["namespaces"]:
+        if not entry.get("path"):
+            flags |= NAMESPACES[entry["type"]]
+    return flags & ~syscalls.CLONE_NEWCGROUP
+
+
+def run(launch: Launch) -> NoReturn:
+    """Set the container up and execute its program; report any failure to the parent and exit."""
+    try:
+        _run(launch)
+    except process.ProcessFailed as error:
+        _report(launch.sync, str(error), error.exit_code)
+    except rootfs.MountFailed as error:
+        _report(launch.sync, str(error), 125)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        _report(launch.sync, f"cannot set up the container: {error.strerror or error}{where}", 125)
+    except BaseException as error:
+        # A traceback here would read source files of the image: the type and the text must do.
+        _report(launch.sync, f"cannot set up the container: {type(error).__name__}: {error}", 125)
+    os._exit(125)
+
+
+def _report(sync: socket.socket, message: str, exit_code: int) -> None:
+    try:
+        sync.send(json.dumps({"error": message, "exit_code": exit_code}).encode())
+    except OSError:
+        pass  # the supervisor is gone: the next one sees the exit code
+
+
+def _run(launch: Launch) -> None:
+    config, sync = launch.config, launch.sync
+    warnings = _detach(launch)
+    own = config.get("composer", {})
+    root = rootfs.mount_root(os.path.join(launch.bundle, config["root"]["path"]), own.get("overlay"))
+    rootfs.apply_mounts(root, config["mounts"], launch.hierarchies)
+    rootfs.make_devices(root, config["linux"].get("devices", ()))
+    if namespace_flags(config) & syscalls.CLONE_NEWNET:
+        _configure_network(sync, _expect(sync, "network")["network"])
+    spec = config["process"]
+    identity = process.resolve_identity(root, *process.user_of(spec["user"]))
+    terminal = None
+    if spec.get("terminal"):
+        terminal = console.open_console(root, identity.uid)
+        console.send_master(sync, terminal)
+    null = rootfs.open_null(root)
+    rootfs.set_sysctls(config["linux"].get("sysctl", {}))
+    rootfs.mask_paths(root, config["linux"].get("maskedPaths", ()), config["linux"].get("readonlyPaths", ()))
+    forget_imports()
+    rootfs.pivot(root, readonly=bool(config["root"].get("readonly")))
+    os.close(root)
+    if config.get("hostname"):
+        syscalls.sethostname(config["hostname"])
+    if config.get("domainname"):
+        syscalls.setdomainname(config["domainname"])
+    os.umask(spec["user"].get("umask", 0o022))
+    _take_stdio(launch, null, terminal, identity)
+    process.enter_directory(spec.get("cwd", "/"), identity)
+    warnings += process.set_limits(spec.get("rlimits", ()))
+    sync.send(json.dumps({"ready": True, "warnings": warnings}).encode())
+    _expect(sync, "start")
+    environment = process.build_environment(spec.get("env", ()), identity)
+    process.become(identity, spec, launch.filter)
+    if own.get("init"):
+        supervise_as_init(sync)
+    finish(sync, spec["args"], environment)
+
+
+def _detach(launch: Launch) -> list[str]:
+    """Leave everything of the supervisor behind: session, keyring, cgroups, memory that others might read."""
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    syscalls.set_process_name("composer-init")
+    process.reset_signals()
+    os.setsid()
+    launch.cgroup.join()
+    if any(
+        entry["type"] == "cgroup" and not entry.get("path") for entry in launch.config["linux"]["namespaces"]
+    ):
+        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+    warnings = []
+    try:
+        syscalls.join_session_keyring("_ses.composer")
+    except OSError as error:
+        warnings.append(f"keyring: {error.strerror}")
+    try:
+        process.set_oom_score(launch.config["process"].get("oomScoreAdj"))
+    except PermissionError:
+        warnings.append("oom_score_adj: cannot be lowered without CAP_SYS_RESOURCE")
+    return warnings
+
+
+def _expect(sync: socket.socket, name: str) -> dict[str, Any]:
+    packet = sync.recv(1 << 17)
+    if not packet:
+        os._exit(125)  # the supervisor is gone: nobody would watch over this container
+    message: dict[str, Any] = json.loads(packet)
+    if name not in message:
+        raise process.ProcessFailed(f"protocol error: expected {name}, got {', '.join(message)}")
+    return message
+
+
+def _configure_network(sync: socket.socket, network: Mapping[str, Any]) -> None:
+    """Bring up loopback and the interfaces that the parent put here; hand back the sockets of the name server."""
+    with netlink.Netlink() as link:
+        loopback = link.link_index("lo")
+        if loopback is not None:
+            link.set_up(loopback)
+        for interface in network.get("interfaces", ()):
+            index = link.link_index(interface["name"])
+            if index is None:
+                raise process.ProcessFailed(f"the interface {interface['name']} did not appear")
+            for address, prefix in interface["addresses"]:
+                link.add_address(index, address, prefix)
+            link.set_up(index)
+            for gateway in interface.get("gateways", ()):
+                link.add_route(None, via=gateway, oif=index)
+    if not network.get("dns"):
+        return
+    sockets = open_name_sockets()
+    descriptors = array.array("i", [server.fileno() for server in sockets])
+    sync.sendmsg(
+        [json.dumps({"sockets": True}).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
+    )
+    for server in sockets:
+        server.close()
+
+
+def open_name_sockets() -> list[socket.socket]:
+    """Bind the name server's UDP and TCP sockets in this network namespace, and lead port 53 to them.
+
+    They are on ports of their own, so that the container may run a name server on port 53 itself.
+    """
+    sockets = []
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        server = socket.socket(socket.AF_INET, kind | socket.SOCK_NONBLOCK)
+        server.bind(("127.0.0.11", 0))
+        if kind == socket.SOCK_STREAM:
+            server.listen(16)
+        sockets.append(server)
+    firewall.container_dns(sockets[0].getsockname()[1], sockets[1].getsockname()[1])
+    return sockets
+
+
+def _take_stdio(
+    launch: Launch, null: int, terminal: console.Console | None, identity: process.Identity
+) -> None:
+    if terminal is not None:
+        terminal.take()
+        return
+    for number, given in enumerate((launch.stdin, launch.stdout, launch.stderr)):
+        os.dup2(null if given < 0 else given, number)
+        if given >= 0:
+            # Programs open /dev/stdout anew: its owner must be the one who runs.
+            os.fchown(number, identity.uid, identity.gid)
+
+
+def forget_imports() -> None:
+    """From here on nothing may be loaded: what is on the paths would be the image's."""
+    sys.path[:] = []
+    sys.meta_path[:] = []
+    sys.path_hooks[:] = []
+
+
+def supervise_as_init(sync: socket.socket) -> None:
+    """Stay as pid 1 and let a child become the program: forward signals, reap, exit as it does (`init: true`).
+
+    Returns in the child.
+    """
+    everything = set(range(1, signal.NSIG)) - {signal.SIGKILL, signal.SIGSTOP, 32, 33}
+    signal.pthread_sigmask(signal.SIG_BLOCK, everything)
+    child = os.fork()
+    if child == 0:
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        return
+    sync.close()
+    syscalls.close_range(3)
+    while True:
+        number = signal.sigwait(everything)
+        if number != signal.SIGCHLD:
+            try:
+                os.kill(child, number)
+            except ProcessLookupError:
+                pass  # it has just exited; SIGCHLD follows
+            continue
+        _reap_as_init(child)
+
+
+def _reap_as_init(child: int) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            os._exit(0)
+        if pid == 0:
+            return
+        if pid == child:
+            os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
+
+
+def finish(sync: socket.socket, arguments: Sequence[str], environment: Mapping[bytes, bytes]) -> None:
+    """Close every descriptor but stdio and the report's, which execve closes, and execute."""
+    number = os.dup2(sync.fileno(), 3, inheritable=False) if sync.fileno() != 3 else 3
+    syscalls.close_range(4)
+    try:
+        process.execute(arguments, environment)
+    except process.ProcessFailed as error:
+        os.write(number, json.dumps({"error": str(error), "exit_code": error.exit_code}).encode())
+        os._exit(error.exit_code)

@@ -1,0 +1,209 @@
+"""The supervisor's door: requests of the command line on a Unix socket, and the answers.
+
+One request at a time per connection; an answer may come much later. A connection also says that somebody is
+there: the supervisor does not end while one is open. Only the owner of the state directory may speak.
+
+    {"op": "start", "id": …}                                     → {"ok": true, "warnings": […]}
+    {"op": "stop", "id": …, "timeout_s": …, "signal": …}         → {"ok": true, "exit_code": …}
+    {"op": "kill" | "wait" | "pause" | "unpause" | "remove", "id": …}
+    {"op": "exec", "id": …, "process": {…}, "privileged": …} + stdin, stdout, stderr
+                                     → {"started": true} (+ the terminal), then {"exit_code": n}
+    {"op": "signal", "signal": n}    to the command that this connection executes; no answer
+    {"op": "reload", "id": …}        it was renamed
+    anything wrong                   → {"error": "…", "kind": "Conflict", "hint": …, "exit_code": …}
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+
+from composer.backends.namespace.runtime import executions, files, wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from composer.backends.namespace.runtime.supervisor import Supervisor
+
+SOCKET = "control.sock"
+_LONELY_S = 5.0
+
+
+class Control:
+    """The listening socket and its connections."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._peers: set[Peer] = set()
+        self._directory = os.open(supervisor.run_directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+
+    def listen(self) -> None:
+        """Take the socket's name over, from a supervisor before this one too."""
+        temporary = f"{SOCKET}.{os.getpid()}"
+        path = f"{self._supervisor.run_directory}/{temporary}"
+        files.remove_file(path)
+        self._server.bind(wire.address(self._directory, temporary))
+        os.chmod(path, 0o600)
+        self._server.listen(128)
+        os.rename(path, f"{self._supervisor.run_directory}/{SOCKET}")
+        self._supervisor.loop.watch(self._server.fileno(), lambda _: self._accept_all())
+        # Whoever started us may have been killed before it could connect.
+        self._supervisor.loop.after(_LONELY_S, self.consider_ending)
+
+    def _accept_all(self) -> None:
+        while self._accept():
+            pass
+
+    def _accept(self) -> bool:
+        try:
+            connection, _ = self._server.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False
+        if wire.peer_uid(connection) != os.getuid():
+            connection.close()
+            return True
+        self._peers.add(Peer(self._supervisor, self, connection))
+        return True
+
+    def leave(self, peer: Peer) -> None:
+        self._peers.discard(peer)
+        self.consider_ending()
+
+    def consider_ending(self) -> None:
+        """End when nothing is active and nobody is connected. The decision is made in the loop, not in a callback."""
+        if not self._peers and self._supervisor.is_idle():
+            self._supervisor.loop.after(0, self._end_if_alone)
+
+    def _end_if_alone(self) -> None:
+        if self._peers or not self._supervisor.is_idle():
+            return
+        try:
+            # Whoever connects holds this lock until we have answered: with it in hand, nobody is on the way.
+            fcntl.flock(self._directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._supervisor.loop.after(0.05, self._end_if_alone)
+            return
+        if self._accept():
+            fcntl.flock(self._directory, fcntl.LOCK_UN)
+            return
+        files.remove_file(f"{self._supervisor.run_directory}/{SOCKET}")
+        self._supervisor.end()
+
+
+class Peer:
+    """One connection."""
+
+    def __init__(self, supervisor: Supervisor, control: Control, connection: socket.socket) -> None:
+        self._supervisor = supervisor
+        self._control = control
+        self._connection = connection
+        self._execution: executions.Execution | None = None
+        connection.setblocking(False)
+        supervisor.loop.watch(connection.fileno(), lambda _: self._on_message())
+
+    def _on_message(self) -> None:
+        try:
+            message, descriptors = wire.receive(self._connection)
+        except (BlockingIOError, InterruptedError):
+            return
+        except (OSError, ValueError):
+            message, descriptors = None, []
+        if message is None:
+            self._close()
+            return
+        try:
+            self._handle(message, descriptors)
+        except KeyError as error:
+            self.reply({"error": str(error.args[0]), "kind": "NotFound"})
+        except OSError as error:
+            self.reply({"error": f"{message.get('op')}: {error}", "kind": "BackendError"})
+        except Exception as error:
+            self._supervisor.on_error(error)
+            self.reply({"error": f"internal error: {type(error).__name__}: {error}", "kind": "BackendError"})
+        finally:
+            wire.close_all(descriptors)
+
+    def reply(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+        try:
+            wire.send(self._connection, message, descriptors)
+        except OSError:
+            pass  # it went away without waiting for the answer; its end is seen as a message
+
+    def _handle(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        op = message["op"]
+        if op == "hello":
+            self.reply({"ok": True, "version": wire.VERSION, "pid": os.getpid()})
+        elif op == "signal":
+            if self._execution is not None:
+                self._execution.signal(int(message["signal"]))
+        elif op == "exec":
+            self._exec(message, descriptors)
+        else:
+            self._ask_task(op, message)
+
+    def _ask_task(self, op: str, message: dict[str, Any]) -> None:
+        task = self._supervisor.task(message["id"])
+        if op == "start":
+            task.start(self.reply)
+        elif op == "stop":
+            task.stop(self.reply, timeout_s=message.get("timeout_s"), number=message.get("signal"))
+        elif op == "kill":
+            task.kill(int(message["signal"]), self.reply)
+        elif op == "wait":
+            task.wait(self.reply)
+        elif op == "pause":
+            task.pause(self.reply)
+        elif op == "unpause":
+            task.resume()
+            self.reply({"ok": True})
+        elif op == "remove":
+            self._remove(message["id"])
+        elif op == "reload":
+            task.reload()
+            self.reply({"ok": True})
+        else:
+            self.reply({"error": f"this supervisor does not know '{op}'", "kind": "Unsupported"})
+
+    def _remove(self, id: str) -> None:
+        """End it if it runs, and forget it; the caller then removes its directory."""
+        task = self._supervisor.task(id)
+
+        def gone(_: dict[str, Any]) -> None:
+            task.release()
+            self._supervisor.forget(id)
+            self.reply({"ok": True})
+
+        task.stop(gone, timeout_s=0)
+
+    def _exec(self, message: dict[str, Any], descriptors: list[int]) -> None:
+        task = self._supervisor.task(message["id"])
+        if task.status != "running":
+            self.reply({"error": f"container {task.name} is not running", "kind": "Conflict"})
+            return
+        spec = {"process": message["process"], "privileged": bool(message.get("privileged"))}
+        stdio = descriptors if len(descriptors) == 3 else [-1, -1, -1]
+
+        def started(failure: dict[str, Any] | None, console: int) -> None:
+            if failure is not None:
+                self.reply(failure)
+                return
+            self.reply({"started": True}, (console,) if console >= 0 else ())
+            if console >= 0:
+                os.close(console)
+
+        self._execution = executions.Execution(
+            self._supervisor,
+            task,
+            spec,
+            stdio,
+            on_started=started,
+            on_ended=lambda code: self.reply({"exit_code": code}),
+        )
+
+    def _close(self) -> None:
+        self._supervisor.loop.forget(self._connection.fileno())
+        self._connection.close()
+        self._control.leave(self)

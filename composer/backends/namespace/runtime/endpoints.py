@@ -1,0 +1,315 @@
+"""A container's places in networks: addresses, veth pairs, names and published ports.
+
+Everything here can be undone from the container's id and its saved state alone, so what a killed supervisor left
+behind is found and removed by the next one. Runs in the supervisor, in the host's network namespace.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import socket
+
+from composer.backends.namespace.runtime import addresses, files, firewall, netlink
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "sctp": socket.SOCK_SEQPACKET}
+
+
+class NetworkFailed(Exception):
+    """An address, a network or a port cannot be had. ``kind`` is the class of composer.errors for it."""
+
+    def __init__(self, message: str, kind: str = "Conflict", hint: str | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.hint = hint
+
+
+class Attachment:
+    """One network of one running container, as it is kept in the container's state."""
+
+    __slots__ = ("addresses", "aliases", "gateways", "interface", "link", "mac", "network", "network_id")
+
+    def __init__(self, record: Mapping[str, Any]) -> None:
+        self.network: str = record["network"]
+        self.network_id: str = record["network_id"]
+        self.interface: str = record["interface"]
+        self.link: str = record["link"]
+        self.mac: str = record["mac"]
+        self.addresses: list[list[Any]] = [list(pair) for pair in record["addresses"]]
+        self.gateways: list[str] = list(record["gateways"])
+        self.aliases: list[str] = list(record["aliases"])
+
+    def record(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class Networks:
+    """The networks of the state directory, and the one firewall and netlink socket of this process."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self._firewall: firewall.Firewall | None = None
+        self._netlink: netlink.Netlink | None = None
+        self._bridges: dict[str, int] = {}
+
+    @property
+    def firewall(self) -> firewall.Firewall:
+        if self._firewall is None:
+            self._firewall = firewall.Firewall()
+        return self._firewall
+
+    @property
+    def netlink(self) -> netlink.Netlink:
+        if self._netlink is None:
+            self._netlink = netlink.Netlink()
+        return self._netlink
+
+    def read(self, network_id: str) -> dict[str, Any]:
+        """Return a network's object. Raises NetworkFailed when it has been removed."""
+        found = files.read_json(f"{self.directory}/{network_id}/network.json")
+        if found is None:
+            raise NetworkFailed(f"network {network_id[:12]} does not exist any more", "NotFound")
+        return found
+
+    def plan(self, container: str, wanted: Sequence[Mapping[str, Any]]) -> list[Attachment]:
+        """Lease addresses for each network; interface names follow the order, gateways the priority."""
+        attachments = []
+        by_priority = sorted(
+            range(len(wanted)), key=lambda i: (-wanted[i].get("gw_priority", 0), wanted[i]["network"])
+        )
+        networks = {index: self.read(endpoint["network_id"]) for index, endpoint in enumerate(wanted)}
+        default = next((i for i in by_priority if not networks[i].get("internal")), None)
+        for index, endpoint in enumerate(wanted):
+            network = networks[index]
+            attachment = self._lease(container, endpoint, network, index)
+            attachment.gateways = [pool["gateway"] for pool in network["pools"]] if index == default else []
+            attachments.append(attachment)
+        return attachments
+
+    def _lease(
+        self, container: str, endpoint: Mapping[str, Any], network: Mapping[str, Any], index: int
+    ) -> Attachment:
+        leases = self._leases(network["id"])
+        leased = []
+        for record in network["pools"]:
+            pool = _pool(record)
+            static = endpoint.get("ipv6" if pool.subnet.family == 6 else "ipv4")
+            leased.append([leases.allocate(pool, container, static=static or None), pool.subnet.prefix])
+        first = str(leased[0][0]) if leased else "0.0.0.0"
+        return Attachment(
+            {
+                "network": network["name"],
+                "network_id": network["id"],
+                "interface": endpoint.get("interface") or f"eth{index}",
+                "link": link_name(container, network["id"]),
+                "mac": addresses.mac_address(first, endpoint.get("mac")),
+                "addresses": leased,
+                "gateways": [],
+                "aliases": endpoint.get("aliases", ()),
+            }
+        )
+
+    def _leases(self, network_id: str) -> addresses.Leases:
+        return addresses.Leases(f"{self.directory}/{network_id}/leases")
+
+    def attach(self, attachment: Attachment, pid: int) -> None:
+        """Make the veth pair, one end in the bridge and the other in the network namespace of ``pid``."""
+        network = self.read(attachment.network_id)
+        index = self._bridges.get(attachment.network_id)
+        if index is None:
+            index = self.netlink.link_index(network["bridge"])
+            if index is None:
+                raise NetworkFailed(
+                    f"the bridge {network['bridge']} of network {network['name']} is gone", "NotFound"
+                )
+            self._bridges[attachment.network_id] = index
+        mtu = network.get("mtu")
+        arguments: dict[str, Any] = {
+            "master_index": index,
+            "peer_name": attachment.interface,
+            "peer_netns_pid": pid,
+            "peer_mac": attachment.mac,
+            "mtu": mtu,
+            "hairpin": True,
+        }
+        try:
+            self.netlink.create_veth(attachment.link, **arguments)
+        except FileExistsError:
+            # Left by a start that was killed between this and its record.
+            self._delete_link(attachment.link)
+            self.netlink.create_veth(attachment.link, **arguments)
+        except OSError as error:
+            self._bridges.pop(attachment.network_id, None)
+            raise NetworkFailed(
+                f"cannot join network {network['name']}: {error.strerror or error}"
+            ) from error
+
+    def announce(self, container: str, attachment: Attachment, names: Sequence[str]) -> None:
+        """Publish the container's names in a network, for the name servers of all projects."""
+        directory = f"{self.directory}/{attachment.network_id}/endpoints"
+        os.makedirs(directory, 0o700, exist_ok=True)
+        record = {
+            "network": attachment.network,
+            "names": list(dict.fromkeys([*names, *attachment.aliases])),
+            "addresses": [address for address, _ in attachment.addresses],
+        }
+        files.write_json(f"{directory}/{container}", record)
+
+    def detach(self, container: str, attachment: Attachment) -> None:
+        """Take names, link and addresses back. Idempotent."""
+        self.unlink(container, attachment)
+        if os.path.isdir(f"{self.directory}/{attachment.network_id}"):
+            leases = self._leases(attachment.network_id)
+            for address, _ in attachment.addresses:
+                leases.release(address, container)
+
+    def unlink(self, container: str, attachment: Attachment) -> None:
+        """Take names and link away but keep the address, for a restart."""
+        files.remove_file(f"{self.directory}/{attachment.network_id}/endpoints/{container}")
+        self._delete_link(attachment.link)
+
+    def release_all(self, container: str, wanted: Sequence[Mapping[str, Any]]) -> None:
+        """Give back every address that the container holds, also one that no record of it names."""
+        for endpoint in wanted:
+            network_id = endpoint["network_id"]
+            if os.path.isdir(f"{self.directory}/{network_id}"):
+                leases = self._leases(network_id)
+                for address, owner in leases.held().items():
+                    if owner == container:
+                        leases.release(address, container)
+            self._delete_link(link_name(container, network_id))
+
+    def _delete_link(self, name: str) -> None:
+        index = self.netlink.link_index(name)
+        if index is not None:
+            try:
+                self.netlink.delete_link(index)
+            except OSError as error:
+                if error.errno not in (errno.ENODEV, errno.ENXIO):
+                    raise  # gone between the two calls, with its network namespace: that is what was wanted
+
+    def close(self) -> None:
+        if self._netlink is not None:
+            self._netlink.close()
+
+
+def _pool(record: Mapping[str, Any]) -> addresses.Pool:
+    subnet = addresses.parse_subnet(record["subnet"])
+    chosen = addresses.parse_subnet(record.get("range") or record["subnet"])
+    return addresses.Pool(subnet, record["gateway"], chosen, record.get("reserved", {}))
+
+
+def link_name(container: str, network_id: str) -> str:
+    """Return the host end's name: ``cmp`` and 12 hex digits, found again from the two ids."""
+    return "cmp" + hashlib.sha256(f"{container}/{network_id}".encode()).hexdigest()[:12]
+
+
+# ------------------------------------------------------------------ published ports
+
+
+class Ports:
+    """Published ports of one container: the sockets that reserve them, and the firewall's elements."""
+
+    __slots__ = ("published", "sockets")
+
+    def __init__(self) -> None:
+        self.published: list[dict[str, Any]] = []
+        self.sockets: list[socket.socket] = []
+
+    def reserve(self, wanted: Sequence[Mapping[str, Any]]) -> None:
+        """Bind a socket for each port; ``host_port`` 0 takes any, ``host_port_end`` makes it a range."""
+        for port in wanted:
+            try:
+                reservation = _bind(port)
+            except NetworkFailed:
+                self.release()
+                raise
+            self.sockets.append(reservation)
+            self.published.append(
+                {
+                    "protocol": port["protocol"],
+                    "host_ip": port.get("host_ip") or "",
+                    "host_port": reservation.getsockname()[1],
+                    "container_port": port["container_port"],
+                }
+            )
+
+    def publications(self, attachments: Sequence[Attachment]) -> list[firewall.Publication]:
+        """Lead each port to the container's address in the network that is its way out."""
+        usable = [a for a in attachments if a.gateways] or list(attachments)[:1]
+        if not usable or not usable[0].addresses:
+            return []
+        target = usable[0]
+        found = []
+        for port in self.published:
+            for address, _ in target.addresses:
+                if _same_family(port["host_ip"], address):
+                    found.append(
+                        firewall.Publication(
+                            port["protocol"],
+                            port["host_ip"],
+                            port["host_port"],
+                            address,
+                            port["container_port"],
+                            target.link,
+                        )
+                    )
+        return found
+
+    def release(self) -> None:
+        for reservation in self.sockets:
+            reservation.close()
+        self.sockets.clear()
+        self.published.clear()
+
+
+def _same_family(host_ip: str, address: str) -> bool:
+    if host_ip in ("", "0.0.0.0", "::"):
+        return ":" not in address if host_ip == "0.0.0.0" else ":" in address if host_ip == "::" else True
+    return (":" in host_ip) == (":" in address)
+
+
+def _bind(port: Mapping[str, Any]) -> socket.socket:
+    host_ip = port.get("host_ip") or "0.0.0.0"
+    family = socket.AF_INET6 if ":" in host_ip else socket.AF_INET
+    first = port.get("host_port") or 0
+    last = port.get("host_port_end") or first
+    failure: OSError | None = None
+    for number in range(first, last + 1):
+        reservation = socket.socket(family, _KINDS[port["protocol"]])
+        try:
+            if family == socket.AF_INET6:
+                reservation.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if port["protocol"] == "tcp":
+                # A connection of the last stack that lingers in TIME_WAIT must not keep the port.
+                reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            reservation.bind((host_ip, number))
+            if port["protocol"] == "tcp":
+                reservation.listen(1)
+            return reservation
+        except OSError as error:
+            reservation.close()
+            failure = error
+            if error.errno != errno.EADDRINUSE:
+                break
+    address = f"{port['host_ip']}:" if port.get("host_ip") else ""
+    shown = f"{address}{first}{f'-{last}' if last != first else ''}"
+    if failure is not None and failure.errno == errno.EADDRINUSE:
+        raise NetworkFailed(
+            f"cannot publish port {shown}/{port['protocol']}: the address is already in use",
+            hint=f"stop what listens there (ss -lp 'sport = :{first}'), or publish another port",
+        )
+    if failure is not None and failure.errno == errno.EADDRNOTAVAIL:
+        raise NetworkFailed(
+            f"cannot publish port {shown}/{port['protocol']}: this machine does not have that address",
+            hint="use an address of this machine, or none for all of them",
+        )
+    raise NetworkFailed(
+        f"cannot publish port {shown}/{port['protocol']}: {failure.strerror if failure else 'no port'}"
+    )

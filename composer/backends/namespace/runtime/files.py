@@ -1,0 +1,94 @@
+"""Small state files: one JSON object each, written by rename, so that a reader never sees half of one.
+
+A kill needs no fsync (the page cache survives it); what must survive a power cut asks for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+def read_json(path: str) -> dict[str, Any] | None:
+    """Return the object in ``path``; None when there is no such file, or when a power cut left it torn."""
+    try:
+        with open(path, "rb") as file:
+            value = json.loads(file.read())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def write_json(path: str, value: Mapping[str, Any], *, durable: bool = False) -> None:
+    """Replace ``path`` with ``value``; with ``durable`` it is on the disk when this returns."""
+    write_bytes(path, json.dumps(value, separators=(",", ":")).encode(), durable=durable)
+
+
+def write_bytes(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
+    """Replace ``path`` with ``data`` by rename; ``mode`` is exact, whatever the umask."""
+    temporary = f"{path}.{os.getpid()}.tmp"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.fchmod(fd, mode)
+        if durable:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+    os.rename(temporary, path)
+    if durable:
+        directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def remove_file(path: str) -> None:
+    """Remove a file that may be gone already."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass  # somebody else removed it, which is what was wanted
+
+
+def boot_id() -> str:
+    """Return what tells this boot of the machine from every other."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def start_time(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since boot; None when it does not exist.
+
+    (pid, start time, boot id) names a process for ever; a pid alone is soon somebody else's. A zombie counts
+    as gone: it runs nothing any more.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def append_event(directory: str, kind: str, action: str, id: str, attributes: Mapping[str, str]) -> None:
+    """Append an event to a project's journal: one line, one write, so that lines of several writers never mix."""
+    event = {"time_ns": time.time_ns(), "kind": kind, "action": action, "id": id, "attributes": attributes}
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    try:
+        fd = os.open(f"{directory}/events", flags, 0o600)
+    except FileNotFoundError:
+        return  # the project has just been taken down, and its journal with it
+    try:
+        os.write(fd, json.dumps(event, separators=(",", ":")).encode() + b"\n")
+    finally:
+        os.close(fd)

@@ -1,0 +1,179 @@
+"""The keeper: the process that outlives its project's supervisor, so that nothing is lost when one is killed.
+
+    supervisor                                   keeper
+    {"hold": key, "pid": p} + descriptor ─────►  keeps a duplicate
+    {"drop": key} ────────────────────────────►  closes it
+    {"bye": true} ────────────────────────────►  ends
+                 ◄──────────────── {"held": key, "pid": p} + descriptor, one each, to a new supervisor
+                 ◄──────────────── {"restored": true}
+                 ◄──────────────── {"reaped": pid}: the exit is in the file, on the disk
+
+It does five things and imports next to nothing: holds descriptors (pidfds, name server sockets, port
+reservations, terminals), reaps what is re-parented to it, writes exits to ``<run>/exits`` (fsync), starts the
+supervisor again when it dies, and hands the descriptors back. When the keeper dies, the supervisor starts a new
+one and sends everything again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import time
+
+from composer.backends.namespace.runtime import files, spawn, syscalls, wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_SHORT_LIFE_S = 1.0
+_LONGEST_PAUSE_S = 5.0
+
+
+class Keeper:
+    """One project's keeper. ``run`` is the project's directory in the run state."""
+
+    def __init__(self, image: spawn.Image, project: str, root: str, run: str) -> None:
+        self._image = image
+        self._project = project
+        self._root = root
+        self._run = run
+        self._held: dict[str, tuple[int, int]] = {}
+        self._supervisor: socket.socket | None = None
+        self._started_s = 0.0
+        self._pause_s = 0.0
+        self._running = True
+        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._wakeup = reader
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+
+    def start_supervisor(self, ready: int = -1) -> None:
+        """Start a supervisor and give it all that is held. ``ready`` is closed by it once it listens."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._started_s = time.monotonic()
+        if os.fork() == 0:
+            try:
+                signal.set_wakeup_fd(-1)
+                arguments = [self._project, self._root, self._run, str(theirs.fileno()), str(ready)]
+                spawn.execute(
+                    self._image, "supervisor", arguments, [theirs.fileno(), *([ready] if ready >= 0 else [])]
+                )
+            finally:
+                os._exit(127)
+        theirs.close()
+        if ready >= 0:
+            os.close(ready)
+        self._supervisor = ours
+        try:
+            for key, (fd, pid) in self._held.items():
+                wire.send(ours, {"held": key, "pid": pid}, [fd])
+            wire.send(ours, {"restored": True})
+        except OSError:
+            pass  # it died at once; the end of its socket says so, below
+
+    def adopt(self, supervisor: socket.socket) -> None:
+        """Serve a supervisor that lost its keeper; it sends everything again."""
+        self._supervisor = supervisor
+        self._started_s = time.monotonic()
+
+    def run(self) -> None:
+        poll = select.poll()
+        poll.register(self._wakeup, select.POLLIN)
+        while self._running:
+            if self._supervisor is None:
+                self._reap()
+                time.sleep(self._pause_s)
+                self.start_supervisor()
+            assert self._supervisor is not None
+            fd = self._supervisor.fileno()
+            poll.register(fd, select.POLLIN)
+            ready = {number for number, _ in poll.poll()}
+            poll.unregister(fd)
+            if self._wakeup in ready:
+                self._reap()
+            if fd in ready:
+                self._hear()
+
+    def _hear(self) -> None:
+        assert self._supervisor is not None
+        try:
+            message, descriptors = wire.receive(self._supervisor)
+        except (OSError, ValueError):
+            message, descriptors = None, []
+        if message is None:
+            self._supervisor.close()
+            self._supervisor = None
+            lived_s = time.monotonic() - self._started_s
+            self._pause_s = (
+                min(_LONGEST_PAUSE_S, self._pause_s * 2 + 0.05) if lived_s < _SHORT_LIFE_S else 0.0
+            )
+        elif "hold" in message:
+            self._drop(message["hold"])
+            self._held[message["hold"]] = (descriptors[0], message.get("pid", 0))
+            wire.close_all(descriptors[1:])
+        elif "drop" in message:
+            self._drop(message["drop"])
+        elif "bye" in message:
+            self._running = False
+
+    def _drop(self, key: str) -> None:
+        found = self._held.pop(key, None)
+        if found is not None:
+            os.close(found[0])
+
+    def _reap(self) -> None:
+        try:
+            while os.read(self._wakeup, 4096):
+                pass
+        except BlockingIOError:
+            pass  # every wake-up has been taken
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if any(held == pid for _, held in self._held.values()):
+                self._record({"pid": pid, "status": status, "time_ns": time.time_ns()})
+
+    def _record(self, exit: dict[str, Any]) -> None:
+        fd = os.open(f"{self._run}/exits", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, json.dumps(exit).encode() + b"\n")
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        if self._supervisor is not None:
+            try:
+                wire.send(self._supervisor, {"reaped": exit["pid"]})
+            except OSError:
+                pass  # the next supervisor reads the file
+
+
+def main(image: spawn.Image, arguments: list[str]) -> None:
+    """Run as ``keeper PROJECT ROOT RUN READY-FD SUPERVISOR-FD``; a descriptor of -1 is not there."""
+    project, root, run, ready, supervisor = arguments[:5]
+    spawn.detach()
+    syscalls.set_title(f"composer: keeper {project}")
+    syscalls.set_process_name("composer-keeper")
+    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("-999")
+    except PermissionError:
+        pass  # without CAP_SYS_RESOURCE: the kernel may choose us when memory runs out, and we are small
+    files.write_json(f"{run}/keeper.json", {"pid": os.getpid(), "start_ticks": files.start_time(os.getpid())})
+    keeper = Keeper(image, project, root, run)
+    if int(supervisor) >= 0:
+        keeper.adopt(socket.socket(fileno=int(supervisor)))
+    else:
+        keeper.start_supervisor(int(ready))
+    keeper.run()

@@ -1,0 +1,75 @@
+"""The three files of /etc that a runtime writes: hosts, hostname, resolv.conf. Docker's contents.
+
+They lie in the container's directory and are bound into it; they are written anew at each start, for addresses
+may have changed.
+"""
+
+from __future__ import annotations
+
+from composer.backends.namespace.runtime import files, resolv_conf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from composer.backends.namespace.runtime.endpoints import Attachment
+
+_LOOPBACK = (
+    "127.0.0.1\tlocalhost",
+    "::1\tlocalhost ip6-localhost ip6-loopback",
+    "fe00::\tip6-localnet",
+    "ff00::\tip6-mcastprefix",
+    "ff02::1\tip6-allnodes",
+    "ff02::2\tip6-allrouters",
+)
+
+
+def write_files(bundle: str, config: Mapping[str, Any], attachments: Sequence[Attachment]) -> None:
+    """Write hosts, hostname and resolv.conf of one container into its directory."""
+    network = config["composer"]["network"]
+    hostname = config.get("hostname", "")
+    files.write_bytes(f"{bundle}/hostname", f"{hostname}\n".encode(), mode=0o644)
+    hosts = _hosts(hostname, config.get("domainname", ""), network, attachments)
+    files.write_bytes(f"{bundle}/hosts", hosts.encode(), mode=0o644)
+    files.write_bytes(f"{bundle}/resolv.conf", _resolv_conf(network, bool(attachments)).encode(), mode=0o644)
+
+
+def _hosts(hostname: str, domain: str, network: Mapping[str, Any], attachments: Sequence[Attachment]) -> str:
+    lines = list(_LOOPBACK)
+    gateway = next((g for a in attachments for g in a.gateways), "")
+    for name, address in network.get("extra_hosts", ()):
+        if address == "host-gateway":
+            if gateway:
+                lines.append(f"{gateway}\t{name}")
+        else:
+            lines.append(f"{address}\t{name}")
+    full = f"{hostname}.{domain} {hostname}" if domain else hostname
+    lines += [f"{address}\t{full}" for attachment in attachments for address, _ in attachment.addresses]
+    if not attachments and network.get("mode") == "none":
+        return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n"
+
+
+def _resolv_conf(network: Mapping[str, Any], bridged: bool) -> str:
+    own = network.get("dns", {})
+    host = host_resolv_conf()
+    servers, search, options = (own.get(key) or () for key in ("servers", "search", "options"))
+    if bridged:
+        return resolv_conf.container_resolv_conf(host, dns=servers, search=search, options=options)[0]
+    lines = [f"nameserver {server}" for server in servers or host.nameservers]
+    lines += [f"search {' '.join(search or host.search)}"] if search or host.search else []
+    lines += [f"options {' '.join(options or host.options)}"] if options or host.options else []
+    return "\n".join(lines) + "\n"
+
+
+def host_resolv_conf() -> resolv_conf.ResolvConf:
+    """Read the host's own configuration, or that behind a local stub resolver."""
+    texts = {}
+    for path in (resolv_conf.ETC, resolv_conf.SYSTEMD):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                texts[path] = file.read()
+        except FileNotFoundError:
+            continue
+    return resolv_conf.host_resolv_conf(texts)

@@ -1,0 +1,279 @@
+"""The supervisor: one process and one epoll loop per project, which starts its containers and watches over them.
+
+    command line ── control.sock ──► requests, one at a time per connection, answered when done
+    keeper       ── socketpair ────► descriptors to keep, exits that it saw
+
+It owns the registry of tasks, the name server, the firewall's elements and the event journal. Nothing here may
+block: what takes time is done by the command line or by a container's first process. It ends when nothing is
+active and nobody is connected; what it knows is on the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+import traceback
+
+from composer.backends.namespace.runtime import (
+    cgroups,
+    control,
+    endpoints,
+    executions,
+    files,
+    loop,
+    names,
+    sandbox,
+    seccomp,
+    spawn,
+    syscalls,
+    task,
+    wire,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+class KeeperLink:
+    """The way to the keeper. What it is given to hold is remembered, for a keeper may be killed too."""
+
+    def __init__(self, supervisor: Supervisor, peer: socket.socket) -> None:
+        self._supervisor = supervisor
+        self._peer = peer
+        self._held: dict[str, tuple[int, int]] = {}
+
+    def restore(self) -> dict[str, tuple[int, int]]:
+        """Take back what a supervisor before this one gave to the keeper: (descriptor, pid) by key."""
+        found: dict[str, tuple[int, int]] = {}
+        while True:
+            message, descriptors = wire.receive(self._peer)
+            if message is None or "restored" in message:
+                return found
+            if "held" in message:
+                found[message["held"]] = (descriptors[0], int(message["pid"]))
+                self._held[message["held"]] = found[message["held"]]
+
+    def watch(self) -> None:
+        self._supervisor.loop.watch(self._peer.fileno(), lambda _: self._on_message())
+
+    def hold(self, key: str, fd: int, pid: int = 0) -> None:
+        """Let the keeper keep a duplicate. ``fd`` must stay open here until `drop`."""
+        self._held[key] = (fd, pid)
+        self._send({"hold": key, "pid": pid}, [fd])
+
+    def drop(self, key: str) -> None:
+        if self._held.pop(key, None) is not None:
+            self._send({"drop": key})
+
+    def bye(self) -> None:
+        self._send({"bye": True})
+
+    def _send(self, message: Mapping[str, Any], descriptors: tuple[int, ...] | list[int] = ()) -> None:
+        try:
+            wire.send(self._peer, message, descriptors)
+        except OSError:
+            pass  # it is dead: `_on_message` sees the end, starts another and sends everything again
+
+    def _on_message(self) -> None:
+        try:
+            message, descriptors = wire.receive(self._peer)
+        except OSError:
+            message, descriptors = None, []
+        wire.close_all(descriptors)
+        if message is None:
+            self._replace()
+        elif "reaped" in message:
+            self._supervisor.read_exits()
+
+    def _replace(self) -> None:
+        self._supervisor.loop.forget(self._peer.fileno())
+        self._peer.close()
+        self._peer = self._supervisor.start_keeper()
+        for key, (fd, pid) in self._held.items():
+            self._send({"hold": key, "pid": pid}, [fd])
+        self.watch()
+
+
+class Supervisor:
+    """One project's supervisor. ``root`` is the state directory, ``run`` the project's part of the run state."""
+
+    def __init__(self, image: spawn.Image, project: str, root: str, run: str, keeper: socket.socket) -> None:
+        self._image = image
+        self.project = project
+        self.root = root
+        self.run_directory = run
+        self.boot = files.boot_id()
+        self.loop = loop.Loop(self.on_error)
+        self.hierarchies = cgroups.detect()
+        self.networks = endpoints.Networks(f"{root}/networks")
+        self.names = names.NameServer(self.loop, f"{root}/networks", _host_upstreams)
+        self.executions = executions.Executions(self)
+        self.keeper = KeeperLink(self, keeper)
+        self.tasks: dict[str, task.Task] = {}
+        self._exits: dict[int, int] = {}
+        self._filters = seccomp.FilterCache(f"{root}/cache")
+        self.control = control.Control(self)
+
+    # -------------------------------------------------------------- life
+
+    def main(self, ready: int) -> None:
+        held = self.keeper.restore()
+        self.read_exits()
+        self._adopt(held)
+        self.keeper.watch()
+        self.control.listen()
+        if ready >= 0:
+            os.close(ready)
+        self.loop.run()
+        self.names.close()
+        self.networks.close()
+
+    def _adopt(self, held: dict[str, tuple[int, int]]) -> None:
+        by_container: dict[str, dict[str, int]] = {}
+        for key, (fd, _) in held.items():
+            container, _, kind = key.partition("/")
+            by_container.setdefault(container, {})[kind] = fd
+        directory = f"{self.root}/containers"
+        for id in sorted(os.listdir(directory)) if os.path.isdir(directory) else ():
+            state = files.read_json(f"{directory}/{id}/state.json")
+            if state is None or state.get("status") not in task.ACTIVE:
+                continue
+            found = self._load(id)
+            if found is not None:
+                try:
+                    found.adopt(by_container.pop(id, {}), self._exits)
+                except Exception as error:
+                    self.on_error(error)
+        for container, kinds in by_container.items():
+            for kind, fd in kinds.items():
+                self.keeper.drop(f"{container}/{kind}")
+                os.close(fd)
+
+    def _load(self, id: str) -> task.Task | None:
+        bundle = f"{self.root}/containers/{id}"
+        config = files.read_json(f"{bundle}/config.json")
+        if config is None or config["composer"]["project"] != self.project:
+            return None
+        self.tasks[id] = task.Task(self, id, bundle, config)
+        return self.tasks[id]
+
+    def task(self, id: str) -> task.Task:
+        """Return a container of this project by its full id. Raises KeyError with the reason."""
+        found = self.tasks.get(id) or self._load(id)
+        if found is None:
+            raise KeyError(f"no container {id[:12]} in project {self.project}")
+        return found
+
+    def forget(self, id: str) -> None:
+        self.tasks.pop(id, None)
+
+    def on_task_ended(self) -> None:
+        self.control.consider_ending()
+
+    def is_idle(self) -> bool:
+        return not any(found.is_active() for found in self.tasks.values())
+
+    def end(self) -> None:
+        """Stop running; the keeper follows. The run state goes with the project's last container."""
+        self.keeper.bye()
+        files.remove_file(f"{self.run_directory}/exits")
+        if not self._has_containers():
+            shutil.rmtree(self.run_directory, ignore_errors=True)
+        self.loop.stop()
+
+    def _has_containers(self) -> bool:
+        directory = f"{self.root}/containers"
+        for id in os.listdir(directory) if os.path.isdir(directory) else ():
+            config = files.read_json(f"{directory}/{id}/config.json")
+            if config is not None and config["composer"]["project"] == self.project:
+                return True
+        return False
+
+    def start_keeper(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        arguments = [self.project, self.root, self.run_directory, "-1", str(theirs.fileno())]
+        log = f"{self.run_directory}/supervisor.log"
+        spawn.daemon(self._image, "keeper", arguments, [theirs.fileno()], log)
+        theirs.close()
+        return ours
+
+    # -------------------------------------------------------------- services for tasks
+
+    def filter(self, config: Mapping[str, Any]) -> bytes | None:
+        """Return the compiled seccomp filter of a container; None when it is to have none."""
+        profile = config["linux"].get("seccomp")
+        if profile is None:
+            return None
+        bounding = config["process"].get("capabilities", {}).get("bounding", ())
+        return self._filters.get(None if profile == "default" else profile, bounding)
+
+    def hold_ports(self, id: str, ports: endpoints.Ports) -> None:
+        for index, reservation in enumerate(ports.sockets):
+            self.keeper.hold(f"{id}/port-{index:04}", reservation.fileno())
+
+    def drop_ports(self, id: str, ports: endpoints.Ports) -> None:
+        for index in range(len(ports.sockets)):
+            self.keeper.drop(f"{id}/port-{index:04}")
+
+    def reap(self, pid: int, pidfd: int, *, wait: bool = False) -> int | None:
+        """Return a wait status, from whoever knows it; None when it is not known (yet)."""
+        try:
+            found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | (0 if wait else os.WNOHANG))
+            if found is None:
+                return None
+            exited = found.si_code == os.CLD_EXITED
+            return found.si_status << 8 if exited else found.si_status & 0x7F
+        except ChildProcessError:
+            pass  # a child of a supervisor before this one: the keeper or pid 1 reaps it
+        if pid in self._exits:
+            return self._exits[pid]
+        try:
+            return syscalls.pidfd_exit_status(pidfd)
+        except OSError:
+            return None
+
+    def read_exits(self) -> None:
+        """Read what the keeper reaped."""
+        try:
+            with open(f"{self.run_directory}/exits", "rb") as file:
+                for line in file:
+                    record = json.loads(line)
+                    self._exits[int(record["pid"])] = int(record["status"])
+        except FileNotFoundError:
+            return
+
+    def emit(self, kind: str, action: str, id: str, attributes: Mapping[str, str]) -> None:
+        """Write an event to the project's journal, where whoever waits for one finds it."""
+        files.append_event(self.run_directory, kind, action, id, attributes)
+
+    def on_error(self, error: BaseException) -> None:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S")
+        text = "".join(traceback.format_exception(error))
+        sys.stderr.write(f"{stamp} {text}\n")
+        sys.stderr.flush()
+
+
+def _host_upstreams() -> list[str]:
+    return list(sandbox.host_resolv_conf().nameservers)
+
+
+def main(image: spawn.Image, arguments: list[str]) -> None:
+    """Run as ``supervisor PROJECT ROOT RUN KEEPER-FD READY-FD``."""
+    project, root, run, keeper, ready = arguments[:5]
+    syscalls.set_title(f"composer: supervisor {project}")
+    syscalls.set_process_name("composer-superv")
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    os.umask(0o022)
+    os.set_inheritable(int(keeper), False)
+    if int(ready) >= 0:
+        os.set_inheritable(int(ready), False)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    Supervisor(image, project, root, run, socket.socket(fileno=int(keeper))).main(int(ready))

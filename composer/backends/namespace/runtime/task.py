@@ -1,0 +1,681 @@
+"""One container under supervision: its states, and what each event does to them.
+
+    created ─► starting ─► running ◄─► paused
+                  ▲  │        │
+                  │  └─► created (exec failed)
+               restarting ◄───┤
+                              └─► exited
+
+What is on the disk is written before each effect, and everything that a start makes can be found again from the
+id and that record: whoever comes next can undo it. `supervisor` owns the registry; this module never blocks.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import time
+
+from composer.backends.namespace.runtime import (
+    cgroups,
+    container,
+    endpoints,
+    files,
+    health,
+    logs,
+    names,
+    restart,
+    sandbox,
+    syscalls,
+    wire,
+)
+from composer.errors import Conflict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from composer.backends.namespace.runtime.loop import Timer
+    from composer.backends.namespace.runtime.supervisor import Supervisor
+
+    Reply = Callable[[dict[str, Any]], None]
+
+CREATED, STARTING, RUNNING, PAUSED, RESTARTING, EXITED = (
+    "created",
+    "starting",
+    "running",
+    "paused",
+    "restarting",
+    "exited",
+)
+ACTIVE = frozenset({STARTING, RUNNING, PAUSED, RESTARTING})
+_MOVES = {
+    CREATED: {STARTING},
+    STARTING: {RUNNING, CREATED, EXITED, RESTARTING},
+    RUNNING: {PAUSED, EXITED, RESTARTING},
+    PAUSED: {RUNNING, EXITED, RESTARTING},
+    RESTARTING: {STARTING, EXITED},
+    EXITED: {STARTING},
+}
+_REAP_PAUSE_S = 0.005
+_REAP_PATIENCE_S = 10.0
+
+
+class Task:
+    """A container that the supervisor knows. ``state`` is what is on the disk (state.json)."""
+
+    def __init__(self, supervisor: Supervisor, id: str, bundle: str, config: dict[str, Any]) -> None:
+        self.supervisor = supervisor
+        self.id = id
+        self.bundle = bundle
+        self.config = config
+        self.own: dict[str, Any] = config["composer"]
+        self.name: str = self.own["name"]
+        self.state: dict[str, Any] = files.read_json(f"{bundle}/state.json") or {"status": CREATED}
+        self.pid = 0
+        self.pidfd = -1
+        self.attachments: list[endpoints.Attachment] = []
+        self.ports = endpoints.Ports()
+        self.cgroup = cgroups.Cgroup(supervisor.hierarchies, id)
+        self.log: logs.Log | None = None
+        self.console: int = -1
+        self.check: health.Check | None = None
+        policy = self.own.get("restart", {})
+        self.policy = restart.Policy(policy.get("policy", "no"), policy.get("maximum", 0))
+        self._sync: socket.socket | None = None
+        self._sent_start = False
+        self._starters: list[Reply] = []
+        self._enders: list[Reply] = []
+        self._timers: dict[str, Timer] = {}
+        self._warnings: list[str] = []
+        self._seen_oom = 0
+
+    # -------------------------------------------------------------- state
+
+    @property
+    def status(self) -> str:
+        return str(self.state["status"])
+
+    def is_active(self) -> bool:
+        return self.status in ACTIVE
+
+    def transition(self, status: str, *, durable: bool = False, **changes: Any) -> None:
+        """Move to another state and write it down. An illegal move is a bug and raises."""
+        if status not in _MOVES[self.status]:
+            raise RuntimeError(f"container {self.name} cannot go from {self.status} to {status}")
+        self.state.update(changes, status=status)
+        self.save(durable=durable)
+
+    def save(self, *, durable: bool = False) -> None:
+        files.write_json(f"{self.bundle}/state.json", self.state, durable=durable)
+
+    def emit(self, action: str, **attributes: str) -> None:
+        self.supervisor.emit(
+            "container", action, self.id, {"name": self.name, **self.own["event"], **attributes}
+        )
+
+    # -------------------------------------------------------------- starting
+
+    def start(self, reply: Reply) -> None:
+        """Start it; ``reply`` comes when the program has been executed, or could not be."""
+        if self.status in (RUNNING, PAUSED):
+            reply({"ok": True, "already": True})
+            return
+        self._starters.append(reply)
+        if self.status == STARTING:
+            return
+        if self.status == RESTARTING:
+            self._cancel("restart")
+        self.policy.retries = 0
+        self.state["stopped"] = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self.transition(
+            STARTING,
+            error="",
+            exit_code=None,
+            exit_unknown=False,
+            oom_killed=False,
+            boot_id=self.supervisor.boot,
+        )
+        try:
+            self._launch()
+        except (endpoints.NetworkFailed, OSError) as error:
+            self._fail(str(error), 125, getattr(error, "kind", "StartFailed"), getattr(error, "hint", None))
+        except Conflict as error:
+            self._fail(str(error), 125, "Conflict", error.hint)
+        except Exception as error:
+            # A mistake of ours must not leave the start half done, nor the client without an answer.
+            self.supervisor.on_error(error)
+            self._fail(f"internal error: {type(error).__name__}: {error}", 125, "StartFailed")
+
+    def _launch(self) -> None:
+        supervisor = self.supervisor
+        network = self.own["network"]
+        self._sent_start = False
+        if not self.attachments:
+            self.attachments = supervisor.networks.plan(self.id, network.get("endpoints", ()))
+        if not self.ports.sockets:
+            self.ports.reserve(network.get("ports", ()))
+            supervisor.hold_ports(self.id, self.ports)
+        self.state["endpoints"] = [attachment.record() for attachment in self.attachments]
+        self.state["ports"] = self.ports.published
+        self.save()
+        sandbox.write_files(self.bundle, self.config, self.attachments)
+        self.cgroup.create()
+        self._warnings = self.cgroup.apply(self.config["linux"].get("resources", {}))
+        self._seen_oom = self.cgroup.oom_kills()
+        self._clone()
+
+    def _clone(self) -> None:
+        supervisor = self.supervisor
+        terminal = bool(self.config["process"].get("terminal"))
+        self.log = self.log or logs.Log(self.bundle)
+        writers = [-1, -1] if terminal else [logs.open_writer(self.bundle, stream) for stream in logs.STREAMS]
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        launch = container.Launch(
+            self.config,
+            self.bundle,
+            sync=theirs,
+            cgroup=self.cgroup,
+            hierarchies=supervisor.hierarchies,
+            filter=supervisor.filter(self.config),
+            stdin=-1,
+            stdout=writers[0],
+            stderr=writers[1],
+        )
+        self.pid, self.pidfd = syscalls.clone(container.namespace_flags(self.config))
+        if self.pid == 0:
+            container.run(launch)
+        theirs.close()
+        for writer in writers:
+            if writer >= 0:
+                os.close(writer)
+        self.state.update(pid=self.pid, start_ticks=files.start_time(self.pid))
+        self.save()
+        supervisor.keeper.hold(f"{self.id}/pidfd", self.pidfd, self.pid)
+        self._sync = ours
+        supervisor.loop.watch(ours.fileno(), lambda _: self._on_sync())
+        self._watch_exit()
+        self._give_network()
+
+    def _give_network(self) -> None:
+        if not container.namespace_flags(self.config) & syscalls.CLONE_NEWNET:
+            return
+        for attachment in self.attachments:
+            self.supervisor.networks.attach(attachment, self.pid)
+        interfaces = [
+            {"name": a.interface, "addresses": a.addresses, "gateways": a.gateways} for a in self.attachments
+        ]
+        assert self._sync is not None
+        try:
+            wire.send(self._sync, {"network": {"interfaces": interfaces, "dns": bool(interfaces)}})
+        except OSError:
+            pass  # it died before; its report is waiting to be read
+
+    def _on_sync(self) -> None:
+        assert self._sync is not None
+        message, descriptors = wire.receive(self._sync)
+        if message is None:
+            if self._sent_start:
+                self._on_executed()
+            else:
+                self._fail("the container ended while it was being set up", 125, "StartFailed")
+        elif "error" in message:
+            self._fail(message["error"], message["exit_code"], "StartFailed")
+        elif "sockets" in message:
+            self._serve_names(descriptors)
+        elif "console" in message:
+            self._take_console(descriptors[0])
+        elif "ready" in message:
+            self._warnings += message["warnings"]
+            self._release()
+
+    def _release(self) -> None:
+        """Make it known to the others, then let the program run."""
+        for attachment in self.attachments:
+            self.supervisor.networks.announce(self.id, attachment, self.own["names"])
+        publications = self.ports.publications(self.attachments)
+        if publications:
+            self.supervisor.networks.firewall.publish(publications)
+        self.transition(RUNNING, started_ns=time.time_ns(), finished_ns=0, warnings=self._warnings)
+        self._sent_start = True
+        assert self._sync is not None
+        wire.send(self._sync, {"start": True})
+
+    def _on_executed(self) -> None:
+        self._close_sync()
+        self._watch_output()
+        self.emit("start")
+        for reply in self._take(self._starters):
+            reply({"ok": True, "warnings": self._warnings})
+        self._start_health()
+
+    def _fail(self, message: str, exit_code: int, kind: str, hint: str | None = None) -> None:
+        """The program was never executed: undo the start, and say why."""
+        self._close_sync()
+        self.state.update(error=message, exit_code=exit_code, finished_ns=time.time_ns())
+        if self.pidfd >= 0:
+            self.cgroup.kill()
+            self._discard_pidfd()
+        if self.log is not None:
+            self.log.drain()
+        self._undo()
+        self.state["status"] = CREATED
+        self.save(durable=True)
+        answer = {"error": message, "kind": kind, "hint": hint, "exit_code": exit_code}
+        for reply in self._take(self._starters):
+            reply(answer)
+        self._answer_enders()
+
+    # -------------------------------------------------------------- while it runs
+
+    def _serve_names(self, descriptors: list[int]) -> None:
+        for kind, fd in zip(("udp", "tcp"), descriptors, strict=True):
+            self.supervisor.keeper.hold(f"{self.id}/dns-{kind}", fd)
+        self.serve_names(socket.socket(fileno=descriptors[0]), socket.socket(fileno=descriptors[1]))
+
+    def serve_names(self, udp: socket.socket, tcp: socket.socket) -> None:
+        """Answer the container's look-ups on these sockets."""
+        udp.setblocking(False)
+        tcp.setblocking(False)
+        networks = [attachment.network_id for attachment in self.attachments]
+        outside = any(attachment.gateways for attachment in self.attachments)
+        upstreams = self.own["network"].get("dns", {}).get("servers", ())
+        self.supervisor.names.add(self.id, names.Client(udp, tcp, networks, upstreams, outside))
+
+    def _take_console(self, master: int) -> None:
+        self.console = master
+        os.set_blocking(master, False)
+        self.supervisor.keeper.hold(f"{self.id}/console", master)
+
+    def _watch_output(self) -> None:
+        """Move output as it comes. A terminal's cannot be spliced: it passes through here."""
+        assert self.log is not None
+        if self.console >= 0:
+            self.supervisor.loop.watch(self.console, lambda _: self._read_console())
+            return
+        for stream, fd in enumerate(self.log.readers()):
+            self.supervisor.loop.watch(fd, lambda _, stream=stream: self._pump(stream))  # type: ignore[misc]
+
+    def _pump(self, stream: int) -> None:
+        if self.log is not None:
+            self.log.pump(stream)
+
+    def _read_console(self) -> None:
+        try:
+            data = os.read(self.console, 1 << 16)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""  # EIO: nobody has the terminal open any more
+        if data and self.log is not None:
+            self.log.append(0, data)
+        elif not data:
+            self.supervisor.loop.forget(self.console)
+
+    def _start_health(self) -> None:
+        config = self.own.get("health")
+        if config:
+            self.check = health.Check(config, int(self.state["started_ns"]))
+            self._save_health()
+            self._schedule_probe()
+
+    def _schedule_probe(self) -> None:
+        if self.check is not None:
+            self._after("probe", self.check.delay_s(time.time_ns()), self._probe)
+
+    def _probe(self) -> None:
+        check = self.check
+        if check is None or self.status != RUNNING:
+            if self.status == PAUSED:
+                self._schedule_probe()
+            return
+        started_ns = time.time_ns()
+
+        def done(exit_code: int, output: bytes) -> None:
+            if self.check is not check or self.status not in (RUNNING, PAUSED):
+                return  # it was restarted meanwhile: this probe says nothing about the new run
+            text = output[: health.MAX_OUTPUT_BYTES].decode("utf-8", "replace")
+            changed = check.add(started_ns, time.time_ns(), exit_code, text)
+            self._save_health()
+            if changed:
+                self.emit("health_status", health_status=check.status)
+            self._schedule_probe()
+
+        self.supervisor.executions.probe(self, check.config["test"], check.timeout_s(), done)
+
+    def _save_health(self) -> None:
+        if self.check is not None:
+            files.write_json(f"{self.bundle}/health.json", self.check.record())
+
+    # -------------------------------------------------------------- the end
+
+    def _watch_exit(self) -> None:
+        self.supervisor.loop.watch(self.pidfd, lambda _: self._on_exit(time.monotonic()))
+
+    def _on_exit(self, since_s: float) -> None:
+        """The first process is gone, and with it every other of its pid namespace."""
+        self.supervisor.loop.forget(self.pidfd)
+        if self._sync is not None and not self._drain_sync():
+            return
+        status = self.supervisor.reap(self.pid, self.pidfd)
+        if status is None and time.monotonic() - since_s < _REAP_PATIENCE_S:
+            # Somebody else is its parent now and has not reaped it yet.
+            self._after("reap", _REAP_PAUSE_S, lambda: self._on_exit(since_s))
+            return
+        self.finish(None if status is None else _exit_code(status))
+
+    def _drain_sync(self) -> bool:
+        """Hear what it said before it died; False when that was all there is to it."""
+        while self._sync is not None:
+            self._on_sync()
+        return self.pidfd >= 0
+
+    def finish(self, exit_code: int | None) -> None:
+        """Record an exit (None: nobody could see the code), and start it again or take its things away."""
+        if self.log is not None:
+            self.log.drain()
+        self._forget_run()
+        ended_ns = time.time_ns()
+        ran_s = (ended_ns - int(self.state.get("started_ns") or ended_ns)) / 1e9
+        stopped = bool(self.state.get("stopped"))
+        pause_s = self.policy.pause_s(exit_code=exit_code, ran_s=ran_s, stopped=stopped)
+        changes = {
+            "exit_code": exit_code,
+            "exit_unknown": exit_code is None,
+            "oom_killed": self.cgroup.oom_kills() > self._seen_oom,
+            "finished_ns": ended_ns,
+            "pid": 0,
+        }
+        if pause_s is None:
+            self._undo()
+        self.transition(EXITED if pause_s is None else RESTARTING, durable=True, **changes)
+        if self.state["oom_killed"]:
+            self.emit("oom")
+        shown = "" if exit_code is None else str(exit_code)
+        self.emit("die", exitCode=shown, willRestart="false" if pause_s is None else "true")
+        if pause_s is not None:
+            self._take_apart()
+            self._after("restart", pause_s, self._restart)
+        if stopped:
+            self.emit("stop")
+        self._answer_enders()
+        self.supervisor.on_task_ended()
+
+    def _restart(self) -> None:
+        self.state["restarts"] = int(self.state.get("restarts", 0)) + 1
+        self._begin()
+
+    def _forget_run(self) -> None:
+        """Drop everything that belonged to this run of the program."""
+        for name in list(self._timers):
+            self._cancel(name)
+        self.check = None
+        files.remove_file(f"{self.bundle}/health.json")
+        self._close_sync()
+        self._discard_pidfd()
+        loop = self.supervisor.loop
+        self.supervisor.names.remove(self.id)
+        for kind in ("udp", "tcp"):
+            self.supervisor.keeper.drop(f"{self.id}/dns-{kind}")
+        if self.console >= 0:
+            self._read_console()
+            loop.forget(self.console)
+            os.close(self.console)
+            self.console = -1
+            self.supervisor.keeper.drop(f"{self.id}/console")
+        if self.log is not None:
+            for fd in self.log.readers():
+                loop.forget(fd)
+
+    def _discard_pidfd(self) -> None:
+        if self.pidfd >= 0:
+            self.supervisor.loop.forget(self.pidfd)
+            self.supervisor.reap(self.pid, self.pidfd, wait=True)
+            self.supervisor.keeper.drop(f"{self.id}/pidfd")
+            os.close(self.pidfd)
+            self.pidfd, self.pid = -1, 0
+
+    def _take_apart(self) -> None:
+        """Take away what a restart makes anew, keeping addresses and ports."""
+        for attachment in self.attachments:
+            self.supervisor.networks.unlink(self.id, attachment)
+        self._remove_cgroup()
+
+    def _undo(self, *, thorough: bool = False) -> None:
+        """Take away everything that a start made outside the container's own directory. Safe to repeat.
+
+        ``thorough`` also looks for what the record does not name, after a kill between an effect and its record.
+        """
+        publications = self.ports.publications(self.attachments)
+        if publications:
+            self.supervisor.networks.firewall.unpublish(publications)
+        self.supervisor.drop_ports(self.id, self.ports)
+        self.ports.release()
+        for attachment in self.attachments:
+            self.supervisor.networks.detach(self.id, attachment)
+        if thorough:
+            self.supervisor.networks.release_all(self.id, self.own["network"].get("endpoints", ()))
+        self.attachments = []
+        self.state["endpoints"], self.state["ports"] = [], []
+        if self.log is not None:
+            self.log.close()
+            self.log = None
+        for stream in logs.STREAMS:
+            files.remove_file(logs.fifo_path(self.bundle, stream))
+        self._remove_cgroup()
+
+    def _remove_cgroup(self, attempt: int = 0) -> None:
+        if not self.cgroup.remove() and attempt < 200:
+            # EBUSY for moments after the last process has gone.
+            self.supervisor.loop.after(0.002 * (attempt + 1), lambda: self._remove_cgroup(attempt + 1))
+
+    # -------------------------------------------------------------- asked for
+
+    def stop(self, reply: Reply, *, timeout_s: float | None = None, number: int | None = None) -> None:
+        """Ask the program to end, and make it end when its time is up. ``reply`` comes when it has."""
+        if not self.is_active():
+            reply({"ok": True, "already": True})
+            return
+        self.state["stopped"] = True
+        self.save()
+        self._enders.append(reply)
+        if self.status == RESTARTING:
+            self._cancel("restart")
+            self._undo()
+            self.transition(EXITED, durable=True)
+            self._answer_enders()
+            self.supervisor.on_task_ended()
+            return
+        if self.status == STARTING:
+            self.cgroup.kill()
+            return
+        self.resume()
+        number = number or self.own["stop"]["signal"]
+        grace_s = self.own["stop"]["timeout_s"] if timeout_s is None else timeout_s
+        self.emit("kill", signal=str(int(number)))
+        if grace_s <= 0 or not self._would_notice(number):
+            self.cgroup.kill()
+            return
+        self.signal(number)
+        self._after("stop", grace_s, self._kill_all)
+
+    def _would_notice(self, number: int) -> bool:
+        """Tell whether the program can react to a signal.
+
+        The kernel drops signals that pid 1 of a namespace has no handler for, so waiting for one that can never
+        have an effect would only waste the grace period.
+        """
+        if number == signal.SIGKILL:
+            return False
+        try:
+            with open(f"/proc/{self.pid}/status", encoding="latin-1") as file:
+                masks = dict(line.split(":", 1) for line in file if line.startswith(("SigCgt", "SigBlk")))
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return any(int(mask, 16) & (1 << (number - 1)) for mask in masks.values())
+
+    def _kill_all(self) -> None:
+        self.emit("kill", signal="9")
+        self.cgroup.kill()
+
+    def signal(self, number: int) -> None:
+        if self.pidfd >= 0:
+            try:
+                syscalls.pidfd_send_signal(self.pidfd, number)
+            except OSError as error:
+                if error.errno != errno.ESRCH:
+                    raise
+
+    def kill(self, number: int, reply: Reply) -> None:
+        """Send a signal to the program; it is not a stop, but Docker counts it as one for the restart policy."""
+        if self.status not in (RUNNING, PAUSED):
+            reply({"error": f"container {self.name} is not running", "kind": "Conflict"})
+            return
+        if number in (signal.SIGKILL, signal.SIGTERM):
+            self.state["stopped"] = True
+            self.save()
+        self.emit("kill", signal=str(number))
+        if number == signal.SIGKILL:
+            self._enders.append(reply)
+            self.cgroup.kill()
+            return
+        self.signal(number)
+        reply({"ok": True})
+
+    def wait(self, reply: Reply) -> None:
+        """Reply with the exit code once it is not running."""
+        if self.is_active():
+            self._enders.append(reply)
+        else:
+            reply(self._ending())
+
+    def reload(self) -> None:
+        """Take over a new name: in events, in error messages, and for those who look it up."""
+        config = files.read_json(f"{self.bundle}/config.json")
+        if config is not None:
+            self.config, self.own = config, config["composer"]
+            self.name = self.own["name"]
+            for attachment in self.attachments if self.status in (RUNNING, PAUSED) else ():
+                self.supervisor.networks.announce(self.id, attachment, self.own["names"])
+
+    def release(self) -> None:
+        """Let go of everything for good, also of what no record names."""
+        self._undo(thorough=True)
+
+    def pause(self, reply: Reply) -> None:
+        if self.status != RUNNING:
+            reply({"error": f"container {self.name} is not running", "kind": "Conflict"})
+            return
+        self.cgroup.freeze(True)
+        self.transition(PAUSED)
+        self.emit("pause")
+        reply({"ok": True})
+
+    def resume(self) -> None:
+        if self.status == PAUSED:
+            self.cgroup.freeze(False)
+            self.transition(RUNNING)
+            self.emit("unpause")
+
+    # -------------------------------------------------------------- a new supervisor
+
+    def adopt(self, held: dict[str, int], exits: dict[int, int]) -> None:
+        """Take over a container that a supervisor before this one started. ``held`` is by key, without the id."""
+        self.attachments = [endpoints.Attachment(record) for record in self.state.get("endpoints", ())]
+        self.ports.published = list(self.state.get("ports", ()))
+        self.ports.sockets = [
+            socket.socket(fileno=fd) for key, fd in sorted(held.items()) if key.startswith("port-")
+        ]
+        self.console = held.get("console", -1)
+        pid = int(self.state.get("pid") or 0)
+        same_boot = self.state.get("boot_id") == self.supervisor.boot
+        alive = same_boot and pid > 0 and files.start_time(pid) == self.state.get("start_ticks")
+        self.pid, self.pidfd = pid, held.get("pidfd", -1)
+        if self.status == RESTARTING:
+            self._after("restart", 0.1, self._restart)
+        elif self.status == STARTING:
+            self._fail("the supervisor was killed while it started the container", 125, "StartFailed")
+        elif alive:
+            self._adopt_running(held)
+        else:
+            self._adopt_dead(held, exits.get(pid))
+
+    def _adopt_running(self, held: dict[str, int]) -> None:
+        if self.pidfd < 0:
+            self.pidfd = os.pidfd_open(self.pid)
+            self.supervisor.keeper.hold(f"{self.id}/pidfd", self.pidfd, self.pid)
+        self._watch_exit()
+        self.log = logs.Log(self.bundle)
+        self._watch_output()
+        if "dns-udp" in held and "dns-tcp" in held:
+            self.serve_names(socket.socket(fileno=held["dns-udp"]), socket.socket(fileno=held["dns-tcp"]))
+        elif self.attachments:
+            self.supervisor.executions.reopen_names(self)
+        if not self.ports.sockets and self.ports.published:
+            wanted = self.ports.published
+            self.ports.published = []
+            self.ports.reserve(wanted)
+            self.supervisor.hold_ports(self.id, self.ports)
+        publications = self.ports.publications(self.attachments)
+        if publications:
+            self.supervisor.networks.firewall.publish(publications)
+        self._start_health()
+        record = files.read_json(f"{self.bundle}/health.json")
+        if self.check is not None and record is not None:
+            self.check.restore(record)
+
+    def _adopt_dead(self, held: dict[str, int], status: int | None) -> None:
+        """It ended while nobody of us was there to see it."""
+        if status is None and self.pidfd >= 0:
+            status = self.supervisor.reap(self.pid, self.pidfd)
+        for key in ("dns-udp", "dns-tcp"):
+            if key in held:
+                os.close(held[key])
+        if self.state.get("boot_id") == self.supervisor.boot:
+            self.log = logs.Log(self.bundle)
+        self.finish(None if status is None else _exit_code(status))
+
+    # -------------------------------------------------------------- small things
+
+    def _ending(self) -> dict[str, Any]:
+        return {
+            "ok": True,
+            "exit_code": self.state.get("exit_code"),
+            "unknown": bool(self.state.get("exit_unknown")),
+        }
+
+    def _answer_enders(self) -> None:
+        for reply in self._take(self._enders):
+            reply(self._ending())
+
+    @staticmethod
+    def _take(replies: list[Reply]) -> list[Reply]:
+        taken = replies[:]
+        replies.clear()
+        return taken
+
+    def _after(self, name: str, delay_s: float, call: Callable[[], None]) -> None:
+        self._cancel(name)
+        self._timers[name] = self.supervisor.loop.after(delay_s, call)
+
+    def _cancel(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _close_sync(self) -> None:
+        if self._sync is not None:
+            self.supervisor.loop.forget(self._sync.fileno())
+            self._sync.close()
+            self._sync = None
+
+
+def _exit_code(status: int) -> int:
+    """Return the code of a wait status as shells and Docker count it: 128 + signal for a killed process."""
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)

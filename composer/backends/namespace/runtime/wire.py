@@ -1,0 +1,62 @@
+"""Messages between our processes: one JSON object per packet on a Unix SOCK_SEQPACKET socket, with descriptors.
+
+Used between the command line and the supervisor, between supervisor and keeper, and with a container's first
+process. A packet is at most 128 KiB, so what is large travels as a file in the state directory.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import socket
+import struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+MAX_PACKET_BYTES = 1 << 17
+MAX_DESCRIPTORS = 250  # the kernel's SCM_MAX_FD is 253
+VERSION = 1
+
+
+def send(peer: socket.socket, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
+    """Send one message. Raises OSError when the other side is gone."""
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+    peer.sendmsg([json.dumps(message, separators=(",", ":")).encode()], rights, socket.MSG_NOSIGNAL)
+
+
+def receive(peer: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    """Return (message, descriptors); (None, []) at the end. Descriptors are close-on-exec and the caller's to close."""
+    room = socket.CMSG_SPACE(MAX_DESCRIPTORS * 4)
+    data, ancillary, flags, _ = peer.recvmsg(MAX_PACKET_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+    descriptors: list[int] = []
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors += struct.unpack(f"{len(payload) // 4}i", payload[: len(payload) // 4 * 4])
+    if flags & socket.MSG_TRUNC:
+        close_all(descriptors)
+        raise ValueError("a message of more than 128 KiB was cut off")
+    if not data:
+        close_all(descriptors)
+        return None, []
+    message = json.loads(data)
+    return message, descriptors
+
+
+def close_all(descriptors: Sequence[int]) -> None:
+    for fd in descriptors:
+        os.close(fd)
+
+
+def address(directory_fd: int, name: str) -> str:
+    """Return a path for bind and connect that is short whatever the directory's is: sun_path has 108 bytes."""
+    return f"/proc/self/fd/{directory_fd}/{name}"
+
+
+def peer_uid(peer: socket.socket) -> int:
+    """Return the user on the other side (SO_PEERCRED)."""
+    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int(struct.unpack("iII", credentials)[1])

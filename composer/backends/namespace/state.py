@@ -1,0 +1,177 @@
+"""Where the runtime keeps what it knows. Everything is a file; whoever may read them may ask.
+
+    <root>/containers/<id>/   meta.json config.json state.json health.json upper/ work/ logs/ files/ hosts …
+    <root>/names/<name>       a symlink to the id: taking a name is one atomic call
+    <root>/networks/<id>/     network.json leases/ endpoints/
+    <root>/volumes/<name>/    volume.json _data/
+    <root>/images/            see `images`
+    <run>/projects/<name>/    control.sock events supervisor.log, while something runs or is watched
+
+Root is /var/lib/composer and /run/composer; ``COMPOSER_ROOT`` moves both below one directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.backends.namespace.runtime import files
+from composer.errors import NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+class Paths(NamedTuple):
+    """The two directories; made on first use, closed to everybody else (CVE-2021-41091)."""
+
+    root: str
+    run: str
+
+    def containers(self) -> str:
+        return f"{self.root}/containers"
+
+    def container(self, id: str) -> str:
+        return f"{self.root}/containers/{id}"
+
+    def networks(self) -> str:
+        return f"{self.root}/networks"
+
+    def volumes(self) -> str:
+        return f"{self.root}/volumes"
+
+    def names(self) -> str:
+        return f"{self.root}/names"
+
+    def project(self, name: str) -> str:
+        return f"{self.run}/projects/{name}"
+
+
+def paths_of(environment: Mapping[str, str]) -> Paths:
+    """Return where state lives for this user."""
+    moved = environment.get("COMPOSER_ROOT")
+    if moved:
+        moved = os.path.abspath(moved)
+        return Paths(f"{moved}/lib", f"{moved}/run")
+    return Paths("/var/lib/composer", "/run/composer")
+
+
+def make_directory(path: str) -> str:
+    os.makedirs(path, 0o700, exist_ok=True)
+    return path
+
+
+@contextlib.contextmanager
+def host_lock() -> Iterator[None]:
+    """Hold the one lock for what all projects of this host share: subnets, bridges, the firewall's table.
+
+    It is a lock on the network namespace itself, so its reach is exactly that of what it guards, whatever
+    ``COMPOSER_ROOT`` says, and it leaves no file behind.
+    """
+    fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def take_name(paths: Paths, name: str, id: str) -> str | None:
+    """Give ``name`` to a container; return the id of another that has it, or None. A dangling name is free."""
+    link = f"{make_directory(paths.names())}/{name}"
+    for _ in range(3):
+        try:
+            os.symlink(id, link)
+            return None
+        except FileExistsError:
+            holder = name_holder(paths, name)
+            if holder == id:
+                return None
+            if holder is not None and os.path.isdir(paths.container(holder)):
+                return holder
+            files.remove_file(link)
+    return None
+
+
+def name_holder(paths: Paths, name: str) -> str | None:
+    try:
+        return os.readlink(f"{paths.names()}/{name}")
+    except (FileNotFoundError, OSError):
+        return None
+
+
+def free_name(paths: Paths, name: str, id: str) -> None:
+    if name_holder(paths, name) == id:
+        files.remove_file(f"{paths.names()}/{name}")
+
+
+def find_container(paths: Paths, id: str) -> str:
+    """Return the full id for an id, a prefix of one, or a name. Raises NotFound."""
+    if len(id) == 64 and os.path.isdir(paths.container(id)):
+        return id
+    holder = name_holder(paths, id) if "/" not in id else None
+    if holder is not None and os.path.isdir(paths.container(holder)):
+        return holder
+    found = [full for full in list_directory(paths.containers()) if id and full.startswith(id)]
+    if len(found) == 1:
+        return found[0]
+    raise NotFound(f"no container '{id}'" if not found else f"'{id}' fits {len(found)} containers")
+
+
+def list_directory(path: str) -> list[str]:
+    try:
+        return sorted(name for name in os.listdir(path) if not name.endswith(".tmp"))
+    except FileNotFoundError:
+        return []
+
+
+def read_object(path: str) -> dict[str, Any] | None:
+    return files.read_json(path)
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory and all below it, but never anything beyond a mount point.
+
+    A mount of the host may lie in there (a bind of ``/`` would take the machine along): each directory is
+    entered by descriptor, and one on another device or another mount is refused.
+    """
+    try:
+        parent = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        _remove_entry(parent, os.path.basename(path), _mount_id(parent), os.fstat(parent).st_dev)
+    finally:
+        os.close(parent)
+
+
+def _remove_entry(parent: int, name: str, mount: int, device: int) -> None:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(name, flags, dir_fd=parent)
+    except NotADirectoryError:
+        os.unlink(name, dir_fd=parent)
+        return
+    except FileNotFoundError:
+        return
+    except OSError:
+        os.unlink(name, dir_fd=parent)  # ELOOP: a symlink
+        return
+    try:
+        if os.fstat(fd).st_dev != device or _mount_id(fd) != mount:
+            raise OSError(16, "something is still mounted here", os.readlink(f"/proc/self/fd/{fd}"))
+        for entry in os.listdir(fd):
+            _remove_entry(fd, entry, mount, device)
+    finally:
+        os.close(fd)
+    os.rmdir(name, dir_fd=parent)
+
+
+def _mount_id(fd: int) -> int:
+    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("mnt_id:"):
+                return int(line.split()[1])
+    raise OSError(0, "this kernel does not tell mount ids")

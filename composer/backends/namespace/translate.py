@@ -1,0 +1,566 @@
+"""From a container as Compose wants it to an OCI configuration: one row per attribute.
+
+`ATTRIBUTES` is the table: a Compose attribute and the function that puts it into the configuration; `REFUSED`
+has those that cannot be honoured, with the reason. What is in neither is refused as unknown, so that nothing is
+ignored in silence; a test compares both with the schema.
+Values are canonical (see `ContainerSpec`); image defaults have Docker's names (``Cmd``, ``Env``, …).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+from composer import errors
+from composer.backends.namespace.runtime import capabilities
+from composer.engine.backend import ContainerSpec, Limitation
+from composer.units import parse_duration_ns, parse_size_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    Config = dict[str, Any]
+
+_MASKED = [
+    f"/proc/{name}" for name in "acpi asound interrupts kcore keys latency_stats sched_debug scsi".split()
+]
+_MASKED += ["/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"]
+_READONLY = [f"/proc/{name}" for name in ("bus", "fs", "irq", "sys", "sysrq-trigger")]
+_PTS = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
+_ALLOWED_DEVICES = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (136, None))
+_MIN_MEMORY_BYTES = 6 << 20
+_INFINITY = -1
+
+
+def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
+    """Return what would not be honoured of a service's attributes, before anything is created."""
+    found = []
+    for name, value in attributes.items():
+        if name in REFUSED:
+            if value not in (None, "", [], {}, False):
+                reason, hint = REFUSED[name]
+                found.append(Limitation((name,), reason, hint=hint))
+        elif name in ATTRIBUTES:
+            probe = ATTRIBUTES[name][1]
+            if probe is not None:
+                found += probe(value)
+        else:
+            found.append(Limitation((name,), "the built-in runtime does not know it"))
+    return found
+
+
+def oci_config(
+    spec: ContainerSpec, image: Mapping[str, Any], *, hostname: str, mounts: list[Config]
+) -> Config:
+    """Return the OCI configuration of a container, without its network, overlay and identity.
+
+    ``image`` is the image's configuration; ``mounts`` are the service's own, in OCI's form.
+    """
+    config = _base(hostname, image)
+    for name, value in spec.attributes.items():
+        if name in ATTRIBUTES and value is not None:
+            apply = ATTRIBUTES[name][0]
+            try:
+                apply(config, value)
+            except ValueError as error:
+                raise errors.BackendError(
+                    f"cannot use {name} of service '{spec.service}': {error}"
+                ) from error
+    _finish_process(config, spec, image)
+    _finish_privileges(config, spec)
+    _add_mounts(config, mounts)
+    return config
+
+
+def _base(hostname: str, image: Mapping[str, Any]) -> Config:
+    return {
+        "ociVersion": "1.2.0",
+        "hostname": hostname,
+        "root": {"path": "rootfs", "readonly": False},
+        "process": {
+            "terminal": False,
+            "user": {"name": image.get("User") or "0", "groups": []},
+            "args": [],
+            "env": list(image.get("Env") or ()),
+            "cwd": image.get("WorkingDir") or "/",
+            "capabilities": {},
+            "rlimits": [],
+            "noNewPrivileges": False,
+            "oomScoreAdj": 0,
+        },
+        "mounts": _default_mounts(),
+        "linux": {
+            "namespaces": [{"type": kind} for kind in ("mount", "pid", "ipc", "uts", "network", "cgroup")],
+            "resources": {"devices": _default_devices()},
+            "devices": [],
+            "sysctl": {},
+            "seccomp": "default",
+            "maskedPaths": list(_MASKED),
+            "readonlyPaths": list(_READONLY),
+        },
+        "composer": {
+            "init": False,
+            "restart": {"policy": "no", "maximum": 0},
+            "stop": {"signal": _signal_number(image.get("StopSignal") or "SIGTERM"), "timeout_s": 10.0},
+            "network": {"ports": [], "extra_hosts": [], "dns": {}},
+            "health": _image_health(image.get("Healthcheck")),
+        },
+    }
+
+
+def _default_mounts() -> list[Config]:
+    safe = ["nosuid", "noexec", "nodev"]
+    return [
+        _mount("/proc", "proc", safe),
+        _mount("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        _mount("/dev/pts", "devpts", _PTS),
+        _mount("/sys", "sysfs", [*safe, "ro"]),
+        _mount("/sys/fs/cgroup", "cgroup", [*safe, "ro"]),
+        _mount("/dev/mqueue", "mqueue", safe),
+        _mount("/dev/shm", "tmpfs", [*safe, "mode=1777", "size=67108864"]),
+    ]
+
+
+def _mount(destination: str, kind: str, options: list[str], source: str | None = None) -> Config:
+    return {"destination": destination, "type": kind, "source": source or kind, "options": options}
+
+
+def _default_devices() -> list[Config]:
+    rules: list[Config] = [{"allow": False, "type": "a", "access": "rwm"}]
+    rules += [{"allow": True, "type": kind, "access": "m"} for kind in "bc"]
+    rules += [
+        {"allow": True, "type": "c", "major": major, "minor": minor, "access": "rwm"}
+        for major, minor in _ALLOWED_DEVICES
+    ]
+    return rules
+
+
+# ------------------------------------------------------------------ one function per attribute
+
+
+def _process(key: str) -> Callable[[Config, Any], None]:
+    def apply(config: Config, value: Any) -> None:
+        config["process"][key] = value
+
+    return apply
+
+
+def _own(key: str) -> Callable[[Config, Any], None]:
+    """Put the value aside for what reads it later, under ``composer``."""
+
+    def apply(config: Config, value: Any) -> None:
+        config["composer"][key] = value
+
+    return apply
+
+
+def _resource(group: str, key: str, convert: Callable[[Any], Any]) -> Callable[[Config, Any], None]:
+    def apply(config: Config, value: Any) -> None:
+        config["linux"]["resources"].setdefault(group, {})[key] = convert(value)
+
+    return apply
+
+
+def _size(value: Any) -> int:
+    return parse_size_bytes(str(value))
+
+
+def _environment(config: Config, value: Any) -> None:
+    merged = dict(entry.partition("=")[::2] for entry in config["process"]["env"])
+    for key, text in _pairs(value):
+        if text is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = text
+    config["process"]["env"] = [f"{key}={text}" for key, text in merged.items()]
+
+
+def _pairs(value: Any) -> list[tuple[str, str | None]]:
+    if isinstance(value, dict):
+        return [(key, None if text is None else str(text)) for key, text in value.items()]
+    return [(key, text if separator else None) for key, separator, text in (e.partition("=") for e in value)]
+
+
+def _user(config: Config, value: Any) -> None:
+    config["process"]["user"]["name"] = str(value)
+
+
+def _group_add(config: Config, value: Any) -> None:
+    config["process"]["user"]["groups"] = [str(group) for group in value]
+
+
+def _hostname(config: Config, value: Any) -> None:
+    config["hostname"] = str(value)
+
+
+def _domainname(config: Config, value: Any) -> None:
+    config["domainname"] = str(value)
+
+
+def _read_only(config: Config, value: Any) -> None:
+    config["root"]["readonly"] = bool(value)
+
+
+def _ulimits(config: Config, value: Any) -> None:
+    for name, limit in value.items():
+        soft, hard = (limit["soft"], limit["hard"]) if isinstance(limit, dict) else (limit, limit)
+        config["process"]["rlimits"].append(
+            {"type": f"RLIMIT_{name.upper()}", "soft": int(soft), "hard": int(hard)}
+        )
+
+
+def _cpus(config: Config, value: Any) -> None:
+    count = float(value)
+    available = os.cpu_count() or 1
+    if count > available:
+        raise ValueError(f"{count:g} is more than the {available} processors of this machine")
+    if count:
+        config["linux"]["resources"].setdefault("cpu", {}).update(
+            quota=round(count * 100_000), period=100_000
+        )
+
+
+def _mem_limit(config: Config, value: Any) -> None:
+    limit = _size(value)
+    if 0 < limit < _MIN_MEMORY_BYTES:
+        raise ValueError("a container needs at least 6m of memory")
+    if limit:
+        memory = config["linux"]["resources"].setdefault("memory", {})
+        memory["limit"] = limit
+        memory.setdefault("swap", 2 * limit)
+
+
+def _memswap_limit(config: Config, value: Any) -> None:
+    limit = _size(value)
+    if limit:
+        config["linux"]["resources"].setdefault("memory", {})["swap"] = limit
+
+
+def _shm_size(config: Config, value: Any) -> None:
+    for mount in config["mounts"]:
+        if mount["destination"] == "/dev/shm":
+            mount["options"] = [o for o in mount["options"] if not o.startswith("size=")] + [
+                f"size={_size(value)}"
+            ]
+
+
+def _sysctls(config: Config, value: Any) -> None:
+    config["linux"]["sysctl"].update({key: str(text) for key, text in _pairs(value)})
+
+
+def _devices(config: Config, value: Any) -> None:
+    for device in value:
+        source, target = device["source"], device.get("target") or device["source"]
+        try:
+            state = os.stat(source)
+        except OSError as error:
+            raise ValueError(f"{source}: {(error.strerror or '').lower()}") from error
+        kind = "b" if os.path.stat.S_ISBLK(state.st_mode) else "c"  # type: ignore[attr-defined]
+        numbers = {"type": kind, "major": os.major(state.st_rdev), "minor": os.minor(state.st_rdev)}
+        config["linux"]["devices"].append(
+            {
+                "path": target,
+                **numbers,
+                "fileMode": state.st_mode & 0o777,
+                "uid": state.st_uid,
+                "gid": state.st_gid,
+            }
+        )
+        config["linux"]["resources"]["devices"].append(
+            {"allow": True, **numbers, "access": device.get("permissions") or "rwm"}
+        )
+
+
+def _restart(config: Config, value: Any) -> None:
+    policy, _, maximum = str(value).partition(":")
+    config["composer"]["restart"] = {"policy": policy, "maximum": int(maximum or 0)}
+
+
+def _stop_signal(config: Config, value: Any) -> None:
+    config["composer"]["stop"]["signal"] = _signal_number(str(value))
+
+
+def _stop_grace_period(config: Config, value: Any) -> None:
+    config["composer"]["stop"]["timeout_s"] = parse_duration_ns(str(value)) / 1e9
+
+
+def _signal_number(name: str) -> int:
+    if name.isdecimal():
+        return int(name)
+    full = name.upper() if name.upper().startswith("SIG") else f"SIG{name.upper()}"
+    try:
+        return int(signal.Signals[full])
+    except KeyError:
+        raise ValueError(f"'{name}' is not a signal") from None
+
+
+def _healthcheck(config: Config, value: Any) -> None:
+    test = value.get("test")
+    if value.get("disable") or (test and test[0] == "NONE"):
+        config["composer"]["health"] = None
+        return
+    health: Config = dict(config["composer"]["health"] or {})
+    if test:
+        health["test"] = list(test)
+    for key in ("interval", "timeout", "start_period", "start_interval"):
+        if value.get(key):
+            health[key] = parse_duration_ns(str(value[key]))
+    if value.get("retries"):
+        health["retries"] = int(value["retries"])
+    config["composer"]["health"] = health if health.get("test") else None
+
+
+def _image_health(check: Mapping[str, Any] | None) -> Config | None:
+    if not check or not check.get("Test") or check["Test"][0] in ("", "NONE"):
+        return None
+    names = {"Interval": "interval", "Timeout": "timeout", "StartPeriod": "start_period"}
+    health: Config = {"test": list(check["Test"]), "retries": check.get("Retries") or 0}
+    health.update({own: check[name] for name, own in names.items() if check.get(name)})
+    return health
+
+
+def _ports(config: Config, value: Any) -> None:
+    for port in value:
+        first, _, last = str(port.get("published") or "0").partition("-")
+        config["composer"]["network"]["ports"].append(
+            {
+                "protocol": port.get("protocol") or "tcp",
+                "container_port": int(port["target"]),
+                "host_ip": port.get("host_ip") or "",
+                "host_port": int(first),
+                "host_port_end": int(last or first),
+            }
+        )
+
+
+def _extra_hosts(config: Config, value: Any) -> None:
+    entries: list[list[str]] = []
+    if isinstance(value, dict):
+        for name, address in value.items():
+            entries += [[name, one] for one in ([address] if isinstance(address, str) else address)]
+    else:
+        entries += [list(entry.partition("=" if "=" in entry else ":")[::2]) for entry in value]
+    config["composer"]["network"]["extra_hosts"] = entries
+
+
+def _dns(key: str) -> Callable[[Config, Any], None]:
+    def apply(config: Config, value: Any) -> None:
+        config["composer"]["network"]["dns"][key] = [value] if isinstance(value, str) else list(value)
+
+    return apply
+
+
+def _security_opt(config: Config, value: Any) -> None:
+    for option in value:
+        name, _, setting = option.replace("=", ":", 1).partition(":")
+        if name == "no-new-privileges":
+            config["process"]["noNewPrivileges"] = setting.lower() != "false"
+        elif name == "seccomp" and setting == "unconfined":
+            config["linux"]["seccomp"] = None
+
+
+def _security_limits(value: Any) -> list[Limitation]:
+    known = ("no-new-privileges", "seccomp:unconfined", "apparmor:unconfined", "label:disable")
+    return [
+        Limitation(("security_opt", index), f"the built-in runtime cannot do '{option}' yet")
+        for index, option in enumerate(value or ())
+        if not option.replace("=", ":", 1).startswith(known)
+    ]
+
+
+def _deploy(config: Config, value: Any) -> None:
+    limits = ((value.get("resources") or {}).get("limits")) or {}
+    for key, apply in (("cpus", _cpus), ("memory", _mem_limit)):
+        if limits.get(key):
+            apply(config, limits[key])
+    if limits.get("pids"):
+        config["linux"]["resources"].setdefault("pids", {})["limit"] = int(limits["pids"])
+    reservation = ((value.get("resources") or {}).get("reservations") or {}).get("memory")
+    if reservation:
+        config["linux"]["resources"].setdefault("memory", {})["reservation"] = _size(reservation)
+    policy = value.get("restart_policy") or {}
+    if policy:
+        names = {"none": "no", "on-failure": "on-failure", "any": "always"}
+        condition = names.get(policy.get("condition") or "any", "always")
+        maximum = int(policy.get("max_attempts") or 0)
+        config["composer"]["restart"] = {"policy": condition, "maximum": maximum}
+
+
+def _deploy_limits(value: Any) -> list[Limitation]:
+    found = []
+    if ((value.get("resources") or {}).get("reservations") or {}).get("devices"):
+        found.append(
+            Limitation(
+                ("deploy", "resources", "reservations", "devices"), "the built-in runtime has no GPUs yet"
+            )
+        )
+    if (value.get("mode") or "replicated") not in ("replicated",):
+        found.append(Limitation(("deploy", "mode"), f"the built-in runtime has no mode '{value['mode']}'"))
+    return found
+
+
+def _nothing(config: Config, value: Any) -> None:
+    """Read elsewhere: the name of the attribute is enough for `limitations` to know it."""
+
+
+def _only(*allowed: Any) -> Callable[[Any], list[Limitation]]:
+    """Accept these values; refuse the others. The path is filled in by the table's key."""
+
+    def check(value: Any) -> list[Limitation]:
+        return (
+            []
+            if value in allowed
+            else [Limitation((), f"'{value}' is not possible on the built-in runtime yet")]
+        )
+
+    return check
+
+
+def _logging_limits(value: Any) -> list[Limitation]:
+    driver = (value or {}).get("driver") or "json-file"
+    if driver in ("json-file", "local"):
+        options = (value or {}).get("options") or {}
+        return [
+            Limitation(
+                ("logging", "options", key), "the built-in runtime does not rotate logs yet", fatal=False
+            )
+            for key in options
+        ]
+    return [Limitation(("logging", "driver"), f"the built-in runtime has no log driver '{driver}'")]
+
+
+def _ipc_limits(value: Any) -> list[Limitation]:
+    ok = value in ("", "private", "shareable")
+    return [] if ok else [Limitation(("ipc",), f"'{value}' is not possible on the built-in runtime yet")]
+
+
+Row = tuple["Callable[[Config, Any], None]", "Callable[[Any], list[Limitation]] | None"]
+
+ATTRIBUTES: dict[str, Row] = {
+    "annotations": (_own("annotations"), None),
+    "cap_add": (_own("cap_add"), None),
+    "cap_drop": (_own("cap_drop"), None),
+    "command": (_own("command"), None),
+    "cpu_period": (_resource("cpu", "period", int), None),
+    "cpu_quota": (_resource("cpu", "quota", int), None),
+    "cpu_shares": (_resource("cpu", "shares", int), None),
+    "cpus": (_cpus, None),
+    "cpuset": (_resource("cpu", "cpus", str), None),
+    "deploy": (_deploy, _deploy_limits),
+    "devices": (_devices, None),
+    "dns": (_dns("servers"), None),
+    "dns_opt": (_dns("options"), None),
+    "dns_search": (_dns("search"), None),
+    "domainname": (_domainname, None),
+    "entrypoint": (_own("entrypoint"), None),
+    "environment": (_environment, None),
+    "expose": (_nothing, None),
+    "extends": (_nothing, None),
+    "extra_hosts": (_extra_hosts, None),
+    "group_add": (_group_add, None),
+    "healthcheck": (_healthcheck, None),
+    "hostname": (_hostname, None),
+    "init": (_own("init"), None),
+    "ipc": (_nothing, _ipc_limits),
+    "logging": (_nothing, _logging_limits),
+    "mem_limit": (_mem_limit, None),
+    "mem_reservation": (_resource("memory", "reservation", _size), None),
+    "memswap_limit": (_memswap_limit, None),
+    "oom_score_adj": (_process("oomScoreAdj"), None),
+    "pids_limit": (_resource("pids", "limit", int), None),
+    "ports": (_ports, None),
+    "privileged": (_own("privileged"), None),
+    "read_only": (_read_only, None),
+    "restart": (_restart, None),
+    "security_opt": (_security_opt, _security_limits),
+    "shm_size": (_shm_size, None),
+    "stop_grace_period": (_stop_grace_period, None),
+    "stop_signal": (_stop_signal, None),
+    "sysctls": (_sysctls, None),
+    "tty": (_process("terminal"), None),
+    "ulimits": (_ulimits, None),
+    "user": (_user, None),
+    "working_dir": (_process("cwd"), None),
+}
+
+_LATER = "the built-in runtime does not honour it yet"
+_NOT_YET = (
+    "blkio_config cgroup cgroup_parent cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec "
+    "device_cgroup_rules gpus isolation mac_address mem_swappiness models oom_kill_disable pid platform "
+    "runtime stdin_open storage_opt umask use_api_socket userns_mode uts volumes_from"
+)
+REFUSED: dict[str, tuple[str, str | None]] = dict.fromkeys(
+    _NOT_YET.split(), (_LATER, "remove it, or use --backend docker")
+)
+
+
+# ------------------------------------------------------------------ what depends on several
+
+
+def _finish_process(config: Config, spec: ContainerSpec, image: Mapping[str, Any]) -> None:
+    own, process = config["composer"], config["process"]
+    entrypoint, command = spec.attributes.get("entrypoint"), spec.attributes.get("command")
+    # As in Docker: an entrypoint of the service's own makes the image's command void.
+    if entrypoint is None:
+        head, tail = list(image.get("Entrypoint") or ()), list(image.get("Cmd") or ())
+    else:
+        head, tail = _words(entrypoint), []
+    arguments = head + (tail if command is None else _words(command))
+    if not arguments:
+        raise errors.BackendError(
+            f"cannot run service '{spec.service}': neither it nor its image '{spec.image}' has a command",
+            hint="add a command to the service",
+        )
+    process["args"] = arguments
+    if process["terminal"]:
+        process["env"] = [*process["env"], *([] if _has(process["env"], "TERM") else ["TERM=xterm"])]
+    if not _has(process["env"], "HOSTNAME"):
+        process["env"] = [*process["env"], f"HOSTNAME={config['hostname']}"]
+    if not process["cwd"].startswith("/"):
+        raise errors.BackendError(
+            f"cannot use working_dir '{process['cwd']}' of service '{spec.service}': not absolute"
+        )
+    for key in ("entrypoint", "command"):
+        own.pop(key, None)
+
+
+def _words(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else [str(word) for word in value]
+
+
+def _has(environment: Sequence[str], key: str) -> bool:
+    return any(entry.startswith(f"{key}=") for entry in environment)
+
+
+def _finish_privileges(config: Config, spec: ContainerSpec) -> None:
+    own, linux = config["composer"], config["linux"]
+    privileged = bool(own.pop("privileged", False))
+    try:
+        granted = capabilities.resolve(own.pop("cap_add", ()), own.pop("cap_drop", ()), privileged=privileged)
+    except ValueError as error:
+        raise errors.BackendError(
+            f"cannot use the capabilities of service '{spec.service}': {error}"
+        ) from error
+    names = sorted(granted)
+    config["process"]["capabilities"] = {"bounding": names, "permitted": names, "effective": names}
+    if privileged:
+        linux["maskedPaths"], linux["readonlyPaths"], linux["seccomp"] = [], [], None
+        linux["resources"]["devices"] = [{"allow": True, "type": "a", "access": "rwm"}]
+        for mount in config["mounts"]:
+            if mount["destination"] in ("/sys", "/sys/fs/cgroup"):
+                mount["options"] = [option for option in mount["options"] if option != "ro"]
+        own["privileged"] = True
+    if spec.network_mode == "host":
+        linux["namespaces"] = [entry for entry in linux["namespaces"] if entry["type"] != "network"]
+    else:
+        # Docker's defaults for a network namespace of one's own.
+        linux["sysctl"].setdefault("net.ipv4.ip_unprivileged_port_start", "0")
+        linux["sysctl"].setdefault("net.ipv4.ping_group_range", "0 2147483647")
+
+
+def _add_mounts(config: Config, mounts: list[Config]) -> None:
+    """Put the service's mounts behind ours, parents before children; one at the same place replaces ours."""
+    taken = {mount["destination"] for mount in mounts}
+    own = [mount for mount in config["mounts"] if mount["destination"] not in taken]
+    config["mounts"] = own + sorted(mounts, key=lambda mount: mount["destination"].count("/"))

@@ -1,0 +1,104 @@
+"""Volumes as objects of the host: a directory with data in it, and what it is for."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from composer import errors
+from composer.backends.namespace import state
+from composer.backends.namespace.runtime import files
+from composer.engine.backend import ObservedVolume, VolumeSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ANONYMOUS = "com.docker.volume.anonymous"
+
+
+class Volumes:
+    """The volumes of one state directory."""
+
+    def __init__(self, paths: state.Paths) -> None:
+        self._paths = paths
+
+    def all(self) -> Iterator[dict[str, Any]]:
+        for name in state.list_directory(self._paths.volumes()):
+            record = self.find(name)
+            if record is not None:
+                yield record
+
+    def find(self, name: str) -> dict[str, Any] | None:
+        return files.read_json(f"{self._paths.volumes()}/{name}/volume.json")
+
+    def create(self, spec: VolumeSpec) -> str:
+        """Make a volume, or return the one that has this name."""
+        _refuse_driver(spec)
+        directory = f"{self._paths.volumes()}/{spec.name}"
+        if self.find(spec.name) is None:
+            state.make_directory(self._paths.volumes())
+            os.makedirs(f"{directory}/_data", 0o755, exist_ok=True)
+            os.chmod(directory, 0o701)
+            record = {
+                "name": spec.name,
+                "labels": dict(spec.labels),
+                "driver": "local",
+                "options": {
+                    key: str(value) for key, value in (spec.attributes.get("driver_opts") or {}).items()
+                },
+            }
+            files.write_json(f"{directory}/volume.json", record, durable=True)
+        return spec.name
+
+    def create_anonymous(self, labels: Mapping[str, str]) -> str:
+        """Make a volume that goes with its container."""
+        return self.create(VolumeSpec(secrets.token_hex(32), {ANONYMOUS: "", **labels}, {}))
+
+    def data(self, name: str) -> str:
+        """Return the directory to mount. Raises NotFound."""
+        record = self.find(name)
+        if record is None:
+            raise errors.NotFound(f"volume '{name}' does not exist")
+        device = record["options"].get("device")
+        return str(device) if device else f"{self._paths.volumes()}/{name}/_data"
+
+    def remove(self, name: str) -> None:
+        """Remove a volume and its data. Raises Conflict, naming who, while a container has it."""
+        if self.find(name) is None:
+            return
+        users = [meta["name"] for meta in self._users(name)]
+        if users:
+            raise errors.Conflict(
+                f"volume '{name}' is in use by {', '.join(sorted(users))}",
+                hint="remove these containers first",
+            )
+        state.remove_tree(f"{self._paths.volumes()}/{name}")
+
+    def _users(self, name: str) -> Iterator[dict[str, Any]]:
+        for id in state.list_directory(self._paths.containers()):
+            meta = files.read_json(f"{self._paths.container(id)}/meta.json")
+            if meta is not None and any(mount.get("name") == name for mount in meta["mounts"]):
+                yield meta
+
+
+def _refuse_driver(spec: VolumeSpec) -> None:
+    driver = spec.attributes.get("driver") or "local"
+    if driver != "local":
+        raise errors.Unsupported(
+            "driver",
+            f"cannot create volume '{spec.name}': the built-in runtime has no volume driver '{driver}'",
+            hint="leave driver out, or use local",
+        )
+    options = spec.attributes.get("driver_opts") or {}
+    is_bind = "bind" in str(options.get("o", "")).split(",") and options.get("device")
+    if options and not is_bind:
+        raise errors.Unsupported(
+            "driver_opts",
+            f"cannot create volume '{spec.name}': of driver_opts only o=bind with a device works yet",
+            hint="use a bind mount in the service, or type: none, o: bind, device: /path",
+        )
+
+
+def observed(record: Mapping[str, Any]) -> ObservedVolume:
+    return ObservedVolume(record["name"], record["labels"], record["driver"])
