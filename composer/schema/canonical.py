@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import Mark
 from composer.schema.golang import go_text, shell_operator
-from composer.schema.shortforms import PORT_FORMS, parse_device, parse_ports, parse_volume, unknown_volume_options
+from composer.schema.shortforms import (
+    PORT_FORMS,
+    parse_device,
+    parse_ports,
+    parse_volume,
+    unknown_volume_options,
+)
 from composer.schema.tree import INVALID, NOWHERE, Map, Rules, Seq, walk
 
 if TYPE_CHECKING:
@@ -50,26 +56,20 @@ class _Canonical:
             "build.provenance": self.text,
             "build.sbom": self.text,
             "build.secrets.*": self._wrap("source"),
-            "build.ssh": self.ssh,
-            "build.no_cache_filter": self.string_list,
             "configs.*": self._wrap("source"),
             "depends_on": self.depends_on,
             "devices": self.devices,
             "dns": self.string_list,
-            "dns_search": self.string_list,
             "env_file": self.env_file,
+            "build.ssh": self.ssh,
             "extends": self._wrap("service"),
             "gpus": self.gpus,
             "label_file": self.string_list,
             "models": self.names,
             "networks": self.names,
             "ports": self.ports,
-            "provider.options.*": self.string_list,
             "secrets.*": self._wrap("source"),
-            "tmpfs": self.string_list,
             "volumes.*": self.volume,
-            "develop.watch.*.ignore": self.string_list,
-            "develop.watch.*.include": self.string_list,
         }
         table: dict[tuple[str, ...], Rule] = {
             ("services", "*", *path.split(".")): rule for path, rule in service.items()
@@ -99,9 +99,17 @@ class _Canonical:
         return Seq([value], [mark])
 
     def ssh(self, value: Any, path: Path, mark: Mark) -> Any:
+        """Agent keys: ``default`` or ``id=path`` items → a mapping."""
         if isinstance(value, str):
-            return Seq([value], [mark])
-        return value
+            value = Seq([value], [mark])
+        if not isinstance(value, Seq):
+            return value
+        new = Map()
+        for index, item in enumerate(value):
+            if item is not INVALID:
+                key, equals, text = item.partition("=")
+                new.put(key, text if equals else None, value.mark(index))
+        return new
 
     def key_values(self, value: Any, path: Path, mark: Mark) -> Any:
         if not isinstance(value, Seq):
@@ -161,7 +169,7 @@ class _Canonical:
 
     def gpus(self, value: Any, path: Path, mark: Mark) -> Any:
         if isinstance(value, str):
-            return Seq([tree_of({"count": -1}, mark)], [mark])
+            return Seq([tree_of({"count": "all"}, mark)], [mark])
         return value
 
     def devices(self, value: Any, path: Path, mark: Mark) -> Any:
@@ -216,7 +224,10 @@ class _Canonical:
         if "name" in old:
             if "name" in new and new["name"] != old["name"]:
                 self._problems.error(
-                    "'name' and 'external.name' say different things", old.mark("name"), path, hint="keep 'name' only"
+                    "'name' and 'external.name' say different things",
+                    old.mark("name"),
+                    path,
+                    hint="keep 'name' only",
                 )
             new.put("name", old["name"], old.mark("name"))
             self._problems.warn(

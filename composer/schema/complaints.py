@@ -154,7 +154,9 @@ def _remedy(key: str, path: Path, known: dict[str, Any], tree: Map) -> str | Non
         if key in whole["properties"]:
             return f"'{key}' belongs to the top level: remove its indentation"
         for name in ("build", "deploy", "healthcheck", "logging", "develop"):
-            definition = whole["$defs"].get({"deploy": "deployment", "develop": "development"}.get(name, name), {})
+            definition = whole["$defs"].get(
+                {"deploy": "deployment", "develop": "development"}.get(name, name), {}
+            )
             if key in definition.get("properties", {}):
                 return f"'{key}' belongs under '{name}:'"
         if isinstance(tree.get("services", {}).get(path[1], {}).get(key), Map):
@@ -184,7 +186,13 @@ def _alternatives(error: ValidationError, path: Path, tree: Map, problems: Probl
 
 
 def _wrong_type(wanted: list[str], value: Any, path: Path, tree: Map, problems: Problems) -> set[Path]:
-    if path and isinstance(path[-1], int) and wanted[0] == "string" and isinstance(value, Map) and len(value) == 1:
+    if (
+        path
+        and isinstance(path[-1], int)
+        and wanted[0] == "string"
+        and isinstance(value, Map)
+        and len(value) == 1
+    ):
         hint: str | None = _pair_hint(value)
     else:
         hint = _type_hint(wanted, value, path)

@@ -55,7 +55,9 @@ def _model_table(problems: Problems) -> dict[tuple[str, ...], Rule]:
             if isinstance(host_ip, str) and host_ip and not is_ip(host_ip):
                 problems.error(f"'{host_ip}' is not an IP address", value.mark("host_ip"), (*path, "host_ip"))
             if value.get("target") is None and not problems.within(path):
-                problems.error(f"a port of '{path[1]}' has no target", mark, path, hint="target is the container's port")
+                problems.error(
+                    f"a port of '{path[1]}' has no target", mark, path, hint="target is the container's port"
+                )
         return value
 
     def watch(value: Any, path: Path, mark: Mark) -> Any:
@@ -88,7 +90,9 @@ def _is_true(value: Any) -> bool:
     return value is True or (isinstance(value, str) and value.lower() == "true")
 
 
-def _check_file_object(value: Map, path: Path, mark: Mark, sources: tuple[str, ...], problems: Problems) -> None:
+def _check_file_object(
+    value: Map, path: Path, mark: Mark, sources: tuple[str, ...], problems: Problems
+) -> None:
     kind = str(path[0]).removesuffix("s")
     found = [key for key in sources if key in value]
     words = " or ".join((", ".join(sources[:-1]), sources[-1]))
@@ -103,7 +107,9 @@ def _check_file_object(value: Map, path: Path, mark: Mark, sources: tuple[str, .
         for key in value:
             if key not in ("external", "name") and not key.startswith("x-"):
                 problems.error(
-                    f"{kind} '{path[-1]}' is external, so it cannot have '{key}'", value.name(key), (*path, key)
+                    f"{kind} '{path[-1]}' is external, so it cannot have '{key}'",
+                    value.name(key),
+                    (*path, key),
                 )
     elif not found and "driver" not in value and not problems.within(path):
         problems.error(
@@ -173,7 +179,11 @@ class Consistency:
             return
         if "dockerfile" in build and "dockerfile_inline" in build:
             self.fail(
-                "'dockerfile' and 'dockerfile_inline' exclude each other", name, "build", "dockerfile", hint="keep one"
+                "'dockerfile' and 'dockerfile_inline' exclude each other",
+                name,
+                "build",
+                "dockerfile",
+                hint="keep one",
             )
         for key, context in (build.get("additional_contexts") or {}).items():
             if isinstance(context, str) and context.startswith("service:"):
@@ -221,7 +231,10 @@ class Consistency:
         networks = service.get("networks") or {}
         if networks and "network_mode" in service:
             self.fail(
-                "'network_mode' and 'networks' exclude each other", name, "network_mode", hint="keep one of the two"
+                "'network_mode' and 'networks' exclude each other",
+                name,
+                "network_mode",
+                hint="keep one of the two",
             )
         for network in networks:
             self._resource("networks", network, name, "networks", network)
@@ -268,7 +281,9 @@ class Consistency:
         replicas = (service.get("deploy") or {}).get("replicas")
         scale = service.get("scale")
         if scale is not None and replicas is not None and scale != replicas:
-            self.fail(f"'scale' is {scale} and 'deploy.replicas' is {replicas}", name, "scale", hint="keep one")
+            self.fail(
+                f"'scale' is {scale} and 'deploy.replicas' is {replicas}", name, "scale", hint="keep one"
+            )
         for count, below in ((scale, ("scale",)), (replicas, ("deploy", "replicas"))):
             if count is not None and count < 0:
                 self.fail(f"'{below[-1]}' is negative", name, *below)
@@ -321,7 +336,10 @@ class Consistency:
         if ring is None:
             return
         first = self._services[ring[0]]["depends_on"]
-        chain = tuple(self._services[a]["depends_on"].mark(b) for a, b in zip(ring[1:], [*ring[2:], ring[0]], strict=True))
+        chain = tuple(
+            self._services[a]["depends_on"].mark(b)
+            for a, b in zip(ring[1:], [*ring[2:], ring[0]], strict=True)
+        )
         self._problems.error(
             f"services wait for each other in a circle: {' → '.join([*ring, ring[0]])}",
             first.mark(ring[1] if len(ring) > 1 else ring[0]),

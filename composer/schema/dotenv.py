@@ -26,7 +26,9 @@ class EnvValue(str):
     line: int
 
 
-def parse_env(text: str, file: str, lookup: Lookup, warn: Callable[[str, Mark], None] | None = None) -> dict[str, str]:
+def parse_env(
+    text: str, file: str, lookup: Lookup, warn: Callable[[str, Mark], None] | None = None
+) -> dict[str, str]:
     """Return the variables of an env file, in order. Raises ConfigError at the line that is wrong.
 
     ``lookup`` answers ``${…}`` and bare keys before the file's own earlier keys do.
@@ -110,7 +112,10 @@ class _Parser:
     def _key(self) -> tuple[str, bool]:
         """Return the name, and whether it stands alone. Afterwards the position is at the value."""
         text = self._text
-        if text.startswith("export", self._position) and text[self._position + 6 : self._position + 7] in (" ", "\t"):
+        if text.startswith("export", self._position) and text[self._position + 6 : self._position + 7] in (
+            " ",
+            "\t",
+        ):
             self._position += 6
             while text[self._position : self._position + 1] in (" ", "\t"):
                 self._position += 1

@@ -97,7 +97,9 @@ def _read_one(
 
     try:
         if form not in (None, "", "raw"):
-            raise ConfigError(f"env_file format '{form}' is not known", at=at, hint="leave it out, or write raw")
+            raise ConfigError(
+                f"env_file format '{form}' is not known", at=at, hint="leave it out, or write raw"
+            )
         text = files.read_text(file, label, at, what="env file")
         problems.read(label, text)
         if form == "raw":

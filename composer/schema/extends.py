@@ -74,7 +74,11 @@ class Extends:
         wanted, file = self._reference(service["extends"], mark, ("services", name, "extends"))
         if wanted is None:
             return None
-        base_file = origin if file is None else self._file(expand(file, Base(origin.directory, self._home)), mark, name)
+        base_file = (
+            origin
+            if file is None
+            else self._file(expand(file, Base(origin.directory, self._home)), mark, name)
+        )
         if base_file is None:
             return None
         if not isinstance(base_file.services.get(wanted), Map):
@@ -112,7 +116,10 @@ class Extends:
             return value, None
         if not isinstance(value, Map) or not isinstance(value.get("service"), str):
             self._problems.error(
-                "'extends' must name a service", mark, path, hint="write 'service: NAME', and 'file:' for another file"
+                "'extends' must name a service",
+                mark,
+                path,
+                hint="write 'service: NAME', and 'file:' for another file",
             )
             return None, None
         file = value.get("file")
@@ -125,7 +132,9 @@ class Extends:
 
     def _unknown(self, wanted: str, name: str, file: Extension, mark: Mark) -> None:
         known = [key for key in file.services if key != name]
-        hint = did_you_mean(wanted, known) or (f"{file.label} has {', '.join(sorted(known))}" if known else None)
+        hint = did_you_mean(wanted, known) or (
+            f"{file.label} has {', '.join(sorted(known))}" if known else None
+        )
         self._problems.error(
             f"service '{name}' extends '{wanted}', which '{file.label}' does not have",
             mark,

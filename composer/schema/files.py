@@ -43,7 +43,9 @@ def read_text(path: str, label: str, at: _Mark | None = None, *, what: str = "fi
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
             raise ConfigError(f"cannot read {what} '{label}': it is {kind}", at=at)
         if status.st_size > MAX_BYTES:
-            raise ConfigError(f"{what} '{label}' has {status.st_size >> 20} MiB; at most {MAX_BYTES >> 20}", at=at)
+            raise ConfigError(
+                f"{what} '{label}' has {status.st_size >> 20} MiB; at most {MAX_BYTES >> 20}", at=at
+            )
         with open(handle, "rb", closefd=False) as file:
             data = file.read(MAX_BYTES + 1)
     finally:

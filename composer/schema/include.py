@@ -33,7 +33,9 @@ SECTIONS = ("services", "volumes", "networks", "secrets", "configs", "models")
 class Include:
     """Applies the ``include`` list of one document. ``load`` loads a project down to resolved paths."""
 
-    def __init__(self, problems: Problems, variables: Variables, base: Base, working_dir: str, load: Load) -> None:
+    def __init__(
+        self, problems: Problems, variables: Variables, base: Base, working_dir: str, load: Load
+    ) -> None:
         self._problems = problems
         self._variables = variables
         self._base = base
@@ -51,7 +53,10 @@ class Include:
             return new
         if not isinstance(entries, Seq):
             self._problems.error(
-                "'include' must be a list", tree.mark("include"), ("include",), hint="write each file as '- path'"
+                "'include' must be a list",
+                tree.mark("include"),
+                ("include",),
+                hint="write each file as '- path'",
             )
             return new
         for index, entry in enumerate(entries):
@@ -118,7 +123,9 @@ class Include:
                     label = files.label(one, self._working_dir)
                     kind = "it is a directory" if os.path.isdir(one) else "no such file or directory"
                     self._problems.errors.append(
-                        ConfigError(f"cannot read env file '{label}': {kind}", at=at, path=(*path, "env_file"))
+                        ConfigError(
+                            f"cannot read env file '{label}': {kind}", at=at, path=(*path, "env_file")
+                        )
                     )
         return read_env_files(found, self._variables, self._working_dir, self._problems)
 

@@ -340,6 +340,8 @@ class _Interpolation:
             return INVALID
         if cast is to_bool and text.lower() not in ("true", "false"):
             self._problems.warn(
-                f"'{text}' is read as {str(value).lower()}; it is a text in YAML 1.2", mark, hint="write true or false"
+                f"'{text}' is read as {str(value).lower()}; it is a text in YAML 1.2",
+                mark,
+                hint="write true or false",
             )
         return value

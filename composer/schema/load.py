@@ -1,7 +1,7 @@
 """The passes from text to `Project`, in order. See docs/loading.md for the reasons behind the order.
 
-    per document   parse → interpolate → include → !reset → extends → merge → unique → validate → canonical → unique
-    per project    defaults → checks → paths → normalise → decode → profiles → consistency → environment → prune
+per document   parse → interpolate → include → !reset → extends → merge → unique → validate → canonical → unique
+per project    defaults → checks → paths → normalise → decode → profiles → consistency → environment → prune
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ def project_name(options: LoadOptions) -> str:
 
 
 def _name(options: LoadOptions, setting: Setting, sources: list[tuple[str, list[Document]]]) -> str:
-    documents = [document.tree for _, found in sources for document in found if isinstance(document.tree, Map)]
+    documents = [
+        document.tree for _, found in sources for document in found if isinstance(document.tree, Map)
+    ]
     return (
         explicit_name(options, setting.variables)
         or written_name(documents, setting.variables)
@@ -119,11 +121,19 @@ class _Reader:
         label = self.label(path)
         documents: list[Document] = []
         try:
-            text = self._options.stdin() if path == "-" and self._options.stdin else files.read_text(path, label, at)
+            text = (
+                self._options.stdin()
+                if path == "-" and self._options.stdin
+                else files.read_text(path, label, at)
+            )
             before = len(self._problems.errors)
-            documents = [document for document in parse(text, label, self._problems) if document.tree is not None]
+            documents = [
+                document for document in parse(text, label, self._problems) if document.tree is not None
+            ]
             if not documents and len(self._problems.errors) == before:
-                raise ConfigError("the compose file is empty", at=Mark(label), hint="it needs 'services:' at least")
+                raise ConfigError(
+                    "the compose file is empty", at=Mark(label), hint="it needs 'services:' at least"
+                )
         except ConfigError as error:
             self._problems.errors.append(error)
         self._parsed[path] = documents
@@ -155,7 +165,10 @@ class _Loader:
             for document in documents:
                 if not isinstance(document.tree, Map):
                     self._problems.error(
-                        "a compose file must be a mapping", document.mark, hint="begin with 'services:'", kind=YamlError
+                        "a compose file must be a mapping",
+                        document.mark,
+                        hint="begin with 'services:'",
+                        kind=YamlError,
                     )
                     continue
                 tree = self._document(tree, document, path, base, variables, (*including, (path, at)))
@@ -207,9 +220,9 @@ class _Loader:
                 if isinstance(found.tree, Map):
                     other = self._interpolated(found.tree, variables)
                     if isinstance(other.get("services"), Map):
-                        services = merge(
-                            _services(services), _services(other["services"]), self._problems
-                        )["services"]
+                        services = merge(_services(services), _services(other["services"]), self._problems)[
+                            "services"
+                        ]
             directory = os.path.dirname(file)
             return Extension(file, self._reader.label(file), directory, services) if services else None
 
@@ -281,7 +294,10 @@ def _pruned(tree: Any) -> Any:
 def _finish(tree: Map, name: str, options: LoadOptions, setting: Setting, problems: Problems) -> Project:
     if options.normalize:
         tree = normalize(tree, name, setting.variables)
-    tree = _decode(tree, problems)
+    if not options.interpolate:
+        return _uninterpreted(tree, name, setting, problems)
+    decoder = shape.Decoder(problems, warn_shell)
+    tree = _decode(tree, decoder)
     services = tree.get("services")
     disabled: dict[str, Map] = {}
     if isinstance(services, Map):
@@ -318,19 +334,37 @@ def _finish(tree: Map, name: str, options: LoadOptions, setting: Setting, proble
         enable=enable,
     )
     project.whole = tree
+    project.extensions = decoder.extensions
     return project
+
+
+def _uninterpreted(tree: Map, name: str, setting: Setting, problems: Problems) -> Project:
+    """Return the project of ``--no-interpolate``: texts that hold ``${…}`` have no type yet, so nothing is decoded."""
+    problems.raise_all()
+    sorted_tree: Map = shape.sort_keys(tree)
+    return Project(
+        name,
+        sorted_tree,
+        directory=setting.directory,
+        files=setting.files,
+        env_files=setting.env_files,
+        environment=setting.variables.values,
+        profiles=setting.profiles,
+        warnings=tuple(problems.notices),
+    )
 
 
 def _environments(services: Map, setting: Setting, problems: Problems) -> Map:
     new = services.copy()
     for name, service in services.items():
-        new[name] = environment.resolve_service(name, service, setting.variables, setting.working_dir, problems)
+        new[name] = environment.resolve_service(
+            name, service, setting.variables, setting.working_dir, problems
+        )
     return new
 
 
-def _decode(tree: Map, problems: Problems) -> Map:
+def _decode(tree: Map, decoder: shape.Decoder) -> Map:
     """Return the canonical tree: known sections in the shape of Compose's types, extensions as they are."""
-    decoder = shape.Decoder(problems, warn_shell)
     new = Map()
     for key in sorted({*tree, "services"}):
         kind = shape.SECTIONS.get(key)

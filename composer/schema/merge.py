@@ -58,7 +58,9 @@ class _Merge:
                 new.names[key] = over.names[key]
         return new
 
-    def node(self, old: Any, new: Any, path: Path, rules: _Special | None, old_mark: Mark, new_mark: Mark) -> Any:
+    def node(
+        self, old: Any, new: Any, path: Path, rules: _Special | None, old_mark: Mark, new_mark: Mark
+    ) -> Any:
         if old is INVALID or new is INVALID:
             return INVALID
         if rules is not None and rules.merger is not None:
@@ -195,7 +197,9 @@ def _logging(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, mer
 
 def _ipam_config(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, merge: _Merge) -> Any:
     if not isinstance(old, Seq) or not isinstance(new, Seq):
-        return old if new is None else new if old is None else merge.refuse(old, path, new_mark, _kind(old), new)
+        return (
+            old if new is None else new if old is None else merge.refuse(old, path, new_mark, _kind(old), new)
+        )
     both = old.copy()
     for index, item in enumerate(new):
         subnet = item.get("subnet") if isinstance(item, Map) else None

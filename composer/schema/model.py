@@ -36,7 +36,7 @@ class Project:
     ``tree`` is canonical: its values are those of ``docker compose config --format json`` (durations as Go
     strings, sizes as decimal strings, long forms only), its keys in the same order. ``disabled`` holds the
     services that no active profile enables, in the same form; ``whole`` is the tree before resources that nobody
-    uses were left out. ``environment`` is what ``${…}`` saw.
+    uses were left out, ``extensions`` the ``x-…`` children that the JSON form, and so the tree, leaves out. ``environment`` is what ``${…}`` saw.
     """
 
     __slots__ = (
@@ -46,6 +46,7 @@ class Project:
         "disabled",
         "env_files",
         "environment",
+        "extensions",
         "files",
         "name",
         "profiles",
@@ -78,6 +79,7 @@ class Project:
         self.profiles = profiles
         self.warnings = warnings
         self.whole = tree
+        self.extensions: Mapping[Path, Map] = {}
         self._enable = enable
         self._views: dict[str, Mapping[str, Any]] = {}
 
@@ -157,6 +159,7 @@ class Project:
             enable=self._enable,
         )
         selected.whole = tree
+        selected.extensions = self.extensions
         return selected
 
     def enabled(self, name: str) -> Map:

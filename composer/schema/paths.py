@@ -28,10 +28,10 @@ class Base(NamedTuple):
 
 
 def expand(path: str, base: Base) -> str:
-    """Return an absolute, clean path; Windows paths stay as they are."""
+    """Return an absolute path; one that was absolute, or a Windows path, stays as it was written."""
     if path == "~" or path.startswith("~/"):
         path = base.home + path[1:]
-    if _WINDOWS.match(path):
+    if path.startswith("/") or _WINDOWS.match(path):
         return path
     return clean(os.path.join(base.directory, path))
 
@@ -92,16 +92,6 @@ def _table(base: Base) -> dict[tuple[str, ...], Rule]:
         new["source"] = expand(source, base)
         return new
 
-    def build(value: Any, path: Path, mark: Mark) -> Any:
-        if not isinstance(value, Map) or not isinstance(value.get("ssh"), Seq):
-            return value
-        new, keys = value.copy(), Seq()
-        for index, item in enumerate(value["ssh"]):
-            name, equals, where = item.partition("=") if isinstance(item, str) else (item, "", "")
-            keys.add(f"{name}={expand(where, base)}" if equals else item, value["ssh"].mark(index))
-        new["ssh"] = keys
-        return new
-
     def watch(value: Any, path: Path, mark: Mark) -> Any:
         # a symbolic link would report its target's events under another name
         return os.path.realpath(expand(value, base)) if isinstance(value, str) else value
@@ -110,10 +100,10 @@ def _table(base: Base) -> dict[tuple[str, ...], Rule]:
         return _local_driver(value, base)
 
     service: dict[str, Rule] = {
-        "build": build,
         "build.context": context,
         "build.additional_contexts": additional_contexts,
         "build.additional_contexts.*": additional,
+        "build.ssh.*": local,
         "env_file.*.path": local,
         "label_file.*": local,
         "extends.file": local,

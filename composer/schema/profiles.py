@@ -39,10 +39,16 @@ def choose(
         if name not in services and name not in disabled:
             raise UnknownService(
                 f"no such service: '{name}'",
-                hint=did_you_mean(name, [*services, *disabled]) or f"there are: {', '.join(sorted(services))}",
+                hint=did_you_mean(name, [*services, *disabled])
+                or f"there are: {', '.join(sorted(services))}",
             )
-    activated = {profile for name in names if name in disabled for profile in disabled[name].get("profiles") or ()}
-    usable = {**services, **{name: one for name, one in disabled.items() if name in names or is_enabled(one, activated)}}
+    activated = {
+        profile for name in names if name in disabled for profile in disabled[name].get("profiles") or ()
+    }
+    usable = {
+        **services,
+        **{name: one for name, one in disabled.items() if name in names or is_enabled(one, activated)},
+    }
     kept: list[str] = []
     queue = list(names)
     while queue:
@@ -74,7 +80,9 @@ def without_dependencies(service: Map, kept: Iterable[str]) -> Map:
 
 def used_resources(services: Iterable[Map]) -> dict[str, set[str]]:
     """Return the names of the networks, volumes, secrets, configs and models that services use."""
-    used: dict[str, set[str]] = {key: set() for key in ("networks", "volumes", "secrets", "configs", "models")}
+    used: dict[str, set[str]] = {
+        key: set() for key in ("networks", "volumes", "secrets", "configs", "models")
+    }
     for service in services:
         used["networks"].update(service.get("networks") or ())
         used["models"].update(service.get("models") or ())
@@ -82,7 +90,9 @@ def used_resources(services: Iterable[Map]) -> dict[str, set[str]]:
             if volume.get("type") == "volume" and volume.get("source"):
                 used["volumes"].add(volume["source"])
         build_secrets = (service.get("build") or {}).get("secrets") or ()
-        used["secrets"].update(item.get("source") for item in (*(service.get("secrets") or ()), *build_secrets))
+        used["secrets"].update(
+            item.get("source") for item in (*(service.get("secrets") or ()), *build_secrets)
+        )
         used["configs"].update(item.get("source") for item in service.get("configs") or ())
     return used
 

@@ -16,6 +16,8 @@ from composer.schema.tree import Map
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from composer.schema.tree import Path
+
 _YAML_ORDER = ("name", "services", "networks", "volumes", "secrets", "configs", "models")
 
 
@@ -27,6 +29,15 @@ def to_json(tree: Any, indent: int | None = 2) -> str:
     out: list[str] = []
     _json(tree, out, "" if indent is None else "\n", "" if indent is None else " " * indent)
     return "".join(out)
+
+
+def escape_dollars(tree: Any) -> Any:
+    """Return a tree with every ``$`` doubled, so that what is printed means the same when it is loaded again."""
+    if isinstance(tree, dict):
+        return {key.replace("$", "$$"): escape_dollars(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [escape_dollars(value) for value in tree]
+    return tree.replace("$", "$$") if isinstance(tree, str) else tree
 
 
 def project_json(tree: Mapping[str, Any]) -> str:
@@ -93,13 +104,27 @@ def _escape(match: re.Match[str]) -> str:
 # ------------------------------------------------------------------ YAML
 
 
-def to_yaml(tree: Mapping[str, Any]) -> str:
-    """Return a project's tree as YAML."""
+def to_yaml(tree: Mapping[str, Any], extensions: Mapping[Path, Mapping[str, Any]] | None = None) -> str:
+    """Return a project's tree as YAML, with the ``x-…`` children that JSON leaves out."""
     ordered = {key: tree[key] for key in _YAML_ORDER if key in tree}
     ordered.update({key: value for key, value in tree.items() if key not in ordered})
+    for path, extra in (extensions or {}).items():
+        ordered = _extended(ordered, path, extra)
     out: list[str] = []
     _yaml_map(ordered, out, 0, ())
     return "".join(out)
+
+
+def _extended(tree: Any, path: Path, extra: Mapping[str, Any]) -> Any:
+    """Return the tree with keys added at the end of a mapping; unchanged when that was left out."""
+    if not path:
+        return {**tree, **escape_dollars(extra)} if isinstance(tree, dict) else tree
+    part = path[0]
+    if isinstance(tree, dict) and part in tree:
+        return {**tree, part: _extended(tree[part], path[1:], extra)}
+    if isinstance(tree, list) and isinstance(part, int) and part < len(tree):
+        return [_extended(one, path[1:], extra) if index == part else one for index, one in enumerate(tree)]
+    return tree
 
 
 def yaml_text(value: Any) -> str:
@@ -116,14 +141,18 @@ def yaml_text(value: Any) -> str:
 
 def _is_zero(key: str, value: Any, path: tuple[str, ...]) -> bool:
     """Tell whether Go's YAML encoder would leave a field out that its JSON encoder prints."""
-    if path and path[0] == "services" and len(path) > 2 and value == {}:
-        return path[2:] == ("deploy",) and key in ("resources", "placement")
+    if value is None and key in ("command", "entrypoint"):
+        return path[:1] == ("services",) and (len(path) == 2 or path[-1] in ("exec", "post_start", "pre_stop", "pre_start"))
+    if path[2:] == ("deploy",) and key in ("resources", "placement") and value == {}:
+        return path[0] == "services"
     if key == "ipam" and value == {}:
         return len(path) == 2 and path[0] == "networks"
     return key == "exec" and path[2:] == ("develop", "watch") and value == {"command": None}
 
 
-def _yaml_map(tree: Mapping[str, Any], out: list[str], depth: int, path: tuple[str, ...], first: str = "") -> None:
+def _yaml_map(
+    tree: Mapping[str, Any], out: list[str], depth: int, path: tuple[str, ...], first: str = ""
+) -> None:
     pad = "  " * depth
     for key, value in tree.items():
         if _is_zero(key, value, path):
@@ -194,7 +223,9 @@ def _yaml_scalar(value: Any, depth: int, *, key: bool = False) -> str:
 
 
 def _printable(text: str) -> bool:
-    return all(char.isprintable() or char in "\n\t" for char in text) and not text.startswith((" ", "\n", "\t"))
+    return all(char.isprintable() or char in "\n\t" for char in text) and not text.startswith(
+        (" ", "\n", "\t")
+    )
 
 
 def _needs_double(text: str) -> bool:
@@ -212,7 +243,15 @@ def _is_plain(text: str) -> bool:
 
 
 def _double(text: str) -> str:
-    escapes = {**_SHORT, "\0": "\\0", "\x07": "\\a", "\x0b": "\\v", "\x1b": "\\e", "\x85": "\\N", "\xa0": "\\_"}
+    escapes = {
+        **_SHORT,
+        "\0": "\\0",
+        "\x07": "\\a",
+        "\x0b": "\\v",
+        "\x1b": "\\e",
+        "\x85": "\\N",
+        "\xa0": "\\_",
+    }
     out = []
     for char in text:
         if char in escapes:
@@ -221,7 +260,9 @@ def _double(text: str) -> str:
             out.append(char)
         else:
             code = ord(char)
-            out.append(f"\\x{code:02X}" if code < 256 else f"\\u{code:04X}" if code < 65536 else f"\\U{code:08X}")
+            out.append(
+                f"\\x{code:02X}" if code < 256 else f"\\u{code:04X}" if code < 65536 else f"\\U{code:08X}"
+            )
     return f'"{"".join(out)}"'
 
 

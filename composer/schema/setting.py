@@ -176,6 +176,7 @@ def directory_name(directory: str) -> str:
     name = normal_name(os.path.basename(directory))
     if not name:
         raise ProjectError(
-            f"directory '{directory}' gives no project name", hint="name the project with -p, or with 'name:' in the file"
+            f"directory '{directory}' gives no project name",
+            hint="name the project with -p, or with 'name:' in the file",
         )
     return name

@@ -34,11 +34,15 @@ OMIT: Final = _Omit()
 class Decoder:
     """What kinds need beside the value: where to report."""
 
-    __slots__ = ("problems", "warn_shell")
+    __slots__ = ("extensions", "problems", "warn_shell")
 
-    def __init__(self, problems: Problems, warn_shell: Callable[[str, Path, Mark, Problems], None] | None) -> None:
+    def __init__(
+        self, problems: Problems, warn_shell: Callable[[str, Path, Mark, Problems], None] | None
+    ) -> None:
         self.problems = problems
         self.warn_shell = warn_shell
+        self.extensions: dict[Path, Map] = {}
+        """The ``x-…`` children of structs: JSON, and so the tree, has no place for them; YAML has."""
 
 
 def _string(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
@@ -297,6 +301,13 @@ class Struct:
                     continue
             if key in self.always:
                 new[self.renamed.get(key, key)] = self.always[key]
+        if any(key.startswith("x-") for key in value):
+            extra = Map()
+            for key in sorted(value):
+                if key.startswith("x-") and value[key] is not INVALID:
+                    extra.take(key, value)
+                    extra[key] = sort_keys(value[key])
+            decoder.extensions[path] = extra
         return new
 
 
@@ -646,7 +657,14 @@ NETWORK = Struct(
             {
                 "driver": _string,
                 "config": list_of(
-                    Struct({"subnet": _string, "gateway": _string, "ip_range": _string, "aux_addresses": _OPTIONS})
+                    Struct(
+                        {
+                            "subnet": _string,
+                            "gateway": _string,
+                            "ip_range": _string,
+                            "aux_addresses": _OPTIONS,
+                        }
+                    )
                 ),
             }
         ),
@@ -678,9 +696,7 @@ _FILE_OBJECT: dict[str, Kind] = {
 
 SECRET = CONFIG = Struct(_FILE_OBJECT)
 
-MODEL = Struct(
-    {"name": _string, "model": _string, "context_size": _int, "runtime_flags": _STRINGS}
-)
+MODEL = Struct({"name": _string, "model": _string, "context_size": _int, "runtime_flags": _STRINGS})
 
 SECTIONS: dict[str, Kind] = {
     "configs": map_of(CONFIG),

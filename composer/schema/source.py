@@ -234,7 +234,9 @@ class _Composer:
         value = resolve_scalar(text)
         if tag == "float" and type(value) is int:
             return float(value)
-        wanted = {"int": int, "float": float, "bool": bool, "null": type(None), "timestamp": Timestamp}.get(tag)
+        wanted = {"int": int, "float": float, "bool": bool, "null": type(None), "timestamp": Timestamp}.get(
+            tag
+        )
         if wanted is not None and type(value) is not wanted:
             raise YamlError(f"cannot read '{text}' as !!{tag}", at=self._mark(event))
         return value

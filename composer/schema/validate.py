@@ -121,7 +121,9 @@ class Validator:
     def _properties(self, node: dict[str, Any]) -> Check:
         declared: dict[str, Any] = node.get("properties", {})
         compiled: dict[str, Check] = {}
-        patterns = [(re.compile(text), self._compile(one)) for text, one in node.get("patternProperties", {}).items()]
+        patterns = [
+            (re.compile(text), self._compile(one)) for text, one in node.get("patternProperties", {}).items()
+        ]
         closed = node.get("additionalProperties") is False
         required = node.get("required", ())
 
@@ -169,7 +171,11 @@ def first_repeat(items: list[Any]) -> tuple[int, int] | None:
     """Return the places of the first two equal items. As in JSON, ``1`` and ``true`` differ, ``1`` and ``1.0`` do not."""
     seen: dict[Any, int] = {}
     for index, item in enumerate(items):
-        key = (type(item) is bool, item) if isinstance(item, (str, int, float)) else json.dumps(item, default=str)
+        key = (
+            (type(item) is bool, item)
+            if isinstance(item, (str, int, float))
+            else json.dumps(item, default=str)
+        )
         if key in seen:
             return seen[key], index
         seen[key] = index

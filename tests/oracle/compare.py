@@ -20,7 +20,7 @@ from composer.errors import ComposerError
 from composer.schema.explain import explain
 from composer.schema.files import COMPOSE_NAMES
 from composer.schema.load import LoadOptions, load
-from composer.schema.render import project_json
+from composer.schema.render import escape_dollars, project_json
 from composer.schema.setting import normal_name
 
 
@@ -52,7 +52,7 @@ def ours(case: Path) -> tuple[Any, str]:
         **extra.get("flags", {}),
     )
     try:
-        return json.loads(project_json(load(options).tree)), ""
+        return json.loads(project_json(escape_dollars(load(options).tree))), ""
     except ComposerError as error:
         return None, explain(error)
 

@@ -1,0 +1,179 @@
+"""``composer config``: the project as composer understands it, and where each value came from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from composer.cli.context import Context
+    from composer.schema.model import Project
+
+
+@click.command(name="config", help="Parse, resolve and render compose files in canonical form.")
+@click.option("--format", "form", type=click.Choice(("yaml", "json")), help="Format of the output.")
+@click.option("--services", "show", flag_value="services", help="Print the service names, one per line.")
+@click.option("--volumes", "show", flag_value="volumes", help="Print the volume names, one per line.")
+@click.option("--networks", "show", flag_value="networks", help="Print the network names, one per line.")
+@click.option("--models", "show", flag_value="models", help="Print the model names, one per line.")
+@click.option("--images", "show", flag_value="images", help="Print the image names, one per line.")
+@click.option("--profiles", "show", flag_value="profiles", help="Print the profile names, one per line.")
+@click.option("--environment", "show", flag_value="environment", help="Print the variables that ${…} sees.")
+@click.option("--variables", "show", flag_value="variables", help="Print the variables that the files use.")
+@click.option("--hash", "hashed", metavar="SERVICE", help="Print the config hash of services; '*' for all.")
+@click.option(
+    "--origins",
+    is_flag=False,
+    flag_value="",
+    metavar="[PATH]",
+    help="Print where each value came from, below PATH (services.web) when one is given.",
+)
+@click.option("--no-interpolate", is_flag=True, help="Leave ${…} as it is.")
+@click.option("--no-normalize", is_flag=True, help="Leave out what is implied: default network, names.")
+@click.option("--no-path-resolution", is_flag=True, help="Leave relative paths relative.")
+@click.option("--no-consistency", is_flag=True, help="Skip the checks between services and resources.")
+@click.option("--no-env-resolution", is_flag=True, help="Leave env_file and label_file unread.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Write to a file.")
+@click.option("-q", "--quiet", is_flag=True, help="Only check, print nothing.")
+@click.argument("services", nargs=-1, metavar="[SERVICE]...")
+@click.pass_obj
+def command(
+    context: Context,
+    /,
+    services: tuple[str, ...],
+    form: str | None,
+    show: str | None,
+    hashed: str | None,
+    origins: str | None,
+    output: str | None,
+    quiet: bool,
+    **given: bool,
+) -> int:
+    project = _load(context, given, show, hashed)
+    if not quiet:
+        # docker compose is silent about a project that it prints; its warnings come while it loads, as ours do
+        for notice in project.warnings:
+            context.display().warn(str(notice))
+    if services and hashed is None:
+        project = project.select(services)
+    if quiet:
+        return 0
+    text = _text(context, project, form, show, hashed, origins, given["no_interpolate"])
+    if output:
+        with open(output, "w", encoding="utf-8") as file:
+            file.write(text)
+    else:
+        context.stdout.write(text)
+    return 0
+
+
+def _load(context: Context, given: dict[str, bool], show: str | None, hashed: str | None) -> Project:
+    from composer.schema.load import load
+
+    options = context.load_options()._replace(
+        interpolate=not given["no_interpolate"] and show != "variables",
+        normalize=not given["no_normalize"],
+        resolve_paths=not given["no_path_resolution"],
+        consistency=not given["no_consistency"],
+        resolve_env=not given["no_env_resolution"] or hashed is not None,
+        all_resources=show == "variables",
+    )
+    return load(options)
+
+
+def _text(
+    context: Context,
+    project: Project,
+    form: str | None,
+    show: str | None,
+    hashed: str | None,
+    origins: str | None,
+    raw: bool,
+) -> str:
+    if show == "variables":
+        return _variables(project, form)
+    if show == "environment":
+        return _lines(f"{key}={value}" for key, value in sorted(project.environment.items()))
+    if show is not None:
+        return _lines(_names(project, show))
+    if hashed is not None:
+        return _lines(_hashes(project, hashed))
+    if origins is not None:
+        return _lines(_origins(project, origins))
+    return _rendered(project, form, raw)
+
+
+def _rendered(project: Project, form: str | None, raw: bool) -> str:
+    from composer.schema import render
+
+    if raw:
+        return render.to_json(project.tree) + "\n" if form == "json" else render.yaml_text(project.tree)
+    if form == "json":
+        return render.project_json(render.escape_dollars(project.tree)) + "\n"
+    return render.to_yaml(render.escape_dollars(project.tree), project.extensions)
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _names(project: Project, show: str) -> list[str]:
+    services = project.tree.get("services") or {}
+    if show == "profiles":
+        every = [*services.values(), *project.disabled.values()]
+        return sorted({profile for service in every for profile in service.get("profiles") or ()})
+    if show == "images":
+        return [service.get("image") or f"{project.name}-{name}" for name, service in services.items()]
+    if show == "models":
+        return [model["model"] for model in (project.tree.get("models") or {}).values()]
+    return list(project.tree.get(show) or ())
+
+
+def _hashes(project: Project, wanted: str) -> list[str]:
+    from composer.engine.hashing import service_hash
+
+    if wanted != "*":
+        project = project.select(wanted.split(","), dependencies=False)
+    return [f"{name} {service_hash(service)}" for name, service in project.tree["services"].items()]
+
+
+def _origins(project: Project, wanted: str) -> list[str]:
+    from composer.schema.origins import origins
+
+    return [f"{path}: {value}  ← {mark}" for path, value, mark in origins(project.tree, wanted)]
+
+
+def _variables(project: Project, form: str | None) -> str:
+    from composer.schema.origins import variables
+    from composer.schema.render import to_json
+
+    found = variables(project.tree)
+    if form == "json":
+        return (
+            to_json(
+                {
+                    one.name: {
+                        "Name": one.name,
+                        "DefaultValue": one.default,
+                        "PresenceValue": one.alternate,
+                        "Required": one.required,
+                    }
+                    for one in found
+                }
+            )
+            + "\n"
+        )
+    rows = [("NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE")]
+    rows += [(one.name, str(one.required).lower(), one.default, one.alternate) for one in found]
+    return _lines(_table(rows))
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    """Return rows as columns: at least 20 wide, three apart, as docker prints them."""
+    widths = [max(20, *(len(row[column]) + 3 for row in rows)) for column in range(len(rows[0]) - 1)]
+    return [
+        "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) + row[-1] for row in rows
+    ]
