@@ -96,9 +96,9 @@ def test_an_address_leads_back_to_its_first_name(ip, want):
         "x.30.1.2.in-addr.arpa",
         "1.ip6.arpa",
         "in-addr.arpa",
-        "².",
-    ]
-    + [".".join(["gg"] + ["0"] * 31) + ".ip6.arpa", ".".join(["g"] + ["0"] * 31) + ".ip6.arpa"],
+        f"gg.{'0.' * 31}ip6.arpa",
+        f"g.{'0.' * 31}ip6.arpa",
+    ],
 )
 def test_a_reverse_name_that_is_none_is_not_ours(name):
     assert _zone().reverse(name) is None
@@ -128,7 +128,7 @@ def test_an_endpoint_is_replaced_and_removed():
     zone.remove_endpoint("shop_back", "c3")
     zone.remove_endpoint("nowhere", "c3")
     assert _answers(zone, "web") is None
-    with pytest.raises(ValueError, match="'172.30.1.9/24' is not an IP address"):
+    with pytest.raises(ValueError, match=r"'172\.30\.1\.9/24' is not an IP address"):
         zone.set_endpoint("shop_front", "c1", ["x"], ["172.30.1.9/24"])
 
 

@@ -1,15 +1,24 @@
 """Addresses of networks and containers: Docker's pools, Compose's ``ipam``, and leases that are files.
 
-A lease is ``<directory>/<ip>`` made by link(2) of a complete file, so two processes can never hold one address and
-a reader never sees half of one; no lock. Reads no state of the kernel: what is in use is passed in.
+A lease is ``<directory>/<ip>``, made by link(2) of a complete file, so two processes can never hold one
+address and a reader never sees half of one; no lock. ``.<owner>.<family>`` is the same file under its
+holder's name, made first: one whose address is not the same file is a lease that never came to be. Reads no
+state of the kernel: what is in use is passed in.
 """
 
 from __future__ import annotations
 
+import os
+import socket
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from typing import Any
+
+_BITS = {4: 32, 6: 128}
+# A route this short is a default route in disguise (VPNs set 0.0.0.0/1 and 128.0.0.0/1): it overlaps everything.
+_SHORTEST_USED = 8
 
 
 class Subnet:
@@ -22,11 +31,28 @@ class Subnet:
         self.prefix = prefix
         self.family = family
 
+    @property
+    def last(self) -> int:
+        return self.first + (1 << (_BITS[self.family] - self.prefix)) - 1
+
+    def __str__(self) -> str:
+        return f"{ip_text(self.first, self.family)}/{self.prefix}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Subnet) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash((self.first, self.prefix, self.family))
+
+    def __contains__(self, other: Subnet) -> bool:
+        return self.family == other.family and self.first <= other.first and other.last <= self.last
+
 
 class Pool:
     """A network's addresses of one family: where containers' addresses come from.
 
-    ``range`` is the part to choose from, ``reserved`` maps addresses that are never chosen to their names (aux_addresses).
+    ``range`` is the part to choose from, ``reserved`` maps addresses that are never chosen to their names
+    (Compose's aux_addresses, turned round).
     """
 
     __slots__ = ("gateway", "range", "reserved", "subnet")
@@ -38,57 +64,331 @@ class Pool:
         self.reserved = reserved
 
 
+# ------------------------------------------------------------------ text and numbers
+
+
+def ip_number(text: str) -> tuple[int, int]:
+    """Return an address as (number, family). Raises ValueError with the reason."""
+    family = 6 if ":" in text else 4
+    try:
+        packed = socket.inet_pton(socket.AF_INET6 if family == 6 else socket.AF_INET, text)
+    except (OSError, ValueError):
+        raise ValueError(f"'{text}' is not an IP address") from None
+    return int.from_bytes(packed, "big"), family
+
+
+def ip_text(number: int, family: int) -> str:
+    """Return the text of an address, in its shortest form."""
+    packed = number.to_bytes(_BITS[family] // 8, "big")
+    return socket.inet_ntop(socket.AF_INET6 if family == 6 else socket.AF_INET, packed)
+
+
 def parse_subnet(text: str) -> Subnet:
     """Return the subnet of ``address/prefix``; host bits are cleared. Raises ValueError with the reason."""
-    raise NotImplementedError
+    ip, slash, prefix = text.partition("/")
+    number, family = ip_number(ip)
+    bits = int(prefix) if prefix.isascii() and prefix.isdecimal() and len(prefix) < 4 else -1
+    if not slash or not 0 <= bits <= _BITS[family]:
+        raise ValueError(
+            f"'{text}' is not a subnet: write an address and a prefix length, such as 10.1.0.0/16"
+        )
+    host = _BITS[family] - bits
+    return Subnet(number >> host << host, bits, family)
+
+
+def overlaps(a: Subnet, b: Subnet) -> bool:
+    """Tell whether two ranges have an address in common."""
+    return a.family == b.family and a.first <= b.last and b.first <= a.last
+
+
+def mac_address(ip: str, given: str | None = None) -> str:
+    """Return ``given`` in lower case with colons, or the one that Docker makes of an address (02:42 and its last
+    bytes).
+
+    Raises ValueError when ``given`` is none, or is a group's.
+    """
+    if not given:
+        number, _ = ip_number(ip)
+        return (b"\x02\x42" + (number & 0xFFFFFFFF).to_bytes(4, "big")).hex(":")
+    digits = given.replace(":", "").replace("-", "").replace(".", "")
+    try:
+        raw = bytes.fromhex(digits)
+    except ValueError:
+        raw = b""
+    if len(raw) != 6 or raw[0] & 1 or raw == bytes(6):
+        raise ValueError(f"'{given}' is not a hardware address of one interface, such as 02:42:ac:11:00:02")
+    return raw.hex(":")
+
+
+# ------------------------------------------------------------------ pools
 
 
 def choose_pools(
     ipam: Mapping[str, Any], *, used: Iterable[str], ipv4: bool = True, ipv6: bool = False, seed: str = ""
 ) -> list[Pool]:
-    """Return a new network's pools from Compose's ``ipam`` (``config`` with subnet, gateway, ip_range, aux_addresses).
+    """Return a new network's pools from Compose's ``ipam``: IPv4's first, then IPv6's.
 
-    ``used`` are the host's addresses, routes and existing networks as ``address/prefix``: a default subnet that
-    overlaps one is skipped, an explicit one that overlaps an existing network is the caller's to refuse. ``seed`` (the
-    network's name) chooses the IPv6 unique local prefix. Raises Conflict when nothing is free, and when ipam contradicts itself.
+    ``used`` are the host's addresses, routes and existing networks as ``address/prefix``; a default subnet
+    that overlaps one is skipped, an explicit one that overlaps an existing network is the caller's to refuse.
+    ``seed`` (the network's name) chooses the IPv6 unique local prefix. Raises Conflict when nothing is free,
+    and when ``ipam`` contradicts itself.
     """
-    raise NotImplementedError
+    given: dict[int, Pool] = {}
+    for config in ipam.get("config") or ():
+        pool = _given_pool(config)
+        if pool.subnet.family in given:
+            raise _conflict(f"ipam has two IPv{pool.subnet.family} subnets: a bridge network has one of each")
+        given[pool.subnet.family] = pool
+    taken = [subnet for subnet in map(parse_subnet, used) if subnet.prefix >= _SHORTEST_USED]
+    pools = []
+    if ipv4:
+        pools.append(given.get(4) or _default_pool(_default_subnets4(), taken, 4))
+    if ipv6:
+        pools.append(given.get(6) or _default_pool(_default_subnets6(seed), taken, 6))
+    return pools
+
+
+def _default_subnets4() -> Iterable[Subnet]:
+    """Yield Docker's own pools: 172.17 to 172.31 as /16, then 192.168 as /20."""
+    for second in range(17, 32):
+        yield Subnet((172 << 24) | (second << 16), 16, 4)
+    for part in range(16):
+        yield Subnet((192 << 24) | (168 << 16) | (part << 12), 20, 4)
+
+
+def _default_subnets6(seed: str) -> Iterable[Subnet]:
+    """Yield /64s under fd00::/8 that depend on ``seed`` (RFC 4193: 40 bits of global id, 16 of subnet)."""
+    import hashlib
+
+    for attempt in range(64):
+        digest = hashlib.sha256(f"{seed}\0{attempt}".encode()).digest()
+        yield Subnet(int.from_bytes(b"\xfd" + digest[:7] + bytes(8), "big"), 64, 6)
+
+
+def _default_pool(subnets: Iterable[Subnet], taken: list[Subnet], family: int) -> Pool:
+    for subnet in subnets:
+        if not any(overlaps(subnet, one) for one in taken):
+            return Pool(subnet, ip_text(subnet.first + 1, family), subnet, {})
+    raise _conflict(
+        f"no default IPv{family} subnet is free: all overlap addresses, routes or networks of this host",
+        hint="remove unused networks, or give the network a subnet under ipam.config",
+    )
+
+
+def _given_pool(config: Mapping[str, Any]) -> Pool:
+    try:
+        if not config.get("subnet"):
+            raise ValueError("an ipam config has no subnet")
+        subnet = parse_subnet(str(config["subnet"]))
+        if _BITS[subnet.family] - subnet.prefix < 2:
+            raise ValueError(f"subnet '{subnet}' has no room for a gateway and a container")
+        chosen = parse_subnet(str(config["ip_range"])) if config.get("ip_range") else subnet
+        if chosen not in subnet:
+            raise ValueError(f"ip_range '{chosen}' is not inside subnet '{subnet}'")
+        gateway = str(config.get("gateway") or ip_text(subnet.first + 1, subnet.family))
+        gateway = _inside(gateway, subnet, "gateway")
+        reserved = {
+            _inside(str(ip), subnet, f"aux address '{name}'"): str(name)
+            for name, ip in (config.get("aux_addresses") or {}).items()
+        }
+    except ValueError as error:
+        raise _conflict(str(error), hint="correct the network's ipam.config") from None
+    return Pool(subnet, gateway, chosen, reserved)
+
+
+def _inside(ip: str, subnet: Subnet, what: str) -> str:
+    """Return the canonical text of an address that a host of the subnet may have."""
+    number, family = ip_number(ip)
+    first, last = _hosts(subnet)
+    if family != subnet.family or not first <= number <= last:
+        raise ValueError(f"{what} '{ip}' is not an address of subnet '{subnet}'")
+    return ip_text(number, family)
+
+
+def _hosts(subnet: Subnet) -> tuple[int, int]:
+    """Return the first and last address that a host may have: not the network's own, nor IPv4's broadcast."""
+    return subnet.first + 1, subnet.last - (1 if subnet.family == 4 else 0)
+
+
+# ------------------------------------------------------------------ leases
 
 
 class Leases:
-    """The leases of one network, in one directory. ``owner`` is whoever holds one (a container's id), shown in errors."""
+    """The leases of one network, in one directory. ``owner`` is whoever holds one: a container's id."""
 
     def __init__(self, directory: str) -> None:
-        raise NotImplementedError
+        self._directory = directory
 
     def allocate(self, pool: Pool, owner: str, *, static: str | None = None) -> str:
-        """Lease ``static``, or the first free address after the last one; asked again, the same owner gets the same.
+        """Lease ``static``, or the first free address after the last one; asked again, an owner gets what it has.
 
-        Raises Conflict when ``static`` is taken (naming by whom), reserved or outside the subnet, and when the pool is full.
+        An owner has one address of each family: another static one replaces it. Raises Conflict when
+        ``static`` is taken (naming by whom), reserved or outside the subnet, and when the pool is full.
         """
-        raise NotImplementedError
+        _check_owner(owner)
+        held = self._lease_of(owner, pool.subnet.family)
+        if static is None:
+            if held is not None:
+                return held
+            return self._allocate_next(pool, owner)
+        ip = self._static(pool, static)
+        if held != ip:
+            if not self._take(ip, owner, pool.subnet.family):
+                raise _taken(ip, self.owner(ip))
+            if held is not None:
+                self._unlink(held)
+        return ip
 
     def release(self, ip: str, owner: str) -> None:
         """Give an address back; not one that somebody else holds. Idempotent."""
-        raise NotImplementedError
+        _check_owner(owner)
+        family = 6 if ":" in ip else 4
+        if self.owner(ip) == owner:
+            self._unlink(ip)
+        if self._lease_of(owner, family) is None:
+            self._unlink(f".{owner}.{family}")
 
     def owner(self, ip: str) -> str | None:
-        raise NotImplementedError
+        """Return who holds an address, or None."""
+        lease = self._read(ip)
+        return None if lease is None else lease[0]
 
     def held(self) -> dict[str, str]:
         """Return owner by address."""
-        raise NotImplementedError
+        found = {}
+        for name in self._names():
+            owner = self.owner(name)
+            if owner is not None:  # else released since it was listed
+                found[name] = owner
+        return found
+
+    def _allocate_next(self, pool: Pool, owner: str) -> str:
+        family = pool.subnet.family
+        taken = {
+            ip_number(ip)[0]
+            for ip in (*self._names(), pool.gateway, *pool.reserved)
+            if (":" in ip) == (family == 6)
+        }
+        low, high = _hosts(pool.subnet)
+        low, high = max(low, pool.range.first), min(high, pool.range.last)
+        after = self._last(family)
+        while True:
+            number = first_free(taken, low, high, after)
+            if number is None:
+                raise _conflict(
+                    f"network subnet '{pool.range}' has no free address",
+                    hint="remove containers, or give the network a larger subnet",
+                )
+            ip = ip_text(number, family)
+            if self._take(ip, owner, family):
+                self._write(f".last.{family}", f"{number}\n")
+                return ip
+            taken.add(number)  # somebody was faster
+
+    def _static(self, pool: Pool, static: str) -> str:
+        try:
+            ip = _inside(static, pool.subnet, "address")
+        except ValueError as error:
+            raise _conflict(str(error), hint="choose an address of the network's subnet") from None
+        if ip == pool.gateway:
+            raise _conflict(f"address '{ip}' is the network's gateway", hint="choose another address")
+        if ip in pool.reserved:
+            raise _conflict(
+                f"address '{ip}' is reserved for '{pool.reserved[ip]}'", hint="choose another address"
+            )
+        return ip
+
+    def _take(self, ip: str, owner: str, family: int) -> bool:
+        """Lease an address; False when somebody holds it."""
+        index = f"{self._directory}/.{owner}.{family}"
+        previous = self._read(f".{owner}.{family}")
+        self._write(f".{owner}.{family}", f"{owner}\n{ip}\n")
+        try:
+            os.link(index, f"{self._directory}/{ip}")
+        except FileExistsError:
+            if previous is not None and self.owner(previous[1]) == owner:
+                self._restore(previous[1], index)
+            return False
+        return True
+
+    def _restore(self, ip: str, index: str) -> None:
+        """Let the holder's name be the same file as the lease that it still has."""
+        temporary = f"{index}.{os.getpid()}"
+        os.link(f"{self._directory}/{ip}", temporary)
+        os.replace(temporary, index)
+
+    def _lease_of(self, owner: str, family: int) -> str | None:
+        """Return the address that an owner holds, if it really does."""
+        lease = self._read(f".{owner}.{family}")
+        if lease is None:
+            return None
+        try:
+            same = os.path.samefile(f"{self._directory}/.{owner}.{family}", f"{self._directory}/{lease[1]}")
+        except FileNotFoundError:
+            return None
+        return lease[1] if same else None
+
+    def _last(self, family: int) -> int:
+        try:
+            with open(f"{self._directory}/.last.{family}", encoding="ascii") as file:
+                return int(file.read())
+        except FileNotFoundError:
+            return 0
+        except ValueError:
+            return 0  # only a hint: a power cut may have emptied it
+
+    def _names(self) -> list[str]:
+        return [name for name in os.listdir(self._directory) if not name.startswith(".")]
+
+    def _read(self, name: str) -> tuple[str, str] | None:
+        """Return (owner, address) of a lease, None where there is none."""
+        try:
+            with open(f"{self._directory}/{name}", encoding="utf-8") as file:
+                owner, _, ip = file.read().partition("\n")
+        except FileNotFoundError:
+            return None
+        return owner, ip.strip()
+
+    def _write(self, name: str, text: str) -> None:
+        temporary = f"{self._directory}/{name if name.startswith('.') else '.' + name}.{os.getpid()}"
+        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, f"{self._directory}/{name}")
+
+    def _unlink(self, name: str) -> None:
+        try:
+            os.unlink(f"{self._directory}/{name}")
+        except FileNotFoundError:
+            pass  # that is what was wanted
 
 
-def mac_address(ip: str, given: str | None = None) -> str:
-    """Return ``given`` in lower case with colons, or the address that Docker makes of an IPv4 address (02:42:…)."""
-    raise NotImplementedError
+def first_free(taken: set[int], first: int, last: int, after: int) -> int | None:
+    """Return the first number of first..last that is not taken, from after + 1 on and around.
+
+    None if there is none.
+    """
+    start = after + 1 if first <= after < last else first
+    for low, high in ((start, last), (first, start - 1)):
+        number = low
+        while number <= high and number in taken:
+            number += 1
+        if number <= high:
+            return number
+    return None
 
 
-def overlaps(a: Subnet, b: Subnet) -> bool:
-    raise NotImplementedError
+def _check_owner(owner: str) -> None:
+    if not owner or "/" in owner or "\n" in owner or len(owner) > 128:
+        raise ValueError(f"'{owner}' cannot hold an address: it is part of a file's name")
 
 
-def first_free(taken: Sequence[int], first: int, last: int, after: int) -> int | None:
-    """Return the first number of first..last that is not taken, from after + 1 on and around; None if there is none."""
-    raise NotImplementedError
+def _taken(ip: str, owner: str | None) -> Exception:
+    by = f" by '{owner}'" if owner else ""
+    return _conflict(f"address '{ip}' is taken{by}", hint="choose another address, or stop what holds it")
+
+
+def _conflict(message: str, *, hint: str | None = None) -> Exception:
+    from composer.errors import Conflict
+
+    return Conflict(message, hint=hint)
