@@ -10,9 +10,10 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.cli import backends
+from composer.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import TextIO
 
     from composer.cli.backends import Connect
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from composer.engine.actions import Engine
     from composer.engine.backend import Backend
     from composer.engine.events import Cancellation
+    from composer.engine.plan import Plan
     from composer.schema.load import LoadOptions
     from composer.schema.model import Project
 
@@ -109,6 +111,21 @@ class Context:
             self._backend = backends.choose(project, self.settings.backend, self.environment, self._connect)
         return self._backend
 
+    def backends(self) -> Iterator[Backend]:
+        """Yield every backend that works here, or the one that was asked for."""
+        if self.settings.backend:
+            yield self.backend()
+            return
+        for name in backends.CHOICES:
+            try:
+                backend = self._connect(name, self.environment)
+            except Unavailable:
+                continue
+            try:
+                yield backend
+            finally:
+                backend.close()
+
     def engine(self, project: str, *, title: str = "", cancel: Cancellation | None = None) -> Engine:
         """Return what an action needs. ``title`` heads the progress."""
         from composer.engine.actions import Engine
@@ -120,7 +137,14 @@ class Context:
             self.key(),
             self.settings.parallel or PARALLEL,
             cancel,
+            self._review if self.settings.dry_run else None,
         )
+
+    def _review(self, plan: Plan) -> bool:
+        """``--dry-run``: show the plan in place of carrying it out."""
+        if plan.steps:
+            self.write(str(plan))
+        return False
 
     def key(self) -> bytes:
         """Return the key that seals values in labels; made on first use, readable by its owner only."""
@@ -170,6 +194,14 @@ class Context:
     def write(self, text: str) -> None:
         """Write a line to standard output."""
         self.stdout.write(text + "\n")
+
+    def confirm(self, question: str) -> bool:
+        """Ask on the terminal; no where nobody can answer."""
+        if not self.stdin.isatty():
+            return False
+        self.stderr.write(f"{question} [y/N] ")
+        self.stderr.flush()
+        return self.stdin.readline().strip().lower() in ("y", "yes")
 
     def flag(self, name: str) -> bool:
         """Read a boolean environment variable as Go's strconv.ParseBool does; anything else is false."""

@@ -21,11 +21,27 @@ if TYPE_CHECKING:
     from composer.cli.backends import Connect
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "up": ("up", "Create and start containers"),
+    "config": ("config", "Show the compose file as it is understood"),
+    "create": ("create", "Create containers"),
     "down": ("down", "Stop and remove containers and networks"),
-    "plan": ("plan", "Show what up would do, and why"),
-    "ps": ("ps", "List containers"),
+    "exec": ("exec", "Run a command in a running container"),
+    "image": ("image", "Manage images"),
+    "images": ("images", "List the images of containers"),
+    "kill": ("kill", "Force stop services, or send them another signal"),
     "logs": ("logs", "View output from containers"),
+    "ls": ("ls", "List projects"),
+    "plan": ("plan", "Show what up would do, and why"),
+    "port": ("port", "Print the public port of a port"),
+    "ps": ("ps", "List containers"),
+    "restart": ("restart", "Restart services"),
+    "rm": ("rm", "Remove stopped containers"),
+    "scale": ("scale", "Scale services"),
+    "start": ("start", "Start services"),
+    "stop": ("stop", "Stop services"),
+    "up": ("up", "Create and start containers"),
+    "version": ("version", "Show the version"),
+    "volume": ("volume", "Manage volumes"),
+    "wait": ("wait", "Block until containers of services stop"),
 }
 
 

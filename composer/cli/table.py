@@ -103,3 +103,23 @@ def command_line(container: ObservedContainer, width: int | None = 20) -> str:
     if width is not None and len(text) > width:
         text = text[: width - 1] + "…"
     return f'"{text}"'
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """Return repository and tag of an image's name; ``<none>`` where there is none."""
+    if not reference:
+        return "<none>", "<none>"
+    name, _, _ = reference.partition("@")
+    head, slash, last = name.rpartition("/")
+    last, _, tag = last.partition(":")
+    return f"{head}{slash}{last}", tag or ("<none>" if "@" in reference else "latest")
+
+
+def size(count: int) -> str:
+    """Return bytes in decimal units with three digits, as Docker does: ``7.05MB``."""
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            break
+        value /= 1000
+    return f"{value:.3g}{unit}"

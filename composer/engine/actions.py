@@ -7,30 +7,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-
 from composer.engine.events import Cancellation, Silence
-from composer.engine.execute import PARALLEL, execute
+from composer.engine.execute import PARALLEL, Outcome, execute
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from composer.engine.backend import Backend, Observed
     from composer.engine.decide import Options
     from composer.engine.events import Events
-    from composer.engine.execute import Outcome
     from composer.engine.lifecycle import Teardown
     from composer.engine.plan import Plan
     from composer.schema.model import Project
 
 
 class Engine(NamedTuple):
-    """The surroundings of an action. ``key`` seals values in labels; it belongs to the machine."""
+    """The surroundings of an action. ``key`` seals values in labels; it belongs to the machine.
+
+    ``review`` sees each plan before it is carried out; where it returns False, nothing is done.
+    """
 
     backend: Backend
     events: Events = Silence()
     key: bytes = b""
     parallel: int = PARALLEL
     cancel: Cancellation | None = None
+    review: Callable[[Plan], bool] | None = None
 
     def apply(self, project: str, plan: Plan) -> Outcome:
         """Carry out a plan. Raises what went wrong."""
@@ -42,6 +44,8 @@ class Engine(NamedTuple):
         """Carry out a plan and return what came of it, good or bad."""
         for sentence in plan.warnings:
             self.events.warn(sentence)
+        if self.review is not None and not self.review(plan):
+            return Outcome((), (), (), (), {})
         return execute(
             plan, self.backend, self.events, project=project, parallel=self.parallel, cancel=self.cancel
         )
@@ -138,7 +142,7 @@ def kill(engine: Engine, project: str, services: Sequence[str] = (), signal: str
 def remove(
     engine: Engine, project: str, services: Sequence[str] = (), *, stop: bool = False, volumes: bool = False
 ) -> Plan:
-    """Remove stopped containers of services."""
+    """Remove stopped containers of services; with ``stop`` running ones too."""
     from composer.engine.lifecycle import plan_remove
 
     plan = plan_remove(engine.backend.observe(project), services, stop=stop, volumes=volumes)

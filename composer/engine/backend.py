@@ -103,7 +103,7 @@ class ContainerSpec(NamedTuple):
 
 
 class ExecSpec(NamedTuple):
-    """A command to run inside a running container."""
+    """A command to run inside a running container. With ``detach`` nobody reads its output or waits for it."""
 
     command: Sequence[str]
     environment: Sequence[str] = ()
@@ -112,6 +112,7 @@ class ExecSpec(NamedTuple):
     tty: bool = False
     interactive: bool = True
     privileged: bool = False
+    detach: bool = False
 
 
 class Limitation(NamedTuple):

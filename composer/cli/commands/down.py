@@ -38,16 +38,13 @@ def command(
     timeout_s: float | None,
 ) -> None:
     from composer.engine import actions
-    from composer.engine.lifecycle import Teardown, plan_down
+    from composer.engine.lifecycle import Teardown
 
     project = context.project_name()
     engine = context.engine(project, title="down")
     remove, _ = shared.orphans(context, remove_orphans)
     spare = frozenset() if remove else _foreign_services(context, engine.backend.observe(project))
     options = Teardown(services, volumes, rmi or "", timeout_s, spare)
-    if context.settings.dry_run:
-        context.write(str(plan_down(project, engine.backend.observe(project), options)))
-        return
     actions.down(engine, project, options)
     if spare:
         context.display().warn(

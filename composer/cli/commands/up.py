@@ -51,12 +51,7 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
     options = engine_options(context, project, services, given)._replace(
         start=not given["no_start"], wait=given["wait"], wait_timeout_s=given["wait_timeout_s"]
     )
-    if context.settings.dry_run:
-        from composer.engine.actions import plan_up
-
-        context.write(str(plan_up(context.engine(project.name), project, options)))
-        return None
-    if given["detach"] or given["wait"] or given["no_start"]:
+    if given["detach"] or given["wait"] or given["no_start"] or context.settings.dry_run:
         from composer.cli.interrupt import interruptible
         from composer.engine.actions import up
 

@@ -1,0 +1,186 @@
+"""``composer up`` in the foreground: start, show output, and stop with the terminal.
+
+The first Ctrl-C stops the containers gracefully, in reverse order; the second kills them. Exit codes are Docker
+Compose's: 130 after a signal, that of the service asked for with --exit-code-from, or of the first that ended.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.cli.interrupt import interruptible
+from composer.cli.lines import Printer
+from composer.engine import actions, labels
+from composer.engine.attach import Attachment, Death
+from composer.engine.events import Cancellation
+from composer.errors import Cancelled, ProjectError
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+    from composer.engine.actions import Engine
+    from composer.engine.backend import Event as Event
+    from composer.engine.backend import LogLine
+    from composer.engine.decide import Options
+    from composer.schema.model import Project
+
+_INTERRUPTED = 130
+
+
+class Abort(NamedTuple):
+    """When the end of one container ends everything: any end, any failure, or that of one service."""
+
+    on_exit: bool = False
+    on_failure: bool = False
+    code_from: str | None = None
+
+    def is_due(self, death: Death) -> bool:
+        if self.code_from is not None:
+            return self.on_exit or death.service == self.code_from
+        return self.on_exit or (self.on_failure and death.exit_code != 0)
+
+
+def run_attached(context: Context, project: Project, options: Options, given: dict[str, Any]) -> int:
+    """Run ``up`` attached; return the exit code."""
+    services = tuple(project.select(options.services, dependencies=options.dependencies).tree["services"])
+    abort = Abort(
+        given["abort_on_container_exit"], given["abort_on_container_failure"], given["exit_code_from"]
+    )
+    if abort.code_from is not None and abort.code_from not in services:
+        raise ProjectError(
+            f"no service '{abort.code_from}' for --exit-code-from", hint=f"there are: {', '.join(services)}"
+        )
+    with interruptible() as cancel:
+        engine = context.engine(project.name, title="up", cancel=cancel)
+        actions.refresh_images(engine, project, options)
+        plan = actions.plan_up(engine, project, options)
+        output = _Output(context, given)
+        attachment = Attachment(
+            engine.backend, project.name, services, _shown(project, services, options, given), output
+        )
+        session = _Session(engine, project.name, attachment, abort, cancel)
+        attachment.open(plan)
+        try:
+            return session.run(plan)
+        finally:
+            attachment.close()
+
+
+def _shown(
+    project: Project, services: tuple[str, ...], options: Options, given: dict[str, Any]
+) -> frozenset[str]:
+    """Return the services whose output is shown."""
+    if given["attach"]:
+        shown = set(given["attach"])
+    elif options.services and not given["attach_dependencies"]:
+        shown = set(options.services)
+    else:
+        trees = project.tree["services"]
+        shown = {name for name in services if (trees.get(name) or {}).get("attach") is not False}
+    return frozenset(shown - set(given["no_attach"]))
+
+
+class _Output:
+    """A `Printer` that lets the progress settle before the first line."""
+
+    def __init__(self, context: Context, given: dict[str, Any]) -> None:
+        self._display = context.display("up")
+        self._printer = Printer(
+            context.stdout,
+            context.stderr,
+            color=not given["no_color"] and context.is_colored(context.stdout),
+            prefix=not given["no_log_prefix"],
+            timestamps=given["timestamps"],
+        )
+
+    def add(self, containers: Any) -> None:
+        self._printer.add(containers)
+
+    def write(self, line: LogLine) -> None:
+        self._display.settle()
+        self._printer.write(line)
+
+    def say(self, id: str, sentence: str) -> None:
+        self._display.settle()
+        self._printer.say(id, sentence)
+
+
+class _Wake:
+    """Puts a request to cancel on the queue that the session reads."""
+
+    def __init__(self, attachment: Attachment) -> None:
+        self._attachment = attachment
+
+    def cancelled(self, level: int) -> None:
+        self._attachment.deaths.put(None)
+
+
+class _Session:
+    """One attached ``up``: execute the plan, then wait for an end, then stop what is left."""
+
+    def __init__(
+        self, engine: Engine, project: str, attachment: Attachment, abort: Abort, cancel: Cancellation
+    ) -> None:
+        self._engine, self._project, self._attachment = engine, project, attachment
+        self._abort, self._cancel = abort, cancel
+
+    def run(self, plan: Any) -> int:
+        self._cancel.subscribe(_Wake(self._attachment))
+        outcome = self._engine.attempt(self._project, plan)
+        if outcome.failures:
+            outcome.check()
+        death = None if self._cancel.level else self._wait()
+        if death is None and not self._cancel.level:
+            return self._code_of(self._abort.code_from) if self._abort.code_from else 0
+        self._stop(gracefully=self._cancel.level < 2, interrupted=death is None)
+        if death is None:
+            return _INTERRUPTED
+        if self._abort.code_from is not None:
+            return self._code_of(self._abort.code_from)
+        return death.exit_code if death.exit_code is not None else 1
+
+    def _wait(self) -> Death | None:
+        """Return the end that ends everything; None when all have ended, or after a Ctrl-C."""
+        while not self._cancel.level:
+            if self._attachment.is_over() and self._attachment.deaths.empty():
+                return None
+            death = self._attachment.deaths.get()
+            if death is not None and self._abort.is_due(death):
+                return death
+        return None
+
+    def _stop(self, *, gracefully: bool, interrupted: bool) -> None:
+        self._attachment.expect_all()
+        if interrupted and gracefully:
+            self._engine.events.warn("gracefully stopping; press Ctrl+C again to force")
+        again = Cancellation()
+        forward = _Forward(again)
+        self._cancel.subscribe(forward)
+        engine = self._engine._replace(cancel=again)
+        try:
+            if gracefully:
+                actions.stop(engine, self._project)
+                return
+        except Cancelled:
+            pass  # the second Ctrl-C: do not wait for them any longer
+        finally:
+            self._cancel.unsubscribe(forward)
+        actions.kill(self._engine._replace(cancel=None), self._project)
+
+    def _code_of(self, service: str) -> int:
+        """Return the exit code of a service: of its first container, in the order of numbers."""
+        containers = sorted(self._engine.backend.observe(self._project).containers, key=labels.number_of)
+        for container in containers:
+            if labels.service_of(container) == service and not labels.is_oneoff(container):
+                return container.exit_code if container.exit_code is not None else 1
+        return 1
+
+
+class _Forward:
+    """A Ctrl-C while the containers are being stopped gives up waiting for them at once."""
+
+    def __init__(self, target: Cancellation) -> None:
+        self._target = target
+
+    def cancelled(self, level: int) -> None:
+        self._target.level = 1
+        self._target.request()

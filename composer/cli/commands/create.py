@@ -1,0 +1,27 @@
+"""``composer create``: create containers and do not start them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+
+
+@click.command(name="create", help="Create containers.")
+@shared.creation
+@shared.services
+@click.pass_obj
+def command(context: Context, /, services: tuple[str, ...], **given: Any) -> None:
+    from composer.cli.creation import engine_options
+    from composer.cli.interrupt import interruptible
+    from composer.engine.actions import up
+
+    project = context.project()
+    options = engine_options(context, project, services, given)._replace(start=False)
+    with interruptible() as cancel:
+        up(context.engine(project.name, title="create", cancel=cancel), project, options)

@@ -1,0 +1,116 @@
+"""``composer image``: the backend's own images."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+
+
+@click.group(name="image", help="Manage images.")
+def command() -> None:
+    """Hold the subcommands."""
+
+
+@command.command(name="ls", help="List images.")
+@click.option("-q", "--quiet", is_flag=True, help="Show ids only.")
+@click.option("--format", "style", type=click.Choice(("table", "json")), default="table")
+@click.pass_obj
+def list_images(context: Context, /, quiet: bool, style: str) -> None:
+    from composer.cli import table
+
+    images = sorted(context.backend().images(), key=lambda image: (image.references, image.id))
+    if quiet:
+        for image in images:
+            context.write(image.id.removeprefix("sha256:")[:12])
+        return
+    rows = []
+    for image in images:
+        for reference in image.references or ("",):
+            repository, tag = table.split_reference(reference)
+            rows.append(
+                (repository, tag, image.id.removeprefix("sha256:")[:12], table.size(image.size_bytes))
+            )
+    if style == "json":
+        keys = ("Repository", "Tag", "ID", "Size")
+        for row in rows:
+            context.write(json.dumps(dict(zip(keys, row, strict=True)), ensure_ascii=False))
+    else:
+        context.write(table.render(("REPOSITORY", "TAG", "IMAGE ID", "SIZE"), rows))
+
+
+@command.command(name="import", help="Make an image from a tarball of a root filesystem.")
+@click.option(
+    "-c", "--change", "changes", multiple=True, metavar="INSTRUCTION", help='Such as: CMD ["/bin/sh"]'
+)
+@click.option("--config", "config_file", type=click.Path(), help="Image configuration, as JSON.")
+@click.argument("path", type=click.Path())
+@click.argument("reference")
+@click.pass_obj
+def import_image(
+    context: Context, /, path: str, reference: str, changes: tuple[str, ...], config_file: str | None
+) -> None:
+    from composer.cli.changes import apply_changes
+
+    config = apply_changes(_read_config(context, config_file), changes)
+    image = context.backend().import_image(_absolute(context, path), reference, config)
+    context.write(image.id)
+
+
+def _absolute(context: Context, path: str) -> str:
+    return os.path.normpath(os.path.join(context.working_dir, path))
+
+
+def _read_config(context: Context, path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        with open(_absolute(context, path), encoding="utf-8") as file:
+            found = json.load(file)
+    except (OSError, ValueError) as error:
+        raise click.BadParameter(f"cannot read '{path}': {error}", param_hint="--config") from None
+    if not isinstance(found, dict):
+        raise click.BadParameter(f"'{path}' holds no JSON object", param_hint="--config")
+    # the whole image configuration of OCI, or its inner part
+    inner = found.get("config", found)
+    return dict(inner) if isinstance(inner, dict) else {}
+
+
+@command.command(name="load", help="Load images from a docker-archive or an OCI layout.")
+@click.option("-i", "--input", "path_option", type=click.Path(), help="The archive.")
+@click.argument("path", type=click.Path(), required=False)
+@click.pass_obj
+def load_images(context: Context, /, path: str | None, path_option: str | None) -> None:
+    found = path or path_option
+    if found is None:
+        raise click.UsageError("say which archive to load")
+    for image in context.backend().load_images(_absolute(context, found)):
+        for reference in image.references or (image.id,):
+            context.write(f"Loaded image: {reference}")
+
+
+@command.command(name="rm", help="Remove images.")
+@click.option("-f", "--force", is_flag=True, help="Remove images that containers were created from too.")
+@click.argument("references", nargs=-1, required=True, metavar="IMAGE...")
+@click.pass_obj
+def remove_images(context: Context, /, references: tuple[str, ...], force: bool) -> None:
+    from composer.errors import BackendError, NotFound
+
+    backend = context.backend()
+    failures: list[Exception] = []
+    for reference in references:
+        try:
+            if backend.find_image(reference) is None:
+                raise NotFound(f"no image '{reference}'")
+            backend.remove_image(reference, force=force)
+        except BackendError as error:
+            failures.append(error)
+        else:
+            context.write(f"Removed: {reference}")
+    if failures:
+        raise ExceptionGroup("some images were not removed", failures)

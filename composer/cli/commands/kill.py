@@ -1,0 +1,37 @@
+"""``composer kill``: send a signal to containers."""
+
+from __future__ import annotations
+
+import signal as signals
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+
+
+@click.command(name="kill", help="Force stop services, or send them another signal.")
+@click.option("-s", "--signal", default="SIGKILL", show_default=True, help="Signal, by name or number.")
+@shared.services
+@click.pass_obj
+def command(context: Context, /, services: tuple[str, ...], signal: str) -> None:
+    from composer.engine import actions
+
+    project = context.project_name()
+    actions.kill(context.engine(project, title="kill"), project, services, _name(signal))
+
+
+def _name(text: str) -> str:
+    """Return a signal's full name. Raises click.BadParameter."""
+    if text.isascii() and text.isdigit():
+        try:
+            return signals.Signals(int(text)).name
+        except ValueError:
+            raise click.BadParameter(f"there is no signal {text}", param_hint="--signal") from None
+    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
+    if name not in signals.Signals.__members__:
+        raise click.BadParameter(f"there is no signal '{text}'", param_hint="--signal")
+    return name

@@ -1,0 +1,62 @@
+"""``composer ls``: the projects on this machine, on every backend that works here."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+    from composer.engine.backend import ObservedContainer
+
+_SHOWN = ("running", "restarting", "paused")
+
+
+@click.command(name="ls", help="List projects.")
+@click.option("-a", "--all", "everything", is_flag=True, help="Show stopped projects too.")
+@click.option("-q", "--quiet", is_flag=True, help="Show names only.")
+@click.option("--filter", "filters", multiple=True, metavar="name=NAME", help="Show projects of this name.")
+@click.option("--format", "style", type=click.Choice(("table", "json")), default="table")
+@click.pass_obj
+def command(context: Context, /, everything: bool, quiet: bool, filters: tuple[str, ...], style: str) -> None:
+    from composer.cli import table
+
+    rows = [row for row in _rows(context, everything) if _matches(row[0], filters)]
+    if quiet:
+        for row in rows:
+            context.write(row[0])
+    elif style == "json":
+        keys = ("Name", "Status", "ConfigFiles", "Backend")
+        context.write(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], ensure_ascii=False))
+    else:
+        context.write(table.render(("NAME", "STATUS", "CONFIG FILES", "BACKEND"), rows))
+
+
+def _rows(context: Context, everything: bool) -> list[tuple[str, str, str, str]]:
+    from composer.engine import labels
+
+    rows = []
+    for backend in context.backends():
+        projects: dict[str, list[ObservedContainer]] = {}
+        for container in backend.projects():
+            projects.setdefault(labels.project_of(container), []).append(container)
+        for name, containers in projects.items():
+            states = Counter(c.state.value for c in containers)
+            if everything or any(states[state] for state in _SHOWN):
+                status = ", ".join(f"{state}({count})" for state, count in sorted(states.items()))
+                files = {f for c in containers for f in c.labels.get(labels.CONFIG_FILES, "").split(",") if f}
+                rows.append((name, status, ",".join(sorted(files)), backend.name))
+    return sorted(rows)
+
+
+def _matches(name: str, filters: tuple[str, ...]) -> bool:
+    for entry in filters:
+        key, _, value = entry.partition("=")
+        if key != "name" or not value:
+            raise click.BadParameter(f"'{entry}' is not name=NAME", param_hint="--filter")
+        if value not in name:
+            return False
+    return True

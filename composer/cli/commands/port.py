@@ -1,0 +1,37 @@
+"""``composer port``: where a container's port is published."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+
+
+@click.command(name="port", help="Print the public port of a port.")
+@click.option("--protocol", type=click.Choice(("tcp", "udp", "sctp")), default="tcp", show_default=True)
+@click.option("--index", type=click.IntRange(min=1), metavar="N", help="Which replica.")
+@click.argument("service")
+@click.argument("private_port", type=click.IntRange(1, 65535))
+@click.pass_obj
+def command(context: Context, /, service: str, private_port: int, protocol: str, index: int | None) -> None:
+    from composer.cli.target import container_of
+    from composer.errors import ProjectError
+
+    project = context.project_name()
+    container = container_of(context.backend(project).observe(project), service, index)
+    published = [
+        port
+        for port in container.ports
+        if (port.protocol, port.container_port) == (protocol, private_port) and port.host_port
+    ]
+    if not published:
+        raise ProjectError(
+            f"container '{container.name}' does not publish port {private_port}/{protocol}",
+            hint="composer ps shows the ports that are published",
+        )
+    for port in published:
+        host = port.host_ip or "0.0.0.0"
+        context.write(f"[{host}]:{port.host_port}" if ":" in host else f"{host}:{port.host_port}")

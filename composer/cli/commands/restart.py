@@ -1,0 +1,27 @@
+"""``composer restart``: stop and start containers as they are. Applies no change of configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+
+
+@click.command(name="restart", help="Restart services, as they are: up applies changes.")
+@click.option("--no-deps", is_flag=True, help="Leave services alone that ask to be restarted with these.")
+@shared.timeout
+@shared.services
+@click.pass_obj
+def command(context: Context, /, services: tuple[str, ...], no_deps: bool, timeout_s: float | None) -> None:
+    from composer.cli.interrupt import interruptible
+    from composer.engine import actions
+
+    project = context.project_name()
+    with interruptible() as cancel:
+        engine = context.engine(project, title="restart", cancel=cancel)
+        actions.restart(engine, project, services, timeout_s, dependents=not no_deps)

@@ -1,0 +1,34 @@
+"""``composer rm``: remove stopped containers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+
+
+@click.command(name="rm", help="Remove stopped containers.")
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@click.option("-s", "--stop", is_flag=True, help="Stop running containers first.")
+@click.option("-v", "--volumes", is_flag=True, help="Remove anonymous volumes too.")
+@shared.services
+@click.pass_obj
+def command(context: Context, /, services: tuple[str, ...], force: bool, stop: bool, volumes: bool) -> None:
+    from composer.engine.lifecycle import plan_remove
+    from composer.engine.operations import RemoveContainer
+
+    project = context.project_name()
+    engine = context.engine(project, title="rm")
+    plan = plan_remove(engine.backend.observe(project), services, stop=stop, volumes=volumes)
+    names = [s.operation.container.name for s in plan.steps if isinstance(s.operation, RemoveContainer)]
+    if not names:
+        context.display().warn("no stopped containers")
+        return
+    if not force and not context.settings.dry_run and not context.confirm(f"remove {', '.join(names)}?"):
+        return
+    engine.apply(project, plan)

@@ -1,0 +1,28 @@
+"""``composer scale``: change how many containers services have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+
+
+@click.command(name="scale", help="Scale services.")
+@click.option("--no-deps", is_flag=True, help="Leave the services that these depend on alone.")
+@click.argument("scales", nargs=-1, required=True, metavar="SERVICE=N...")
+@click.pass_obj
+def command(context: Context, /, scales: tuple[str, ...], no_deps: bool) -> None:
+    from composer.cli.creation import engine_options
+    from composer.cli.interrupt import interruptible
+    from composer.engine.actions import up
+
+    project = context.project()
+    services = tuple(shared.scale(scales))
+    options = engine_options(context, project, services, {"scales": scales, "no_deps": no_deps})
+    with interruptible() as cancel:
+        up(context.engine(project.name, title="scale", cancel=cancel), project, options)

@@ -1,0 +1,31 @@
+"""``composer start``: start containers that exist."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+
+
+@click.command(name="start", help="Start services.")
+@click.option(
+    "--wait", is_flag=True, help="Return when everything runs, healthy where it has a health check."
+)
+@click.option(
+    "--wait-timeout", "wait_timeout_s", type=float, metavar="SECONDS", help="Give up after this time."
+)
+@shared.services
+@click.pass_obj
+def command(context: Context, /, services: tuple[str, ...], wait: bool, wait_timeout_s: float | None) -> None:
+    from composer.cli.interrupt import interruptible
+    from composer.engine import actions
+
+    project = context.project_name()
+    with interruptible() as cancel:
+        engine = context.engine(project, title="start", cancel=cancel)
+        actions.start(engine, project, services, wait=wait, wait_timeout_s=wait_timeout_s)

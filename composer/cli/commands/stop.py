@@ -1,0 +1,25 @@
+"""``composer stop``: stop containers and keep them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+
+
+@click.command(name="stop", help="Stop services.")
+@shared.timeout
+@shared.services
+@click.pass_obj
+def command(context: Context, /, services: tuple[str, ...], timeout_s: float | None) -> None:
+    from composer.cli.interrupt import interruptible
+    from composer.engine import actions
+
+    project = context.project_name()
+    with interruptible() as cancel:
+        actions.stop(context.engine(project, title="stop", cancel=cancel), project, services, timeout_s)

@@ -1,0 +1,26 @@
+"""``composer version``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from composer import __version__
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+
+
+@click.command(name="version", help="Show the version.")
+@click.option("--short", is_flag=True, help="Show the number only.")
+@click.option("-f", "--format", "style", type=click.Choice(("pretty", "json")), default="pretty")
+@click.pass_obj
+def command(context: Context, /, short: bool, style: str) -> None:
+    if short:
+        context.write(__version__)
+    elif style == "json":
+        context.write(json.dumps({"version": f"v{__version__}"}))
+    else:
+        context.write(f"Composer version v{__version__}")

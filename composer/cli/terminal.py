@@ -1,0 +1,156 @@
+"""Our input and output connected to a command somewhere else: raw mode, window size, signals, exit code.
+
+With a terminal on both sides every key goes through, Ctrl-C included; without one, signals are passed on. The
+terminal is put back however it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
+
+    from composer.cli.context import Context
+    from composer.engine.backend import Session
+
+_CHUNK_BYTES = 65536
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+def converse(session: Session, context: Context, *, tty: bool, interactive: bool) -> int:
+    """Copy in both directions until the command has ended; return its exit code."""
+    stdin = _descriptor(context.stdin) if interactive else None
+    with (
+        _raw(stdin if tty else None),
+        _window(session, context.stdout if tty else None),
+        _signals(session, tty),
+    ):
+        _copy(session, stdin, context)
+        return session.wait()
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError):
+        return None
+
+
+def _copy(session: Session, stdin: int | None, context: Context) -> None:
+    with selectors.DefaultSelector() as selector:
+        selector.register(session.fileno(), selectors.EVENT_READ, "session")
+        if stdin is None:
+            session.close_stdin()
+        elif not _register(selector, stdin):
+            # a plain file is always ready, and epoll does not take it
+            _send_file(session, stdin)
+        while True:
+            for key, _ in selector.select():
+                if key.data == "session":
+                    chunk = session.read()
+                    if chunk is None:
+                        return
+                    _write(context, *chunk)
+                else:
+                    _send(session, selector, key.fd)
+
+
+def _register(selector: selectors.BaseSelector, stdin: int) -> bool:
+    try:
+        selector.register(stdin, selectors.EVENT_READ, "stdin")
+    except PermissionError:
+        return False
+    return True
+
+
+def _send(session: Session, selector: selectors.BaseSelector, stdin: int) -> None:
+    data = os.read(stdin, _CHUNK_BYTES)
+    try:
+        if data:
+            session.write(data)
+            return
+        session.close_stdin()
+    except BrokenPipeError:
+        pass  # the command reads no more: what we have for it is for nobody
+    selector.unregister(stdin)
+
+
+def _send_file(session: Session, stdin: int) -> None:
+    try:
+        while data := os.read(stdin, _CHUNK_BYTES):
+            session.write(data)
+        session.close_stdin()
+    except BrokenPipeError:
+        pass  # as above
+
+
+def _write(context: Context, name: str, data: bytes) -> None:
+    stream = context.stderr if name == "stderr" else context.stdout
+    buffer = getattr(stream, "buffer", None)
+    if buffer is None:
+        stream.write(data.decode(errors="replace"))
+    else:
+        stream.flush()
+        buffer.write(data)
+    stream.flush()
+
+
+@contextmanager
+def _raw(descriptor: int | None) -> Iterator[None]:
+    if descriptor is None:
+        yield
+        return
+    import termios
+    import tty
+
+    before = termios.tcgetattr(descriptor)
+    try:
+        tty.setraw(descriptor, termios.TCSANOW)
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def _window(session: Session, stream: TextIO | None) -> Iterator[None]:
+    """Keep the size of the terminal there equal to the size of ours."""
+    if stream is None:
+        yield
+        return
+
+    def resize(number: int = 0, frame: object = None) -> None:
+        columns, rows = os.get_terminal_size(stream.fileno())
+        session.resize(rows, columns)
+
+    resize()
+    before = signal.signal(signal.SIGWINCH, resize)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGWINCH, before)
+
+
+@contextmanager
+def _signals(session: Session, tty: bool) -> Iterator[None]:
+    """Pass signals on to the command. In raw mode the keys do that; only a closed terminal still signals."""
+    numbers = (signal.SIGTERM, signal.SIGHUP) if tty else _FORWARDED
+
+    def forward(number: int, frame: object) -> None:
+        session.signal(number)
+
+    try:
+        before = [signal.signal(number, forward) for number in numbers]
+    except ValueError:
+        yield  # not the main thread: signals are somebody else's
+        return
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

@@ -1,0 +1,177 @@
+"""Following a project's containers while they start and run: their output, and how each of them ends.
+
+One thread reads the event stream; it opens a log stream, with a thread of its own, for each container that
+starts. What they find is told to an `Output` under one lock, so a display sees one thing at a time. The end of a
+container is told after its last line.
+"""
+
+from __future__ import annotations
+
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from composer.engine import labels
+from composer.engine.draft import ACTIVE
+from composer.engine.operations import RemoveContainer, StopContainer
+from composer.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from composer.engine.backend import Backend, Event, LogLine, LogStream, ObservedContainer
+    from composer.engine.plan import Plan
+
+
+class Output(Protocol):
+    """Where lines go. Never called by two threads at once."""
+
+    def add(self, containers: Collection[tuple[str, str]]) -> None: ...
+    def write(self, line: LogLine) -> None: ...
+    def say(self, id: str, sentence: str) -> None: ...
+
+
+class Death(NamedTuple):
+    """A container that ended for good and was not asked to by us."""
+
+    id: str
+    service: str
+    exit_code: int | None
+
+
+class Attachment:
+    """Follows the containers of ``services``; shows those of ``shown``. Open it before anything is started.
+
+    ``deaths`` gets a `Death` for each container that ends by itself, None when the events cannot be read any more.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        project: str,
+        services: Collection[str],
+        shown: Collection[str],
+        output: Output,
+    ) -> None:
+        self.deaths: SimpleQueue[Death | None] = SimpleQueue()
+        self._backend, self._project = backend, project
+        self._services, self._shown, self._output = frozenset(services), frozenset(shown), output
+        self._lock = threading.Lock()
+        self._streams: dict[str, LogStream] = {}
+        self._threads: list[threading.Thread] = []
+        self._expected: set[str] = set()
+        self._events = backend.events(project)
+        self._pump = threading.Thread(target=self._read_events, name="attach", daemon=True)
+
+    def open(self, plan: Plan) -> None:
+        """Begin, with what is running already: only its new output is shown.
+
+        What ``plan`` stops or removes does not end by itself: it is expected to.
+        """
+        for step in plan.steps:
+            if isinstance(step.operation, StopContainer | RemoveContainer):
+                self._expected.add(step.operation.container.id)
+        for container in self._backend.observe(self._project).containers:
+            if container.state in ACTIVE and container.id not in self._expected:
+                self._follow(container, since_ns=0, tail=0)
+        self._pump.start()
+
+    def close(self) -> None:
+        """Stop following, after what has ended has been shown to its last line."""
+        for thread in tuple(self._threads):
+            thread.join(0.5)
+        self._events.close()
+        with self._lock:
+            streams = tuple(self._streams.values())
+        for stream in streams:
+            stream.close()
+        for thread in tuple(self._threads):
+            thread.join(2)
+
+    def expect_all(self) -> None:
+        """Say that from now on every container that ends was asked to."""
+        with self._lock:
+            self._expected |= {c.id for c in self._backend.observe(self._project).containers}
+
+    def is_over(self) -> bool:
+        """Tell whether none of the followed containers runs any more."""
+        containers = self._backend.observe(self._project).containers
+        return not any(c.state in ACTIVE and self._is_followed(c) for c in containers)
+
+    def _is_followed(self, container: ObservedContainer) -> bool:
+        return labels.service_of(container) in self._services and not labels.is_oneoff(container)
+
+    # ------------------------------------------------------------- events
+
+    def _read_events(self) -> None:
+        try:
+            while (event := self._events.next(None)) is not None:
+                if event.kind == "container":
+                    self._receive(event)
+        except BackendError as error:
+            with self._lock:
+                self._output.say("", f"events are lost: {error}")
+            self.deaths.put(None)
+
+    def _receive(self, event: Event) -> None:
+        if event.action == "start":
+            self._expected.discard(event.id)
+            try:
+                container = self._backend.container(event.id)
+            except BackendError:
+                return  # gone again: there is nothing to follow
+            self._follow(container, since_ns=event.time_ns, tail=None)
+        elif event.action == "die":
+            self._died(event)
+
+    def _died(self, event: Event) -> None:
+        service = event.attributes.get(labels.SERVICE, "")
+        if service not in self._services or event.attributes.get(labels.ONEOFF) == "True":
+            return
+        code = event.attributes.get("exitCode", "")
+        if event.attributes.get("willRestart") == "true":
+            if service in self._shown:
+                with self._lock:
+                    self._output.say(event.id, f"exited with code {code or 'unknown'} (restarting)")
+            return
+        if event.id not in self._expected:
+            self.deaths.put(Death(event.id, service, int(code) if code.isdigit() else None))
+
+    # ------------------------------------------------------------- output
+
+    def _follow(self, container: ObservedContainer, *, since_ns: int, tail: int | None) -> None:
+        if labels.service_of(container) not in self._shown or labels.is_oneoff(container):
+            return
+        with self._lock:
+            if container.id in self._streams:
+                return
+            name = labels.final_name(container.name).removeprefix(f"{self._project}-")
+            self._output.add([(container.id, name)])
+            stream = self._backend.logs([container.id], follow=True, since_ns=since_ns, tail=tail)
+            self._streams[container.id] = stream
+        thread = threading.Thread(target=self._copy, args=(container.id, stream), name="logs", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _copy(self, id: str, stream: LogStream) -> None:
+        try:
+            for line in stream:
+                with self._lock:
+                    self._output.write(line)
+        except BackendError as error:
+            with self._lock:
+                self._output.say(id, f"output is lost: {error}")
+        finally:
+            stream.close()
+        with self._lock:
+            self._streams.pop(id, None)
+            self._tell_end(id)
+
+    def _tell_end(self, id: str) -> None:
+        try:
+            container = self._backend.container(id)
+        except BackendError:
+            return  # removed: whoever did that said so
+        if container.state not in ACTIVE:
+            code = "unknown" if container.exit_code is None else container.exit_code
+            self._output.say(id, f"exited with code {code}")
