@@ -347,6 +347,9 @@ iptables -A DOCKER-USER -j RETURN
 iptables -A FORWARD -j DOCKER-USER
 iptables -A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
 iptables -A FORWARD -i docker0 ! -o docker0 -j ACCEPT
+ip6tables -P FORWARD DROP
+ip6tables -N DOCKER-USER
+ip6tables -A FORWARD -j DOCKER-USER
 """
 
 
@@ -356,13 +359,14 @@ def test_beside_docker_with_its_forward_policy(flavour):
 
     Docker's own network stays closed to ours.
     """
-    rules = DOCKER_RULES.replace("iptables", f"iptables-{flavour}")
+    rules = DOCKER_RULES.replace("tables ", f"tables-{flavour} ")
     servers: list[int] = []
     with namespaces(8) as (*spaces, docker):
         world = World(spaces)
         world.build()
         for bridge in (FRONT, BACK, INSIDE):
             world.firewall("add_network", bridge)
+        world.host.call(_named_bridges)
         try:
             for space, name in (
                 (world.web, "web"),
@@ -377,6 +381,7 @@ def test_beside_docker_with_its_forward_policy(flavour):
             docker.run("ip", "route", "add", "default", "via", "172.31.0.1")
             world.host.run("sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=1")
             world.firewall("publish", [Publication("tcp", "", 8080, "172.30.1.2", 80)])
+            world.firewall("publish", [Publication("tcp", "", 8080, "fd00:1::2", 80)])
             assert world.firewall("ensure_docker_user") is False
             assert world.ask(world.web, "tcp", "172.31.0.2", 80) == "docker 172.31.0.1"
 
@@ -384,10 +389,19 @@ def test_beside_docker_with_its_forward_policy(flavour):
             before = world.host.run(f"iptables-{flavour}-save")
             assert world.ask(world.db, "tcp", "172.30.1.2", 80) == "silence"
             assert world.ask(world.machine, "tcp", HOST, 8080) == "silence"
+            assert world.ask(world.machine, "tcp", HOST6, 8080) == "silence"
 
             assert world.firewall("ensure_docker_user") is True
             assert world.firewall("ensure_docker_user") is True
             assert world.host.run(f"iptables-{flavour}", "-S", "DOCKER-USER").count("COMPOSER") == 1
+            assert world.ask(world.machine, "tcp", HOST6, 8080) == f"web {MACHINE6}"
+            world.firewall("add_network", Bridge("br-mine", "172.30.9.0/24"))
+            chain = world.host.run(f"iptables-{flavour}", "-S", "COMPOSER").splitlines()
+            assert "-A COMPOSER -i br-mine -o br-mine -j ACCEPT" in chain
+            assert chain.index("-A COMPOSER -i br-lan -o br-mine -j ACCEPT") < chain.index(
+                "-A COMPOSER -i br-+ -o br-mine -j RETURN"
+            )
+            world.firewall("remove_network", "br-mine")
             assert world.ask(world.db, "tcp", "172.30.1.2", 80) == "web 172.30.1.3"
             assert world.ask(world.machine, "tcp", HOST, 8080) == f"web {MACHINE}"
             assert world.ask(world.web, "tcp", HOST, 8080).startswith("web ")
@@ -402,6 +416,16 @@ def test_beside_docker_with_its_forward_policy(flavour):
             for pid in servers:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
+
+
+def _named_bridges() -> None:
+    """One of ours that the user named, which no pattern finds.
+
+    And an uplink that is named as Docker's are.
+    """
+    with Netlink() as netlink:
+        for name in ("br-mine", "br-lan"):
+            netlink.create_bridge(name)
 
 
 def _docker_network(pid: int) -> None:

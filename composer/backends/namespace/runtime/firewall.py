@@ -82,7 +82,7 @@ class Publication:
 
 
 class Firewall:
-    """The table in the network namespace of the calling thread.
+    """The table in the network namespace in which this is first used. For one thread at a time.
 
     ``lock_path`` is a file that serialises adding and removing networks between processes of this host, so
     that the last network's removal cannot take the table from under somebody else's first. Publishing needs
@@ -91,6 +91,11 @@ class Firewall:
 
     def __init__(self, lock_path: str | None = None) -> None:
         self._lock_path = lock_path
+        self._session = nftables.Session()
+
+    def close(self) -> None:
+        """Close the socket to the kernel; may wait some milliseconds for what was deleted last."""
+        self._session.close()
 
     # -------------------------------------------------------------- networks
 
@@ -106,23 +111,23 @@ class Firewall:
         batch = "".join(f"add element {_TABLE} {name} {{ {element} }}\n" for name, element in elements)
         with _Lock(self._lock_path):
             try:
-                nftables.run(batch)
+                self._session.run(batch)
             except FileNotFoundError:
-                nftables.run(firewall_rules.create_table() + batch)
+                self._session.run(firewall_rules.create_table() + batch)
             set_bridge_sysctls(bridge.name)
             enable_forwarding(ipv6=bridge.subnet6 is not None)
-            firewall_docker.ensure()
+            firewall_docker.ensure(self._session)
 
     def remove_network(self, name: str) -> None:
         """Forget a network and its published ports; the table goes with the last one. Idempotent."""
         with _Lock(self._lock_path):
-            state = _read()
+            state = _read(self._session)
             if state is None:
                 return
             networks, ports = state
             if not set(networks) - {name}:
-                nftables.run(f"delete table {_TABLE}\n")
-                firewall_docker.remove()
+                self._session.run(f"delete table {_TABLE}\n")
+                firewall_docker.remove(self._session)
                 return
             if name not in networks:
                 return
@@ -132,7 +137,7 @@ class Firewall:
             for publication in ports:
                 if publication.bridge == name:
                     batch += _port_command("delete", publication)
-            nftables.run(batch)
+            self._session.run(batch)
 
     # -------------------------------------------------------------- ports
 
@@ -141,7 +146,7 @@ class Firewall:
         if not publications:
             return
         try:
-            nftables.run("".join(_port_command("add", one) for one in publications))
+            self._session.run("".join(_port_command("add", one) for one in publications))
         except FileExistsError:
             raise _taken(publications, self.publications()) from None
 
@@ -155,9 +160,11 @@ class Firewall:
         # A second look is for a network that went in between, with its ports.
         for attempt in range(2):
             # The kernel deletes by key alone, so what is there has to be looked at first.
-            batch = "".join(_port_command("delete", one) for one in publications if _is_published(one))
+            batch = "".join(
+                _port_command("delete", one) for one in publications if _is_published(self._session, one)
+            )
             try:
-                nftables.run(batch)
+                self._session.run(batch)
                 return
             except FileNotFoundError:
                 if attempt:
@@ -167,18 +174,18 @@ class Firewall:
 
     def networks(self) -> list[str]:
         """Return the names of the bridges that the table knows."""
-        state = _read()
+        state = _read(self._session)
         return sorted(state[0]) if state else []
 
     def publications(self) -> list[Publication]:
         """Return every published port; ``bridge`` is the one whose subnet holds the container's address."""
-        state = _read()
+        state = _read(self._session)
         return state[1] if state else []
 
     def exists(self) -> bool:
         """Tell whether the table is there (something else may have flushed the whole rule set)."""
         try:
-            nftables.run(f"list set {_TABLE} bridges\n")
+            self._session.run(f"list set {_TABLE} bridges\n")
         except FileNotFoundError:
             return False
         return True
@@ -191,7 +198,7 @@ class Firewall:
         since.
         """
         with _Lock(self._lock_path):
-            return self.exists() and firewall_docker.ensure()
+            return self.exists() and firewall_docker.ensure(self._session)
 
 
 def container_dns(port_udp: int, port_tcp: int) -> None:
@@ -277,10 +284,10 @@ def _port_command(verb: str, one: Publication) -> str:
     return f"{verb} element {_TABLE} {name} {{ {key}{data} }}\n"
 
 
-def _is_published(one: Publication) -> bool:
+def _is_published(session: nftables.Session, one: Publication) -> bool:
     name, key, value = _element(one)
     try:
-        return f" : {value} " in nftables.run(f"get element {_TABLE} {name} {{ {key} }}\n")
+        return f" : {value} " in session.run(f"get element {_TABLE} {name} {{ {key} }}\n")
     except FileNotFoundError:
         return False
 
@@ -313,12 +320,12 @@ def _taken(wanted: Sequence[Publication], present: Sequence[Publication]) -> Exc
     )
 
 
-def _read() -> tuple[dict[str, list[tuple[str, str]]], list[Publication]] | None:
+def _read(session: nftables.Session) -> tuple[dict[str, list[tuple[str, str]]], list[Publication]] | None:
     """Return each network's (set, element) pairs and every published port; None when there is no table."""
     import json
 
     try:
-        output = nftables.run(f"list table {_TABLE}\n", json=True)
+        output = session.run(f"list table {_TABLE}\n", json=True)
     except FileNotFoundError:
         return None
     found: dict[str, list[Any]] = {}

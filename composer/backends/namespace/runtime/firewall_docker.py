@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import os
 
-from composer.backends.namespace.runtime import nftables
 from composer.backends.namespace.runtime.netlink import Netlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from composer.backends.namespace.runtime import nftables
 
 CHAIN = "COMPOSER"
 _PATH = ("/usr/sbin", "/sbin", "/usr/local/sbin", "/usr/bin", "/bin", "/usr/local/bin")
@@ -26,18 +25,22 @@ _HEX = frozenset("0123456789abcdef")
 class _Tables:
     """One of the host's four iptables: IPv4 or IPv6, over nftables or the older kernel interface."""
 
-    __slots__ = ("family", "legacy")
+    __slots__ = ("family", "legacy", "session")
 
-    def __init__(self, family: str, legacy: bool) -> None:
+    def __init__(self, session: nftables.Session, family: str, legacy: bool) -> None:
+        self.session = session
         self.family = family
         self.legacy = legacy
 
+    def chain(self, name: str) -> str | None:
+        """Return the text of a chain, or None."""
+        return self._legacy_chain(name) if self.legacy else self._nft_chain(name)
+
     def chains(self) -> dict[str, str]:
         """Return the text of FORWARD and DOCKER-USER, those that are there."""
-        read: Callable[[str], str | None] = self._legacy_chain if self.legacy else self._nft_chain
-        found = {"FORWARD": read("FORWARD")}
+        found = {"FORWARD": self.chain("FORWARD")}
         if found["FORWARD"] is not None:
-            found["DOCKER-USER"] = read("DOCKER-USER")
+            found["DOCKER-USER"] = self.chain("DOCKER-USER")
         return {name: text for name, text in found.items() if text is not None}
 
     def restore(self, commands: str) -> None:
@@ -50,7 +53,7 @@ class _Tables:
 
     def _nft_chain(self, chain: str) -> str | None:
         try:
-            return nftables.run(f"list chain {self.family} filter {chain}\n")
+            return self.session.run(f"list chain {self.family} filter {chain}\n")
         except FileNotFoundError:
             return None
 
@@ -65,36 +68,39 @@ class _Tables:
             return None
 
 
-def ensure() -> bool:
+def ensure(session: nftables.Session) -> bool:
     """Put our chain in where the host's FORWARD chain would drop our packets; tell whether one was met."""
     met = False
-    for tables in _all_tables():
+    named = _named_by_hand(session)
+    for tables in _all_tables(session):
         chains = tables.chains()
         entry = _entry(chains)
         if entry is None:
             continue
         met = True
-        if not _jumps(chains[entry]):
-            tables.restore(f":{CHAIN} - [0:0]\n{_rules()}-I {entry} 1 -j {CHAIN}\n")
+        jump = "" if _jumps(chains[entry]) else f"-I {entry} 1 -j {CHAIN}\n"
+        text = (tables.chain(CHAIN) or "") if named and not jump else ""
+        if jump or not all(_knows(text, name) for name in named):
+            tables.restore(f":{CHAIN} - [0:0]\n{_rules(named)}{jump}")
     return met
 
 
-def remove() -> None:
+def remove(session: nftables.Session) -> None:
     """Take our chain out again, wherever it is."""
-    for tables in _all_tables():
+    for tables in _all_tables(session):
         entries = [name for name, text in tables.chains().items() if _jumps(text)]
         if entries:
             jumps = "".join(f"-D {name} -j {CHAIN}\n" for name in entries)
             tables.restore(f"{jumps}-F {CHAIN}\n-X {CHAIN}\n")
 
 
-def _all_tables() -> list[_Tables]:
-    found = [_Tables("ip", False), _Tables("ip6", False)]
+def _all_tables(session: nftables.Session) -> list[_Tables]:
+    found = [_Tables(session, "ip", False), _Tables(session, "ip6", False)]
     for family, path in (("ip", "/proc/net/ip_tables_names"), ("ip6", "/proc/net/ip6_tables_names")):
         try:
             with open(path, encoding="ascii") as file:
                 if "filter" in file.read().split():
-                    found.append(_Tables(family, True))
+                    found.append(_Tables(session, family, True))
         except OSError:
             continue  # the older interface is not in this kernel
     return found
@@ -113,19 +119,35 @@ def _jumps(text: str) -> bool:
     return f"jump {CHAIN}\n" in text + "\n" or f"-j {CHAIN}\n" in text + "\n"
 
 
-def _rules() -> str:
-    lines = []
+def _knows(text: str, name: str) -> bool:
+    return f'iifname "{name}" oifname "{name}"' in text or f"-i {name} -o {name} " in text
+
+
+def _named_by_hand(session: nftables.Session) -> list[str]:
+    """Return our bridges whose name the user chose (com.docker.network.bridge.name).
+
+    No pattern finds them.
+    """
+    try:
+        text = session.run("list set inet composer bridges\n")
+    except FileNotFoundError:
+        return []
+    return sorted(name for name in text.split('"')[1::2] if not name.startswith("cmp"))
+
+
+def _rules(named: list[str]) -> str:
+    ours = ["cmp+", *named]
+    lines = [f"-i {name} -o {other} -j ACCEPT" for name in ours for other in ours]
     # A bridge that only looks like Docker's (br-lan, the host's uplink) is not left to Docker.
     with Netlink() as netlink:
         for link in netlink.links():
-            if link.name.startswith("br-") and not _is_docker_bridge(link.name):
-                lines.append(f"-i cmp+ -o {link.name} -j ACCEPT")
-                lines.append(f"-i {link.name} -o cmp+ -j ACCEPT")
+            if link.name.startswith("br-") and not _is_docker_bridge(link.name) and link.name not in named:
+                lines += [f"-i {name} -o {link.name} -j ACCEPT" for name in ours]
+                lines += [f"-i {link.name} -o {name} -j ACCEPT" for name in ours]
     for pattern in ("docker+", "br-+"):
-        lines.append(f"-i {pattern} -o cmp+ -j RETURN")
-        lines.append(f"-i cmp+ -o {pattern} -j RETURN")
-    lines.append("-i cmp+ -j ACCEPT")
-    lines.append("-o cmp+ -j ACCEPT")
+        lines += [f"-i {pattern} -o {name} -j RETURN" for name in ours]
+        lines += [f"-i {name} -o {pattern} -j RETURN" for name in ours]
+    lines += [f"{side} {name} -j ACCEPT" for name in ours for side in ("-i", "-o")]
     return "".join(f"-A {CHAIN} {line}\n" for line in lines)
 
 

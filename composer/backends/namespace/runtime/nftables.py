@@ -1,14 +1,15 @@
 """Run nftables commands: libnftables through ctypes (a tenth of a millisecond), or the ``nft`` command where
 that is missing.
 
-One call is one atomic batch in the network namespace of the calling thread: a context is made per call, since
-it keeps a socket of the namespace in which it was made. Spec: libnftables(3), nft(8).
+One call is one atomic batch. A `Session` stays in the network namespace in which it began; `run` is for the
+one that the calling thread is in now. Spec: libnftables(3), nft(8).
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,35 +58,91 @@ def load() -> bool:
     return True
 
 
-def run(commands: str, *, json: bool = False, command: bool = False) -> str:
-    """Run commands as one transaction and return their output; OSError with an errno that callers can tell
-    apart.
+class Session:
+    """A context that is kept, with its socket, in the network namespace in which it is first used.
 
-    ``command`` forces the nft program, for tests and for machines whose library is broken.
+    The kernel waits for an RCU grace period (8 to 16 ms) when the socket of somebody who deleted something is
+    closed: who deletes often keeps it open. A child that was forked gets a context of its own.
     """
-    if not command and load():
-        status, output, error = _run_library(commands, json)
-    else:
-        status, output, error = _run_command(commands, json)
-    if status:
-        raise _failure(error)
-    return output
+
+    __slots__ = ("_context", "_pid")
+
+    def __init__(self) -> None:
+        self._context: Any = None
+        self._pid = 0
+
+    def run(self, commands: str, *, json: bool = False) -> str:
+        """Run commands as one transaction and return their output.
+
+        A listing has to be alone: libnftables 1.0 reads only what its last command lists. Failures are
+        OSErrors with an errno that callers can tell apart.
+        """
+        if not load():
+            status, output, error = _run_command(commands, json)
+        else:
+            status, output, error = self._run_library(commands, json)
+        if status:
+            raise _failure(error)
+        return output
+
+    def close(self) -> None:
+        """Close the socket; the session can be used again, which opens another."""
+        if self._context is not None and self._pid == os.getpid():
+            _library.nft_ctx_free(self._context)
+        self._context = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _run_library(self, commands: str, json: bool) -> tuple[int, str, str]:
+        if self._context is None or self._pid != os.getpid():
+            self._context = _new_context()
+            self._pid = os.getpid()
+        if self._context is None:
+            return 1, "", "Operation not permitted: no netlink socket"
+        # Numeric everywhere: names of services and protocols would be read from the machine's files.
+        flags = _OUTPUT_NUMERIC | (_OUTPUT_JSON if json else 0)
+        _library.nft_ctx_output_set_flags(self._context, flags)
+        status = _library.nft_run_cmd_from_buffer(self._context, commands.encode())
+        output = _library.nft_ctx_get_output_buffer(self._context).decode(errors="replace")
+        error = _library.nft_ctx_get_error_buffer(self._context).decode(errors="replace")
+        return status, output, error
 
 
-def _run_library(commands: str, json: bool) -> tuple[int, str, str]:
-    context = _library.nft_ctx_new(0)
-    if not context:
-        return 1, "", "Operation not permitted: no netlink socket"
+def run(commands: str, *, json: bool = False) -> str:
+    """Run commands in the network namespace that the calling thread is in now.
+
+    Through a session of their own.
+    """
+    session = Session()
     try:
+        return session.run(commands, json=json)
+    finally:
+        session.close()
+
+
+def _new_context() -> Any:
+    before = _sockets()
+    context = _library.nft_ctx_new(0)
+    if context:
         _library.nft_ctx_buffer_output(context)
         _library.nft_ctx_buffer_error(context)
-        # Numeric everywhere: names of services and protocols would be read from the machine's files.
-        _library.nft_ctx_output_set_flags(context, _OUTPUT_NUMERIC | (_OUTPUT_JSON if json else 0))
-        status = _library.nft_run_cmd_from_buffer(context, commands.encode())
-        output = _library.nft_ctx_get_output_buffer(context).decode(errors="replace")
-        return status, output, _library.nft_ctx_get_error_buffer(context).decode(errors="replace")
-    finally:
-        _library.nft_ctx_free(context)
+        # libmnl's socket would be inherited by every program that is executed later.
+        for fd in _sockets() - before:
+            os.set_inheritable(fd, False)
+    return context or None
+
+
+def _sockets() -> set[int]:
+    """Return the inheritable sockets among our descriptors."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if os.readlink(f"/proc/self/fd/{name}").startswith("socket:") and os.get_inheritable(int(name)):
+                found.add(int(name))
+        except OSError:
+            continue  # the descriptor of the listing itself
+    return found
 
 
 def _run_command(commands: str, json: bool) -> tuple[int, str, str]:
