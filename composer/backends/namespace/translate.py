@@ -45,7 +45,7 @@ def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
             probe = ATTRIBUTES[name][1]
             if probe is not None:
                 found += probe(value)
-        else:
+        elif name not in ELSEWHERE:
             found.append(Limitation((name,), "the built-in runtime does not know it"))
     return found
 
@@ -404,17 +404,9 @@ def _nothing(config: Config, value: Any) -> None:
     """Read elsewhere: the name of the attribute is enough for `limitations` to know it."""
 
 
-def _only(*allowed: Any) -> Callable[[Any], list[Limitation]]:
-    """Accept these values; refuse the others. The path is filled in by the table's key."""
-
-    def check(value: Any) -> list[Limitation]:
-        return (
-            []
-            if value in allowed
-            else [Limitation((), f"'{value}' is not possible on the built-in runtime yet")]
-        )
-
-    return check
+def _build_limits(value: Any) -> list[Limitation]:
+    reason = "the built-in runtime does not build images yet: it runs the image that is in its store"
+    return [Limitation(("build",), reason, fatal=False, hint="composer image import or load, under the service's image name")]
 
 
 def _logging_limits(value: Any) -> list[Limitation]:
@@ -439,6 +431,7 @@ Row = tuple["Callable[[Config, Any], None]", "Callable[[Any], list[Limitation]] 
 
 ATTRIBUTES: dict[str, Row] = {
     "annotations": (_own("annotations"), None),
+    "build": (_nothing, _build_limits),
     "cap_add": (_own("cap_add"), None),
     "cap_drop": (_own("cap_drop"), None),
     "command": (_own("command"), None),
@@ -483,6 +476,13 @@ ATTRIBUTES: dict[str, Row] = {
     "user": (_user, None),
     "working_dir": (_process("cwd"), None),
 }
+
+# What reaches a backend as names, mounts, endpoints and files, or concerns the engine alone.
+ELSEWHERE = frozenset(
+    "attach configs container_name depends_on develop env_file external_links image label_file labels links "
+    "network_mode networks post_start pre_start pre_stop profiles provider pull_policy pull_refresh_after scale "
+    "secrets tmpfs volumes".split()
+)
 
 _LATER = "the built-in runtime does not honour it yet"
 _NOT_YET = (
