@@ -300,6 +300,57 @@ def test_publish_and_unpublish_are_idempotent_and_atomic(world):
     assert world.firewall("publications") == []
 
 
+def _flow(pipes: tuple[int, int], ip: str) -> None:
+    """Send from one UDP socket whenever asked to, and tell what was answered."""
+    with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.settimeout(SILENCE_S)
+        while os.read(pipes[0], 1):
+            try:
+                one.sendto(b"?", (ip, 9100))
+                answer = one.recv(100)
+            except OSError:
+                answer = b"silence"
+            os.write(pipes[1], answer)
+
+
+@pytest.mark.parametrize(
+    ("ip", "first", "second"), [(HOST, "172.30.1.2", "172.30.1.3"), (HOST6, "fd00:1::2", "fd00:1::3")]
+)
+def test_a_udp_client_that_keeps_its_port_is_led_to_where_the_port_leads_now(world, ip, first, second):
+    """Conntrack would go on with the first packet's translation: none, and then to the container that has gone."""
+    asked, ask = os.pipe()
+    answered, answer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(ask)
+            world.machine.enter()
+            _flow((asked, answer), ip)
+        finally:
+            os._exit(0)
+    os.close(asked)
+
+    def reply() -> str:
+        os.write(ask, b"x")
+        return os.read(answered, 100).decode().split()[0]
+
+    one, two = (Publication("udp", "", 9100, address, 80) for address in (first, second))
+    try:
+        assert reply() == "silence"
+        world.firewall("publish", [one])
+        assert reply() == "web"
+        world.firewall("unpublish", [one])
+        world.firewall("publish", [two])
+        assert reply() == "db"
+        world.firewall("unpublish", [two])
+        assert reply() == "silence"
+    finally:
+        os.close(ask)
+        os.waitpid(pid, 0)
+        for pipe in (answered, answer):
+            os.close(pipe)
+
+
 def test_networks_come_and_go_and_the_table_with_the_last():
     """Run where nothing is: also without the library, through the nft command."""
 

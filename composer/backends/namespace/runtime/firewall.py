@@ -8,10 +8,11 @@ Knows nothing of containers; addresses are text and already checked.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 
-from composer.backends.namespace.runtime import firewall_docker, firewall_rules, nftables
+from composer.backends.namespace.runtime import conntrack, firewall_docker, firewall_rules, nftables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _TABLE = firewall_rules.TABLE
+_NO_CONNTRACK = (errno.EINVAL, errno.EPROTONOSUPPORT, errno.EOPNOTSUPP)
 _PROTOCOLS: dict[Any, str] = {6: "tcp", 17: "udp", 132: "sctp"}
 _PORT_MAPS = ("ports4", "ports6", "at4", "at6")
 _NETWORK_SETS = ("bridges", "same", "internal", "home4", "home6")
@@ -149,6 +151,7 @@ class Firewall:
             self._session.run("".join(_port_command("add", one) for one in publications))
         except FileExistsError:
             raise _taken(publications, self.publications()) from None
+        _forget_flows(publications)
 
     def unpublish(self, publications: Sequence[Publication]) -> None:
         """Take published ports back; those that are gone already do not matter.
@@ -165,6 +168,7 @@ class Firewall:
             )
             try:
                 self._session.run(batch)
+                _forget_flows(publications)
                 return
             except FileNotFoundError:
                 if attempt:
@@ -254,6 +258,18 @@ def _write(path: str, value: str) -> None:
 
 
 # ------------------------------------------------------------------ internals
+
+
+def _forget_flows(publications: Sequence[Publication]) -> None:
+    udp = [one for one in publications if one.protocol == "udp"]
+    if not udp:
+        return
+    try:
+        conntrack.forget_udp({one.host_port for one in udp}, {one.container_ip for one in udp})
+    except OSError as error:
+        # Without conntrack over netlink a client waits until its old flow has expired: 30 to 120 seconds.
+        if error.errno not in _NO_CONNTRACK:
+            raise
 
 
 class _Lock:

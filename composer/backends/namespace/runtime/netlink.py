@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
-    from typing import Any
+    from typing import Any, Self
 
 _NLMSG = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _IFINFO = struct.Struct("=BxHiII")  # family, device type, index, flags, change
@@ -23,6 +23,7 @@ _IFADDR = struct.Struct("=BBBBI")  # family, prefix, flags, scope, index
 _RTMSG = struct.Struct("=BBBBBBBBI")  # family, dst bits, src bits, tos, table, protocol, scope, type, flags
 _RTATTR = struct.Struct("=HH")
 
+_ROUTE = 0
 _REQUEST, _ACK, _DUMP, _EXCL, _CREATE = 0x1, 0x4, 0x300, 0x200, 0x400
 _DUMP_INTERRUPTED, _CAPPED, _ACK_TLVS = 0x10, 0x100, 0x200
 _ERROR, _DONE = 2, 3
@@ -97,11 +98,11 @@ class Route:
         self.table = table
 
 
-class Netlink:
-    """A NETLINK_ROUTE socket in the network namespace of the calling thread. For one thread at a time."""
+class Connection:
+    """A netlink socket in the network namespace of the calling thread. For one thread at a time."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+    def __init__(self, protocol: int) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._sequence = 0
         try:
             self._socket.bind((0, 0))
@@ -116,13 +117,80 @@ class Netlink:
         """Close the socket; closing twice is allowed."""
         self._socket.close()
 
-    def __enter__(self) -> Netlink:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def dump(self, kind: int, payload: bytes) -> Iterator[bytes]:
+        """Send a dump request and yield the payload of each answer.
+
+        Raises InterruptedError if they are inconsistent.
+        """
+        sequence = self._send(kind, _DUMP, payload)
+        interrupted = False
+        while True:
+            for answer, flags, body in self._receive(sequence):
+                interrupted = interrupted or bool(flags & _DUMP_INTERRUPTED)
+                if answer in (_DONE, _ERROR):
+                    _check(body, flags, f"cannot list (netlink message {kind})", done=answer == _DONE)
+                    if interrupted:
+                        raise InterruptedError("the kernel's list changed while it was read")
+                    return
+                yield body
+
+    def complete(self, kind: int, payload: bytes, parse: Callable[[bytes], Any]) -> list[Any]:
+        """Return the parsed answers to a dump request that no change interrupted."""
+        # A dump that a change interrupted may lack entries (NLM_F_DUMP_INTR): read it again.
+        for attempt in range(_DUMP_ATTEMPTS):
+            try:
+                return [parse(body) for body in self.dump(kind, payload)]
+            except InterruptedError:
+                if attempt == _DUMP_ATTEMPTS - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    def call(self, kind: int, flags: int, body: bytes, what: str) -> None:
+        """Send a request and wait for its acknowledgement. ``what`` begins the error's message."""
+        sequence = self._send(kind, flags | _ACK, body)
+        while True:
+            for answer, answer_flags, payload in self._receive(sequence):
+                if answer == _ERROR:
+                    _check(payload, answer_flags, what)
+                    return
+
+    def _send(self, kind: int, flags: int, body: bytes) -> int:
+        self._sequence += 1
+        head = _NLMSG.pack(_NLMSG.size + len(body), kind, flags | _REQUEST, self._sequence, 0)
+        self._socket.sendto(head + body, (0, 0))
+        return self._sequence
+
+    def _receive(self, sequence: int) -> Iterator[tuple[int, int, bytes]]:
+        """Yield (type, flags, payload) of one datagram's messages that answer ``sequence``, not older ones."""
+        while True:
+            data = self._socket.recv(_RECEIVE_BYTES)
+            found = False
+            offset = 0
+            while offset + _NLMSG.size <= len(data):
+                length, kind, flags, answered, _ = _NLMSG.unpack_from(data, offset)
+                if length < _NLMSG.size:
+                    raise OSError(71, "the kernel's netlink answer is cut short")  # EPROTO
+                if answered == sequence:
+                    found = True
+                    yield kind, flags, data[offset + _NLMSG.size : offset + length]
+                offset += (length + 3) & ~3
+            if found:
+                return
+
+
+class Netlink(Connection):
+    """A NETLINK_ROUTE socket."""
+
+    def __init__(self) -> None:
+        super().__init__(_ROUTE)
 
     # -------------------------------------------------------------- interfaces
 
@@ -131,8 +199,8 @@ class Netlink:
     ) -> int:
         """Create a bridge and return its index. Raises FileExistsError when the name is taken."""
         body = _IFINFO.pack(0, 0, 0, _IFF_UP if up else 0, _IFF_UP) + _name(name)
-        body += _identity(mac, mtu) + _nested(_IFLA_LINKINFO, _text(_INFO_KIND, "bridge"))
-        self._call(_NEWLINK, _CREATE | _EXCL, body, f"cannot create bridge '{name}'")
+        body += _identity(mac, mtu) + nested(_IFLA_LINKINFO, _text(_INFO_KIND, "bridge"))
+        self.call(_NEWLINK, _CREATE | _EXCL, body, f"cannot create bridge '{name}'")
         return self._required_index(name)
 
     def create_veth(
@@ -161,9 +229,9 @@ class Netlink:
             peer += _number(_IFLA_NET_NS_FD, peer_netns_fd)
         body = _IFINFO.pack(0, 0, 0, _IFF_UP, _IFF_UP) + _name(host_name) + _identity(None, mtu)
         body += _number(_IFLA_MASTER, master_index) if master_index else b""
-        data = _nested(_INFO_DATA, _attribute(_VETH_PEER, peer))
-        body += _nested(_IFLA_LINKINFO, _text(_INFO_KIND, "veth") + data)
-        self._call(_NEWLINK, _CREATE | _EXCL, body, f"cannot create interface '{host_name}'")
+        data = nested(_INFO_DATA, attribute(_VETH_PEER, peer))
+        body += nested(_IFLA_LINKINFO, _text(_INFO_KIND, "veth") + data)
+        self.call(_NEWLINK, _CREATE | _EXCL, body, f"cannot create interface '{host_name}'")
         index = self._required_index(host_name)
         if hairpin:
             self.set_hairpin(index, True)
@@ -187,17 +255,17 @@ class Netlink:
 
     def set_mac(self, index: int, mac: str) -> None:
         """Give an interface a hardware address."""
-        self._change(index, _attribute(_IFLA_ADDRESS, _mac_bytes(mac)))
+        self._change(index, attribute(_IFLA_ADDRESS, _mac_bytes(mac)))
 
     def set_hairpin(self, index: int, on: bool) -> None:
         """Let a bridge port send frames back to where they came from."""
         body = _IFINFO.pack(socket.AF_BRIDGE, 0, index, 0, 0)
-        body += _nested(_IFLA_PROTINFO, _attribute(_BRPORT_HAIRPIN, b"\x01" if on else b"\x00"))
-        self._call(_SETLINK, 0, body, f"cannot set hairpin mode of interface {index}")
+        body += nested(_IFLA_PROTINFO, attribute(_BRPORT_HAIRPIN, b"\x01" if on else b"\x00"))
+        self.call(_SETLINK, 0, body, f"cannot set hairpin mode of interface {index}")
 
     def delete_link(self, index: int) -> None:
         """Delete an interface. Raises OSError(ENODEV) when it is gone."""
-        self._call(_DELLINK, 0, _IFINFO.pack(0, 0, index, 0, 0), f"cannot delete interface {index}")
+        self.call(_DELLINK, 0, _IFINFO.pack(0, 0, index, 0, 0), f"cannot delete interface {index}")
 
     def link_index(self, name: str) -> int | None:
         """Return the index of an interface, or None when there is none of that name."""
@@ -210,7 +278,7 @@ class Netlink:
 
     def links(self) -> list[Link]:
         """Return every interface of the namespace."""
-        return self._complete(_GETLINK, _IFINFO.pack(0, 0, 0, 0, 0), _parse_link)
+        return self.complete(_GETLINK, _IFINFO.pack(0, 0, 0, 0, 0), _parse_link)
 
     # -------------------------------------------------------------- addresses and routes
 
@@ -220,12 +288,12 @@ class Netlink:
         # Detection would keep an IPv6 address unusable for about a second; our leases are unique already.
         flags = _IFA_F_PERMANENT | (_IFA_F_NODAD if family == socket.AF_INET6 else 0)
         body = _IFADDR.pack(family, prefix, flags, 0, index)
-        body += _attribute(_IFA_LOCAL, packed) + _attribute(_IFA_ADDRESS, packed)
-        self._call(_NEWADDR, _CREATE | _EXCL, body, f"cannot add address '{ip}/{prefix}'")
+        body += attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed)
+        self.call(_NEWADDR, _CREATE | _EXCL, body, f"cannot add address '{ip}/{prefix}'")
 
     def addresses(self) -> list[Address]:
         """Return every address of the namespace, IPv4 and IPv6."""
-        return self._complete(_GETADDR, _IFADDR.pack(0, 0, 0, 0, 0), _parse_address)
+        return self.complete(_GETADDR, _IFADDR.pack(0, 0, 0, 0, 0), _parse_address)
 
     def add_route(self, dst: str | None, *, via: str | None = None, oif: int = 0, metric: int = 0) -> None:
         """Add a route to ``address/prefix``.
@@ -236,52 +304,23 @@ class Netlink:
         bits, body = 0, b""
         if via is not None:
             family, gateway = _pack_ip(via)
-            body += _attribute(_RTA_GATEWAY, gateway)
+            body += attribute(_RTA_GATEWAY, gateway)
         if dst is not None:
             ip, _, prefix = dst.partition("/")
             family, packed = _pack_ip(ip)
             bits = int(prefix) if prefix else len(packed) * 8
-            body = _attribute(_RTA_DST, packed) + body
+            body = attribute(_RTA_DST, packed) + body
         body += _number(_RTA_OIF, oif) if oif else b""
         body += _number(_RTA_PRIORITY, metric) if metric else b""
         scope = _SCOPE_LINK if via is None and family == socket.AF_INET else 0
         head = _RTMSG.pack(family, bits, 0, 0, _TABLE_MAIN, _PROTOCOL_BOOT, scope, _TYPE_UNICAST, 0)
-        self._call(_NEWROUTE, _CREATE | _EXCL, head + body, f"cannot add route to '{dst or 'default'}'")
+        self.call(_NEWROUTE, _CREATE | _EXCL, head + body, f"cannot add route to '{dst or 'default'}'")
 
     def routes(self) -> list[Route]:
         """Return the unicast routes of all tables but ``local``, IPv4 and IPv6."""
         body = _RTMSG.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)
-        found: list[Route | None] = self._complete(_GETROUTE, body, _parse_route)
+        found: list[Route | None] = self.complete(_GETROUTE, body, _parse_route)
         return [route for route in found if route is not None]
-
-    # -------------------------------------------------------------- the wire
-
-    def dump(self, kind: int, payload: bytes) -> Iterator[bytes]:
-        """Send a dump request and yield the payload of each answer.
-
-        Raises InterruptedError if they are inconsistent.
-        """
-        sequence = self._send(kind, _DUMP, payload)
-        interrupted = False
-        while True:
-            for answer, flags, body in self._receive(sequence):
-                interrupted = interrupted or bool(flags & _DUMP_INTERRUPTED)
-                if answer in (_DONE, _ERROR):
-                    _check(body, flags, f"cannot list (netlink message {kind})", done=answer == _DONE)
-                    if interrupted:
-                        raise InterruptedError("the kernel's list changed while it was read")
-                    return
-                yield body
-
-    def _complete(self, kind: int, payload: bytes, parse: Callable[[bytes], Any]) -> list[Any]:
-        # A dump that a change interrupted may lack entries (NLM_F_DUMP_INTR): read it again.
-        for attempt in range(_DUMP_ATTEMPTS):
-            try:
-                return [parse(body) for body in self.dump(kind, payload)]
-            except InterruptedError:
-                if attempt == _DUMP_ATTEMPTS - 1:
-                    raise
-        raise AssertionError("unreachable")
 
     def _required_index(self, name: str) -> int:
         sequence = self._send(_GETLINK, 0, _IFINFO.pack(0, 0, 0, 0, 0) + _name(name))
@@ -294,60 +333,28 @@ class Netlink:
 
     def _change(self, index: int, attributes: bytes, *, flags: int = 0, change: int = 0) -> None:
         body = _IFINFO.pack(0, 0, index, flags, change) + attributes
-        self._call(_NEWLINK, 0, body, f"cannot change interface {index}")
-
-    def _call(self, kind: int, flags: int, body: bytes, what: str) -> None:
-        sequence = self._send(kind, flags | _ACK, body)
-        while True:
-            for answer, answer_flags, payload in self._receive(sequence):
-                if answer == _ERROR:
-                    _check(payload, answer_flags, what)
-                    return
-
-    def _send(self, kind: int, flags: int, body: bytes) -> int:
-        self._sequence += 1
-        head = _NLMSG.pack(_NLMSG.size + len(body), kind, flags | _REQUEST, self._sequence, 0)
-        self._socket.sendto(head + body, (0, 0))
-        return self._sequence
-
-    def _receive(self, sequence: int) -> Iterator[tuple[int, int, bytes]]:
-        """Yield (type, flags, payload) of one datagram's messages that answer ``sequence``.
-
-        Skip older answers.
-        """
-        while True:
-            data = self._socket.recv(_RECEIVE_BYTES)
-            found = False
-            offset = 0
-            while offset + _NLMSG.size <= len(data):
-                length, kind, flags, answered, _ = _NLMSG.unpack_from(data, offset)
-                if length < _NLMSG.size:
-                    raise OSError(71, "the kernel's netlink answer is cut short")  # EPROTO
-                if answered == sequence:
-                    found = True
-                    yield kind, flags, data[offset + _NLMSG.size : offset + length]
-                offset += (length + 3) & ~3
-            if found:
-                return
+        self.call(_NEWLINK, 0, body, f"cannot change interface {index}")
 
 
 # ------------------------------------------------------------------ encoding
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
+def attribute(kind: int, value: bytes) -> bytes:
+    """Return one attribute, padded."""
     return _RTATTR.pack(4 + len(value), kind) + value + b"\0" * (-len(value) % 4)
 
 
-def _nested(kind: int, value: bytes) -> bytes:
-    return _attribute(kind | _NESTED, value)
+def nested(kind: int, value: bytes) -> bytes:
+    """Return an attribute that holds attributes."""
+    return attribute(kind | _NESTED, value)
 
 
 def _number(kind: int, value: int) -> bytes:
-    return _attribute(kind, struct.pack("=I", value))
+    return attribute(kind, struct.pack("=I", value))
 
 
 def _text(kind: int, value: str) -> bytes:
-    return _attribute(kind, value.encode() + b"\0")
+    return attribute(kind, value.encode() + b"\0")
 
 
 def _name(name: str) -> bytes:
@@ -357,7 +364,7 @@ def _name(name: str) -> bytes:
 
 
 def _identity(mac: str | None, mtu: int | None) -> bytes:
-    attributes = b"" if mac is None else _attribute(_IFLA_ADDRESS, _mac_bytes(mac))
+    attributes = b"" if mac is None else attribute(_IFLA_ADDRESS, _mac_bytes(mac))
     return attributes if mtu is None else attributes + _number(_IFLA_MTU, mtu)
 
 
@@ -379,7 +386,8 @@ def _pack_ip(ip: str) -> tuple[int, bytes]:
 # ------------------------------------------------------------------ decoding
 
 
-def _attributes(body: bytes, offset: int) -> dict[int, bytes]:
+def parse_attributes(body: bytes, offset: int) -> dict[int, bytes]:
+    """Return the attributes from ``offset`` on by type, without its flags; of several the last."""
     found: dict[int, bytes] = {}
     while offset + 4 <= len(body):
         length, kind = _RTATTR.unpack_from(body, offset)
@@ -405,8 +413,8 @@ def _ip(value: bytes) -> str:
 
 def _parse_link(body: bytes) -> Link:
     _, _, index, flags, _ = _IFINFO.unpack_from(body)
-    attributes = _attributes(body, _IFINFO.size)
-    info = _attributes(attributes.get(_IFLA_LINKINFO, b""), 0)
+    attributes = parse_attributes(body, _IFINFO.size)
+    info = parse_attributes(attributes.get(_IFLA_LINKINFO, b""), 0)
     return Link(
         index,
         _string(attributes.get(_IFLA_IFNAME, b"")),
@@ -420,14 +428,14 @@ def _parse_link(body: bytes) -> Link:
 
 def _parse_address(body: bytes) -> Address:
     _, prefix, _, _, index = _IFADDR.unpack_from(body)
-    attributes = _attributes(body, _IFADDR.size)
+    attributes = parse_attributes(body, _IFADDR.size)
     # On a point-to-point link IFA_ADDRESS is the other end; ours is IFA_LOCAL, which IPv6 may leave out.
     return Address(index, _ip(attributes.get(_IFA_LOCAL) or attributes[_IFA_ADDRESS]), prefix)
 
 
 def _parse_route(body: bytes) -> Route | None:
     family, bits, _, _, table, _, _, kind, _ = _RTMSG.unpack_from(body)
-    attributes = _attributes(body, _RTMSG.size)
+    attributes = parse_attributes(body, _RTMSG.size)
     table = _u32(attributes, _RTA_TABLE, table)
     if table == _TABLE_LOCAL or kind != _TYPE_UNICAST or family not in (socket.AF_INET, socket.AF_INET6):
         return None
@@ -453,6 +461,6 @@ def _check(body: bytes, flags: int, what: str, *, done: bool = False) -> None:
         # The failed request's header precedes the attributes, and its body too unless CAP_ACK cut it.
         length = _NLMSG.unpack_from(body, 4)[0]
         offset = 4 + (_NLMSG.size if flags & _CAPPED else (length + 3) & ~3)
-        text = _string(_attributes(body, offset).get(_EXTACK_TEXT, b""))
+        text = _string(parse_attributes(body, offset).get(_EXTACK_TEXT, b""))
         reason = f"{reason} ({text})" if text else reason
     raise OSError(-code, f"{what}: {reason}")
