@@ -54,10 +54,17 @@ def _model_table(problems: Problems) -> dict[tuple[str, ...], Rule]:
             host_ip = value.get("host_ip")
             if isinstance(host_ip, str) and host_ip and not is_ip(host_ip):
                 problems.error(f"'{host_ip}' is not an IP address", value.mark("host_ip"), (*path, "host_ip"))
-            if value.get("target") is None and not problems.within(path):
+            if value.get("target") in (None, 0) and not problems.within(path):
                 problems.error(
                     f"a port of '{path[1]}' has no target", mark, path, hint="target is the container's port"
                 )
+        return value
+
+    def mapped(value: Any, path: Path, mark: Mark) -> Any:
+        if isinstance(value, Map) and not value.get("target") and not problems.within(path):
+            problems.error(
+                f"a device of '{path[1]}' has no target", mark, path, hint="target is the path in the container"
+            )
         return value
 
     def watch(value: Any, path: Path, mark: Mark) -> Any:
@@ -80,6 +87,7 @@ def _model_table(problems: Problems) -> dict[tuple[str, ...], Rule]:
         ("configs", "*"): file_object("file", "environment", "content"),
         ("secrets", "*"): file_object("file", "environment"),
         ("services", "*", "ports", "*"): port,
+        ("services", "*", "devices", "*"): mapped,
         ("services", "*", "develop", "watch", "*", "path"): watch,
         ("services", "*", "deploy", "resources", "reservations", "devices", "*"): device,
         ("services", "*", "gpus", "*"): device,
@@ -336,9 +344,10 @@ class Consistency:
         if ring is None:
             return
         first = self._services[ring[0]]["depends_on"]
+        following = [*ring[1:], ring[0]]
         chain = tuple(
-            self._services[a]["depends_on"].mark(b)
-            for a, b in zip(ring[1:], [*ring[2:], ring[0]], strict=True)
+            self._services[name]["depends_on"].mark(other)
+            for name, other in zip(ring[1:], following[1:], strict=True)
         )
         self._problems.error(
             f"services wait for each other in a circle: {' → '.join([*ring, ring[0]])}",

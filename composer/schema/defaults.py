@@ -59,14 +59,6 @@ def _device_request(value: Any, path: Path, mark: Mark) -> Any:
     return new
 
 
-def _bind(value: Any, path: Path, mark: Mark) -> Any:
-    if not isinstance(value, Map) or "create_host_path" in value:
-        return value
-    new = value.copy()
-    new.put("create_host_path", True, _default(mark))
-    return new
-
-
 _RULES = Rules(
     {
         ("services", "*", "build"): _build,
@@ -74,7 +66,6 @@ _RULES = Rules(
         ("services", "*", "ports", "*"): _port,
         ("services", "*", "deploy", "resources", "reservations", "devices", "*"): _device_request,
         ("services", "*", "gpus", "*"): _device_request,
-        ("services", "*", "volumes", "*", "bind"): _bind,
     }
 )
 

@@ -51,12 +51,12 @@ def _put(new: Map, key: str, merged: Map, own: Map, service: Map, *, before: str
         ordered.take(name, merged)
     if not ordered:
         return
-    if key in service:
+    if key in new:
         new[key] = ordered
         return
     # a new key goes where Compose's struct has it: env_file and label_file stand beside theirs
     whole = Map()
-    for name in service:
+    for name in list(new):
         if name == before:
             whole.put(key, ordered, service.mark(before))
         whole.take(name, new)

@@ -110,7 +110,7 @@ def _closing_brace(text: str, start: int) -> int:
             depth -= 1
             if depth == 0:
                 return position
-        elif char == "{" and text[position - 1] == "$":
+        elif char == "{":
             depth += 1
         position += 1
     return -1
@@ -118,7 +118,7 @@ def _closing_brace(text: str, start: int) -> int:
 
 def _braced(body: str, whole: str, lookup: Lookup, missing: Missing | None, depth: int) -> str:
     name = _NAME.match(body)
-    if not name:
+    if not name or "\n" in body:  # Compose's grammar ends with the line
         raise _invalid(whole)
     operator = _OPERATOR.match(body, name.end())
     if not operator:
@@ -198,7 +198,7 @@ def to_bool(text: str) -> bool:
 
 _INT = (
     *(f"services.*.{name}" for name in (
-        "configs.*.mode", "secrets.*.mode", "cpu_count", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime",
+        "cpu_count", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime",
         "cpu_shares", "deploy.replicas", "deploy.update_config.parallelism", "deploy.rollback_config.parallelism",
         "deploy.restart_policy.max_attempts", "deploy.placement.max_replicas_per_node", "healthcheck.retries",
         "oom_score_adj", "pids_limit", "ports.*.target", "scale", "ulimits.*", "ulimits.*.hard", "ulimits.*.soft",
@@ -211,7 +211,7 @@ _FLOATS = (
 )  # fmt: skip
 _BOOLS = (
     *(f"services.*.{name}" for name in (
-        "depends_on.*.required", "depends_on.*.restart", "healthcheck.disable", "init", "oom_kill_disable",
+        "depends_on.*.restart", "healthcheck.disable", "init", "oom_kill_disable",
         "privileged", "read_only", "stdin_open", "tty", "volumes.*.read_only", "volumes.*.volume.nocopy",
     )),
     *(f"networks.*.{name}" for name in ("external", "internal", "attachable", "enable_ipv4", "enable_ipv6")),

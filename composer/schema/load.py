@@ -127,9 +127,9 @@ class _Reader:
                 else files.read_text(path, label, at)
             )
             before = len(self._problems.errors)
-            documents = [
-                document for document in parse(text, label, self._problems) if document.tree is not None
-            ]
+            documents = parse(text, label, self._problems)
+            if all(document.tree is None for document in documents):
+                documents = []
             if not documents and len(self._problems.errors) == before:
                 raise ConfigError(
                     "the compose file is empty", at=Mark(label), hint="it needs 'services:' at least"

@@ -7,6 +7,7 @@ leave out (zero, empty) become `OMIT`. `Keep` marks fields that are pointers in 
 
 from __future__ import annotations
 
+from struct import pack, unpack
 from typing import TYPE_CHECKING, Any, Final
 
 from composer.errors import Mark
@@ -69,11 +70,28 @@ def _unsigned(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
 
 
 def _float(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    """A float32, as Go has it: 0.333333333 becomes 0.33333334."""
     if isinstance(value, str):
         value = to_float(value)
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        value = int(value)
+    if isinstance(value, float):
+        value = float32(value)
+        if value.is_integer() and abs(value) < 1e15:
+            value = int(value)
     return value or OMIT
+
+
+def float32(value: float) -> float:
+    """Return the shortest decimal that is the same number in 32 bits."""
+    try:
+        exact = pack("f", value)
+        value = unpack("f", exact)[0]
+    except OverflowError:
+        raise ValueError(f"{value} is too large") from None
+    for digits in range(1, 9):
+        short = float(f"{value:.{digits}g}")
+        if pack("f", short) == exact:
+            return short
+    return float(f"{value:.9g}")
 
 
 def _bool(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
@@ -244,10 +262,11 @@ def _hosts(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
 
 
 def _ulimit(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    """One number for both limits, or a mapping. Go prints a limit of 0 as ``{}``: what is missing is 0."""
     if isinstance(value, Map):
-        decoded = _ULIMIT(value, path, mark, decoder)
-        return decoded
-    return 0 if (number := _int(value, path, mark, decoder)) is OMIT else number
+        return _ULIMIT(value, path, mark, decoder)
+    number = _int(value, path, mark, decoder)
+    return Map() if number is OMIT else number
 
 
 class Keep:

@@ -32,10 +32,10 @@ def parse_ports(text: str) -> list[dict[str, Any]]:
     """Return the ports of one short entry: several for a range."""
     ip, published, target = _split_port(text)
     protocol, target = _split_protocol(target)
-    if ip.startswith("["):
-        if not ip.endswith("]"):
-            raise ValueError(f"'{ip}' is not an IP address")
+    if ip.startswith("[") and ip.endswith("]"):
         ip = ip[1:-1]
+    elif ":" in ip:
+        raise ValueError(f"write the address of '{text}' in brackets: [{ip}]")
     if ip and not is_ip(ip):
         raise ValueError(f"'{ip}' is not an IP address")
     if not target:

@@ -231,6 +231,8 @@ class _Composer:
         """Apply an explicit core tag such as ``!!str`` or ``!!int``."""
         if tag == "str":
             return text
+        if tag == "binary":
+            return self._binary(event, text)
         value = resolve_scalar(text)
         if tag == "float" and type(value) is int:
             return float(value)
@@ -240,6 +242,14 @@ class _Composer:
         if wanted is not None and type(value) is not wanted:
             raise YamlError(f"cannot read '{text}' as !!{tag}", at=self._mark(event))
         return value
+
+    def _binary(self, event: Any, text: str) -> str:
+        from base64 import b64decode
+
+        try:
+            return b64decode("".join(text.split()), validate=True).decode()
+        except ValueError:
+            raise YamlError("cannot read a !!binary value: it is not base64 of text", at=self._mark(event)) from None
 
     def _sequence(self, depth: int) -> Seq:
         seq = Seq()

@@ -55,6 +55,8 @@ def ours(case: Path) -> tuple[Any, str]:
         return json.loads(project_json(escape_dollars(load(options).tree))), ""
     except ComposerError as error:
         return None, explain(error)
+    except Exception as error:  # a bug of ours: show it as a difference and go on
+        return {"crash": repr(error)}, ""
 
 
 def oracle(case: Path) -> tuple[Any, str]:

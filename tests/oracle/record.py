@@ -1,0 +1,47 @@
+"""Writes down what docker compose makes of the cases: ``want.json`` or ``want.err`` in each directory.
+
+    python tests/oracle/record.py DIRECTORY...     the parents of cases, or cases
+
+The inputs are written by hand; the expectations are the oracle's. A case in which we differ on purpose has
+``decided.txt``, which says why; it is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from compare import compose_files, oracle
+
+from composer.schema.setting import normal_name
+
+
+def record(case: Path) -> None:
+    """Ask the oracle and write its verdict, with the case's own path and name taken out."""
+    model, error = oracle(case)
+    for name in ("want.json", "want.err"):
+        (case / name).unlink(missing_ok=True)
+    if model is None:
+        (case / "want.err").write_text(error.replace(str(case), "$DIR"))
+        return
+    text = json.dumps(model, indent=1, sort_keys=True, ensure_ascii=False)
+    name = normal_name(case.name)
+    text = text.replace(str(case), "$DIR").replace(f'"{name}"', '"$PROJECT"').replace(f'"{name}_', '"$PROJECT_')
+    (case / "want.json").write_text(text + "\n")
+
+
+def main(argv: list[str]) -> int:
+    """Record every case of the directories that has not been decided by hand."""
+    for directory in map(Path, argv):
+        cases = [directory] if compose_files(directory) else sorted(one for one in directory.iterdir() if one.is_dir())
+        for case in cases:
+            if compose_files(case) and not (case / "decided.txt").exists():
+                record(case.resolve())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
