@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from composer.backends import MODULES
-from composer.errors import Conflict, ProjectError, Unavailable
+from composer.errors import Conflict, PermissionDenied, ProjectError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,7 +86,7 @@ def choose(
             backend = connect(name, environment)
             if project and _holds(backend, project):
                 return backend
-        except Unavailable as error:
+        except (Unavailable, PermissionDenied) as error:
             reasons.append(f"{name}: {error}")
             continue
         if first is None:
@@ -96,7 +96,7 @@ def choose(
         if project is None:
             break
     if first is None:
-        raise Unavailable("no backend works here", hint="; ".join(reasons))
+        raise Unavailable(f"no backend works here: {'; '.join(reasons)}")
     return first
 
 
@@ -111,7 +111,7 @@ def _refuse_elsewhere(project: str, wanted: str, environment: Mapping[str, str],
             continue
         try:
             other = connect(name, environment)
-        except Unavailable:
+        except (Unavailable, PermissionDenied):
             continue
         try:
             if _holds(other, project):

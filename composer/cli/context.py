@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.cli import backends
-from composer.errors import Unavailable
+from composer.errors import PermissionDenied, ProjectError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -119,7 +119,7 @@ class Context:
         for name in backends.CHOICES:
             try:
                 backend = self._connect(name, self.environment)
-            except Unavailable:
+            except (Unavailable, PermissionDenied):
                 continue
             try:
                 yield backend
@@ -196,9 +196,9 @@ class Context:
         self.stdout.write(text + "\n")
 
     def confirm(self, question: str) -> bool:
-        """Ask on the terminal; no where nobody can answer."""
+        """Ask on the terminal. Raises ProjectError where nobody can answer."""
         if not self.stdin.isatty():
-            return False
+            raise ProjectError(f"cannot ask '{question}' without a terminal", hint="say --force or --yes")
         self.stderr.write(f"{question} [y/N] ")
         self.stderr.flush()
         return self.stdin.readline().strip().lower() in ("y", "yes")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from composer.engine.operations import Resource
 
 WORKING = "working"
@@ -15,7 +17,10 @@ WARNING = "warning"
 
 
 class Progress(NamedTuple):
-    """A resource entered a phase. ``text`` is one word (``creating``); ``detail`` is shown behind it."""
+    """A resource entered a phase. ``text`` is one word (``creating``); ``detail`` is shown behind it.
+
+    ``status`` stays ``working`` as long as the plan has more steps for the resource.
+    """
 
     status: str
     resource: Resource
@@ -26,12 +31,19 @@ class Progress(NamedTuple):
 class Events(Protocol):
     """A display, or whoever else wants to know. Called by the coordinator only, never by two threads at once."""
 
+    def begin(self, resources: Sequence[Resource]) -> None:
+        """Say what a plan is about, in its order, before it is carried out."""
+        ...
+
     def progress(self, event: Progress) -> None: ...
     def warn(self, sentence: str) -> None: ...
 
 
 class Silence:
     """Events that nobody watches."""
+
+    def begin(self, resources: Sequence[Resource]) -> None:
+        """Drop it."""
 
     def progress(self, event: Progress) -> None:
         """Drop it."""

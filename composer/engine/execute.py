@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from composer.engine.backend import Backend, Event, EventStream, ObservedImage
     from composer.engine.events import Events
-    from composer.engine.operations import Operation
+    from composer.engine.operations import Operation, Resource
     from composer.engine.plan import Plan, Step
 
 PARALLEL = 16
@@ -109,6 +109,9 @@ class _Coordinator:
             for other in (*step.needs, *step.after):
                 self._followers[other].append(step.id)
         self._state: dict[int, str] = {}
+        self._left: dict[Resource, int] = {}
+        for step in plan.steps:
+            self._left[step.operation.resource] = self._left.get(step.operation.resource, 0) + 1
         self._running: set[int] = set()
         self._gates: dict[int, _Gate] = {}
         self._failures: list[ComposerError] = []
@@ -134,6 +137,7 @@ class _Coordinator:
         stream = self._watch(project)
         self._parallel = parallel
         try:
+            self._events.begin(tuple(self._left))
             self._level = cancel.level
             self._release([id for id, missing in self._missing.items() if not missing])
             while len(self._state) < len(self._steps):
@@ -194,6 +198,7 @@ class _Coordinator:
         self._state[id] = state
         self._running.discard(id)
         operation = self._steps[id].operation
+        self._left[operation.resource] -= 1
         if state == SKIPPED:
             self._events.progress(Progress(SKIPPED, operation.resource, "skipped", self._blame(id)))
         released = []
@@ -269,7 +274,8 @@ class _Coordinator:
             return
         else:
             self._learn(operation, value)
-            self._events.progress(Progress(DONE, operation.resource, progress_of(operation)[1]))
+            status = WORKING if self._left[operation.resource] > 1 else DONE
+            self._events.progress(Progress(status, operation.resource, progress_of(operation)[1]))
         self._release(self._finish(id, DONE))
 
     def _fail(self, id: int, error: Exception) -> None:

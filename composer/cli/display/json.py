@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from composer.engine.events import DONE, FAILED, SKIPPED, WARNING, WORKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import TextIO
 
     from composer.engine.events import Progress
+    from composer.engine.operations import Resource
 
 _STATUS = {WORKING: "Working", DONE: "Done", FAILED: "Error", SKIPPED: "Skipped", WARNING: "Warning"}
 
@@ -18,6 +20,9 @@ _STATUS = {WORKING: "Working", DONE: "Done", FAILED: "Error", SKIPPED: "Skipped"
 class JsonDisplay:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+
+    def begin(self, resources: Sequence[Resource]) -> None:
+        """Nothing is shown before it happens."""
 
     def progress(self, event: Progress) -> None:
         line = {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from composer.engine.events import FAILED, SKIPPED, WARNING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import TextIO
 
     from composer.engine.events import Progress
@@ -21,6 +22,9 @@ class PlainDisplay:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._last: dict[Resource, tuple[str, str]] = {}
+
+    def begin(self, resources: Sequence[Resource]) -> None:
+        """Nothing is shown before it happens."""
 
     def progress(self, event: Progress) -> None:
         detail = event.detail if event.status in _WITH_DETAIL else ""

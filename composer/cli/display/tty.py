@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from composer.engine.events import DONE, FAILED, SKIPPED, WARNING, WORKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import TextIO
 
     from composer.engine.events import Progress
@@ -51,11 +51,13 @@ class TtyDisplay:
         self._stream, self._color, self._title, self._clock = stream, color, title, clock
         self._size = size or self._window
         self._lines: dict[Resource, _Line] = {}
-        self._warnings: list[str] = []
-        self._drawn = 0
+        self._places: dict[Resource, int] = {}
+        self._drawn: list[int] = []
+        """The lengths of the lines that are to be written over."""
         self._settled = False
         self._lock = threading.Lock()
         self._wake = threading.Event()
+        self._over = threading.Event()
         self._ticker: threading.Thread | None = None
 
     def _window(self) -> tuple[int, int]:
@@ -67,9 +69,15 @@ class TtyDisplay:
 
     # ------------------------------------------------------------- Events
 
+    def begin(self, resources: Sequence[Resource]) -> None:
+        with self._lock:
+            for resource in resources:
+                self._places.setdefault(resource, len(self._places))
+
     def progress(self, event: Progress) -> None:
         with self._lock:
             now = self._clock()
+            self._places.setdefault(event.resource, len(self._places))
             old = self._lines.get(event.resource)
             began = old.began if old else now
             ended = None if event.status == WORKING else now
@@ -86,11 +94,9 @@ class TtyDisplay:
 
     def warn(self, sentence: str) -> None:
         with self._lock:
-            self._erase()
-            self._stream.write(self._paint("33", "warning: ") + sentence + "\n")
+            self._replace([self._paint("33", "warning: ") + sentence])
             if not self._settled:
                 self._draw()
-            self._stream.flush()
 
     def settle(self) -> None:
         """Print every line for good; what comes later is appended."""
@@ -98,11 +104,9 @@ class TtyDisplay:
             if self._settled:
                 return
             self._settled = True
-            self._erase()
             columns, _ = self._size()
-            for resource, line in self._lines.items():
-                self._stream.write(self._render(resource, line, columns) + "\n")
-            self._stream.flush()
+            self._replace([self._render(resource, line, columns) for resource, line in self._in_place()])
+        self._over.set()
         self._wake.set()
 
     def close(self) -> None:
@@ -118,44 +122,55 @@ class TtyDisplay:
             self._ticker.start()
 
     def _redraw(self) -> None:
-        while not self._settled:
+        while not self._over.wait(_FASTEST_S):
             with self._lock:
                 if self._settled:
                     return
-                self._erase()
                 self._draw()
-                self._stream.flush()
                 is_working = any(line.status == WORKING for line in self._lines.values())
-            time.sleep(_FASTEST_S)
             if not is_working:
                 self._wake.wait()
             self._wake.clear()
 
-    def _erase(self) -> None:
-        if self._drawn:
-            self._stream.write(f"\x1b[{self._drawn}A\r\x1b[J")
-            self._drawn = 0
+    def _replace(self, lines: list[str]) -> None:
+        """Write lines over what was drawn, and forget that anything was.
+
+        Line by line: erasing the whole window at once makes some terminals keep a copy of it each time.
+        """
+        up = f"\x1b[{self._rows_drawn()}A\r" if self._drawn else ""
+        self._stream.write(up + "".join(f"{line}\x1b[K\n" for line in lines) + ("\x1b[J" if up else ""))
+        self._stream.flush()
+        self._drawn = []
+
+    def _rows_drawn(self) -> int:
+        """Return how many rows the last drawing takes now: a window made narrower has wrapped its lines."""
+        columns, rows = self._size()
+        return min(sum(max(1, -(-length // columns)) for length in self._drawn), rows - 1)
 
     def _draw(self) -> None:
         if not self._lines:
             return
         columns, rows = self._size()
         finished = sum(line.status != WORKING for line in self._lines.values())
-        header = f"[+] {self._title} {finished}/{len(self._lines)}"
-        shown = list(self._lines.items())
+        header = f"[+] {self._title} {finished}/{len(self._places)}"
+        shown = self._in_place()
         room = max(1, rows - 2)
         if len(shown) > room:
             order = sorted(range(len(shown)), key=lambda i: (_RANK[shown[i][1].status], -i))
             keep = set(order[:room])
             shown = [entry for index, entry in enumerate(shown) if index in keep]
         body = [header[: columns - 1], *(self._render(resource, line, columns) for resource, line in shown)]
-        self._stream.write("".join(f"{line}\n" for line in body))
-        self._drawn = len(body)
+        self._replace(body)
+        self._drawn = [len(header), *(columns - 1 for _ in shown)]
+
+    def _in_place(self) -> list[tuple[Resource, _Line]]:
+        """Return the lines in the order of the plan, whatever came first."""
+        return sorted(self._lines.items(), key=lambda entry: self._places[entry[0]])
 
     def _render(self, resource: Resource, line: _Line, columns: int) -> str:
         seconds = (self._clock() if line.ended is None else line.ended) - line.began
         name = f"{resource}"
-        width = max(len(str(r)) for r in self._lines) if self._lines else len(name)
+        width = max(len(str(r)) for r in self._places)
         detail = line.detail.splitlines()[0] if line.detail else ""
         left = f" {_SIGNS[line.status]} {name.ljust(width)}  "
         text = line.text.capitalize()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import dedent
 
@@ -10,6 +11,7 @@ from composer.backends.memory import MemoryBackend
 from composer.engine import actions
 from composer.engine.decide import Options
 from composer.engine.events import Cancellation, Progress
+from composer.engine.operations import Resource
 from composer.engine.plan import Plan
 from composer.schema.load import LoadOptions, load
 from composer.schema.model import Project
@@ -23,6 +25,10 @@ class Recorder:
     def __init__(self) -> None:
         self.events: list[Progress] = []
         self.warnings: list[str] = []
+        self.begun: list[str] = []
+
+    def begin(self, resources: Sequence[Resource]) -> None:
+        self.begun = [str(resource) for resource in resources]
 
     def progress(self, event: Progress) -> None:
         self.events.append(event)
