@@ -16,7 +16,13 @@ import pytest
 from netns import Namespace, namespaces
 
 from composer.backends.namespace.runtime import nftables
-from composer.backends.namespace.runtime.firewall import Bridge, Firewall, Publication, container_dns
+from composer.backends.namespace.runtime.firewall import (
+    Bridge,
+    Firewall,
+    Publication,
+    container_dns,
+    obstacles,
+)
 from composer.backends.namespace.runtime.netlink import Netlink
 from composer.errors import Conflict
 
@@ -488,6 +494,34 @@ def _docker_network(pid: int) -> None:
 
 def _rules_of(saved: str) -> list[str]:
     return sorted(line for line in saved.splitlines() if line.startswith("-A"))
+
+
+def test_another_firewall_that_drops_is_named():
+    """We cannot let anything through a drop of theirs: the user has to hear of it."""
+    rules = "table inet theirs { chain f { type filter hook forward priority 0; policy drop; }; }"
+    with namespaces(1) as (space,):
+        space.run("iptables-nft", "-P", "FORWARD", "DROP")
+        assert space.call(obstacles) == []
+        space.run("nft", rules)
+        assert space.call(obstacles) == ["inet theirs f"]
+
+
+def test_the_kept_socket_is_not_inherited_and_a_child_has_its_own():
+    def inside() -> list[object]:
+        inheritable, open_before = nftables._sockets(), len(os.listdir("/proc/self/fd"))
+        firewall = Firewall()
+        firewall.exists()
+        seen: list[object] = [nftables._sockets() == inheritable]
+        pid = os.fork()
+        if pid == 0:
+            firewall.exists()
+            os._exit(0 if firewall._session._pid == os.getpid() else 1)
+        seen += [os.waitpid(pid, 0)[1], firewall.exists(), len(os.listdir("/proc/self/fd")) - open_before]
+        firewall.close()
+        return [*seen, len(os.listdir("/proc/self/fd")) - open_before]
+
+    with namespaces(1) as (space,):
+        assert space.call(inside) == [True, 0, False, 1, 0]
 
 
 def test_container_dns_leads_to_our_ports_and_leaves_port_53_to_the_container():

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _TABLE = firewall_rules.TABLE
+_SEEN_TO = ("ip filter FORWARD", "ip6 filter FORWARD")
 _NO_CONNTRACK = (errno.EINVAL, errno.EPROTONOSUPPORT, errno.EOPNOTSUPP)
 _PROTOCOLS: dict[Any, str] = {6: "tcp", 17: "udp", 132: "sctp"}
 _PORT_MAPS = ("ports4", "ports6", "at4", "at6")
@@ -203,6 +204,23 @@ class Firewall:
         """
         with _Lock(self._lock_path):
             return self.exists() and firewall_docker.ensure(self._session)
+
+
+def obstacles() -> list[str]:
+    """Return the forward chains of others that drop by default, as ``family table chain``.
+
+    A drop is final, whatever our table says; the host's own firewall then has to accept packets of our bridges.
+    Not those that `Firewall.ensure_docker_user` sees to. In the network namespace of the calling thread.
+    """
+    import json
+
+    found = []
+    for item in json.loads(nftables.run("list chains\n", json=True))["nftables"]:
+        chain = item.get("chain") or {}
+        name = f"{chain.get('family')} {chain.get('table')} {chain.get('name')}"
+        if chain.get("hook") == "forward" and chain.get("policy") == "drop" and name not in _SEEN_TO:
+            found.append(name)
+    return found
 
 
 def container_dns(port_udp: int, port_tcp: int) -> None:

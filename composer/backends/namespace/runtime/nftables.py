@@ -65,9 +65,10 @@ class Session:
     closed: who deletes often keeps it open. A child that was forked gets a context of its own.
     """
 
-    __slots__ = ("_context", "_pid")
+    __slots__ = ("_context", "_kept", "_pid")
 
-    def __init__(self) -> None:
+    def __init__(self, *, kept: bool = True) -> None:
+        self._kept = kept
         self._context: Any = None
         self._pid = 0
 
@@ -96,8 +97,12 @@ class Session:
 
     def _run_library(self, commands: str, json: bool) -> tuple[int, str, str]:
         if self._context is None or self._pid != os.getpid():
+            before = _sockets() if self._kept else set()
             self._context = _new_context()
             self._pid = os.getpid()
+            # libmnl's socket would be inherited by every program that is executed later.
+            for fd in _sockets() - before if self._kept else ():
+                os.set_inheritable(fd, False)
         if self._context is None:
             return 1, "", "Operation not permitted: no netlink socket"
         # Numeric everywhere: names of services and protocols would be read from the machine's files.
@@ -114,7 +119,7 @@ def run(commands: str, *, json: bool = False) -> str:
 
     Through a session of their own.
     """
-    session = Session()
+    session = Session(kept=False)
     try:
         return session.run(commands, json=json)
     finally:
@@ -122,14 +127,10 @@ def run(commands: str, *, json: bool = False) -> str:
 
 
 def _new_context() -> Any:
-    before = _sockets()
     context = _library.nft_ctx_new(0)
     if context:
         _library.nft_ctx_buffer_output(context)
         _library.nft_ctx_buffer_error(context)
-        # libmnl's socket would be inherited by every program that is executed later.
-        for fd in _sockets() - before:
-            os.set_inheritable(fd, False)
     return context or None
 
 
