@@ -233,6 +233,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(change, named):
 
 
 def test_a_cached_filter_is_found_again_and_a_damaged_one_is_not(tmp_path):
+    tmp_path /= "made on demand"
     first = seccomp.FilterCache(str(tmp_path)).get(None, capabilities.DEFAULT)
     (stored,) = tmp_path.iterdir()
     assert stat.S_IMODE(stored.stat().st_mode) == 0o600

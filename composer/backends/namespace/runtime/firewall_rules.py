@@ -36,7 +36,6 @@ CHAINS = """
  chain guard {
   type filter hook prerouting priority raw; policy accept;
   iifname != "lo" ip daddr 127.0.0.0/8 drop
-  iifname @bridges ip saddr 127.0.0.0/8 drop
  }
  chain published {
   meta nfproto ipv4 dnat ip to ip daddr . meta l4proto . th dport map @at4

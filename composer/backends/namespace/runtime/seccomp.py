@@ -106,7 +106,8 @@ class FilterCache:
                 profile or default_profile(), arch=system.machine, capabilities=names, kernel=kernel
             )
         text = "default" if profile is None else _canonical(profile)
-        path = f"{self._directory}/{_digest(repr((_VERSION, text, system.machine, names, kernel)).encode())}"
+        digest = _digest(repr((_VERSION, text, system.machine, names, kernel)).encode())
+        path = f"{self._directory}/seccomp-{digest}"
         found = _load(path)
         if found is None:
             found = compile(
@@ -280,6 +281,7 @@ def _load(path: str) -> bytes | None:
 
 
 def _store(path: str, filter: bytes) -> None:
+    os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
     temporary = f"{path}.{os.getpid()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(fd, "wb") as file:
