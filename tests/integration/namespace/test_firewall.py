@@ -286,6 +286,16 @@ def test_an_internal_network_has_no_way_out_or_in(published):
     assert published.ask(hidden, "tcp", INSIDE.gateway4, 80) == "host 172.30.3.2"
 
 
+def test_a_port_of_a_container_on_an_internal_network_leads_nowhere(world):
+    port = Publication("tcp", "", 9200, "172.30.3.2", 80, INSIDE.name)
+    world.firewall("publish", [port])
+    try:
+        for source in (world.machine, world.web):
+            assert world.ask(source, "tcp", HOST, 9200) == "silence"
+    finally:
+        world.firewall("unpublish", [port])
+
+
 def test_the_host_keeps_its_own_listeners_on_other_ports(published):
     assert published.ask(published.machine, "tcp", HOST, 80) == f"host {MACHINE}"
 
