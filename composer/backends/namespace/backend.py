@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from composer import errors
 from composer.backends.namespace import bundle, state
 from composer.backends.namespace.client import Client
+from composer.backends.namespace.links import wait_gone
 from composer.backends.namespace.observing import PROJECT_LABEL, NamespaceObserver, observed_image
 from composer.backends.namespace.runtime import cgroups, files, task
+from composer.backends.namespace.runtime.endpoints import link_name
 from composer.backends.namespace.session import ExecSession
 
 if TYPE_CHECKING:
@@ -28,12 +30,16 @@ if TYPE_CHECKING:
     )
 
 
+_LINKS_GONE_S = 5.0
+
+
 class NamespaceBackend(NamespaceObserver):
     """Containers on this machine, without a daemon. One supervisor per project does what outlives a command."""
 
     def __init__(self, paths: state.Paths) -> None:
         super().__init__(paths)
         self._clients: dict[str, Client] = {}
+        self._doomed_links: list[str] = []
         self._lock = threading.Lock()
 
     # -------------------------------------------------------------- networks and volumes
@@ -114,6 +120,7 @@ class NamespaceBackend(NamespaceObserver):
                     f"container '{meta['name']}' is running", hint="stop it first, or remove it with force"
                 )
             self._client(meta).ask({"op": "remove", "id": id})
+        self._doomed_links += [link_name(id, network_id) for _, network_id in meta["networks"]]
         bundle.remove(self.paths, id)
         self._emit(meta["labels"], "container", "destroy", id, meta["name"])
         if volumes:
@@ -198,6 +205,8 @@ class NamespaceBackend(NamespaceObserver):
                 client.close(wait=not self._has_active(project))
                 self._sweep_project(project)
             self._clients.clear()
+        wait_gone(self._doomed_links, _LINKS_GONE_S)
+        self._doomed_links.clear()
         if not state.list_directory(self.paths.containers()):
             cgroups.remove_parents()
 

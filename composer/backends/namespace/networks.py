@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _BRIDGE_NAME = "com.docker.network.bridge.name"
 _MTU = "com.docker.network.driver.mtu"
+# docker0's usual subnet, kept free for a Docker that is installed or started later.
+_DOCKERS_OWN = "172.17.0.0/16"
 _DRIVERS = ("", "bridge", "default")
 
 
@@ -109,7 +111,8 @@ class Networks:
         with netlink.Netlink() as link:
             taken = [f"{address.ip}/{address.prefix}" for address in link.addresses()]
             taken += [route.dst for route in link.routes() if route.dst is not None]
-        return taken + [pool["subnet"] for record in self.all() for pool in record["pools"]]
+        taken += [pool["subnet"] for record in self.all() for pool in record["pools"]]
+        return [*taken, _DOCKERS_OWN]
 
     def _refuse_overlap(self, name: str, ipam: Mapping[str, Any]) -> None:
         for config in ipam.get("config") or ():

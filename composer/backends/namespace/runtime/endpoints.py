@@ -162,17 +162,20 @@ class Networks:
         files.write_json(f"{directory}/{container}", record)
 
     def detach(self, container: str, attachment: Attachment) -> None:
-        """Take names, link and addresses back. Idempotent."""
-        self.unlink(container, attachment)
+        """Take names and addresses back. Idempotent.
+
+        The link goes with the container's network namespace: deleting it here would wait 30 ms for every
+        processor to have seen that, while the kernel takes all dead namespaces away at one go.
+        """
+        self.withdraw(container, attachment)
         if os.path.isdir(f"{self.directory}/{attachment.network_id}"):
             leases = self._leases(attachment.network_id)
             for address, _ in attachment.addresses:
                 leases.release(address, container)
 
-    def unlink(self, container: str, attachment: Attachment) -> None:
-        """Take names and link away but keep the address, for a restart."""
+    def withdraw(self, container: str, attachment: Attachment) -> None:
+        """Take the container's names out of a network, keeping its address."""
         files.remove_file(f"{self.directory}/{attachment.network_id}/endpoints/{container}")
-        self._delete_link(attachment.link)
 
     def release_all(self, container: str, wanted: Sequence[Mapping[str, Any]]) -> None:
         """Give back every address that the container holds, also one that no record of it names."""

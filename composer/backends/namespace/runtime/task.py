@@ -444,7 +444,7 @@ class Task:
     def _take_apart(self) -> None:
         """Take away what a restart makes anew, keeping addresses and ports."""
         for attachment in self.attachments:
-            self.supervisor.networks.unlink(self.id, attachment)
+            self.supervisor.networks.withdraw(self.id, attachment)
         self._remove_cgroup()
 
     def _undo(self, *, thorough: bool = False) -> None:

@@ -1,0 +1,55 @@
+# Everything here sets up what it needs. On a Debian machine: make demo, make test.
+SHELL := /bin/bash
+# Debian's own Python starts three times as fast as one behind a version manager's shim.
+PYTHON ?= $(shell for p in /usr/bin/python3 python3; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+STAMP := $(VENV)/.ready
+PYTEST := $(VENV)/bin/python -m pytest
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+.PHONY: demo test lint unit bench setup system images clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml | system
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed: apt-get install python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq python3-venv; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --upgrade 'pip>=25.1'
+	$(VENV)/bin/pip install --quiet --editable . --group test --group lint
+	@touch $@
+
+# What the runtime and its tests use of the system; installed only where something is missing.
+system:
+	@missing=""; \
+	command -v nft >/dev/null || missing="$$missing nftables"; \
+	command -v ip >/dev/null || missing="$$missing iproute2"; \
+	command -v mmdebstrap >/dev/null || missing="$$missing mmdebstrap"; \
+	command -v curl >/dev/null || missing="$$missing curl"; \
+	ldconfig -p | grep -q libnftables.so.1 || missing="$$missing libnftables1"; \
+	ldconfig -p | grep -q libseccomp.so.2 || missing="$$missing libseccomp2"; \
+	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }
+
+demo: setup
+	$(SUDO) env PATH="$(CURDIR)/$(VENV)/bin:$$PATH" examples/demo.sh
+
+images: setup
+	$(SUDO) env PATH="$(CURDIR)/$(VENV)/bin:$$PATH" examples/compose/notes/images.sh
+
+test: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(PYTEST) -q $(TESTS)
+
+unit: setup
+	$(PYTEST) -q tests/unit
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python tests/bench/run.py
+
+clean:
+	rm -rf --one-file-system $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
