@@ -407,6 +407,37 @@ def test_networks_come_and_go_and_the_table_with_the_last():
             ]
 
 
+def test_first_networks_made_at_once_make_one_table():
+    """Without any lock: whoever comes second finds the table, and no rule is there twice."""
+
+    def inside() -> list[object]:
+        names = [f"cmp{number:010x}" for number in range(6)]
+        with Netlink() as netlink:
+            for name in names:
+                netlink.create_bridge(name)
+        read, write = os.pipe()
+        pids = []
+        for number, name in enumerate(names):
+            pid = os.fork()
+            if pid == 0:
+                os.close(write)
+                os.read(read, 1)
+                try:
+                    Firewall().add_network(Bridge(name, f"10.{number}.0.0/16"))
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            pids.append(pid)
+        os.close(write)
+        statuses = [os.waitpid(pid, 0)[1] for pid in pids]
+        rules = nftables.run("list chain inet composer through").count("accept")
+        return [statuses, Firewall().networks() == names, rules]
+
+    with namespaces(1) as (space,):
+        # Three rules and the policy.
+        assert space.call(inside) == [[0] * 6, True, 4]
+
+
 DOCKER_RULES = """
 iptables -P FORWARD DROP
 iptables -N DOCKER-USER

@@ -113,13 +113,21 @@ class Firewall:
         )
         batch = "".join(f"add element {_TABLE} {name} {{ {element} }}\n" for name, element in elements)
         with _Lock(self._lock_path):
-            try:
-                self._session.run(batch)
-            except FileNotFoundError:
-                self._session.run(firewall_rules.create_table() + batch)
+            self._add(batch)
             set_bridge_sysctls(bridge.name)
             enable_forwarding(ipv6=bridge.subnet6 is not None)
             firewall_docker.ensure(self._session)
+
+    def _add(self, batch: str) -> None:
+        """Run a batch of elements, making the table where there is none."""
+        try:
+            self._session.run(batch)
+        except FileNotFoundError:
+            try:
+                self._session.run(firewall_rules.create_table() + batch)
+            except FileExistsError:
+                # Somebody without our lock made the table in between: it has the same rules.
+                self._session.run(batch)
 
     def remove_network(self, name: str) -> None:
         """Forget a network and its published ports; the table goes with the last one. Idempotent."""

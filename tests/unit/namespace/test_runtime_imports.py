@@ -1,0 +1,29 @@
+"""What runs in the supervisor is imported from a zip, without site-packages: it may need nothing, and must be cheap."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import composer
+
+MODULES = "netlink nftables firewall conntrack seccomp capabilities dns addresses".split()
+# Each costs the supervisor's start, and every fork, more than all of ours together.
+HEAVY = "typing dataclasses logging subprocess pathlib asyncio re json random ipaddress hashlib".split()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_runtime_module_imports_alone_and_nothing_heavy(name):
+    root = Path(composer.__file__).parent.parent
+    code = (
+        f"import sys; sys.path.insert(0, {str(root)!r}); before = set(sys.modules)\n"
+        f"import composer.backends.namespace.runtime.{name}\n"
+        f"print(*sorted((set(sys.modules) - before) & set({HEAVY!r})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, [], "")
