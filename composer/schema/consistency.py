@@ -60,10 +60,28 @@ def _model_table(problems: Problems) -> dict[tuple[str, ...], Rule]:
                 )
         return value
 
+    def mount(value: Any, path: Path, mark: Mark) -> Any:
+        if isinstance(value, Map) and not problems.within(path):
+            if not value.get("target"):
+                problems.error(
+                    f"a volume of '{path[1]}' has no target",
+                    mark,
+                    path,
+                    hint="it is the path in the container",
+                )
+            if value.get("type") == "bind" and not value.get("source"):
+                problems.error(
+                    f"a bind mount of '{path[1]}' has no source", mark, path, hint="it is a path of the host"
+                )
+        return value
+
     def mapped(value: Any, path: Path, mark: Mark) -> Any:
         if isinstance(value, Map) and not value.get("target") and not problems.within(path):
             problems.error(
-                f"a device of '{path[1]}' has no target", mark, path, hint="target is the path in the container"
+                f"a device of '{path[1]}' has no target",
+                mark,
+                path,
+                hint="target is the path in the container",
             )
         return value
 
@@ -88,6 +106,7 @@ def _model_table(problems: Problems) -> dict[tuple[str, ...], Rule]:
         ("secrets", "*"): file_object("file", "environment"),
         ("services", "*", "ports", "*"): port,
         ("services", "*", "devices", "*"): mapped,
+        ("services", "*", "volumes", "*"): mount,
         ("services", "*", "develop", "watch", "*", "path"): watch,
         ("services", "*", "deploy", "resources", "reservations", "devices", "*"): device,
         ("services", "*", "gpus", "*"): device,
@@ -114,12 +133,10 @@ def _check_file_object(
     if _is_true(value.get("external")):
         for key in value:
             if key not in ("external", "name") and not key.startswith("x-"):
-                problems.error(
-                    f"{kind} '{path[-1]}' is external, so it cannot have '{key}'",
-                    value.name(key),
-                    (*path, key),
+                problems.warn(
+                    f"{kind} '{path[-1]}' is external, so its '{key}' has no effect", value.name(key)
                 )
-    elif not found and "driver" not in value and not problems.within(path):
+    elif not found and not problems.within(path):
         problems.error(
             f"{kind} '{path[-1]}' has no source", mark, path, hint=f"give it {words}, or 'external: true'"
         )
@@ -206,7 +223,7 @@ class Consistency:
             self._resource("secrets", secret.get("source"), name, "build", "secrets", index)
 
     def _build_context(self, name: str, key: str, wanted: str) -> None:
-        other = self._services.get(wanted, self._disabled.get(wanted))
+        other = self._services.get(wanted)
         if other is None:
             self.unknown_service(name, wanted, "build", "additional_contexts", key)
         elif "build" not in other:

@@ -27,13 +27,19 @@ class EnvValue(str):
 
 
 def parse_env(
-    text: str, file: str, lookup: Lookup, warn: Callable[[str, Mark], None] | None = None
+    text: str,
+    file: str,
+    lookup: Lookup,
+    warn: Callable[[str, Mark], None] | None = None,
+    earlier: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Return the variables of an env file, in order. Raises ConfigError at the line that is wrong.
 
-    ``lookup`` answers ``${…}`` and bare keys before the file's own earlier keys do.
+    ``${…}`` asks ``lookup``, then the file's own keys above it, then ``earlier`` files.
     """
-    return _Parser(text.removeprefix("\ufeff").replace("\r\n", "\n"), file, lookup, warn).parse()
+    return _Parser(
+        text.removeprefix("\ufeff").replace("\r\n", "\n"), file, lookup, warn, earlier or {}
+    ).parse()
 
 
 def parse_raw(text: str, file: str, lookup: Lookup) -> dict[str, str]:
@@ -64,12 +70,18 @@ def _placed(value: str, line: int) -> str:
 
 class _Parser:
     def __init__(
-        self, text: str, file: str, lookup: Lookup, warn: Callable[[str, Mark], None] | None
+        self,
+        text: str,
+        file: str,
+        lookup: Lookup,
+        warn: Callable[[str, Mark], None] | None,
+        earlier: Mapping[str, str],
     ) -> None:
         self._text = text
         self._file = file
         self._lookup = lookup
         self._warn = warn
+        self._earlier = earlier
         self._position = 0
         self._found: dict[str, str] = {}
 
@@ -189,7 +201,9 @@ class _Parser:
 
         def look(name: str) -> str | None:
             outer = self._lookup(name)
-            return outer if outer is not None else self._found.get(name)
+            if outer is not None:
+                return outer
+            return self._found.get(name, self._earlier.get(name))
 
         def missing(name: str) -> None:
             if self._warn is not None:
@@ -234,11 +248,3 @@ def _unescape(value: str) -> str:
             out.append(char + follow)
         position += 2
     return "".join(out)
-
-
-def merge_env(files: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Return the variables of several files, later ones over earlier ones."""
-    merged: dict[str, str] = {}
-    for variables in files.values():
-        merged.update(variables)
-    return merged

@@ -105,7 +105,9 @@ def _read_one(
         if form == "raw":
             found = dotenv.parse_raw(text, label, look)
         else:
-            found = dotenv.parse_env(text, label, look, lambda key, mark: _unset(problems, key, mark))
+            found = dotenv.parse_env(
+                text, label, lookup, lambda key, mark: _unset(problems, key, mark), merged
+            )
     except ConfigError as error:
         error.path = path
         if error.at is not at and not error.chain:

@@ -93,10 +93,9 @@ class Include:
             return [], None, None
         for key in entry:
             if key not in ("path", "env_file", "project_directory"):
-                self._problems.error(
-                    f"unknown attribute '{key}' of an include",
+                self._problems.warn(
+                    f"unknown attribute '{key}' of an include has no effect",
                     entry.name(key),
-                    (*path, key),
                     hint="there are path, env_file and project_directory",
                 )
         paths = [entry["path"]] if isinstance(entry.get("path"), str) else entry.get("path")

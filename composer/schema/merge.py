@@ -287,7 +287,7 @@ def _by_port(item: Any) -> Any:
         return go_text(item)
     published = item.get("published")
     return (
-        f"{item.get('host_ip') or ''}:{go_text(published) if published is not None else '-'}:"
+        f"{item.get('host_ip') or '0.0.0.0'}:{go_text(published) if published is not None else '-'}:"
         f"{go_text(item.get('target'))}/{item.get('protocol') or 'tcp'}"
     )
 

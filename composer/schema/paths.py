@@ -123,7 +123,7 @@ def _table(base: Base) -> dict[tuple[str, ...], Rule]:
 
 def _local_driver(value: Any, base: Base) -> Any:
     """A volume of the local driver that binds a directory (``o: bind``) names it in ``device``."""
-    if not isinstance(value, Map) or value.get("driver", "local") != "local":
+    if not isinstance(value, Map) or value.get("driver") != "local":
         return value
     options = value.get("driver_opts")
     if not isinstance(options, Map) or options.get("o") != "bind":

@@ -142,7 +142,9 @@ def yaml_text(value: Any) -> str:
 def _is_zero(key: str, value: Any, path: tuple[str, ...]) -> bool:
     """Tell whether Go's YAML encoder would leave a field out that its JSON encoder prints."""
     if value is None and key in ("command", "entrypoint"):
-        return path[:1] == ("services",) and (len(path) == 2 or path[-1] in ("exec", "post_start", "pre_stop", "pre_start"))
+        return path[:1] == ("services",) and (
+            len(path) == 2 or path[-1] in ("exec", "post_start", "pre_stop", "pre_start")
+        )
     if path[2:] == ("deploy",) and key in ("resources", "placement") and value == {}:
         return path[0] == "services"
     if key == "ipam" and value == {}:

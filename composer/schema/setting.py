@@ -166,9 +166,15 @@ def written_name(documents: Sequence[Map], variables: Variables) -> str | None:
     if found is None:
         return None
     try:
-        return normal_name(substitute(found, variables.values.get)) or None
+        name = normal_name(substitute(found, variables.values.get))
     except TemplateError:
         return None
+    if not name:
+        raise ProjectError(
+            f"name '{found}' has nothing that a project name can have",
+            hint="use lower-case letters, digits, '-' and '_'",
+        )
+    return name
 
 
 def directory_name(directory: str) -> str:

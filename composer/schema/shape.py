@@ -7,6 +7,7 @@ leave out (zero, empty) become `OMIT`. `Keep` marks fields that are pointers in 
 
 from __future__ import annotations
 
+import re
 from struct import pack, unpack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +31,7 @@ class _Omit:
 
 
 OMIT: Final = _Omit()
+_EXPONENT = re.compile(r"[0-9]+(?:\.[0-9]+)?[eE]\+?[0-9]{1,2}")
 
 
 class Decoder:
@@ -104,6 +106,8 @@ def _size(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     if isinstance(value, float):
         # Compose reads 1e3 as 0 here, which is nobody's wish
         value = int(value)
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):
+        value = int(float(value))
     number = parse_size_bytes(value) if isinstance(value, str) else value
     return str(number) if number else OMIT
 

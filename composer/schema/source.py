@@ -249,7 +249,9 @@ class _Composer:
         try:
             return b64decode("".join(text.split()), validate=True).decode()
         except ValueError:
-            raise YamlError("cannot read a !!binary value: it is not base64 of text", at=self._mark(event)) from None
+            raise YamlError(
+                "cannot read a !!binary value: it is not base64 of text", at=self._mark(event)
+            ) from None
 
     def _sequence(self, depth: int) -> Seq:
         seq = Seq()
@@ -266,18 +268,14 @@ class _Composer:
             value_event = self._next()
             value = self._node(value_event, depth + 1)
             if key == "<<" and type(event) is self._scalar_event and not event.style:
+                if merged:
+                    self._twice(key, merged[0][1].start_mark.line + 1, event)
                 merged.append((value, event))
                 continue
             if type(key) is not str:
                 key = self._string_key(key, event)
             if key in tree:
-                first = tree.name(key)
-                self._problems.error(
-                    f"key '{key}' is already there at line {first.line}",
-                    self._mark(event),
-                    hint="a mapping holds each key once; remove one of the two",
-                    kind=YamlError,
-                )
+                self._twice(key, tree.name(key).line, event)
                 continue
             tree[key] = value
             tree.marks[key] = self._mark(value_event)
@@ -285,6 +283,14 @@ class _Composer:
         for value, event in merged:
             self._merge(tree, value, event)
         return tree
+
+    def _twice(self, key: str, line: int, event: Any) -> None:
+        self._problems.error(
+            f"key '{key}' is already there at line {line}",
+            self._mark(event),
+            hint="a mapping holds each key once; remove one of the two",
+            kind=YamlError,
+        )
 
     def _string_key(self, key: Any, event: Any) -> str:
         text = event.value if type(event) is self._scalar_event else "…"
@@ -315,7 +321,8 @@ class _Composer:
 def _collect_tags(tree: Any, path: Path, resets: list[Path]) -> Any:
     """Return the tree without `Tagged` nodes: ``!reset`` ones removed, ``!override`` ones bare."""
     if isinstance(tree, Tagged):
-        resets.append(path)
+        if not any(isinstance(part, int) for part in path):
+            resets.append(path)  # an item of a list has no counterpart below
         return tree if tree.tag == "!reset" else _collect_tags(tree.value, path, resets)
     if isinstance(tree, Map):
         new_map = tree.copy()

@@ -77,6 +77,8 @@ def oracle(case: Path) -> tuple[Any, str]:
         [*command, "config", "--format", "json", *extra.get("oracle_flags", ())],
         env=environment, cwd=case, capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
+    if "unknown shorthand flag" in done.stderr or "is not a docker command" in done.stderr:
+        raise SystemExit("docker compose is not installed here")
     return (json.loads(done.stdout), done.stderr) if done.returncode == 0 else (None, done.stderr)
 
 
@@ -84,7 +86,12 @@ def recorded(case: Path) -> tuple[Any, str] | None:
     """Return the recorded verdict of a case, None when it has none."""
     for name in ("expected.json", "want.json"):
         if (case / name).exists():
-            text = (case / name).read_text().replace("$DIR", str(case)).replace("$PROJECT", normal_name(case.name))
+            text = (
+                (case / name)
+                .read_text()
+                .replace("$DIR", str(case))
+                .replace("$PROJECT", normal_name(case.name))
+            )
             return json.loads(text), ""
     for name in ("expected-error.txt", "want.err"):
         if (case / name).exists():
@@ -105,7 +112,11 @@ def differences(want: Any, got: Any, path: str = "") -> list[str]:
                 found += differences(want[key], got[key], f"{path}.{key}")
         return found
     if isinstance(want, list) and isinstance(got, list) and len(want) == len(got):
-        return [one for i, (a, b) in enumerate(zip(want, got, strict=True)) for one in differences(a, b, f"{path}[{i}]")]
+        return [
+            one
+            for i, (a, b) in enumerate(zip(want, got, strict=True))
+            for one in differences(a, b, f"{path}[{i}]")
+        ]
     if want == got and type(want) is type(got) or (isinstance(want, (int, float)) and want == got):
         return []
     return [f"{path}: is {json.dumps(got)[:200]}, should be {json.dumps(want)[:200]}"]
@@ -130,7 +141,11 @@ def main(argv: list[str]) -> int:
     live = "--live" in argv
     failed = total = 0
     for directory in (Path(one) for one in argv if not one.startswith("--")):
-        cases = [directory] if compose_files(directory) else sorted(one for one in directory.iterdir() if one.is_dir())
+        cases = (
+            [directory]
+            if compose_files(directory)
+            else sorted(one for one in directory.iterdir() if one.is_dir())
+        )
         for case in cases:
             total += 1
             found = compare(case.resolve(), live=live)

@@ -3,7 +3,7 @@
     python tests/oracle/record.py DIRECTORY...     the parents of cases, or cases
 
 The inputs are written by hand; the expectations are the oracle's. A case in which we differ on purpose has
-``decided.txt``, which says why; it is left alone.
+``decided.txt``, which says why; it is left alone, and ``--decided`` writes down what we make of it instead.
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from compare import compose_files, oracle
+from compare import compose_files, oracle, ours
 
 from composer.schema.setting import normal_name
 
 
 def record(case: Path) -> None:
     """Ask the oracle and write its verdict, with the case's own path and name taken out."""
-    model, error = oracle(case)
+    write(case, *oracle(case))
+
+
+def write(case: Path, model: Any, error: str) -> None:
+    """Write a verdict beside its case."""
     for name in ("want.json", "want.err"):
         (case / name).unlink(missing_ok=True)
     if model is None:
@@ -29,17 +34,25 @@ def record(case: Path) -> None:
         return
     text = json.dumps(model, indent=1, sort_keys=True, ensure_ascii=False)
     name = normal_name(case.name)
-    text = text.replace(str(case), "$DIR").replace(f'"{name}"', '"$PROJECT"').replace(f'"{name}_', '"$PROJECT_')
+    text = (
+        text.replace(str(case), "$DIR").replace(f'"{name}"', '"$PROJECT"').replace(f'"{name}_', '"$PROJECT_')
+    )
     (case / "want.json").write_text(text + "\n")
 
 
 def main(argv: list[str]) -> int:
     """Record every case of the directories that has not been decided by hand."""
-    for directory in map(Path, argv):
-        cases = [directory] if compose_files(directory) else sorted(one for one in directory.iterdir() if one.is_dir())
+    by_hand = "--decided" in argv
+    for directory in (Path(one) for one in argv if not one.startswith("--")):
+        cases = (
+            [directory]
+            if compose_files(directory)
+            else sorted(one for one in directory.iterdir() if one.is_dir())
+        )
         for case in cases:
-            if compose_files(case) and not (case / "decided.txt").exists():
-                record(case.resolve())
+            decided = (case / "decided.txt").exists()
+            if compose_files(case) and decided == by_hand:
+                write(case.resolve(), *ours(case.resolve())) if by_hand else record(case.resolve())
     return 0
 
 
