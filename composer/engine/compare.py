@@ -25,7 +25,7 @@ IGNORED = frozenset(("build", "pull_policy", "scale", "depends_on", "profiles", 
 _SECRET_WORDS = ("pass", "secret", "token", "key", "credential", "auth", "private", "salt", "cookie", "dsn")
 _SEALED = "sealed:"
 _SHOWN = 3
-_WIDTH = 48
+_WIDTH = 80
 
 
 def keyed_digest(key: bytes, content: bytes) -> str:
@@ -87,24 +87,38 @@ def _walk(old: Any, new: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
     if isinstance(old, dict) and isinstance(new, dict):
         for name in sorted(old.keys() | new.keys()):
             yield from _walk(old.get(name, _MISSING), new.get(name, _MISSING), (*path, name))
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and path[0] != "command":
-        for index, pair in enumerate(zip(old, new, strict=True)):
+    elif _are_tables(old, new):
+        for index in range(max(len(old), len(new))):
+            pair = [side[index] if index < len(side) else _MISSING for side in (old, new)]
             yield from _walk(*pair, (*path, index))
     elif type(old) is not type(new) or old != new:
         yield path, old, new
 
 
+def _are_tables(old: Any, new: Any) -> bool:
+    """Tell lists of mappings, which are compared item by item, from plain lists, which are shown whole."""
+    if not (isinstance(old, list) and isinstance(new, list)):
+        return False
+    return bool(old or new) and all(isinstance(item, dict) for item in (*old, *new))
+
+
 def _sentence(path: Path, old: Any, new: Any, marks: Marks, base: Path) -> str:
     name = dotted(path)
     mark = marks((*base, *path)) if new is not _MISSING else None
-    place = f" ({mark})" if mark and str(mark) else ""
+    place = f" ({_place(mark)})" if mark and str(mark) else ""
     if _is_sealed(old) or _is_sealed(new):
         return f"{name}: changed{place}"
     if old is _MISSING:
-        return f"{name}: added {_brief(new)}{place}"
+        return f"{name}: added{'' if new is None else ' ' + _brief(new)}{place}"
     if new is _MISSING:
-        return f"{name}: removed, was {_brief(old)}"
+        return f"{name}: removed{'' if old is None else ', was ' + _brief(old)}"
     return f"{name}: {_brief(old)} → {_brief(new)}{place}"
+
+
+def _place(mark: Mark) -> str:
+    """Return a mark without brackets of its own: it is going to stand in brackets."""
+    where = f"{mark.file}:{mark.line}:{mark.column}" if mark.line else mark.file
+    return ", ".join(filter(None, (where, mark.why)))
 
 
 def _is_sealed(value: Any) -> bool:

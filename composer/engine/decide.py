@@ -177,15 +177,19 @@ class _Judge:
         return f"image {reference}: {_short(had)} → {_short(image.id)}"
 
     def _networks(self, container: ObservedContainer) -> str:
-        if container.state is not ContainerState.RUNNING or self._tree.get("network_mode"):
+        """A container that does not run and lacks a network is connected before its start, not replaced."""
+        if self._tree.get("network_mode"):
             return ""
-        joined = {endpoint.network_id for endpoint in container.endpoints}
+        is_running = container.state is ContainerState.RUNNING
+        joined = {endpoint.network: endpoint.network_id for endpoint in container.endpoints}
         for key in sorted(self._tree.get("networks") or {}):
             name = resolve.real_name(self._project, "networks", key)
             network = self._world.networks.get(name)
-            if network and network.id not in joined:
+            if network and is_running and network.id not in joined.values():
                 return f"it is not connected to network '{name}'"
-            if not network and labels.project_of(container):
+            if network and joined.get(name) and joined[name] != network.id:
+                return f"network '{name}' is another one than it was created with"
+            if not network and is_running:
                 return f"network '{name}' is new"
         return ""
 

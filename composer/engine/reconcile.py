@@ -299,14 +299,22 @@ class _Reconciler:
         return []
 
     def _reconnect(self, service: str, container: ObservedContainer, known: ContainerRef) -> list[int]:
-        replaced = self._infrastructure.replaced_networks
+        """Connect a container that stays to networks that were replaced, or that it lost while it was stopped."""
+        if self._services[service].get("network_mode"):
+            return []
         joined = {endpoint.network for endpoint in container.endpoints}
         steps = []
         for endpoint in resolve.endpoints(self._project, service, self._services[service], known.name):
-            if endpoint.network in replaced and endpoint.network in joined:
-                needs = [self._infrastructure.network_steps[endpoint.network]]
-                operation = ConnectNetwork(known, endpoint, "the network was replaced")
-                steps.append(self._builder.add(operation, needs))
+            was_replaced = endpoint.network in self._infrastructure.replaced_networks
+            if endpoint.network not in joined:
+                cause = "it is not connected"
+            elif was_replaced:
+                cause = "the network was replaced"
+            else:
+                continue
+            created = self._infrastructure.network_steps.get(endpoint.network)
+            operation = ConnectNetwork(known, endpoint, cause)
+            steps.append(self._builder.add(operation, [created] if created else []))
         return steps
 
     def _create(
