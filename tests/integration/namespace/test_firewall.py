@@ -13,7 +13,6 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from netns import Namespace, namespaces
 
 from composer.backends.namespace.runtime import nftables
 from composer.backends.namespace.runtime.firewall import (
@@ -25,6 +24,8 @@ from composer.backends.namespace.runtime.firewall import (
 )
 from composer.backends.namespace.runtime.netlink import Netlink
 from composer.errors import Conflict
+
+from .netns import Namespace, namespaces
 
 pytestmark = pytest.mark.root
 if os.geteuid() != 0:

@@ -7,9 +7,10 @@ import os
 import time
 
 import pytest
-from netns import Namespace, namespaces
 
 from composer.backends.namespace.runtime.netlink import Netlink
+
+from .netns import Namespace, namespaces
 
 pytestmark = pytest.mark.root
 if os.geteuid() != 0:
