@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from composer.errors import Mark
 from composer.schema.golang import go_text, shell_operator
 from composer.schema.shortforms import (
     PORT_FORMS,
@@ -22,6 +21,7 @@ from composer.schema.tree import INVALID, NOWHERE, Map, Rules, Seq, walk
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from composer.errors import Mark
     from composer.schema.problems import Problems
     from composer.schema.tree import Path, Rule
 

@@ -7,18 +7,16 @@ passes see what is sound.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import Mark, SchemaError
 from composer.schema.problems import did_you_mean
 from composer.schema.source import Timestamp
-from composer.schema.tree import INVALID, Map, Seq, dotted, find, mark_at
+from composer.schema.tree import INVALID, Map, Seq, dotted, mark_at
 from composer.schema.validate import first_repeat, schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from jsonschema.exceptions import ValidationError
+    from collections.abc import Iterator, Mapping
 
     from composer.schema.problems import Problems
     from composer.schema.tree import Path
@@ -35,6 +33,18 @@ _WORDS = {
 _NAMED = ("services", "networks", "volumes", "secrets", "configs", "models", "jobs")
 
 
+class Complaint(NamedTuple):
+    """One error of jsonschema: the keyword that failed, its value, the instance and the schema around it."""
+
+    keyword: str
+    value: Any
+    instance: Any
+    schema: Mapping[str, Any]
+    path: Path
+    below: tuple[tuple[int, Complaint], ...] = ()
+    """The errors of the branches of a ``oneOf``, each with the number of its branch."""
+
+
 def complain(tree: Map, problems: Problems) -> Map:
     """Report everything that the schema finds wrong and return the tree without it."""
     broken: set[Path] = set()
@@ -43,32 +53,40 @@ def complain(tree: Map, problems: Problems) -> Map:
     return _without(tree, broken, ()) if broken else tree
 
 
-def _errors(tree: Map) -> Iterator[ValidationError]:
+def _errors(tree: Map) -> Iterator[Complaint]:
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
     checker = Draft202012Validator.TYPE_CHECKER.redefine(
         "string", lambda _, value: isinstance(value, str) and not isinstance(value, Timestamp)
     )
-    validator = extend(Draft202012Validator, type_checker=checker)(schema())
+    make: Any = extend
+    validator: Any = make(Draft202012Validator, type_checker=checker)(schema())
     for error in validator.iter_errors(tree):
-        yield from _causes(error)
+        yield from _causes(_complaint(error))
 
 
-def _causes(error: ValidationError) -> list[ValidationError]:
-    """Return the errors below a ``oneOf`` that say what is really wrong."""
-    if error.validator != "oneOf" or not error.context:
+def _complaint(error: Any) -> Complaint:
+    below = tuple((int(one.schema_path[0]), _complaint(one)) for one in error.context or ())
+    return Complaint(
+        error.validator,
+        error.validator_value,
+        error.instance,
+        error.schema,
+        tuple(error.absolute_path),
+        below,
+    )
+
+
+def _causes(error: Complaint) -> list[Complaint]:
+    """Return the errors below a ``oneOf`` that say what is really wrong: those of the branch that was meant."""
+    if error.keyword != "oneOf" or not error.below:
         return [error]
-    branches: dict[int, list[ValidationError]] = {}
-    for below in error.context:
-        branches.setdefault(int(below.schema_path[0]), []).append(below)
-    depth = len(error.absolute_path)
-
-    def fits(errors: list[ValidationError]) -> bool:
-        return not any(one.validator == "type" and len(one.absolute_path) == depth for one in errors)
-
+    branches: dict[int, list[Complaint]] = {}
+    for branch, below in error.below:
+        branches.setdefault(branch, []).append(below)
     for errors in branches.values():
-        if fits(errors):
+        if not any(one.keyword == "type" and one.path == error.path for one in errors):
             return [cause for one in errors for cause in _causes(one)]
     return [error]
 
@@ -76,10 +94,10 @@ def _causes(error: ValidationError) -> list[ValidationError]:
 # ------------------------------------------------------------------ one error
 
 
-def _report(error: ValidationError, tree: Map, problems: Problems) -> set[Path]:
+def _report(error: Complaint, tree: Map, problems: Problems) -> set[Path]:
     """Report an error; return the paths of the nodes that are to go."""
-    path: Path = tuple(error.absolute_path)
-    report = _REPORTS.get(str(error.validator))
+    path = error.path
+    report = _REPORTS.get(error.keyword)
     if report is None:
         report = _other
     return report(error, path, tree, problems)
@@ -93,12 +111,12 @@ def _subject(path: Path) -> str:
     return f"'{dotted(path)}'" if path else "the file"
 
 
-def _additional(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
+def _additional(error: Complaint, path: Path, tree: Map, problems: Problems) -> set[Path]:
     known: dict[str, Any] = error.schema.get("properties", {})
     patterns = [pattern for pattern in error.schema.get("patternProperties", {}) if pattern != "^x-"]
     broken: set[Path] = set()
     for key in error.instance:
-        if key in known or key.startswith("x-") and "^x-" in error.schema.get("patternProperties", {}):
+        if key in known or (key.startswith("x-") and "^x-" in error.schema.get("patternProperties", {})):
             continue
         if patterns and _matches(patterns, key):
             continue
@@ -168,18 +186,17 @@ def _remedy(key: str, path: Path, known: dict[str, Any], tree: Map) -> str | Non
     return "own attributes begin with 'x-'"
 
 
-def _type(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
-    wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+def _type(error: Complaint, path: Path, tree: Map, problems: Problems) -> set[Path]:
+    wanted = error.value if isinstance(error.value, list) else [error.value]
     return _wrong_type([str(name) for name in wanted], error.instance, path, tree, problems)
 
 
-def _alternatives(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
+def _alternatives(error: Complaint, path: Path, tree: Map, problems: Problems) -> set[Path]:
     """No branch of a ``oneOf`` has the type of the value: say which types there are."""
     wanted: list[str] = []
-    for below in error.context or ():
-        if below.validator == "type" and len(below.absolute_path) == len(path):
-            value = below.validator_value
-            wanted.extend(value if isinstance(value, list) else [value])
+    for _, below in error.below:
+        if below.keyword == "type" and below.path == path:
+            wanted.extend(below.value if isinstance(below.value, list) else [below.value])
     if not wanted:
         return _other(error, path, tree, problems)
     return _wrong_type(list(dict.fromkeys(wanted)), error.instance, path, tree, problems)
@@ -240,8 +257,8 @@ def _kind(value: Any) -> str:
     return f"the text '{shown}'"
 
 
-def _enum(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
-    allowed = [str(one) for one in error.validator_value]
+def _enum(error: Complaint, path: Path, tree: Map, problems: Problems) -> set[Path]:
+    allowed = [str(one) for one in error.value]
     near = did_you_mean(str(error.instance), allowed)
     _say(
         problems,
@@ -253,8 +270,8 @@ def _enum(error: ValidationError, path: Path, tree: Map, problems: Problems) -> 
     return {path}
 
 
-def _required(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
-    missing = [key for key in error.validator_value if key not in error.instance]
+def _required(error: Complaint, path: Path, tree: Map, problems: Problems) -> set[Path]:
+    missing = [key for key in error.value if key not in error.instance]
     if problems.within(path):
         return {path}
     words = " and ".join(f"'{key}'" for key in missing)
@@ -265,7 +282,7 @@ def _required(error: ValidationError, path: Path, tree: Map, problems: Problems)
     return {path}
 
 
-def _pattern(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
+def _pattern(error: Complaint, path: Path, tree: Map, problems: Problems) -> set[Path]:
     hints = {
         "pull_policy": "there are always, never, missing, if_not_present, build, daily, weekly, every_<duration>",
         "container_name": "it has letters, digits, '_', '.' and '-', at least two",
@@ -280,7 +297,7 @@ def _pattern(error: ValidationError, path: Path, tree: Map, problems: Problems) 
     return {path}
 
 
-def _unique(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
+def _unique(error: Complaint, path: Path, tree: Map, problems: Problems) -> set[Path]:
     pair = first_repeat(list(error.instance)) or (0, 1)
     item = error.instance[pair[1]]
     shown = f": '{item}'" if isinstance(item, (str, int, float)) else ""
@@ -290,18 +307,18 @@ def _unique(error: ValidationError, path: Path, tree: Map, problems: Problems) -
     return {path}
 
 
-def _bound(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
-    word = "at least" if error.validator == "minimum" else "at most"
+def _bound(error: Complaint, path: Path, tree: Map, problems: Problems) -> set[Path]:
+    word = "at least" if error.keyword == "minimum" else "at most"
     _say(
         problems,
-        f"{_subject(path)} is {error.instance}; it must be {word} {error.validator_value}",
+        f"{_subject(path)} is {error.instance}; it must be {word} {error.value}",
         mark_at(tree, path),
         path,
     )
     return {path}
 
 
-def _other(error: ValidationError, path: Path, tree: Map, problems: Problems) -> set[Path]:
+def _other(error: Complaint, path: Path, tree: Map, problems: Problems) -> set[Path]:
     _say(problems, f"{_subject(path)} is not valid", mark_at(tree, path), path)
     return {path}
 
@@ -339,6 +356,3 @@ def _without(tree: Any, broken: set[Path], path: Path) -> Any:
                 kept.add(below, tree.mark(index))
         return kept
     return tree
-
-
-__all__ = ["complain", "find"]

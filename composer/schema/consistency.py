@@ -228,9 +228,12 @@ class Consistency:
             self.unknown_service(name, wanted, "build", "additional_contexts", key)
         elif "build" not in other:
             self.fail(
-                f"build context '{key}' is service '{wanted}', which has no build", name, "build", "additional_contexts",
+                f"build context '{key}' is service '{wanted}', which has no build",
+                name,
+                "build",
+                "additional_contexts",
                 key,
-            )  # fmt: skip
+            )
 
     def unknown_service(self, name: str, wanted: str, *below: str | int) -> None:
         """Report a reference to a service that is not there, or is not enabled."""

@@ -1,4 +1,4 @@
-"""What containers get in their environment and labels: ``environment`` over ``env_file``, ``labels`` over ``label_file``."""
+"""What containers get: ``environment`` over ``env_file``, ``labels`` over ``label_file``."""
 
 from __future__ import annotations
 

@@ -72,9 +72,11 @@ class Include:
         found = tuple(expand(one, self._base) for one in paths)
         directory = expand(directory, self._base) if directory else os.path.dirname(found[0])
         if any(found[0] == seen for seen, _ in including):
-            ring = [files.label(seen, self._working_dir) for seen, _ in including]
+            ring = [
+                files.label(seen, self._working_dir) for seen in (*(seen for seen, _ in including), found[0])
+            ]
             self._problems.error(
-                f"files include each other in a circle: {' → '.join([*ring, files.label(found[0], self._working_dir)])}",
+                f"files include each other in a circle: {' → '.join(ring)}",
                 at,
                 path,
                 kind=CycleError,

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.errors import Mark
 from composer.schema.tree import Map, mark_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from composer.errors import Mark
     from composer.schema import views
     from composer.schema.tree import Path
 
@@ -36,7 +36,8 @@ class Project:
     ``tree`` is canonical: its values are those of ``docker compose config --format json`` (durations as Go
     strings, sizes as decimal strings, long forms only), its keys in the same order. ``disabled`` holds the
     services that no active profile enables, in the same form; ``whole`` is the tree before resources that nobody
-    uses were left out, ``extensions`` the ``x-…`` children that the JSON form, and so the tree, leaves out. ``environment`` is what ``${…}`` saw.
+    uses were left out, ``extensions`` the ``x-…`` children that the JSON form, and so the tree, leaves out.
+    ``environment`` is what ``${…}`` saw.
     """
 
     __slots__ = (

@@ -10,7 +10,7 @@ import os.path
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.schema.tree import INVALID, NOWHERE, Map, Rules, Seq, walk
+from composer.schema.tree import NOWHERE, Map, Rules, Seq, walk
 
 if TYPE_CHECKING:
     from composer.errors import Mark
@@ -129,7 +129,7 @@ def _local_driver(value: Any, base: Base) -> Any:
     if not isinstance(options, Map) or options.get("o") != "bind":
         return value
     device = options.get("device")
-    if not isinstance(device, str) or not device or device is INVALID:
+    if not isinstance(device, str) or not device:
         return value
     new, new_options = value.copy(), options.copy()
     new_options["device"] = expand(device, base)

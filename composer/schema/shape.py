@@ -11,7 +11,6 @@ import re
 from struct import pack, unpack
 from typing import TYPE_CHECKING, Any, Final
 
-from composer.errors import Mark
 from composer.schema.golang import ShellWordsError, go_text, shell_words
 from composer.schema.interpolate import to_bool, to_float, to_int
 from composer.schema.tree import INVALID, Map, Seq
@@ -20,6 +19,7 @@ from composer.units import format_duration, parse_duration_ns, parse_size_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from composer.errors import Mark
     from composer.schema.problems import Problems
     from composer.schema.tree import Path
 
@@ -248,8 +248,8 @@ def _hosts(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     pairs: list[tuple[str, str, Mark]] = []
     if isinstance(value, Map):
         for host, addresses in value.items():
-            for address in addresses if isinstance(addresses, Seq) else [addresses]:
-                pairs.append((host, go_text(address) if address is not None else "", value.mark(host)))
+            every = addresses if isinstance(addresses, Seq) else [addresses]
+            pairs += [(host, "" if one is None else go_text(one), value.mark(host)) for one in every]
     else:
         for index, item in enumerate(value or ()):
             separator = "=" if "=" in item else ":"

@@ -12,7 +12,6 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -168,7 +167,7 @@ _KEYWORDS: dict[str, Callable[[Validator, dict[str, Any]], Check]] = {
 
 
 def first_repeat(items: list[Any]) -> tuple[int, int] | None:
-    """Return the places of the first two equal items. As in JSON, ``1`` and ``true`` differ, ``1`` and ``1.0`` do not."""
+    """Return the places of the first two equal items: ``1`` and ``true`` differ, ``1`` and ``1.0`` do not."""
     seen: dict[Any, int] = {}
     for index, item in enumerate(items):
         key = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from composer.cli.context import Context
     from composer.schema.model import Project
@@ -171,7 +171,7 @@ def _variables(project: Project, form: str | None) -> str:
     return _lines(_table(rows))
 
 
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Return rows as columns: at least 20 wide, three apart, as docker prints them."""
     widths = [max(20, *(len(row[column]) + 3 for row in rows)) for column in range(len(rows[0]) - 1)]
     return [
