@@ -117,7 +117,7 @@ def differences(want: Any, got: Any, path: str = "") -> list[str]:
             for i, (a, b) in enumerate(zip(want, got, strict=True))
             for one in differences(a, b, f"{path}[{i}]")
         ]
-    if want == got and type(want) is type(got) or (isinstance(want, (int, float)) and want == got):
+    if (want == got and type(want) is type(got)) or (isinstance(want, (int, float)) and want == got):
         return []
     return [f"{path}: is {json.dumps(got)[:200]}, should be {json.dumps(want)[:200]}"]
 

@@ -174,7 +174,7 @@ class Task:
     def _clone(self) -> None:
         supervisor = self.supervisor
         terminal = bool(self.config["process"].get("terminal"))
-        self.log = self.log or logs.Log(self.bundle)
+        self._open_log()
         writers = [-1, -1] if terminal else [logs.open_writer(self.bundle, stream) for stream in logs.STREAMS]
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         launch = container.Launch(
@@ -202,6 +202,13 @@ class Task:
         supervisor.loop.watch(ours.fileno(), lambda _: self._on_sync())
         self._watch_exit()
         self._give_network()
+
+    def _open_log(self) -> None:
+        """Open the log and its FIFOs; the keeper holds these too, for what is in a FIFO that nobody has open is gone."""
+        if self.log is None:
+            self.log = logs.Log(self.bundle)
+            for stream, fd in zip(logs.STREAMS, self.log.readers(), strict=True):
+                self.supervisor.keeper.hold(f"{self.id}/{stream}", fd)
 
     def _give_network(self) -> None:
         if not container.namespace_flags(self.config) & syscalls.CLONE_NEWNET:
@@ -467,6 +474,7 @@ class Task:
             self.log.close()
             self.log = None
         for stream in logs.STREAMS:
+            self.supervisor.keeper.drop(f"{self.id}/{stream}")
             files.remove_file(logs.fifo_path(self.bundle, stream))
         self._remove_cgroup()
 
@@ -598,20 +606,24 @@ class Task:
         alive = same_boot and pid > 0 and files.start_time(pid) == self.state.get("start_ticks")
         self.pid, self.pidfd = pid, held.get("pidfd", -1)
         if self.status == RESTARTING:
+            self._open_log()
             self._after("restart", 0.1, self._restart)
         elif self.status == STARTING:
             self._fail("the supervisor was killed while it started the container", 125, "StartFailed")
         elif alive:
             self._adopt_running(held)
         else:
-            self._adopt_dead(held, exits.get(pid))
+            self._adopt_dead(exits.get(pid))
+        for key in ("stdout", "stderr", *(("dns-udp", "dns-tcp") if not alive else ())):
+            if key in held:
+                os.close(held[key])  # a duplicate: the log has opened its own, and the dead need no names
 
     def _adopt_running(self, held: dict[str, int]) -> None:
         if self.pidfd < 0:
             self.pidfd = os.pidfd_open(self.pid)
             self.supervisor.keeper.hold(f"{self.id}/pidfd", self.pidfd, self.pid)
         self._watch_exit()
-        self.log = logs.Log(self.bundle)
+        self._open_log()
         self._watch_output()
         if "dns-udp" in held and "dns-tcp" in held:
             self.serve_names(socket.socket(fileno=held["dns-udp"]), socket.socket(fileno=held["dns-tcp"]))
@@ -630,15 +642,12 @@ class Task:
         if self.check is not None and record is not None:
             self.check.restore(record)
 
-    def _adopt_dead(self, held: dict[str, int], status: int | None) -> None:
+    def _adopt_dead(self, status: int | None) -> None:
         """It ended while nobody of us was there to see it."""
         if status is None and self.pidfd >= 0:
             status = self.supervisor.reap(self.pid, self.pidfd)
-        for key in ("dns-udp", "dns-tcp"):
-            if key in held:
-                os.close(held[key])
         if self.state.get("boot_id") == self.supervisor.boot:
-            self.log = logs.Log(self.bundle)
+            self._open_log()
         self.finish(None if status is None else _exit_code(status))
 
     # -------------------------------------------------------------- small things

@@ -1,0 +1,180 @@
+"""A state directory of its own for each test, the command to use it, and the proof that nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
+COMMAND = str(pathlib.Path(sys.executable).with_name("composer"))
+
+
+class Stack:
+    """A project folder and its state directory, driven through the command line as a user does."""
+
+    def __init__(self, directory: pathlib.Path, state: pathlib.Path, name: str) -> None:
+        self.directory = directory
+        self.state = state
+        self.name = name
+
+    def write(self, text: str, name: str = "compose.yaml") -> None:
+        (self.directory / name).write_text(text)
+
+    def environment(self) -> dict[str, str]:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("COMPOSE")}
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)
+        return {**kept, "COMPOSER_ROOT": str(self.state), "COMPOSE_PROJECT_NAME": self.name}
+
+    def popen(self, *arguments: str, **options: object) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [COMMAND, "--backend", "namespace", *arguments],
+            cwd=self.directory,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            **options,  # type: ignore[call-overload]
+        )
+
+    def run(self, *arguments: str, check: bool = True, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run the command; with ``check`` a failure fails the test, with what was printed."""
+        process = self.popen(*arguments)
+        try:
+            out, err = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            pytest.fail(f"composer {' '.join(arguments)} took longer than {timeout_s} s\n{out}\n{err}{self.logs()}")
+        if check and process.returncode:
+            pytest.fail(f"composer {' '.join(arguments)}: exit {process.returncode}\n{out}\n{err}{self.logs()}")
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def out(self, *arguments: str) -> str:
+        return self.run(*arguments).stdout
+
+    def up(self, text: str, *arguments: str) -> None:
+        self.write(text)
+        self.run("up", "-d", *arguments)
+
+    def inside(self, service: str, *command: str) -> str:
+        """Return what a command prints inside a service's first container."""
+        return self.out("exec", "-T", service, *command)
+
+    def shell(self, service: str, script: str) -> str:
+        return self.inside(service, "sh", "-c", script).strip()
+
+    def logs(self) -> str:
+        """Return the runtime's own log, for a failing test."""
+        found = sorted(self.state.glob("run/projects/*/supervisor.log"))
+        return "".join(f"\n--- {path}\n{path.read_text()}" for path in found)
+
+    def pid(self, role: str) -> int:
+        """Return the pid of this project's keeper or supervisor."""
+        return wait_for(lambda: _find_process(f"composer: {role} {self.name}"), what=f"the {role} of {self.name}")
+
+
+def _find_process(title: str) -> int:
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                command = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if command.rstrip(b"\0").decode(errors="replace").rstrip() == title:
+                return int(entry)
+    return 0
+
+
+def wait_for(condition: Callable[[], T], *, timeout_s: float = 10, what: str = "it") -> T:
+    """Return the condition's first true value; fail the test when it does not come."""
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline_s:
+            pytest.fail(f"{what} did not happen within {timeout_s} s")
+        time.sleep(0.01)
+
+
+def listing() -> dict[str, list[str]]:
+    """Return everything that a run could leave on this machine, whole lists, by kind."""
+    mounts = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+    rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+    return {
+        "processes": sorted(_our_processes()),
+        "mounts": sorted(line.split(" ", 2)[2] for line in mounts),
+        "network namespaces": sorted(_namespaces()),
+        "cgroups": sorted(str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("**/composer*")),
+        "links": sorted(os.listdir("/sys/class/net")),
+        "rules": [line for line in rules.splitlines() if "counter" not in line],
+    }
+
+
+def _left_behind(before: dict[str, list[str]], timeout_s: float = 5) -> dict[str, list[str]]:
+    """Return what there is more (or less, with a minus) than before, once the kernel has had time to clean up."""
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        after = listing()
+        found = {
+            kind: [entry for entry in after[kind] if entry not in entries]
+            + [f"- {entry}" for entry in entries if entry not in after[kind]]
+            for kind, entries in before.items()
+            if after[kind] != entries
+        }
+        if not found or time.monotonic() > deadline_s:
+            return found
+        time.sleep(0.05)
+
+
+def _our_processes() -> Iterator[str]:
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                command = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes().decode(errors="replace")
+                comm = pathlib.Path(f"/proc/{entry}/comm").read_text().strip()
+            except OSError:
+                continue
+            if command.startswith("composer: ") or comm.startswith("composer-"):
+                yield f"{entry} {comm} {command[:80]}"
+
+
+def _namespaces() -> Iterator[str]:
+    """Yield the network namespaces that some process is in."""
+    seen = set()
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                seen.add(os.readlink(f"/proc/{entry}/ns/net"))
+            except OSError:
+                continue
+    yield from seen
+
+
+@pytest.fixture
+def stack(tmp_path: pathlib.Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """A project folder; after the test the project is taken down and nothing of it may be left."""
+    before = listing()
+    directory = tmp_path / "project"
+    directory.mkdir()
+    name = f"t{abs(hash(request.node.nodeid)) % 10**8:08}"
+    made = Stack(directory, tmp_path / "state", name)
+    yield made
+    made.run("down", "-v", "-t", "0", "--remove-orphans", check=False)
+    assert _left_behind(before) == {}, "something is left behind"
+    left = [str(path.relative_to(made.state)) for path in _state_left(made.state)]
+    assert left == [], "state files are left behind"
+
+
+def _state_left(state: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yield what is left of containers, names, networks, volumes and the run state."""
+    for part in ("lib/containers", "lib/names", "lib/networks", "lib/volumes", "run/projects"):
+        yield from (state / part).glob("*")
