@@ -12,7 +12,15 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.backends.memory_streams import Container, EventStream, LogStream, Session
+from composer.backends.memory_parts import (
+    Container,
+    EventStream,
+    LogStream,
+    Session,
+    free_port,
+    has_healthcheck,
+    restarts,
+)
 from composer.engine.backend import (
     ContainerSpec,
     ContainerState,
@@ -40,7 +48,6 @@ if TYPE_CHECKING:
 _PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 _ANONYMOUS = "com.docker.volume.anonymous"
-_FIRST_PORT = 49153
 _KILLED = 137
 _TERMINATED = 143
 
@@ -200,7 +207,7 @@ class MemoryBackend:
         """Enter the next run, and leave it again where the script says so."""
         behaviour = self._behaviour(container)
         now = self._clock()
-        health = Health.STARTING if _has_healthcheck(container.spec, self._images) else Health.NONE
+        health = Health.STARTING if has_healthcheck(container.spec, self._images) else Health.NONE
         self._move(
             container,
             ContainerState.RUNNING,
@@ -223,7 +230,7 @@ class MemoryBackend:
             self._exit(container, code, by_us=False)
 
     def _exit(self, container: Container, code: int | None, *, by_us: bool) -> None:
-        again = not by_us and _restarts(container, code)
+        again = not by_us and restarts(container, code)
         state = ContainerState.RESTARTING if again else ContainerState.EXITED
         unknown = code is None
         self._move(
@@ -249,7 +256,7 @@ class MemoryBackend:
         ports = []
         for wanted in container.spec.attributes.get("ports") or ():
             protocol = wanted.get("protocol", "tcp")
-            host_port = _free_port(str(wanted.get("published") or ""), protocol, taken)
+            host_port = free_port(str(wanted.get("published") or ""), protocol, taken)
             taken[protocol, host_port] = container.seen.name
             ports.append(ObservedPort(protocol, int(wanted["target"]), wanted.get("host_ip", ""), host_port))
         for text in container.spec.attributes.get("expose") or ():
@@ -585,37 +592,6 @@ class MemoryBackend:
         """Wake up whoever waits; there is nothing else to release."""
         with self.changed:
             self.changed.notify_all()
-
-
-def _has_healthcheck(spec: ContainerSpec, images: Mapping[str, ObservedImage]) -> bool:
-    check = spec.attributes.get("healthcheck") or {}
-    test = check.get("test")
-    if check.get("disable") or (test and test[0] == "NONE"):
-        return False
-    image = images.get(spec.image)
-    return bool(test) or bool(image and image.has_healthcheck)
-
-
-def _restarts(container: Container, code: int | None) -> bool:
-    policy, _, limit = str(container.spec.attributes.get("restart") or "no").partition(":")
-    if policy == "on-failure":
-        return bool(code) and (not limit or container.seen.restarts < int(limit))
-    return policy in ("always", "unless-stopped")
-
-
-def _free_port(published: str, protocol: str, taken: Mapping[tuple[str, int], str]) -> int:
-    if not published or published == "0":
-        wanted = range(_FIRST_PORT, 65536)
-    else:
-        first, _, last = published.partition("-")
-        wanted = range(int(first), int(last or first) + 1)
-    for port in wanted:
-        if (protocol, port) not in taken:
-            return port
-    raise Conflict(
-        f"port {published}/{protocol} is already published by container '{taken[protocol, wanted[0]]}'",
-        hint="publish another port, or stop the other container",
-    )
 
 
 def connect(environment: Mapping[str, str]) -> MemoryBackend:

@@ -92,6 +92,9 @@ class _Output:
             timestamps=given["timestamps"],
         )
 
+    def reserve(self, names: Any) -> None:
+        self._printer.reserve(names)
+
     def add(self, containers: Any) -> None:
         self._printer.add(containers)
 
@@ -141,8 +144,8 @@ class _Session:
     def _wait(self) -> Death | None:
         """Return the end that ends everything; None when all have ended, or after a Ctrl-C."""
         while not self._cancel.level:
-            if self._attachment.is_over() and self._attachment.deaths.empty():
-                return None
+            if self._attachment.is_over():
+                return next(filter(self._abort.is_due, self._attachment.ends()), None)
             death = self._attachment.deaths.get()
             if death is not None and self._abort.is_due(death):
                 return death

@@ -31,12 +31,17 @@ class Printer:
         self._width = 0
         self._open: dict[str, bool] = {}
 
-    def add(self, containers: Iterable[tuple[str, str]]) -> None:
-        """Name containers, as (id, name)."""
-        for id, name in sorted(containers, key=lambda pair: pair[1]):
-            self._names[id] = name
+    def reserve(self, names: Iterable[str]) -> None:
+        """Say which names will come, so that width and colours are settled before the first line."""
+        for name in sorted(names):
             self._codes.setdefault(name, _COLORS[len(self._codes) % len(_COLORS)])
             self._width = max(self._width, len(name))
+
+    def add(self, containers: Iterable[tuple[str, str]]) -> None:
+        """Name containers, as (id, name)."""
+        found = dict(containers)
+        self.reserve(found.values())
+        self._names.update(found)
 
     def write(self, line: LogLine) -> None:
         data = line.data

@@ -61,6 +61,15 @@ def orphans(context: Context, remove: bool) -> tuple[bool, bool]:
     return remove, ignore
 
 
+style = click.option(
+    "--format",
+    "style",
+    type=click.Choice(("table", "json")),
+    default="table",
+    help="How the list is written.",
+)
+
+
 def creation(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options with which containers are created: those of up, create and plan."""
     for option in reversed(
@@ -82,7 +91,11 @@ def creation(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "-V", "--renew-anon-volumes", is_flag=True, help="Give new containers new anonymous volumes."
             ),
-            click.option("--pull", type=click.Choice(("always", "missing", "never", "build", "policy"))),
+            click.option(
+                "--pull",
+                type=click.Choice(("always", "missing", "never", "build", "policy")),
+                help="When images are pulled.",
+            ),
             click.option("-y", "--yes", is_flag=True, help="Answer every question with yes."),
         )
     ):

@@ -11,9 +11,9 @@ import threading
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from composer.engine import labels
+from composer.engine import draft, labels
 from composer.engine.draft import ACTIVE
-from composer.engine.operations import RemoveContainer, StopContainer
+from composer.engine.operations import CreateContainer, RemoveContainer, StopContainer
 from composer.errors import BackendError
 
 if TYPE_CHECKING:
@@ -23,9 +23,14 @@ if TYPE_CHECKING:
     from composer.engine.plan import Plan
 
 
+_PATIENCE_S = 2.0
+"""How long a stream that should end may take to do so."""
+
+
 class Output(Protocol):
     """Where lines go. Never called by two threads at once."""
 
+    def reserve(self, names: Collection[str]) -> None: ...
     def add(self, containers: Collection[tuple[str, str]]) -> None: ...
     def write(self, line: LogLine) -> None: ...
     def say(self, id: str, sentence: str) -> None: ...
@@ -58,8 +63,10 @@ class Attachment:
         self._services, self._shown, self._output = frozenset(services), frozenset(shown), output
         self._lock = threading.Lock()
         self._streams: dict[str, LogStream] = {}
-        self._threads: list[threading.Thread] = []
+        self._threads: dict[str, threading.Thread] = {}
+        self._runs: set[tuple[str, int]] = set()
         self._expected: set[str] = set()
+        self._ended_before: dict[str, int] = {}
         self._events = backend.events(project)
         self._pump = threading.Thread(target=self._read_events, name="attach", daemon=True)
 
@@ -68,25 +75,44 @@ class Attachment:
 
         What ``plan`` stops or removes does not end by itself: it is expected to.
         """
+        observed = self._backend.observe(self._project).containers
+        known = [draft.ref(c) for c in observed if not labels.is_oneoff(c)]
+        known += [s.operation.container for s in plan.steps if isinstance(s.operation, CreateContainer)]
+        self._output.reserve([self._short(c.name) for c in known if c.service in self._shown])
         for step in plan.steps:
             if isinstance(step.operation, StopContainer | RemoveContainer):
                 self._expected.add(step.operation.container.id)
-        for container in self._backend.observe(self._project).containers:
+        for container in observed:
+            self._ended_before[container.id] = container.finished_ns
             if container.state in ACTIVE and container.id not in self._expected:
                 self._follow(container, since_ns=0, tail=0)
         self._pump.start()
 
+    def _short(self, name: str) -> str:
+        return name.removeprefix(f"{self._project}-")
+
     def close(self) -> None:
-        """Stop following, after what has ended has been shown to its last line."""
-        for thread in tuple(self._threads):
-            thread.join(0.5)
+        """Stop following, after the output of what has ended has been shown to its last line."""
+        active = self._drain()
+        for id, thread in tuple(self._threads.items()):
+            if id not in active:
+                thread.join(_PATIENCE_S)
         self._events.close()
         with self._lock:
             streams = tuple(self._streams.values())
         for stream in streams:
             stream.close()
-        for thread in tuple(self._threads):
-            thread.join(2)
+        for thread in tuple(self._threads.values()):
+            thread.join(_PATIENCE_S)
+
+    def _drain(self) -> frozenset[str]:
+        """Follow what started and ended before its event was read; return the ids of what still runs."""
+        observed = self._backend.observe(self._project).containers
+        for container in observed:
+            if container.finished_ns != self._ended_before.get(container.id, 0):
+                is_new = container.id not in self._ended_before
+                self._follow(container, since_ns=0 if is_new else container.started_ns, tail=None)
+        return frozenset(c.id for c in observed if c.state in ACTIVE)
 
     def expect_all(self) -> None:
         """Say that from now on every container that ends was asked to."""
@@ -97,6 +123,23 @@ class Attachment:
         """Tell whether none of the followed containers runs any more."""
         containers = self._backend.observe(self._project).containers
         return not any(c.state in ACTIVE and self._is_followed(c) for c in containers)
+
+    def ends(self) -> list[Death]:
+        """Return how the followed containers ended since `open`, first to last, whether the events told or not.
+
+        When none runs any more this is the whole story; the events may still be on their way.
+        """
+        ended = [
+            c
+            for c in self._backend.observe(self._project).containers
+            if c.state not in ACTIVE
+            and c.finished_ns != self._ended_before.get(c.id, 0)
+            and c.id not in self._expected
+            and self._is_followed(c)
+        ]
+        return [
+            Death(c.id, labels.service_of(c), c.exit_code) for c in sorted(ended, key=lambda c: c.finished_ns)
+        ]
 
     def _is_followed(self, container: ObservedContainer) -> bool:
         return labels.service_of(container) in self._services and not labels.is_oneoff(container)
@@ -142,16 +185,21 @@ class Attachment:
     def _follow(self, container: ObservedContainer, *, since_ns: int, tail: int | None) -> None:
         if labels.service_of(container) not in self._shown or labels.is_oneoff(container):
             return
+        run = (container.id, container.started_ns)
         with self._lock:
             if container.id in self._streams:
+                self._runs.add(run)  # a stream goes on over restarts
+            if run in self._runs:
                 return
-            name = labels.final_name(container.name).removeprefix(f"{self._project}-")
-            self._output.add([(container.id, name)])
+            self._runs.add(run)
+            self._output.add([(container.id, self._short(draft.ref(container).name))])
             stream = self._backend.logs([container.id], follow=True, since_ns=since_ns, tail=tail)
             self._streams[container.id] = stream
-        thread = threading.Thread(target=self._copy, args=(container.id, stream), name="logs", daemon=True)
-        self._threads.append(thread)
-        thread.start()
+            thread = threading.Thread(
+                target=self._copy, args=(container.id, stream), name="logs", daemon=True
+            )
+            thread.start()
+            self._threads[container.id] = thread
 
     def _copy(self, id: str, stream: LogStream) -> None:
         try:

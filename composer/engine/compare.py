@@ -89,8 +89,8 @@ def _walk(old: Any, new: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
             yield from _walk(old.get(name, _MISSING), new.get(name, _MISSING), (*path, name))
     elif _are_tables(old, new):
         for index in range(max(len(old), len(new))):
-            pair = [side[index] if index < len(side) else _MISSING for side in (old, new)]
-            yield from _walk(*pair, (*path, index))
+            had, wants = (side[index] if index < len(side) else _MISSING for side in (old, new))
+            yield from _walk(had, wants, (*path, index))
     elif type(old) is not type(new) or old != new:
         yield path, old, new
 

@@ -140,7 +140,7 @@ def diagnose(observer: Observer, container: ObservedContainer, waiting: Sequence
     if container.error:
         notes.append(f"error: {container.error}")
     probes = observer.probes(container.id)
-    if probes:
+    if probes and probes[-1].exit_code:
         notes.append(f"last health check: exit {probes[-1].exit_code}")
         notes += [f"  {line}" for line in probes[-1].output.rstrip().splitlines()[-_OUTPUT_LINES:]]
     stream = observer.logs([container.id], tail=_LOG_LINES)

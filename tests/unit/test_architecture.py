@@ -91,7 +91,9 @@ def test_only_the_command_reads_the_environment() -> None:
     for name, path in modules():
         if name.split(".")[0] == "cli":
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv"):
-                wrong.append(f"{path.relative_to(PACKAGE)}:{node.lineno}")
+        wrong += [
+            f"{path.relative_to(PACKAGE)}:{node.lineno}"
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv")
+        ]
     assert not wrong

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.cli import options as shared
+
 if TYPE_CHECKING:
     from composer.cli.context import Context
 
@@ -19,7 +21,7 @@ def command() -> None:
 
 @command.command(name="ls", help="List images.")
 @click.option("-q", "--quiet", is_flag=True, help="Show ids only.")
-@click.option("--format", "style", type=click.Choice(("table", "json")), default="table")
+@shared.style
 @click.pass_obj
 def list_images(context: Context, /, quiet: bool, style: str) -> None:
     from composer.cli import table

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(name="images", help="List the images of containers.")
 @click.option("-q", "--quiet", is_flag=True, help="Show ids only.")
-@click.option("--format", "style", type=click.Choice(("table", "json")), default="table")
+@shared.style
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], quiet: bool, style: str) -> None:

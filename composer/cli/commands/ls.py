@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from composer.cli import options as shared
+
 if TYPE_CHECKING:
     from composer.cli.context import Context
     from composer.engine.backend import ObservedContainer
@@ -19,7 +21,7 @@ _SHOWN = ("running", "restarting", "paused")
 @click.option("-a", "--all", "everything", is_flag=True, help="Show stopped projects too.")
 @click.option("-q", "--quiet", is_flag=True, help="Show names only.")
 @click.option("--filter", "filters", multiple=True, metavar="name=NAME", help="Show projects of this name.")
-@click.option("--format", "style", type=click.Choice(("table", "json")), default="table")
+@shared.style
 @click.pass_obj
 def command(context: Context, /, everything: bool, quiet: bool, filters: tuple[str, ...], style: str) -> None:
     from composer.cli import table

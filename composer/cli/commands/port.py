@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 
 
 @click.command(name="port", help="Print the public port of a port.")
-@click.option("--protocol", type=click.Choice(("tcp", "udp", "sctp")), default="tcp", show_default=True)
+@click.option(
+    "--protocol",
+    type=click.Choice(("tcp", "udp", "sctp")),
+    default="tcp",
+    show_default=True,
+    help="Which protocol.",
+)
 @click.option("--index", type=click.IntRange(min=1), metavar="N", help="Which replica.")
 @click.argument("service")
 @click.argument("private_port", type=click.IntRange(1, 65535))

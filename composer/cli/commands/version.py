@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 @click.command(name="version", help="Show the version.")
 @click.option("--short", is_flag=True, help="Show the number only.")
-@click.option("-f", "--format", "style", type=click.Choice(("pretty", "json")), default="pretty")
+@click.option(
+    "-f",
+    "--format",
+    "style",
+    type=click.Choice(("pretty", "json")),
+    default="pretty",
+    help="How it is written.",
+)
 @click.pass_obj
 def command(context: Context, /, short: bool, style: str) -> None:
     if short:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from composer.cli import options as shared
+
 if TYPE_CHECKING:
     from composer.cli.context import Context
 
@@ -18,7 +20,7 @@ def command() -> None:
 
 @command.command(name="ls", help="List volumes.")
 @click.option("-q", "--quiet", is_flag=True, help="Show names only.")
-@click.option("--format", "style", type=click.Choice(("table", "json")), default="table")
+@shared.style
 @click.pass_obj
 def list_volumes(context: Context, /, quiet: bool, style: str) -> None:
     from composer.cli import table

@@ -17,6 +17,7 @@ from composer.schema.load import LoadOptions, load
 from composer.schema.model import Project
 
 KEY = b"k" * 32
+PLAIN = Options()
 
 
 class Recorder:
@@ -66,10 +67,10 @@ class Stage:
     def write(self, name: str, text: str) -> None:
         (self.directory / name).write_text(text)
 
-    def plan(self, text: str, options: Options = Options(), **environment: str) -> Plan:
+    def plan(self, text: str, options: Options = PLAIN, **environment: str) -> Plan:
         return actions.plan_up(self.engine, self.project(text, **environment), options)
 
-    def up(self, text: str, options: Options = Options(), **environment: str) -> Plan:
+    def up(self, text: str, options: Options = PLAIN, **environment: str) -> Plan:
         return actions.up(self.engine, self.project(text, **environment), options)
 
     def names(self) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ def check_order(plan: Plan, behind: dict[int, set[int]]) -> None:
     for steps in by_name.values():
         ordered = [id for _, id in sorted(steps)]
         if len({rank for rank, _ in steps}) > 2:  # a replacement that goes through all of them
-            assert all(first in behind[second] for first, second in zip(ordered, ordered[1:], strict=False))
+            assert all(first in behind[second] for first, second in pairwise(ordered))
 
 
 @quick

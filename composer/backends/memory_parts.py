@@ -1,0 +1,193 @@
+"""What the memory backend is made of: its containers, their restarts and ports, and the streams that read them."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from composer.engine.backend import ContainerState
+from composer.errors import Conflict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from composer.backends.memory import MemoryBackend
+    from composer.engine.backend import ContainerSpec, Event, LogLine, ObservedContainer, ObservedImage, Probe
+
+_PROJECT = "com.docker.compose.project"
+_FIRST_PORT = 49153
+
+
+class Container:
+    """A container and what only its owner knows of it."""
+
+    __slots__ = ("lines", "probes", "runs", "seen", "spec")
+
+    def __init__(self, spec: ContainerSpec, seen: ObservedContainer) -> None:
+        self.spec, self.seen = spec, seen
+        self.runs = 0
+        self.lines: list[LogLine] = []
+        self.probes: list[Probe] = []
+
+
+class LogStream:
+    """Lines of several containers, merged by time."""
+
+    def __init__(
+        self,
+        backend: MemoryBackend,
+        containers: list[Container],
+        follow: bool,
+        since_ns: int,
+        until_ns: int | None,
+        tail: int | None,
+    ) -> None:
+        self._backend, self._containers, self._follow = backend, containers, follow
+        self._since_ns, self._until_ns, self._tail = since_ns, until_ns, tail
+        self._closed = False
+
+    def __iter__(self) -> Iterator[LogLine]:
+        taken = [0] * len(self._containers)
+        first = True
+        while True:
+            with self._backend.changed:
+                batch = self._batch(taken, self._tail if first else None)
+                if not batch and (not self._follow or self._closed or self._is_over()):
+                    return
+                if not batch:
+                    self._backend.changed.wait()
+            first = False
+            for line in batch:
+                if self._closed:
+                    return
+                yield line
+
+    def _batch(self, taken: list[int], tail: int | None) -> list[LogLine]:
+        lines: list[LogLine] = []
+        for index, container in enumerate(self._containers):
+            fresh = [line for line in container.lines[taken[index] :] if self._is_wanted(line)]
+            taken[index] = len(container.lines)
+            lines += fresh if tail is None else fresh[len(fresh) - min(tail, len(fresh)) :]
+        return sorted(lines, key=lambda line: line.time_ns)
+
+    def _is_wanted(self, line: LogLine) -> bool:
+        return line.time_ns >= self._since_ns and (self._until_ns is None or line.time_ns <= self._until_ns)
+
+    def _is_over(self) -> bool:
+        going_on = (
+            ContainerState.RUNNING,
+            ContainerState.RESTARTING,
+            ContainerState.PAUSED,
+            ContainerState.CREATED,
+        )
+        ids = self._backend.containers
+        return not any(c.seen.id in ids and c.seen.state in going_on for c in self._containers)
+
+    def close(self) -> None:
+        with self._backend.changed:
+            self._closed = True
+            self._backend.changed.notify_all()
+
+
+class EventStream:
+    """Everything that happens after it was made."""
+
+    def __init__(self, backend: MemoryBackend, project: str | None) -> None:
+        self._backend, self._project = backend, project
+        self._next = len(backend.log)
+        self._closed = False
+
+    def next(self, timeout_s: float | None) -> Event | None:
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._backend.changed:
+            while not self._closed:
+                while self._next < len(self._backend.log):
+                    event = self._backend.log[self._next]
+                    self._next += 1
+                    if self._is_wanted(event):
+                        return event
+                rest = None if deadline is None else deadline - time.monotonic()
+                if rest is not None and rest <= 0:
+                    return None
+                self._backend.changed.wait(rest)
+            return None
+
+    def _is_wanted(self, event: Event) -> bool:
+        return self._project is None or event.attributes.get(_PROJECT, self._project) == self._project
+
+    def close(self) -> None:
+        with self._backend.changed:
+            self._closed = True
+            self._backend.changed.notify_all()
+
+
+class Session:
+    """A command that has already run; what is written to it is kept in ``received``."""
+
+    def __init__(self, code: int, output: bytes) -> None:
+        self._code, self._output = code, [output] if output else []
+        self._reader, writer = os.pipe()
+        os.close(writer)  # readable at once, as the end of a stream is
+        self.received = b""
+        self.size: tuple[int, int] | None = None
+
+    def fileno(self) -> int:
+        return self._reader
+
+    def read(self) -> tuple[str, bytes] | None:
+        return ("stdout", self._output.pop(0)) if self._output else None
+
+    def write(self, data: bytes) -> None:
+        self.received += data
+
+    def close_stdin(self) -> None:
+        """There is nobody who reads."""
+
+    def resize(self, rows: int, columns: int) -> None:
+        self.size = (rows, columns)
+
+    def signal(self, number: int) -> None:
+        self._code = 128 + number
+
+    def wait(self) -> int:
+        return self._code
+
+    def close(self) -> None:
+        if self._reader >= 0:
+            os.close(self._reader)
+            self._reader = -1
+
+
+def has_healthcheck(spec: ContainerSpec, images: Mapping[str, ObservedImage]) -> bool:
+    """Tell whether a container has a health check, of its own or of its image."""
+    check = spec.attributes.get("healthcheck") or {}
+    test = check.get("test")
+    if check.get("disable") or (test and test[0] == "NONE"):
+        return False
+    image = images.get(spec.image)
+    return bool(test) or bool(image and image.has_healthcheck)
+
+
+def restarts(container: Container, code: int | None) -> bool:
+    """Tell whether the restart policy starts a container again that ended with this code."""
+    policy, _, limit = str(container.spec.attributes.get("restart") or "no").partition(":")
+    if policy == "on-failure":
+        return bool(code) and (not limit or container.seen.restarts < int(limit))
+    return policy in ("always", "unless-stopped")
+
+
+def free_port(published: str, protocol: str, taken: Mapping[tuple[str, int], str]) -> int:
+    """Return the first host port of those asked for that is free. Raises Conflict, naming who has it."""
+    if not published or published == "0":
+        wanted = range(_FIRST_PORT, 65536)
+    else:
+        first, _, last = published.partition("-")
+        wanted = range(int(first), int(last or first) + 1)
+    for port in wanted:
+        if (protocol, port) not in taken:
+            return port
+    raise Conflict(
+        f"port {published}/{protocol} is already published by container '{taken[protocol, wanted[0]]}'",
+        hint="publish another port, or stop the other container",
+    )

@@ -1,0 +1,508 @@
+"""The verbs, from words on the command line to what is printed, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from console import Console, Lasting
+
+from composer.backends.memory import Behaviour
+from composer.engine.backend import ExecSpec, Health
+from composer.errors import BackendError
+
+STACK = """
+    services:
+      db:
+        image: postgres:16
+        command: [postgres, -c, max_connections=200]
+        healthcheck: {test: [CMD, pg_isready]}
+        volumes: [data:/data]
+      web:
+        image: nginx
+        ports: ["8080:80"]
+        environment: {DEBUG: "${DEBUG-0}"}
+        depends_on: {db: {condition: service_healthy}}
+    volumes: {data: {}}
+"""
+
+
+@pytest.fixture
+def stack(console: Console) -> Console:
+    console.write(STACK)
+    assert console("up", "-d").code == 0
+    return console
+
+
+def states(console: Console) -> dict[str, str]:
+    return {c.name: c.state.value for c in console.backend.observe("app").containers}
+
+
+def test_up_detached_starts_everything(console: Console) -> None:
+    console.write(STACK)
+    result = console("up", "-d")
+    assert result.code == 0
+    assert result.out == ""
+    assert result.err.splitlines()[-1] == " Container app-web-1  Started"
+    assert states(console) == {"app-db-1": "running", "app-web-1": "running"}
+
+
+def test_up_again_does_nothing_and_says_so(stack: Console) -> None:
+    stack.backend.calls.clear()
+    result = stack("up", "-d")
+    assert stack.backend.calls == []
+    assert result.err == " Container app-db-1  Up to date\n Container app-web-1  Up to date\n"
+
+
+def test_plan_names_the_field_and_its_place_and_changes_nothing(stack: Console) -> None:
+    stack.backend.calls.clear()
+    result = stack("plan", DEBUG="1")
+    first = result.out.splitlines()[0]
+    assert 'environment.DEBUG: "0" → "1" (compose.yaml:11:26, environment variable DEBUG)' in first
+    assert stack.backend.calls == []
+    assert result.code == 0
+
+
+def test_plan_tells_by_its_exit_code(stack: Console) -> None:
+    assert stack("plan", "--detailed-exitcode").code == 0
+    assert stack("plan", "--detailed-exitcode", DEBUG="1").code == 2
+    assert stack("plan", "--detailed-exitcode", "nope").code == 1
+
+
+def test_plan_for_machines(stack: Console) -> None:
+    steps = json.loads(stack("plan", "--json", DEBUG="1").out)["steps"]
+    assert [(s["action"], s["kind"]) for s in steps] == [
+        ("create", "container"),
+        ("stop", "container"),
+        ("remove", "container"),
+        ("rename", "container"),
+        ("wait", "service"),
+        ("start", "container"),
+    ]
+    assert steps[5]["needs"] == [4, 5]
+
+
+def test_dry_run_shows_the_plan_and_does_nothing(console: Console) -> None:
+    console.write(STACK)
+    result = console("--dry-run", "up", "-d")
+    assert "create container app-db-1" in result.out
+    assert console.backend.calls == []
+    console("up", "-d")
+    console.backend.calls.clear()
+    assert "remove container app-web-1" in console("--dry-run", "down").out
+    assert console.backend.calls == []
+
+
+def test_down_removes_it_all_and_says_when_there_is_nothing(stack: Console) -> None:
+    assert stack("down").code == 0
+    assert states(stack) == {}
+    assert [v.name for v in stack.backend.volumes()] == ["app_data"]
+    again = stack("down")
+    assert again.code == 0
+    assert again.err == "warning: no resource found to remove for project 'app'\n"
+    stack("down", "-v")
+    assert list(stack.backend.volumes()) == []
+
+
+def test_down_works_without_a_compose_file(stack: Console, tmp_path: Path) -> None:
+    (stack.directory / "compose.yaml").unlink()
+    assert stack("-p", "app", "down").code == 0
+    assert states(stack) == {}
+
+
+def test_down_leaves_containers_of_other_compose_files_alone(stack: Console) -> None:
+    stack.write("services: {extra: {image: nginx}}", "extra.yaml")
+    stack("-f", "extra.yaml", "-p", "app", "up", "-d")
+    result = stack("-f", "extra.yaml", "-p", "app", "down")
+    assert states(stack) == {"app-db-1": "running", "app-web-1": "running"}
+    assert "left alone" in result.err
+
+
+def test_ps_shows_what_runs(stack: Console) -> None:
+    lines = stack("ps").out.splitlines()
+    assert lines[0].split() == ["NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"]
+    assert "(healthy)" in lines[1]
+    assert '"postgres -c max_con…"' in lines[1]
+    assert lines[2].endswith("0.0.0.0:8080->80/tcp")
+    stack("stop", "web")
+    assert len(stack("ps").out.splitlines()) == 2
+    assert len(stack("ps", "-a").out.splitlines()) == 3
+    assert stack("ps", "--status", "exited", "--services").out == "web\n"
+    assert len(stack("ps", "-q").out.strip()) == 64
+
+
+def test_ps_json_has_the_keys_of_docker_compose_one_object_per_line(stack: Console) -> None:
+    db, web = (json.loads(line) for line in stack("ps", "--format", "json").out.splitlines())
+    assert db["Health"] == "healthy"
+    assert web["Publishers"] == [
+        {"URL": "0.0.0.0", "TargetPort": 80, "PublishedPort": 8080, "Protocol": "tcp"}
+    ]
+    assert (web["Name"], web["Service"], web["Project"], web["State"]) == (
+        "app-web-1",
+        "web",
+        "app",
+        "running",
+    )
+    assert db.keys() >= {
+        "ID", "Name", "Names", "Image", "Command", "Project", "Service", "State", "Status", "Health", "ExitCode",
+        "Publishers", "Labels", "Mounts", "Networks", "RunningFor", "CreatedAt", "Size", "LocalVolumes",
+    }  # fmt: skip
+
+
+def test_logs_are_merged_by_time(stack: Console) -> None:
+    for name, line in (("web", "one"), ("db", "two"), ("web", "three")):
+        stack.backend.write(f"app-{name}-1", line)
+    assert stack("logs").out == "web-1  | one\ndb-1   | two\nweb-1  | three\n"
+    assert stack("logs", "--no-log-prefix", "web").out == "one\nthree\n"
+    assert stack("logs", "-n", "1").out == "db-1   | two\nweb-1  | three\n"
+    assert stack("logs", "--since", "1h", "--until", "30m").out == ""
+    assert stack("logs", "-t", "db").out.split()[2].startswith("20")
+
+
+def test_logs_follow_to_the_end(stack: Console) -> None:
+    def work() -> None:
+        stack.backend.write("app-web-1", "late")
+        stack.backend.end("app-web-1", 0)
+        stack.backend.end("app-db-1", 0)
+
+    timer = threading.Timer(0.05, work)
+    timer.start()
+    assert stack("logs", "-f").out == "web-1  | late\n"
+
+
+def test_logs_go_to_the_stream_that_they_came_from(stack: Console) -> None:
+    stack.backend.write("app-web-1", "out")
+    stack.backend.write("app-web-1", "err", "stderr")
+    result = stack("logs", "--no-log-prefix")
+    assert (result.out, result.err) == ("out\n", "err\n")
+
+
+def test_exec_runs_a_command_and_passes_its_code_on(stack: Console) -> None:
+    seen: list[ExecSpec] = []
+
+    def script(spec: ExecSpec) -> tuple[int, bytes]:
+        seen.append(spec)
+        return 3, b"hello\n"
+
+    stack.backend.behave("web", Behaviour(exec=script))
+    result = stack(
+        "exec",
+        "-T",
+        "-e",
+        "A=1",
+        "-e",
+        "HERE",
+        "-e",
+        "GONE",
+        "-u",
+        "www",
+        "-w",
+        "/srv",
+        "web",
+        "ls",
+        "-l",
+        HERE="x",
+    )
+    assert (result.code, result.out) == (3, "hello\n")
+    assert seen[0].command == ("ls", "-l")
+    assert seen[0].environment == ("A=1", "HERE=x")
+    assert (seen[0].user, seen[0].working_dir, seen[0].tty) == ("www", "/srv", False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("exec", "nope", "ls"), "error: no container of service 'nope'\n  hint: there are: db, web\n"),
+        (("exec", "--index", "9", "web", "ls"), "error: service 'web' has no container with index 9\n"),
+        (("port", "web", "99"), "error: container 'app-web-1' does not publish port 99/tcp\n"),
+        (("up", "-d", "wbe"), "error: no service 'wbe' in the project\n  hint: did you mean 'web'?\n"),
+        (("up", "-d", "--scale", "web"), "error: Invalid value for --scale: 'web' is not SERVICE=NUMBER, such as web=3\n"),
+        (("up", "--force-recreate", "--no-recreate"), "error: --force-recreate and --no-recreate contradict each other\n"),
+        (("up", "-d", "--exit-code-from", "web"), "error: --abort-on-container-exit"),
+        (("kill", "-s", "SIGNOPE"), "error: Invalid value for --signal: there is no signal 'SIGNOPE'\n"),
+        (("logs", "--since", "soon"), "error: Invalid value for --since: 'soon' is no time"),
+        (("sotp",), "error: unknown command 'sotp'; did you mean 'stop'?\n"),
+        (("ps", "--frmat", "json"), "error: No such option"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_in_one_line_first(
+    stack: Console, arguments: tuple[str, ...], message: str
+) -> None:
+    result = stack(*arguments)
+    assert result.code == 1
+    assert result.err.startswith(message)
+    assert "Traceback" not in result.err
+
+
+def test_start_stop_restart_kill_rm(stack: Console) -> None:
+    stack("stop")
+    assert set(states(stack).values()) == {"exited"}
+    stack("start")
+    assert set(states(stack).values()) == {"running"}
+    before = stack.backend.container("app-db-1").started_ns
+    stack("restart", "db")
+    assert stack.backend.container("app-db-1").started_ns > before
+    stack("kill", "-s", "9", "web")
+    assert stack.backend.container("app-web-1").exit_code == 137
+    assert "cannot ask" in stack("rm").err
+    assert stack("rm", terminal=True, stdin="n\n").code == 0
+    assert len(states(stack)) == 2
+    stack("rm", terminal=True, stdin="y\n")
+    assert list(states(stack)) == ["app-db-1"]
+    stack("rm", "-f", "-s")
+    assert states(stack) == {}
+
+
+def test_create_scale_and_port(console: Console) -> None:
+    console.write("services: {web: {image: nginx, ports: ['80']}}")
+    console("create")
+    assert states(console) == {"app-web-1": "created"}
+    console("scale", "web=3")
+    assert len(states(console)) == 3
+    assert console("port", "web", "80").out == "0.0.0.0:49153\n"
+    assert console("port", "--index", "3", "web", "80").out == "0.0.0.0:49155\n"
+    console("scale", "web=1")
+    assert states(console) == {"app-web-1": "running"}
+
+
+def test_ls_images_version_volume(stack: Console) -> None:
+    assert stack("ls").out.splitlines()[1].split() == [
+        "app",
+        "running(2)",
+        str(stack.directory / "compose.yaml"),
+        "memory",
+    ]
+    assert json.loads(stack("ls", "--format", "json").out)[0]["Name"] == "app"
+    assert stack("images").out.splitlines()[1].split()[:3] == ["app-db-1", "postgres", "16"]
+    assert stack("version", "--short").out.strip()
+    assert stack("volume", "ls").out.splitlines()[1].split() == ["local", "app_data", "app"]
+    assert "in use" in stack("volume", "rm", "app_data").err
+    stack("down")
+    assert stack("volume", "rm", "app_data").out == "app_data\n"
+    assert stack("volume", "rm", "app_data").code == 1
+
+
+def test_image_import_load_ls_rm(console: Console) -> None:
+    console.write("not really a tarball", "root.tar")
+    assert console("image", "import", "-c", 'CMD ["sh"]', "root.tar", "base:1").out.startswith("sha256:")
+    assert console("image", "ls").out.splitlines()[1].split()[:2] == ["base", "1"]
+    assert "is not an image archive" in console("image", "load", "root.tar").err
+    assert console("image", "rm", "base:1").out == "Removed: base:1\n"
+    assert console("image", "rm", "base:1").err == "error: no image 'base:1'\n"
+
+
+def test_wait_gives_the_code_of_the_last(stack: Console) -> None:
+    threading.Timer(0.05, stack.backend.end, ("app-web-1", 4)).start()
+    result = stack("wait", "web")
+    assert (result.code, result.out) == (4, 'container "app-web-1" exited with status code 4\n')
+
+
+def test_a_failure_shows_what_explains_it(console: Console) -> None:
+    console.write(STACK)
+    console.backend.behave("db", Behaviour(exits=(1,), output=("out of disk",)))
+    result = console("up", "-d")
+    assert result.code == 1
+    assert result.err.endswith(
+        "error: dependency 'db' failed to start: container 'app-db-1' exited (1)\n"
+        "  container 'app-db-1' is exited (1)\n"
+        "  last output:\n"
+        "    out of disk\n"
+        "  waiting for it: web\n"
+    )
+
+
+def test_wait_timeout(console: Console) -> None:
+    console.write(STACK)
+    console.backend.behave("db", Behaviour(health=()))
+    started = time.monotonic()
+    result = console("up", "--wait", "--wait-timeout", "0.1", "db")
+    assert result.code == 1
+    assert "application not healthy after 100ms" in result.err
+    assert time.monotonic() - started < 5
+
+
+def test_a_bug_is_one_line_and_a_file(
+    console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    console.write(STACK)
+    console.backend.fail("create_network", "app_default", ZeroDivisionError("oops"))
+    result = console("up", "-d")
+    assert result.code == 1
+    last = result.err.splitlines()[-1]
+    assert last.startswith("error: this is a bug in composer (ZeroDivisionError: oops), id ")
+    assert "Traceback" in Path(last.rpartition(" ")[2]).read_text()
+    console.backend.fail("create_network", "app_default", ZeroDivisionError("oops"))
+    assert "Traceback" in console("--debug", "up", "-d").err
+
+
+def test_a_configuration_error_shows_its_line(console: Console) -> None:
+    console.write("services:\n  web:\n    image: nginx\n    imagee: nginx\n")
+    result = console("up", "-d")
+    assert result.code == 1
+    assert "compose.yaml:4:5" in result.err.splitlines()[0]
+    assert "^" in result.err
+
+
+def test_progress_modes(console: Console) -> None:
+    console.write("services: {web: {image: nginx}}")
+    lines = [json.loads(line) for line in console("--progress", "json", "up", "-d").err.splitlines()]
+    assert lines[-1] == {"id": "Container app-web-1", "status": "Done", "text": "Started"}
+    assert console("--progress", "quiet", "down").err == ""
+    assert console("up", "-d", COMPOSE_STATUS_STDOUT="1").out.endswith("Container app-web-1  Started\n")
+    console.backend.fail("stop_container", "app-web-1", BackendError("stuck"))
+    failed = console("--progress", "json", "down").err.splitlines()[-1]
+    assert json.loads(failed) == {"error": True, "message": "stop container app-web-1: stuck"}
+
+
+def test_no_color_is_honoured(console: Console) -> None:
+    console.write("services: {web: {image: nginx}}")
+    console.backend.behave("web", Behaviour(output=("hello",)))
+    console("up", "-d")
+    assert "\x1b[36m" in console("logs", terminal=True).out
+    assert "\x1b" not in console("logs", terminal=True, NO_COLOR="1").out
+    assert "\x1b" not in console("logs", "--no-color", terminal=True).out
+    assert "\x1b" in console("--ansi", "always", "logs").out
+
+
+def test_orphans_by_environment(console: Console) -> None:
+    console.write("services: {web: {image: nginx}, old: {image: nginx}}")
+    console("up", "-d")
+    console.write("services: {web: {image: nginx}}")
+    assert "Found orphan containers ([app-old-1])" in console("up", "-d").err
+    assert "orphan" not in console("up", "-d", COMPOSE_IGNORE_ORPHANS="1").err
+    assert console("up", "-d", COMPOSE_IGNORE_ORPHANS="1", COMPOSE_REMOVE_ORPHANS="1").code == 1
+    console("up", "-d", COMPOSE_REMOVE_ORPHANS="1")
+    assert list(states(console)) == ["app-web-1"]
+
+
+# ------------------------------------------------------------------ attached
+
+
+def test_up_attached_ends_with_its_containers(console: Console) -> None:
+    console.write(STACK)
+    console.backend.behave("db", Behaviour(output=("ready",)))
+    console.backend.behave("web", Behaviour(output=("hello",)))
+
+    def work() -> None:
+        with console.backend.changed:
+            console.backend.changed.wait_for(lambda: states(console).get("app-web-1") == "running", 5)
+        console.backend.end("app-web-1", 3)
+        console.backend.end("app-db-1", 0)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    result = console("up")
+    worker.join()
+    assert result.code == 0
+    assert sorted(line for line in result.out.splitlines() if "|" in line) == ["db-1   | ready", "web-1  | hello"]
+    assert {line for line in result.out.splitlines() if "exited" in line} == {
+        "web-1 exited with code 3",
+        "db-1 exited with code 0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "ends", "code"),
+    [
+        (("--abort-on-container-exit",), ("web", 7), 7),
+        (("--abort-on-container-exit",), ("db", 0), 0),
+        (("--abort-on-container-failure",), ("web", 2), 2),
+        (("--exit-code-from", "web"), ("web", 9), 9),
+        (("--exit-code-from", "web", "--abort-on-container-exit"), ("db", 1), 143),
+    ],
+)
+def test_one_end_ends_everything(
+    console: Console, options: tuple[str, ...], ends: tuple[str, int], code: int
+) -> None:
+    console.write(STACK)
+
+    def work() -> None:
+        with console.backend.changed:
+            console.backend.changed.wait_for(lambda: states(console).get("app-web-1") == "running", 5)
+        console.backend.end(f"app-{ends[0]}-1", ends[1])
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    result = console("up", *options)
+    worker.join()
+    assert result.code == code
+    assert set(states(console).values()) == {"exited"}
+
+
+def test_a_failure_of_no_interest_does_not_end_everything(console: Console) -> None:
+    console.write(STACK)
+
+    def work() -> None:
+        with console.backend.changed:
+            console.backend.changed.wait_for(lambda: states(console).get("app-web-1") == "running", 5)
+        console.backend.end("app-db-1", 0)
+        assert states(console)["app-web-1"] == "running"
+        console.backend.end("app-web-1", 5)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert console("up", "--abort-on-container-failure").code == 5
+    worker.join()
+
+
+# ------------------------------------------------------------------ which backend
+
+
+def test_a_project_stays_on_the_backend_that_has_it(console: Console) -> None:
+    other = Lasting()
+    other.name = "docker"
+    console.backends["docker"] = other
+    console.write("services: {web: {image: nginx}}")
+    console("--backend", "docker", "up", "-d")
+    assert [c.name for c in other.observe("app").containers] == ["app-web-1"]
+    assert "app-web-1" in console("ps").out
+    refused = console("--backend", "namespace", "up", "-d")
+    assert refused.code == 1
+    assert refused.err.startswith("error: project 'app' lives on the docker backend, not on namespace\n")
+    assert console.backend.observe("app").containers == ()
+    console("down")
+    assert other.observe("app").containers == ()
+
+
+def test_the_backend_can_be_configured(console: Console, tmp_path: Path) -> None:
+    other = Lasting()
+    console.backends["docker"] = other
+    console.write("services: {web: {image: nginx}}")
+    console("up", "-d", COMPOSER_BACKEND="docker")
+    assert len(other.observe("app").containers) == 1
+    console("down", COMPOSER_BACKEND="docker")
+    (tmp_path / ".config/composer").mkdir(parents=True)
+    (tmp_path / ".config/composer/config.toml").write_text('backend = "docker"\n')
+    console("up", "-d")
+    assert len(other.observe("app").containers) == 1
+    assert "unknown backend 'podman'" in console("ps", COMPOSER_BACKEND="podman").err
+
+
+def test_without_any_backend_there_is_one_clear_line(console: Console) -> None:
+    console.backends.clear()
+    console.write("services: {web: {image: nginx}}")
+    result = console("up", "-d")
+    assert result.code == 1
+    assert result.err.startswith("error: no backend works here: namespace: ")
+
+
+def test_health_is_waited_for_on_start_too(stack: Console) -> None:
+    stack("stop")
+    stack.backend.behave("db", Behaviour(health=()))
+
+    def work() -> None:
+        with stack.backend.changed:
+            stack.backend.changed.wait_for(lambda: states(stack)["app-db-1"] == "running", 5)
+        assert states(stack)["app-web-1"] == "exited"
+        stack.backend.set_health("app-db-1", Health.HEALTHY)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert stack("start").code == 0
+    worker.join()
+    assert states(stack)["app-web-1"] == "running"

@@ -1,0 +1,103 @@
+"""What each fast verb imports: start-up time is a promise, and imports are what it is made of."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+HEAVY = (
+    "pydantic",
+    "jsonschema",
+    "networkx",
+    "docker",
+    "asyncio",
+    "dataclasses",
+    "logging",
+    "subprocess",
+    "http",
+)
+
+PROGRAM = """
+import io, json, sys
+from composer.backends.memory import Behaviour, MemoryBackend
+from composer.cli.main import run
+
+class Lasting(MemoryBackend):
+    def close(self): pass
+
+backend = Lasting()
+code = run(
+    sys.argv[1:], {"HOME": "home", "COMPOSER_ROOT": "root"}, stdin=io.StringIO(), stdout=io.StringIO(),
+    stderr=io.StringIO(), connect=lambda name, environment: backend,
+)
+print("=====" + json.dumps({"code": code, "modules": sorted(sys.modules)}))
+"""
+
+
+def modules_of(directory: Path, *arguments: str) -> set[str]:
+    result = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    found = json.loads(result.stdout.rpartition("=====")[2])
+    assert found["code"] == 0
+    return set(found["modules"])
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / "compose.yaml").write_text("name: app\nservices: {web: {image: nginx}}\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("arguments", [("ps",), ("logs",), ("down",), ("ls",), ("--help",), ("version",)])
+def test_fast_verbs_import_nothing_heavy(directory: Path, arguments: tuple[str, ...]) -> None:
+    modules = modules_of(directory, *arguments)
+    assert not [name for name in modules if name.partition(".")[0] in HEAVY]
+
+
+@pytest.mark.parametrize("arguments", [("ps",), ("ls",), ("logs",)])
+def test_reading_verbs_need_neither_planner_nor_model(directory: Path, arguments: tuple[str, ...]) -> None:
+    modules = modules_of(directory, *arguments)
+    unwanted = {
+        f"composer.engine.{name}" for name in ("reconcile", "execute", "plan", "operations", "resolve")
+    }
+    assert not modules & (unwanted | {"composer.schema.validate"})
+
+
+def test_help_imports_no_command(directory: Path) -> None:
+    assert not [name for name in modules_of(directory, "--help") if name.startswith("composer.cli.commands.")]
+
+
+def test_up_on_a_project_that_was_seen_before_imports_nothing_heavy(directory: Path) -> None:
+    modules_of(directory, "up", "-d")
+    modules = modules_of(directory, "up", "-d")
+    assert not [
+        name for name in modules if name.partition(".")[0] in ("pydantic", "networkx", "docker", "asyncio")
+    ]
+
+
+def test_every_verb_of_the_table_exists_and_has_help() -> None:
+    from composer.cli.main import COMMANDS, composer
+
+    for verb, (_, text) in COMMANDS.items():
+        command = composer.get_command(None, verb)  # type: ignore[arg-type]
+        assert command is not None
+        assert command.name == verb
+        assert text
+        for parameter in command.params:
+            if getattr(parameter, "opts", ["-"])[0].startswith("-") and not getattr(
+                parameter, "hidden", False
+            ):
+                assert getattr(parameter, "help", None), f"{verb} {parameter.opts} has no help"
