@@ -1,6 +1,6 @@
 """Reading what containers wrote: lines with times, merged over containers, and following them.
 
-The format is `runtime.logs`'. A line belongs to the moment at which its first bytes were moved into the log.
+The format is `runtime.logs`'. A line belongs to the moment at which its end was moved into the log.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ class _Reader:
         self.id = id
         self.directory = directory
         self._position = 0
+        self._latest_ns = 0
         self._ends = [0, 0]
-        self._rests: list[tuple[int, bytes] | None] = [None, None]
+        self._rests: list[bytes | None] = [None, None]
 
     def new_lines(self) -> Iterator[LogLine]:
         """Yield complete lines that have come since the last call."""
@@ -39,43 +40,33 @@ class _Reader:
         except FileNotFoundError:
             return
         with index:
-            index.seek(self._position)
-            while data := index.read(logs.RECORD.size * 4096):
+            while True:
+                data = os.pread(index.fileno(), logs.RECORD.size * 4096, self._position)
                 whole = len(data) - len(data) % logs.RECORD.size
+                if not whole:
+                    return
                 self._position += whole
                 for time_ns, stream, end in logs.RECORD.iter_unpack(data[:whole]):
-                    yield from self._chunk(time_ns, stream, end)
+                    # The order of the index is the order in which things came, whatever a clock that was set says.
+                    self._latest_ns = max(self._latest_ns, time_ns)
+                    yield from self._chunk(self._latest_ns, stream, end)
 
     def _chunk(self, time_ns: int, stream: int, end: int) -> Iterator[LogLine]:
         start, self._ends[stream] = self._ends[stream], end
         with open(f"{self.directory}/logs/{logs.STREAMS[stream]}", "rb") as file:
             data = os.pread(file.fileno(), end - start, start)
-        rest = self._rests[stream]
-        if rest is not None:
-            first_ns, data = rest[0], rest[1] + data
-        else:
-            first_ns = time_ns
-        lines = data.splitlines(keepends=True) if b"\r" not in data else _split(data)
-        self._rests[stream] = None
-        for position, line in enumerate(lines):
-            when_ns = first_ns if position == 0 else time_ns
-            if not line.endswith(b"\n"):
-                self._rests[stream] = (when_ns, line)
-            else:
-                yield LogLine(self.id, when_ns, logs.STREAMS[stream], line)
+        data = (self._rests[stream] or b"") + data
+        lines = data.split(b"\n")
+        self._rests[stream] = lines.pop() or None
+        for line in lines:
+            yield LogLine(self.id, time_ns, logs.STREAMS[stream], line + b"\n")
 
     def rest(self) -> Iterator[LogLine]:
         """Yield the last line of each stream where it has no end; for when no more can come."""
         for stream, rest in enumerate(self._rests):
             if rest is not None:
                 self._rests[stream] = None
-                yield LogLine(self.id, rest[0], logs.STREAMS[stream], rest[1])
-
-
-def _split(data: bytes) -> list[bytes]:
-    """Split at line feeds only: a carriage return is part of a progress bar's line."""
-    pieces = data.split(b"\n")
-    return [piece + b"\n" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
+                yield LogLine(self.id, self._latest_ns, logs.STREAMS[stream], rest)
 
 
 class Logs:
@@ -131,10 +122,7 @@ class Logs:
         yield from heapq.merge(*sources, key=lambda line: line.time_ns)
 
     def _of(self, reader: _Reader, *, last: bool) -> Iterator[LogLine]:
-        # Two streams of one container are each in order, but not one behind the other.
-        lines = [*reader.new_lines(), *(reader.rest() if last else ())]
-        lines.sort(key=lambda line: line.time_ns)
-        wanted = self._wanted(lines)
+        wanted = self._wanted([*reader.new_lines(), *(reader.rest() if last else ())])
         return iter(deque(wanted, maxlen=self._tail)) if self._tail is not None else wanted
 
     def _wanted(self, lines: Sequence[LogLine]) -> Iterator[LogLine]:

@@ -129,8 +129,11 @@ def test_a_storm_of_kills_loses_nothing(stack: Stack) -> None:
     stack.up(COUNTER)
     dice = random.Random(7)
     for _ in range(12):
-        _kill(stack.pid(dice.choice(["supervisor", "keeper"])))
-        time.sleep(dice.uniform(0.02, 0.3))
+        victim = dice.choice(["supervisor", "keeper"])
+        killed = stack.pid(victim)
+        _kill(killed)
+        wait_for(lambda victim=victim, killed=killed: stack.pid(victim) != killed, what=f"a new {victim}")
+        time.sleep(dice.uniform(0, 0.2))
     _check_log(stack)
     _check_alive(stack, time.monotonic())
     pathlib.Path(_data(stack), "die").touch()

@@ -20,6 +20,7 @@ import time
 import traceback
 
 from composer.backends.namespace.runtime import (
+    adoption,
     cgroups,
     control,
     endpoints,
@@ -27,6 +28,7 @@ from composer.backends.namespace.runtime import (
     files,
     loop,
     names,
+    nftables,
     sandbox,
     seccomp,
     spawn,
@@ -118,6 +120,7 @@ class Supervisor:
         self.keeper = KeeperLink(self, keeper)
         self.tasks: dict[str, task.Task] = {}
         self._exits: dict[int, int] = {}
+        nftables.load()  # once, here: a container's first process then has it
         self._filters = seccomp.FilterCache(f"{root}/cache")
         self.control = control.Control(self)
 
@@ -148,7 +151,8 @@ class Supervisor:
             found = self._load(id)
             if found is not None:
                 try:
-                    found.adopt(by_container.pop(id, {}), self._exits)
+                    status = self._exits.get(int(state.get("pid") or 0))
+                    adoption.adopt(found, by_container.pop(id, {}), status)
                 except Exception as error:
                     self.on_error(error)
         for container, kinds in by_container.items():

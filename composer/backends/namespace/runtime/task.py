@@ -28,6 +28,7 @@ from composer.backends.namespace.runtime import (
     names,
     restart,
     sandbox,
+    stopping,
     syscalls,
     wire,
 )
@@ -145,13 +146,13 @@ class Task:
         try:
             self._launch()
         except (endpoints.NetworkFailed, OSError) as error:
-            self._fail(str(error), 125, getattr(error, "kind", "StartFailed"), getattr(error, "hint", None))
+            self.fail(str(error), 125, getattr(error, "kind", "StartFailed"), getattr(error, "hint", None))
         except Conflict as error:
-            self._fail(str(error), 125, "Conflict", error.hint)
+            self.fail(str(error), 125, "Conflict", error.hint)
         except Exception as error:
             # A mistake of ours must not leave the start half done, nor the client without an answer.
             self.supervisor.on_error(error)
-            self._fail(f"internal error: {type(error).__name__}: {error}", 125, "StartFailed")
+            self.fail(f"internal error: {type(error).__name__}: {error}", 125, "StartFailed")
 
     def _launch(self) -> None:
         supervisor = self.supervisor
@@ -174,7 +175,7 @@ class Task:
     def _clone(self) -> None:
         supervisor = self.supervisor
         terminal = bool(self.config["process"].get("terminal"))
-        self._open_log()
+        self.open_log()
         writers = [-1, -1] if terminal else [logs.open_writer(self.bundle, stream) for stream in logs.STREAMS]
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         launch = container.Launch(
@@ -200,11 +201,11 @@ class Task:
         supervisor.keeper.hold(f"{self.id}/pidfd", self.pidfd, self.pid)
         self._sync = ours
         supervisor.loop.watch(ours.fileno(), lambda _: self._on_sync())
-        self._watch_exit()
+        self.watch_exit()
         self._give_network()
 
-    def _open_log(self) -> None:
-        """Open the log and its FIFOs; the keeper holds these too, for what is in a FIFO that nobody has open is gone."""
+    def open_log(self) -> None:
+        """Open the log and its FIFOs. The keeper holds these too: what is in a FIFO that nobody has open is gone."""
         if self.log is None:
             self.log = logs.Log(self.bundle)
             for stream, fd in zip(logs.STREAMS, self.log.readers(), strict=True):
@@ -231,9 +232,9 @@ class Task:
             if self._sent_start:
                 self._on_executed()
             else:
-                self._fail("the container ended while it was being set up", 125, "StartFailed")
+                self.fail("the container ended while it was being set up", 125, "StartFailed")
         elif "error" in message:
-            self._fail(message["error"], message["exit_code"], "StartFailed")
+            self.fail(message["error"], message["exit_code"], "StartFailed")
         elif "sockets" in message:
             self._serve_names(descriptors)
         elif "console" in message:
@@ -256,13 +257,15 @@ class Task:
 
     def _on_executed(self) -> None:
         self._close_sync()
-        self._watch_output()
+        self.watch_output()
         self.emit("start")
         for reply in self._take(self._starters):
             reply({"ok": True, "warnings": self._warnings})
-        self._start_health()
+        self.start_health()
 
-    def _fail(self, message: str, exit_code: int, kind: str, hint: str | None = None) -> None:
+    def fail(
+        self, message: str, exit_code: int, kind: str, hint: str | None = None, *, thorough: bool = False
+    ) -> None:
         """The program was never executed: undo the start, and say why."""
         self._close_sync()
         self.state.update(error=message, exit_code=exit_code, finished_ns=time.time_ns())
@@ -271,7 +274,7 @@ class Task:
             self._discard_pidfd()
         if self.log is not None:
             self.log.drain()
-        self._undo()
+        self._undo(thorough=thorough)
         self.state["status"] = CREATED
         self.save(durable=True)
         answer = {"error": message, "kind": kind, "hint": hint, "exit_code": exit_code}
@@ -300,7 +303,7 @@ class Task:
         os.set_blocking(master, False)
         self.supervisor.keeper.hold(f"{self.id}/console", master)
 
-    def _watch_output(self) -> None:
+    def watch_output(self) -> None:
         """Move output as it comes. A terminal's cannot be spliced: it passes through here."""
         assert self.log is not None
         if self.console >= 0:
@@ -325,10 +328,13 @@ class Task:
         elif not data:
             self.supervisor.loop.forget(self.console)
 
-    def _start_health(self) -> None:
+    def start_health(self, record: dict[str, Any] | None = None) -> None:
+        """Begin the health check, or go on from ``record``."""
         config = self.own.get("health")
         if config:
             self.check = health.Check(config, int(self.state["started_ns"]))
+            if record is not None:
+                self.check.restore(record)
             self._save_health()
             self._schedule_probe()
 
@@ -362,7 +368,7 @@ class Task:
 
     # -------------------------------------------------------------- the end
 
-    def _watch_exit(self) -> None:
+    def watch_exit(self) -> None:
         self.supervisor.loop.watch(self.pidfd, lambda _: self._on_exit(time.monotonic()))
 
     def _on_exit(self, since_s: float) -> None:
@@ -375,6 +381,10 @@ class Task:
             # Somebody else is its parent now and has not reaped it yet.
             self._after("reap", _REAP_PAUSE_S, lambda: self._on_exit(since_s))
             return
+        self.finish_status(status)
+
+    def finish_status(self, status: int | None) -> None:
+        """Record an exit by its wait status; None when nobody could see it."""
         self.finish(None if status is None else _exit_code(status))
 
     def _drain_sync(self) -> bool:
@@ -408,11 +418,14 @@ class Task:
         self.emit("die", exitCode=shown, willRestart="false" if pause_s is None else "true")
         if pause_s is not None:
             self._take_apart()
-            self._after("restart", pause_s, self._restart)
+            self.restart_after(pause_s)
         if stopped:
             self.emit("stop")
         self._answer_enders()
         self.supervisor.on_task_ended()
+
+    def restart_after(self, pause_s: float) -> None:
+        self._after("restart", pause_s, self._restart)
 
     def _restart(self) -> None:
         self.state["restarts"] = int(self.state.get("restarts", 0)) + 1
@@ -507,26 +520,11 @@ class Task:
         number = number or self.own["stop"]["signal"]
         grace_s = self.own["stop"]["timeout_s"] if timeout_s is None else timeout_s
         self.emit("kill", signal=str(int(number)))
-        if grace_s <= 0 or not self._would_notice(number):
+        if grace_s <= 0 or not stopping.would_notice(self.pid, number):
             self.cgroup.kill()
             return
         self.signal(number)
         self._after("stop", grace_s, self._kill_all)
-
-    def _would_notice(self, number: int) -> bool:
-        """Tell whether the program can react to a signal.
-
-        The kernel drops signals that pid 1 of a namespace has no handler for, so waiting for one that can never
-        have an effect would only waste the grace period.
-        """
-        if number == signal.SIGKILL:
-            return False
-        try:
-            with open(f"/proc/{self.pid}/status", encoding="latin-1") as file:
-                masks = dict(line.split(":", 1) for line in file if line.startswith(("SigCgt", "SigBlk")))
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        return any(int(mask, 16) & (1 << (number - 1)) for mask in masks.values())
 
     def _kill_all(self) -> None:
         self.emit("kill", signal="9")
@@ -590,65 +588,6 @@ class Task:
             self.cgroup.freeze(False)
             self.transition(RUNNING)
             self.emit("unpause")
-
-    # -------------------------------------------------------------- a new supervisor
-
-    def adopt(self, held: dict[str, int], exits: dict[int, int]) -> None:
-        """Take over a container that a supervisor before this one started. ``held`` is by key, without the id."""
-        self.attachments = [endpoints.Attachment(record) for record in self.state.get("endpoints", ())]
-        self.ports.published = list(self.state.get("ports", ()))
-        self.ports.sockets = [
-            socket.socket(fileno=fd) for key, fd in sorted(held.items()) if key.startswith("port-")
-        ]
-        self.console = held.get("console", -1)
-        pid = int(self.state.get("pid") or 0)
-        same_boot = self.state.get("boot_id") == self.supervisor.boot
-        alive = same_boot and pid > 0 and files.start_time(pid) == self.state.get("start_ticks")
-        self.pid, self.pidfd = pid, held.get("pidfd", -1)
-        if self.status == RESTARTING:
-            self._open_log()
-            self._after("restart", 0.1, self._restart)
-        elif self.status == STARTING:
-            self._fail("the supervisor was killed while it started the container", 125, "StartFailed")
-        elif alive:
-            self._adopt_running(held)
-        else:
-            self._adopt_dead(exits.get(pid))
-        for key in ("stdout", "stderr", *(("dns-udp", "dns-tcp") if not alive else ())):
-            if key in held:
-                os.close(held[key])  # a duplicate: the log has opened its own, and the dead need no names
-
-    def _adopt_running(self, held: dict[str, int]) -> None:
-        if self.pidfd < 0:
-            self.pidfd = os.pidfd_open(self.pid)
-            self.supervisor.keeper.hold(f"{self.id}/pidfd", self.pidfd, self.pid)
-        self._watch_exit()
-        self._open_log()
-        self._watch_output()
-        if "dns-udp" in held and "dns-tcp" in held:
-            self.serve_names(socket.socket(fileno=held["dns-udp"]), socket.socket(fileno=held["dns-tcp"]))
-        elif self.attachments:
-            self.supervisor.executions.reopen_names(self)
-        if not self.ports.sockets and self.ports.published:
-            wanted = self.ports.published
-            self.ports.published = []
-            self.ports.reserve(wanted)
-            self.supervisor.hold_ports(self.id, self.ports)
-        publications = self.ports.publications(self.attachments)
-        if publications:
-            self.supervisor.networks.firewall.publish(publications)
-        self._start_health()
-        record = files.read_json(f"{self.bundle}/health.json")
-        if self.check is not None and record is not None:
-            self.check.restore(record)
-
-    def _adopt_dead(self, status: int | None) -> None:
-        """It ended while nobody of us was there to see it."""
-        if status is None and self.pidfd >= 0:
-            status = self.supervisor.reap(self.pid, self.pidfd)
-        if self.state.get("boot_id") == self.supervisor.boot:
-            self._open_log()
-        self.finish(None if status is None else _exit_code(status))
 
     # -------------------------------------------------------------- small things
 

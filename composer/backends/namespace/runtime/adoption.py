@@ -1,0 +1,72 @@
+"""Taking over a container that a supervisor before this one started, from its record and what the keeper held.
+
+The container may be alive, may have ended while nobody watched, or may have been in the middle of a start. None
+of them is started a second time, and an exit code that nobody could see stays unknown.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from composer.backends.namespace.runtime import endpoints, files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from composer.backends.namespace.runtime.task import Task
+
+_RESTART_S = 0.1
+
+
+def adopt(task: Task, held: dict[str, int], status: int | None) -> None:
+    """Go on with a container. ``held`` are descriptors by key, ``status`` the wait status that the keeper saw."""
+    task.attachments = [endpoints.Attachment(record) for record in task.state.get("endpoints", ())]
+    task.ports.published = list(task.state.get("ports", ()))
+    task.ports.sockets = [
+        socket.socket(fileno=held.pop(key)) for key in sorted(held) if key.startswith("port-")
+    ]
+    task.console = held.pop("console", -1)
+    task.pid, task.pidfd = int(task.state.get("pid") or 0), held.pop("pidfd", -1)
+    same_boot = task.state.get("boot_id") == task.supervisor.boot
+    alive = same_boot and files.start_time(task.pid) == task.state.get("start_ticks") if task.pid else False
+    if task.status == "restarting":
+        task.open_log()
+        task.restart_after(_RESTART_S)
+    elif task.status == "starting":
+        task.fail(
+            "the supervisor was killed while it started the container", 125, "StartFailed", thorough=True
+        )
+    elif alive:
+        _adopt_running(task, held)
+    elif task.pidfd >= 0 and status is None:
+        # It is dead, and its parent has not reaped it yet: the descriptor will tell how it ended.
+        task.open_log()
+        task.watch_exit()
+    else:
+        if same_boot:
+            task.open_log()
+        task.finish_status(status)
+    for fd in held.values():
+        os.close(fd)  # duplicates of what has been opened anew, and sockets of the dead
+
+
+def _adopt_running(task: Task, held: dict[str, int]) -> None:
+    supervisor = task.supervisor
+    if task.pidfd < 0:
+        task.pidfd = os.pidfd_open(task.pid)
+        supervisor.keeper.hold(f"{task.id}/pidfd", task.pidfd, task.pid)
+    task.watch_exit()
+    task.open_log()
+    task.watch_output()
+    if "dns-udp" in held and "dns-tcp" in held:
+        task.serve_names(*(socket.socket(fileno=held.pop(key)) for key in ("dns-udp", "dns-tcp")))
+    elif task.attachments:
+        supervisor.executions.reopen_names(task)
+    if not task.ports.sockets and task.ports.published:
+        wanted, task.ports.published = task.ports.published, []
+        task.ports.reserve(wanted)
+        supervisor.hold_ports(task.id, task.ports)
+    publications = task.ports.publications(task.attachments)
+    if publications:
+        supervisor.networks.firewall.publish(publications)
+    task.start_health(files.read_json(f"{task.bundle}/health.json"))
