@@ -44,7 +44,9 @@ class Stack:
             **options,  # type: ignore[call-overload]
         )
 
-    def run(self, *arguments: str, check: bool = True, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, check: bool = True, timeout_s: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         """Run the command; with ``check`` a failure fails the test, with what was printed."""
         process = self.popen(*arguments)
         try:
@@ -52,9 +54,13 @@ class Stack:
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()
-            pytest.fail(f"composer {' '.join(arguments)} took longer than {timeout_s} s\n{out}\n{err}{self.logs()}")
+            pytest.fail(
+                f"composer {' '.join(arguments)} took longer than {timeout_s} s\n{out}\n{err}{self.logs()}"
+            )
         if check and process.returncode:
-            pytest.fail(f"composer {' '.join(arguments)}: exit {process.returncode}\n{out}\n{err}{self.logs()}")
+            pytest.fail(
+                f"composer {' '.join(arguments)}: exit {process.returncode}\n{out}\n{err}{self.logs()}"
+            )
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def out(self, *arguments: str) -> str:
@@ -78,7 +84,9 @@ class Stack:
 
     def pid(self, role: str) -> int:
         """Return the pid of this project's keeper or supervisor."""
-        return wait_for(lambda: _find_process(f"composer: {role} {self.name}"), what=f"the {role} of {self.name}")
+        return wait_for(
+            lambda: _find_process(f"composer: {role} {self.name}"), what=f"the {role} of {self.name}"
+        )
 
 
 def _find_process(title: str) -> int:

@@ -79,7 +79,11 @@ def _check_alive(stack: Stack, before_s: float) -> None:
             return False
 
     wait_for(fetch, timeout_s=5, what="the published port")
-    wait_for(lambda: "server" in stack.run("exec", "-T", "counter", "getent", "hosts", "server", check=False).stdout)
+    wait_for(
+        lambda: (
+            "server" in stack.run("exec", "-T", "counter", "getent", "hosts", "server", check=False).stdout
+        )
+    )
     assert time.monotonic() - before_s < 5
 
 
