@@ -18,7 +18,6 @@ from composer.errors import Cancelled, ProjectError
 if TYPE_CHECKING:
     from composer.cli.context import Context
     from composer.engine.actions import Engine
-    from composer.engine.backend import Event as Event
     from composer.engine.backend import LogLine
     from composer.engine.decide import Options
     from composer.schema.model import Project
@@ -51,13 +50,12 @@ def run_attached(context: Context, project: Project, options: Options, given: di
         )
     with interruptible() as cancel:
         engine = context.engine(project.name, title="up", cancel=cancel)
-        actions.refresh_images(engine, project, options)
-        plan = actions.plan_up(engine, project, options)
+        plan = actions.prepare_up(engine, project, options, context.asker())
         output = _Output(context, given)
         attachment = Attachment(
             engine.backend, project.name, services, _shown(project, services, options, given), output
         )
-        session = _Session(engine, project.name, attachment, abort, cancel)
+        session = _Session(engine, project.name, attachment, output, abort, cancel)
         attachment.open(plan)
         try:
             return session.run(plan)
@@ -84,6 +82,7 @@ class _Output:
 
     def __init__(self, context: Context, given: dict[str, Any]) -> None:
         self._display = context.display("up")
+        self._stderr = context.stderr
         self._printer = Printer(
             context.stdout,
             context.stderr,
@@ -101,6 +100,11 @@ class _Output:
     def write(self, line: LogLine) -> None:
         self._display.settle()
         self._printer.write(line)
+
+    def note(self, text: str) -> None:
+        self._display.settle()
+        self._stderr.write(text + "\n")
+        self._stderr.flush()
 
     def say(self, id: str, sentence: str) -> None:
         self._display.settle()
@@ -121,9 +125,16 @@ class _Session:
     """One attached ``up``: execute the plan, then wait for an end, then stop what is left."""
 
     def __init__(
-        self, engine: Engine, project: str, attachment: Attachment, abort: Abort, cancel: Cancellation
+        self,
+        engine: Engine,
+        project: str,
+        attachment: Attachment,
+        output: _Output,
+        abort: Abort,
+        cancel: Cancellation,
     ) -> None:
-        self._engine, self._project, self._attachment = engine, project, attachment
+        self._engine, self._project = engine, project
+        self._attachment, self._output = attachment, output
         self._abort, self._cancel = abort, cancel
 
     def run(self, plan: Any) -> int:
@@ -154,7 +165,7 @@ class _Session:
     def _stop(self, *, gracefully: bool, interrupted: bool) -> None:
         self._attachment.expect_all()
         if interrupted and gracefully:
-            self._engine.events.warn("gracefully stopping; press Ctrl+C again to force")
+            self._output.note("\nGracefully stopping… press Ctrl+C again to force")
         again = Cancellation()
         forward = _Forward(again)
         self._cancel.subscribe(forward)

@@ -13,7 +13,7 @@ from composer.cli import backends
 from composer.errors import PermissionDenied, ProjectError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import TextIO
 
     from composer.cli.backends import Connect
@@ -194,6 +194,10 @@ class Context:
     def write(self, text: str) -> None:
         """Write a line to standard output."""
         self.stdout.write(text + "\n")
+
+    def asker(self) -> Callable[[str], bool] | None:
+        """Return what asks a question on the terminal; None where nobody can answer."""
+        return self.confirm if self.stdin.isatty() and not self.settings.dry_run else None
 
     def confirm(self, question: str) -> bool:
         """Ask on the terminal. Raises ProjectError where nobody can answer."""

@@ -5,6 +5,7 @@ A verb's module is imported when the verb is run; ``--help`` of the group needs 
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from composer.cli.backends import Connect
+
+_CLOSED_PIPE = 141
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("config", "Show the compose file as it is understood"),
@@ -154,8 +157,21 @@ def run(
 def _closed_pipe() -> int:
     """Whoever read our output went away (``| head``): end quietly, and keep the interpreter from flushing into it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 141
+    return _CLOSED_PIPE
 
 
 def main() -> None:
-    sys.exit(run(sys.argv[1:], os.environ))
+    """Run the process's command and end the process.
+
+    Taking the interpreter apart in order costs a fifth of a short command (15 ms of 75) and frees what the kernel
+    frees anyway: so exit handlers run, output is flushed, and that is the end. The threads that are left are
+    daemons, which would not be waited for either.
+    """
+    code = run(sys.argv[1:], os.environ)
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = code or _CLOSED_PIPE
+    os._exit(code)

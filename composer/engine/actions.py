@@ -61,12 +61,28 @@ def plan_up(engine: Engine, project: Project, options: Options) -> Plan:
     return reconcile(chosen, observe(engine.backend, chosen, engine.key), options._replace(known=whole))
 
 
-def up(engine: Engine, project: Project, options: Options) -> Plan:
-    """Make what exists what the project says; return the plan that was carried out."""
-    refresh_images(engine, project, options)
-    plan = plan_up(engine, project, options)
+def up(engine: Engine, project: Project, options: Options, ask: Callable[[str], bool] | None = None) -> Plan:
+    """Make what exists what the project says; return the plan that was carried out.
+
+    ``ask`` gets a question whose answer may lose data; without it the answer is no.
+    """
+    plan = prepare_up(engine, project, options, ask)
     engine.apply(project.name, plan)
     return plan
+
+
+def prepare_up(
+    engine: Engine, project: Project, options: Options, ask: Callable[[str], bool] | None = None
+) -> Plan:
+    """Pull what is to be pulled anew, and return the plan, with what was answered."""
+    refresh_images(engine, project, options)
+    plan = plan_up(engine, project, options)
+    if ask is None or not plan.diverged_volumes:
+        return plan
+    for name in plan.diverged_volumes:
+        if not ask(f"volume '{name}' does not match its configuration: recreate it and lose its data?"):
+            return plan
+    return plan_up(engine, project, options._replace(replace_volumes=True))
 
 
 def refresh_images(engine: Engine, project: Project, options: Options) -> None:

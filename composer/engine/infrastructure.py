@@ -63,6 +63,7 @@ class Infrastructure:
                 if replace_volumes:
                     self.replaced_volumes.add(use.name)
                 else:
+                    self._draft.builder.diverged_volumes.append(use.name)
                     self._draft.builder.warn(
                         f"volume '{use.name}' exists but does not match its configuration; it is used as it is "
                         "(to recreate it and lose its data: composer up --yes)"

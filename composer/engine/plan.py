@@ -35,11 +35,16 @@ def _because(cause: str) -> str:
 
 
 class Plan(NamedTuple):
-    """What would be done. ``warnings`` are sentences for the user; ``unchanged`` names what is as it should be."""
+    """What would be done.
+
+    ``warnings`` are sentences for the user; ``unchanged`` names what is as it should be. ``diverged_volumes`` stay
+    as they are, because replacing them loses data: to be asked.
+    """
 
     steps: tuple[Step, ...] = ()
     warnings: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
+    diverged_volumes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.steps))
@@ -80,12 +85,13 @@ def _step_json(step: Step) -> dict[str, Any]:
 class PlanBuilder:
     """Collects steps. A step can only come after steps that were added before it, so no cycle can be built."""
 
-    __slots__ = ("_steps", "_warnings", "unchanged")
+    __slots__ = ("_steps", "_warnings", "diverged_volumes", "unchanged")
 
     def __init__(self) -> None:
         self._steps: list[Step] = []
         self._warnings: list[str] = []
         self.unchanged: list[str] = []
+        self.diverged_volumes: list[str] = []
 
     def add(self, operation: Operation, needs: Iterable[int] = (), after: Iterable[int] = ()) -> int:
         """Append a step and return its id."""
@@ -106,4 +112,6 @@ class PlanBuilder:
         return iter(self._steps)
 
     def build(self) -> Plan:
-        return Plan(tuple(self._steps), tuple(self._warnings), tuple(self.unchanged))
+        return Plan(
+            tuple(self._steps), tuple(self._warnings), tuple(self.unchanged), tuple(self.diverged_volumes)
+        )

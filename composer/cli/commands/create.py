@@ -24,4 +24,4 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> Non
     project = context.project()
     options = engine_options(context, project, services, given)._replace(start=False)
     with interruptible() as cancel:
-        up(context.engine(project.name, title="create", cancel=cancel), project, options)
+        up(context.engine(project.name, title="create", cancel=cancel), project, options, context.asker())

@@ -57,7 +57,7 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
 
         with interruptible() as cancel:
             engine = context.engine(project.name, title="up", cancel=cancel)
-            show_unchanged(context, up(engine, project, options))
+            show_unchanged(context, up(engine, project, options, context.asker()))
         return None
     from composer.cli.attached import run_attached
 

@@ -380,6 +380,20 @@ def test_orphans_by_environment(console: Console) -> None:
     assert list(states(console)) == ["app-web-1"]
 
 
+def test_losing_a_volume_is_asked_for(stack: Console) -> None:
+    changed = STACK.replace("volumes: {data: {}}", "volumes: {data: {driver_opts: {o: size=1g}}}")
+    stack.write(changed)
+    before = stack.backend.container("app-db-1").id
+    assert "does not match its configuration" in stack("up", "-d").err
+    stack("up", "-d", terminal=True, stdin="n\n")
+    assert stack.backend.container("app-db-1").id == before
+    stack("up", "-d", terminal=True, stdin="y\n")
+    assert stack.backend.container("app-db-1").id != before
+    stack.write(STACK)
+    stack("up", "-d", "--yes")
+    assert "does not match" not in stack("up", "-d").err
+
+
 # ------------------------------------------------------------------ attached
 
 
