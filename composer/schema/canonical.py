@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from composer.schema.tree import Path, Rule
 
 
+MAX_PORTS = 100_000
+"""Ranges are short to write; each entry is an entry of the model."""
+
+
 def canonical(tree: Map, problems: Problems, *, lenient: bool = False) -> Map:
     """Return the tree with every short form expanded."""
     new: Map = walk(tree, _Canonical(problems, lenient).rules(), (), NOWHERE)
@@ -48,6 +52,7 @@ class _Canonical:
     def __init__(self, problems: Problems, lenient: bool) -> None:
         self._problems = problems
         self._lenient = lenient
+        self._ports = 0
 
     def rules(self) -> Rules:
         service: dict[str, Rule] = {
@@ -192,7 +197,11 @@ class _Canonical:
             try:
                 if isinstance(item, float):
                     raise ValueError(f"'{go_text(item)}' is not a port")
-                for entry in parse(go_text(item)):
+                entries = parse(go_text(item))
+                self._ports += len(entries)
+                if self._ports > MAX_PORTS:
+                    raise ValueError(f"the project has more than {MAX_PORTS:,} ports and devices")
+                for entry in entries:
                     new.add(tree_of(entry, at), at)
             except ValueError as error:
                 new.add(self._fail(error, item, (*path, index), at, hint), at)

@@ -221,12 +221,17 @@ def _wrong_type(wanted: list[str], value: Any, path: Path, tree: Map, problems: 
 
 def _pair_hint(value: Map) -> str:
     key, item = next(iter(value.items()))
+    item = str(item).lower() if isinstance(item, bool) else item
     return f"'- {key}: …' is a mapping in a list; write '- {key}={'' if item is None else item}', or drop the dashes"
 
 
 def _type_hint(wanted: list[str], value: Any, path: Path) -> str | None:
     if isinstance(value, Timestamp):
         return f'YAML reads it as a date; write it in quotes: "{value}"'
+    if path and path[-1] in _DURATIONS and isinstance(value, (int, float)):
+        return f"write a unit, such as {value}s"
+    if len(path) == 2 and path[0] == "services" and path[1] in schema()["$defs"]["service"]["properties"]:
+        return f"is '{path[1]}' an attribute of the service above? Indent it more"
     if "string" in wanted and isinstance(value, (int, float, bool)):
         return f'write it in quotes: "{str(value).lower() if isinstance(value, bool) else value}"'
     if "array" in wanted and isinstance(value, str):
@@ -238,6 +243,20 @@ def _type_hint(wanted: list[str], value: Any, path: Path) -> str | None:
     if "object" in wanted and value is None and path:
         return "something should be indented under it; remove it if it is empty on purpose"
     return None
+
+
+_DURATIONS = frozenset(
+    (
+        "stop_grace_period",
+        "interval",
+        "timeout",
+        "start_period",
+        "start_interval",
+        "delay",
+        "monitor",
+        "window",
+    )
+)
 
 
 def _kind(value: Any) -> str:

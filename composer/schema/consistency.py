@@ -191,11 +191,12 @@ class Consistency:
             self.broken(name, key) for key in ("image", "build", "provider", "extends")
         ):
             return
-        near = None
+        if self._problems.suggested(("services", name), ("'image'", "'build'", "'build:'")):
+            return
         self.fail(
             f"service '{name}' has neither an image nor a build",
             name,
-            hint=near or "say where its files come from: 'image: NAME' or 'build: DIRECTORY'",
+            hint="say where its files come from: 'image: NAME' or 'build: DIRECTORY'",
         )
 
     def build(self, name: str, service: Map) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     Lookup = Callable[[str], str | None]
 
+MAX_CHARS = 32 << 20
+"""How much the values of one file may become by interpolation."""
+
 _ESCAPES = {"a": "\a", "b": "\b", "c": "\\c", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
@@ -83,6 +86,8 @@ class _Parser:
         self._warn = warn
         self._earlier = earlier
         self._position = 0
+        self._counted = (0, 1)
+        self._size = 0
         self._found: dict[str, str] = {}
 
     def parse(self) -> dict[str, str]:
@@ -98,7 +103,13 @@ class _Parser:
         return self._found
 
     def _line(self) -> int:
-        return self._text.count("\n", 0, self._position) + 1
+        """Return the line of the position; counts on from where it counted last."""
+        position, line = self._counted
+        if self._position < position:
+            position, line = 0, 1
+        line += self._text.count("\n", position, self._position)
+        self._counted = (self._position, line)
+        return line
 
     def _fail(self, message: str, *, line: int | None = None, hint: str | None = None) -> ConfigError:
         if line is not None:
@@ -184,8 +195,10 @@ class _Parser:
                 raise self._fail(
                     f"unterminated quoted value {first}", line=start_line, hint=f"close it with {quote}"
                 )
-            backslashes = len(self._text[:position]) - len(self._text[:position].rstrip("\\"))
-            if backslashes % 2 == 0 or position == start:
+            before = position
+            while before > start and self._text[before - 1] == "\\":
+                before -= 1
+            if (position - before) % 2 == 0:
                 break
             position += 1
         value = self._text[start:position]
@@ -210,7 +223,11 @@ class _Parser:
                 self._warn(name, Mark(self._file, line, 1))
 
         try:
-            return substitute(value, look, missing)
+            text = substitute(value, look, missing)
+            self._size += len(text)
+            if self._size > MAX_CHARS:
+                raise TemplateError(f"the file expands to more than {MAX_CHARS >> 20} MiB")
+            return text
         except TemplateError as error:
             raise self._fail(str(error), line=line, hint=error.hint) from None
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from composer.schema.tree import Path
 
 
+MAX_CHAIN = 100
+
+
 class Extension(NamedTuple):
     """A file in which services are looked up. ``label`` is its name in messages."""
 
@@ -48,6 +51,7 @@ class Extends:
         self._open = open_file
         self._canonical = canonical
         self._files: dict[str, Extension | None] = {}
+        self._done: dict[tuple[str, str], Map] = {}
 
     def apply(self, origin: Extension) -> Map:
         """Return the services of a document with every ``extends`` carried out."""
@@ -67,6 +71,13 @@ class Extends:
             return service if isinstance(service, Map) else Map()
         mark = service.mark("extends")
         here = (origin.file, name)
+        if here in self._done:
+            return self._done[here]
+        if len(seen) > MAX_CHAIN:
+            self._problems.error(
+                f"services extend each other more than {MAX_CHAIN} times", mark, ("services", name)
+            )
+            return None
         if any(entry[:2] == here for entry in seen):
             self._cycle(seen, origin, name)
             return None
@@ -86,7 +97,10 @@ class Extends:
                 self._unknown(wanted, name, base_file, mark)
             return None
         base = self._service(base_file, wanted, seen)
-        return None if base is None else self._combine(origin, base_file, base, service, name, mark)
+        if base is None:
+            return None
+        self._done[here] = self._combine(origin, base_file, base, service, name, mark)
+        return self._done[here]
 
     def _combine(
         self, origin: Extension, base_file: Extension, base: Map, service: Map, name: str, mark: Mark

@@ -37,6 +37,8 @@ def read_text(path: str, label: str, at: _Mark | None = None, *, what: str = "fi
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise ConfigError(f"cannot read {what} '{label}': {_reason(error)}", at=at) from None
+    except ValueError:
+        raise ConfigError(f"cannot read {what} '{label!r}': a path cannot hold a zero byte", at=at) from None
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
@@ -77,7 +79,7 @@ def is_file(path: str) -> bool:
     """Tell whether there is something at ``path`` that is not a directory."""
     try:
         return not stat.S_ISDIR(os.stat(path).st_mode)
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

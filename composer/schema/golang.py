@@ -58,6 +58,8 @@ def go_json_float(value: float) -> str:
     """Return a float as encoding/json writes it: no exponent between 1e-6 and 1e21."""
     if value == 0:
         return "0"
+    if value != value or value in (float("inf"), float("-inf")):
+        return "null"  # JSON has no word for it, and no attribute takes it: it stood under x-…
     digits, exponent = _digits(value)
     sign = "-" if value < 0 else ""
     if -6 <= exponent < 21:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     Load = Callable[[tuple[str, ...], str, Variables, tuple[tuple[str, Mark], ...], Mark], Map | None]
 
+MAX_DEPTH = 50
 SECTIONS = ("services", "volumes", "networks", "secrets", "configs", "models")
 
 
@@ -71,6 +72,9 @@ class Include:
             return None
         found = tuple(expand(one, self._base) for one in paths)
         directory = expand(directory, self._base) if directory else os.path.dirname(found[0])
+        if len(including) > MAX_DEPTH:
+            self._problems.error(f"files include each other more than {MAX_DEPTH} levels deep", at, path)
+            return None
         if any(found[0] == seen for seen, _ in including):
             ring = [
                 files.label(seen, self._working_dir) for seen in (*(seen for seen, _ in including), found[0])

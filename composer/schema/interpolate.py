@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 _OPERATOR = re.compile(r":?[-+?]")
 _MAX_NESTING = 100
+_MAX_CHARS = 1 << 20
+"""A variable may be long, and several of them longer; lists of doublings end here."""
+_MAX_TOTAL = 64 << 20
 
 
 class Variables(NamedTuple):
@@ -55,9 +58,11 @@ def substitute(text: str, lookup: Lookup, missing: Missing | None = None, *, dep
     if depth > _MAX_NESTING:
         raise TemplateError("variables are nested too deep")
     out: list[str] = []
-    position = 0
+    position = size = 0
     while (dollar := text.find("$", position)) >= 0:
         out.append(text[position:dollar])
+        if size > _MAX_CHARS:
+            raise TemplateError(f"it expands to more than {_MAX_CHARS >> 20} MiB")
         follow = text[dollar + 1 : dollar + 2]
         if follow == "$":
             out.append("$")
@@ -65,7 +70,7 @@ def substitute(text: str, lookup: Lookup, missing: Missing | None = None, *, dep
         elif follow == "{":
             close = _closing_brace(text, dollar + 2)
             if close < 0:
-                raise _invalid(text[dollar:])
+                raise _invalid(text[dollar : dollar + 80])
             out.append(_braced(text[dollar + 2 : close], text[dollar : close + 1], lookup, missing, depth))
             position = close + 1
         elif name := _NAME.match(text, dollar + 1):
@@ -74,6 +79,7 @@ def substitute(text: str, lookup: Lookup, missing: Missing | None = None, *, dep
         else:
             out.append("$")
             position = dollar + 1
+        size += len(out[-1])
     out.append(text[position:])
     return "".join(out)
 
@@ -174,8 +180,8 @@ class CastError(ValueError):
 
 def to_int(text: str) -> int:
     """Return the decimal number of a text. Raises CastError."""
-    if not _ATOI.fullmatch(text):
-        raise CastError(f"'{text}' is not a whole number")
+    if len(text) > 20 or not _ATOI.fullmatch(text):
+        raise CastError(f"'{text[:40]}' is not a whole number")
     return int(text)
 
 
@@ -253,6 +259,7 @@ class _Interpolation:
         self._variables = variables
         self._problems = problems
         self._path: list[str | int] = []
+        self._size = 0
 
     def node(self, value: Any, casts: _Casts | None, mark: Mark) -> tuple[Any, Mark]:
         """Return the new value and its new mark."""
@@ -323,6 +330,12 @@ class _Interpolation:
         except TemplateError as error:
             self._problems.error(
                 str(error), mark, tuple(self._path), hint=error.hint, kind=InterpolationError
+            )
+            return INVALID, mark
+        self._size += len(new)
+        if self._size > _MAX_TOTAL:
+            self._problems.error(
+                f"variables expand to more than {_MAX_TOTAL >> 20} MiB", mark, tuple(self._path)
             )
             return INVALID, mark
         if used:

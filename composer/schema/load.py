@@ -22,7 +22,7 @@ from composer.schema.model import Project
 from composer.schema.paths import Base, resolve_paths
 from composer.schema.problems import Problems
 from composer.schema.setting import Setting, directory_name, explicit_name, find_setting, written_name
-from composer.schema.source import Document, parse, remove_paths
+from composer.schema.source import MAX_NODES, Document, parse, remove_paths
 from composer.schema.tree import INVALID, NOWHERE, Map, Seq
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from composer.schema.tree import Path
 
-_EMPTY = Map()
+MAX_INCLUDES = 500
 
 
 class LoadOptions(NamedTuple):
@@ -148,7 +148,7 @@ class _Loader:
         self._reader = reader
         self._problems = problems
         self._working_dir = working_dir
-        self._included = 0
+        self._included = self._nodes = 0
 
     def project(
         self,
@@ -241,10 +241,11 @@ class _Loader:
         at: Mark,
     ) -> Map | None:
         self._included += 1
-        if self._included > 1000:
-            self._problems.error("more than 1000 files are included", at)
-            return None
         sources = [(path, self._reader.documents(path, at)) for path in paths]
+        self._nodes += sum(document.nodes for _, found in sources for document in found)
+        if self._included > MAX_INCLUDES or self._nodes > MAX_NODES:
+            self._problems.error("the project includes too much", at, hint=f"at most {MAX_INCLUDES} files")
+            return None
         return self.project(sources, directory, variables, including, at)
 
     def _valid(self, tree: Map, label: str) -> Map:

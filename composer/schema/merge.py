@@ -53,6 +53,8 @@ class _Merge:
             if merged is base[key] and value is not merged:
                 continue
             new[key] = merged
+            if merged is not value and isinstance(merged, (Map, Seq)):
+                continue  # put together of both: its place stays where it began
             new.marks[key] = new_mark
             if key in over.names:
                 new.names[key] = over.names[key]

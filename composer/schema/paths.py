@@ -94,7 +94,9 @@ def _table(base: Base) -> dict[tuple[str, ...], Rule]:
 
     def watch(value: Any, path: Path, mark: Mark) -> Any:
         # a symbolic link would report its target's events under another name
-        return os.path.realpath(expand(value, base)) if isinstance(value, str) else value
+        if not isinstance(value, str) or "\0" in value:
+            return value
+        return os.path.realpath(expand(value, base))
 
     def driver(value: Any, path: Path, mark: Mark) -> Any:
         return _local_driver(value, base)

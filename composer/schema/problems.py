@@ -6,7 +6,6 @@ line and the caret are attached to each error as an exception note, so that they
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from composer.errors import ConfigError, Mark, ProjectInvalid
@@ -29,6 +28,7 @@ class Problems:
         self.notices: list[Notice] = []
         self.sources: dict[str, str] = {}
         self.order: dict[str, int] = {}
+        self._lines: dict[str, list[str]] = {}
         self._seen: set[tuple[str, Mark | None]] = set()
 
     def read(self, file: str, text: str) -> None:
@@ -63,6 +63,14 @@ class Problems:
         """Tell whether an error was reported at ``path`` or below it."""
         return any(error.path[: len(path)] == path for error in self.errors)
 
+    def suggested(self, path: Path, words: tuple[str, ...]) -> bool:
+        """Tell whether the remedy of an error below ``path`` names one of these words already."""
+        return any(
+            error.path[: len(path)] == path and any(word in error.hint for word in words)
+            for error in self.errors
+            if error.hint
+        )
+
     def raise_all(self) -> None:
         """Raise ProjectInvalid when there are errors, in the order of files and lines."""
         if not self.errors:
@@ -84,7 +92,9 @@ class Problems:
         """Return the source line of a mark with a caret under its column; empty when there is none."""
         if at is None or not at.line or at.file not in self.sources:
             return ""
-        lines = self.sources[at.file].splitlines()
+        lines = self._lines.get(at.file)
+        if lines is None:
+            lines = self._lines[at.file] = self.sources[at.file].splitlines()
         if at.line > len(lines):
             return ""
         line, column = lines[at.line - 1], at.column - 1
@@ -97,5 +107,7 @@ class Problems:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """Return a hint that names the nearest known word, or None when none is near."""
+    from difflib import get_close_matches
+
     near = get_close_matches(word.lower().replace("-", "_"), list(known), n=1, cutoff=0.6)
     return f"did you mean '{near[0]}'?" if near else None

@@ -61,6 +61,8 @@ def _int(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
         value = to_int(value)
     if isinstance(value, float):
         value = int(value)
+    if not -(1 << 63) <= value < 1 << 63:
+        raise ValueError(f"{value} does not fit into 64 bits")
     return value or OMIT
 
 
@@ -76,6 +78,8 @@ def _float(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     if isinstance(value, str):
         value = to_float(value)
     if isinstance(value, float):
+        if value != value or abs(value) == float("inf"):
+            raise ValueError(f"{go_text(value)} is not a finite number")
         value = float32(value)
         if value.is_integer() and abs(value) < 1e15:
             value = int(value)
@@ -338,7 +342,7 @@ def decode(kind: Kind, value: Any, path: Path, mark: Mark, decoder: Decoder) -> 
     """Return the canonical form of a value; INVALID when it has none, which is reported."""
     try:
         return kind(value, path, mark, decoder)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         decoder.problems.error(f"{_subject(path)}: {error}", mark, path)
         return INVALID
 

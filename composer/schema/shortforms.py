@@ -34,7 +34,7 @@ def parse_ports(text: str) -> list[dict[str, Any]]:
     protocol, target = _split_protocol(target)
     if ip.startswith("[") and ip.endswith("]"):
         ip = ip[1:-1]
-    elif ":" in ip:
+    elif ":" in ip and is_ip(ip):
         raise ValueError(f"write the address of '{text}' in brackets: [{ip}]")
     if ip and not is_ip(ip):
         raise ValueError(f"'{ip}' is not an IP address")
@@ -81,7 +81,7 @@ def _split_protocol(text: str) -> tuple[str, str]:
 def _port_range(text: str, what: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
     numbers = [first, last] if dash else [first]
-    if any(not re.fullmatch(r"[0-9]+", number) or int(number) > 65535 for number in numbers):
+    if any(not re.fullmatch(r"[0-9]{1,9}", number) or int(number) > 65535 for number in numbers):
         raise ValueError(f"'{text}' is not a {what}: ports are numbers from 0 to 65535")
     start, end = int(first), int(last if dash else first)
     if end < start:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from composer.schema.tree import Path
 
 MAX_NODES = 100_000
+_MAX_DIGITS = 25
 MAX_DEPTH = 200
 """go-yaml stops at 10,000 levels; no compose file has 20. Python's stack is the reason for this figure."""
 
@@ -70,6 +71,8 @@ class Document(NamedTuple):
     tree: Any
     mark: Mark
     resets: tuple[Path, ...] = ()
+    nodes: int = 0
+    """How many values it has, with every alias counted as often as it is used."""
 
 
 class _Anchor:
@@ -90,7 +93,7 @@ def resolve_scalar(text: str) -> Any:
     if _TIME.fullmatch(text):
         return Timestamp(text)
     number = text.replace("_", "")
-    if _INT.fullmatch(number):
+    if len(number) <= _MAX_DIGITS and _INT.fullmatch(number):
         value = _integer(number)
         if -(1 << 63) <= value < 1 << 64:
             return value
@@ -123,16 +126,34 @@ def parse(text: str, file: str, problems: Problems) -> list[Document]:
     except YamlError as error:
         problems.error(error.message, error.at, hint=error.hint, kind=YamlError)
     except YAMLError as error:
-        problems.error(*_translate(error, file), kind=YamlError)
+        message, mark, hint = _translate(error, file, text)
+        problems.error(message, mark, hint=hint, kind=YamlError)
     return documents
 
 
-def _translate(error: Any, file: str) -> tuple[str, Mark]:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+def _translate(error: Any, file: str, text: str) -> tuple[str, Mark, str | None]:
+    """Return message, place and remedy of libyaml's error."""
+    mark = getattr(error, "problem_mark", None)
+    begun = getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or str(error).splitlines()[0]
     context = getattr(error, "context", None)
+    if begun is not None and (mark is None or "end of stream" in problem):
+        mark = begun  # the end of the file is no help: say where it began
     message = f"cannot read YAML: {problem}" + (f", {context}" if context else "")
-    return message, Mark(file, mark.line + 1, mark.column + 1) if mark else Mark(file)
+    if mark is None:
+        return message, Mark(file), None
+    lines = text.splitlines()
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    hint = None
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        hint = "YAML is indented with spaces: replace the tabs at the start of the line"
+    elif "quoted scalar" in message:
+        hint = "close the quote"
+    elif "mapping values are not allowed" in problem:
+        hint = "a ': ' inside a text needs quotes around the text; or the line is indented too far"
+    elif "start any token" in problem:
+        hint = "put the text in quotes"
+    return message, Mark(file, mark.line + 1, mark.column + 1), hint
 
 
 class _Composer:
@@ -160,13 +181,14 @@ class _Composer:
                 return None
             event = self._next()
         self._anchors, self._tags = {}, False
+        before = self._nodes
         first = self._next()
         tree = self._node(first, 0)
         mark = self._mark(first)
         if not self._tags:
-            return Document(tree, mark)
+            return Document(tree, mark, (), self._nodes - before)
         resets: list[Path] = []
-        return Document(_collect_tags(tree, (), resets), mark, tuple(resets))
+        return Document(_collect_tags(tree, (), resets), mark, tuple(resets), self._nodes - before)
 
     def _mark(self, event: Any) -> Mark:
         at = event.start_mark

@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
         cases = (
             [directory]
             if compose_files(directory)
-            else sorted(one for one in directory.iterdir() if one.is_dir())
+            else sorted(one for one in directory.iterdir() if compose_files(one))
         )
         for case in cases:
             decided = (case / "decided.txt").exists()
