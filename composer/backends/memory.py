@@ -199,7 +199,8 @@ class MemoryBackend:
         """Change the state; the only place that does."""
         if state not in _MOVES.get(container.seen.state, frozenset()):
             raise Conflict(
-                f"container '{container.seen.name}' cannot become {state.value} while it is {container.seen.state.value}"
+                f"container '{container.seen.name}' cannot become {state.value} "
+                f"while it is {container.seen.state.value}"
             )
         container.seen = container.seen._replace(state=state, **fields)
 

@@ -222,6 +222,8 @@ def contents_of(tree: Tree, world: World) -> dict[str, str]:
 
 def hashed_tree(tree: Tree, world: World) -> Tree:
     """Return the tree that Docker Compose hashes: shared services replaced by the id of their first container."""
+    if not sharing(tree):
+        return tree
     ids: dict[str, str] = {}
     for container in sorted(world.observed.containers, key=labels.number_of):
         if not labels.is_oneoff(container):

@@ -102,7 +102,8 @@ class Infrastructure:
         if owner != self._project.name:
             whose = f"belongs to project '{owner}'" if owner else "was not created by composer"
             self._draft.builder.warn(
-                f"{kind} '{use.name}' exists but {whose}; it is used as it is (to say that this is meant: external: true)"
+                f"{kind} '{use.name}' exists but {whose}; it is used as it is "
+                "(to say that this is meant: external: true)"
             )
             return False
         written = found.labels.get(labels.CONFIG_HASH)

@@ -412,7 +412,7 @@ class _Reconciler:
         return found
 
     def _carried(self, tree: Tree, old: ObservedContainer) -> dict[str, str]:
-        """Return the anonymous volumes that the new container inherits: the image's VOLUMEs, and those with no source."""
+        """Return the anonymous volumes that the new container inherits: the image's, and those with no source."""
         if self._options.renew_anonymous_volumes:
             return {}
         declared = {m["target"]: m for m in tree.get("volumes") or ()}

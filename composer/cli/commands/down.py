@@ -48,7 +48,8 @@ def command(
     actions.down(engine, project, options)
     if spare:
         context.display().warn(
-            f"left alone, because other compose files have them: {', '.join(sorted(spare))} (--remove-orphans removes them)"
+            f"left alone, because other compose files have them: {', '.join(sorted(spare))} "
+            "(--remove-orphans removes them)"
         )
 
 

@@ -46,22 +46,73 @@ def list_images(context: Context, /, quiet: bool, style: str) -> None:
         context.write(table.render(("REPOSITORY", "TAG", "IMAGE ID", "SIZE"), rows))
 
 
-@command.command(name="import", help="Make an image from a tarball of a root filesystem.")
+def _is_named(reference: str, name: str) -> bool:
+    """Tell whether a reference is what was asked for: the repository alone stands for all of its tags."""
+    from composer.cli import table
+
+    name = name.removeprefix("docker.io/library/").removeprefix("docker.io/")
+    return reference == name or table.split_reference(reference)[0] == name
+
+
+@command.command(
+    name="import", help="Make an image from a tarball of a root filesystem, plain or compressed."
+)
 @click.option(
     "-c", "--change", "changes", multiple=True, metavar="INSTRUCTION", help='Such as: CMD ["/bin/sh"]'
 )
 @click.option("--config", "config_file", type=click.Path(), help="Image configuration, as JSON.")
+@click.option(
+    "--cmd", metavar="COMMAND", help='As in a Dockerfile: ["/bin/server", "-v"], or a shell command.'
+)
+@click.option("--entrypoint", metavar="COMMAND", help="As in a Dockerfile.")
+@click.option("-e", "--env", multiple=True, metavar="KEY=VALUE", help="Set an environment variable.")
+@click.option("--expose", multiple=True, metavar="PORT[/PROTOCOL]", help="Name a port that it listens on.")
+@click.option("--label", multiple=True, metavar="KEY=VALUE", help="Set a label.")
+@click.option("--stop-signal", metavar="SIGNAL", help="The signal that ends it.")
+@click.option("-u", "--user", metavar="USER[:GROUP]", help="Who the command runs as.")
+@click.option("--volume", multiple=True, metavar="PATH", help="A directory that becomes a volume.")
+@click.option("-w", "--workdir", metavar="PATH", help="The directory that the command starts in.")
 @click.argument("path", type=click.Path())
 @click.argument("reference")
 @click.pass_obj
 def import_image(
-    context: Context, /, path: str, reference: str, changes: tuple[str, ...], config_file: str | None
+    context: Context,
+    /,
+    path: str,
+    reference: str,
+    changes: tuple[str, ...],
+    config_file: str | None,
+    **instructions: str | tuple[str, ...] | None,
 ) -> None:
     from composer.cli.changes import apply_changes
 
-    config = apply_changes(_read_config(context, config_file), changes)
+    given = [*_instructions(instructions), *changes]
+    config = apply_changes(_read_config(context, config_file), given)
     image = context.backend().import_image(_absolute(context, path), reference, config)
     context.write(image.id)
+
+
+_INSTRUCTION_OF = {
+    "cmd": "CMD",
+    "entrypoint": "ENTRYPOINT",
+    "env": "ENV",
+    "expose": "EXPOSE",
+    "label": "LABEL",
+    "stop_signal": "STOPSIGNAL",
+    "user": "USER",
+    "volume": "VOLUME",
+    "workdir": "WORKDIR",
+}
+# Words that are split like a shell command line, where an option's value is one word.
+_SPLIT = frozenset(("ENV", "EXPOSE", "LABEL", "VOLUME"))
+
+
+def _instructions(options: Mapping[str, str | tuple[str, ...] | None]) -> Iterator[str]:
+    """Yield the options as the instructions that they stand for."""
+    for name, values in options.items():
+        word = _INSTRUCTION_OF[name]
+        for value in (values,) if isinstance(values, str) else values or ():
+            yield f"{word} {shlex.quote(value) if word in _SPLIT else value}"
 
 
 def _absolute(context: Context, path: str) -> str:

@@ -219,8 +219,8 @@ def test_exec_runs_a_command_and_passes_its_code_on(stack: Console) -> None:
         (("exec", "--index", "9", "web", "ls"), "error: service 'web' has no container with index 9\n"),
         (("port", "web", "99"), "error: container 'app-web-1' does not publish port 99/tcp\n"),
         (("up", "-d", "wbe"), "error: no service 'wbe' in the project\n  hint: did you mean 'web'?\n"),
-        (("up", "-d", "--scale", "web"), "error: Invalid value for --scale: 'web' is not SERVICE=NUMBER, such as web=3\n"),
-        (("up", "--force-recreate", "--no-recreate"), "error: --force-recreate and --no-recreate contradict each other\n"),
+        (("up", "-d", "--scale", "web"), "error: Invalid value for --scale: 'web' is not SERVICE=NUMBER, such as web=3\n"),  # noqa: E501
+        (("up", "--force-recreate", "--no-recreate"), "error: --force-recreate and --no-recreate contradict each other\n"),  # noqa: E501
         (("up", "-d", "--exit-code-from", "web"), "error: --abort-on-container-exit"),
         (("kill", "-s", "SIGNOPE"), "error: Invalid value for --signal: there is no signal 'SIGNOPE'\n"),
         (("logs", "--since", "soon"), "error: Invalid value for --since: 'soon' is no time"),
@@ -413,7 +413,10 @@ def test_up_attached_ends_with_its_containers(console: Console) -> None:
     result = console("up")
     worker.join()
     assert result.code == 0
-    assert sorted(line for line in result.out.splitlines() if "|" in line) == ["db-1   | ready", "web-1  | hello"]
+    assert sorted(line for line in result.out.splitlines() if "|" in line) == [
+        "db-1   | ready",
+        "web-1  | hello",
+    ]
     assert {line for line in result.out.splitlines() if "exited" in line} == {
         "web-1 exited with code 3",
         "db-1 exited with code 0",

@@ -35,7 +35,7 @@ def test_duration(seconds: float, text: str) -> None:
     [
         ({"state": ContainerState.RUNNING, "started_ns": S}, "Up 9 seconds"),
         ({"state": ContainerState.RUNNING, "started_ns": S, "health": Health.HEALTHY}, "Up 9 seconds (healthy)"),
-        ({"state": ContainerState.RUNNING, "started_ns": S, "health": Health.STARTING}, "Up 9 seconds (health: starting)"),
+        ({"state": ContainerState.RUNNING, "started_ns": S, "health": Health.STARTING}, "Up 9 seconds (health: starting)"),  # noqa: E501
         ({"state": ContainerState.PAUSED, "started_ns": S}, "Up 9 seconds (Paused)"),
         ({"state": ContainerState.EXITED, "finished_ns": 5 * S, "exit_code": 1}, "Exited (1) 5 seconds ago"),
         ({"state": ContainerState.EXITED, "finished_ns": 5 * S}, "Exited (unknown) 5 seconds ago"),
