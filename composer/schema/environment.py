@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os.path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import ConfigError, Mark
 from composer.schema import dotenv, files
@@ -16,8 +17,15 @@ if TYPE_CHECKING:
     from composer.schema.tree import Path
 
 
+class Directories(NamedTuple):
+    """Where the command was called, for names in messages, and where relative paths start."""
+
+    working: str
+    project: str
+
+
 def resolve_service(
-    name: str, service: Map, variables: Variables, working_dir: str, problems: Problems
+    name: str, service: Map, variables: Variables, directories: Directories, problems: Problems
 ) -> Map:
     """Return a canonical service whose env and label files have gone into ``environment`` and ``labels``."""
     new = service.copy()
@@ -32,11 +40,11 @@ def resolve_service(
             return value if isinstance(value, str) else None
 
         path: Path = ("services", name, "env_file")
-        merged = _read(service["env_file"], path, lookup, working_dir, problems)
+        merged = _read(service["env_file"], path, lookup, directories, problems)
         _put(new, "environment", merged, own, service, before="env_file")
     if service.get("label_file"):
         path = ("services", name, "label_file")
-        labels = _read(service["label_file"], path, lambda key: None, working_dir, problems)
+        labels = _read(service["label_file"], path, lambda key: None, directories, problems)
         _put(new, "labels", labels, service.get("labels") or Map(), service, before="label_file")
     new.drop("env_file")
     new.drop("label_file")
@@ -66,14 +74,18 @@ def _put(new: Map, key: str, merged: Map, own: Map, service: Map, *, before: str
 
 
 def _read(
-    entries: Any, path: Path, lookup: Callable[[str], str | None], working_dir: str, problems: Problems
+    entries: Any,
+    path: Path,
+    lookup: Callable[[str], str | None],
+    directories: Directories,
+    problems: Problems,
 ) -> Map:
     merged = Map()
     for index, entry in enumerate(entries):
         at = entries.mark(index)
         if isinstance(entry, str):
             entry = {"path": entry, "required": True}
-        _read_one(entry, at, (*path, index), lookup, working_dir, problems, merged)
+        _read_one(entry, at, (*path, index), lookup, directories, problems, merged)
     return merged
 
 
@@ -82,14 +94,14 @@ def _read_one(
     at: Mark,
     path: Path,
     lookup: Callable[[str], str | None],
-    working_dir: str,
+    directories: Directories,
     problems: Problems,
     merged: Map,
 ) -> None:
-    file, form = entry.get("path", ""), entry.get("format")
+    file, form = os.path.join(directories.project, entry.get("path", "")), entry.get("format")
     if not entry.get("required") and not files.is_file(file):
         return
-    label = files.label(file, working_dir)
+    label = files.label(file, directories.working)
 
     def look(key: str) -> str | None:
         value = lookup(key)

@@ -357,10 +357,9 @@ def _uninterpreted(tree: Map, name: str, setting: Setting, problems: Problems) -
 
 def _environments(services: Map, setting: Setting, problems: Problems) -> Map:
     new = services.copy()
+    directories = environment.Directories(setting.working_dir, setting.directory)
     for name, service in services.items():
-        new[name] = environment.resolve_service(
-            name, service, setting.variables, setting.working_dir, problems
-        )
+        new[name] = environment.resolve_service(name, service, setting.variables, directories, problems)
     return new
 
 

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from project import errors, project, write
 
 from composer.errors import ProjectInvalid
-from project import errors, project, write
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join(f'*{chr(97 + n)}' for _ in range(10))}]\n" for n in range(12)

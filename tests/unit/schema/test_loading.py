@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from project import errors, project, write
 
 from composer.errors import DisabledService, ProjectError, ProjectInvalid, UnknownService
 from composer.schema.explain import explain
 from composer.schema.load import LoadOptions, load, project_name
 from composer.schema.tree import plain
-from project import errors, project, write
 
 WEB = "services: {web: {image: nginx}}\n"
 
@@ -135,7 +135,7 @@ def test_naming_a_disabled_service_enables_its_profiles(tmp_path: Path) -> None:
 
 def test_a_disabled_service_is_checked_when_it_is_enabled(tmp_path: Path) -> None:
     found = project(tmp_path, PROFILED)
-    with pytest.raises(ProjectInvalid, match="missing.env"):
+    with pytest.raises(ProjectInvalid, match=r"missing\.env"):
         found.select(["debug"])
 
 

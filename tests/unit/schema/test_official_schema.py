@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pytest
 from jsonschema import Draft202012Validator
 
 from composer.schema.validate import Validator, schema
@@ -34,8 +33,10 @@ TOLD_APART = [
     ("shm_size", 1.5),
 ]
 
-SAMPLES: list[Any] = [None, "x", "", 5, 1.5, -1, True, [], ["x"], ["x", "x"], [5], [{}], {}, {"a": "b"}, {"a": None}, {"a": 5},
-    {"a": {}}, {"a": []}, {"x-a": 1}, [[]], {"a b": "x"}, {"a": 1.5}, {"a": True}, {"name": "x"}, [{"path": "x"}]]  # fmt: skip
+SAMPLES: list[Any] = [
+    None, "x", "", 5, 1.5, -1, True, [], ["x"], ["x", "x"], [5], [{}], {}, {"a": "b"}, {"a": None}, {"a": 5},
+    {"a": {}}, {"a": []}, {"x-a": 1}, [[]], {"a b": "x"}, {"a": 1.5}, {"a": True}, {"name": "x"}, [{"path": "x"}],
+]  # fmt: skip
 
 
 def service_samples() -> Iterator[tuple[str, Any]]:
@@ -99,17 +100,9 @@ def test_same_verdict_inside_attributes() -> None:
 
 
 def test_same_verdict_at_the_top_level() -> None:
-    different = []
-    for section in schema()["properties"]:
-        for value in [
-            *SAMPLES,
-            {"a": {"external": {"name": "x"}}},
-            {"a": {"labels": ["x"]}},
-            {"a": {"foo": 1}},
-        ]:
-            if OURS.is_valid({section: value}) != THEIRS.is_valid({section: value}):
-                different.append((section, value))
-    assert different == []
+    more = [*SAMPLES, {"a": {"external": {"name": "x"}}}, {"a": {"labels": ["x"]}}, {"a": {"foo": 1}}]
+    trees = [{section: value} for section in schema()["properties"] for value in more]
+    assert [tree for tree in trees if OURS.is_valid(tree) != THEIRS.is_valid(tree)] == []
 
 
 def test_our_interpreter_agrees_with_jsonschema() -> None:
@@ -120,13 +113,18 @@ def test_our_interpreter_agrees_with_jsonschema() -> None:
     assert different == []
 
 
-@pytest.mark.parametrize("name", ["expected.json", "want.json"])
-def test_canonical_models_are_valid_files(name: str) -> None:
-    """What ``config`` prints can be loaded again: it is valid by all three."""
-    cases = [path for path in (Path(__file__).parents[2] / "cases").glob(f"*/{name}")]
-    for path in cases:
+def test_canonical_models_are_valid_files() -> None:
+    """What ``config`` prints is a compose file, by all three."""
+    refused = []
+    for path in (Path(__file__).parents[2] / "cases").glob("*/want.json"):
         tree = _without_blkio(json.loads(path.read_text()))
-        assert FAST.is_valid(tree) == OURS.is_valid(tree), path
+        if not (FAST.is_valid(tree) and OURS.is_valid(tree) and THEIRS.is_valid(tree)):
+            refused.append(path.parent.name)
+    assert sorted(refused) == KNOWN
+
+
+KNOWN = ["attr-device-permissions", "attr-ulimits", "env-file-empty-key"]
+"""What Compose prints and does not read: see NOT_READABLE in test_canonical_form.py."""
 
 
 def _without_blkio(tree: dict[str, Any]) -> dict[str, Any]:
