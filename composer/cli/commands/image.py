@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,8 @@ import click
 from composer.cli import options as shared
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from composer.cli.context import Context
 
 
@@ -22,11 +25,14 @@ def command() -> None:
 @command.command(name="ls", help="List images.")
 @click.option("-q", "--quiet", is_flag=True, help="Show ids only.")
 @shared.style
+@click.argument("name", required=False)
 @click.pass_obj
-def list_images(context: Context, /, quiet: bool, style: str) -> None:
+def list_images(context: Context, /, name: str | None, quiet: bool, style: str) -> None:
     from composer.cli import table
 
     images = sorted(context.backend().images(), key=lambda image: (image.references, image.id))
+    if name is not None:
+        images = [image for image in images if any(_is_named(found, name) for found in image.references)]
     if quiet:
         for image in images:
             context.write(image.id.removeprefix("sha256:")[:12])

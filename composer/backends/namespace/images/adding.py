@@ -1,0 +1,132 @@
+"""From layers and a configuration to an image in the store: the one place where images begin to exist."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from composer.backends.namespace.images.content import Content, Layer, canonical_json
+from composer.errors import ImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_CONFIG = "application/vnd.oci.image.config.v1+json"
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+def import_rootfs(content: Content, path: str, config: Mapping[str, Any]) -> str:
+    """Store a tarball as an image of one layer and return the image's id."""
+    from composer.backends.namespace.images.pipeline import file_chunks
+
+    inner = _checked(config)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            layer = content.add_layer(file_chunks(file), ())
+    except OSError as error:
+        raise ImageError(f"cannot read '{path}': {error.strerror}") from error
+    except ImageError as error:
+        raise ImageError(f"cannot import '{path}': {error}", hint=error.hint) from error
+    whole = {
+        "architecture": architecture(),
+        "os": "linux",
+        "config": inner,
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
+    }
+    return add_image(content, canonical_json(whole), [layer])
+
+
+def add_image(content: Content, config: bytes, layers: Sequence[Layer], manifest: bytes | None = None) -> str:
+    """Write the image's record, after everything that it names; return its id, the configuration's digest."""
+    whole = json.loads(config)
+    id = content.put(config)
+    manifest = manifest or canonical_json(_manifest(id, len(config), layers))
+    record = {
+        "config": {key: value for key, value in (whole.get("config") or {}).items() if value is not None},
+        "layers": [layer._asdict() for layer in layers],
+        "manifest": content.put(manifest),
+        "created": str(whole.get("created") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())),
+    }
+    content.write_record(id, record)
+    return id
+
+
+def architecture() -> str:
+    """Return this machine's architecture in Go's words, as images have it."""
+    machine = os.uname().machine
+    return _ARCHITECTURES.get(machine, machine)
+
+
+def _manifest(id: str, config_bytes: int, layers: Sequence[Layer]) -> dict[str, Any]:
+    return {
+        "schemaVersion": 2,
+        "mediaType": _MANIFEST,
+        "config": {"mediaType": _CONFIG, "digest": id, "size": config_bytes},
+        "layers": [
+            {"mediaType": layer.media_type, "digest": layer.blob, "size": layer.blob_bytes}
+            for layer in layers
+        ],
+    }
+
+
+# ------------------------------------------------------------------ a configuration that a person wrote
+
+
+def _checked(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration with defaults. Raises ImageError for a key or value that an image cannot have."""
+    checked: dict[str, Any] = {}
+    for key, value in config.items():
+        if key not in _SHAPES:
+            raise ImageError(
+                f"'{key}' is not a key of an image's configuration", hint=f"use {', '.join(_SHAPES)}"
+            )
+        shape, words = _SHAPES[key]
+        if value is None:
+            continue
+        if not shape(value):
+            raise ImageError(f"{key} of the image's configuration must be {words}")
+        checked[key] = value
+    if not any(entry.startswith("PATH=") for entry in checked.get("Env", ())):
+        checked["Env"] = [_PATH, *checked.get("Env", ())]
+    if not checked.get("Cmd") and not checked.get("Entrypoint"):
+        checked["Cmd"] = ["/bin/sh"]
+    return checked
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(entry, str) for entry in value)
+
+
+def _is_environment(value: Any) -> bool:
+    return _is_texts(value) and all(entry.find("=") > 0 for entry in value)
+
+
+def _is_set(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(key, str) for key in value)
+
+
+def _is_labels(value: Any) -> bool:
+    return _is_set(value) and all(isinstance(entry, str) for entry in value.values())
+
+
+_SHAPES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "Cmd": (_is_texts, "a list of strings"),
+    "Entrypoint": (_is_texts, "a list of strings"),
+    "Env": (_is_environment, "a list of KEY=VALUE"),
+    "ExposedPorts": (_is_set, 'a mapping such as {"80/tcp": {}}'),
+    "Healthcheck": (lambda value: isinstance(value, dict), "a mapping with Test, Interval, …"),
+    "Labels": (_is_labels, "a mapping of strings"),
+    "Shell": (_is_texts, "a list of strings"),
+    "StopSignal": (_is_text, "a string"),
+    "User": (_is_text, "a string"),
+    "Volumes": (_is_set, 'a mapping such as {"/data": {}}'),
+    "WorkingDir": (_is_text, "a string"),
+}

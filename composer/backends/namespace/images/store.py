@@ -1,0 +1,187 @@
+"""The images of one state directory: found by name or id, added from archives, removed when nothing needs them.
+
+Adding ends with one small file, so an image is there whole or not at all; what was left behind by a kill is
+unreachable, and goes with the next removal. Finding reads two files and takes no lock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from composer.backends.namespace.images import host, reference
+from composer.backends.namespace.images.content import Content, hex_of
+from composer.backends.namespace.images.image import Image
+from composer.backends.namespace.runtime import files
+from composer.errors import Conflict, ImageError, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+class Store:
+    """Images below ``root``. Containers are in the directory beside it, and keep the layers that they use."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._content = Content(root)
+
+    # -------------------------------------------------------------- looking
+
+    def find(self, name: str) -> Image | None:
+        """Return the image of a reference, an id, or at least twelve digits of one; None when there is none."""
+        if name == host.REFERENCE or name == host.digest():
+            return self._host()
+        references = self._content.references()
+        id = self._id_of(name, references)
+        return self._image(id, references) if id else None
+
+    def images(self) -> Sequence[Image]:
+        """Return all stored images, those without a name too. The host is none of them."""
+        references = self._content.references()
+        return [_image_of(self._content, id, record, references) for id, record in self._content.records()]
+
+    def _id_of(self, name: str, references: Mapping[str, str]) -> str | None:
+        digits = reference.id_prefix(name)
+        if digits is None or not name.startswith("sha256:"):
+            full = _full(name)
+            if full in references:
+                return references[full]
+        if digits is None:
+            return None
+        if len(digits) == 64:
+            return f"sha256:{digits}"
+        found = [id for id, _ in self._content.records() if hex_of(id).startswith(digits)]
+        if len(found) > 1:
+            raise Conflict(f"'{name}' fits {len(found)} images", hint="write more digits of the id")
+        return found[0] if found else None
+
+    def _image(self, id: str, references: Mapping[str, str]) -> Image | None:
+        record = files.read_json(self._content.image(id))
+        return _image_of(self._content, id, record, references) if record is not None else None
+
+    def _host(self) -> Image:
+        layer = host.skeleton(f"{self._root}/host")
+        return Image(
+            host.digest(),
+            (host.REFERENCE,),
+            (layer,),
+            host.config(),
+            programs=tuple(host.program_directories()),
+        )
+
+    # -------------------------------------------------------------- adding
+
+    def import_rootfs(self, path: str, name: str, config: Mapping[str, Any]) -> Image:
+        """Make an image of one layer from a tarball, plain or compressed. ``config`` is Docker's.
+
+        The id depends on the tarball and the configuration alone: importing the same again changes nothing.
+        """
+        from composer.backends.namespace.images import adding
+
+        full = _taggable(name)
+        with self._content.adding():
+            id = adding.import_rootfs(self._content, path, config)
+            self._content.change_references({full: id})
+        return self._must_have(id)
+
+    def load(self, path: str) -> list[Image]:
+        """Read the images of a docker-archive or an OCI layout, packed or not. Raises ImageError."""
+        from composer.backends.namespace.images import loading
+
+        with self._content.adding():
+            loaded = loading.load(self._content, path)
+            self._content.change_references({name: id for id, names in loaded.items() for name in names})
+        return [self._must_have(id) for id in loaded]
+
+    def tag(self, name: str, new: str) -> None:
+        """Give an image another name, which is taken away from the image that had it."""
+        full = _taggable(new)
+        with self._content.adding():
+            found = self.find(name)
+            if found is None:
+                raise NotFound(f"no image '{name}'")
+            if found.programs:
+                raise ImageError("image 'host' cannot be tagged: it is not stored")
+            self._content.change_references({full: found.id})
+
+    def save(self, names: Sequence[str], path: str) -> None:
+        """Write images to one archive that `docker load`, skopeo and `load` read."""
+        from composer.backends.namespace.images import saving
+
+        with self._content.adding():
+            chosen = []
+            for name in names:
+                found = self.find(name)
+                if found is None or found.programs:
+                    raise NotFound(f"no stored image '{name}'")
+                by_id = reference.id_prefix(name) is not None and found.id.startswith(name)
+                chosen.append((found.id, () if by_id else (_full(name),)))
+            saving.save(self._content, chosen, path)
+
+    def _must_have(self, id: str) -> Image:
+        found = self._image(id, self._content.references())
+        if found is None:
+            raise ImageError(f"image {id} was removed in the moment in which it was added")
+        return found
+
+    # -------------------------------------------------------------- removing
+
+    def remove(self, name: str) -> None:
+        """Remove a name, and the image with its last one; an id removes all names. Raises NotFound."""
+        from composer.backends.namespace.images import removal
+
+        references = self._content.references()
+        id = self._id_of(name, references)
+        if id is None or files.read_json(self._content.image(id)) is None:
+            raise NotFound(f"no image '{name}'")
+        full = _full(name)
+        by_name = references.get(full) == id
+        mine = [reference for reference, holder in references.items() if holder == id]
+        with self._content.removing():
+            self._content.change_references({full: None} if by_name else dict.fromkeys(mine))
+            if not by_name or mine == [full]:
+                files.remove_file(self._content.image(id))
+            removal.sweep(self._content)
+
+    def prune(self, *, unused: bool = False) -> tuple[list[str], int]:
+        """Remove images without a name, or with ``unused`` all that no container uses.
+
+        Returns the ids that are gone, and the bytes that the disk got back.
+        """
+        from composer.backends.namespace.images import removal
+
+        with self._content.removing():
+            return removal.prune(self._content, unused=unused)
+
+
+def _full(name: str) -> str:
+    """Return a reference in full; what can be none (a short id with a prefix) stays as it is, and is not found."""
+    try:
+        return str(reference.parse(name))
+    except ImageError:
+        return name
+
+
+def _taggable(name: str) -> str:
+    parsed = reference.parse(name)
+    if parsed.digest:
+        raise ImageError(f"'{name}' has a digest, which nobody can choose", hint="give a name and a tag")
+    if parsed.familiar() == f"{host.REFERENCE}:latest":
+        raise ImageError(f"'{name}' means the programs of this machine", hint="choose another name")
+    return str(parsed)
+
+
+def _image_of(content: Content, id: str, record: Mapping[str, Any], references: Mapping[str, str]) -> Image:
+    return Image(
+        id,
+        tuple(_familiar(id, references)),
+        tuple(content.layer(layer["chain_id"]) for layer in reversed(record["layers"])),
+        record["config"],
+        size_bytes=sum(layer["size_bytes"] for layer in record["layers"]),
+        created=record["created"],
+    )
+
+
+def _familiar(id: str, references: Mapping[str, str]) -> Iterator[str]:
+    for name in sorted(name for name, holder in references.items() if holder == id):
+        yield reference.parse(name).familiar()
