@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from composer.errors import Mark
 
@@ -28,11 +28,15 @@ _SHOWN = 3
 _WIDTH = 80
 
 
-def keyed_digest(key: bytes, content: bytes) -> str:
+def keyed_digest(key: bytes, pieces: Iterable[bytes]) -> str:
+    """Return a digest that says nothing to who has not the key, and cannot be searched without it."""
     import hashlib
     import hmac
 
-    return hmac.new(key, content, hashlib.sha256).hexdigest()[:32]
+    digest = hmac.new(key, digestmod=hashlib.sha256)
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()[:32]
 
 
 def fields_label(tree: Tree, key: bytes) -> str:
@@ -58,7 +62,7 @@ def _fields(tree: Tree, key: bytes) -> dict[str, Any]:
 def _seal(name: str, value: Any, key: bytes) -> Any:
     if value is None or not _looks_secret(name, str(value)):
         return value
-    return _SEALED + keyed_digest(key, f"{name}={value}".encode())
+    return _SEALED + keyed_digest(key, [f"{name}={value}".encode()])
 
 
 def _looks_secret(name: str, value: str) -> bool:

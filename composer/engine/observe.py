@@ -6,6 +6,8 @@ moment, also the contents of configs and secrets: as keyed digests, never themse
 
 from __future__ import annotations
 
+import os
+import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.engine import compare, labels, resolve
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from composer.engine.backend import Observer
     from composer.schema.model import Project
+
+_CHUNK_BYTES = 1 << 20
 
 
 class World(NamedTuple):
@@ -92,20 +96,27 @@ def contents(project: Project, key: bytes) -> dict[str, str]:
         entries = project.tree.get(f"{kind}s") or {}
         for name in sorted(used & entries.keys()):
             if not resolve.is_external(entries[name]):
-                digests[f"{kind}:{name}"] = compare.keyed_digest(key, _content(project, kind, name))
+                digest = _digest(project, kind, name, key)
+                if digest is not None:
+                    digests[f"{kind}:{name}"] = digest
     return digests
 
 
-def _content(project: Project, kind: str, name: str) -> bytes:
+def _digest(project: Project, kind: str, name: str, key: bytes) -> str | None:
+    """Return the keyed digest of a config or secret; None for a directory or a pipe, which have no content."""
     path = (f"{kind}s", name)
     source, content = resolve.file_source(project, kind, name, project.tree[path[0]][name], path)
     if source is None:
-        return content or b""
+        return compare.keyed_digest(key, [content or b""])
     try:
-        with open(source, "rb") as file:
-            return file.read()
+        # a pipe that nobody writes to must not hold us up
+        descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            return compare.keyed_digest(key, iter(lambda: file.read(_CHUNK_BYTES), b""))
     except IsADirectoryError:
-        return b""  # a directory is mounted as it is: there is no content to compare
+        return None
     except OSError as error:
         raise ConfigError(
             f"cannot read the file of {kind} '{name}', '{source}': {(error.strerror or str(error)).lower()}",
