@@ -119,6 +119,7 @@ class _Coordinator:
         self._firsts: dict[str, tuple[int, str]] = {}
         self._images: dict[str, ObservedImage] = {}
         self._level = 0
+        self._blind: Exception | None = None
         self._threads: list[threading.Thread] = []
         self._receivers: dict[str, Callable[..., None]] = {
             "done": self._done,
@@ -306,7 +307,9 @@ class _Coordinator:
             return
         gate.looking = False
         if found.state is PENDING:
-            if gate.dirty:
+            if self._blind is not None:
+                self._done(id, None, self._blind)
+            elif gate.dirty:
                 self._look_again(id, gate)
             return
         if found.state is MET or gate.operation.required:
@@ -337,9 +340,10 @@ class _Coordinator:
                 self._submit(lambda id=id, gate=gate: self._look(id, gate, expired=True))  # type: ignore[misc]
 
     def _lost(self, error: Exception) -> None:
-        """Without events nothing that is waited for can be known: fail the gates rather than wait for ever."""
-        for id in tuple(self._gates):
-            self._done(id, None, error)
+        """Without events nothing that is waited for can be known: look once more, and then fail."""
+        self._blind = error
+        for id, gate in tuple(self._gates.items()):
+            self._look_again(id, gate)
 
     def _cancelled(self, level: int) -> None:
         self._level = max(self._level, level)

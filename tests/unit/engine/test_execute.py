@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from stage import Stage
 
 from composer.backends.memory import Behaviour
 from composer.engine import actions
-from composer.engine.backend import Health
+from composer.engine.backend import ContainerSpec, ExecSpec, Health, Limitation
 from composer.engine.decide import Options
 from composer.engine.execute import execute
 from composer.engine.lifecycle import Teardown
@@ -21,6 +24,7 @@ from composer.errors import (
     StartFailed,
     Timeout,
     Unhealthy,
+    Unsupported,
 )
 
 CHAIN = """
@@ -255,3 +259,197 @@ def test_down_leaves_nothing(stage: Stage) -> None:
     assert not stage.backend.volumes()
     stopped = [name for method, name in stage.backend.calls if method == "stop_container"]
     assert stopped == ["app-web-1", "app-db-1"]
+
+
+# ------------------------------------------------------------------ hooks, limits, late binding, cancellation
+
+HOOKS = """
+    services:
+      web:
+        image: web
+        post_start: [{command: [warm, up], user: root}]
+        pre_stop: [{command: [cool, down]}]
+"""
+
+
+def hooked(stage: Stage, codes: dict[str, int]) -> list[tuple[str, ...]]:
+    """Script the hooks of web by their first word; return the list of what was run."""
+    ran: list[tuple[str, ...]] = []
+
+    def script(spec: ExecSpec) -> tuple[int, bytes]:
+        ran.append(tuple(spec.command))
+        return codes.get(spec.command[0], 0), b"some output\n"
+
+    stage.backend.behave("web", Behaviour(exec=script))
+    return ran
+
+
+def test_hooks_run_on_every_start_and_before_every_stop(stage: Stage) -> None:
+    ran = hooked(stage, {})
+    stage.up(HOOKS)
+    stage.up(HOOKS.replace("[warm, up]", "[warm, again]"))
+    actions.restart(stage.engine, "app")
+    actions.down(stage.engine, "app", Teardown())
+    assert ran == [
+        ("warm", "up"),
+        ("cool", "down"),  # replaced
+        ("warm", "again"),
+        ("cool", "down"),  # restarted
+        ("warm", "again"),
+        ("cool", "down"),  # removed
+    ]
+
+
+def test_a_failing_post_start_hook_fails_the_start_with_its_output(stage: Stage) -> None:
+    hooked(stage, {"warm": 3})
+    with pytest.raises(OperationFailed) as caught:
+        stage.up(HOOKS)
+    assert str(caught.value) == "start container app-web-1: post_start hook 'warm up' failed: exit 3"
+    assert caught.value.__notes__ == ["  some output"]
+
+
+def test_a_failing_pre_stop_hook_does_not_keep_a_container_from_stopping(stage: Stage) -> None:
+    hooked(stage, {"cool": 1})
+    stage.up(HOOKS)
+    actions.stop(stage.engine, "app")
+    assert stage.states() == {"app-web-1": "exited"}
+    assert any("pre_stop hook 'cool down' failed" in event.detail for event in stage.recorder.events)
+
+
+def test_what_a_backend_cannot_do_stops_the_plan_before_anything_happens(stage: Stage) -> None:
+    def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
+        found = [Limitation(("gpus",), "there is no GPU here")] if "gpus" in attributes else []
+        return found + [Limitation(("user",), "it is ignored", fatal=False)] * ("user" in attributes)
+
+    stage.backend.limit(limitations)
+    with pytest.raises(Unsupported) as caught:
+        stage.up("services: {web: {image: web, gpus: all}}")
+    assert caught.value.feature == "services.web.gpus"
+    assert str(caught.value).endswith("compose.yaml:1:36: services.web.gpus: there is no GPU here")
+    assert stage.backend.calls == []
+    with pytest.raises(ExceptionGroup, match="cannot run this project"):
+        stage.up("services: {a: {image: web, gpus: all}, b: {image: web, gpus: all}}")
+    stage.up("services: {web: {image: web, user: nobody}}")
+    assert [w.rpartition(": ")[2] for w in stage.recorder.warnings] == ["it is ignored"]
+
+
+def test_the_hash_of_a_shared_namespace_is_over_the_id_as_in_docker_compose(stage: Stage) -> None:
+    from composer.engine.hashing import service_hash
+
+    text = "services: {vpn: {image: i}, app: {image: i, network_mode: 'service:vpn'}}"
+    for change in ("", ", user: root"):
+        now = text.replace("vpn: {image: i", f"vpn: {{image: i{change}")
+        stage.up(now)
+        by_name = {c.name: c for c in stage.backend.observe("app").containers}
+        tree = {
+            **stage.project(now).tree["services"]["app"],
+            "network_mode": f"container:{by_name['app-vpn-1'].id}",
+        }
+        assert by_name["app-app-1"].labels["com.docker.compose.config-hash"] == service_hash(tree)
+
+
+def test_labels_are_those_of_docker_compose(stage: Stage) -> None:
+    stage.write("extra.env", "A=1")
+    stage.up(
+        "services: {db: {image: i}, web: {image: i, depends_on: {db: {condition: service_started, restart: true}}}}"
+    )
+    container = stage.backend.container("app-web-1")
+    prefix = "com.docker.compose."
+    own = {k.removeprefix(prefix): v for k, v in container.labels.items() if k.startswith(prefix)}
+    assert own.keys() == {
+        "project", "service", "container-number", "oneoff", "config-hash", "image", "depends_on",
+        "project.working_dir", "project.config_files", "version",
+    }  # fmt: skip
+    assert own["depends_on"] == "db:service_started:true"
+    assert own["oneoff"] == "False"
+    assert own["project.config_files"] == str(stage.directory / "compose.yaml")
+    network = stage.backend.find_network("app_default")
+    assert network is not None
+    assert {k.removeprefix(prefix) for k in network.labels} == {
+        "project",
+        "network",
+        "version",
+        "config-hash",
+    }
+
+
+def test_the_second_request_to_cancel_does_not_wait_for_the_backend(stage: Stage) -> None:
+    stage.up("services: {web: {image: web}}")
+    entered, release = threading.Event(), threading.Event()
+    original = stage.backend.stop_container
+
+    def stuck(id: str, *, timeout_s: float | None = None) -> None:
+        entered.set()
+        release.wait(10)
+        original(id, timeout_s=timeout_s)
+
+    stage.backend.stop_container = stuck  # type: ignore[method-assign]
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            actions.stop(stage.engine, "app")
+        except BaseException as error:
+            failed.append(error)
+
+    running = threading.Thread(target=run)
+    running.start()
+    assert entered.wait(5)
+    stage.cancel.request()
+    running.join(0.1)
+    assert running.is_alive(), "the first request waits for what is being done"
+    stage.cancel.request()
+    running.join(5)
+    assert not running.is_alive()
+    assert isinstance(failed[0], Cancelled)
+    release.set()
+
+
+def test_lost_events_fail_what_waits_instead_of_hanging(stage: Stage) -> None:
+    stage.backend.behave("db", Behaviour(health=()))
+
+    class Broken:
+        def next(self, timeout_s: float | None) -> None:
+            raise BackendError("the connection is gone")
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    stage.backend.events = lambda project=None: Broken()  # type: ignore[method-assign,assignment,return-value]
+    with pytest.raises(BackendError, match="the connection is gone"):
+        stage.up(CHAIN)
+
+
+def test_parallel_is_a_limit(stage: Stage) -> None:
+    running: set[int] = set()
+    most = 0
+    lock = threading.Lock()
+    original = stage.backend.create_container
+
+    def counting(spec: ContainerSpec) -> str:
+        nonlocal most
+        with lock:
+            running.add(threading.get_ident())
+            most = max(most, len(running))
+        time.sleep(0.005)
+        with lock:
+            running.discard(threading.get_ident())
+        return original(spec)
+
+    stage.backend.create_container = counting  # type: ignore[method-assign]
+    engine = stage.engine._replace(parallel=3)
+    services = "\n".join(f"  s{n}: {{image: i}}" for n in range(12))
+    actions.up(engine, stage.project(f"services:\n{services}"), Options())
+    assert 1 < most <= 3
+
+
+def test_the_policy_always_pulls_before_the_plan_is_made(stage: Stage) -> None:
+    text = "services: {web: {image: web, pull_policy: always}}"
+    stage.up(text)
+    first = stage.backend.container("app-web-1").id
+    stage.up(text)
+    assert stage.backend.container("app-web-1").id == first
+    stage.backend.pull_image = lambda reference, *, progress=None: stage.backend.add_image(reference)  # type: ignore[method-assign]
+    stage.up(text)
+    assert stage.backend.container("app-web-1").id != first
+    assert stage.names() == ["app-web-1"]
