@@ -1,0 +1,64 @@
+"""Ctrl-C in an attached ``up``: once stops gracefully and in order, twice kills; the exit code is 130."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+STACK = """
+name: app
+services:
+  db: {image: db}
+  web: {image: web, depends_on: [db]}
+"""
+
+
+def start(directory: Path, delay_s: float, *arguments: str) -> subprocess.Popen[str]:
+    (directory / "compose.yaml").write_text(STACK)
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("stack.py")), str(delay_s), *arguments],
+        cwd=directory,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "HOME": str(directory),
+            "COMPOSER_ROOT": str(directory / "root"),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "web-1  | listening\n"
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_stops_in_reverse_order(tmp_path: Path, number: signal.Signals) -> None:
+    process = start(tmp_path, 0.0, "up")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Gracefully stopping" in err
+    stops = [call for call in out.splitlines()[-1].split() if call.startswith("stop_container")]
+    assert stops == ["stop_container=app-web-1", "stop_container=app-db-1"]
+    assert "web-1 exited with code 143" in out
+
+
+def test_the_second_signal_kills(tmp_path: Path) -> None:
+    process = start(tmp_path, 30.0, "up")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert time.monotonic() - began < 10
+    assert {"kill_container=app-web-1", "kill_container=app-db-1"} <= set(out.splitlines()[-1].split())
