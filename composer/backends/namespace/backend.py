@@ -40,6 +40,7 @@ class NamespaceBackend(NamespaceObserver):
         super().__init__(paths)
         self._clients: dict[str, Client] = {}
         self._doomed_links: list[str] = []
+        self._touched: set[str] = set()
         self._lock = threading.Lock()
 
     # -------------------------------------------------------------- networks and volumes
@@ -120,6 +121,7 @@ class NamespaceBackend(NamespaceObserver):
                     f"container '{meta['name']}' is running", hint="stop it first, or remove it with force"
                 )
             self._client(meta).ask({"op": "remove", "id": id})
+        self._touched.add(str(meta["project"]))
         self._doomed_links += [link_name(id, network_id) for _, network_id in meta["networks"]]
         bundle.remove(self.paths, id)
         self._emit(meta["labels"], "container", "destroy", id, meta["name"])
@@ -203,6 +205,7 @@ class NamespaceBackend(NamespaceObserver):
         with self._lock:
             for project, client in self._clients.items():
                 client.close(wait=not self._has_active(project))
+            for project in self._touched.union(self._clients):
                 self._sweep_project(project)
             self._clients.clear()
         wait_gone(self._doomed_links, _LINKS_GONE_S)

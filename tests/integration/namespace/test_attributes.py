@@ -161,7 +161,7 @@ CASES: dict[str, Case] = {
     ),
     "masked": Case(
         "",
-        "wc -c < /proc/kcore; ls /sys/firmware | wc -l; grep -c ' /proc/sys ro,' /proc/self/mountinfo",
+        "wc -c < /proc/keys; ls /sys/firmware | wc -l; grep -c ' /proc/sys ro' /proc/self/mountinfo",
         "0\n0\n1",
     ),
     "descriptors": Case("", "ls /proc/self/fd | tr '\\n' ' '", "0 1 2 3"),
