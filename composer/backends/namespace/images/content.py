@@ -25,9 +25,12 @@ from composer.backends.namespace.runtime import files
 from composer.errors import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from composer.backends.namespace.images.archive import Bounds
+    from composer.backends.namespace.images.pipeline import Pipeline
+
+_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 
 
 class Layer(NamedTuple):
@@ -149,51 +152,82 @@ class Content:
         below: Sequence[Layer],
         *,
         diff_id: str = "",
+        blob: str = "",
         bounds: Bounds | None = None,
     ) -> Layer:
         """Store and unpack a layer; ``below`` are those underneath, lowest first.
 
-        With ``diff_id``, what comes must have this digest, and another process that unpacks the same layer is
-        waited for. Raises ImageError.
+        With ``diff_id``, the plain bytes must have this digest, and another process that unpacks the same layer
+        is waited for; with ``blob``, the bytes as they come must have that one. Raises ImageError.
         """
-        under = below[-1].chain_id if below else ""
         if not diff_id:
-            return self._unpack(chunks, below, "", bounds)
+            return self._unpack(chunks, below, ("", blob), bounds)
+        under = below[-1].chain_id if below else ""
         with self._locked(f"locks/{hex_of(chain_id(under, diff_id))}", fcntl.LOCK_EX):
-            return self.known_layer(under, diff_id) or self._unpack(chunks, below, diff_id, bounds)
+            known = self.known_layer(under, diff_id)
+            if known is None:
+                return self._unpack(chunks, below, (diff_id, blob), bounds)
+            if blob in ("", known.blob):
+                return known
+            # The same files in another compression: unpacked already, but a manifest names this blob.
+            pipeline = self._receive(chunks, _drain, (diff_id, blob))
+            return known._replace(
+                blob=blob, blob_bytes=pipeline.blob_bytes, media_type=_media_type(pipeline.compression)
+            )
 
     def _unpack(
-        self, chunks: Iterator[bytes], below: Sequence[Layer], diff_id: str, bounds: Bounds | None
+        self, chunks: Iterator[bytes], below: Sequence[Layer], digests: tuple[str, str], bounds: Bounds | None
     ) -> Layer:
         from composer.backends.namespace.images.archive import Bounds, unpack
-        from composer.backends.namespace.images.pipeline import Pipeline
-        from composer.backends.namespace.images.tar import Reader
+        from composer.backends.namespace.images.tar import Reader, Source
 
-        token = f"{os.getpid()}.{os.urandom(4).hex()}.tmp"
-        blob, directory = f"{self.root}/blobs/{token}", f"{self.root}/layers/{token}"
+        directory = f"{self.root}/layers/{_token()}"
+        lower = [self.layer(layer.chain_id) for layer in reversed(below)]
+        size_bytes = 0
+
+        def consume(pipeline: Pipeline) -> None:
+            nonlocal size_bytes
+            reader = Reader(Source(pipeline))
+            size_bytes = unpack(reader, directory, below=lower, bounds=bounds or Bounds())
+            reader.drain()
+
         os.mkdir(directory, 0o755)
-        keep = os.open(blob, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            with Pipeline(chunks, keep) as pipeline:
-                reader = Reader(pipeline)
-                lower = [self.layer(layer.chain_id) for layer in reversed(below)]
-                size = unpack(reader, directory, below=lower, bounds=bounds or Bounds())
-                reader.drain()
-            if diff_id and pipeline.diff_id != diff_id:
-                raise ImageError(f"a layer's digest is {pipeline.diff_id} and should be {diff_id}")
+            pipeline = self._receive(chunks, consume, digests)
             chain = chain_id(below[-1].chain_id if below else "", pipeline.diff_id)
-            suffix = {"": "", "gzip": "+gzip", "zstd": "+zstd"}.get(pipeline.compression)
-            media = "application/vnd.oci.image.layer.v1.tar" + (suffix or "")
-            layer = Layer(pipeline.diff_id, chain, pipeline.blob_digest, pipeline.blob_bytes, media, size)
-            # One flush for the blob and all files of the layer, before either gets its name.
-            _flush(keep)
-            os.rename(blob, self.blob(layer.blob))
+            media_type = _media_type(pipeline.compression)
+            layer = Layer(
+                pipeline.diff_id, chain, pipeline.blob_digest, pipeline.blob_bytes, media_type, size_bytes
+            )
             self._commit_layer(layer, directory)
             return layer
         finally:
-            os.close(keep)
-            files.remove_file(blob)
             state.remove_tree(directory)
+
+    def _receive(
+        self, chunks: Iterator[bytes], consume: Callable[[Pipeline], None], digests: tuple[str, str]
+    ) -> Pipeline:
+        """Keep the chunks as a blob while ``consume`` reads what is in them; return what is known of them then.
+
+        ``digests`` are those of the plain bytes and of the blob, where they are known before.
+        """
+        from composer.backends.namespace.images.pipeline import Pipeline
+
+        temporary = f"{self.root}/blobs/{_token()}"
+        keep = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with Pipeline(chunks, keep) as pipeline:
+                consume(pipeline)
+            for wanted, found in zip(digests, (pipeline.diff_id, pipeline.blob_digest), strict=True):
+                if wanted and wanted != found:
+                    raise ImageError(f"a layer is damaged: its digest is {found} and should be {wanted}")
+            # One flush for the blob and all files of the layer, before either gets its name.
+            _flush(keep)
+            os.rename(temporary, self.blob(pipeline.blob_digest))
+            return pipeline
+        finally:
+            os.close(keep)
+            files.remove_file(temporary)
 
     def _commit_layer(self, layer: Layer, directory: str) -> None:
         final = self.layer(layer.chain_id)
@@ -209,6 +243,20 @@ class Content:
             os.fsync(parent)
         finally:
             os.close(parent)
+
+
+def _token() -> str:
+    return f"{os.getpid()}.{os.urandom(4).hex()}.tmp"
+
+
+def _drain(pipeline: Pipeline) -> None:
+    for _ in pipeline:
+        pass  # the digests are what is wanted
+
+
+def _media_type(compression: str) -> str:
+    # xz and bzip2 have no registered type; Docker reads them in an import only.
+    return _LAYER_TYPE + {"gzip": "+gzip", "zstd": "+zstd"}.get(compression, "")
 
 
 def _flush(fd: int) -> None:

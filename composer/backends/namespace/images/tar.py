@@ -7,8 +7,9 @@ needs them, and a hole of exabytes costs an attacker one header.
 
 from __future__ import annotations
 
+import os
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from composer.errors import ImageError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 BLOCK = 512
+_FILE_CHUNK_BYTES = 4096
 _MAX_EXTENSION_BYTES = 1 << 20
 _MAX_NUMBER = (1 << 63) - 1
 _MAX_TIME_NS = (1 << 33) * 1_000_000_000
@@ -76,6 +78,10 @@ class Source:
             size -= amount
             yield piece
 
+    def skip(self, size: int) -> int:
+        """Pass over ``size`` bytes and return how many there were."""
+        return sum(len(piece) for piece in self.pieces(size))
+
     def drain(self) -> None:
         """Read to the end, so that a digest of the stream covers what follows the archive's end too."""
         self._chunk, self._position = b"", 0
@@ -83,11 +89,29 @@ class Source:
             pass
 
 
+class FileSource(Source):
+    """A file, where passing over gigabytes costs nothing."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(iter(lambda: file.read(_FILE_CHUNK_BYTES), b""))
+        self._file = file
+        self._size = os.fstat(file.fileno()).st_size
+
+    def skip(self, size: int) -> int:
+        present = min(size, self._size - self.offset)
+        inside = min(present, len(self._chunk) - self._position)
+        self._position += inside
+        if present > inside:
+            self._file.seek(present - inside, os.SEEK_CUR)
+        self.offset += present
+        return present
+
+
 class Reader:
     """Iterate over the entries; between two of them, `contents` gives the current one's bytes once."""
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._source = Source(filter(None, chunks))
+    def __init__(self, source: Source) -> None:
+        self._source = source
         self._left = 0  # bytes of the current entry's contents, and of its padding, not read yet
         self._padding = 0
         self._current = ""
@@ -135,11 +159,11 @@ class Reader:
         self._current, self._left, self._padding = name, size, -size % BLOCK
 
     def _next_header(self) -> bytes | None:
-        for _ in self.contents():
-            pass  # whatever of the last entry nobody wanted
-        if self._padding:
-            self._source.take(self._padding)
-            self._padding = 0
+        unwanted, self._left = self._left, 0
+        if self._source.skip(unwanted) < unwanted:
+            raise ImageError(f"the archive ends in the middle of '{self._current}'")
+        self._source.skip(self._padding)
+        self._padding = 0
         block = self._source.take(BLOCK)
         if not block or block == _ZEROS:
             return None
