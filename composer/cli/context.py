@@ -129,7 +129,7 @@ class Context:
     def engine(self, project: str, *, title: str = "", cancel: Cancellation | None = None) -> Engine:
         """Return what an action needs. ``title`` heads the progress."""
         from composer.engine.actions import Engine
-        from composer.engine.execute import PARALLEL
+        from composer.engine.outcome import PARALLEL
 
         return Engine(
             self.backend(project),

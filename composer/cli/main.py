@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer import __version__
 from composer.cli import backends
 from composer.cli.context import Context, Settings
 
@@ -27,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("config", "Show the compose file as it is understood"),
     "create": ("create", "Create containers"),
     "down": ("down", "Stop and remove containers and networks"),
+    "events": ("events", "Show what happens, as it happens"),
     "exec": ("exec", "Run a command in a running container"),
     "image": ("image", "Manage images"),
     "images": ("images", "List the images of containers"),
@@ -36,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "Show what up would do, and why"),
     "port": ("port", "Print the public port of a port"),
     "ps": ("ps", "List containers"),
+    "pull": ("pull", "Pull the images of services"),
     "restart": ("restart", "Restart services"),
     "rm": ("rm", "Remove stopped containers"),
     "scale": ("scale", "Scale services"),
@@ -104,6 +107,7 @@ class Verbs(click.Group):
 )
 @click.option("--parallel", type=int, metavar="N", help="How many things are done at once.")
 @click.option("--backend", type=click.Choice(backends.CHOICES), help="What runs the containers.")
+@click.version_option(__version__, "-v", "--version", message="Composer version v%(version)s")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.pass_obj

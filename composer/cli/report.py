@@ -31,6 +31,10 @@ def report(error: BaseException, context: Context) -> int:
         return error.code if isinstance(error.code, int) else 1
     if context.settings.debug:
         traceback.print_exception(error, file=context.stderr)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        context.write(error.format_message())
+        context.stdout.flush()
+        return 0
     if isinstance(error, click.ClickException):
         _write_usage(error, context)
         return 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.engine.events import Cancellation, Silence
-from composer.engine.execute import PARALLEL, Outcome, execute
+from composer.engine.outcome import PARALLEL, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,7 +45,11 @@ class Engine(NamedTuple):
         for sentence in plan.warnings:
             self.events.warn(sentence)
         if self.review is not None and not self.review(plan):
-            return Outcome((), (), (), (), {})
+            return Outcome()
+        if not plan.steps:
+            return Outcome()
+        from composer.engine.execute import execute
+
         return execute(
             plan, self.backend, self.events, project=project, parallel=self.parallel, cancel=self.cancel
         )

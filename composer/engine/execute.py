@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 import time
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from composer.engine import labels
 from composer.engine.events import DONE, FAILED, SKIPPED, WARNING, WORKING, Cancellation, Progress
@@ -26,39 +26,18 @@ from composer.engine.operations import (
     progress_of,
     text_of,
 )
+from composer.engine.outcome import PARALLEL, Outcome
 from composer.engine.perform import Kept, perform
 from composer.engine.wait import MET, PENDING, Look, look, timed_out
-from composer.errors import Cancelled, ComposerError, OperationFailed
+from composer.errors import ComposerError, OperationFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from composer.engine.backend import Backend, Event, EventStream, ObservedImage
     from composer.engine.events import Events
     from composer.engine.operations import Operation, Resource
     from composer.engine.plan import Plan, Step
-
-PARALLEL = 16
-"""Workers unless told otherwise: more do not help a kernel, fewer would serialise slow stops."""
-
-
-class Outcome(NamedTuple):
-    """What came of a plan. ``done``, ``skipped`` and ``cancelled`` are ids of steps; ``ids`` the new containers'."""
-
-    done: tuple[int, ...]
-    failures: tuple[ComposerError, ...]
-    skipped: tuple[int, ...]
-    cancelled: tuple[int, ...]
-    ids: Mapping[str, str]
-
-    def check(self) -> None:
-        """Raise what went wrong: one error as itself, several as an ExceptionGroup; Cancelled after a Ctrl-C."""
-        if len(self.failures) == 1:
-            raise self.failures[0]
-        if self.failures:
-            raise ExceptionGroup(f"{len(self.failures)} operations failed", list(self.failures))
-        if self.cancelled:
-            raise Cancelled("cancelled", hint="run the command again to finish what is left")
 
 
 def execute(

@@ -29,3 +29,25 @@ def plan_refresh(project: Project, find: Callable[[str], ObservedImage | None], 
             optional = bool(tree.get("build")) and find(reference) is not None
             builder.add(PullImage(reference, "pull policy: always", optional))
     return builder.build()
+
+
+def plan_pull(
+    project: Project,
+    find: Callable[[str], ObservedImage | None] | None,
+    *,
+    optional: bool = False,
+    buildable: bool = True,
+) -> Plan:
+    """Return the pulls of every image that has a name: those that ``find`` does not find, or all without it."""
+    builder = PlanBuilder()
+    seen = set()
+    services = project.tree.get("services") or {}
+    for name in sorted(services):
+        tree = services[name]
+        reference = tree.get("image")
+        if not reference or reference in seen or (tree.get("build") and not buildable):
+            continue
+        seen.add(reference)
+        if find is None or find(reference) is None:
+            builder.add(PullImage(reference, "pull", optional or bool(tree.get("build"))))
+    return builder.build()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import __version__
 from composer.engine import compare, labels, resolve
-from composer.engine.backend import ContainerState
+from composer.engine.backend import ContainerState, Limitation
 from composer.engine.decide import (
     Decision,
     Fate,
@@ -53,6 +53,13 @@ __all__ = ["READY", "Options", "reconcile"]
 
 READY = "ready"
 """The condition of ``--wait``: healthy where there is a health check, else running, or finished with 0."""
+
+
+_NO_PROVIDERS = Limitation(
+    ("provider",),
+    "services of a provider are not run yet",
+    hint="leave the service out with a profile, or run it with docker compose",
+)
 
 
 def reconcile(project: Project, world: World, options: Options) -> Plan:
@@ -116,7 +123,10 @@ class _Reconciler:
     def _check_limitations(self) -> None:
         fatal: list[Exception] = []
         for service in sorted(self._services):
-            for limitation in self._world.limitations.get(service, ()):
+            found = self._world.limitations.get(service, ())
+            if self._services[service].get("provider"):
+                found = (*found, _NO_PROVIDERS)
+            for limitation in found:
                 path = ("services", service, *limitation.path)
                 feature = compare.dotted(path)
                 mark = self._project.mark(path)

@@ -359,6 +359,45 @@ def test_progress_modes(console: Console) -> None:
     assert json.loads(failed) == {"error": True, "message": "stop container app-web-1: stuck"}
 
 
+def test_pull(console: Console) -> None:
+    console.write("services: {a: {image: one, depends_on: [b]}, b: {image: two}, c: {build: .}}")
+    console("pull", "a")
+    assert console.backend.calls == [("pull_image", "one")]
+    console("pull", "--policy", "missing", "-q")
+    assert console.backend.calls[1:] == [("pull_image", "two")]
+    console.backend.fail("pull_image", "one", BackendError("offline"))
+    assert console("pull").code == 1
+    console.backend.fail("pull_image", "one", BackendError("offline"))
+    result = console("pull", "--ignore-pull-failures")
+    assert (result.code, "Kept: offline" in result.err) == (0, True)
+
+
+def test_events_come_as_they_happen(stack: Console) -> None:
+    def work() -> None:
+        time.sleep(0.1)
+        stack.backend.stop_container("app-web-1")
+        time.sleep(0.1)
+        stream.close()
+
+    stream = stack.backend.events("app")
+    stack.backend.events = lambda project=None: stream  # type: ignore[method-assign]
+    worker = threading.Thread(target=work)
+    worker.start()
+    lines = [json.loads(line) for line in stack("events", "--json", "web").out.splitlines()]
+    worker.join()
+    assert [(line["action"], line["service"]) for line in lines][:1] == [("die", "web")]
+    assert lines[0]["attributes"]["exitCode"] == "143"
+
+
+def test_without_a_verb_there_is_help(console: Console, capsys: pytest.CaptureFixture[str]) -> None:
+    result = console()
+    assert (result.code, result.err) == (0, "")
+    assert "Commands:" in result.out
+    assert console("image").out.startswith("Usage: composer image")
+    assert console("--version").code == 0
+    assert capsys.readouterr().out.startswith("Composer version v")
+
+
 def test_no_color_is_honoured(console: Console) -> None:
     console.write("services: {web: {image: nginx}}")
     console.backend.behave("web", Behaviour(output=("hello",)))

@@ -1,0 +1,51 @@
+"""``composer pull``: get the images of services, those that are here too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+
+
+@click.command(name="pull", help="Pull the images of services.")
+@click.option(
+    "--policy", type=click.Choice(("missing", "always")), default="always", help="Which images are pulled."
+)
+@click.option("--include-deps", is_flag=True, help="Pull the images of dependencies too.")
+@click.option("--ignore-pull-failures", is_flag=True, help="Pull what can be pulled.")
+@click.option("--ignore-buildable", is_flag=True, help="Leave out images that can be built.")
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@shared.services
+@click.pass_obj
+def command(
+    context: Context,
+    /,
+    services: tuple[str, ...],
+    policy: str,
+    include_deps: bool,
+    ignore_pull_failures: bool,
+    ignore_buildable: bool,
+    quiet: bool,
+) -> None:
+    from composer.cli.interrupt import interruptible
+    from composer.engine.images import plan_pull
+
+    if quiet:
+        context.settings = context.settings._replace(progress="quiet")
+    project = context.project()
+    shared.check_services(project.tree.get("services") or {}, project.disabled, services)
+    chosen = project.select(services, dependencies=include_deps)
+    with interruptible() as cancel:
+        engine = context.engine(project.name, title="pull", cancel=cancel)
+        plan = plan_pull(
+            chosen,
+            None if policy == "always" else engine.backend.find_image,
+            optional=ignore_pull_failures,
+            buildable=not ignore_buildable,
+        )
+        engine.apply(project.name, plan)

@@ -1,0 +1,32 @@
+"""What came of carrying out a plan. Apart from `execute`, so that having nothing to do costs no threads' import."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from composer.errors import Cancelled, ComposerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PARALLEL = 16
+"""Workers unless told otherwise: more do not help a kernel, fewer would serialise slow stops."""
+
+
+class Outcome(NamedTuple):
+    """What came of a plan. ``done``, ``skipped`` and ``cancelled`` are ids of steps; ``ids`` the new containers'."""
+
+    done: tuple[int, ...] = ()
+    failures: tuple[ComposerError, ...] = ()
+    skipped: tuple[int, ...] = ()
+    cancelled: tuple[int, ...] = ()
+    ids: Mapping[str, str] = {}
+
+    def check(self) -> None:
+        """Raise what went wrong: one error as itself, several as an ExceptionGroup; Cancelled after a Ctrl-C."""
+        if len(self.failures) == 1:
+            raise self.failures[0]
+        if self.failures:
+            raise ExceptionGroup(f"{len(self.failures)} operations failed", list(self.failures))
+        if self.cancelled:
+            raise Cancelled("cancelled", hint="run the command again to finish what is left")
