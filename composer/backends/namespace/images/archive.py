@@ -176,16 +176,16 @@ class _Unpacking:
     def _missing(self, path: str) -> int:
         parent_path, _, name = path.rpartition("/")
         parent = self._directory(parent_path)
-        os.mkdir(name, 0o755, dir_fd=parent)
+        try:
+            os.mkdir(name, 0o755, dir_fd=parent)
+        except FileExistsError:
+            raise OSError(errno.ENOTDIR, "a directory on the way to it is a link to nowhere") from None
         mode, uid, gid, mtime_ns = self._attributes_below(path)
         os.chown(name, uid, gid, dir_fd=parent, follow_symlinks=False)
         os.chmod(name, mode, dir_fd=parent)
         if mtime_ns:
             self._times.setdefault(path, mtime_ns)
-        fd = self._existing(path)
-        if fd < 0:
-            raise OSError(errno.ENOTDIR, "a directory on the way to it is a link to nowhere")
-        return fd
+        return syscalls.openat2(self._root, path, os.O_PATH | os.O_DIRECTORY)
 
     def _attributes_below(self, path: str) -> tuple[int, int, int, int]:
         """Return mode, owner and time of a directory as the layers below have it, for it will hide theirs."""
@@ -349,6 +349,8 @@ def clean(name: str) -> str:
     parts = [part for part in name.split("/") if part and part != "."]
     if ".." in parts:
         raise ImageError(f"cannot unpack '{name}': its name leads out of the archive")
+    if len(parts) > _MAX_DEPTH:
+        raise ImageError(f"cannot unpack '{name[:80]}…': it is more than {_MAX_DEPTH} directories deep")
     return "/".join(parts)
 
 
