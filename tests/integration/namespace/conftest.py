@@ -127,7 +127,7 @@ def listing() -> dict[str, list[str]]:
     }
 
 
-def _left_behind(before: dict[str, list[str]], timeout_s: float = 5) -> dict[str, list[str]]:
+def left_behind(before: dict[str, list[str]], timeout_s: float = 5) -> dict[str, list[str]]:
     """Return what there is more (or less, with a minus) than before, once the kernel has had time to clean up."""
     deadline_s = time.monotonic() + timeout_s
     while True:
@@ -177,7 +177,7 @@ def stack(tmp_path: pathlib.Path, request: pytest.FixtureRequest) -> Iterator[St
     made = Stack(directory, tmp_path / "state", name)
     yield made
     made.run("down", "-v", "-t", "0", "--remove-orphans", check=False)
-    assert _left_behind(before) == {}, "something is left behind"
+    assert left_behind(before) == {}, "something is left behind"
     left = [str(path.relative_to(made.state)) for path in _state_left(made.state)]
     assert left == [], "state files are left behind"
 
