@@ -101,7 +101,7 @@ class Context:
     def project_name(self) -> str:
         from composer.schema.load import project_name
 
-        return self.settings.name or project_name(self.load_options())
+        return project_name(self.load_options())
 
     # ------------------------------------------------------------- the engine
 

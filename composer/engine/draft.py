@@ -60,7 +60,9 @@ class Draft:
         if container.id not in self.removed:
             stopped = (*self.stop(container, cause, needs, after), *self.touched.get(container.id, ()))
             loose = () if container.id in self.stopped else after
-            operation = RemoveContainer(ref(container), cause, volumes)
+            # by the name that it has: a leftover of an interrupted up never gets its final one
+            leaving = ref(container)._replace(name=container.name)
+            operation = RemoveContainer(leaving, cause, volumes)
             self.removed[container.id] = self.builder.add(operation, stopped, loose)
         return self.removed[container.id]
 
