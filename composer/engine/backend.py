@@ -12,7 +12,7 @@ is one row in a backend's table and nothing here.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -422,3 +422,17 @@ class Backend(Observer, Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class ImageStore(Protocol):
+    """What a backend can do that keeps its images itself; the command asks with isinstance."""
+
+    def tag_image(self, reference: str, name: str) -> None: ...
+    def save_images(self, references: Sequence[str], path: str) -> None:
+        """Write images to one tar that is an OCI layout and a docker-archive."""
+        ...
+
+    def prune_images(self, *, unused: bool = False) -> tuple[Sequence[str], int]:
+        """Remove images without a name, or all that no container uses; return their ids and the bytes freed."""
+        ...

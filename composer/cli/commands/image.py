@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from composer.cli.context import Context
+    from composer.engine.backend import ImageStore
 
 
 @click.group(name="image", help="Manage images.")
@@ -151,6 +152,49 @@ def load_images(context: Context, /, path: str | None, path_option: str | None) 
     for image in context.backend().load_images(_absolute(context, found)):
         for reference in image.references or (image.id,):
             context.write(f"Loaded image: {reference}")
+
+
+@command.command(name="save", help="Write images to one archive, for image load and docker load.")
+@click.option("-o", "--output", type=click.Path(), required=True, help="The archive to write.")
+@click.argument("references", nargs=-1, required=True, metavar="IMAGE...")
+@click.pass_obj
+def save_images(context: Context, /, references: tuple[str, ...], output: str) -> None:
+    _store(context).save_images(references, _absolute(context, output))
+
+
+@command.command(name="tag", help="Give an image another name.")
+@click.argument("reference", metavar="IMAGE")
+@click.argument("name", metavar="NAME[:TAG]")
+@click.pass_obj
+def tag_image(context: Context, /, reference: str, name: str) -> None:
+    _store(context).tag_image(reference, name)
+
+
+@command.command(name="prune", help="Remove images without a name, and what else nothing needs.")
+@click.option("-a", "--all", "unused", is_flag=True, help="Remove all images that no container uses.")
+@click.pass_obj
+def prune_images(context: Context, /, unused: bool) -> None:
+    from composer.cli import table
+
+    gone, freed_bytes = _store(context).prune_images(unused=unused)
+    for id in gone:
+        context.write(f"Removed: {id}")
+    context.write(f"Total reclaimed space: {table.size(freed_bytes)}")
+
+
+def _store(context: Context) -> ImageStore:
+    """Return the backend where it keeps its images itself. Raises Unsupported."""
+    from composer.engine.backend import ImageStore
+    from composer.errors import Unsupported
+
+    backend = context.backend()
+    if not isinstance(backend, ImageStore):
+        raise Unsupported(
+            "images",
+            f"the {backend.name} backend does not keep its images itself",
+            hint="use the engine's own command, such as docker image",
+        )
+    return backend
 
 
 @command.command(name="rm", help="Remove images.")

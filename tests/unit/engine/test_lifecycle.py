@@ -159,7 +159,7 @@ def test_what_an_interrupted_up_left_is_cleared_away(stage: Stage) -> None:
     create = plan.steps[0].operation
     stage.backend.create_container(create.spec)  # type: ignore[union-attr]
     again = str(stage.plan(now)).splitlines()
-    assert again[0] == "#1 remove container app-web-1: left over from an interrupted up"
+    assert again[0] == f"#1 remove container {old.id[:12]}_app-web-1: left over from an interrupted up"
     assert again[1].startswith(f"#2 create container {old.id[:12]}_app-web-1") and again[1].endswith(
         "(after #1)"
     )
