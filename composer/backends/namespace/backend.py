@@ -84,14 +84,15 @@ class NamespaceBackend(NamespaceObserver):
     # -------------------------------------------------------------- containers
 
     def create_container(self, spec: ContainerSpec) -> str:
-        image = self.store.find(spec.image_id or spec.image) or self.store.find(spec.image)
-        if image is None:
-            raise errors.NotFound(
-                f"image '{spec.image}' is not in the store",
-                hint="composer image load FILE, or composer image import FILE",
-            )
-        bundle.sweep(self.paths)
-        id = bundle.create(self.paths, spec, image, self._networks, self._volumes)
+        with self.store.using():
+            image = self.store.find(spec.image_id or spec.image) or self.store.find(spec.image)
+            if image is None:
+                raise errors.NotFound(
+                    f"image '{spec.image}' is not in the store",
+                    hint="composer image load FILE, or composer image import FILE",
+                )
+            bundle.sweep(self.paths)
+            id = bundle.create(self.paths, spec, image, self._networks, self._volumes)
         self._emit(spec.labels, "container", "create", id, spec.name)
         return id
 
@@ -197,6 +198,15 @@ class NamespaceBackend(NamespaceObserver):
 
     def load_images(self, path: str) -> Sequence[ObservedImage]:
         return [observed_image(image) for image in self.store.load(path)]
+
+    def tag_image(self, reference: str, name: str) -> None:
+        self.store.tag(reference, name)
+
+    def save_images(self, references: Sequence[str], path: str) -> None:
+        self.store.save(references, path)
+
+    def prune_images(self, *, unused: bool = False) -> tuple[Sequence[str], int]:
+        return self.store.prune(unused=unused)
 
     # -------------------------------------------------------------- the end of a command
 

@@ -165,9 +165,12 @@ class _Unpacking:
 
     def _existing(self, path: str) -> int:
         try:
-            fd = syscalls.openat2(self._root, path, os.O_PATH | os.O_DIRECTORY)
+            return self._opened(path)
         except FileNotFoundError:
             return -1
+
+    def _opened(self, path: str) -> int:
+        fd = syscalls.openat2(self._root, path, os.O_PATH | os.O_DIRECTORY)
         if _depth(fd) - self._base_depth > _MAX_DEPTH:
             os.close(fd)
             raise OSError(errno.ENAMETOOLONG, f"it is more than {_MAX_DEPTH} directories deep")
@@ -185,7 +188,7 @@ class _Unpacking:
         os.chmod(name, mode, dir_fd=parent)
         if mtime_ns:
             self._times.setdefault(path, mtime_ns)
-        return syscalls.openat2(self._root, path, os.O_PATH | os.O_DIRECTORY)
+        return self._opened(path)
 
     def _attributes_below(self, path: str) -> tuple[int, int, int, int]:
         """Return mode, owner and time of a directory as the layers below have it, for it will hide theirs."""

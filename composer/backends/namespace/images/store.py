@@ -16,6 +16,7 @@ from composer.errors import Conflict, ImageError, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 
 class Store:
@@ -69,6 +70,10 @@ class Store:
             programs=tuple(host.program_directories()),
         )
 
+    def using(self) -> AbstractContextManager[None]:
+        """Keep every image from being removed, while a container is made that will keep its own from then on."""
+        return self._content.adding()
+
     # -------------------------------------------------------------- adding
 
     def import_rootfs(self, path: str, name: str, config: Mapping[str, Any]) -> Image:
@@ -76,20 +81,20 @@ class Store:
 
         The id depends on the tarball and the configuration alone: importing the same again changes nothing.
         """
-        from composer.backends.namespace.images import adding
+        from composer.backends.namespace.images.adding import import_rootfs
 
         full = _taggable(name)
         with self._content.adding():
-            id = adding.import_rootfs(self._content, path, config)
+            id = import_rootfs(self._content, path, config)
             self._content.change_references({full: id})
         return self._must_have(id)
 
     def load(self, path: str) -> list[Image]:
         """Read the images of a docker-archive or an OCI layout, packed or not. Raises ImageError."""
-        from composer.backends.namespace.images import loading
+        from composer.backends.namespace.images.loading import load
 
         with self._content.adding():
-            loaded = loading.load(self._content, path)
+            loaded = load(self._content, path)
             self._content.change_references({name: id for id, names in loaded.items() for name in names})
         return [self._must_have(id) for id in loaded]
 
@@ -106,7 +111,7 @@ class Store:
 
     def save(self, names: Sequence[str], path: str) -> None:
         """Write images to one archive that `docker load`, skopeo and `load` read."""
-        from composer.backends.namespace.images import saving
+        from composer.backends.namespace.images.saving import save
 
         with self._content.adding():
             chosen = []
@@ -116,7 +121,7 @@ class Store:
                     raise NotFound(f"no stored image '{name}'")
                 by_id = reference.id_prefix(name) is not None and found.id.startswith(name)
                 chosen.append((found.id, () if by_id else (_full(name),)))
-            saving.save(self._content, chosen, path)
+            save(self._content, chosen, path)
 
     def _must_have(self, id: str) -> Image:
         found = self._image(id, self._content.references())
