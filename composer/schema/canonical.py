@@ -64,7 +64,7 @@ class _Canonical:
             "configs.*": self._wrap("source"),
             "depends_on": self.depends_on,
             "devices": self.devices,
-            "dns": self.string_list,
+            "dns": self.dns,
             "env_file": self.env_file,
             "build.ssh": self.ssh,
             "extends": self._wrap("service"),
@@ -102,6 +102,17 @@ class _Canonical:
         if value is None or isinstance(value, (Seq, Map)):
             return value
         return Seq([value], [mark])
+
+    def dns(self, value: Any, path: Path, mark: Mark) -> Any:
+        """Empty addresses go: ``dns: ${DNS}`` with nothing in it means none."""
+        values = self.string_list(value, path, mark)
+        if not isinstance(values, Seq) or "" not in values:
+            return values
+        kept = Seq()
+        for index, item in enumerate(values):
+            if item != "":
+                kept.add(item, values.mark(index))
+        return kept
 
     def ssh(self, value: Any, path: Path, mark: Mark) -> Any:
         """Agent keys: ``default`` or ``id=path`` items → a mapping."""

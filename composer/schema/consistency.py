@@ -52,7 +52,7 @@ def _model_table(problems: Problems) -> dict[tuple[str, ...], Rule]:
     def port(value: Any, path: Path, mark: Mark) -> Any:
         if isinstance(value, Map):
             host_ip = value.get("host_ip")
-            if isinstance(host_ip, str) and host_ip and not is_ip(host_ip):
+            if isinstance(host_ip, str) and not is_ip(host_ip):
                 problems.error(f"'{host_ip}' is not an IP address", value.mark("host_ip"), (*path, "host_ip"))
             if value.get("target") in (None, 0) and not problems.within(path):
                 problems.error(

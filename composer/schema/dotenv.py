@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer.errors import ConfigError, Mark
-from composer.schema.interpolate import TemplateError, substitute
+from composer.schema.interpolate import MAX_TEMPLATES, TemplateError, substitute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,7 +87,7 @@ class _Parser:
         self._earlier = earlier
         self._position = 0
         self._counted = (0, 1)
-        self._size = 0
+        self._size = self._read = 0
         self._found: dict[str, str] = {}
 
     def parse(self) -> dict[str, str]:
@@ -170,7 +170,7 @@ class _Parser:
         return key, True
 
     def _check_key(self, key: str) -> None:
-        if " " in key or "\t" in key:
+        if " " in key:
             raise self._fail("a variable name cannot contain a space", hint="write KEY=value")
 
     def _value(self) -> str:
@@ -202,8 +202,7 @@ class _Parser:
                 break
             position += 1
         value = self._text[start:position]
-        newline = self._text.find("\n", position)
-        self._position = newline if newline >= 0 else len(self._text)
+        self._position = position + 1  # what follows on the line is the next statement
         if quote == "'":
             return value.replace("\\'", "'")
         return self._interpolate(_unescape(value), start_line)
@@ -222,6 +221,9 @@ class _Parser:
             if self._warn is not None:
                 self._warn(name, Mark(self._file, line, 1))
 
+        self._read += len(value)
+        if self._read > MAX_TEMPLATES:
+            raise self._fail(f"the file's templates have more than {MAX_TEMPLATES >> 20} MiB", line=line)
         try:
             text = substitute(value, look, missing)
             self._size += len(text)

@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 _OPERATOR = re.compile(r":?[-+?]")
-_MAX_NESTING = 100
+_BRACE = re.compile("[{}]")
+_MAX_NESTING = 20
 _MAX_CHARS = 1 << 20
 """A variable may be long, and several of them longer; lists of doublings end here."""
 _MAX_TOTAL = 64 << 20
+MAX_TEMPLATES = 1 << 20
+"""How much text of one document may hold a ``$``; nesting reads it once per level."""
 
 
 class Variables(NamedTuple):
@@ -108,18 +111,17 @@ def variables_in(text: str) -> list[tuple[str, str, str]]:
 
 
 def _closing_brace(text: str, start: int) -> int:
-    """Return the index of the brace that closes the one before ``start``; -1 when none does."""
-    depth, position = 1, start
-    while position < len(text):
-        char = text[position]
-        if char == "}":
-            depth -= 1
-            if depth == 0:
-                return position
-        elif char == "{":
-            depth += 1
-        position += 1
-    return -1
+    """Return the index of the brace that closes the one before ``start``; -1 when none does.
+
+    Braces that are left open inside a default do not count when there is a later one on the line to close.
+    """
+    depth = 1
+    for brace in _BRACE.finditer(text, start):
+        depth += 1 if brace[0] == "{" else -1
+        if depth == 0:
+            return brace.start()
+    newline = text.find("\n", start)
+    return text.rfind("}", start, newline if newline >= 0 else len(text))
 
 
 def _braced(body: str, whole: str, lookup: Lookup, missing: Missing | None, depth: int) -> str:
@@ -132,16 +134,18 @@ def _braced(body: str, whole: str, lookup: Lookup, missing: Missing | None, dept
             raise _invalid(whole)
         return _value(name[0], lookup, missing)
     value = lookup(name[0])
-    operand = body[operator.end() :]
     present = bool(value) if operator[0][0] == ":" else value is not None
     action = operator[0][-1]
+    used = present if action == "+" else not present
+    # Compose replaces the operand even when it is not used, so what is wrong in it is wrong; only warnings wait
+    operand = substitute(body[operator.end() :], lookup, missing if used else None, depth=depth + 1)
     if action == "+":
-        return substitute(operand, lookup, missing, depth=depth + 1) if present else ""
+        return operand if present else ""
     if present:
         return value or ""
     if action == "-":
-        return substitute(operand, lookup, missing, depth=depth + 1)
-    reason = substitute(operand, lookup, missing, depth=depth + 1)
+        return operand
+    reason = operand
     raise TemplateError(
         f"required variable '{name[0]}' is missing a value" + (f": {reason}" if reason else ""),
         f"set {name[0]} in the environment or in .env",
@@ -259,7 +263,7 @@ class _Interpolation:
         self._variables = variables
         self._problems = problems
         self._path: list[str | int] = []
-        self._size = 0
+        self._size = self._read = 0
 
     def node(self, value: Any, casts: _Casts | None, mark: Mark) -> tuple[Any, Mark]:
         """Return the new value and its new mark."""
@@ -310,6 +314,12 @@ class _Interpolation:
         return tree if new is None else new
 
     def _template(self, text: str, casts: _Casts | None, mark: Mark) -> tuple[Any, Mark]:
+        self._read += len(text)
+        if self._read > MAX_TEMPLATES:
+            self._problems.error(
+                f"templates have more than {MAX_TEMPLATES >> 20} MiB", mark, tuple(self._path)
+            )
+            return INVALID, mark
         values = self._variables.values
         used: list[str] = []
 

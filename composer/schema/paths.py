@@ -64,6 +64,9 @@ def _table(base: Base) -> dict[tuple[str, ...], Rule]:
     def local(value: Any, path: Path, mark: Mark) -> Any:
         return expand(value, base) if isinstance(value, str) and value else value
 
+    def file(value: Any, path: Path, mark: Mark) -> Any:
+        return expand(value, base) if isinstance(value, str) else value
+
     def context(value: Any, path: Path, mark: Mark) -> Any:
         return value if not isinstance(value, str) or is_remote(value) else expand(value, base)
 
@@ -114,8 +117,8 @@ def _table(base: Base) -> dict[tuple[str, ...], Rule]:
     }
     return {
         **{("services", "*", *pattern.split(".")): rule for pattern, rule in service.items()},
-        ("configs", "*", "file"): local,
-        ("secrets", "*", "file"): local,
+        ("configs", "*", "file"): file,
+        ("secrets", "*", "file"): file,
         ("include", "*", "project_directory"): local,
         ("include", "*", "path", "*"): local,
         ("include", "*", "env_file", "*"): local,

@@ -56,6 +56,12 @@ def _string(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     return go_text(value) or OMIT
 
 
+def _published(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    if isinstance(value, float):
+        raise ValueError(f"{go_text(value)} is not a port; in YAML 08 is not a whole number")
+    return _string(value, path, mark, decoder)
+
+
 def _int(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     if isinstance(value, str):
         value = to_int(value)
@@ -636,7 +642,7 @@ SERVICE = Struct(
                     "mode": _string,
                     "host_ip": _string,
                     "target": _unsigned,
-                    "published": _string,
+                    "published": _published,
                     "protocol": _string,
                     "app_protocol": _string,
                 }
@@ -644,7 +650,6 @@ SERVICE = Struct(
         ),
         "privileged": _bool,
         "pull_policy": _string,
-        "pull_refresh_after": _string,
         "read_only": _bool,
         "restart": _string,
         "runtime": _string,

@@ -219,7 +219,6 @@ class Service(_View):
     profiles: tuple[str, ...] = ()
     provider: dict[str, Any] = {}
     pull_policy: str | None = None
-    pull_refresh_after: str | None = None
     read_only: bool = False
     restart: str | None = None
     runtime: str | None = None

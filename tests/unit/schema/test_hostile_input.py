@@ -26,6 +26,9 @@ HOSTILE = {
     "many errors": "services:\n" + "".join(f"  s{n}: {{imagee: i}}\n" for n in range(1000)),
     "port ranges": "services:\n" + "".join(f"  s{n}: {{image: i, ports: ['1-65535']}}\n" for n in range(50)),
     "nested defaults": "services: {a: {image: '" + "${A:-" * 5000 + "x" + "}" * 5000 + "'}}",
+    "braces at every level": "services: {a: {command: ['"
+    + "','".join("${A:-" * 19 + "{}" * 30_000 + "}" * 19 for _ in range(20))
+    + "']}}",
     "open braces": "services: {a: {image: '" + "${A:-" * 50_000 + "'}}",
     "long number": "services: {a: {image: i, scale: " + "9" * 100_000 + "}}",
     "infinite": "services: {a: {image: i, cpus: .inf, mem_limit: 1e400}}",

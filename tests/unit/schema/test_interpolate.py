@@ -58,6 +58,12 @@ def test_required(template: str, message: str) -> None:
     assert str(caught.value) == message
 
 
+def test_what_is_wrong_in_an_operand_is_wrong_though_it_is_not_used() -> None:
+    for template in ("${X:-${Y:?e}}", "${X-${}}", "${N:+${Y:?e}}", "${X:?${}}"):
+        with pytest.raises(TemplateError):
+            substitute(template, VALUES.get)
+
+
 def test_missing_are_named_once_per_use_without_default() -> None:
     missing: list[str] = []
     substitute("$N ${N} ${M:-d} ${L:+r}", VALUES.get, missing.append)
