@@ -44,30 +44,31 @@ class LogStream:
         tail: int | None,
     ) -> None:
         self._backend, self._containers, self._follow = backend, containers, follow
-        self._since_ns, self._until_ns, self._tail = since_ns, until_ns, tail
+        self._since_ns, self._until_ns = since_ns, until_ns
         self._closed = False
+        self._taken = [0] * len(containers)
+        # what is there now, before anybody iterates: ``tail`` counts from the moment of the call
+        self._first = self._batch(tail)
 
     def __iter__(self) -> Iterator[LogLine]:
-        taken = [0] * len(self._containers)
-        first = True
         while True:
             with self._backend.changed:
-                batch = self._batch(taken, self._tail if first else None)
+                batch = self._first or self._batch(None)
+                self._first = []
                 if not batch and (not self._follow or self._closed or self._is_over()):
                     return
                 if not batch:
                     self._backend.changed.wait()
-            first = False
             for line in batch:
                 if self._closed:
                     return
                 yield line
 
-    def _batch(self, taken: list[int], tail: int | None) -> list[LogLine]:
+    def _batch(self, tail: int | None) -> list[LogLine]:
         lines: list[LogLine] = []
         for index, container in enumerate(self._containers):
-            fresh = [line for line in container.lines[taken[index] :] if self._is_wanted(line)]
-            taken[index] = len(container.lines)
+            fresh = [line for line in container.lines[self._taken[index] :] if self._is_wanted(line)]
+            self._taken[index] = len(container.lines)
             lines += fresh if tail is None else fresh[len(fresh) - min(tail, len(fresh)) :]
         return sorted(lines, key=lambda line: line.time_ns)
 

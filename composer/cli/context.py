@@ -156,7 +156,12 @@ class Context:
                 return key
         except FileNotFoundError:
             pass
-        return _make_key(path)
+        except OSError as error:
+            raise _no_key(path, error) from None
+        try:
+            return _make_key(path)
+        except OSError as error:
+            raise _no_key(path, error) from None
 
     def _state_dir(self) -> str:
         root = self.environment.get("COMPOSER_ROOT")
@@ -216,6 +221,13 @@ class Context:
             self._display.close()
         if self._backend is not None:
             self._backend.close()
+
+
+def _no_key(path: str, error: OSError) -> PermissionDenied:
+    return PermissionDenied(
+        f"cannot keep the key for secrets in labels at '{path}': {(error.strerror or str(error)).lower()}",
+        hint="set COMPOSER_ROOT to a directory that you may write to",
+    )
 
 
 def _make_key(path: str) -> bytes:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from console import Console, Lasting
@@ -506,6 +508,86 @@ def test_a_failure_of_no_interest_does_not_end_everything(console: Console) -> N
     worker.join()
 
 
+def attached(console: Console, *arguments: str, ends: tuple[tuple[str, int], ...]) -> str:
+    """Run an attached ``up`` whose containers end like this, once all of them run; return its standard output."""
+
+    def work() -> None:
+        wanted = {f"app-{name}-1" for name, _ in ends}
+        with console.backend.changed:
+            console.backend.changed.wait_for(
+                lambda: all(states(console).get(name) == "running" for name in wanted), 5
+            )
+        for name, code in ends:
+            console.backend.write(f"app-{name}-1", f"last words of {name}")
+            console.backend.end(f"app-{name}-1", code)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    result = console("up", *arguments)
+    worker.join()
+    assert result.code == 0
+    return result.out
+
+
+BOTH = (("web", 1), ("db", 0))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ((), {"db", "web"}),
+        (("--no-attach", "db"), {"web"}),
+        (("--attach", "db"), {"db"}),
+        (("web",), {"web"}),
+        (("--attach-dependencies", "web"), {"db", "web"}),
+    ],
+)
+def test_whose_output_is_shown(console: Console, arguments: tuple[str, ...], shown: set[str]) -> None:
+    console.write(STACK)
+    out = attached(console, *arguments, ends=BOTH)
+    assert {line.rpartition(" ")[2] for line in out.splitlines() if "last words" in line} == shown
+
+
+def test_attach_false_is_honoured(console: Console) -> None:
+    console.write(STACK.replace("image: nginx", "image: nginx\n        attach: false"))
+    assert "last words of web" not in attached(console, ends=BOTH)
+
+
+def test_what_runs_already_is_followed_from_now_on(stack: Console) -> None:
+    stack.backend.write("app-web-1", "from before")
+    followed = threading.Semaphore(0)
+    original = stack.backend.logs
+
+    def logs(ids: Sequence[str], **options: Any) -> Any:
+        stream = original(ids, **options)
+        followed.release()
+        return stream
+
+    stack.backend.logs = logs  # type: ignore[method-assign]
+
+    def work() -> None:
+        for _ in BOTH:
+            assert followed.acquire(timeout=5)
+        for name, code in BOTH:
+            stack.backend.write(f"app-{name}-1", f"last words of {name}")
+            stack.backend.end(f"app-{name}-1", code)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    out = stack("up", "--no-log-prefix").out
+    worker.join()
+    assert "from before" not in out
+    assert "last words of web\n" in out
+
+
+def test_a_restart_is_told(console: Console) -> None:
+    console.write("services: {web: {image: nginx, restart: on-failure}}")
+    console.backend.behave("web", Behaviour(exits=(3, None), output=("hello",)))
+    out = attached(console, ends=(("web", 0),))
+    assert out.count("hello") == 2
+    assert "web-1 exited with code 0" in out.splitlines()
+
+
 # ------------------------------------------------------------------ which backend
 
 
@@ -545,6 +627,14 @@ def test_without_any_backend_there_is_one_clear_line(console: Console) -> None:
     result = console("up", "-d")
     assert result.code == 1
     assert result.err.startswith("error: no backend works here: namespace: ")
+
+
+def test_a_key_that_cannot_be_kept_is_one_clear_line(console: Console, tmp_path: Path) -> None:
+    console.write("services: {web: {image: nginx}}")
+    (tmp_path / "file").write_text("")
+    result = console("up", "-d", COMPOSER_ROOT=str(tmp_path / "file" / "root"))
+    assert result.code == 1
+    assert result.err.startswith("error: cannot keep the key for secrets in labels at ")
 
 
 def test_health_is_waited_for_on_start_too(stack: Console) -> None:
