@@ -116,9 +116,9 @@ def _default_mounts() -> list[Config]:
         _mount("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
         _mount("/dev/pts", "devpts", _PTS),
         _mount("/sys", "sysfs", [*safe, "ro"]),
-        _mount("/sys/fs/cgroup", "cgroup", [*safe, "ro"]),
         _mount("/dev/mqueue", "mqueue", safe),
         _mount("/dev/shm", "tmpfs", [*safe, "mode=1777", "size=67108864"]),
+        _mount("/sys/fs/cgroup", "cgroup", [*safe, "ro"]),
     ]
 
 
@@ -406,7 +406,14 @@ def _nothing(config: Config, value: Any) -> None:
 
 def _build_limits(value: Any) -> list[Limitation]:
     reason = "the built-in runtime does not build images yet: it runs the image that is in its store"
-    return [Limitation(("build",), reason, fatal=False, hint="composer image import or load, under the service's image name")]
+    return [
+        Limitation(
+            ("build",),
+            reason,
+            fatal=False,
+            hint="composer image import or load, under the service's image name",
+        )
+    ]
 
 
 def _logging_limits(value: Any) -> list[Limitation]:
@@ -563,4 +570,10 @@ def _add_mounts(config: Config, mounts: list[Config]) -> None:
     """Put the service's mounts behind ours, parents before children; one at the same place replaces ours."""
     taken = {mount["destination"] for mount in mounts}
     own = [mount for mount in config["mounts"] if mount["destination"] not in taken]
-    config["mounts"] = own + sorted(mounts, key=lambda mount: mount["destination"].count("/"))
+    theirs = sorted(mounts, key=lambda mount: mount["destination"].count("/"))
+    # The cgroup mount goes last, for it has to wait; but for what is to be mounted inside it.
+    late = [mount for mount in own if mount["type"] == "cgroup"]
+    inside = [mount for mount in theirs if mount["destination"].startswith("/sys/fs/cgroup")]
+    config["mounts"] = (
+        [m for m in own if m not in late] + [m for m in theirs if m not in inside] + late + inside
+    )

@@ -54,7 +54,7 @@ def _adopt_running(task: Task, held: dict[str, int]) -> None:
     supervisor = task.supervisor
     if task.pidfd < 0:
         task.pidfd = os.pidfd_open(task.pid)
-        supervisor.keeper.hold(f"{task.id}/pidfd", task.pidfd, task.pid)
+        supervisor.keeper.hold({f"{task.id}/pidfd": task.pidfd}, task.pid)
     task.watch_exit()
     task.open_log()
     task.watch_output()

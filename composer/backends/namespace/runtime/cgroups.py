@@ -111,23 +111,33 @@ class Cgroup:
     def apply(self, resources: Mapping[str, Any]) -> list[str]:
         """Write OCI `linux.resources`; return a warning for each field that this kernel cannot do."""
         warnings = []
-        for field, writes in _limit_writes(resources, self._hierarchies.v1):
-            done = False
-            for controller, name, value in writes:
-                directory = self._directory(controller, name)
-                if directory is None:
-                    continue
-                try:
-                    _write(f"{directory}/{name}", value)
-                    done = True
-                except OSError as error:
-                    if error.errno not in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EOPNOTSUPP):
-                        raise OSError(
-                            error.errno, f"cannot set {field} to {value}: {error.strerror}"
-                        ) from error
-            if not done:
-                warnings.append(f"{field}: this kernel has no {writes[0][0]} controller that can do it")
+        opened: dict[str, int] = {}
+        try:
+            for field, writes in _limit_writes(resources, self._hierarchies.v1):
+                # Every file that exists is written; one is enough.
+                if sum(self._write_limit(opened, field, *write) for write in writes) == 0:
+                    warnings.append(f"{field}: this kernel has no {writes[0][0]} controller that can do it")
+        finally:
+            for fd in opened.values():
+                os.close(fd)
         return warnings
+
+    def _write_limit(
+        self, opened: dict[str, int], field: str, controller: str, name: str, value: str
+    ) -> bool:
+        directory = self._directory(controller, name)
+        if directory is None:
+            return False
+        path = f"{directory}/{name}"
+        try:
+            if path not in opened:
+                opened[path] = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            os.write(opened[path], value.encode())
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EOPNOTSUPP):
+                return False
+            raise OSError(error.errno, f"cannot set {field} to {value}: {error.strerror}") from error
+        return True
 
     def _directory(self, controller: str, name: str) -> str | None:
         """Return the directory for a v1 (``memory``) or v2 (``v2:memory``) file, where that controller is."""

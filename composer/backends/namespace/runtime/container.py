@@ -16,6 +16,7 @@ Python may need is imported before the clone: afterwards a lazy import would loa
 
 from __future__ import annotations
 
+import _thread
 import array
 import json
 import os
@@ -113,12 +114,18 @@ def _report(sync: socket.socket, message: str, exit_code: int) -> None:
 def _run(launch: Launch) -> None:
     config, sync = launch.config, launch.sync
     warnings = _detach(launch)
+    joining = _Joining(launch.cgroup)
     own = config.get("composer", {})
     root = rootfs.mount_root(os.path.join(launch.bundle, config["root"]["path"]), own.get("overlay"))
-    rootfs.apply_mounts(root, config["mounts"], launch.hierarchies)
-    rootfs.make_devices(root, config["linux"].get("devices", ()))
+    later = _index_of_cgroup_mount(config["mounts"])
+    rootfs.apply_mounts(root, config["mounts"][:later], launch.hierarchies)
     if namespace_flags(config) & syscalls.CLONE_NEWNET:
         _configure_network(sync, _expect(sync, "network")["network"])
+    joining.wait()
+    if any(entry["type"] == "cgroup" and not entry.get("path") for entry in config["linux"]["namespaces"]):
+        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+    rootfs.apply_mounts(root, config["mounts"][later:], launch.hierarchies)
+    rootfs.make_devices(root, config["linux"].get("devices", ()))
     spec = config["process"]
     identity = process.resolve_identity(root, *process.user_of(spec["user"]))
     terminal = None
@@ -149,16 +156,11 @@ def _run(launch: Launch) -> None:
 
 
 def _detach(launch: Launch) -> list[str]:
-    """Leave everything of the supervisor behind: session, keyring, cgroups, memory that others might read."""
+    """Leave everything of the supervisor behind: session, keyring, memory that others might read."""
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     syscalls.set_process_name("composer-init")
     process.reset_signals()
     os.setsid()
-    launch.cgroup.join()
-    if any(
-        entry["type"] == "cgroup" and not entry.get("path") for entry in launch.config["linux"]["namespaces"]
-    ):
-        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
     warnings = []
     try:
         syscalls.join_session_keyring("_ses.composer")
@@ -169,6 +171,40 @@ def _detach(launch: Launch) -> list[str]:
     except PermissionError:
         warnings.append("oom_score_adj: cannot be lowered without CAP_SYS_RESOURCE")
     return warnings
+
+
+class _Joining:
+    """Joining the cgroups, beside the mounts.
+
+    Moving a process between v1 cgroups waits for an RCU grace period, 12 ms with HZ=250, in which this process
+    can do the rest of its work: the write blocks without the interpreter's lock. The thread has ended before
+    anything that is per thread (identity, capabilities, seccomp) is changed.
+    """
+
+    def __init__(self, cgroup: cgroups.Cgroup) -> None:
+        self._error: OSError | None = None
+        self._ended = _thread.allocate_lock()
+        self._ended.acquire()
+        _thread.start_new_thread(self._run, (cgroup,))
+
+    def _run(self, cgroup: cgroups.Cgroup) -> None:
+        try:
+            cgroup.join()
+        except OSError as error:
+            self._error = error
+        finally:
+            self._ended.release()
+
+    def wait(self) -> None:
+        """Return when this process is in its cgroups."""
+        self._ended.acquire()
+        if self._error is not None:
+            raise self._error
+
+
+def _index_of_cgroup_mount(mounts: Sequence[Mapping[str, Any]]) -> int:
+    """Return where the mounts begin that need the cgroup namespace; all of them where there is none."""
+    return next((i for i, entry in enumerate(mounts) if entry["type"] == "cgroup"), len(mounts))
 
 
 def _expect(sync: socket.socket, name: str) -> dict[str, Any]:

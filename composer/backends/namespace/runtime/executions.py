@@ -132,8 +132,9 @@ class Executions:
         self._supervisor.reap(pid, pidfd, wait=True)
         os.close(pidfd)
         if message and len(descriptors) == 2:
-            for kind, fd in zip(("udp", "tcp"), descriptors, strict=True):
-                self._supervisor.keeper.hold(f"{task.id}/dns-{kind}", fd)
+            self._supervisor.keeper.hold(
+                {f"{task.id}/dns-udp": descriptors[0], f"{task.id}/dns-tcp": descriptors[1]}
+            )
             task.serve_names(socket.socket(fileno=descriptors[0]), socket.socket(fileno=descriptors[1]))
 
 

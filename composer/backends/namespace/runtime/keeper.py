@@ -1,8 +1,8 @@
 """The keeper: the process that outlives its project's supervisor, so that nothing is lost when one is killed.
 
     supervisor                                   keeper
-    {"hold": key, "pid": p} + descriptor ─────►  keeps a duplicate
-    {"drop": key} ────────────────────────────►  closes it
+    {"hold": [key…], "pid": p} + descriptors ─►  keeps duplicates
+    {"drop": [key…]} ─────────────────────────►  closes them
     {"bye": true} ────────────────────────────►  ends
                  ◄──────────────── {"held": key, "pid": p} + descriptor, one each, to a new supervisor
                  ◄──────────────── {"restored": true}
@@ -114,11 +114,12 @@ class Keeper:
                 min(_LONGEST_PAUSE_S, self._pause_s * 2 + 0.05) if lived_s < _SHORT_LIFE_S else 0.0
             )
         elif "hold" in message:
-            self._drop(message["hold"])
-            self._held[message["hold"]] = (descriptors[0], message.get("pid", 0))
-            wire.close_all(descriptors[1:])
+            for key, fd in zip(message["hold"], descriptors, strict=True):
+                self._drop(key)
+                self._held[key] = (fd, message.get("pid", 0))
         elif "drop" in message:
-            self._drop(message["drop"])
+            for key in message["drop"]:
+                self._drop(key)
         elif "bye" in message:
             self._running = False
 

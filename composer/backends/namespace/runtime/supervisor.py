@@ -65,14 +65,16 @@ class KeeperLink:
     def watch(self) -> None:
         self._supervisor.loop.watch(self._peer.fileno(), lambda _: self._on_message())
 
-    def hold(self, key: str, fd: int, pid: int = 0) -> None:
-        """Let the keeper keep a duplicate. ``fd`` must stay open here until `drop`."""
-        self._held[key] = (fd, pid)
-        self._send({"hold": key, "pid": pid}, [fd])
+    def hold(self, descriptors: dict[str, int], pid: int = 0) -> None:
+        """Let the keeper keep duplicates, by key. They must stay open here until `drop`."""
+        if descriptors:
+            self._held.update({key: (fd, pid) for key, fd in descriptors.items()})
+            self._send({"hold": list(descriptors), "pid": pid}, list(descriptors.values()))
 
-    def drop(self, key: str) -> None:
-        if self._held.pop(key, None) is not None:
-            self._send({"drop": key})
+    def drop(self, *keys: str) -> None:
+        dropped = [key for key in keys if self._held.pop(key, None) is not None]
+        if dropped:
+            self._send({"drop": dropped})
 
     def bye(self) -> None:
         self._send({"bye": True})
@@ -99,7 +101,7 @@ class KeeperLink:
         self._peer.close()
         self._peer = self._supervisor.start_keeper()
         for key, (fd, pid) in self._held.items():
-            self._send({"hold": key, "pid": pid}, [fd])
+            self._send({"hold": [key], "pid": pid}, [fd])
         self.watch()
 
 
@@ -219,12 +221,12 @@ class Supervisor:
         return self._filters.get(None if profile == "default" else profile, bounding)
 
     def hold_ports(self, id: str, ports: endpoints.Ports) -> None:
-        for index, reservation in enumerate(ports.sockets):
-            self.keeper.hold(f"{id}/port-{index:04}", reservation.fileno())
+        for first in range(0, len(ports.sockets), wire.MAX_DESCRIPTORS):
+            some = ports.sockets[first : first + wire.MAX_DESCRIPTORS]
+            self.keeper.hold({f"{id}/port-{first + i:04}": one.fileno() for i, one in enumerate(some)})
 
     def drop_ports(self, id: str, ports: endpoints.Ports) -> None:
-        for index in range(len(ports.sockets)):
-            self.keeper.drop(f"{id}/port-{index:04}")
+        self.keeper.drop(*(f"{id}/port-{index:04}" for index in range(len(ports.sockets))))
 
     def reap(self, pid: int, pidfd: int, *, wait: bool = False) -> int | None:
         """Return a wait status, from whoever knows it; None when it is not known (yet)."""

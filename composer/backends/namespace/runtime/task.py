@@ -103,12 +103,13 @@ class Task:
     def is_active(self) -> bool:
         return self.status in ACTIVE
 
-    def transition(self, status: str, *, durable: bool = False, **changes: Any) -> None:
+    def transition(self, status: str, *, durable: bool = False, save: bool = True, **changes: Any) -> None:
         """Move to another state and write it down. An illegal move is a bug and raises."""
         if status not in _MOVES[self.status]:
             raise RuntimeError(f"container {self.name} cannot go from {self.status} to {status}")
         self.state.update(changes, status=status)
-        self.save(durable=durable)
+        if save:
+            self.save(durable=durable)
 
     def save(self, *, durable: bool = False) -> None:
         files.write_json(f"{self.bundle}/state.json", self.state, durable=durable)
@@ -135,14 +136,8 @@ class Task:
         self._begin()
 
     def _begin(self) -> None:
-        self.transition(
-            STARTING,
-            error="",
-            exit_code=None,
-            exit_unknown=False,
-            oom_killed=False,
-            boot_id=self.supervisor.boot,
-        )
+        fresh: dict[str, Any] = {"error": "", "exit_code": None, "exit_unknown": False, "oom_killed": False, "pid": 0}
+        self.transition(STARTING, save=False, boot_id=self.supervisor.boot, **fresh)
         try:
             self._launch()
         except (endpoints.NetworkFailed, OSError) as error:
@@ -196,9 +191,9 @@ class Task:
         for writer in writers:
             if writer >= 0:
                 os.close(writer)
+        # Not saved yet: until it is told to start, it ends by itself when we do.
         self.state.update(pid=self.pid, start_ticks=files.start_time(self.pid))
-        self.save()
-        supervisor.keeper.hold(f"{self.id}/pidfd", self.pidfd, self.pid)
+        supervisor.keeper.hold({f"{self.id}/pidfd": self.pidfd}, self.pid)
         self._sync = ours
         supervisor.loop.watch(ours.fileno(), lambda _: self._on_sync())
         self.watch_exit()
@@ -208,8 +203,8 @@ class Task:
         """Open the log and its FIFOs. The keeper holds these too: what is in a FIFO that nobody has open is gone."""
         if self.log is None:
             self.log = logs.Log(self.bundle)
-            for stream, fd in zip(logs.STREAMS, self.log.readers(), strict=True):
-                self.supervisor.keeper.hold(f"{self.id}/{stream}", fd)
+            fds = zip(logs.STREAMS, self.log.readers(), strict=True)
+            self.supervisor.keeper.hold({f"{self.id}/{stream}": fd for stream, fd in fds})
 
     def _give_network(self) -> None:
         if not container.namespace_flags(self.config) & syscalls.CLONE_NEWNET:
@@ -285,8 +280,9 @@ class Task:
     # -------------------------------------------------------------- while it runs
 
     def _serve_names(self, descriptors: list[int]) -> None:
-        for kind, fd in zip(("udp", "tcp"), descriptors, strict=True):
-            self.supervisor.keeper.hold(f"{self.id}/dns-{kind}", fd)
+        self.supervisor.keeper.hold(
+            {f"{self.id}/dns-udp": descriptors[0], f"{self.id}/dns-tcp": descriptors[1]}
+        )
         self.serve_names(socket.socket(fileno=descriptors[0]), socket.socket(fileno=descriptors[1]))
 
     def serve_names(self, udp: socket.socket, tcp: socket.socket) -> None:
@@ -301,7 +297,7 @@ class Task:
     def _take_console(self, master: int) -> None:
         self.console = master
         os.set_blocking(master, False)
-        self.supervisor.keeper.hold(f"{self.id}/console", master)
+        self.supervisor.keeper.hold({f"{self.id}/console": master})
 
     def watch_output(self) -> None:
         """Move output as it comes. A terminal's cannot be spliced: it passes through here."""
@@ -402,7 +398,7 @@ class Task:
         ran_s = (ended_ns - int(self.state.get("started_ns") or ended_ns)) / 1e9
         stopped = bool(self.state.get("stopped"))
         pause_s = self.policy.pause_s(exit_code=exit_code, ran_s=ran_s, stopped=stopped)
-        changes = {
+        changes: dict[str, Any] = {
             "exit_code": exit_code,
             "exit_unknown": exit_code is None,
             "oom_killed": self.cgroup.oom_kills() > self._seen_oom,
