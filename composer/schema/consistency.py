@@ -25,15 +25,20 @@ if TYPE_CHECKING:
 
 def check_model(tree: Map, problems: Problems) -> None:
     """Check what holds for every resource, used or not."""
-    walk(tree, Rules(_model_table(problems)), (), NOWHERE)
+    walk(tree, _ModelChecks(problems).rules(), (), NOWHERE)
 
 
-def _model_table(problems: Problems) -> dict[tuple[str, ...], Rule]:
-    def volume(value: Any, path: Path, mark: Mark) -> Any:
+class _ModelChecks:
+    """The checks of single attributes, and the paths at which they stand."""
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+
+    def volume(self, value: Any, path: Path, mark: Mark) -> Any:
         if isinstance(value, Map) and _is_true(value.get("external")):
             for key in value:
                 if key not in ("external", "name") and not key.startswith("x-"):
-                    problems.error(
+                    self._problems.error(
                         f"volume '{path[-1]}' is external, so it cannot have '{key}'",
                         value.name(key),
                         (*path, key),
@@ -41,43 +46,45 @@ def _model_table(problems: Problems) -> dict[tuple[str, ...], Rule]:
                     )
         return value
 
-    def file_object(*sources: str) -> Rule:
+    def file_object(self, *sources: str) -> Rule:
         def rule(value: Any, path: Path, mark: Mark) -> Any:
             if isinstance(value, Map):
-                _check_file_object(value, path, mark, sources, problems)
+                _check_file_object(value, path, mark, sources, self._problems)
             return value
 
         return rule
 
-    def port(value: Any, path: Path, mark: Mark) -> Any:
+    def port(self, value: Any, path: Path, mark: Mark) -> Any:
         if isinstance(value, Map):
             host_ip = value.get("host_ip")
             if isinstance(host_ip, str) and not is_ip(host_ip):
-                problems.error(f"'{host_ip}' is not an IP address", value.mark("host_ip"), (*path, "host_ip"))
-            if value.get("target") in (None, 0) and not problems.within(path):
-                problems.error(
+                self._problems.error(
+                    f"'{host_ip}' is not an IP address", value.mark("host_ip"), (*path, "host_ip")
+                )
+            if value.get("target") in (None, 0) and not self._problems.within(path):
+                self._problems.error(
                     f"a port of '{path[1]}' has no target", mark, path, hint="target is the container's port"
                 )
         return value
 
-    def mount(value: Any, path: Path, mark: Mark) -> Any:
-        if isinstance(value, Map) and not problems.within(path):
+    def mount(self, value: Any, path: Path, mark: Mark) -> Any:
+        if isinstance(value, Map) and not self._problems.within(path):
             if not value.get("target"):
-                problems.error(
+                self._problems.error(
                     f"a volume of '{path[1]}' has no target",
                     mark,
                     path,
                     hint="it is the path in the container",
                 )
             if value.get("type") == "bind" and not value.get("source"):
-                problems.error(
+                self._problems.error(
                     f"a bind mount of '{path[1]}' has no source", mark, path, hint="it is a path of the host"
                 )
         return value
 
-    def mapped(value: Any, path: Path, mark: Mark) -> Any:
-        if isinstance(value, Map) and not value.get("target") and not problems.within(path):
-            problems.error(
+    def mapped(self, value: Any, path: Path, mark: Mark) -> Any:
+        if isinstance(value, Map) and not value.get("target") and not self._problems.within(path):
+            self._problems.error(
                 f"a device of '{path[1]}' has no target",
                 mark,
                 path,
@@ -85,14 +92,14 @@ def _model_table(problems: Problems) -> dict[tuple[str, ...], Rule]:
             )
         return value
 
-    def watch(value: Any, path: Path, mark: Mark) -> Any:
+    def watch(self, value: Any, path: Path, mark: Mark) -> Any:
         if value == "":
-            problems.error("'path' is empty", mark, path, hint="name the file or directory to watch")
+            self._problems.error("'path' is empty", mark, path, hint="name the file or directory to watch")
         return value
 
-    def device(value: Any, path: Path, mark: Mark) -> Any:
+    def device(self, value: Any, path: Path, mark: Mark) -> Any:
         if isinstance(value, Map) and "count" in value and "device_ids" in value:
-            problems.error(
+            self._problems.error(
                 "'count' and 'device_ids' exclude each other",
                 value.name("count"),
                 path,
@@ -100,17 +107,20 @@ def _model_table(problems: Problems) -> dict[tuple[str, ...], Rule]:
             )
         return value
 
-    return {
-        ("volumes", "*"): volume,
-        ("configs", "*"): file_object("file", "environment", "content"),
-        ("secrets", "*"): file_object("file", "environment"),
-        ("services", "*", "ports", "*"): port,
-        ("services", "*", "devices", "*"): mapped,
-        ("services", "*", "volumes", "*"): mount,
-        ("services", "*", "develop", "watch", "*", "path"): watch,
-        ("services", "*", "deploy", "resources", "reservations", "devices", "*"): device,
-        ("services", "*", "gpus", "*"): device,
-    }
+    def rules(self) -> Rules:
+        return Rules(
+            {
+                ("volumes", "*"): self.volume,
+                ("configs", "*"): self.file_object("file", "environment", "content"),
+                ("secrets", "*"): self.file_object("file", "environment"),
+                ("services", "*", "ports", "*"): self.port,
+                ("services", "*", "devices", "*"): self.mapped,
+                ("services", "*", "volumes", "*"): self.mount,
+                ("services", "*", "develop", "watch", "*", "path"): self.watch,
+                ("services", "*", "deploy", "resources", "reservations", "devices", "*"): self.device,
+                ("services", "*", "gpus", "*"): self.device,
+            }
+        )
 
 
 def _is_true(value: Any) -> bool:

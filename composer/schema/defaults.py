@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import Mark
 from composer.schema.canonical import tree_of
-from composer.schema.shape import from_pairs
+from composer.schema.kinds import from_pairs
 from composer.schema.shortforms import clean_target
 from composer.schema.tree import INVALID, NOWHERE, Map, Rules, Seq, walk
 

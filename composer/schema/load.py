@@ -10,7 +10,7 @@ import os.path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import ConfigError, Mark, YamlError
-from composer.schema import environment, files, profiles, shape
+from composer.schema import environment, files, kinds, profiles, shape
 from composer.schema.canonical import canonical, warn_shell
 from composer.schema.consistency import Consistency, check_model
 from composer.schema.defaults import normalize, set_defaults
@@ -297,7 +297,7 @@ def _finish(tree: Map, name: str, options: LoadOptions, setting: Setting, proble
         tree = normalize(tree, name, setting.variables)
     if not options.interpolate:
         return _uninterpreted(tree, name, setting, problems)
-    decoder = shape.Decoder(problems, warn_shell)
+    decoder = kinds.Decoder(problems, warn_shell)
     tree = _decode(tree, decoder)
     services = tree.get("services")
     disabled: dict[str, Map] = {}
@@ -342,7 +342,7 @@ def _finish(tree: Map, name: str, options: LoadOptions, setting: Setting, proble
 def _uninterpreted(tree: Map, name: str, setting: Setting, problems: Problems) -> Project:
     """Return the project of ``--no-interpolate``: texts that hold ``${…}`` have no type yet, so nothing is decoded."""
     problems.raise_all()
-    sorted_tree: Map = shape.sort_keys(tree)
+    sorted_tree: Map = kinds.sort_keys(tree)
     return Project(
         name,
         sorted_tree,
@@ -363,17 +363,17 @@ def _environments(services: Map, setting: Setting, problems: Problems) -> Map:
     return new
 
 
-def _decode(tree: Map, decoder: shape.Decoder) -> Map:
+def _decode(tree: Map, decoder: kinds.Decoder) -> Map:
     """Return the canonical tree: known sections in the shape of Compose's types, extensions as they are."""
     new = Map()
     for key in sorted({*tree, "services"}):
         kind = shape.SECTIONS.get(key)
         value = tree.get(key) if key != "services" else tree.get(key) or Map()
         if kind is not None:
-            value = shape.decode(kind, value, (key,), tree.mark(key), decoder)
-            if value is shape.OMIT or value is INVALID:
+            value = kinds.decode(kind, value, (key,), tree.mark(key), decoder)
+            if value is kinds.OMIT or value is INVALID:
                 continue
         if key in tree:
             new.take(key, tree)
-        new[key] = value if kind is not None else shape.sort_keys(value)
+        new[key] = value if kind is not None else kinds.sort_keys(value)
     return new

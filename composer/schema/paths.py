@@ -49,81 +49,89 @@ def is_remote(context: str) -> bool:
 
 def resolve_paths(tree: Map, base: Base) -> Map:
     """Return the tree with every path absolute."""
-    new: Map = walk(tree, Rules(_table(base)), (), NOWHERE)
+    new: Map = walk(tree, Rules(_Paths(base).table()), (), NOWHERE)
     return new
 
 
 def resolve_service_paths(service: Map, base: Base) -> Map:
     """Return one service with every path absolute: what ``extends`` does to a service of another file."""
-    rules = Rules({pattern[2:]: rule for pattern, rule in _table(base).items() if pattern[0] == "services"})
+    rules = Rules(
+        {pattern[2:]: rule for pattern, rule in _Paths(base).table().items() if pattern[0] == "services"}
+    )
     new: Map = walk(service, rules, (), NOWHERE)
     return new
 
 
-def _table(base: Base) -> dict[tuple[str, ...], Rule]:
-    def local(value: Any, path: Path, mark: Mark) -> Any:
-        return expand(value, base) if isinstance(value, str) and value else value
+class _Paths:
+    """The rules of one base directory."""
 
-    def file(value: Any, path: Path, mark: Mark) -> Any:
-        return expand(value, base) if isinstance(value, str) else value
+    def __init__(self, base: Base) -> None:
+        self._base = base
 
-    def context(value: Any, path: Path, mark: Mark) -> Any:
-        return value if not isinstance(value, str) or is_remote(value) else expand(value, base)
+    def local(self, value: Any, path: Path, mark: Mark) -> Any:
+        return expand(value, self._base) if isinstance(value, str) and value else value
 
-    def additional(value: Any, path: Path, mark: Mark) -> Any:
+    def file(self, value: Any, path: Path, mark: Mark) -> Any:
+        return expand(value, self._base) if isinstance(value, str) else value
+
+    def context(self, value: Any, path: Path, mark: Mark) -> Any:
+        return value if not isinstance(value, str) or is_remote(value) else expand(value, self._base)
+
+    def additional(self, value: Any, path: Path, mark: Mark) -> Any:
         if not isinstance(value, str) or value.startswith("service:"):
             return value
-        return context(value, path, mark)
+        return self.context(value, path, mark)
 
-    def additional_contexts(value: Any, path: Path, mark: Mark) -> Any:
+    def additional_contexts(self, value: Any, path: Path, mark: Mark) -> Any:
         """Maps have gone by the rule below; a list is still ``NAME=path`` when ``extends`` comes by."""
         if not isinstance(value, Seq):
             return value
         new = Seq()
         for index, item in enumerate(value):
             name, equals, where = item.partition("=") if isinstance(item, str) else (item, "", "")
-            new.add(f"{name}={additional(where, path, mark)}" if equals else item, value.mark(index))
+            new.add(f"{name}={self.additional(where, path, mark)}" if equals else item, value.mark(index))
         return new
 
-    def volume(value: Any, path: Path, mark: Mark) -> Any:
+    def volume(self, value: Any, path: Path, mark: Mark) -> Any:
         if not isinstance(value, Map) or value.get("type") != "bind":
             return value
         source = value.get("source")
         if not isinstance(source, str) or not source:
             return value
         new = value.copy()
-        new["source"] = expand(source, base)
+        new["source"] = expand(source, self._base)
         return new
 
-    def watch(value: Any, path: Path, mark: Mark) -> Any:
+    def watch(self, value: Any, path: Path, mark: Mark) -> Any:
         # a symbolic link would report its target's events under another name
         if not isinstance(value, str) or "\0" in value:
             return value
-        return os.path.realpath(expand(value, base))
+        return os.path.realpath(expand(value, self._base))
 
-    def driver(value: Any, path: Path, mark: Mark) -> Any:
-        return _local_driver(value, base)
+    def driver(self, value: Any, path: Path, mark: Mark) -> Any:
+        return _local_driver(value, self._base)
 
-    service: dict[str, Rule] = {
-        "build.context": context,
-        "build.additional_contexts": additional_contexts,
-        "build.additional_contexts.*": additional,
-        "build.ssh.*": local,
-        "env_file.*.path": local,
-        "label_file.*": local,
-        "extends.file": local,
-        "develop.watch.*.path": watch,
-        "volumes.*": volume,
-    }
-    return {
-        **{("services", "*", *pattern.split(".")): rule for pattern, rule in service.items()},
-        ("configs", "*", "file"): file,
-        ("secrets", "*", "file"): file,
-        ("include", "*", "project_directory"): local,
-        ("include", "*", "path", "*"): local,
-        ("include", "*", "env_file", "*"): local,
-        ("volumes", "*"): driver,
-    }
+    def table(self) -> dict[tuple[str, ...], Rule]:
+        service: dict[str, Rule] = {
+            "build.context": self.context,
+            "build.additional_contexts": self.additional_contexts,
+            "build.additional_contexts.*": self.additional,
+            "build.ssh.*": self.local,
+            "env_file.*.path": self.local,
+            "label_file.*": self.local,
+            "extends.file": self.local,
+            "develop.watch.*.path": self.watch,
+            "volumes.*": self.volume,
+        }
+        return {
+            **{("services", "*", *pattern.split(".")): rule for pattern, rule in service.items()},
+            ("configs", "*", "file"): self.file,
+            ("secrets", "*", "file"): self.file,
+            ("include", "*", "project_directory"): self.local,
+            ("include", "*", "path", "*"): self.local,
+            ("include", "*", "env_file", "*"): self.local,
+            ("volumes", "*"): self.driver,
+        }
 
 
 def _local_driver(value: Any, base: Base) -> Any:

@@ -1,0 +1,342 @@
+"""The kinds of values: what Go's types make of what a file says.
+
+A kind turns a value into its canonical form, or raises ValueError with the reason. Values that Go would leave out
+(zero, empty) become `OMIT`; `Keep` marks fields that are pointers in Go, whose zero is kept. `shape` puts kinds
+together to structs.
+"""
+
+from __future__ import annotations
+
+import re
+from struct import pack, unpack
+from typing import TYPE_CHECKING, Any, Final
+
+from composer.schema.golang import ShellWordsError, go_text, shell_words
+from composer.schema.interpolate import to_bool, to_float, to_int
+from composer.schema.tree import INVALID, Map, Seq
+from composer.units import format_duration, parse_duration_ns, parse_size_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from composer.errors import Mark
+    from composer.schema.problems import Problems
+    from composer.schema.tree import Path
+
+    Kind = Callable[[Any, Path, Mark, "Decoder"], Any]
+
+
+class _Omit:
+    __slots__ = ()
+
+
+OMIT: Final = _Omit()
+_EXPONENT = re.compile(r"[0-9]+(?:\.[0-9]+)?[eE]\+?[0-9]{1,2}")
+
+
+class Decoder:
+    """What kinds need beside the value: where to report."""
+
+    __slots__ = ("extensions", "problems", "warn_shell")
+
+    def __init__(
+        self, problems: Problems, warn_shell: Callable[[str, Path, Mark, Problems], None] | None
+    ) -> None:
+        self.problems = problems
+        self.warn_shell = warn_shell
+        self.extensions: dict[Path, Map] = {}
+        """The ``x-…`` children of structs: JSON, and so the tree, has no place for them; YAML has."""
+
+
+def text(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    if value is None:
+        return OMIT
+    if isinstance(value, (Map, Seq)):
+        raise ValueError("it must be a text")
+    return go_text(value) or OMIT
+
+
+def published(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    if isinstance(value, float):
+        raise ValueError(f"{go_text(value)} is not a port; in YAML 08 is not a whole number")
+    return text(value, path, mark, decoder)
+
+
+def integer(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    if isinstance(value, str):
+        value = to_int(value)
+    if isinstance(value, float):
+        value = int(value)
+    if not -(1 << 63) <= value < 1 << 63:
+        raise ValueError(f"{value} does not fit into 64 bits")
+    return value or OMIT
+
+
+def unsigned(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    number = integer(value, path, mark, decoder)
+    if isinstance(number, int) and number < 0:
+        raise ValueError(f"{number} is negative")
+    return number
+
+
+def decimal(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    """A float32, as Go has it: 0.333333333 becomes 0.33333334."""
+    if isinstance(value, str):
+        value = to_float(value)
+    if isinstance(value, float):
+        if value != value or abs(value) == float("inf"):
+            raise ValueError(f"{go_text(value)} is not a finite number")
+        value = float32(value)
+        if value.is_integer() and abs(value) < 1e15:
+            value = int(value)
+    return value or OMIT
+
+
+def float32(value: float) -> float:
+    """Return the shortest decimal that is the same number in 32 bits."""
+    try:
+        exact = pack("f", value)
+        value = unpack("f", exact)[0]
+    except OverflowError:
+        raise ValueError(f"{value} is too large") from None
+    for digits in range(1, 9):
+        short = float(f"{value:.{digits}g}")
+        if pack("f", short) == exact:
+            return short
+    return float(f"{value:.9g}")
+
+
+def boolean(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    if isinstance(value, str):
+        value = to_bool(value)
+    return bool(value) or OMIT
+
+
+def size(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    if isinstance(value, float):
+        # Compose reads 1e3 as 0 here, which is nobody's wish
+        value = int(value)
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):
+        value = int(float(value))
+    number = parse_size_bytes(value) if isinstance(value, str) else value
+    return str(number) if number else OMIT
+
+
+def duration(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    if value is None:
+        return OMIT
+    if not isinstance(value, str):
+        raise ValueError(f"'{go_text(value)}' is not a duration: write a unit, such as {go_text(value)}s")
+    return format_duration(parse_duration_ns(value))
+
+
+def duration_or_zero(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    text = duration(value, path, mark, decoder)
+    return OMIT if text == "0s" else text
+
+
+def sort_keys(value: Any) -> Any:
+    """Return a tree whose mappings are sorted by key, as encoding/json prints Go's maps."""
+    if isinstance(value, Map):
+        new = Map()
+        for key in sorted(value):
+            new.take(key, value)
+            new[key] = sort_keys(value[key])
+        return new
+    if isinstance(value, Seq):
+        return Seq([sort_keys(item) for item in value], value.marks)
+    return value
+
+
+def command(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    """``null`` is unset; an empty list or text is kept: it clears what the image has."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            words = shell_words(value)
+        except ShellWordsError as error:
+            raise ValueError(f"cannot split '{value}' into words: {error}") from None
+        if decoder.warn_shell is not None:
+            decoder.warn_shell(value, path, mark, decoder.problems)
+        return Seq(words, [mark] * len(words))
+    return Seq([go_text(item) for item in value if item is not INVALID], value.marks)
+
+
+def healthcheck_test(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    if value is None:
+        return OMIT
+    if isinstance(value, str):
+        return Seq(["CMD-SHELL", value], [mark, mark])
+    return Seq([go_text(item) for item in value], value.marks) or OMIT
+
+
+def file_mode(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    """A file mode: ``0440`` in YAML is a number already, ``"0440"`` is octal text."""
+    if value is None:
+        return OMIT
+    if isinstance(value, str):
+        try:
+            value = int(value, 8)
+        except ValueError:
+            raise ValueError(f"'{value}' is not an octal file mode such as 0440") from None
+    return f"0{int(value):o}" if value else "0"
+
+
+def list_of(kind: Kind) -> Kind:
+    """Return the kind of a list that is left out when it is empty."""
+
+    def rule(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+        if value is None:
+            return OMIT
+        if not isinstance(value, Seq):
+            value = Seq([value], [mark])
+        new = Seq()
+        for index, item in enumerate(value):
+            if item is INVALID:
+                continue
+            at = value.mark(index)
+            decoded = decode(kind, item, (*path, index), at, decoder)
+            if decoded is not INVALID:
+                new.add("" if decoded is OMIT and kind is text else {} if decoded is OMIT else decoded, at)
+        return new or OMIT
+
+    return rule
+
+
+def map_of(kind: Kind, *, null: Any = OMIT, keep: bool = False) -> Kind:
+    """Return the kind of a mapping with sorted keys. ``null`` replaces values that are left out."""
+
+    def rule(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+        if value is None:
+            return OMIT
+        if isinstance(value, Seq):
+            value = from_pairs(value)
+        new = Map()
+        for key in sorted(value):
+            if value[key] is INVALID:
+                continue
+            decoded = decode(kind, value[key], (*path, key), value.mark(key), decoder)
+            if decoded is INVALID:
+                continue
+            new.take(key, value)
+            new[key] = null if decoded is OMIT else decoded
+        return new if new or keep else OMIT
+
+    return rule
+
+
+def from_pairs(items: Seq) -> Map:
+    """Return ``K=V`` items as a mapping; ``K`` alone is None."""
+    new = Map()
+    for index, item in enumerate(items):
+        if item is INVALID:
+            continue
+        key, equals, text = go_text(item).partition("=")
+        new.put(key, text if equals else None, items.mark(index))
+    return new
+
+
+def text_or_null(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    return None if value is None else go_text(value)
+
+
+def text_or_empty(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    return "" if value is None else go_text(value)
+
+
+def hosts(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    """``extra_hosts`` → sorted ``host=address`` items."""
+    pairs: list[tuple[str, str, Mark]] = []
+    if isinstance(value, Map):
+        for host, addresses in value.items():
+            every = addresses if isinstance(addresses, Seq) else [addresses]
+            pairs += [(host, "" if one is None else go_text(one), value.mark(host)) for one in every]
+    else:
+        for index, item in enumerate(value or ()):
+            separator = "=" if "=" in item else ":"
+            host, found, address = item.partition(separator)
+            if not found or not host:
+                raise ValueError(f"'{item}' is not a host and an address: write host=address")
+            pairs.append((host, address, value.mark(index)))
+    seq = Seq()
+    for host, address, at in sorted(pairs, key=lambda pair: pair[0]):
+        if address.startswith("[") and address.endswith("]"):
+            address = address[1:-1]
+        seq.add(f"{host}={address}", at)
+    return seq or OMIT
+
+
+class Keep:
+    """A field that Go holds behind a pointer: ``False`` and 0 are printed when they were written."""
+
+    __slots__ = ("kind", "zero")
+
+    def __init__(self, kind: Kind, zero: Any) -> None:
+        self.kind = kind
+        self.zero = zero
+
+    def __call__(self, value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+        if value is None:
+            return OMIT
+        decoded = self.kind(value, path, mark, decoder)
+        return self.zero if decoded is OMIT else decoded
+
+
+class Struct:
+    """A Go struct: its fields in their order. ``always`` fields are printed even when nothing set them."""
+
+    __slots__ = ("always", "fields", "renamed")
+
+    def __init__(
+        self,
+        fields: dict[str, Kind],
+        *,
+        always: dict[str, Any] | None = None,
+        renamed: dict[str, str] | None = None,
+    ) -> None:
+        self.fields = fields
+        self.always = always or {}
+        self.renamed = renamed or {}
+
+    def __call__(self, value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+        if value is None:
+            return OMIT
+        if not isinstance(value, Map):
+            raise ValueError("it must be a mapping")
+        new = Map()
+        for key, kind in self.fields.items():
+            if key in value:
+                item = value[key]
+                if item is INVALID:
+                    continue
+                decoded = decode(kind, item, (*path, key), value.mark(key), decoder)
+                if decoded is not OMIT and decoded is not INVALID:
+                    name = self.renamed.get(key, key)
+                    new.take(key, value, under=name)
+                    new[name] = decoded
+                    continue
+            if key in self.always:
+                new[self.renamed.get(key, key)] = self.always[key]
+        if any(key.startswith("x-") for key in value):
+            extra = Map()
+            for key in sorted(value):
+                if key.startswith("x-") and value[key] is not INVALID:
+                    extra.take(key, value)
+                    extra[key] = sort_keys(value[key])
+            decoder.extensions[path] = extra
+        return new
+
+
+def decode(kind: Kind, value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    """Return the canonical form of a value; INVALID when it has none, which is reported."""
+    try:
+        return kind(value, path, mark, decoder)
+    except (ValueError, OverflowError) as error:
+        decoder.problems.error(f"{_subject(path)}: {error}", mark, path)
+        return INVALID
+
+
+def _subject(path: Path) -> str:
+    names = [str(part) for part in path if isinstance(part, str)]
+    return f"'{names[-1]}'" if names else "value"
