@@ -23,9 +23,9 @@ from composer.backends.namespace.runtime import (
     container,
     endpoints,
     files,
-    health,
     logs,
     names,
+    probing,
     restart,
     sandbox,
     stopping,
@@ -83,7 +83,7 @@ class Task:
         self.cgroup = cgroups.Cgroup(supervisor.hierarchies, id)
         self.log: logs.Log | None = None
         self.console: int = -1
-        self.check: health.Check | None = None
+        self.probing: probing.Probing | None = None
         policy = self.own.get("restart", {})
         self.policy = restart.Policy(policy.get("policy", "no"), policy.get("maximum", 0))
         self._sync: socket.socket | None = None
@@ -328,39 +328,7 @@ class Task:
         """Begin the health check, or go on from ``record``."""
         config = self.own.get("health")
         if config:
-            self.check = health.Check(config, int(self.state["started_ns"]))
-            if record is not None:
-                self.check.restore(record)
-            self._save_health()
-            self._schedule_probe()
-
-    def _schedule_probe(self) -> None:
-        if self.check is not None:
-            self._after("probe", self.check.delay_s(time.time_ns()), self._probe)
-
-    def _probe(self) -> None:
-        check = self.check
-        if check is None or self.status != RUNNING:
-            if self.status == PAUSED:
-                self._schedule_probe()
-            return
-        started_ns = time.time_ns()
-
-        def done(exit_code: int, output: bytes) -> None:
-            if self.check is not check or self.status not in (RUNNING, PAUSED):
-                return  # it was restarted meanwhile: this probe says nothing about the new run
-            text = output[: health.MAX_OUTPUT_BYTES].decode("utf-8", "replace")
-            changed = check.add(started_ns, time.time_ns(), exit_code, text)
-            self._save_health()
-            if changed:
-                self.emit("health_status", health_status=check.status)
-            self._schedule_probe()
-
-        self.supervisor.executions.probe(self, check.config["test"], check.timeout_s(), done)
-
-    def _save_health(self) -> None:
-        if self.check is not None:
-            files.write_json(f"{self.bundle}/health.json", self.check.record())
+            self.probing = probing.Probing(self, config, record)
 
     # -------------------------------------------------------------- the end
 
@@ -431,8 +399,8 @@ class Task:
         """Drop everything that belonged to this run of the program."""
         for name in list(self._timers):
             self._cancel(name)
-        self.check = None
-        files.remove_file(f"{self.bundle}/health.json")
+        if self.probing is not None:
+            self.probing.stop()
         self._close_sync()
         self._discard_pidfd()
         loop = self.supervisor.loop
