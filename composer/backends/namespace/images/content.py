@@ -75,8 +75,10 @@ class Content:
     @contextlib.contextmanager
     def adding(self) -> Iterator[None]:
         """Keep what is being added, and is not reachable yet, from being removed."""
-        for part in ("blobs/sha256", "layers", "images", "locks"):
-            os.makedirs(f"{self.root}/{part}", 0o700, exist_ok=True)
+        if not os.path.isdir(f"{self.root}/locks"):
+            # One by one: makedirs gives the mode to the last of a path only, and each has to be closed to others.
+            for part in ("", "/blobs", "/blobs/sha256", "/layers", "/images", "/locks"):
+                os.makedirs(f"{self.root}{part}", 0o700, exist_ok=True)
         with self._locked("lock", fcntl.LOCK_SH):
             yield
 
