@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from composer.errors import CycleError, Mark
 from composer.schema.problems import did_you_mean
 from composer.schema.shortforms import is_ip
-from composer.schema.tree import INVALID, NOWHERE, Map, Rules, Seq, walk
+from composer.schema.tree import NOWHERE, Map, Rules, Seq, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -430,5 +430,3 @@ _SERVICE_CHECKS: tuple[Callable[[Consistency, str, Map], None], ...] = (
     Consistency.watch,
     Consistency.mounts,
 )
-
-__all__ = ["INVALID", "Consistency", "check_model", "find_cycle"]

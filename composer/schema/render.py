@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from composer.schema.golang import go_json_float
 from composer.schema.source import resolve_scalar
-from composer.schema.tree import Map
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -274,6 +273,3 @@ def _block(text: str, depth: int) -> str:
     pad = "  " * depth
     lines = text.removesuffix("\n").split("\n") if chomp != "-" else text.split("\n")
     return f"|{chomp}\n" + "\n".join(pad + line if line else "" for line in lines)
-
-
-__all__ = ["Map", "json_string", "project_json", "to_json", "to_yaml", "yaml_text"]
