@@ -12,6 +12,8 @@ import errno
 import math
 import os
 
+from composer.backends.namespace.runtime import device_filter
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -120,6 +122,8 @@ class Cgroup:
         finally:
             for fd in opened.values():
                 os.close(fd)
+        if self.v2 and "devices" not in self._hierarchies.v1:
+            device_filter.attach(self.v2, resources.get("devices", ()))
         return warnings
 
     def _write_limit(
