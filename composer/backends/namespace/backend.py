@@ -8,17 +8,14 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.backends.namespace import bundle, state
-from composer.backends.namespace.client import Client
-from composer.backends.namespace.links import wait_gone
+from composer.backends.namespace import state
 from composer.backends.namespace.observing import PROJECT_LABEL, NamespaceObserver, observed_image
-from composer.backends.namespace.runtime import cgroups, files, task
-from composer.backends.namespace.runtime.endpoints import link_name
-from composer.backends.namespace.session import ExecSession
+from composer.backends.namespace.runtime import files, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from composer.backends.namespace.client import Client
     from composer.engine.backend import (
         ContainerSpec,
         EndpointSpec,
@@ -84,6 +81,8 @@ class NamespaceBackend(NamespaceObserver):
     # -------------------------------------------------------------- containers
 
     def create_container(self, spec: ContainerSpec) -> str:
+        from composer.backends.namespace import bundle
+
         with self.store.using():
             image = self.store.find(spec.image_id or spec.image) or self.store.find(spec.image)
             if image is None:
@@ -112,6 +111,9 @@ class NamespaceBackend(NamespaceObserver):
         self._client(meta).ask({"op": "kill", "id": id, "signal": _signal_number(signal)})
 
     def remove_container(self, id: str, *, force: bool = False, volumes: bool = False) -> None:
+        from composer.backends.namespace import bundle
+        from composer.backends.namespace.runtime.endpoints import link_name
+
         try:
             id, meta = self._meta(id)
         except errors.NotFound:
@@ -156,6 +158,8 @@ class NamespaceBackend(NamespaceObserver):
         return None if answer.get("exit_code") is None else int(answer["exit_code"])
 
     def exec(self, id: str, spec: ExecSpec) -> Session:
+        from composer.backends.namespace.session import ExecSession
+
         id, meta = self._meta(id)
         config = files.read_json(f"{self.paths.container(id)}/config.json") or {}
         process: dict[str, Any] = {**config["process"], "args": list(spec.command), "terminal": spec.tty}
@@ -218,10 +222,14 @@ class NamespaceBackend(NamespaceObserver):
             for project in self._touched.union(self._clients):
                 self._sweep_project(project)
             self._clients.clear()
-        wait_gone(self._doomed_links, _LINKS_GONE_S)
-        self._doomed_links.clear()
-        if not state.list_directory(self.paths.containers()):
-            cgroups.remove_parents()
+        if self._doomed_links:
+            from composer.backends.namespace.links import wait_gone
+            from composer.backends.namespace.runtime import cgroups
+
+            wait_gone(self._doomed_links, _LINKS_GONE_S)
+            self._doomed_links.clear()
+            if not state.list_directory(self.paths.containers()):
+                cgroups.remove_parents()
 
     def _sweep_project(self, project: str) -> None:
         directory = self.paths.project(project)
@@ -253,9 +261,11 @@ class NamespaceBackend(NamespaceObserver):
 
     def _is_active(self, id: str) -> bool:
         current = files.read_json(f"{self.paths.container(id)}/state.json") or {}
-        return current.get("status") in task.ACTIVE
+        return current.get("status") in status.ACTIVE
 
     def _client(self, meta: Mapping[str, Any]) -> Client:
+        from composer.backends.namespace.client import Client
+
         project = str(meta["project"])
         with self._lock:
             if project not in self._clients:

@@ -7,7 +7,6 @@ this package.
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +37,7 @@ def create(
     holder = state.name_holder(paths, spec.name)
     if holder is not None and os.path.isdir(paths.container(holder)):
         _refuse_name(paths, spec.name, holder)
-    id = secrets.token_hex(32)
+    id = os.urandom(32).hex()
     final, temporary = paths.container(id), f"{paths.container(id)}.{os.getpid()}.tmp"
     state.make_directory(paths.containers())
     for name in ("", "rootfs", "upper", "work", "files"):

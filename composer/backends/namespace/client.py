@@ -15,9 +15,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.backends.namespace import code, state
+from composer.backends.namespace import state
 from composer.backends.namespace.runtime import files, spawn, syscalls, wire
-from composer.backends.namespace.runtime.control import SOCKET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +109,7 @@ class Client:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         connection.settimeout(_ANSWER_S)
         try:
-            connection.connect(wire.address(directory, SOCKET))
+            connection.connect(wire.address(directory, wire.SOCKET))
             wire.send(connection, {"op": "hello"})
             answer, _ = wire.receive(connection)
         except (FileNotFoundError, ConnectionError, BrokenPipeError):
@@ -148,6 +147,8 @@ class Client:
         """Start a keeper, which starts a supervisor; return when that listens, or has failed to."""
         if self._is_coming_back(directory):
             return
+        from composer.backends.namespace import code
+
         interpreter = os.path.realpath(sys.executable)
         image = spawn.Image(
             syscalls.memfd("composer", code.runtime_zip(f"{self._paths.root}/cache")),

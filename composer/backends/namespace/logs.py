@@ -11,7 +11,7 @@ import select
 from collections import deque
 from typing import TYPE_CHECKING
 
-from composer.backends.namespace.runtime import files, logs, syscalls, task
+from composer.backends.namespace.runtime import files, logs, status, syscalls
 from composer.engine.backend import LogLine
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Logs:
     def _any_active(self) -> bool:
         for reader in self._readers:
             current = files.read_json(f"{reader.directory}/state.json")
-            if current is not None and current.get("status") in task.ACTIVE:
+            if current is not None and current.get("status") in status.ACTIVE:
                 return True
         return False
 

@@ -7,16 +7,17 @@ that a removal after a kill finds everything; a bridge that a reboot took is mad
 from __future__ import annotations
 
 import os
-import secrets
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace import state
-from composer.backends.namespace.runtime import addresses, files, firewall, netlink
+from composer.backends.namespace.runtime import files
 from composer.engine.backend import NetworkSpec, ObservedNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from composer.backends.namespace.runtime import firewall
 
 _BRIDGE_NAME = "com.docker.network.bridge.name"
 _MTU = "com.docker.network.driver.mtu"
@@ -76,9 +77,11 @@ class Networks:
             return str(record["id"])
 
     def _plan(self, spec: NetworkSpec) -> dict[str, Any]:
+        from composer.backends.namespace.runtime import addresses
+
         attributes = spec.attributes
         options = {key: str(value) for key, value in (attributes.get("driver_opts") or {}).items()}
-        id = secrets.token_hex(32)
+        id = os.urandom(32).hex()
         ipam = attributes.get("ipam") or {}
         self._refuse_overlap(spec.name, ipam)
         pools = addresses.choose_pools(
@@ -108,6 +111,8 @@ class Networks:
         }
 
     def _used(self) -> list[str]:
+        from composer.backends.namespace.runtime import netlink
+
         with netlink.Netlink() as link:
             taken = [f"{address.ip}/{address.prefix}" for address in link.addresses()]
             taken += [route.dst for route in link.routes() if route.dst is not None]
@@ -115,6 +120,8 @@ class Networks:
         return [*taken, _DOCKERS_OWN]
 
     def _refuse_overlap(self, name: str, ipam: Mapping[str, Any]) -> None:
+        from composer.backends.namespace.runtime import addresses
+
         for config in ipam.get("config") or ():
             if not config.get("subnet"):
                 continue
@@ -138,6 +145,8 @@ class Networks:
                 self._raise_up(record)
 
     def _raise_up(self, record: Mapping[str, Any]) -> None:
+        from composer.backends.namespace.runtime import addresses, firewall, netlink
+
         bridge = record["bridge"]
         with netlink.Netlink() as link:
             index = link.link_index(bridge)
@@ -152,6 +161,8 @@ class Networks:
 
     def remove(self, id: str) -> None:
         """Remove a network. Raises Conflict, naming who is in it, while it is in use."""
+        from composer.backends.namespace.runtime import addresses
+
         with state.host_lock():
             record = self.find(id)
             if record is None:
@@ -173,6 +184,8 @@ class Networks:
         return str(meta["name"]) if meta else id[:12]
 
     def _take_down(self, record: Mapping[str, Any]) -> None:
+        from composer.backends.namespace.runtime import firewall, netlink
+
         firewall.Firewall().remove_network(record["bridge"])
         with netlink.Netlink() as link:
             index = link.link_index(record["bridge"])
@@ -182,6 +195,8 @@ class Networks:
 
 
 def _bridge(record: Mapping[str, Any]) -> firewall.Bridge:
+    from composer.backends.namespace.runtime import addresses, firewall
+
     pools = {addresses.parse_subnet(pool["subnet"]).family: pool for pool in record["pools"]}
     four, six = pools.get(4), pools.get(6)
     return firewall.Bridge(

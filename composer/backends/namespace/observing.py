@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from composer.backends.namespace import networks, state, translate, volumes
+from composer.backends.namespace import networks, state, volumes
 from composer.backends.namespace.events import ProjectEvents
 from composer.backends.namespace.images import Store
 from composer.backends.namespace.logs import Logs
@@ -134,6 +134,8 @@ class NamespaceObserver:
         return [observed_image(image) for image in self.store.images()]
 
     def limitations(self, attributes: Mapping[str, Any]) -> Sequence[Limitation]:
+        from composer.backends.namespace import translate
+
         return translate.limitations(attributes)
 
     def logs(

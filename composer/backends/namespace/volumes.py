@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
@@ -53,7 +52,7 @@ class Volumes:
 
     def create_anonymous(self, labels: Mapping[str, str]) -> str:
         """Make a volume that goes with its container."""
-        return self.create(VolumeSpec(secrets.token_hex(32), {ANONYMOUS: "", **labels}, {}))
+        return self.create(VolumeSpec(os.urandom(32).hex(), {ANONYMOUS: "", **labels}, {}))
 
     def data(self, name: str) -> str:
         """Return the directory to mount. Raises NotFound."""

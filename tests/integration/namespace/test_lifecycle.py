@@ -113,7 +113,7 @@ def test_a_signal_that_nobody_handles_is_not_waited_for(stack: Stack) -> None:
 def test_a_dependency_becomes_healthy_and_only_then_the_other_starts(stack: Stack) -> None:
     stack.up(
         "services:\n"
-        "  db:\n    image: host\n    init: true\n    command: [sh, -c, 'sleep 0.4; touch /ready; exec sleep infinity']\n"
+        "  db:\n    image: host\n    init: true\n    command: [sh, -c, 'sleep 0.4; touch /ready; exec sleep 99']\n"
         "    healthcheck: {test: test -e /ready, interval: 30s}\n"
         "  web:\n    image: host\n    init: true\n    command: [sleep, infinity]\n"
         "    depends_on: {db: {condition: service_healthy}}\n",
@@ -315,7 +315,7 @@ def test_a_port_that_is_taken_is_named(stack: Stack) -> None:
 def test_the_first_interrupt_stops_in_reverse_order(stack: Stack) -> None:
     stack.write(
         "services:\n"
-        "  db: {image: host, command: [sh, -c, \"trap 'echo db; exit 0' TERM; echo up; while :; do sleep 0.05; done\"]}\n"
+        "  db: {image: host, command: [sh, -c, \"trap 'echo db; exit 0' TERM; echo up; while :; do sleep .1; done\"]}\n"
         "  web:\n    image: host\n    depends_on: [db]\n"
         "    command: [sh, -c, \"trap 'echo web; exit 0' TERM; echo up; while :; do sleep 0.05; done\"]\n"
     )

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from composer.backends.namespace.runtime.supervisor import Supervisor
 
-SOCKET = "control.sock"
 _LONELY_S = 5.0
 
 
@@ -42,13 +41,13 @@ class Control:
 
     def listen(self) -> None:
         """Take the socket's name over, from a supervisor before this one too."""
-        temporary = f"{SOCKET}.{os.getpid()}"
+        temporary = f"{wire.SOCKET}.{os.getpid()}"
         path = f"{self._supervisor.run_directory}/{temporary}"
         files.remove_file(path)
         self._server.bind(wire.address(self._directory, temporary))
         os.chmod(path, 0o600)
         self._server.listen(128)
-        os.rename(path, f"{self._supervisor.run_directory}/{SOCKET}")
+        os.rename(path, f"{self._supervisor.run_directory}/{wire.SOCKET}")
         self._supervisor.loop.watch(self._server.fileno(), lambda _: self._accept_all())
         # Whoever started us may have been killed before it could connect.
         self._supervisor.loop.after(_LONELY_S, self.consider_ending)
@@ -89,7 +88,7 @@ class Control:
         if self._accept():
             fcntl.flock(self._directory, fcntl.LOCK_UN)
             return
-        files.remove_file(f"{self._supervisor.run_directory}/{SOCKET}")
+        files.remove_file(f"{self._supervisor.run_directory}/{wire.SOCKET}")
         self._supervisor.end()
 
 

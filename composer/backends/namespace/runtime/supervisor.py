@@ -32,6 +32,7 @@ from composer.backends.namespace.runtime import (
     sandbox,
     seccomp,
     spawn,
+    status,
     syscalls,
     task,
     wire,
@@ -148,13 +149,13 @@ class Supervisor:
         directory = f"{self.root}/containers"
         for id in sorted(os.listdir(directory)) if os.path.isdir(directory) else ():
             state = files.read_json(f"{directory}/{id}/state.json")
-            if state is None or state.get("status") not in task.ACTIVE:
+            if state is None or state.get("status") not in status.ACTIVE:
                 continue
             found = self._load(id)
             if found is not None:
                 try:
-                    status = self._exits.get(int(state.get("pid") or 0))
-                    adoption.adopt(found, by_container.pop(id, {}), status)
+                    seen = self._exits.get(int(state.get("pid") or 0))
+                    adoption.adopt(found, by_container.pop(id, {}), seen)
                 except Exception as error:
                     self.on_error(error)
         for container, kinds in by_container.items():

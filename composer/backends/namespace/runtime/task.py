@@ -32,6 +32,16 @@ from composer.backends.namespace.runtime import (
     syscalls,
     wire,
 )
+from composer.backends.namespace.runtime.status import (
+    ACTIVE,
+    CREATED,
+    EXITED,
+    MOVES,
+    PAUSED,
+    RESTARTING,
+    RUNNING,
+    STARTING,
+)
 from composer.errors import Conflict
 
 TYPE_CHECKING = False
@@ -44,23 +54,6 @@ if TYPE_CHECKING:
 
     Reply = Callable[[dict[str, Any]], None]
 
-CREATED, STARTING, RUNNING, PAUSED, RESTARTING, EXITED = (
-    "created",
-    "starting",
-    "running",
-    "paused",
-    "restarting",
-    "exited",
-)
-ACTIVE = frozenset({STARTING, RUNNING, PAUSED, RESTARTING})
-_MOVES = {
-    CREATED: {STARTING},
-    STARTING: {RUNNING, CREATED, EXITED, RESTARTING},
-    RUNNING: {PAUSED, EXITED, RESTARTING},
-    PAUSED: {RUNNING, EXITED, RESTARTING},
-    RESTARTING: {STARTING, EXITED},
-    EXITED: {STARTING},
-}
 _REAP_PAUSE_S = 0.005
 _REAP_PATIENCE_S = 10.0
 
@@ -105,7 +98,7 @@ class Task:
 
     def transition(self, status: str, *, durable: bool = False, save: bool = True, **changes: Any) -> None:
         """Move to another state and write it down. An illegal move is a bug and raises."""
-        if status not in _MOVES[self.status]:
+        if status not in MOVES[self.status]:
             raise RuntimeError(f"container {self.name} cannot go from {self.status} to {status}")
         self.state.update(changes, status=status)
         if save:
@@ -136,7 +129,13 @@ class Task:
         self._begin()
 
     def _begin(self) -> None:
-        fresh: dict[str, Any] = {"error": "", "exit_code": None, "exit_unknown": False, "oom_killed": False, "pid": 0}
+        fresh: dict[str, Any] = {
+            "error": "",
+            "exit_code": None,
+            "exit_unknown": False,
+            "oom_killed": False,
+            "pid": 0,
+        }
         self.transition(STARTING, save=False, boot_id=self.supervisor.boot, **fresh)
         try:
             self._launch()

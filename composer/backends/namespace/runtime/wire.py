@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_PACKET_BYTES = 1 << 17
 MAX_DESCRIPTORS = 250  # the kernel's SCM_MAX_FD is 253
 VERSION = 1
+SOCKET = "control.sock"
 
 
 def send(peer: socket.socket, message: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
