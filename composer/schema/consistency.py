@@ -61,7 +61,7 @@ class _ModelChecks:
                 self._problems.error(
                     f"'{host_ip}' is not an IP address", value.mark("host_ip"), (*path, "host_ip")
                 )
-            if value.get("target") in (None, 0) and not self._problems.within(path):
+            if value.get("target") is None and not self._problems.within(path):
                 self._problems.error(
                     f"a port of '{path[1]}' has no target", mark, path, hint="target is the container's port"
                 )

@@ -54,13 +54,15 @@ def parse_ports(text: str) -> list[dict[str, Any]]:
         if first == last and host_first != host_last:
             host = f"{host}-{host_last}"
         port: dict[str, Any] = {"mode": "ingress", "target": first + offset, "protocol": protocol}
+        if not port["target"]:
+            del port["target"]  # Go's zero: "80:0" has no target, which is an error later
         if ip:
             port["host_ip"] = ip
         if host:
             port["published"] = host
         ports.append(port)
     # Compose sorts the entries of a range by text: 10 comes before 9
-    return sorted(ports, key=lambda port: f"{port['target']}/{protocol}")
+    return sorted(ports, key=lambda port: f"{port.get('target', 0)}/{protocol}")
 
 
 def _split_port(text: str) -> tuple[str, str, str]:

@@ -100,7 +100,13 @@ def test_same_verdict_inside_attributes() -> None:
 
 
 def test_same_verdict_at_the_top_level() -> None:
-    more = [*SAMPLES, {"a": {"external": {"name": "x"}}}, {"a": {"labels": ["x"]}}, {"a": {"foo": 1}}]
+    more = [
+        *SAMPLES,
+        {"a": {"external": {"name": "x"}}},
+        {"a": {"external": {"b": "x"}}},
+        {"a": {"labels": ["x"]}},
+        {"a": {"foo": 1}},
+    ]
     trees = [{section: value} for section in schema()["properties"] for value in more]
     assert [tree for tree in trees if OURS.is_valid(tree) != THEIRS.is_valid(tree)] == []
 
