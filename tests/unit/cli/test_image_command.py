@@ -1,0 +1,56 @@
+"""``composer image``: which images a name lists, and which configuration an import gets from its options."""
+
+from __future__ import annotations
+
+import pytest
+from console import Console
+
+from composer.cli.changes import apply_changes
+from composer.cli.commands.image import _instructions, _is_named
+from composer.engine.backend import ImageStore
+
+
+@pytest.mark.parametrize(
+    ("reference", "name", "named"),
+    [
+        ("notes-app:latest", "notes-app", True),
+        ("notes-app:2", "notes-app", True),
+        ("notes-app:2", "notes-app:2", True),
+        ("notes-app:2", "notes-app:1", False),
+        ("notes-app:latest", "notes", False),
+        ("redis:7", "docker.io/library/redis", True),
+        ("localhost:5000/a:1", "localhost:5000/a", True),
+    ],
+)
+def test_a_name_lists_all_its_tags(reference: str, name: str, named: bool) -> None:
+    assert _is_named(reference, name) is named
+
+
+def test_options_of_an_import_are_words_of_an_image_configuration() -> None:
+    options: dict[str, str | tuple[str, ...] | None] = {
+        "cmd": '["run", "it"]',
+        "entrypoint": None,
+        "env": ("A=two words", "B="),
+        "expose": ("80", "53/udp"),
+        "label": ("k=v w",),
+        "user": "app:app",
+        "volume": ("/my data",),
+        "workdir": "/srv",
+        "stop_signal": "SIGINT",
+    }
+    assert apply_changes({}, _instructions(options)) == {
+        "Cmd": ["run", "it"],
+        "Env": ["A=two words", "B="],
+        "ExposedPorts": {"80/tcp": {}, "53/udp": {}},
+        "Labels": {"k": "v w"},
+        "User": "app:app",
+        "Volumes": {"/my data": {}},
+        "WorkingDir": "/srv",
+        "StopSignal": "SIGINT",
+    }
+
+
+@pytest.mark.parametrize("arguments", [("tag", "a", "b"), ("save", "-o", "x.tar", "a"), ("prune",)])
+def test_a_backend_that_keeps_no_images_says_so(console: Console, arguments: tuple[str, ...]) -> None:
+    assert not isinstance(console.backend, ImageStore)
+    assert "does not keep its images itself" in console("image", *arguments).err
