@@ -222,6 +222,10 @@ class NamespaceBackend(NamespaceObserver):
             for project in self._touched.union(self._clients):
                 self._sweep_project(project)
             self._clients.clear()
+        if self._touched:
+            from composer.backends.namespace import bundle
+
+            bundle.sweep(self.paths)
         if self._doomed_links:
             from composer.backends.namespace.links import wait_gone
             from composer.backends.namespace.runtime import cgroups

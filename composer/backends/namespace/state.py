@@ -59,7 +59,15 @@ def paths_of(environment: Mapping[str, str]) -> Paths:
 
 
 def make_directory(path: str) -> str:
-    os.makedirs(path, 0o700, exist_ok=True)
+    """Make a directory and its parents, each closed to others: makedirs' mode is that of the last alone."""
+    if not os.path.isdir(path):
+        parent = os.path.dirname(path)
+        if parent and not os.path.isdir(parent):
+            make_directory(parent)
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass  # made in the same moment by another
     return path
 
 

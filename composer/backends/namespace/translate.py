@@ -204,7 +204,8 @@ def _read_only(config: Config, value: Any) -> None:
 
 def _ulimits(config: Config, value: Any) -> None:
     for name, limit in value.items():
-        soft, hard = (limit["soft"], limit["hard"]) if isinstance(limit, dict) else (limit, limit)
+        # A limit of 0 is left out of the canonical form, as Go prints it.
+        soft, hard = (limit.get("soft", 0), limit.get("hard", 0)) if isinstance(limit, dict) else (limit, limit)
         config["process"]["rlimits"].append(
             {"type": f"RLIMIT_{name.upper()}", "soft": int(soft), "hard": int(hard)}
         )

@@ -67,6 +67,7 @@ CASES: dict[str, Case] = {
         "ulimit -Sn; ulimit -Hn; grep -c 'Max processes *333 *333' /proc/self/limits",
         "512\n1024\n1",
     ),
+    "ulimits-zero": Case("ulimits: {core: 0}", "ulimit -c", "0"),
     "oom-score-adj": Case("oom_score_adj: 321", "cat /proc/self/oom_score_adj", "321"),
     "init": Case(
         "init: true",

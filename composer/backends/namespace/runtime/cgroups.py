@@ -72,10 +72,13 @@ class Cgroup:
 
     __slots__ = ("_hierarchies", "name", "paths", "v2")
 
-    def __init__(self, hierarchies: Hierarchies, name: str) -> None:
+    def __init__(
+        self, hierarchies: Hierarchies, name: str, resources: Mapping[str, Any] | None = None
+    ) -> None:
         self._hierarchies = hierarchies
         self.name = name
-        self.paths = {c: f"{base}/{PARENT}/{name}" for c, base in hierarchies.v1.items()}
+        wanted = _useful(hierarchies, resources or {})
+        self.paths = {c: f"{base}/{PARENT}/{name}" for c, base in hierarchies.v1.items() if c in wanted}
         self.v2 = f"{hierarchies.v2}/{PARENT}/{name}" if hierarchies.v2 else None
 
     def directories(self) -> list[str]:
@@ -199,6 +202,18 @@ class Cgroup:
         for directory in self.directories():
             clear = _rmdir_tree(directory) and clear
         return clear
+
+
+def _useful(hierarchies: Hierarchies, resources: Mapping[str, Any]) -> set[str]:
+    """Return the v1 controllers that do something for a container; each of the others would only cost time.
+
+    A cpuset counts when it is set; freezing, and systemd's bookkeeping, are the unified hierarchy's where it is.
+    """
+    cpu = resources.get("cpu", {})
+    unwanted = set() if cpu.get("cpus") or cpu.get("mems") else {"cpuset"}
+    if hierarchies.v2:
+        unwanted |= {"freezer", "name=systemd"}
+    return set(hierarchies.v1) - unwanted
 
 
 def remove_parents() -> None:

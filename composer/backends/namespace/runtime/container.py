@@ -52,7 +52,7 @@ NAMESPACES = {
 class Launch:
     """What the child needs, prepared by the parent before the clone."""
 
-    __slots__ = ("bundle", "cgroup", "config", "filter", "hierarchies", "stderr", "stdin", "stdout", "sync")
+    __slots__ = ("bundle", "cgroup", "config", "filter", "stderr", "stdin", "stdout", "sync")
 
     def __init__(
         self,
@@ -61,7 +61,6 @@ class Launch:
         *,
         sync: socket.socket,
         cgroup: cgroups.Cgroup,
-        hierarchies: cgroups.Hierarchies,
         filter: bytes | None,
         stdin: int,
         stdout: int,
@@ -71,7 +70,6 @@ class Launch:
         self.bundle = bundle
         self.sync = sync
         self.cgroup = cgroup
-        self.hierarchies = hierarchies
         self.filter = filter
         self.stdin = stdin
         self.stdout = stdout
@@ -118,13 +116,13 @@ def _run(launch: Launch) -> None:
     own = config.get("composer", {})
     root = rootfs.mount_root(os.path.join(launch.bundle, config["root"]["path"]), own.get("overlay"))
     later = _index_of_cgroup_mount(config["mounts"])
-    rootfs.apply_mounts(root, config["mounts"][:later], launch.hierarchies)
+    rootfs.apply_mounts(root, config["mounts"][:later], launch.cgroup)
     if namespace_flags(config) & syscalls.CLONE_NEWNET:
         _configure_network(sync, _expect(sync, "network")["network"])
     joining.wait()
     if any(entry["type"] == "cgroup" and not entry.get("path") for entry in config["linux"]["namespaces"]):
         syscalls.unshare(syscalls.CLONE_NEWCGROUP)
-    rootfs.apply_mounts(root, config["mounts"][later:], launch.hierarchies)
+    rootfs.apply_mounts(root, config["mounts"][later:], launch.cgroup)
     rootfs.make_devices(root, config["linux"].get("devices", ()))
     spec = config["process"]
     identity = process.resolve_identity(root, *process.user_of(spec["user"]))

@@ -12,7 +12,7 @@ import os
 import resource
 import signal
 
-from composer.backends.namespace.runtime import capabilities, seccomp, syscalls
+from composer.backends.namespace.runtime import capabilities, rootfs, seccomp, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def resolve_identity(root: int, user: str, extra_groups: Sequence[str] = ()) -> 
     name, _, group = (user or "0").partition(":")
     entry = _find(passwd, name or "0", 7)
     if entry is not None:
-        uid, gid, home, login = int(entry[2]), int(entry[3]), entry[5], entry[0]
+        uid, gid = _number(entry[2], "user"), _number(entry[3], "group")
+        home, login = entry[5], entry[0]
     elif (name or "0").isdecimal():
         uid, gid, home, login = _number(name or "0", "user"), 0, "/", ""
     else:
@@ -69,7 +70,9 @@ def resolve_identity(root: int, user: str, extra_groups: Sequence[str] = ()) -> 
         gid = _resolve_group(groups, group)
         supplementary = []
     else:
-        supplementary = [int(g[2]) for g in groups if len(g) >= 4 and login and login in g[3].split(",")]
+        supplementary = [
+            _number(g[2], "group") for g in groups if len(g) >= 4 and login and login in g[3].split(",")
+        ]
     supplementary += [_resolve_group(groups, extra) for extra in extra_groups]
     return Identity(uid, gid, list(dict.fromkeys(supplementary)), home or "/")
 
@@ -105,17 +108,17 @@ def _find(rows: Sequence[Sequence[str]], wanted: str, fields: int) -> Sequence[s
 def _resolve_group(groups: Sequence[Sequence[str]], wanted: str) -> int:
     row = _find(groups, wanted, 3)
     if row is not None:
-        return int(row[2])
+        return _number(row[2], "group")
     if wanted.isdecimal():
         return _number(wanted, "group")
     raise ProcessFailed(f"cannot find group '{wanted}': no such entry in /etc/group of the image")
 
 
 def _number(text: str, what: str) -> int:
-    value = int(text)
-    if value > 0x7FFFFFFF:
-        raise ProcessFailed(f"cannot use {what} id {text}: ids go from 0 to 2147483647")
-    return value
+    # 4294967295 is -1, which setresuid takes for "leave it as it is": root.
+    if not (text.isascii() and text.isdecimal()) or len(text) > 10 or int(text) > 0x7FFFFFFF:
+        raise ProcessFailed(f"cannot use {what} id '{text[:20]}': ids go from 0 to 2147483647")
+    return int(text)
 
 
 def set_limits(rlimits: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -153,28 +156,53 @@ def set_oom_score(score: int | None) -> None:
 
 
 def enter_directory(path: str, identity: Identity, *, create: bool = True) -> None:
-    """Change to the working directory, made when missing; refuse one that leads out of the root."""
+    """Change to the working directory, made when missing; refuse one that leads out of the root.
+
+    It is looked up without magic links: ``/proc/self/fd/N/../..`` is the host's tree while our descriptors are
+    open, and making what is missing there would already be an escape (CVE-2024-21626).
+    """
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    directory = -1
+    try:
+        directory = _open_directory(root, path, create=create)
+        _change_to(directory, identity)
+    except rootfs.MountFailed as error:
+        raise ProcessFailed(f"cannot use working directory '{path}': {error}", 126) from None
+    except (FileNotFoundError, NotADirectoryError) as error:
+        reason = os.strerror(error.errno or 0)
+        raise ProcessFailed(f"cannot enter working directory '{path}': {reason}", 126) from None
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise ProcessFailed(f"cannot use working directory '{path}': it leads through a link of /proc", 126) from None
+    finally:
+        os.close(root)
+        if directory >= 0:
+            os.close(directory)
+    if not os.getcwd().startswith("/"):
+        raise ProcessFailed("the working directory is outside the root of the container")
+
+
+def _open_directory(root: int, path: str, *, create: bool) -> int:
     try:
         if create:
-            os.makedirs(path, 0o755, exist_ok=True)
-    except FileExistsError:
-        raise ProcessFailed(f"cannot use working directory '{path}': it is not a directory", 126) from None
+            return rootfs.make_directory(root, path)
     except OSError as error:
         if error.errno not in (errno.EROFS, errno.EACCES):
             raise
+    return syscalls.openat2(root, path, os.O_PATH | os.O_DIRECTORY)
+
+
+def _change_to(directory: int, identity: Identity) -> None:
     try:
-        os.chdir(path)
+        os.fchdir(directory)
     except PermissionError:
         # Root may be shut out of a directory that belongs to the user (NFS, a missing DAC_OVERRIDE).
         os.setegid(identity.gid)
         os.seteuid(identity.uid)
-        os.chdir(path)
+        os.fchdir(directory)
         os.seteuid(0)
         os.setegid(0)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise ProcessFailed(f"cannot enter working directory '{path}': {error.strerror}", 126) from None
-    if not os.getcwd().startswith("/"):
-        raise ProcessFailed("the working directory is outside the root of the container")
 
 
 def become(identity: Identity, process: Mapping[str, Any], filter: bytes | None) -> None:
@@ -202,14 +230,23 @@ def become(identity: Identity, process: Mapping[str, Any], filter: bytes | None)
             seccomp.install(filter)
 
 
-def reset_signals() -> None:
-    """Undo what Python did to the signals: an ignored SIGPIPE would be ignored by the program too."""
+_OURS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def forget_ignored_signals() -> None:
+    """Reset what a shell or nohup had ignored when it started us: once, for every program that we start."""
     for number in range(1, signal.NSIG):
         if number not in (signal.SIGKILL, signal.SIGSTOP):
             try:
                 signal.signal(number, signal.SIG_DFL)
             except (OSError, ValueError):
                 pass  # 32 and 33 belong to the C library
+
+
+def reset_signals() -> None:
+    """Undo what Python and the supervisor ignore: an ignored SIGPIPE would be ignored by the program too."""
+    for number in _OURS:
+        signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
@@ -240,7 +277,7 @@ def execute(arguments: Sequence[str], environment: Mapping[bytes, bytes]) -> Non
         except OSError as error:
             failure = error
             if error.errno != errno.EACCES:
-                break
+                break  # EACCES is tried further on: a file without the x bit must not hide a program
     name = arguments[0]
     if failure is None or isinstance(failure, FileNotFoundError | NotADirectoryError):
         if b"/" in program and os.path.exists(program):
@@ -259,6 +296,4 @@ def execute(arguments: Sequence[str], environment: Mapping[bytes, bytes]) -> Non
 def _candidates(program: bytes, path: bytes) -> list[bytes]:
     if b"/" in program:
         return [program]
-    found = [os.path.join(directory, program) for directory in path.split(b":") if directory]
-    # A file without the x bit earlier in PATH must not hide a program further on.
-    return sorted(found, key=lambda candidate: not os.access(candidate, os.X_OK))
+    return [os.path.join(directory, program) for directory in path.split(b":") if directory]

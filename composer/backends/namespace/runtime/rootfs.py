@@ -116,12 +116,12 @@ def _escape(path: str) -> str:
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
-def apply_mounts(root: int, mounts: Sequence[Mapping[str, Any]], hierarchies: cgroups.Hierarchies) -> None:
+def apply_mounts(root: int, mounts: Sequence[Mapping[str, Any]], cgroup: cgroups.Cgroup) -> None:
     """Make the mounts of an OCI configuration, in their order."""
     late_readonly = []
     for entry in mounts:
         try:
-            _apply_mount(root, entry, hierarchies)
+            _apply_mount(root, entry, cgroup)
         except (OSError, MountFailed) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             what = entry.get("source") or entry["type"]
@@ -135,7 +135,7 @@ def apply_mounts(root: int, mounts: Sequence[Mapping[str, Any]], hierarchies: cg
         os.close(fd)
 
 
-def _apply_mount(root: int, entry: Mapping[str, Any], hierarchies: cgroups.Hierarchies) -> None:
+def _apply_mount(root: int, entry: Mapping[str, Any], cgroup: cgroups.Cgroup) -> None:
     destination = os.path.normpath("/" + entry["destination"])
     flags, propagation, data = _options(entry.get("options", ()))
     kind = entry["type"]
@@ -153,7 +153,7 @@ def _apply_mount(root: int, entry: Mapping[str, Any], hierarchies: cgroups.Hiera
         target = make_directory(root, destination)
     try:
         if kind == "cgroup":
-            _mount_cgroup(root, destination, target, flags, hierarchies)
+            _mount_cgroup(root, destination, target, flags, cgroup)
         elif kind == "tmpfs":
             _mount_tmpfs(root, destination, target, flags, data, copy="tmpcopyup" in entry.get("options", ()))
         else:
@@ -243,21 +243,19 @@ def _remount(fd: int, flags: int) -> None:
     syscalls.mount(None, by_fd(fd), None, syscalls.MS_REMOUNT | syscalls.MS_BIND | flags | kept)
 
 
-def _mount_cgroup(
-    root: int, destination: str, target: int, flags: int, hierarchies: cgroups.Hierarchies
-) -> None:
+def _mount_cgroup(root: int, destination: str, target: int, flags: int, cgroup: cgroups.Cgroup) -> None:
     """Show the container its own cgroups, read-only unless it is privileged."""
-    if not hierarchies.v1:
+    if not cgroup.paths:
         syscalls.mount("cgroup", by_fd(target), "cgroup2", flags)
         return
     tmpfs_flags = flags & ~syscalls.MS_RDONLY
     syscalls.mount("tmpfs", by_fd(target), "tmpfs", tmpfs_flags, "mode=755")
     inside = syscalls.openat2(root, destination, os.O_PATH | os.O_DIRECTORY)
     grouped: dict[str, list[str]] = {}
-    for controller, base in hierarchies.v1.items():
+    for controller, base in cgroup.paths.items():
         grouped.setdefault(base, []).append(controller)
     kinds = [("cgroup", ",".join(controllers)) for controllers in grouped.values()]
-    if hierarchies.v2:
+    if cgroup.v2:
         kinds.append(("cgroup2", "unified"))
     try:
         for kind, name in kinds:

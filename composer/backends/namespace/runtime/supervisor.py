@@ -29,6 +29,7 @@ from composer.backends.namespace.runtime import (
     loop,
     names,
     nftables,
+    process,
     sandbox,
     seccomp,
     spawn,
@@ -42,6 +43,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+
+_CGROUP_ATTEMPTS = 100
+_CGROUP_PAUSE_S = 0.002
 
 
 class KeeperLink:
@@ -122,6 +127,7 @@ class Supervisor:
         self.executions = executions.Executions(self)
         self.keeper = KeeperLink(self, keeper)
         self.tasks: dict[str, task.Task] = {}
+        self._busy_cgroups: set[str] = set()
         self._exits: dict[int, int] = {}
         nftables.load()  # once, here: a container's first process then has it
         self._filters = seccomp.FilterCache(f"{root}/cache")
@@ -185,7 +191,17 @@ class Supervisor:
         self.control.consider_ending()
 
     def is_idle(self) -> bool:
-        return not any(found.is_active() for found in self.tasks.values())
+        return not self._busy_cgroups and not any(found.is_active() for found in self.tasks.values())
+
+    def remove_cgroup(self, cgroup: cgroups.Cgroup, attempt: int = 0) -> None:
+        """Remove a container's cgroup, which the kernel keeps busy for moments after the last process has gone."""
+        if cgroup.remove() or attempt >= _CGROUP_ATTEMPTS:
+            self._busy_cgroups.discard(cgroup.name)
+            if attempt:
+                self.on_task_ended()
+            return
+        self._busy_cgroups.add(cgroup.name)
+        self.loop.after(_CGROUP_PAUSE_S * (attempt + 1), lambda: self.remove_cgroup(cgroup, attempt + 1))
 
     def end(self) -> None:
         """Stop running; the keeper follows. The run state goes with the project's last container."""
@@ -281,6 +297,7 @@ def main(image: spawn.Image, arguments: list[str]) -> None:
     os.set_inheritable(int(keeper), False)
     if int(ready) >= 0:
         os.set_inheritable(int(ready), False)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    process.forget_ignored_signals()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_IGN)
     Supervisor(image, project, root, run, socket.socket(fileno=int(keeper))).main(int(ready))

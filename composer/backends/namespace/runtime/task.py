@@ -73,7 +73,7 @@ class Task:
         self.pidfd = -1
         self.attachments: list[endpoints.Attachment] = []
         self.ports = endpoints.Ports()
-        self.cgroup = cgroups.Cgroup(supervisor.hierarchies, id)
+        self.cgroup = cgroups.Cgroup(supervisor.hierarchies, id, config["linux"].get("resources"))
         self.log: logs.Log | None = None
         self.console: int = -1
         self.probing: probing.Probing | None = None
@@ -177,7 +177,6 @@ class Task:
             self.bundle,
             sync=theirs,
             cgroup=self.cgroup,
-            hierarchies=supervisor.hierarchies,
             filter=supervisor.filter(self.config),
             stdin=-1,
             stdout=writers[0],
@@ -428,7 +427,7 @@ class Task:
         """Take away what a restart makes anew, keeping addresses and ports."""
         for attachment in self.attachments:
             self.supervisor.networks.withdraw(self.id, attachment)
-        self._remove_cgroup()
+        self.supervisor.remove_cgroup(self.cgroup)
 
     def _undo(self, *, thorough: bool = False) -> None:
         """Take away everything that a start made outside the container's own directory. Safe to repeat.
@@ -452,12 +451,7 @@ class Task:
         for stream in logs.STREAMS:
             self.supervisor.keeper.drop(f"{self.id}/{stream}")
             files.remove_file(logs.fifo_path(self.bundle, stream))
-        self._remove_cgroup()
-
-    def _remove_cgroup(self, attempt: int = 0) -> None:
-        if not self.cgroup.remove() and attempt < 200:
-            # EBUSY for moments after the last process has gone.
-            self.supervisor.loop.after(0.002 * (attempt + 1), lambda: self._remove_cgroup(attempt + 1))
+        self.supervisor.remove_cgroup(self.cgroup)
 
     # -------------------------------------------------------------- asked for
 
