@@ -40,7 +40,9 @@ def parse_duration_ns(text: str) -> int:
         total += round(float(match[1]) * _DURATION_UNITS_NS[match[2]])
         position = match.end()
     if not rest or position != len(rest):
-        raise ValueError(f"'{text}' is not a duration: write a number and a unit, such as 30s, 1m30s or 500ms")
+        raise ValueError(
+            f"'{text}' is not a duration: write a number and a unit, such as 30s, 1m30s or 500ms"
+        )
     return sign * total
 
 

@@ -96,7 +96,7 @@ def decide(
         replace=tuple(fate for fate in staying if fate.cause),
         remove=tuple(Fate(fate.container, f"scale {len(containers)} → {expected}") for fate in leaving),
         create=tuple(range(highest + 1, highest + 1 + missing)),
-        create_cause=f"scale {len(containers)} → {expected}" if containers else "not found",
+        create_cause=f"scale {len(containers)} → {expected}" if containers else "does not exist",
     )
 
 

@@ -118,12 +118,12 @@ class Infrastructure:
             if use.name in self.replaced_networks:
                 self._replace_network(use)
             elif use.name not in self._world.networks:
-                self._create("network", use, "not found")
+                self._create("network", use, "does not exist")
         for use in self._uses("volume"):
             if use.name in self.replaced_volumes:
                 self._replace_volume(use)
             elif use.name not in self._world.volumes:
-                self._create("volume", use, "not found")
+                self._create("volume", use, "does not exist")
 
     def _create(self, kind: str, use: _Use, cause: str, needs: Iterable[int] = ()) -> None:
         own = {

@@ -260,7 +260,7 @@ class _Reconciler:
                 f"image '{reference}' of service '{service}' is not here, and pull_policy is never",
                 hint="pull it, or import it with composer image load",
             )
-        self._images[reference] = self._builder.add(PullImage(reference, "not found"))
+        self._images[reference] = self._builder.add(PullImage(reference, "not in the store"))
 
     # ------------------------------------------------------------- one service
 

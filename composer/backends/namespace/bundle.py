@@ -34,6 +34,7 @@ def create(
     paths: state.Paths, spec: ContainerSpec, image: Image, networks: Networks, volumes: Volumes
 ) -> str:
     """Write a container's directory and return its id. Raises Conflict when the name is taken."""
+    state.check_name(spec.name, "container")
     holder = state.name_holder(paths, spec.name)
     if holder is not None and os.path.isdir(paths.container(holder)):
         _refuse_name(paths, spec.name, holder)
@@ -262,14 +263,11 @@ def _volume(entry: MountSpec, data: str) -> dict[str, Any]:
         options.append("copyup")
     if entry.read_only:
         options.append("ro")
-    source = data
+    mount = {"destination": entry.target, "type": "bind", "source": data, "options": options}
     if entry.options.get("subpath"):
-        source = os.path.realpath(f"{data}/{entry.options['subpath']}")
-        if not source.startswith(f"{data}/"):
-            raise errors.BackendError(
-                f"cannot mount '{entry.options['subpath']}': it leads out of the volume"
-            )
-    return {"destination": entry.target, "type": "bind", "source": source, "options": options}
+        # Looked up at each start: whoever else has the volume may change what is there (CVE-2017-1002101).
+        mount["subpath"] = entry.options["subpath"]
+    return mount
 
 
 def _programs(path: str, directory: str, final: str) -> dict[str, Any]:

@@ -63,6 +63,12 @@ class Networks:
                     return str(existing["id"])
                 raise errors.Conflict(f"network '{spec.name}' exists already, with other labels")
             record = self._plan(spec)
+            if os.path.exists(f"/sys/class/net/{record['bridge']}"):
+                # It would be removed with the network, whoever made it.
+                raise errors.Conflict(
+                    f"cannot create network '{spec.name}': this machine has an interface '{record['bridge']}' already",
+                    hint=f"choose another name in driver_opts, {_BRIDGE_NAME}",
+                )
             directory = state.make_directory(f"{self._paths.networks()}/{record['id']}")
             for name in ("leases", "endpoints"):
                 state.make_directory(f"{directory}/{name}")

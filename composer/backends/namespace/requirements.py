@@ -11,17 +11,19 @@ from composer.errors import PermissionDenied, Unavailable
 def check() -> None:
     """Raise Unavailable or PermissionDenied when containers cannot run here. Costs a few stats."""
     if sys.platform != "linux":
-        raise Unavailable("the built-in runtime needs Linux", hint="use --backend docker")
+        raise Unavailable(
+            "the built-in runtime needs Linux", hint="run it in a Linux machine or a virtual one"
+        )
     release = os.uname().release
     if _version(release) < (5, 8):
         raise Unavailable(
             f"the built-in runtime needs Linux 5.8 or newer, and this is {release}",
-            hint="use --backend docker",
+            hint="use a newer kernel",
         )
     if os.geteuid() != 0:
         raise PermissionDenied(
             "the built-in runtime needs root for now: running without is not built yet",
-            hint="use sudo, or --backend docker",
+            hint="use sudo",
         )
 
 

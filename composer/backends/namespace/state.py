@@ -15,13 +15,17 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.backends.namespace.runtime import files
-from composer.errors import NotFound
+from composer.errors import BackendError, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+# Docker's rule for names of containers and volumes.
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
 
 class Paths(NamedTuple):
@@ -86,8 +90,17 @@ def host_lock() -> Iterator[None]:
         os.close(fd)
 
 
+def check_name(name: str, what: str) -> None:
+    """Refuse a name that would lead out of the directory where its object lives. Raises BackendError."""
+    if not _NAME.fullmatch(name):
+        raise BackendError(
+            f"cannot use '{name}' as the name of a {what}: letters, digits, '_', '.' and '-' are allowed"
+        )
+
+
 def take_name(paths: Paths, name: str, id: str) -> str | None:
     """Give ``name`` to a container; return the id of another that has it, or None. A dangling name is free."""
+    check_name(name, "container")
     link = f"{make_directory(paths.names())}/{name}"
     for _ in range(3):
         try:

@@ -205,7 +205,9 @@ def _read_only(config: Config, value: Any) -> None:
 def _ulimits(config: Config, value: Any) -> None:
     for name, limit in value.items():
         # A limit of 0 is left out of the canonical form, as Go prints it.
-        soft, hard = (limit.get("soft", 0), limit.get("hard", 0)) if isinstance(limit, dict) else (limit, limit)
+        soft, hard = (
+            (limit.get("soft", 0), limit.get("hard", 0)) if isinstance(limit, dict) else (limit, limit)
+        )
         config["process"]["rlimits"].append(
             {"type": f"RLIMIT_{name.upper()}", "soft": int(soft), "hard": int(hard)}
         )
@@ -498,9 +500,7 @@ _NOT_YET = (
     "device_cgroup_rules gpus isolation mac_address mem_swappiness models oom_kill_disable pid platform "
     "runtime stdin_open storage_opt umask use_api_socket userns_mode uts volumes_from"
 )
-REFUSED: dict[str, tuple[str, str | None]] = dict.fromkeys(
-    _NOT_YET.split(), (_LATER, "remove it, or use --backend docker")
-)
+REFUSED: dict[str, tuple[str, str | None]] = dict.fromkeys(_NOT_YET.split(), (_LATER, "remove it"))
 
 
 # ------------------------------------------------------------------ what depends on several

@@ -34,6 +34,7 @@ class Volumes:
     def create(self, spec: VolumeSpec) -> str:
         """Make a volume, or return the one that has this name."""
         _refuse_driver(spec)
+        state.check_name(spec.name, "volume")
         directory = f"{self._paths.volumes()}/{spec.name}"
         if self.find(spec.name) is None:
             state.make_directory(self._paths.volumes())

@@ -159,16 +159,21 @@ def _detach(launch: Launch) -> list[str]:
     syscalls.set_process_name("composer-init")
     process.reset_signals()
     os.setsid()
-    warnings = []
-    try:
-        syscalls.join_session_keyring("_ses.composer")
-    except OSError as error:
-        warnings.append(f"keyring: {error.strerror}")
+    warnings = join_keyring(launch.cgroup.name)
     try:
         process.set_oom_score(launch.config["process"].get("oomScoreAdj"))
     except PermissionError:
         warnings.append("oom_score_adj: cannot be lowered without CAP_SYS_RESOURCE")
     return warnings
+
+
+def join_keyring(id: str) -> list[str]:
+    """Leave our session keyring for the container's own. The name joins those of one container, and no others."""
+    try:
+        syscalls.join_session_keyring(f"_ses.{id}")
+    except OSError as error:
+        return [f"keyring: {error.strerror}"]
+    return []
 
 
 class _Joining:
@@ -322,3 +327,8 @@ def finish(sync: socket.socket, arguments: Sequence[str], environment: Mapping[b
     except process.ProcessFailed as error:
         os.write(number, json.dumps({"error": str(error), "exit_code": error.exit_code}).encode())
         os._exit(error.exit_code)
+    except (ValueError, IndexError) as error:
+        # A null byte in an argument or a variable, or no argument at all.
+        message = f"cannot execute '{arguments[0] if arguments else ''}': {error}"
+        os.write(number, json.dumps({"error": message, "exit_code": 125}).encode())
+        os._exit(125)

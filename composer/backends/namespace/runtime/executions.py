@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import socket
+import stat
 
 from composer.backends.namespace.runtime import (
     cgroups,
@@ -79,6 +80,9 @@ class Execution:
             self._console = descriptors[0]
         else:
             self._close_sync()
+            if self._console >= 0:
+                os.close(self._console)
+                self._console = -1
             self._on_started(
                 {"error": message["error"], "kind": "StartFailed", "exit_code": message["exit_code"]}, -1
             )
@@ -255,6 +259,7 @@ def _join_and_execute(
     syscalls.set_process_name("composer-exec")
     process.reset_signals()
     os.setsid()
+    container.join_keyring(cgroup.name)
     cgroup.join()
     process.set_oom_score(None)
     container.forget_imports()
@@ -268,13 +273,19 @@ def _join_and_execute(
     else:
         null = rootfs.open_null(root)
         for number, given in enumerate(stdio):
-            os.dup2(null if given < 0 else given, number)
+            os.dup2(null if given < 0 or _is_null(given) else given, number)
     os.umask(0o022)
     process.enter_directory(spec.get("cwd", "/"), identity, create=False)
     process.set_limits(spec.get("rlimits", ()))
     environment = process.build_environment(spec.get("env", ()), identity)
     process.become(identity, spec, filter)
     container.finish(sync, spec["args"], environment)
+
+
+def _is_null(fd: int) -> bool:
+    """Tell the host's null device, whose mode and owner a container could change for the whole machine."""
+    state = os.fstat(fd)
+    return stat.S_ISCHR(state.st_mode) and state.st_rdev == os.makedev(1, 3)
 
 
 def _report(sync: socket.socket, message: str, exit_code: int) -> None:

@@ -174,7 +174,9 @@ def enter_directory(path: str, identity: Identity, *, create: bool = True) -> No
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        raise ProcessFailed(f"cannot use working directory '{path}': it leads through a link of /proc", 126) from None
+        raise ProcessFailed(
+            f"cannot use working directory '{path}': it leads through a link of /proc", 126
+        ) from None
     finally:
         os.close(root)
         if directory >= 0:

@@ -191,13 +191,13 @@ def _mount_tmpfs(root: int, destination: str, target: int, flags: int, data: str
 
 
 def _mount_bind(root: int, destination: str, entry: Mapping[str, Any], flags: int, propagation: int) -> None:
-    source = os.open(entry["source"], os.O_PATH | os.O_CLOEXEC)
+    source = _open_source(entry)
     options = entry.get("options", ())
     try:
         if stat.S_ISDIR(os.fstat(source).st_mode):
             target = make_directory(root, destination)
             if "copyup" in options:
-                volumes.copy_up(target, entry["source"])
+                volumes.copy_up(target, by_fd(source))
         else:
             target = make_file(root, destination)
         in_proc = destination == "/proc" or destination.startswith("/proc/")
@@ -215,6 +215,21 @@ def _mount_bind(root: int, destination: str, entry: Mapping[str, Any], flags: in
         syscalls.mount(None, by_fd(mounted), None, propagation or syscalls.MS_PRIVATE | syscalls.MS_REC)
     finally:
         os.close(mounted)
+
+
+def _open_source(entry: Mapping[str, Any]) -> int:
+    """Open what is to be bound; a ``subpath`` cannot lead out of its volume, whatever has been put there."""
+    source = os.open(entry["source"], os.O_PATH | os.O_CLOEXEC)
+    if "subpath" not in entry:
+        return source
+    try:
+        return syscalls.openat2(source, entry["subpath"], os.O_PATH, resolve=syscalls.RESOLVE_BENEATH)
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise MountFailed(f"'{entry['subpath']}' leads out of the volume") from error
+        raise MountFailed(f"'{entry['subpath']}' of the volume: {os.strerror(error.errno or 0)}") from error
+    finally:
+        os.close(source)
 
 
 def _is_procfs(fd: int) -> bool:
@@ -347,12 +362,15 @@ def make_devices(root: int, devices: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _make_device(parent: int, name: str, kind: int, number: int, mode: int) -> None:
+    # The exact mode at once: a chmod afterwards follows a symlink that somebody put in the place of the node.
+    umask = os.umask(0)
     try:
         os.mknod(name, kind | mode, number, dir_fd=parent)
     except FileExistsError:
         os.unlink(name, dir_fd=parent)
         os.mknod(name, kind | mode, number, dir_fd=parent)
-    os.chmod(name, mode, dir_fd=parent)  # mknod's mode is cut by the umask
+    finally:
+        os.umask(umask)
     made = os.stat(name, dir_fd=parent, follow_symlinks=False)
     if stat.S_IFMT(made.st_mode) != kind or made.st_rdev != number:
         raise MountFailed(f"/dev/{name} was replaced while it was made")

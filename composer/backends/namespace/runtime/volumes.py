@@ -62,9 +62,11 @@ def _copy_children(
             os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
             os.chown(name, state.st_uid, state.st_gid, dir_fd=target, follow_symlinks=False)
         else:
+            # The exact mode at once: chmod would follow a symlink put in its place by another who has the volume.
+            umask = os.umask(0)
             os.mknod(name, state.st_mode, state.st_rdev, dir_fd=target)
+            os.umask(umask)
             os.chown(name, state.st_uid, state.st_gid, dir_fd=target, follow_symlinks=False)
-            os.chmod(name, stat.S_IMODE(state.st_mode), dir_fd=target)
 
 
 def _copy_directory(
