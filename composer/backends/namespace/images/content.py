@@ -78,14 +78,14 @@ class Content:
         if not os.path.isdir(f"{self.root}/locks"):
             # One by one: makedirs gives the mode to the last of a path only, and each has to be closed to others.
             for part in ("", "/blobs", "/blobs/sha256", "/layers", "/images", "/locks"):
-                os.makedirs(f"{self.root}{part}", 0o700, exist_ok=True)
+                state.make_directory(f"{self.root}{part}")
         with self._locked("lock", fcntl.LOCK_SH):
             yield
 
     @contextlib.contextmanager
     def removing(self) -> Iterator[None]:
         """Wait until nobody adds, and keep everybody out."""
-        os.makedirs(self.root, 0o700, exist_ok=True)
+        state.make_directory(self.root)
         with self._locked("lock", fcntl.LOCK_EX):
             yield
 

@@ -12,6 +12,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any
 
+from composer.backends.namespace import state as objects
 from composer.backends.namespace.runtime import files
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def skeleton(directory: str) -> str:
     path = f"{directory}/{digest().removeprefix('sha256:')}"
     if os.path.isdir(path):
         return path
-    os.makedirs(directory, 0o700, exist_ok=True)
+    objects.make_directory(directory)
     temporary = f"{path}.{os.getpid()}.tmp"
     _make_skeleton(temporary)
     try:
@@ -146,6 +147,4 @@ def _copy(source: str, target: str) -> None:
 
 
 def _discard(directory: str) -> None:
-    from composer.backends.namespace import state as objects
-
     objects.remove_tree(directory)

@@ -41,6 +41,9 @@ def write_bytes(path: str, data: bytes, *, mode: int = 0o600, durable: bool = Fa
         os.fchmod(fd, mode)
         if durable:
             os.fsync(fd)
+    except OSError:
+        remove_file(temporary)  # the disk is full: do not make it fuller
+        raise
     finally:
         os.close(fd)
     os.rename(temporary, path)

@@ -9,6 +9,7 @@ it has not is in the FIFO. A record that was not written before a kill is writte
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import time
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 RECORD = struct.Struct("<QQQ")
 STREAMS = ("stdout", "stderr")
 _SPLICE_BYTES = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def fifo_path(bundle: str, stream: str) -> str:
@@ -62,6 +64,16 @@ class Log:
         """Return the reading end of each stream's FIFO."""
         return list(self._fifos)
 
+    def pump_if_room(self, stream: int) -> bool:
+        """Move what is waiting; False when the disk is full, and it has to wait."""
+        try:
+            self.pump(stream)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            return False
+        return True
+
     def pump(self, stream: int) -> bool:
         """Move what is waiting; True when something came."""
         moved = syscalls.splice(
@@ -77,10 +89,14 @@ class Log:
         os.write(self._index, RECORD.pack(time_ns, stream, self._offsets[stream]))
 
     def drain(self) -> None:
-        """Move everything that the program left behind; for after its exit."""
+        """Move everything that the program left behind; for after its exit. What a full disk refuses is lost."""
         for stream in (0, 1):
-            while self.pump(stream):
-                pass
+            try:
+                while self.pump(stream):
+                    pass
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
 
     def append(self, stream: int, data: bytes) -> None:
         """Write bytes that did not come through a FIFO (a terminal's)."""

@@ -274,13 +274,19 @@ class Supervisor:
 
     def emit(self, kind: str, action: str, id: str, attributes: Mapping[str, str]) -> None:
         """Write an event to the project's journal, where whoever waits for one finds it."""
-        files.append_event(self.run_directory, kind, action, id, attributes)
+        try:
+            files.append_event(self.run_directory, kind, action, id, attributes)
+        except OSError as error:
+            self.on_error(error)  # the disk is full: what happens goes on all the same
 
     def on_error(self, error: BaseException) -> None:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S")
         text = "".join(traceback.format_exception(error))
-        sys.stderr.write(f"{stamp} {text}\n")
-        sys.stderr.flush()
+        try:
+            sys.stderr.write(f"{stamp} {text}\n")
+            sys.stderr.flush()
+        except OSError:
+            pass  # the log's disk is full: there is nowhere left to say it
 
 
 def _host_upstreams() -> list[str]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import socket
 import time
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
 _REAP_PAUSE_S = 0.005
 _REAP_PATIENCE_S = 10.0
+_FULL_DISK_PAUSE_S = 0.5
 
 
 class Task:
@@ -105,7 +107,13 @@ class Task:
             self.save(durable=durable)
 
     def save(self, *, durable: bool = False) -> None:
-        files.write_json(f"{self.bundle}/state.json", self.state, durable=durable)
+        """Write the state down. A full disk must not keep a container from ending: the next save has it all."""
+        try:
+            files.write_json(f"{self.bundle}/state.json", self.state, durable=durable)
+        except OSError as error:
+            if self.status == STARTING:
+                raise  # nothing has begun: better not to begin what could not be found again
+            self.supervisor.on_error(error)
 
     def emit(self, action: str, **attributes: str) -> None:
         self.supervisor.emit(
@@ -140,13 +148,27 @@ class Task:
         try:
             self._launch()
         except (endpoints.NetworkFailed, OSError) as error:
-            self.fail(str(error), 125, getattr(error, "kind", "StartFailed"), getattr(error, "hint", None))
+            if not self._fail_as_reported():
+                self.fail(
+                    str(error), 125, getattr(error, "kind", "StartFailed"), getattr(error, "hint", None)
+                )
         except Conflict as error:
             self.fail(str(error), 125, "Conflict", error.hint)
         except Exception as error:
             # A mistake of ours must not leave the start half done, nor the client without an answer.
             self.supervisor.on_error(error)
             self.fail(f"internal error: {type(error).__name__}: {error}", 125, "StartFailed")
+
+    def _fail_as_reported(self) -> bool:
+        """Fail with what the child said, where it ended before our part was done: that is the reason."""
+        if self._sync is None or not select.select([self._sync], [], [], 0)[0]:
+            return False
+        message, descriptors = wire.receive(self._sync)
+        wire.close_all(descriptors)
+        if message is None or "error" not in message:
+            return False
+        self.fail(message["error"], message["exit_code"], "StartFailed")
+        return True
 
     def _launch(self) -> None:
         supervisor = self.supervisor
@@ -193,7 +215,7 @@ class Task:
         self.state.update(pid=self.pid, start_ticks=files.start_time(self.pid))
         supervisor.keeper.hold({f"{self.id}/pidfd": self.pidfd}, self.pid)
         self._sync = ours
-        supervisor.loop.watch(ours.fileno(), lambda _: self._on_sync())
+        supervisor.loop.watch(ours.fileno(), lambda _: self._hear())
         self.watch_exit()
         self._give_network()
 
@@ -217,6 +239,14 @@ class Task:
             wire.send(self._sync, {"network": {"interfaces": interfaces, "dns": bool(interfaces)}})
         except OSError:
             pass  # it died before; its report is waiting to be read
+
+    def _hear(self) -> None:
+        """Take the next message. What goes wrong with it ends the start: nobody would wait for it any more."""
+        try:
+            self._on_sync()
+        except Exception as error:
+            self.supervisor.on_error(error)
+            self.fail(f"{error}", 125, "StartFailed")
 
     def _on_sync(self) -> None:
         assert self._sync is not None
@@ -260,13 +290,10 @@ class Task:
         self, message: str, exit_code: int, kind: str, hint: str | None = None, *, thorough: bool = False
     ) -> None:
         """The program was never executed: undo the start, and say why."""
-        self._close_sync()
         self.state.update(error=message, exit_code=exit_code, finished_ns=time.time_ns())
         if self.pidfd >= 0:
-            self.cgroup.kill()
-            self._discard_pidfd()
-        if self.log is not None:
-            self.log.drain()
+            self._kill_starting()
+        self._forget_run()
         self._undo(thorough=thorough)
         self.state["status"] = CREATED
         self.save(durable=True)
@@ -274,6 +301,7 @@ class Task:
         for reply in self._take(self._starters):
             reply(answer)
         self._answer_enders()
+        self.supervisor.on_task_ended()
 
     # -------------------------------------------------------------- while it runs
 
@@ -303,12 +331,18 @@ class Task:
         if self.console >= 0:
             self.supervisor.loop.watch(self.console, lambda _: self._read_console())
             return
-        for stream, fd in enumerate(self.log.readers()):
-            self.supervisor.loop.watch(fd, lambda _, stream=stream: self._pump(stream))  # type: ignore[misc]
+        for stream in range(len(logs.STREAMS)):
+            self._watch_stream(stream)
+
+    def _watch_stream(self, stream: int) -> None:
+        if self.log is not None:
+            self.supervisor.loop.watch(self.log.readers()[stream], lambda _: self._pump(stream))
 
     def _pump(self, stream: int) -> None:
-        if self.log is not None:
-            self.log.pump(stream)
+        if self.log is not None and not self.log.pump_if_room(stream):
+            # The program waits, as it would on a full disk of its own, and goes on when there is room.
+            self.supervisor.loop.forget(self.log.readers()[stream])
+            self._after(f"full-{stream}", _FULL_DISK_PAUSE_S, lambda: self._watch_stream(stream))
 
     def _read_console(self) -> None:
         try:
@@ -352,7 +386,7 @@ class Task:
     def _drain_sync(self) -> bool:
         """Hear what it said before it died; False when that was all there is to it."""
         while self._sync is not None:
-            self._on_sync()
+            self._hear()
         return self.pidfd >= 0
 
     def finish(self, exit_code: int | None) -> None:
@@ -436,7 +470,10 @@ class Task:
         """
         publications = self.ports.publications(self.attachments)
         if publications:
-            self.supervisor.networks.firewall.unpublish(publications)
+            try:
+                self.supervisor.networks.firewall.unpublish(publications)
+            except Exception as error:
+                self.supervisor.on_error(error)  # somebody emptied the table: the rest must go all the same
         self.supervisor.drop_ports(self.id, self.ports)
         self.ports.release()
         for attachment in self.attachments:
@@ -471,7 +508,7 @@ class Task:
             self.supervisor.on_task_ended()
             return
         if self.status == STARTING:
-            self.cgroup.kill()
+            self._kill_starting()
             return
         self.resume()
         number = number or self.own["stop"]["signal"]
@@ -482,6 +519,11 @@ class Task:
             return
         self.signal(number)
         self._after("stop", grace_s, self._kill_all)
+
+    def _kill_starting(self) -> None:
+        # By both ways: it may not have joined its cgroup yet, and in there it may have children.
+        self.signal(signal.SIGKILL)
+        self.cgroup.kill()
 
     def _kill_all(self) -> None:
         self.emit("kill", signal="9")

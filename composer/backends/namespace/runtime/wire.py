@@ -32,7 +32,11 @@ def send(peer: socket.socket, message: Mapping[str, Any], descriptors: Sequence[
 def receive(peer: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     """Return (message, descriptors); (None, []) at the end. Descriptors are close-on-exec and the caller's to close."""
     room = socket.CMSG_SPACE(MAX_DESCRIPTORS * 4)
-    data, ancillary, flags, _ = peer.recvmsg(MAX_PACKET_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+    try:
+        data, ancillary, flags, _ = peer.recvmsg(MAX_PACKET_BYTES, room, socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:
+        # The other side ended with something of ours unread. That is said once, before what it had to say.
+        data, ancillary, flags, _ = peer.recvmsg(MAX_PACKET_BYTES, room, socket.MSG_CMSG_CLOEXEC)
     descriptors: list[int] = []
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
