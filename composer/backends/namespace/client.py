@@ -54,6 +54,7 @@ class Client:
                 self.give_back(connection)
                 return checked(answer)
             connection.close()
+            self._drop_idle()
             if attempt + 1 == _ATTEMPTS:
                 break
         raise errors.Unavailable(
@@ -71,6 +72,13 @@ class Client:
     def give_back(self, connection: socket.socket) -> None:
         with self._lock:
             self._idle.append(connection)
+
+    def _drop_idle(self) -> None:
+        """Close the connections that wait here: one that broke says that the supervisor of all of them has gone."""
+        with self._lock:
+            for connection in self._idle:
+                connection.close()
+            self._idle.clear()
 
     def _connect(self) -> socket.socket:
         """Connect under the project's lock: a supervisor that holds it is on its way out, and then a new one starts."""

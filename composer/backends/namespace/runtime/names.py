@@ -13,6 +13,7 @@ import os
 import socket
 
 from composer.backends.namespace.runtime import dns, files, syscalls
+from composer.backends.namespace.runtime.loop import READ, WRITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from composer.backends.namespace.runtime.loop import Loop, Timer
 
 _UPSTREAM_TIMEOUT_S = 4.0
-_MAX_IN_FLIGHT = 1024
+# Each takes a descriptor of the supervisor's: one container must not use up those of all.
+_MAX_IN_FLIGHT = 128
+_MAX_STREAMS = 32
+_MAX_UNREAD_BYTES = 1 << 18
 _IN_CHANGED = 0x00000080 | 0x00000200 | 0x00000040 | 0x00000400  # moved to, deleted, moved from, itself gone
 _SERVFAIL = 2
 
@@ -29,7 +33,7 @@ _SERVFAIL = 2
 class Client:
     """One container's sockets and what it may see. ``networks`` are ids, in order."""
 
-    __slots__ = ("forward", "networks", "tcp", "udp", "upstreams")
+    __slots__ = ("forward", "in_flight", "networks", "streams", "tcp", "udp", "upstreams")
 
     def __init__(
         self,
@@ -44,6 +48,8 @@ class Client:
         self.networks = tuple(networks)
         self.upstreams = list(upstreams)
         self.forward = forward
+        self.in_flight = 0
+        self.streams: list[Stream] = []
 
 
 class NameServer:
@@ -56,7 +62,6 @@ class NameServer:
         self._clients: dict[str, Client] = {}
         self._zones: dict[tuple[str, ...], dns.Zone] = {}
         self._watches: dict[str, int] = {}
-        self._in_flight = 0
         self._inotify = syscalls.inotify_init()
         loop.watch(self._inotify, self._on_change)
 
@@ -75,6 +80,8 @@ class NameServer:
             for server in (client.udp, client.tcp):
                 self._loop.forget(server.fileno())
                 server.close()
+            for stream in client.streams:
+                stream.close()
 
     def _watch(self, network: str) -> None:
         if network not in self._watches:
@@ -134,16 +141,17 @@ class NameServer:
 
     def _forward(self, client: Client, packet: bytes, reply: Callable[[bytes], None]) -> None:
         upstreams = self._upstreams(client)
-        if not upstreams or self._in_flight >= _MAX_IN_FLIGHT:
+        if not upstreams or client.in_flight >= _MAX_IN_FLIGHT:
             refusal = dns.refuse(packet, _SERVFAIL)
             if refusal is not None:
                 reply(refusal)
             return
-        self._in_flight += 1
-        Forwarded(self._loop, packet, upstreams, reply, self._on_done).next()
+        client.in_flight += 1
 
-    def _on_done(self) -> None:
-        self._in_flight -= 1
+        def done() -> None:
+            client.in_flight -= 1
+
+        Forwarded(self._loop, packet, upstreams, reply, done).next()
 
     # -------------------------------------------------------------- TCP
 
@@ -152,7 +160,12 @@ class NameServer:
             connection, _ = client.tcp.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return
-        Stream(self._loop, connection, lambda packet: self._answer_stream(client, packet))
+        client.streams = [stream for stream in client.streams if stream.is_open()]
+        if len(client.streams) >= _MAX_STREAMS:
+            client.streams.pop(0).close()  # the oldest: whoever holds so many is not waiting for an answer
+        client.streams.append(
+            Stream(self._loop, connection, lambda packet: self._answer_stream(client, packet))
+        )
 
     def _answer_stream(self, client: Client, packet: bytes) -> bytes | tuple[list[str], bytes]:
         """Return the answer, or (upstreams, packet) where somebody else has to be asked."""
@@ -205,7 +218,10 @@ class Forwarded:
         while self._upstreams:
             upstream = self._upstreams.pop(0)
             family = socket.AF_INET6 if ":" in upstream else socket.AF_INET
-            asker = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            try:
+                asker = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            except OSError:
+                break  # no descriptor is left: the asker asks again
             try:
                 asker.connect((upstream, 53))
                 asker.send(self._packet)
@@ -263,7 +279,7 @@ class Stream:
         self._output = bytearray()
         self._upstream: socket.socket | None = None
         client.setblocking(False)
-        self._timer = loop.after(30.0, self._close)
+        self._timer = loop.after(30.0, self.close)
         loop.watch(client.fileno(), self._on_ready)
 
     def _on_ready(self, events: int) -> None:
@@ -277,7 +293,7 @@ class Stream:
         except OSError:
             data = b""
         if not data:
-            self._close()
+            self.close()
             return
         self._buffer += data
         for packet in dns.unframe(self._buffer):
@@ -328,9 +344,17 @@ class Stream:
             except (BlockingIOError, InterruptedError):
                 pass  # the rest goes when there is room, below
             except OSError:
-                self._close()
+                self.close()
                 return
-        self._loop.watch(self._client.fileno(), self._on_ready, 5 if self._output else 1)
+        self._loop.watch(self._client.fileno(), self._on_ready, self._events())
+
+    def _events(self) -> int:
+        if len(self._output) > _MAX_UNREAD_BYTES:
+            return WRITE  # it asks and does not listen: no further questions until it does
+        return READ | WRITE if self._output else READ
+
+    def is_open(self) -> bool:
+        return self._client.fileno() >= 0
 
     def _drop_upstream(self) -> None:
         if self._upstream is not None:
@@ -338,7 +362,7 @@ class Stream:
             self._upstream.close()
             self._upstream = None
 
-    def _close(self) -> None:
+    def close(self) -> None:
         self._timer.cancel()
         self._drop_upstream()
         if self._client.fileno() >= 0:
