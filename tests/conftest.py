@@ -9,7 +9,9 @@ import pytest
 
 _MISSING = {
     "root": lambda: None if os.geteuid() == 0 and shutil.which("nft") else "needs root and nftables",
-    "oracle": lambda: None if shutil.which("docker") and _has_compose() else "needs docker compose as the oracle",
+    "oracle": lambda: (
+        None if shutil.which("docker") and _has_compose() else "needs docker compose as the oracle"
+    ),
     "docker": lambda: None if os.environ.get("DOCKER_HOST") else "needs a Docker Engine at DOCKER_HOST",
 }
 
@@ -32,5 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 reasons[marker] = check()
             if reasons[marker] is not None:
                 if marker in must_run:
-                    raise pytest.UsageError(f"tests marked '{marker}' must run, but this machine {reasons[marker]}")
+                    raise pytest.UsageError(
+                        f"tests marked '{marker}' must run, but this machine {reasons[marker]}"
+                    )
                 item.add_marker(pytest.mark.skip(reason=str(reasons[marker])))

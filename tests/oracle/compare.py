@@ -4,7 +4,7 @@
     python tests/oracle/compare.py --live DIRECTORY...   ask the docker compose of this machine instead
 
 A case is a directory with a compose file and ``expected.json`` (or ``want.json``), or ``expected-error.txt``
-(``want.err``). ``$DIR`` stands for the directory, ``$PROJECT`` for its normalised name.
+(``want.err``). ``$DIR`` stands for the directory, ``$ABOVE`` for the one above, ``$PROJECT`` for its normalised name.
 """
 
 from __future__ import annotations
@@ -90,6 +90,7 @@ def recorded(case: Path) -> tuple[Any, str] | None:
                 (case / name)
                 .read_text()
                 .replace("$DIR", str(case))
+                .replace("$ABOVE", str(case.parent))
                 .replace("$PROJECT", normal_name(case.name))
             )
             return json.loads(text), ""

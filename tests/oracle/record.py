@@ -35,7 +35,10 @@ def write(case: Path, model: Any, error: str) -> None:
     text = json.dumps(model, indent=1, sort_keys=True, ensure_ascii=False)
     name = normal_name(case.name)
     text = (
-        text.replace(str(case), "$DIR").replace(f'"{name}"', '"$PROJECT"').replace(f'"{name}_', '"$PROJECT_')
+        text.replace(str(case), "$DIR")
+        .replace(str(case.parent), "$ABOVE")
+        .replace(f'"{name}"', '"$PROJECT"')
+        .replace(f'"{name}_', '"$PROJECT_')
     )
     (case / "want.json").write_text(text + "\n")
 

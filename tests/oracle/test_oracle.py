@@ -50,8 +50,10 @@ def test_the_oracle_agrees_with_every_case() -> None:
     assert differing(CASES, live=True) == []
 
 
-@pytest.mark.parametrize("directory", [part for part in os.environ.get("COMPOSE_CORPUS", "").split(":") if part])
-def test_corpus(directory: str) -> None:
-    # pre_start is in the specification; docker compose 2.40 does not know it yet
-    newer = [one for one in differing(Path(directory), live=False) if "pre_start" not in one]
-    assert newer == []
+if os.environ.get("COMPOSE_CORPUS"):
+
+    @pytest.mark.parametrize("directory", os.environ["COMPOSE_CORPUS"].split(":"))
+    def test_corpus(directory: str) -> None:
+        # pre_start is in the specification; docker compose 2.40 does not know it yet
+        newer = [one for one in differing(Path(directory), live=False) if "pre_start" not in one]
+        assert newer == []

@@ -24,8 +24,8 @@ CASES = Path(__file__).parents[2] / "cases"
 ACCEPTED = sorted(path.parent.name for path in CASES.glob("*/want.json"))
 
 # What Compose prints, and so do we, cannot always be read: its JSON names blkio's fields as Go does, a limit of 0
-# is {}, a port 0 or a device without source has none, "$" is doubled in keys too though keys are never interpolated, and an
-# optional dependency on a disabled service stays when the service has gone.
+# is {}, a port 0 or a device without source has none, "$" is doubled in keys too though keys are never interpolated,
+# and an optional dependency on a disabled service stays when the service has gone.
 NOT_READABLE = {
     "attr-blkio",
     "attr-device-permissions",
