@@ -1,8 +1,8 @@
 """Keeps notes in PostgreSQL and counts visits in Redis.
 
-    GET /         all notes, and how often this page was fetched
-    POST /        the body becomes a note
-    GET /health   200 when both stores answer
+GET /         all notes, and how often this page was fetched
+POST /        the body becomes a note
+GET /health   200 when both stores answer
 """
 
 import html
