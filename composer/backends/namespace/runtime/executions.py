@@ -122,7 +122,13 @@ class Executions:
         """Run a health check; ``done`` gets its exit code and output, once. Code -1 means that it took too long."""
         reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         os.set_blocking(writer, True)
-        _Probe(self._supervisor, task, test, timeout_s, done, reader, writer)
+        try:
+            _Probe(self._supervisor, task, test, timeout_s, done, reader, writer)
+        except OSError as error:
+            # No process could be made: that is a probe that failed, and not the last one.
+            self._supervisor.loop.forget(reader)
+            wire.close_all((reader, writer))
+            done(-1, f"cannot start the health check: {error.strerror}".encode())
 
     def reopen_names(self, task: Task) -> None:
         """Make the name server's sockets in a running container anew, after every holder of the old was killed."""
