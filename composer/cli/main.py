@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "image": ("image", "Manage images"),
     "images": ("images", "List the images of containers"),
     "kill": ("kill", "Force stop services, or send them another signal"),
+    "lint": ("lint", "Check compose files and give advice"),
     "logs": ("logs", "View output from containers"),
     "ls": ("ls", "List projects"),
     "plan": ("plan", "Show what up would do, and why"),

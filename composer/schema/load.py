@@ -59,9 +59,12 @@ class LoadOptions(NamedTuple):
     all_resources: bool = False
 
 
-def load(options: LoadOptions) -> Project:
-    """Load a project. Raises ProjectInvalid with every error, or ProjectError when there is nothing to load."""
-    problems = Problems()
+def load(options: LoadOptions, problems: Problems | None = None) -> Project:
+    """Load a project. Raises ProjectInvalid with every error, or ProjectError when there is nothing to load.
+
+    ``problems`` collects; whoever passes it in sees the warnings of a load that failed, and the sources.
+    """
+    problems = Problems() if problems is None else problems
     setting = find_setting(options, problems)
     reader = _Reader(options, setting.working_dir, problems)
     sources = [(path, reader.documents(path)) for path in setting.files]
@@ -257,7 +260,10 @@ class _Loader:
             tree = complain(tree, self._problems)
         if "version" in tree:
             self._problems.warn(
-                f"{label}: 'version' is obsolete and ignored", tree.name("version"), hint="remove the line"
+                f"{label}: 'version' is obsolete and ignored",
+                tree.name("version"),
+                hint="remove the line",
+                rule="obsolete-version",
             )
             tree = tree.copy()
             tree.drop("version")

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 
 class Notice(NamedTuple):
-    """A warning of the loader, and where."""
+    """A warning of the loader, and where. ``rule`` is what ``composer lint`` calls it."""
 
     message: str
     at: Mark | None = None
     hint: str | None = None
+    rule: str = "loading"
 
     def __str__(self) -> str:
         return f"{self.at}: {self.message}" if self.at else self.message

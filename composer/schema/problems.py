@@ -28,6 +28,8 @@ class Problems:
         self.notices: list[Notice] = []
         self.sources: dict[str, str] = {}
         self.order: dict[str, int] = {}
+        self.compose_files: set[str] = set()
+        """Those of ``sources`` that are compose files; the others are env files."""
         self._lines: dict[str, list[str]] = {}
         self._seen: set[tuple[str, Mark | None]] = set()
 
@@ -53,11 +55,13 @@ class Problems:
         self._seen.add((message, at))
         self.errors.append(kind(message, at=at, path=path, hint=hint, chain=chain))
 
-    def warn(self, message: str, at: Mark | None = None, *, hint: str | None = None) -> None:
+    def warn(
+        self, message: str, at: Mark | None = None, *, hint: str | None = None, rule: str = "loading"
+    ) -> None:
         """Report a warning, once per text."""
         if (message, None) not in self._seen:
             self._seen.add((message, None))
-            self.notices.append(Notice(message, at if at and at.file else None, hint))
+            self.notices.append(Notice(message, at if at and at.file else None, hint, rule))
 
     def within(self, path: Path) -> bool:
         """Tell whether an error was reported at ``path`` or below it."""

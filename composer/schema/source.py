@@ -117,6 +117,7 @@ def parse(text: str, file: str, problems: Problems) -> list[Document]:
     from yaml.error import YAMLError
 
     problems.read(file, text)
+    problems.compose_files.add(file)
     documents: list[Document] = []
     try:
         parser = CParser(text)

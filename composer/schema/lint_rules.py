@@ -1,0 +1,303 @@
+"""The rules of ``composer lint``: what is valid, and yet seldom what somebody wants.
+
+A rule is a generator over the loaded model; it yields the words, the place and the remedy. It never looks at
+images, at the network or at the machine, so the same files get the same advice everywhere. docs/lint.md has the
+table, which a test holds to `RULES`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.schema.profiles import used_resources
+from composer.schema.tree import Map, Seq, mark_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from composer.errors import Mark
+    from composer.schema.model import Project
+
+
+class Advice(NamedTuple):
+    """What a rule found."""
+
+    message: str
+    at: Mark | None
+    hint: str | None = None
+
+
+class Model(NamedTuple):
+    """What rules look at: every service, enabled or not, and the resources before unused ones were left out.
+
+    ``compose_files`` are the names of files in marks that are compose files, as env files are not.
+    """
+
+    services: Mapping[str, Map]
+    tree: Map
+    compose_files: frozenset[str]
+
+    def is_literal(self, mark: Mark) -> bool:
+        """Tell whether a value stands in a compose file as it is, and came from no variable and no env file."""
+        return not mark.why and mark.file in self.compose_files
+
+
+class Rule(NamedTuple):
+    """``reason`` is one line for the table; ``check`` is None for what the loader itself finds."""
+
+    id: str
+    severity: str
+    reason: str
+    check: Callable[[Model], Iterator[Advice]] | None = None
+
+
+def model_of(project: Project, compose_files: frozenset[str]) -> Model:
+    services = {**(project.whole.get("services") or {}), **project.disabled}
+    return Model(services, project.whole, compose_files)
+
+
+def _map(tree: Map, key: str) -> Map:
+    child = tree.get(key)
+    return child if isinstance(child, Map) else Map()
+
+
+def _seq(tree: Map, key: str) -> Seq:
+    child = tree.get(key)
+    return child if isinstance(child, Seq) else Seq()
+
+
+def _tag(image: str) -> str | None:
+    """Return the tag of an image reference, ``latest`` when it has none, None when a digest pins it."""
+    if "@" in image:
+        return None
+    return image.rpartition("/")[2].partition(":")[2] or "latest"
+
+
+def _floating(model: Model) -> Iterator[tuple[str, Map]]:
+    """Yield the services whose image is whatever ``latest`` is today; a built one's name is only a name."""
+    for name, service in model.services.items():
+        image = service.get("image")
+        if image and image not in ("host", "scratch") and "build" not in service and _tag(image) == "latest":
+            yield name, service
+
+
+def unpinned_image(model: Model) -> Iterator[Advice]:
+    for name, service in _floating(model):
+        if service.get("pull_policy") != "never":
+            yield Advice(
+                f"image '{service['image']}' of service '{name}' is not pinned to a version",
+                service.mark("image"),
+                "name a version (image:1.2) or a digest (image@sha256:…)",
+            )
+
+
+def latest_never_pulled(model: Model) -> Iterator[Advice]:
+    for name, service in _floating(model):
+        if service.get("pull_policy") == "never":
+            yield Advice(
+                f"service '{name}' runs whatever this machine has as '{service['image']}': "
+                "latest, and pull_policy is never",
+                service.mark("image"),
+                "name the version that must be there",
+            )
+
+
+_SECRET_KEY = re.compile(
+    r"(?:PASSWORD|PASSWD|PASSPHRASE"
+    r"|(?:^|_)(?:PASS|SECRET|SECRET_KEY_BASE|TOKEN|CREDENTIALS?)"
+    r"|(?:^|_)(?:API|SECRET|PRIVATE|ACCESS|ENCRYPTION|SIGNING)_?KEY"
+    r"|_PWD)$",
+    re.IGNORECASE,
+)
+_SECRET_URL = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
+_SWITCH = re.compile(r"(?:true|false|yes|no|on|off|none|null|[01])$", re.IGNORECASE)
+
+
+def _is_secret(key: str, value: Any) -> bool:
+    if not isinstance(value, str) or not value or value.startswith("/") or _SWITCH.match(value):
+        return False
+    return bool(_SECRET_KEY.search(key) or _SECRET_URL.match(value))
+
+
+def secret_in_environment(model: Model) -> Iterator[Advice]:
+    for name, service in model.services.items():
+        places = {
+            "environment": _map(service, "environment"),
+            "build args": _map(_map(service, "build"), "args"),
+        }
+        for where, values in places.items():
+            for key, value in values.items():
+                if _is_secret(key, value) and model.is_literal(values.mark(key)):
+                    yield Advice(
+                        f"'{key}' in the {where} of service '{name}' looks like a secret written into the file",
+                        values.mark(key),
+                        "use 'secrets:', or a variable (${…}) with its value outside the repository",
+                    )
+
+
+DATABASES = {
+    1433: "SQL Server",
+    3306: "MySQL",
+    5432: "PostgreSQL",
+    5672: "AMQP",
+    6379: "Redis",
+    9200: "Elasticsearch",
+    11211: "memcached",
+    27017: "MongoDB",
+}
+"""Container ports that speak to a store of data, often without a password. IANA's names where it has one."""
+
+
+def published_database(model: Model) -> Iterator[Advice]:
+    for name, service in model.services.items():
+        ports = _seq(service, "ports")
+        for index, port in enumerate(ports):
+            product = DATABASES.get(port.get("target"))
+            if product and port.get("host_ip", "") in ("", "0.0.0.0", "::", "[::]"):
+                yield Advice(
+                    f"port {port['target']} ({product}) of service '{name}' "
+                    "is published on every address of the machine",
+                    ports.mark(index),
+                    f"write 127.0.0.1:{port.get('published') or ''}:{port['target']}; "
+                    "services reach each other without it",
+                )
+
+
+def health_unknown(model: Model) -> Iterator[Advice]:
+    for name, service in model.services.items():
+        depends = _map(service, "depends_on")
+        for needed, how in depends.items():
+            if how.get("condition") != "service_healthy" or needed not in model.services:
+                continue
+            check = model.services[needed].get("healthcheck") or {}
+            at = mark_at(depends, (needed, "condition")) or service.mark("depends_on")
+            if check.get("disable") or (check.get("test") or [""])[0] == "NONE":
+                yield Advice(
+                    f"service '{name}' waits for '{needed}' to be healthy, and its health check is switched off",
+                    at,
+                    f"give '{needed}' a health check, or wait for service_started",
+                )
+            elif not check.get("test"):
+                yield Advice(
+                    f"service '{name}' waits for '{needed}' to be healthy, and no file gives it a health check; "
+                    "whether its image has one cannot be known here",
+                    at,
+                    f"give '{needed}' a healthcheck, unless its image is known to have one",
+                )
+
+
+def _unused(section: str) -> Callable[[Model], Iterator[Advice]]:
+    def rule(model: Model) -> Iterator[Advice]:
+        used = used_resources(model.services.values())[section]
+        if section == "configs":
+            used |= {_map(one, "credential_spec").get("config", "") for one in model.services.values()}
+        resources = _map(model.tree, section)
+        for name in resources:
+            place = resources.name(name)
+            if name not in used and place.file:
+                yield Advice(f"no service uses {section[:-1]} '{name}'", place, "remove it")
+
+    return rule
+
+
+def container_name_replicas(model: Model) -> Iterator[Advice]:
+    for name, service in model.services.items():
+        if "container_name" not in service:
+            continue
+        for path in (("deploy", "replicas"), ("scale",)):
+            owner = _map(service, "deploy") if len(path) == 2 else service
+            if path[-1] in owner:
+                yield Advice(
+                    f"service '{name}' sets {'.'.join(path)} and a container_name: it can never have "
+                    "more than one container",
+                    owner.mark(path[-1]),
+                    "remove container_name: each replica needs its own name",
+                )
+
+
+_SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
+
+
+def docker_socket(model: Model) -> Iterator[Advice]:
+    hint = (
+        "whoever can write to it is root on the machine: give it to nothing that can be reached from outside"
+    )
+    for name, service in model.services.items():
+        volumes = _seq(service, "volumes")
+        for index, volume in enumerate(volumes):
+            if volume.get("type") == "bind" and volume.get("source") in _SOCKETS:
+                yield Advice(
+                    f"service '{name}' gets the socket of the Docker Engine", volumes.mark(index), hint
+                )
+        if service.get("use_api_socket"):
+            yield Advice(
+                f"service '{name}' gets the socket of the Docker Engine", service.mark("use_api_socket"), hint
+            )
+
+
+def privileged(model: Model) -> Iterator[Advice]:
+    for name, service in model.services.items():
+        if service.get("privileged"):
+            yield Advice(
+                f"service '{name}' is privileged: nothing keeps it from the machine",
+                service.mark("privileged"),
+                "add the capabilities (cap_add) and devices that it needs instead",
+            )
+
+
+_TABLE = (
+    Rule("yaml", "error", "the text is not YAML, or not YAML that Compose reads"),
+    Rule("interpolation", "error", "a ${…} cannot be replaced"),
+    Rule("schema", "error", "a value has the wrong shape, or a key is unknown"),
+    Rule("merge", "error", "two files cannot be put together"),
+    Rule("cycle", "error", "something needs itself"),
+    Rule("config", "error", "anything else that keeps the project from being loaded"),
+    Rule("loading", "warning", "what is accepted, and surely not meant as it is written"),
+    Rule("obsolete-version", "warning", "'version' has no meaning since the Compose specification"),
+    Rule("unknown-rule", "warning", "a rule that was switched off does not exist"),
+    Rule(
+        "unpinned-image",
+        "advice",
+        "no tag or 'latest': the next pull may bring another program",
+        unpinned_image,
+    ),
+    Rule(
+        "latest-never-pulled",
+        "advice",
+        "'latest' that is never pulled: each machine runs its own version",
+        latest_never_pulled,
+    ),
+    Rule(
+        "secret-in-environment",
+        "advice",
+        "a password or token in a file is in every copy of the repository",
+        secret_in_environment,
+    ),
+    Rule(
+        "published-database",
+        "advice",
+        "a database published on every address is reachable from the network",
+        published_database,
+    ),
+    Rule(
+        "health-unknown",
+        "advice",
+        "waiting for service_healthy fails when the image has no health check",
+        health_unknown,
+    ),
+    Rule("unused-network", "advice", "a network that no service joins", _unused("networks")),
+    Rule("unused-volume", "advice", "a volume that no service mounts", _unused("volumes")),
+    Rule("unused-config", "advice", "a config that no service gets", _unused("configs")),
+    Rule("unused-secret", "advice", "a secret that no service gets", _unused("secrets")),
+    Rule(
+        "container-name-replicas",
+        "advice",
+        "a fixed container name allows one container only",
+        container_name_replicas,
+    ),
+    Rule("docker-socket", "advice", "the socket of the Docker Engine is root on the machine", docker_socket),
+    Rule("privileged", "advice", "a privileged container is not contained", privileged),
+)
+
+RULES = {rule.id: rule for rule in _TABLE}
