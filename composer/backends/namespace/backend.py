@@ -223,17 +223,20 @@ class NamespaceBackend(NamespaceObserver):
                 self._sweep_project(project)
             self._clients.clear()
         if self._touched:
-            from composer.backends.namespace import bundle
+            self._clear_away()
 
-            bundle.sweep(self.paths)
-        if self._doomed_links:
-            from composer.backends.namespace.links import wait_gone
-            from composer.backends.namespace.runtime import cgroups
+    def _clear_away(self) -> None:
+        """Wait for what goes by itself after a removal, and take away what the last container leaves."""
+        from composer.backends.namespace import bundle
+        from composer.backends.namespace.links import wait_gone
+        from composer.backends.namespace.runtime import cgroups
 
-            wait_gone(self._doomed_links, _LINKS_GONE_S)
-            self._doomed_links.clear()
-            if not state.list_directory(self.paths.containers()):
-                cgroups.remove_parents()
+        bundle.sweep(self.paths)
+        wait_gone(self._doomed_links, _LINKS_GONE_S)
+        self._doomed_links.clear()
+        self._touched.clear()
+        if not state.list_directory(self.paths.containers()):
+            cgroups.remove_parents()
 
     def _sweep_project(self, project: str) -> None:
         directory = self.paths.project(project)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _ANSWER_S = 10.0
 _ATTEMPTS = 3
+# Longer than a keeper ever pauses before it starts a supervisor again: never two supervisors for one project.
+_COMING_BACK_ATTEMPTS = 800
 
 
 class SupervisorLost(errors.BackendError):
@@ -179,15 +181,18 @@ class Client:
         record = files.read_json(f"{self._directory}/keeper.json")
         if record is None or files.start_time(int(record["pid"])) != record["start_ticks"]:
             return False
-        deadline = threading.Event()
-        for _ in range(300):
+        pause = threading.Event()
+        for _ in range(_COMING_BACK_ATTEMPTS):
             connection = self._try_connect(directory)
             if connection is not None:
                 self._idle.append(connection)
                 return True
             # Its socket appears by rename: there is no descriptor to wait on, and it takes tens of milliseconds.
-            deadline.wait(0.01)
-        return False
+            pause.wait(0.01)
+        raise errors.Unavailable(
+            f"the supervisor of project '{self._project}' does not come back",
+            hint=f"see {self._directory}/supervisor.log",
+        )
 
     def close(self, *, wait: bool = False) -> None:
         """Close the connections; with ``wait`` return when an idle supervisor has gone, so that nothing is left."""

@@ -25,7 +25,7 @@ def adopt(task: Task, held: dict[str, int], status: int | None) -> None:
     task.ports.sockets = [
         socket.socket(fileno=held.pop(key)) for key in sorted(held) if key.startswith("port-")
     ]
-    task.console = held.pop("console", -1)
+    task.output.console = held.pop("console", -1)
     task.pid, task.pidfd = int(task.state.get("pid") or 0), held.pop("pidfd", -1)
     same_boot = task.state.get("boot_id") == task.supervisor.boot
     alive = same_boot and files.start_time(task.pid) == task.state.get("start_ticks") if task.pid else False
@@ -57,7 +57,7 @@ def _adopt_running(task: Task, held: dict[str, int]) -> None:
         supervisor.keeper.hold({f"{task.id}/pidfd": task.pidfd}, task.pid)
     task.watch_exit()
     task.open_log()
-    task.watch_output()
+    task.output.watch()
     if "dns-udp" in held and "dns-tcp" in held:
         task.serve_names(*(socket.socket(fileno=held.pop(key)) for key in ("dns-udp", "dns-tcp")))
     elif task.attachments:

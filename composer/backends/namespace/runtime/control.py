@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from composer.backends.namespace.runtime.supervisor import Supervisor
 
 _LONELY_S = 5.0
+_FULL_PAUSE_S = 0.5
 
 
 class Control:
@@ -48,9 +49,12 @@ class Control:
         os.chmod(path, 0o600)
         self._server.listen(128)
         os.rename(path, f"{self._supervisor.run_directory}/{wire.SOCKET}")
-        self._supervisor.loop.watch(self._server.fileno(), lambda _: self._accept_all())
+        self._watch()
         # Whoever started us may have been killed before it could connect.
         self._supervisor.loop.after(_LONELY_S, self.consider_ending)
+
+    def _watch(self) -> None:
+        self._supervisor.loop.watch(self._server.fileno(), lambda _: self._accept_all())
 
     def _accept_all(self) -> None:
         while self._accept():
@@ -60,6 +64,12 @@ class Control:
         try:
             connection, _ = self._server.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return False
+        except OSError as error:
+            # Out of descriptors: whoever waits is served when some have been given back.
+            self._supervisor.on_error(error)
+            self._supervisor.loop.forget(self._server.fileno())
+            self._supervisor.loop.after(_FULL_PAUSE_S, self._watch)
             return False
         if wire.peer_uid(connection) != os.getuid():
             connection.close()

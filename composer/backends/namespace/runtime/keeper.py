@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -165,6 +166,8 @@ def main(image: spawn.Image, arguments: list[str]) -> None:
     syscalls.set_title(f"composer: keeper {project}")
     syscalls.set_process_name("composer-keeper")
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     try:
         with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:

@@ -245,6 +245,12 @@ def forget_ignored_signals() -> None:
                 pass  # 32 and 33 belong to the C library
 
 
+def raise_descriptor_limit() -> None:
+    """Allow as many descriptors as we may: each container takes about eight, and Docker's get many too."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def reset_signals() -> None:
     """Undo what Python and the supervisor ignore: an ignored SIGPIPE would be ignored by the program too."""
     for number in _OURS:

@@ -195,6 +195,8 @@ class Supervisor:
 
     def remove_cgroup(self, cgroup: cgroups.Cgroup, attempt: int = 0) -> None:
         """Remove a container's cgroup, which the kernel keeps busy for moments after the last process has gone."""
+        if attempt and cgroup.name not in self._busy_cgroups:
+            return  # a new start has taken it over
         if cgroup.remove() or attempt >= _CGROUP_ATTEMPTS:
             self._busy_cgroups.discard(cgroup.name)
             if attempt:
@@ -202,6 +204,10 @@ class Supervisor:
             return
         self._busy_cgroups.add(cgroup.name)
         self.loop.after(_CGROUP_PAUSE_S * (attempt + 1), lambda: self.remove_cgroup(cgroup, attempt + 1))
+
+    def keep_cgroup(self, cgroup: cgroups.Cgroup) -> None:
+        """Take a cgroup back from its removal: the container starts again."""
+        self._busy_cgroups.discard(cgroup.name)
 
     def end(self) -> None:
         """Stop running; the keeper follows. The run state goes with the project's last container."""
@@ -304,6 +310,7 @@ def main(image: spawn.Image, arguments: list[str]) -> None:
     if int(ready) >= 0:
         os.set_inheritable(int(ready), False)
     process.forget_ignored_signals()
+    process.raise_descriptor_limit()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_IGN)
     Supervisor(image, project, root, run, socket.socket(fileno=int(keeper))).main(int(ready))

@@ -26,6 +26,7 @@ from composer.backends.namespace.runtime import (
     files,
     logs,
     names,
+    output,
     probing,
     restart,
     sandbox,
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
 
 _REAP_PAUSE_S = 0.005
 _REAP_PATIENCE_S = 10.0
-_FULL_DISK_PAUSE_S = 0.5
 
 
 class Task:
@@ -77,7 +77,7 @@ class Task:
         self.ports = endpoints.Ports()
         self.cgroup = cgroups.Cgroup(supervisor.hierarchies, id, config["linux"].get("resources"))
         self.log: logs.Log | None = None
-        self.console: int = -1
+        self.output = output.Output(self)
         self.probing: probing.Probing | None = None
         policy = self.own.get("restart", {})
         self.policy = restart.Policy(policy.get("policy", "no"), policy.get("maximum", 0))
@@ -183,6 +183,7 @@ class Task:
         self.state["ports"] = self.ports.published
         self.save()
         sandbox.write_files(self.bundle, self.config, self.attachments)
+        self.supervisor.keep_cgroup(self.cgroup)
         self.cgroup.create()
         self._warnings = self.cgroup.apply(self.config["linux"].get("resources", {}))
         self._seen_oom = self.cgroup.oom_kills()
@@ -261,7 +262,7 @@ class Task:
         elif "sockets" in message:
             self._serve_names(descriptors)
         elif "console" in message:
-            self._take_console(descriptors[0])
+            self.output.take_console(descriptors[0])
         elif "ready" in message:
             self._warnings += message["warnings"]
             self._release()
@@ -280,7 +281,7 @@ class Task:
 
     def _on_executed(self) -> None:
         self._close_sync()
-        self.watch_output()
+        self.output.watch()
         self.emit("start")
         for reply in self._take(self._starters):
             reply({"ok": True, "warnings": self._warnings})
@@ -319,42 +320,6 @@ class Task:
         outside = any(attachment.gateways for attachment in self.attachments)
         upstreams = self.own["network"].get("dns", {}).get("servers", ())
         self.supervisor.names.add(self.id, names.Client(udp, tcp, networks, upstreams, outside))
-
-    def _take_console(self, master: int) -> None:
-        self.console = master
-        os.set_blocking(master, False)
-        self.supervisor.keeper.hold({f"{self.id}/console": master})
-
-    def watch_output(self) -> None:
-        """Move output as it comes. A terminal's cannot be spliced: it passes through here."""
-        assert self.log is not None
-        if self.console >= 0:
-            self.supervisor.loop.watch(self.console, lambda _: self._read_console())
-            return
-        for stream in range(len(logs.STREAMS)):
-            self._watch_stream(stream)
-
-    def _watch_stream(self, stream: int) -> None:
-        if self.log is not None:
-            self.supervisor.loop.watch(self.log.readers()[stream], lambda _: self._pump(stream))
-
-    def _pump(self, stream: int) -> None:
-        if self.log is not None and not self.log.pump_if_room(stream):
-            # The program waits, as it would on a full disk of its own, and goes on when there is room.
-            self.supervisor.loop.forget(self.log.readers()[stream])
-            self._after(f"full-{stream}", _FULL_DISK_PAUSE_S, lambda: self._watch_stream(stream))
-
-    def _read_console(self) -> None:
-        try:
-            data = os.read(self.console, 1 << 16)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""  # EIO: nobody has the terminal open any more
-        if data and self.log is not None:
-            self.log.append(0, data)
-        elif not data:
-            self.supervisor.loop.forget(self.console)
 
     def start_health(self, record: dict[str, Any] | None = None) -> None:
         """Begin the health check, or go on from ``record``."""
@@ -435,19 +400,10 @@ class Task:
             self.probing.stop()
         self._close_sync()
         self._discard_pidfd()
-        loop = self.supervisor.loop
         self.supervisor.names.remove(self.id)
         for kind in ("udp", "tcp"):
             self.supervisor.keeper.drop(f"{self.id}/dns-{kind}")
-        if self.console >= 0:
-            self._read_console()
-            loop.forget(self.console)
-            os.close(self.console)
-            self.console = -1
-            self.supervisor.keeper.drop(f"{self.id}/console")
-        if self.log is not None:
-            for fd in self.log.readers():
-                loop.forget(fd)
+        self.output.stop()
 
     def _discard_pidfd(self) -> None:
         if self.pidfd >= 0:
