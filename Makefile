@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit bench setup system images clean
+.PHONY: demo test lint unit bench setup system images fuzz clean
 
 setup: $(STAMP)
 
@@ -50,6 +50,12 @@ lint: setup
 
 bench: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python tests/bench/run.py
+
+# Coverage-guided, of the loader: make fuzz SECONDS=300
+SECONDS ?= 60
+fuzz: setup
+	$(VENV)/bin/pip install --quiet --group fuzz
+	nice -n 19 $(VENV)/bin/python -m tests.fuzz.loader $(SECONDS)
 
 clean:
 	rm -rf --one-file-system $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

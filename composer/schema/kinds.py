@@ -67,6 +67,8 @@ def integer(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
         value = to_int(value)
     if isinstance(value, float):
         value = int(value)
+    if not isinstance(value, int):
+        raise ValueError("it must be a whole number")
     if not -(1 << 63) <= value < 1 << 63:
         raise ValueError(f"{value} does not fit into 64 bits")
     return value or OMIT

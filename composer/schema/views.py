@@ -2,7 +2,8 @@
 
 For containers to create and for the Python API; hashing, comparing and rendering use the tree. Attributes have
 Compose's names. Durations are Go's texts (``1m30s``, see `composer.units`), sizes decimal texts in bytes. What the
-file did not say is None or empty; the two stay apart where Compose keeps them apart (``command``).
+file did not say is None or empty; the two stay apart where Compose keeps them apart (``command``). The tree leaves
+out zeros and empty texts, even of attributes that the schema requires, so no field is required here.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class _View(BaseModel):
 class Port(_View):
     """A published or exposed port. ``published`` is text: a port, a range, or None for one that the engine picks."""
 
-    target: int
+    target: int = 0
     published: str | None = None
     host_ip: str | None = None
     protocol: str = "tcp"
@@ -38,8 +39,8 @@ class Port(_View):
 class Mount(_View):
     """An entry of ``volumes``. ``bind``, ``volume``, ``tmpfs`` and ``image`` hold the options of that type."""
 
-    type: str
-    target: str
+    type: str = ""
+    target: str = ""
     source: str | None = None
     read_only: bool = False
     consistency: str | None = None
@@ -52,7 +53,7 @@ class Mount(_View):
 class FileMount(_View):
     """A config or secret in a container. ``mode`` is octal text, such as ``0440``."""
 
-    source: str
+    source: str = ""
     target: str | None = None
     uid: str | None = None
     gid: str | None = None
@@ -247,7 +248,7 @@ class Service(_View):
 class Network(_View):
     """A network. ``name`` is the real one."""
 
-    name: str
+    name: str = ""
     driver: str | None = None
     driver_opts: dict[str, str] = {}
     ipam: dict[str, Any] = {}
@@ -262,7 +263,7 @@ class Network(_View):
 class Volume(_View):
     """A named volume. ``name`` is the real one."""
 
-    name: str
+    name: str = ""
     driver: str | None = None
     driver_opts: dict[str, str] = {}
     external: bool = False
@@ -272,7 +273,7 @@ class Volume(_View):
 class Config(_View):
     """A config: of a host file, with content, or from a variable."""
 
-    name: str
+    name: str = ""
     file: str | None = None
     environment: str | None = None
     content: str | None = None
@@ -291,7 +292,7 @@ class Secret(Config):
 class Model(_View):
     """An AI model that services use."""
 
-    model: str
+    model: str = ""
     name: str | None = None
     context_size: int = Field(default=0)
     runtime_flags: tuple[str, ...] = ()
