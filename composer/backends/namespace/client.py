@@ -168,8 +168,11 @@ class Client:
         ready, writer = os.pipe2(os.O_CLOEXEC)
         try:
             state.make_directory(self._paths.containers())
-            arguments = [self._project, self._paths.root, self._directory, str(writer), "-1"]
-            spawn.daemon(image, "keeper", arguments, [writer], f"{self._directory}/supervisor.log")
+            # The lock goes along, and is let go when the supervisor listens: should this command be killed
+            # meanwhile, the next waits instead of starting a second supervisor.
+            ready_fds = f"{writer},{directory}"
+            arguments = [self._project, self._paths.root, self._directory, ready_fds, "-1"]
+            spawn.daemon(image, "keeper", arguments, [writer, directory], f"{self._directory}/supervisor.log")
         finally:
             for fd in (writer, image.code, image.directory):
                 os.close(fd)

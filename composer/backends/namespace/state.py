@@ -22,7 +22,7 @@ from composer.backends.namespace.runtime import files
 from composer.errors import BackendError, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 # Docker's rule for names of containers and volumes.
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
@@ -173,12 +173,12 @@ def _remove_entry(parent: int, name: str, mount: int, device: int) -> None:
     try:
         fd = os.open(name, flags, dir_fd=parent)
     except NotADirectoryError:
-        os.unlink(name, dir_fd=parent)
+        _gone_is_fine(os.unlink, name, parent)
         return
     except FileNotFoundError:
         return
     except OSError:
-        os.unlink(name, dir_fd=parent)  # ELOOP: a symlink
+        _gone_is_fine(os.unlink, name, parent)  # ELOOP: a symlink
         return
     try:
         if os.fstat(fd).st_dev != device or _mount_id(fd) != mount:
@@ -187,7 +187,14 @@ def _remove_entry(parent: int, name: str, mount: int, device: int) -> None:
             _remove_entry(fd, entry, mount, device)
     finally:
         os.close(fd)
-    os.rmdir(name, dir_fd=parent)
+    _gone_is_fine(os.rmdir, name, parent)
+
+
+def _gone_is_fine(remove: Callable[..., None], name: str, parent: int) -> None:
+    try:
+        remove(name, dir_fd=parent)
+    except FileNotFoundError:
+        pass  # another command sweeps the same leftovers
 
 
 def _mount_id(fd: int) -> int:

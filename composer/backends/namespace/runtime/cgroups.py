@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import time
 
 from composer.backends.namespace.runtime import device_filter
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 PARENT = "composer"
+_PARENT_ATTEMPTS = 20
+_PARENT_PAUSE_S = 0.01
 _V1_WANTED = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "name=systemd")
 _V2_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids", "hugetlb")
 
@@ -219,7 +222,19 @@ def _useful(hierarchies: Hierarchies, resources: Mapping[str, Any]) -> set[str]:
 def remove_parents() -> None:
     """Remove our own directory in every hierarchy, where nothing is left in it."""
     for base in detect().parents():
-        _rmdir_tree(f"{base}/{PARENT}", recurse=False)
+        for _ in range(_PARENT_ATTEMPTS):
+            directory = f"{base}/{PARENT}"
+            if _rmdir_tree(directory, recurse=False) or _has_children(directory):
+                break
+            time.sleep(_PARENT_PAUSE_S)  # busy for moments after its last child has gone
+
+
+def _has_children(directory: str) -> bool:
+    try:
+        with os.scandir(directory) as entries:
+            return any(entry.is_dir(follow_symlinks=False) for entry in entries)
+    except FileNotFoundError:
+        return False
 
 
 def _limit_writes(

@@ -54,22 +54,20 @@ class Keeper:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
 
-    def start_supervisor(self, ready: int = -1) -> None:
-        """Start a supervisor and give it all that is held. ``ready`` is closed by it once it listens."""
+    def start_supervisor(self, ready: str = "") -> None:
+        """Start a supervisor and give it all that is held. It closes the descriptors in ``ready`` once it listens."""
+        passed = [int(fd) for fd in ready.split(",") if fd]
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._started_s = time.monotonic()
         if os.fork() == 0:
             try:
                 signal.set_wakeup_fd(-1)
-                arguments = [self._project, self._root, self._run, str(theirs.fileno()), str(ready)]
-                spawn.execute(
-                    self._image, "supervisor", arguments, [theirs.fileno(), *([ready] if ready >= 0 else [])]
-                )
+                arguments = [self._project, self._root, self._run, str(theirs.fileno()), ready]
+                spawn.execute(self._image, "supervisor", arguments, [theirs.fileno(), *passed])
             finally:
                 os._exit(127)
         theirs.close()
-        if ready >= 0:
-            os.close(ready)
+        wire.close_all(passed)
         self._supervisor = ours
         try:
             for key, (fd, pid) in self._held.items():
@@ -160,7 +158,7 @@ class Keeper:
 
 
 def main(image: spawn.Image, arguments: list[str]) -> None:
-    """Run as ``keeper PROJECT ROOT RUN READY-FD SUPERVISOR-FD``; a descriptor of -1 is not there."""
+    """Run as ``keeper PROJECT ROOT RUN READY-FDS SUPERVISOR-FD``; a descriptor of -1 is not there."""
     project, root, run, ready, supervisor = arguments[:5]
     spawn.detach()
     syscalls.set_title(f"composer: keeper {project}")
@@ -179,5 +177,5 @@ def main(image: spawn.Image, arguments: list[str]) -> None:
     if int(supervisor) >= 0:
         keeper.adopt(socket.socket(fileno=int(supervisor)))
     else:
-        keeper.start_supervisor(int(ready))
+        keeper.start_supervisor(ready)
     keeper.run()

@@ -135,14 +135,13 @@ class Supervisor:
 
     # -------------------------------------------------------------- life
 
-    def main(self, ready: int) -> None:
+    def main(self, ready: list[int]) -> None:
         held = self.keeper.restore()
         self.read_exits()
         self._adopt(held)
         self.keeper.watch()
         self.control.listen()
-        if ready >= 0:
-            os.close(ready)
+        wire.close_all(ready)
         self.loop.run()
         self.names.close()
         self.networks.close()
@@ -215,6 +214,9 @@ class Supervisor:
         files.remove_file(f"{self.run_directory}/exits")
         if not self._has_containers():
             shutil.rmtree(self.run_directory, ignore_errors=True)
+        directory = f"{self.root}/containers"
+        if not (os.path.isdir(directory) and os.listdir(directory)):
+            cgroups.remove_parents()  # the command that removed the last container may have been killed
         self.loop.stop()
 
     def _has_containers(self) -> bool:
@@ -227,7 +229,7 @@ class Supervisor:
 
     def start_keeper(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        arguments = [self.project, self.root, self.run_directory, "-1", str(theirs.fileno())]
+        arguments = [self.project, self.root, self.run_directory, "", str(theirs.fileno())]
         log = f"{self.run_directory}/supervisor.log"
         spawn.daemon(self._image, "keeper", arguments, [theirs.fileno()], log)
         theirs.close()
@@ -300,17 +302,18 @@ def _host_upstreams() -> list[str]:
 
 
 def main(image: spawn.Image, arguments: list[str]) -> None:
-    """Run as ``supervisor PROJECT ROOT RUN KEEPER-FD READY-FD``."""
+    """Run as ``supervisor PROJECT ROOT RUN KEEPER-FD READY-FDS``."""
     project, root, run, keeper, ready = arguments[:5]
     syscalls.set_title(f"composer: supervisor {project}")
     syscalls.set_process_name("composer-superv")
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     os.umask(0o022)
     os.set_inheritable(int(keeper), False)
-    if int(ready) >= 0:
-        os.set_inheritable(int(ready), False)
+    waiting = [int(fd) for fd in ready.split(",") if fd]
+    for fd in waiting:
+        os.set_inheritable(fd, False)
     process.forget_ignored_signals()
     process.raise_descriptor_limit()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_IGN)
-    Supervisor(image, project, root, run, socket.socket(fileno=int(keeper))).main(int(ready))
+    Supervisor(image, project, root, run, socket.socket(fileno=int(keeper))).main(waiting)
