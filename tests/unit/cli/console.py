@@ -13,6 +13,21 @@ from composer.cli.main import run
 from composer.engine.backend import Backend
 from composer.errors import Unavailable
 
+STACK = """
+    services:
+      db:
+        image: postgres:16
+        command: [postgres, -c, max_connections=200]
+        healthcheck: {test: [CMD, pg_isready]}
+        volumes: [data:/data]
+      web:
+        image: nginx
+        ports: ["8080:80"]
+        environment: {DEBUG: "${DEBUG-0}"}
+        depends_on: {db: {condition: service_healthy}}
+    volumes: {data: {}}
+"""
+
 
 class Result(NamedTuple):
     code: int
@@ -65,3 +80,7 @@ class Console:
             connect=self.connect,
         )
         return Result(code, streams[0].getvalue(), streams[1].getvalue())
+
+
+def states(console: Console) -> dict[str, str]:
+    return {c.name: c.state.value for c in console.backend.observe("app").containers}

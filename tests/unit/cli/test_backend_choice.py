@@ -1,0 +1,45 @@
+"""Which backend a command talks to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from console import Console, Lasting
+
+
+def test_a_project_stays_on_the_backend_that_has_it(console: Console) -> None:
+    other = Lasting()
+    other.name = "docker"
+    console.backends["docker"] = other
+    console.write("services: {web: {image: nginx}}")
+    console("--backend", "docker", "up", "-d")
+    assert [c.name for c in other.observe("app").containers] == ["app-web-1"]
+    assert "app-web-1" in console("ps").out
+    refused = console("--backend", "namespace", "up", "-d")
+    assert refused.code == 1
+    assert refused.err.startswith("error: project 'app' lives on the docker backend, not on namespace\n")
+    assert console.backend.observe("app").containers == ()
+    console("down")
+    assert other.observe("app").containers == ()
+
+
+def test_the_backend_can_be_configured(console: Console, tmp_path: Path) -> None:
+    other = Lasting()
+    console.backends["docker"] = other
+    console.write("services: {web: {image: nginx}}")
+    console("up", "-d", COMPOSER_BACKEND="docker")
+    assert len(other.observe("app").containers) == 1
+    console("down", COMPOSER_BACKEND="docker")
+    (tmp_path / ".config/composer").mkdir(parents=True)
+    (tmp_path / ".config/composer/config.toml").write_text('backend = "docker"\n')
+    console("up", "-d")
+    assert len(other.observe("app").containers) == 1
+    assert "unknown backend 'podman'" in console("ps", COMPOSER_BACKEND="podman").err
+
+
+def test_without_any_backend_there_is_one_clear_line(console: Console) -> None:
+    console.backends.clear()
+    console.write("services: {web: {image: nginx}}")
+    result = console("up", "-d")
+    assert result.code == 1
+    assert result.err.startswith("error: no backend works here: namespace: ")
