@@ -17,8 +17,8 @@ from composer.backends.memory_parts import (
     EventStream,
     LogStream,
     Session,
-    free_port,
     has_healthcheck,
+    publish,
     restarts,
 )
 from composer.engine.backend import (
@@ -34,7 +34,6 @@ from composer.engine.backend import (
     ObservedImage,
     ObservedMount,
     ObservedNetwork,
-    ObservedPort,
     ObservedVolume,
     Probe,
 )
@@ -82,6 +81,7 @@ class MemoryBackend:
     """See the module. ``calls`` records every effect as (method, name), in order."""
 
     name = "memory"
+    moves_ports = True
 
     def __init__(
         self,
@@ -100,6 +100,7 @@ class MemoryBackend:
         self._networks: dict[str, tuple[ObservedNetwork, NetworkSpec]] = {}
         self._volumes: dict[str, ObservedVolume] = {}
         self._images: dict[str, ObservedImage] = {}
+        self._untagged: dict[str, ObservedImage] = {}
         self._behaviours: dict[str, Behaviour] = {}
         self._limitations: Callable[[Mapping[str, Any]], Sequence[Limitation]] = lambda _: ()
         self._failures: dict[tuple[str, str], deque[Exception]] = {}
@@ -131,6 +132,8 @@ class MemoryBackend:
                 volumes=volumes,
                 has_healthcheck=has_healthcheck,
             )
+            if reference in self._images:
+                self._untagged[self._images[reference].id] = self._images[reference]
             self._images[reference] = image
             return image
 
@@ -217,7 +220,7 @@ class MemoryBackend:
             exit_code=None,
             exit_unknown=False,
             health=health,
-            ports=self._publish(container),
+            ports=publish(container, self.containers.values()),
         )
         container.runs += 1
         self._emit("container", "start", container)
@@ -245,26 +248,6 @@ class MemoryBackend:
             # a run that would end like the last one is what a back-off looks like from outside
             if container.runs < len(exits) or exits[-1] is None:
                 self._run(container)
-
-    def _publish(self, container: Container) -> tuple[ObservedPort, ...]:
-        taken = {
-            (port.protocol, port.host_port): other.seen.name
-            for other in self.containers.values()
-            if other is not container and other.seen.state is ContainerState.RUNNING
-            for port in other.seen.ports
-            if port.host_port
-        }
-        ports = []
-        for wanted in container.spec.attributes.get("ports") or ():
-            protocol = wanted.get("protocol", "tcp")
-            host_port = free_port(str(wanted.get("published") or ""), protocol, taken)
-            taken[protocol, host_port] = container.seen.name
-            ports.append(ObservedPort(protocol, int(wanted["target"]), wanted.get("host_ip", ""), host_port))
-        for text in container.spec.attributes.get("expose") or ():
-            number, _, protocol = str(text).partition("/")
-            if number.isdigit():
-                ports.append(ObservedPort(protocol or "tcp", int(number)))
-        return tuple(ports)
 
     # ------------------------------------------------------------- Observer
 
@@ -337,8 +320,9 @@ class MemoryBackend:
                 if dict(found.labels) != dict(spec.labels):
                     raise Conflict(f"network '{spec.name}' exists already")
                 return found.id
+            driver = spec.attributes.get("driver") or "bridge"
             network = ObservedNetwork(
-                self._new_id(), spec.name, dict(spec.labels), spec.attributes.get("driver") or "bridge"
+                self._new_id(), spec.name, dict(spec.labels), driver, dict(spec.attributes)
             )
             self._networks[spec.name] = (network, spec)
             self._emit("network", "create", spec.name)
@@ -430,6 +414,14 @@ class MemoryBackend:
                 raise Conflict(f"image '{reference}' is in use by container '{users[0]}'")
             if self._images.pop(reference, None):
                 self._emit("image", "delete", reference)
+
+    def tag_image(self, reference: str, name: str) -> None:
+        with self.changed:
+            self._called("tag_image", name)
+            found = self.find_image(reference) or self._untagged.get(reference)
+            if found is None:
+                raise NotFound(f"no image '{reference}'")
+            self._images[name] = found._replace(references=(*found.references, name))
 
     def import_image(self, path: str, reference: str, config: Mapping[str, Any]) -> ObservedImage:
         import hashlib
@@ -571,6 +563,15 @@ class MemoryBackend:
                 raise Conflict(f"container name '{name}' is in use")
             container.seen = container.seen._replace(name=name)
             self._emit("container", "rename", container)
+
+    def move_ports(self, source: str, target: str) -> None:
+        with self.changed:
+            old, new = self._find(source), self._find(target)
+            self._called("move_ports", new.seen.name)
+            new.spec = new.spec._replace(takes_over="")
+            published = tuple(port for port in old.seen.ports if port.host_port)
+            old.seen = old.seen._replace(ports=tuple(p for p in old.seen.ports if not p.host_port))
+            new.seen = new.seen._replace(ports=(*new.seen.ports, *published))
 
     def wait_container(self, id: str) -> int | None:
         with self.changed:

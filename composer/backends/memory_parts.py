@@ -6,11 +6,11 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from composer.engine.backend import ContainerState
+from composer.engine.backend import ContainerState, ObservedPort
 from composer.errors import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from composer.backends.memory import MemoryBackend
     from composer.engine.backend import ContainerSpec, Event, LogLine, ObservedContainer, ObservedImage, Probe
@@ -192,3 +192,25 @@ def free_port(published: str, protocol: str, taken: Mapping[tuple[str, int], str
         f"port {published}/{protocol} is already published by container '{taken[protocol, wanted[0]]}'",
         hint="publish another port, or stop the other container",
     )
+
+
+def publish(container: Container, everybody: Iterable[Container]) -> tuple[ObservedPort, ...]:
+    """Return the ports of a container that starts. Raises Conflict for a host port that is taken."""
+    taken = {
+        (port.protocol, port.host_port): other.seen.name
+        for other in everybody
+        if other is not container and other.seen.state is ContainerState.RUNNING
+        for port in other.seen.ports
+        if port.host_port
+    }
+    ports = []
+    for wanted in () if container.spec.takes_over else container.spec.attributes.get("ports") or ():
+        protocol = wanted.get("protocol", "tcp")
+        host_port = free_port(str(wanted.get("published") or ""), protocol, taken)
+        taken[protocol, host_port] = container.seen.name
+        ports.append(ObservedPort(protocol, int(wanted["target"]), wanted.get("host_ip", ""), host_port))
+    for text in container.spec.attributes.get("expose") or ():
+        number, _, protocol = str(text).partition("/")
+        if number.isdigit():
+            ports.append(ObservedPort(protocol or "tcp", int(number)))
+    return tuple(ports)

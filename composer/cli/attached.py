@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
     from composer.engine.actions import Engine
     from composer.engine.backend import LogLine
-    from composer.engine.decide import Options
+    from composer.engine.options import Options
     from composer.schema.model import Project
 
 _INTERRUPTED = 130

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer.cli import options as shared
-from composer.engine.decide import Options
+from composer.engine.options import Options
 from composer.errors import ProjectError
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from composer.engine.backend import Backend, Observed
-    from composer.engine.decide import Options
     from composer.engine.events import Events
     from composer.engine.lifecycle import Teardown
+    from composer.engine.options import Options
     from composer.engine.plan import Plan
     from composer.schema.model import Project
 

@@ -100,6 +100,8 @@ class ContainerSpec(NamedTuple):
     image_id: str | None = None
     """The image that was observed when the plan was made; None leaves it to the backend's look-up of ``image``."""
     oneoff: bool = False
+    takes_over: str = ""
+    """The id of a container whose fixed published ports this one gets later, by `Backend.move_ports`."""
 
 
 class ExecSpec(NamedTuple):
@@ -209,12 +211,13 @@ class ObservedContainer(NamedTuple):
 
 
 class ObservedNetwork(NamedTuple):
-    """A network as it is."""
+    """A network as it is. ``attributes`` are those of the `NetworkSpec` that would make it again."""
 
     id: str
     name: str
     labels: Mapping[str, str]
     driver: str = "bridge"
+    attributes: Mapping[str, Any] = {}
 
 
 class ObservedVolume(NamedTuple):
@@ -325,6 +328,8 @@ class Observer(Protocol):
     """The half of a backend that cannot change anything."""
 
     name: str
+    moves_ports: bool
+    """Whether `Backend.move_ports` can be: a published port passes from one running container to another."""
 
     def observe(self, project: str) -> Observed: ...
 
@@ -401,6 +406,14 @@ class Backend(Observer, Protocol):
         ...
 
     def rename_container(self, id: str, name: str) -> None: ...
+    def move_ports(self, source: str, target: str) -> None:
+        """Lead the published ports of ``source`` to ``target``, which was created with ``takes_over``.
+
+        Connections that exist stay with ``source``. Returns when no new one can reach it: neither by a port nor
+        by a service name that ``target`` answers to as well.
+        """
+        ...
+
     def wait_container(self, id: str) -> int | None:
         """Return the exit code once the container is not running (at once when it is not); None if unknown."""
         ...
@@ -410,6 +423,7 @@ class Backend(Observer, Protocol):
         self, reference: str, *, progress: Callable[[str], None] | None = None
     ) -> ObservedImage: ...
     def remove_image(self, reference: str, *, force: bool = False) -> None: ...
+    def tag_image(self, reference: str, name: str) -> None: ...
     def import_image(self, path: str, reference: str, config: Mapping[str, Any]) -> ObservedImage:
         """Make an image of one layer from a tarball of a root filesystem.
 
@@ -428,7 +442,6 @@ class Backend(Observer, Protocol):
 class ImageStore(Protocol):
     """What a backend can do that keeps its images itself; the command asks with isinstance."""
 
-    def tag_image(self, reference: str, name: str) -> None: ...
     def save_images(self, references: Sequence[str], path: str) -> None:
         """Write images to one tar that is an OCI layout and a docker-archive."""
         ...

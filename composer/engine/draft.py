@@ -7,7 +7,7 @@ stopped once, with its hooks, whoever asks for it first.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from composer.engine import labels, resolve
 from composer.engine.backend import ContainerState
@@ -15,7 +15,7 @@ from composer.engine.operations import ContainerRef, RemoveContainer, StopContai
 from composer.engine.plan import PlanBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from composer.engine.backend import ExecSpec, ObservedContainer
 
@@ -23,17 +23,23 @@ ACTIVE = frozenset((ContainerState.RUNNING, ContainerState.RESTARTING, Container
 
 
 class Draft:
-    """The builder, and what it already does to existing containers."""
+    """The builder, and what it already does to existing containers.
 
-    __slots__ = ("builder", "removed", "stopped", "timeout_s", "touched")
+    With ``keep``, nothing is removed before everything else has succeeded, so that all of it can be put back.
+    """
 
-    def __init__(self, timeout_s: float | None = None) -> None:
+    __slots__ = ("_causes", "_dismissed", "builder", "keep", "removed", "stopped", "timeout_s", "touched")
+
+    def __init__(self, timeout_s: float | None = None, *, keep: bool = False) -> None:
         self.builder = PlanBuilder()
         self.timeout_s = timeout_s
+        self.keep = keep
         self.stopped: dict[str, int] = {}
         self.removed: dict[str, int] = {}
         self.touched: dict[str, list[int]] = {}
         """Steps that change a container without stopping it: a removal must come after them."""
+        self._causes: dict[str, str] = {}
+        self._dismissed: list[_Dismissal] = []
 
     def stop(
         self, container: ObservedContainer, cause: str, needs: Iterable[int] = (), after: Iterable[int] = ()
@@ -45,7 +51,11 @@ class Draft:
             return tuple(needs)
         operation = StopContainer(ref(container), cause, self.timeout_s, stop_hooks(container))
         self.stopped[container.id] = self.builder.add(operation, needs, after)
+        self._causes[container.id] = cause
         return (self.stopped[container.id],)
+
+    def cause_of_stop(self, id: str) -> str:
+        return self._causes[id]
 
     def remove(
         self,
@@ -66,10 +76,46 @@ class Draft:
             self.removed[container.id] = self.builder.add(operation, stopped, loose)
         return self.removed[container.id]
 
+    def leave(self, container: ObservedContainer, cause: str) -> None:
+        """Remove a container that nothing replaces: now, or with ``keep`` when everything else has succeeded."""
+        if self.keep:
+            self.dismiss(container, cause, self.stop(container, cause))
+        else:
+            self.remove(container, cause)
+
+    def dismiss(
+        self,
+        container: ObservedContainer,
+        cause: str,
+        needs: Iterable[int],
+        *,
+        volumes: bool = False,
+        service: str = "",
+    ) -> None:
+        """Have a container removed at the end. ``service``: only when what waits for that one has come through."""
+        self._dismissed.append(_Dismissal(container, cause, tuple(needs), volumes, service))
+
+    def finish(self, settled: Callable[[str], tuple[int, ...]]) -> None:
+        """Add the removals of what was dismissed; ``settled`` gives the steps after which a service is."""
+        everything = tuple(step.id for step in self.builder) if self.keep else ()
+        for container, cause, needs, volumes, service in self._dismissed:
+            waits = everything or (*needs, *(settled(service) if service else ()))
+            operation = RemoveContainer(ref(container), cause, volumes)
+            stopped = waits if container.id in self.stopped else self.stop(container, cause, waits)
+            self.removed[container.id] = self.builder.add(operation, stopped)
+
+
+class _Dismissal(NamedTuple):
+    container: ObservedContainer
+    cause: str
+    needs: tuple[int, ...]
+    volumes: bool
+    service: str
+
 
 def ref(container: ObservedContainer) -> ContainerRef:
     """Return the reference to a container that exists, by the name that it should have."""
-    name = labels.final_name(container.name) if labels.is_replacement(container) else container.name
+    name = labels.given_name(container)
     return ContainerRef(name, labels.service_of(container), labels.number_of(container), container.id)
 
 

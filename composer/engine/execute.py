@@ -28,7 +28,7 @@ from composer.engine.operations import (
 )
 from composer.engine.outcome import PARALLEL, Outcome
 from composer.engine.perform import Kept, perform
-from composer.engine.wait import MET, PENDING, Look, look, timed_out
+from composer.engine.wait import MET, PENDING, STEADY, Look, look, timed_out
 from composer.errors import ComposerError, OperationFailed
 
 if TYPE_CHECKING:
@@ -231,7 +231,11 @@ class _Coordinator:
 
     def _look(self, id: int, gate: _Gate, *, expired: bool = False) -> None:
         try:
-            if expired:
+            if expired and gate.operation.condition == STEADY:
+                # nothing has happened for as long as was asked
+                found = look(self._backend, gate.operation, gate.ids)
+                found = Look(MET) if found.state is PENDING else found
+            elif expired:
                 found = Look(FAILED, timed_out(self._backend, gate.operation, gate.ids))
             else:
                 found = look(self._backend, gate.operation, gate.ids)
@@ -362,8 +366,8 @@ class _Coordinator:
             spec = spec._replace(image_id=image.id)
             own[labels.IMAGE] = image.id
         if operation.hashed is not None:
-            from composer.engine.decide import substitute_shared
             from composer.engine.hashing import service_hash
+            from composer.engine.identity import substitute_shared
 
             ids = {service: id for service, (_, id) in self._firsts.items()}
             own[labels.CONFIG_HASH] = service_hash(substitute_shared(operation.hashed, ids))

@@ -180,11 +180,13 @@ class Infrastructure:
                 steps += [step] if step else []
         return steps
 
-    def remove_obsolete(self, after: Iterable[int], *, orphans: bool) -> None:
+    def remove_obsolete(self, steps: Iterable[int], *, orphans: bool, firmly: bool) -> None:
         """Add the removal of networks that were renamed, and with ``orphans`` of those that no file names any more.
 
-        Best effort: one that is still in use stays.
+        Best effort: one that is still in use stays. It comes after all ``steps`` have ended, or ``firmly`` after all
+        have succeeded.
         """
+        needs, after = (steps, ()) if firmly else ((), steps)
         declared: Tree = self._project.tree.get("networks") or {}
         for network in sorted(self._world.observed.networks, key=lambda n: n.name):
             key = network.labels.get(labels.NETWORK, "")
@@ -198,7 +200,7 @@ class Infrastructure:
             else:
                 continue
             self._draft.builder.add(
-                RemoveNetwork(network.name, network.id, cause, optional=True), after=after
+                RemoveNetwork(network.name, network.id, cause, optional=True), needs, after
             )
 
 

@@ -66,6 +66,23 @@ def replacement_name(old_id: str, name: str) -> str:
     return f"{old_id[:12]}_{name}"
 
 
+def retired_name(id: str, name: str) -> str:
+    """Return the name of a container that has made room for the one that replaces it."""
+    return f"{name}_{id[:12]}"
+
+
+def is_retired(container: ObservedContainer) -> bool:
+    """Tell a container that has made room for another, and has not been removed yet."""
+    return container.name.endswith(f"_{container.id[:12]}")
+
+
+def given_name(container: ObservedContainer) -> str:
+    """Return the name that a container has or had or is to get, without what a replacement adds to it."""
+    if is_retired(container):
+        return container.name.removesuffix(f"_{container.id[:12]}")
+    return final_name(container.name) if is_replacement(container) else container.name
+
+
 def final_name(name: str) -> str:
     """Return a container's name without the prefix that it carries while it replaces another."""
     head, underscore, rest = name.partition("_")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from composer.engine import compare, labels, resolve
 from composer.engine.backend import Limitation, Observed, ObservedImage, ObservedNetwork, ObservedVolume
+from composer.engine.extension import extension
 from composer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,26 +38,35 @@ class World(NamedTuple):
     contents: Mapping[str, str] = {}
     limitations: Mapping[str, tuple[Limitation, ...]] = {}
     key: bytes = b""
+    moves_ports: bool = False
 
 
 def observe(observer: Observer, project: Project, key: bytes) -> World:
     """Return what exists of a project, and of what it refers to."""
     observed = observer.observe(project.name)
     services = project.tree.get("services") or {}
+    images = _images(observer, project)
     return World(
         observed=observed,
-        images=_images(observer, project),
+        images=images,
         networks=_networks(observer, project, observed),
         volumes=_volumes(observer, project, observed),
-        contents=contents(project, key),
+        contents={**contents(project, key), **{f"image:{name}": image.id for name, image in images.items()}},
         limitations={name: tuple(observer.limitations(services[name])) for name in sorted(services)},
         key=key,
+        moves_ports=observer.moves_ports,
     )
 
 
 def _images(observer: Observer, project: Project) -> dict[str, ObservedImage]:
     services = project.tree.get("services") or {}
     references = {resolve.image_of(project.name, name, tree) for name, tree in services.items()}
+    references |= {
+        mount["source"]
+        for tree in services.values()
+        for mount in tree.get("volumes") or ()
+        if mount["type"] == "image" and mount.get("source")
+    }
     found = ((reference, observer.find_image(reference)) for reference in sorted(references))
     return {reference: image for reference, image in found if image}
 
@@ -82,7 +92,7 @@ def _volumes(observer: Observer, project: Project, observed: Observed) -> dict[s
 
 
 def contents(project: Project, key: bytes) -> dict[str, str]:
-    """Return the keyed digest of every config and secret that a service uses.
+    """Return the keyed digest of every config, secret and recreate_on file that a service uses.
 
     Raises ConfigError, pointing at the file's place, for one that cannot be read.
     """
@@ -99,7 +109,34 @@ def contents(project: Project, key: bytes) -> dict[str, str]:
                 digest = _digest(project, kind, name, key)
                 if digest is not None:
                     digests[f"{kind}:{name}"] = digest
+    for service in project.tree.get("services") or {}:
+        for path in extension(project, service).recreate_on:
+            if f"file:{path}" not in digests:
+                digests[f"file:{path}"] = _digest_of_path(project, service, path, key)
     return digests
+
+
+def _digest_of_path(project: Project, service: str, path: str, key: bytes) -> str:
+    """Return the keyed digest of a file, or of the names and contents of all files below a directory."""
+    full = os.path.join(project.directory, os.path.expanduser(path))
+    try:
+        if not os.path.isdir(full):
+            return _digest_of_file(full, key) or ""
+        pieces = []
+        for directory, folders, names in os.walk(full):
+            folders.sort()
+            for name in sorted(names):
+                found = _digest_of_file(os.path.join(directory, name), key)
+                pieces += [os.path.relpath(os.path.join(directory, name), full), found or ""]
+        return compare.keyed_digest(key, [piece.encode() + b"\0" for piece in pieces])
+    except OSError as error:
+        where = ("services", service, "x-composer", "recreate_on")
+        raise ConfigError(
+            f"cannot read '{path}' of recreate_on: {(error.strerror or str(error)).lower()}",
+            at=project.mark(where),
+            path=where,
+            hint="create the file, or correct its path",
+        ) from None
 
 
 def _digest(project: Project, kind: str, name: str, key: bytes) -> str | None:
@@ -109,12 +146,7 @@ def _digest(project: Project, kind: str, name: str, key: bytes) -> str | None:
     if source is None:
         return compare.keyed_digest(key, [content or b""])
     try:
-        # a pipe that nobody writes to must not hold us up
-        descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
-            return compare.keyed_digest(key, iter(lambda: file.read(_CHUNK_BYTES), b""))
+        return _digest_of_file(source, key)
     except IsADirectoryError:
         return None
     except OSError as error:
@@ -124,3 +156,13 @@ def _digest(project: Project, kind: str, name: str, key: bytes) -> str | None:
             path=(*path, "file"),
             hint="create the file, or correct its path",
         ) from None
+
+
+def _digest_of_file(path: str, key: bytes) -> str | None:
+    """Return the keyed digest of a file's content; None for what is no regular file."""
+    # a pipe that nobody writes to must not hold us up
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        return compare.keyed_digest(key, iter(lambda: file.read(_CHUNK_BYTES), b""))

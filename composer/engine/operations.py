@@ -158,6 +158,22 @@ class RemoveImage(NamedTuple):
         return self.reference
 
 
+class TagImage(NamedTuple):
+    """Give ``reference`` back to the image that had it."""
+
+    reference: str
+    image_id: str
+    cause: str
+
+    @property
+    def resource(self) -> Resource:
+        return Resource("image", self.reference)
+
+    @property
+    def subject(self) -> str:
+        return f"{self.image_id.removeprefix('sha256:')[:12]} as {self.reference}"
+
+
 class CreateContainer(NamedTuple):
     """``spec.name`` is a temporary name while the container takes another's place, ``container.name`` the final.
 
@@ -243,10 +259,31 @@ class RemoveContainer(NamedTuple):
 
 
 class RenameContainer(NamedTuple):
-    """From its temporary name to ``container.name``."""
+    """From ``old_name`` to ``container.name``; ``to`` is another name, for one that makes room."""
 
     container: ContainerRef
     old_name: str
+    cause: str
+    to: str = ""
+
+    @property
+    def resource(self) -> Resource:
+        return self.container.resource
+
+    @property
+    def new_name(self) -> str:
+        return self.to or self.container.name
+
+    @property
+    def subject(self) -> str:
+        return f"{self.old_name} to {self.new_name}"
+
+
+class MovePorts(NamedTuple):
+    """``container`` gets the published ports that ``source`` has; no connection is refused meanwhile."""
+
+    container: ContainerRef
+    source: ContainerRef
     cause: str
 
     @property
@@ -255,14 +292,15 @@ class RenameContainer(NamedTuple):
 
     @property
     def subject(self) -> str:
-        return f"{self.old_name} to {self.container.name}"
+        return f"of container {self.source.name} to its replacement"
 
 
 class WaitService(NamedTuple):
     """Wait until every container of a service meets ``condition``.
 
-    A depends_on condition, or ``ready``: running, healthy where there is a health check, or finished with 0
-    where that is what the service is for. ``waiting`` names who needs it; empty for ``--wait``.
+    A depends_on condition; or ``ready``: running, healthy where there is a health check, or finished with 0; or
+    ``steady``: nothing has gone wrong with more than ``tolerated`` of them for ``timeout_s``. ``waiting`` names who
+    needs it; empty where no service does.
     """
 
     service: str
@@ -272,6 +310,7 @@ class WaitService(NamedTuple):
     waiting: tuple[str, ...] = ()
     required: bool = True
     timeout_s: float | None = None
+    tolerated: int = 0
 
     @property
     def resource(self) -> Resource:
@@ -297,6 +336,8 @@ Operation: TypeAlias = (
     | KillContainer
     | RemoveContainer
     | RenameContainer
+    | MovePorts
+    | TagImage
     | WaitService
 )
 
@@ -315,6 +356,8 @@ _WORDS: dict[type, tuple[str, str, str]] = {
     KillContainer: ("kill container", "killing", "killed"),
     RemoveContainer: ("remove container", "removing", "removed"),
     RenameContainer: ("rename container", "recreating", "recreated"),
+    MovePorts: ("move ports", "handing over", "handed over"),
+    TagImage: ("tag image", "tagging", "tagged"),
     WaitService: ("wait for service", "waiting", "ready"),
 }
 

@@ -101,7 +101,15 @@ def _remove(backend: Backend, operation: op.RemoveContainer, _: Report) -> None:
 
 
 def _rename(backend: Backend, operation: op.RenameContainer, _: Report) -> None:
-    backend.rename_container(operation.container.id, operation.container.name)
+    backend.rename_container(operation.container.id, operation.new_name)
+
+
+def _move_ports(backend: Backend, operation: op.MovePorts, _: Report) -> None:
+    backend.move_ports(operation.source.id, operation.container.id)
+
+
+def _tag_image(backend: Backend, operation: op.TagImage, _: Report) -> None:
+    backend.tag_image(operation.image_id, operation.reference)
 
 
 def run_hook(backend: Backend, id: str, hook: ExecSpec) -> tuple[int, list[str]]:
@@ -150,4 +158,6 @@ _TABLE: dict[type, Perform] = {
     op.KillContainer: _kill,
     op.RemoveContainer: _remove,
     op.RenameContainer: _rename,
+    op.MovePorts: _move_ports,
+    op.TagImage: _tag_image,
 }

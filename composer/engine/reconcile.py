@@ -1,60 +1,41 @@
 """`reconcile(project, world, options) → Plan`: from what is wanted and what exists to what has to be done.
 
+This module answers one question, from top to bottom: what becomes of each container, and why. `_Judge.cause` asks
+why one must be replaced, in the order of docs/reconcile.md; `decide` adds numbers and scale; `_Reconciler` goes
+through the services. The steps that follow from the answers are made in `emit`.
+
 Pure: no I/O, no clock, no environment; everything is visited in a fixed order, so the same input gives the same
-bytes of text. It only decides and orders: who runs it, and how, is `execute`'s affair.
+bytes of text.
 
 Behaviour: Docker Compose's (docker/compose pkg/compose/reconcile.go), except where it loses something: hooks run
-before every stop, a reconnected container keeps its aliases, a job that is done is not done again.
+before every stop, a reconnected container keeps its aliases, an old container stays until the new one has started.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer import __version__
 from composer.engine import compare, labels, resolve
 from composer.engine.backend import ContainerState, Limitation
-from composer.engine.decide import (
-    Decision,
-    Fate,
-    Options,
-    contents_of,
-    decide,
-    hashed_tree,
-    substitute_shared,
-)
-from composer.engine.draft import Draft, ref
+from composer.engine.emit import Emitter
 from composer.engine.hashing import service_hash
-from composer.engine.infrastructure import Infrastructure
-from composer.engine.operations import (
-    ConnectNetwork,
-    ContainerRef,
-    CreateContainer,
-    PullImage,
-    RenameContainer,
-    StartContainer,
-    WaitService,
-)
-from composer.errors import BuildFailed, PullFailed, Unsupported
-from composer.graph import COMPLETED, STARTED, Dependency, Graph, sharing
+from composer.engine.identity import contents_of, hashed_tree
+from composer.errors import Unsupported
+from composer.graph import Graph, sharing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from composer.engine.backend import ObservedContainer
     from composer.engine.observe import World
+    from composer.engine.options import Options
     from composer.engine.plan import Plan
     from composer.schema.model import Project
 
     Tree = Mapping[str, Any]
 
-__all__ = ["READY", "Options", "reconcile"]
-
-READY = "ready"
-"""The condition of ``--wait``: healthy where there is a health check, else running, or finished with 0."""
-
-
+_BROKEN = frozenset((ContainerState.DEAD, ContainerState.REMOVING))
 _NO_PROVIDERS = Limitation(
     ("provider",),
     "services of a provider are not run yet",
@@ -71,54 +52,216 @@ def reconcile(project: Project, world: World, options: Options) -> Plan:
     return _Reconciler(project, world, options).plan()
 
 
-class _Reconciler:
-    """One run. Decides for every service first, then adds the steps in the order of dependencies.
+# ------------------------------------------------------------------ one container
 
-    ``_ready``: the steps after which a service's containers run. ``_refs``: its containers, after the plan.
-    """
+
+class Fate(NamedTuple):
+    """A container and why it must be replaced or removed."""
+
+    container: ObservedContainer
+    cause: str
+
+
+class Decision(NamedTuple):
+    """The containers of one service: ``keep`` and ``replace`` by number, ``create`` the numbers that are missing."""
+
+    service: str
+    keep: tuple[ObservedContainer, ...] = ()
+    replace: tuple[Fate, ...] = ()
+    remove: tuple[Fate, ...] = ()
+    create: tuple[int, ...] = ()
+    create_cause: str = ""
+
+
+class _Judge:
+    """Asks the questions of `mustRecreate` of the containers of one service; the hash is computed once."""
+
+    __slots__ = ("_hash", "_policy", "_project", "_replaced", "_service", "_tree", "_world")
+
+    def __init__(
+        self, project: Project, service: str, tree: Tree, world: World, policy: str, replaced: Collection[str]
+    ) -> None:
+        self._project, self._service, self._tree = project, service, tree
+        self._world, self._policy, self._replaced = world, policy, replaced
+        self._hash: str | None = None
+
+    def cause(self, container: ObservedContainer) -> str:
+        """Return why a container must be replaced, or nothing."""
+        if self._policy == "never":
+            return ""
+        if self._policy == "force":
+            return "forced"
+        return (
+            self._shared_parent()
+            or self._configuration(container)
+            or self._contents(container)
+            or self._image(container)
+            or self._networks(container)
+            or self._volumes(container)
+            or (f"it is {container.state.value}" if container.state in _BROKEN else "")
+        )
+
+    def _shared_parent(self) -> str:
+        for parent in sharing(self._tree):
+            if parent in self._replaced:
+                return f"it shares with service '{parent}', which is replaced"
+        return ""
+
+    def _configuration(self, container: ObservedContainer) -> str:
+        written = container.labels.get(labels.CONFIG_HASH)
+        if self._hash is None:
+            self._hash = service_hash(hashed_tree(self._tree, self._world))
+        if written == self._hash:
+            return ""
+        fields = container.labels.get(labels.FIELDS)
+        if fields is not None:
+            found = compare.differences(
+                fields, self._tree, self._world.key, self._mark, ("services", self._service)
+            )
+            if found is not None:
+                return compare.summary(found)
+        return (
+            ""
+            if written is None
+            else "its configuration changed (made by another tool, which kept no fields)"
+        )
+
+    def _mark(self, path: tuple[str | int, ...]) -> Any:
+        mark = self._project.mark(path)
+        return mark and mark._replace(file=short_file(mark.file, self._project.directory))
+
+    def _contents(self, container: ObservedContainer) -> str:
+        try:
+            had = json.loads(container.labels.get(labels.CONTENTS) or "{}")
+        except ValueError:
+            return ""
+        wants = contents_of(self._project, self._service, self._world)
+        changed = [name for name in sorted(wants) if name in had and had[name] != wants[name]]
+        return "; ".join(f"the content of {name.replace(':', ' ', 1)} changed" for name in changed)
+
+    def _image(self, container: ObservedContainer) -> str:
+        image = self._world.images.get(resolve.image_of(self._project.name, self._service, self._tree))
+        had = container.labels.get(labels.IMAGE)
+        if not image or not had or had == image.id:
+            return ""
+        reference = resolve.image_of(self._project.name, self._service, self._tree)
+        return f"image {reference}: {_short(had)} → {_short(image.id)}"
+
+    def _networks(self, container: ObservedContainer) -> str:
+        """A container that does not run and lacks a network is connected before its start, not replaced."""
+        if self._tree.get("network_mode"):
+            return ""
+        is_running = container.state is ContainerState.RUNNING
+        joined = {endpoint.network: endpoint.network_id for endpoint in container.endpoints}
+        for key in sorted(self._tree.get("networks") or {}):
+            name = resolve.real_name(self._project, "networks", key)
+            network = self._world.networks.get(name)
+            if network and is_running and network.id not in joined.values():
+                return f"it is not connected to network '{name}'"
+            if network and joined.get(name) and joined[name] != network.id:
+                return f"network '{name}' is another one than it was created with"
+            if not network and is_running:
+                return f"network '{name}' is new"
+        return ""
+
+    def _volumes(self, container: ObservedContainer) -> str:
+        mounted = {(mount.name, mount.target) for mount in container.mounts}
+        for mount in self._tree.get("volumes") or ():
+            if mount.get("type") == "volume" and mount.get("source"):
+                name = resolve.real_name(self._project, "volumes", mount["source"])
+                if (name, mount["target"].rstrip("/") or "/") not in mounted:
+                    return f"volume '{name}' is not mounted at '{mount['target']}'"
+        return ""
+
+
+def _short(image_id: str) -> str:
+    return image_id.removeprefix("sha256:")[:12]
+
+
+def short_file(file: str, directory: str) -> str:
+    """Return a path relative to the project's directory, where it is below it."""
+    return file.removeprefix(directory.rstrip("/") + "/")
+
+
+# ------------------------------------------------------------------ one service
+
+
+def decide(
+    project: Project,
+    service: str,
+    containers: list[ObservedContainer],
+    world: World,
+    options: Options,
+    replaced: Collection[str],
+) -> Decision:
+    """Return what becomes of a service's containers; ``replaced`` are the services whose containers are replaced."""
+    tree: Tree = project.tree["services"][service]
+    expected = resolve.replicas(service, tree, options.scale)
+    judge = _Judge(project, service, tree, world, options.recreate_policy(service), replaced)
+    fates = [Fate(c, judge.cause(c)) for c in containers]
+    # obsolete ones go first, then the highest numbers
+    fates.sort(key=lambda fate: (bool(fate.cause), labels.number_of(fate.container), fate.container.name))
+    staying, leaving = fates[:expected], fates[expected:]
+    staying.sort(key=lambda fate: (labels.number_of(fate.container), fate.container.name))
+    highest = max((labels.number_of(c) for c in containers), default=0)
+    missing = expected - len(staying)
+    return Decision(
+        service,
+        keep=tuple(fate.container for fate in staying if not fate.cause),
+        replace=tuple(fate for fate in staying if fate.cause),
+        remove=tuple(Fate(fate.container, f"scale {len(containers)} → {expected}") for fate in leaving),
+        create=tuple(range(highest + 1, highest + 1 + missing)),
+        create_cause=f"scale {len(containers)} → {expected}" if containers else "does not exist",
+    )
+
+
+# ------------------------------------------------------------------ the project
+
+
+class _Reconciler:
+    """Decides for every service, in the order of dependencies, and has the steps made."""
 
     def __init__(self, project: Project, world: World, options: Options) -> None:
         self._project, self._world, self._options = project, world, options
         self._services: Tree = project.tree.get("services") or {}
         self._graph = Graph(project.tree, project.mark)
-        self._draft = Draft(options.timeout_s)
-        self._builder = self._draft.builder
-        self._infrastructure = Infrastructure(project, world, self._draft)
+        self._emitter = Emitter(project, world, options, self._graph)
         self._existing: dict[str, list[ObservedContainer]] = {name: [] for name in self._services}
         self._orphans: list[ObservedContainer] = []
-        self._leftovers: list[ObservedContainer] = []
         self._decisions: dict[str, Decision] = {}
-        self._restarts: dict[str, str] = {}
-        self._images: dict[str, int] = {}
-        self._cleared: dict[str, int] = {}
-        self._ready: dict[str, tuple[int, ...]] = {}
-        self._refs: dict[str, list[ContainerRef]] = {}
-        self._gates: dict[tuple[str, str, bool], int] = {}
-        self._held: dict[str, tuple[int, ...]] = {}
+        self._replaced: set[str] = set()
+        self._lost: frozenset[str] = frozenset()
 
     def plan(self) -> Plan:
         order = self._graph.order()
         self._check_limitations()
         self._sort_containers()
-        self._infrastructure.inspect(replace_volumes=self._options.replace_volumes)
+        self._emitter.inspect()
+        self._lost = self._on_replaced_volume()
         for service in order:
             self._decide(service)
-        self._remove_leftovers()
-        self._remove_orphans()
-        self._infrastructure.emit()
-        for service in order:
-            self._pull(service)
-        for service in order:
-            self._emit(service)
-        self._infrastructure.remove_obsolete(
-            [step.id for step in self._builder],
-            orphans=self._options.remove_orphans and not self._options.services,
-        )
-        if self._options.wait:
-            self._wait_for_all(order)
-        return self._builder.build()
+        return self._emitter.emit(order, self._decisions, self._existing, self._orphans)
 
-    # ------------------------------------------------------------- deciding
+    def _decide(self, service: str) -> None:
+        containers = self._existing[service]
+        decision = decide(self._project, service, containers, self._world, self._options, self._replaced)
+        moved = tuple(Fate(c, "its volume is recreated") for c in decision.keep if c.id in self._lost)
+        if moved:
+            decision = decision._replace(
+                keep=tuple(c for c in decision.keep if c.id not in self._lost),
+                replace=(*decision.replace, *moved),
+            )
+        self._decisions[service] = decision
+        if decision.replace or any(c.id in self._lost for c in containers):
+            self._replaced.add(service)
+
+    def _on_replaced_volume(self) -> frozenset[str]:
+        names = self._emitter.replaced_volumes
+        if not names:
+            return frozenset()
+        return frozenset(
+            c.id for c in self._world.observed.containers if any(m.name in names for m in c.mounts)
+        )
 
     def _check_limitations(self) -> None:
         fatal: list[Exception] = []
@@ -135,7 +278,7 @@ class _Reconciler:
                 if limitation.fatal:
                     fatal.append(Unsupported(feature, sentence, hint=limitation.hint))
                 else:
-                    self._builder.warn(sentence)
+                    self._emitter.builder.warn(sentence)
         if len(fatal) == 1:
             raise fatal[0]
         if fatal:
@@ -145,6 +288,10 @@ class _Reconciler:
         """Tell the containers of services from orphans, and from what an interrupted ``up`` left behind."""
         known = self._options.known | self._services.keys() | self._project.disabled.keys()
         everything = self._world.observed.containers
+        ids = {c.id[:12] for c in everything}
+        # who has its final name, or gets it back: where two want the same, the one that served has it
+        served = {labels.given_name(c) for c in everything if not labels.is_replacement(c)}
+        named = {c.name for c in everything}
         for container in sorted(everything, key=lambda c: c.name):
             service = labels.service_of(container)
             if labels.is_oneoff(container):
@@ -153,352 +300,12 @@ class _Reconciler:
             elif service not in known:
                 self._orphans.append(container)
             elif service in self._existing:
-                is_leftover = labels.is_replacement(container) and any(
-                    other.id.startswith(container.labels[labels.REPLACE][:12])
-                    or other.name == labels.final_name(container.name)
-                    for other in everything
-                )
-                (self._leftovers if is_leftover else self._existing[service]).append(container)
-
-    def _decide(self, service: str) -> None:
-        replaced = frozenset(
-            name
-            for name, decision in self._decisions.items()
-            if decision.replace or any(c.id in self._on_replaced_volume() for c in self._existing[name])
-        )
-        decision = decide(
-            self._project, service, self._existing[service], self._world, self._options, replaced
-        )
-        lost = self._on_replaced_volume()
-        moved = tuple(Fate(c, "its volume is recreated") for c in decision.keep if c.id in lost)
-        if moved:
-            decision = decision._replace(
-                keep=tuple(c for c in decision.keep if c.id not in lost), replace=(*decision.replace, *moved)
-            )
-        self._decisions[service] = decision
-        for dependency in self._graph.conditions[service]:
-            if dependency.restart and dependency.service in replaced:
-                self._restarts[service] = dependency.service
-
-    def _on_replaced_volume(self) -> frozenset[str]:
-        names = self._infrastructure.replaced_volumes
-        if not names:
-            return frozenset()
-        return frozenset(
-            c.id for c in self._world.observed.containers if any(m.name in names for m in c.mounts)
-        )
-
-    def _needs_start(self, service: str, container: ObservedContainer) -> str:
-        """Return why a container that stays must be started, or nothing."""
-        if container.id in self._draft.stopped:
-            step = next(s for s in self._builder if s.id == self._draft.stopped[container.id])
-            return f"stopped: {step.operation.cause}"
-        if container.state in (ContainerState.RUNNING, ContainerState.RESTARTING):
-            return ""
-        if container.state is ContainerState.PAUSED:
-            self._builder.warn(f"container '{container.name}' is paused and stays so")
-            return ""
-        if self._is_done(service, container):
-            return ""
-        if container.state is ContainerState.EXITED:
-            code = "with an unknown code" if container.exit_code is None else f"({container.exit_code})"
-            return f"it exited {code}"
-        return f"it is {container.state.value}"
-
-    def _is_done(self, service: str, container: ObservedContainer) -> bool:
-        """Tell a job that others wait for, that succeeded, and that nobody asked to run again by its name."""
-        return (
-            container.state is ContainerState.EXITED
-            and container.exit_code == 0
-            and service not in self._options.services
-            and self._is_job(service)
-        )
-
-    def _is_job(self, service: str) -> bool:
-        return any(
-            d.service == service and d.condition == COMPLETED
-            for wanted in self._graph.conditions.values()
-            for d in wanted
-        )
-
-    # ------------------------------------------------------------- removing
-
-    def _remove_leftovers(self) -> None:
-        for container in self._leftovers:
-            step = self._draft.remove(container, "left over from an interrupted up")
-            self._cleared[container.name] = step
-
-    def _remove_orphans(self) -> None:
-        if not self._orphans:
-            return
-        if self._options.remove_orphans:
-            for container in self._orphans:
-                self._draft.remove(container, f"no service '{labels.service_of(container)}' in the project")
-        elif not self._options.ignore_orphans:
-            names = " ".join(c.name for c in self._orphans)
-            self._builder.warn(
-                f"Found orphan containers ([{names}]) for this project. If you removed or renamed this service in "
-                "your compose file, you can run this command with the --remove-orphans flag to clean it up."
-            )
-
-    # ------------------------------------------------------------- images
-
-    def _pull(self, service: str) -> None:
-        decision, tree = self._decisions[service], self._services[service]
-        reference = resolve.image_of(self._project.name, service, tree)
-        wanted = bool(decision.create or decision.replace)
-        if not wanted or reference in self._world.images or reference in self._images:
-            return
-        policy = self._options.pull or tree.get("pull_policy") or "missing"
-        if tree.get("build") and (policy == "build" or not tree.get("image")):
-            raise BuildFailed(
-                f"image '{reference}' of service '{service}' is not here and has to be built",
-                hint="building is not available yet: build it elsewhere and import it with composer image load",
-            )
-        if policy == "never":
-            raise PullFailed(
-                f"image '{reference}' of service '{service}' is not here, and pull_policy is never",
-                hint="pull it, or import it with composer image load",
-            )
-        self._images[reference] = self._builder.add(PullImage(reference, "not in the store"))
-
-    # ------------------------------------------------------------- one service
-
-    def _emit(self, service: str) -> None:
-        decision = self._decisions[service]
-        for fate in decision.remove:
-            self._draft.remove(fate.container, fate.cause)
-        self._stop_dependents(service)
-        starts: list[tuple[ContainerRef, str, tuple[int, ...]]] = []
-        refs: list[ContainerRef] = []
-        for container in decision.keep:
-            starts += self._keep(service, container, refs)
-        for fate in decision.replace:
-            starts.append(self._replace(service, fate, refs))
-        for number in decision.create:
-            starts.append(self._create(service, number, decision.create_cause, refs))
-        self._refs[service] = refs
-        self._start(service, starts)
-
-    def _stop_dependents(self, service: str) -> None:
-        """Stop who asked for it (``restart: true``) before the containers that they depend on are replaced."""
-        stops: list[int] = []
-        for dependent, parent in sorted(self._restarts.items()):
-            if parent == service and self._options.start:
-                for container in self._existing[dependent]:
-                    stops += self._draft.stop(container, f"service '{parent}' is replaced")
-        self._held[service] = tuple(stops)
-
-    def _keep(
-        self, service: str, container: ObservedContainer, refs: list[ContainerRef]
-    ) -> list[tuple[ContainerRef, str, tuple[int, ...]]]:
-        known = ref(container)
-        refs.append(known)
-        steps: list[int] = []
-        if container.name != known.name:
-            steps.append(
-                self._builder.add(RenameContainer(known, container.name, "left over from an interrupted up"))
-            )
-        steps += self._reconnect(service, container, known)
-        cause = self._needs_start(service, container)
-        if cause and self._options.start:
-            stopped = self._draft.stopped.get(container.id)
-            return [(known, cause, (*steps, *([stopped] if stopped else [])))]
-        if not steps:
-            self._builder.unchanged.append(known.name)
-        return []
-
-    def _reconnect(self, service: str, container: ObservedContainer, known: ContainerRef) -> list[int]:
-        """Connect a container that stays to networks that were replaced, or that it lost while it was stopped."""
-        if self._services[service].get("network_mode"):
-            return []
-        joined = {endpoint.network for endpoint in container.endpoints}
-        steps = []
-        for endpoint in resolve.endpoints(self._project, service, self._services[service], known.name):
-            was_replaced = endpoint.network in self._infrastructure.replaced_networks
-            if endpoint.network not in joined:
-                cause = "it is not connected"
-            elif was_replaced:
-                cause = "the network was replaced"
-            else:
-                continue
-            created = self._infrastructure.network_steps.get(endpoint.network)
-            operation = ConnectNetwork(known, endpoint, cause)
-            steps.append(self._builder.add(operation, [created] if created else []))
-        return steps
-
-    def _create(
-        self, service: str, number: int, cause: str, refs: list[ContainerRef]
-    ) -> tuple[ContainerRef, str, tuple[int, ...]]:
-        name = resolve.container_name(self._project.name, service, self._services[service], number)
-        new = ContainerRef(name, service, number)
-        refs.append(new)
-        step = self._builder.add(
-            self._creation(service, new, cause, replaced=None), self._creation_needs(service, name)
-        )
-        return new, "", (step,)
-
-    def _replace(
-        self, service: str, fate: Fate, refs: list[ContainerRef]
-    ) -> tuple[ContainerRef, str, tuple[int, ...]]:
-        """Create under a temporary name, stop and remove the old one, rename: the old one lives as long as it can."""
-        old, cause = fate.container, fate.cause
-        number = labels.number_of(old)
-        name = resolve.container_name(self._project.name, service, self._services[service], number)
-        new = ContainerRef(name, service, number)
-        refs.append(new)
-        creation = self._creation(service, new, cause, replaced=old)
-        if old.id in self._draft.removed:
-            needs = [*self._creation_needs(service, name), self._draft.removed[old.id]]
-            return new, "", (self._builder.add(creation, needs),)
-        temporary = labels.replacement_name(old.id, name)
-        spec = creation.spec._replace(name=temporary, labels={**creation.spec.labels, labels.REPLACE: old.id})
-        created = self._builder.add(creation._replace(spec=spec), self._creation_needs(service, temporary))
-        renew = self._options.renew_anonymous_volumes
-        removed = self._draft.remove(old, "replaced", [created, *self._held[service]], volumes=renew)
-        renamed = self._builder.add(
-            RenameContainer(new, temporary, "takes the place of the old one"), [removed]
-        )
-        return new, "", (renamed,)
-
-    def _creation_needs(self, service: str, name: str) -> list[int]:
-        tree = self._services[service]
-        needs = self._infrastructure.needs(tree)
-        image = self._images.get(resolve.image_of(self._project.name, service, tree))
-        needs += [image] if image else []
-        needs += [self._cleared[name]] if name in self._cleared else []
-        for parent in sharing(tree):
-            needs += self._ready.get(parent, ())
-        return needs
-
-    def _creation(
-        self, service: str, new: ContainerRef, cause: str, *, replaced: ObservedContainer | None
-    ) -> CreateContainer:
-        tree = self._services[service]
-        image = self._world.images.get(resolve.image_of(self._project.name, service, tree))
-        spec = resolve.container_spec(
-            self._project,
-            service,
-            new.number,
-            labels=self._labels(service, new.number, image.id if image else ""),
-            image_id=image.id if image else None,
-            carried=self._carried(tree, replaced) if replaced else None,
-        )
-        hashed = substitute_shared(tree, self._lasting_ids()) if sharing(tree) else None
-        return CreateContainer(new, spec, cause, hashed=hashed)
-
-    def _lasting_ids(self) -> dict[str, str]:
-        """Return the id of the first container of each service that this plan does not replace."""
-        firsts: dict[str, str] = {}
-        for service, decision in self._decisions.items():
-            first = min(
-                (*decision.keep, *(f.container for f in decision.replace)), key=labels.number_of, default=None
-            )
-            if first is not None and first in decision.keep:
-                firsts[service] = first.id
-        return firsts
-
-    def _labels(self, service: str, number: int, image_id: str) -> dict[str, str]:
-        tree, project = self._services[service], self._project
-        found = {
-            labels.PROJECT: project.name,
-            labels.SERVICE: service,
-            labels.NUMBER: str(number),
-            labels.ONEOFF: "False",
-            labels.CONFIG_HASH: service_hash(hashed_tree(tree, self._world)),
-            labels.DEPENDS_ON: labels.write_depends_on(self._graph.conditions[service]),
-            labels.WORKING_DIR: project.directory,
-            labels.CONFIG_FILES: ",".join(project.files),
-            labels.VERSION: __version__,
-            labels.FIELDS: compare.fields_label(tree, self._world.key),
-        }
-        if project.env_files:
-            found[labels.ENVIRONMENT_FILE] = ",".join(project.env_files)
-        if image_id:
-            found[labels.IMAGE] = image_id
-        contents = contents_of(tree, self._world)
-        if contents:
-            found[labels.CONTENTS] = json.dumps(contents, sort_keys=True, separators=(",", ":"))
-        return found
-
-    def _carried(self, tree: Tree, old: ObservedContainer) -> dict[str, str]:
-        """Return the anonymous volumes that the new container inherits: the image's, and those with no source."""
-        if self._options.renew_anonymous_volumes:
-            return {}
-        declared = {m["target"]: m for m in tree.get("volumes") or ()}
-        anonymous = {
-            target for target, m in declared.items() if m["type"] == "volume" and not m.get("source")
-        }
-        image = next((i for i in self._world.images.values() if i.id == old.image_id), None)
-        inherited = set(image.volumes) - declared.keys() if image else set()
-        return {
-            mount.target: mount.name
-            for mount in old.mounts
-            if mount.type == "volume" and mount.name and mount.target in anonymous | inherited
-        }
-
-    # ------------------------------------------------------------- starting and waiting
-
-    def _start(self, service: str, starts: list[tuple[ContainerRef, str, tuple[int, ...]]]) -> None:
-        if not self._options.start:
-            # who shares a namespace needs the container to exist, and waits for its creation instead
-            self._ready[service] = tuple(step for _, _, steps in starts for step in steps)
-            return
-        needs, after = self._gates_of(service) if starts else ((), ())
-        hooks = resolve.hooks(self._services[service], "post_start")
-        self._ready[service] = tuple(
-            self._builder.add(StartContainer(container, cause, hooks), (*steps, *needs), after)
-            for container, cause, steps in starts
-        )
-
-    def _gates_of(self, service: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the steps that a service's start must come after: those that must succeed, and those that need not."""
-        needs: list[int] = []
-        after: list[int] = []
-        if not self._options.dependencies:
-            return (), ()
-        for dependency in self._graph.conditions[service]:
-            if not self._refs[dependency.service]:
-                continue  # scaled to 0: there is nothing to wait for
-            if dependency.condition == STARTED:
-                (needs if dependency.required else after).extend(self._ready[dependency.service])
-            else:
-                needs.append(self._gate(dependency))
-        return tuple(needs), tuple(after)
-
-    def _gate(self, dependency: Dependency) -> int:
-        key = (dependency.service, dependency.condition, dependency.required)
-        if key not in self._gates:
-            waiting = tuple(
-                name
-                for name in sorted(self._graph.conditions)
-                if any((d.service, d.condition, d.required) == key for d in self._graph.conditions[name])
-            )
-            operation = WaitService(
-                dependency.service,
-                tuple(self._refs[dependency.service]),
-                dependency.condition,
-                f"needed by {', '.join(waiting)}",
-                waiting=waiting,
-                required=dependency.required,
-            )
-            ready = self._ready[dependency.service]
-            self._gates[key] = self._builder.add(
-                operation, ready if dependency.required else (), () if dependency.required else ready
-            )
-        return self._gates[key]
-
-    def _wait_for_all(self, order: tuple[str, ...]) -> None:
-        named = self._options.services or order
-        for service in order:
-            if service not in named or not self._refs[service]:
-                continue
-            condition = COMPLETED if self._is_job(service) else READY
-            operation = WaitService(
-                service,
-                tuple(self._refs[service]),
-                condition,
-                "--wait",
-                timeout_s=self._options.wait_timeout_s,
-            )
-            self._builder.add(operation, self._ready[service])
+                name = labels.given_name(container)
+                if labels.is_replacement(container) and (
+                    container.labels[labels.REPLACE][:12] in ids or name in served
+                ):
+                    self._emitter.unfinished.append(container)
+                elif labels.is_retired(container) and name in named:
+                    self._emitter.retired.append(container)
+                else:
+                    self._existing[service].append(container)

@@ -24,7 +24,10 @@ MET = "met"
 PENDING = "pending"
 FAILED = "failed"
 
-_LOG_LINES = 10
+READY = "ready"
+STEADY = "steady"
+
+_LOG_LINES = 20
 _OUTPUT_LINES = 5
 
 
@@ -76,6 +79,8 @@ class Look(NamedTuple):
 
 def look(observer: Observer, operation: WaitService, ids: Sequence[str]) -> Look:
     """Judge every container of a service; the worst verdict counts. A failure comes with its diagnosis."""
+    if operation.condition == STEADY:
+        return _look_steady(observer, operation, ids)
     pending = False
     for id in ids:
         try:
@@ -98,6 +103,24 @@ def look(observer: Observer, operation: WaitService, ids: Sequence[str]) -> Look
     return Look(PENDING if pending else MET)
 
 
+def _look_steady(observer: Observer, operation: WaitService, ids: Sequence[str]) -> Look:
+    """See whether more containers failed than are tolerated. What ended well by itself has not failed."""
+    failed: list[ComposerError] = []
+    for id in ids:
+        try:
+            container = observer.container(id)
+        except NotFound:
+            failed.append(Unhealthy(f"container '{id}' is not there"))
+            continue
+        verdict = judge(READY, container)
+        if verdict.state is FAILED and not _is_stale(observer, container):
+            error = _error(operation, container.name, verdict.reason)
+            for note in diagnose(observer, container):
+                error.add_note(note)
+            failed.append(error)
+    return Look(FAILED, failed[0]) if len(failed) > operation.tolerated else Look(PENDING)
+
+
 def _is_stale(observer: Observer, container: ObservedContainer) -> bool:
     """Tell whether the last probe ran before the last start."""
     if container.state is not ContainerState.RUNNING:
@@ -107,6 +130,8 @@ def _is_stale(observer: Observer, container: ObservedContainer) -> bool:
 
 
 def _error(operation: WaitService, name: str, reason: str) -> ComposerError:
+    if operation.condition == STEADY:
+        return Unhealthy(f"the update of service '{operation.service}' failed: container '{name}' {reason}")
     if not operation.waiting:
         return Unhealthy(f"service '{operation.service}' is not ready: container '{name}' {reason}")
     if operation.condition == COMPLETED:

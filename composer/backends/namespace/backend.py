@@ -150,6 +150,11 @@ class NamespaceBackend(NamespaceObserver):
         self._client(meta).ask({"op": "reload", "id": id})
         self._emit(meta["labels"], "container", "rename", id, name)
 
+    def move_ports(self, source: str, target: str) -> None:
+        source, _ = self._meta(source)
+        target, meta = self._meta(target)
+        self._client(meta).ask({"op": "move_ports", "id": target, "source": source})
+
     def wait_container(self, id: str) -> int | None:
         id, meta = self._meta(id)
         if not self._is_active(id):

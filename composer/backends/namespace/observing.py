@@ -44,6 +44,7 @@ class NamespaceObserver:
     """Reads the state directory. Cannot change anything."""
 
     name = "namespace"
+    moves_ports = True
 
     def __init__(self, paths: state.Paths) -> None:
         self.paths = paths

@@ -167,7 +167,7 @@ def save_images(context: Context, /, references: tuple[str, ...], output: str) -
 @click.argument("name", metavar="NAME[:TAG]")
 @click.pass_obj
 def tag_image(context: Context, /, reference: str, name: str) -> None:
-    _store(context).tag_image(reference, name)
+    context.backend().tag_image(reference, name)
 
 
 @command.command(name="prune", help="Remove images without a name, and what else nothing needs.")

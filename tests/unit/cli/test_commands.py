@@ -51,10 +51,11 @@ def test_plan_for_machines(stack: Console) -> None:
     assert [(s["action"], s["kind"]) for s in steps] == [
         ("create", "container"),
         ("stop", "container"),
-        ("remove", "container"),
+        ("rename", "container"),
         ("rename", "container"),
         ("wait", "service"),
         ("start", "container"),
+        ("remove", "container"),
     ]
     assert steps[5]["needs"] == [4, 5]
 

@@ -50,7 +50,7 @@ def test_options_of_an_import_are_words_of_an_image_configuration() -> None:
     }
 
 
-@pytest.mark.parametrize("arguments", [("tag", "a", "b"), ("save", "-o", "x.tar", "a"), ("prune",)])
+@pytest.mark.parametrize("arguments", [("save", "-o", "x.tar", "a"), ("prune",)])
 def test_a_backend_that_keeps_no_images_says_so(console: Console, arguments: tuple[str, ...]) -> None:
     assert not isinstance(console.backend, ImageStore)
     assert "does not keep its images itself" in console("image", *arguments).err

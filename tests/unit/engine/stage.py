@@ -9,9 +9,9 @@ from textwrap import dedent
 
 from composer.backends.memory import MemoryBackend
 from composer.engine import actions
-from composer.engine.decide import Options
 from composer.engine.events import Cancellation, Progress
 from composer.engine.operations import Resource
+from composer.engine.options import Options
 from composer.engine.plan import Plan
 from composer.schema.load import LoadOptions, load
 from composer.schema.model import Project

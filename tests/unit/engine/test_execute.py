@@ -13,9 +13,9 @@ from stage import Stage
 from composer.backends.memory import Behaviour
 from composer.engine import actions
 from composer.engine.backend import ContainerSpec, ExecSpec, Health, Limitation
-from composer.engine.decide import Options
 from composer.engine.execute import execute
 from composer.engine.lifecycle import Teardown
+from composer.engine.options import Options
 from composer.errors import (
     BackendError,
     Cancelled,

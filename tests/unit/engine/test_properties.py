@@ -16,7 +16,6 @@ from stage import Stage
 
 from composer.backends.memory import Behaviour
 from composer.engine import actions
-from composer.engine.decide import Options
 from composer.engine.execute import execute
 from composer.engine.operations import (
     CreateContainer,
@@ -25,6 +24,7 @@ from composer.engine.operations import (
     StartContainer,
     WaitService,
 )
+from composer.engine.options import Options
 from composer.engine.plan import Plan
 
 CHECK = {"test": ["CMD", "check"]}
@@ -139,8 +139,8 @@ def test_no_step_comes_before_what_it_depends_on(tmp_path: Path, before: str, no
 
 
 def check_order(plan: Plan, behind: dict[int, set[int]]) -> None:
-    """Within one container: created, old one removed, renamed, started, in that order and no other."""
-    stages = (CreateContainer, RemoveContainer, RenameContainer, StartContainer)
+    """Within one container: created, renamed, started, the old one removed, in that order and no other."""
+    stages = (CreateContainer, RenameContainer, StartContainer, RemoveContainer)
     by_name: dict[str, list[tuple[int, int]]] = {}
     for step in plan.steps:
         if isinstance(step.operation, stages):
@@ -169,7 +169,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from stage import Stage
-from composer.engine.decide import Options
+from composer.engine.options import Options
 stage = Stage(Path(sys.argv[2]))
 before, now = Path(sys.argv[3]).read_text().split("=====")
 stage.up(before)

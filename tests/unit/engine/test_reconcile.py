@@ -17,7 +17,7 @@ from stage import Stage
 
 from composer.backends.memory import Behaviour
 from composer.engine import actions
-from composer.engine.decide import Options
+from composer.engine.options import Options
 
 PLANS = Path(__file__).parent / "plans"
 

@@ -137,8 +137,9 @@ class Firewall:
                 return
             networks, ports = state
             if not set(networks) - {name}:
-                self._session.run(f"delete table {_TABLE}\n")
+                # The table last: as long as it is there, whoever comes after a kill does this again.
                 firewall_docker.remove(self._session)
+                self._session.run(f"delete table {_TABLE}\n")
                 return
             if name not in networks:
                 return

@@ -1,0 +1,401 @@
+"""From what becomes of each container to the steps of a plan, in the order of dependencies.
+
+`reconcile` decides; this only orders. A service's steps: what it is made of (networks, volumes, image), then its
+containers (kept, replaced by `rollout`, created), then their start behind the gates of depends_on. At the very end,
+when what replaces them has started, old containers are removed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from composer.engine import labels, resolve
+from composer.engine.backend import ContainerState
+from composer.engine.draft import Draft, ref
+from composer.engine.extension import extension
+from composer.engine.identity import container_labels, substitute_shared
+from composer.engine.infrastructure import Infrastructure
+from composer.engine.operations import (
+    ConnectNetwork,
+    ContainerRef,
+    CreateContainer,
+    DisconnectNetwork,
+    PullImage,
+    RenameContainer,
+    StartContainer,
+    WaitService,
+)
+from composer.engine.rollout import Rollout
+from composer.engine.wait import READY
+from composer.errors import BuildFailed, PullFailed
+from composer.graph import COMPLETED, STARTED, Dependency, Graph, sharing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from composer.engine.backend import EndpointSpec, ObservedContainer
+    from composer.engine.observe import World
+    from composer.engine.options import Options
+    from composer.engine.plan import Plan
+    from composer.engine.reconcile import Decision
+    from composer.schema.model import Project
+
+    Tree = Mapping[str, Any]
+
+_UNFINISHED = "left over from an interrupted up"
+
+
+class Emitter:
+    """The steps of one plan.
+
+    ``unfinished``: containers that an interrupted ``up`` made and nobody needs. ``retired``: containers that made
+    room and were not removed. ``ready``: the steps after which a service's containers run. ``refs``: its
+    containers, after the plan.
+    """
+
+    def __init__(self, project: Project, world: World, options: Options, graph: Graph) -> None:
+        self.project, self.world, self.options, self.graph = project, world, options, graph
+        self.services: Tree = project.tree.get("services") or {}
+        self.draft = Draft(options.timeout_s, keep=options.on_failure == "rollback")
+        self.builder = self.draft.builder
+        self.unfinished: list[ObservedContainer] = []
+        self.retired: list[ObservedContainer] = []
+        self.ready: dict[str, tuple[int, ...]] = {}
+        self.refs: dict[str, list[ContainerRef]] = {}
+        self.held: dict[str, tuple[int, ...]] = {}
+        self._infrastructure = Infrastructure(project, world, self.draft)
+        self._decisions: Mapping[str, Decision] = {}
+        self._existing: Mapping[str, list[ObservedContainer]] = {}
+        self._images: dict[str, int] = {}
+        self._cleared: dict[str, int] = {}
+        self._gates: dict[tuple[str, str, bool], int] = {}
+        self._waits: dict[str, list[int]] = {}
+        self._jobs = {d.service for c in graph.conditions.values() for d in c if d.condition == COMPLETED}
+
+    @property
+    def replaced_volumes(self) -> set[str]:
+        return self._infrastructure.replaced_volumes
+
+    def inspect(self) -> None:
+        """Find the networks and volumes that diverged, before anything is decided."""
+        self._infrastructure.inspect(replace_volumes=self.options.replace_volumes)
+
+    def emit(
+        self,
+        order: tuple[str, ...],
+        decisions: Mapping[str, Decision],
+        existing: Mapping[str, list[ObservedContainer]],
+        orphans: list[ObservedContainer],
+    ) -> Plan:
+        """Return the plan that carries out ``decisions``; ``existing`` are the containers of each service."""
+        self._decisions, self._existing = decisions, existing
+        for container in self.unfinished:
+            self._cleared[container.name] = self.draft.remove(container, _UNFINISHED)
+        self._remove_orphans(orphans)
+        self._infrastructure.emit()
+        for service in order:
+            self._pull(service)
+        for service in order:
+            self._emit(service)
+        if self.options.wait:
+            self._wait_for_all(order)
+        for container in self.retired:
+            self.draft.dismiss(container, _UNFINISHED, (), service=labels.service_of(container))
+        self.draft.finish(self._settled)
+        self._infrastructure.remove_obsolete(
+            [step.id for step in self.builder],
+            orphans=self.options.remove_orphans and not self.options.services,
+            firmly=self.draft.keep,
+        )
+        return self.builder.build()
+
+    def _settled(self, service: str) -> tuple[int, ...]:
+        """Return the steps after which a service is as good as anybody waits for."""
+        return (*self.ready.get(service, ()), *self._waits.get(service, ()))
+
+    # ------------------------------------------------------------- removing
+
+    def _remove_orphans(self, orphans: list[ObservedContainer]) -> None:
+        if not orphans:
+            return
+        if self.options.remove_orphans:
+            for container in orphans:
+                self.draft.leave(container, f"no service '{labels.service_of(container)}' in the project")
+        elif not self.options.ignore_orphans:
+            names = " ".join(c.name for c in orphans)
+            self.builder.warn(
+                f"Found orphan containers ([{names}]) for this project. If you removed or renamed this service in "
+                "your compose file, you can run this command with the --remove-orphans flag to clean it up."
+            )
+
+    # ------------------------------------------------------------- images
+
+    def _pull(self, service: str) -> None:
+        decision, tree = self._decisions[service], self.services[service]
+        reference = resolve.image_of(self.project.name, service, tree)
+        wanted = bool(decision.create or decision.replace)
+        if not wanted or reference in self.world.images or reference in self._images:
+            return
+        policy = self.options.pull or tree.get("pull_policy") or "missing"
+        if tree.get("build") and (policy == "build" or not tree.get("image")):
+            raise BuildFailed(
+                f"image '{reference}' of service '{service}' is not here and has to be built",
+                hint="building is not available yet: build it elsewhere and import it with composer image load",
+            )
+        if policy == "never":
+            raise PullFailed(
+                f"image '{reference}' of service '{service}' is not here, and pull_policy is never",
+                hint="pull it, or import it with composer image load",
+            )
+        self._images[reference] = self.builder.add(PullImage(reference, "not in the store"))
+
+    # ------------------------------------------------------------- one service
+
+    def _emit(self, service: str) -> None:
+        decision = self._decisions[service]
+        for fate in decision.remove:
+            self.draft.leave(fate.container, fate.cause)
+        self._stop_dependents(service)
+        refs: list[ContainerRef] = []
+        self.refs[service] = refs
+        ends: list[int] = []
+        for container in decision.keep:
+            ends += self._keep(service, container, refs)
+        if decision.replace:
+            ends += Rollout(self, service).replace(decision.replace, refs)
+        for number in decision.create:
+            ends += self._create(service, number, decision.create_cause, refs)
+        # with --no-start, who shares a namespace needs the container to exist, and waits for its creation instead
+        self.ready[service] = tuple(ends)
+
+    def _stop_dependents(self, service: str) -> None:
+        """Stop who asked for it (``restart: true``) before the containers that they depend on are replaced."""
+        stops: list[int] = []
+        if self.options.start and self.is_replaced(service):
+            for dependent in sorted(self.graph.conditions):
+                if any(d.restart and d.service == service for d in self.graph.conditions[dependent]):
+                    for container in self._existing[dependent]:
+                        stops += self.draft.stop(container, f"service '{service}' is replaced")
+        self.held[service] = tuple(stops)
+
+    def is_replaced(self, service: str) -> bool:
+        return bool(self._decisions[service].replace)
+
+    def _keep(self, service: str, container: ObservedContainer, refs: list[ContainerRef]) -> tuple[int, ...]:
+        known = self._known(service, container)
+        refs.append(known)
+        steps: list[int] = []
+        if container.name != known.name:
+            is_ours = labels.is_replacement(container) or labels.is_retired(container)
+            cause = _UNFINISHED if is_ours else "it was renamed by hand"
+            needs = [self._cleared[known.name]] if known.name in self._cleared else []
+            steps.append(self.builder.add(RenameContainer(known, container.name, cause), needs))
+        steps += self._reconnect(service, container, known)
+        cause = self._needs_start(service, container)
+        if cause and self.options.start:
+            stopped = self.draft.stopped.get(container.id)
+            return self.start(service, known, cause, (*steps, *([stopped] if stopped else [])))
+        if not steps:
+            self.builder.unchanged.append(known.name)
+        return ()
+
+    def _known(self, service: str, container: ObservedContainer) -> ContainerRef:
+        """Return a container that stays, by the name that it should have: one of ours was given that name."""
+        found = ref(container)
+        if labels.FIELDS not in container.labels or found.number == 0:
+            return found
+        name = resolve.container_name(self.project.name, service, self.services[service], found.number)
+        is_free = not any(c.name == name for c in self.world.observed.containers if c.id != container.id)
+        return found._replace(name=name) if is_free else found
+
+    def _needs_start(self, service: str, container: ObservedContainer) -> str:
+        """Return why a container that stays must be started, or nothing."""
+        if container.id in self.draft.stopped:
+            return f"stopped: {self.draft.cause_of_stop(container.id)}"
+        if container.state in (ContainerState.RUNNING, ContainerState.RESTARTING):
+            return ""
+        if container.state is ContainerState.PAUSED:
+            self.builder.warn(f"container '{container.name}' is paused and stays so")
+            return ""
+        if self._is_done(service, container):
+            return ""
+        if container.state is ContainerState.EXITED:
+            code = "with an unknown code" if container.exit_code is None else f"({container.exit_code})"
+            return f"it exited {code}"
+        return f"it is {container.state.value}"
+
+    def _is_done(self, service: str, container: ObservedContainer) -> bool:
+        """Tell a job that succeeded, that is to run again only when it changes, and that nobody asked for by name."""
+        return (
+            container.state is ContainerState.EXITED
+            and container.exit_code == 0
+            and service not in self.options.services
+            and extension(self.project, service).rerun == "on-change"
+        )
+
+    def _reconnect(self, service: str, container: ObservedContainer, known: ContainerRef) -> list[int]:
+        """Connect a container that stays to networks that were replaced, or that it lost, or lost its names in."""
+        tree = self.services[service]
+        if tree.get("network_mode"):
+            return []
+        joined = {endpoint.network: endpoint for endpoint in container.endpoints}
+        steps: list[int] = []
+        for endpoint in resolve.endpoints(self.project, service, tree, known.name):
+            was_replaced = endpoint.network in self._infrastructure.replaced_networks
+            created = self._infrastructure.network_steps.get(endpoint.network)
+            needs = [created] if created else []
+            if endpoint.network not in joined:
+                cause = "it is not connected"
+            elif was_replaced:
+                cause = "the network was replaced"
+            elif _lost_names(endpoint, joined[endpoint.network].aliases):
+                cause = f"it has lost its name '{service}' there"
+                needs.append(self.builder.add(DisconnectNetwork(known, endpoint.network, cause), needs))
+            else:
+                continue
+            steps.append(self.builder.add(ConnectNetwork(known, endpoint, cause), needs))
+        return steps
+
+    def _create(self, service: str, number: int, cause: str, refs: list[ContainerRef]) -> tuple[int, ...]:
+        name = resolve.container_name(self.project.name, service, self.services[service], number)
+        new = ContainerRef(name, service, number)
+        refs.append(new)
+        creation = self.creation(service, new, cause, replaced=None)
+        step = self.builder.add(creation, self.creation_needs(service, name))
+        return self.start(service, new, "", (step,)) if self.options.start else (step,)
+
+    # ------------------------------------------------------------- what a new container is made of
+
+    def creation_needs(self, service: str, name: str) -> list[int]:
+        """Return the steps after which everything is there that a new container called ``name`` is made of."""
+        tree = self.services[service]
+        needs = self._infrastructure.needs(tree)
+        image = self._images.get(resolve.image_of(self.project.name, service, tree))
+        needs += [image] if image else []
+        needs += [self._cleared[name]] if name in self._cleared else []
+        for parent in sharing(tree):
+            needs += self.ready.get(parent, ())
+        return needs
+
+    def creation(
+        self, service: str, new: ContainerRef, cause: str, *, replaced: ObservedContainer | None
+    ) -> CreateContainer:
+        """Return the operation that creates a container; it inherits the anonymous volumes of ``replaced``."""
+        tree = self.services[service]
+        image = self.world.images.get(resolve.image_of(self.project.name, service, tree))
+        spec = resolve.container_spec(
+            self.project,
+            service,
+            new.number,
+            labels=container_labels(
+                self.project,
+                service,
+                new.number,
+                self.world,
+                depends_on=self.graph.conditions[service],
+                image_id=image.id if image else "",
+            ),
+            image_id=image.id if image else None,
+            carried=self._carried(tree, replaced) if replaced else None,
+        )
+        hashed = substitute_shared(tree, self._lasting_ids()) if sharing(tree) else None
+        return CreateContainer(new, spec, cause, hashed=hashed)
+
+    def _lasting_ids(self) -> dict[str, str]:
+        """Return the id of the first container of each service that this plan does not replace."""
+        firsts: dict[str, str] = {}
+        for service, decision in self._decisions.items():
+            first = min(
+                (*decision.keep, *(f.container for f in decision.replace)), key=labels.number_of, default=None
+            )
+            if first is not None and first in decision.keep:
+                firsts[service] = first.id
+        return firsts
+
+    def _carried(self, tree: Tree, old: ObservedContainer) -> dict[str, str]:
+        """Return the anonymous volumes that the new container inherits: the image's, and those with no source."""
+        if self.options.renew_anonymous_volumes:
+            return {}
+        declared = {m["target"]: m for m in tree.get("volumes") or ()}
+        anonymous = {
+            target for target, m in declared.items() if m["type"] == "volume" and not m.get("source")
+        }
+        image = next((i for i in self.world.images.values() if i.id == old.image_id), None)
+        inherited = set(image.volumes) - declared.keys() if image else set()
+        return {
+            mount.target: mount.name
+            for mount in old.mounts
+            if mount.type == "volume" and mount.name and mount.target in anonymous | inherited
+        }
+
+    # ------------------------------------------------------------- starting and waiting
+
+    def start(
+        self,
+        service: str,
+        container: ContainerRef,
+        cause: str,
+        steps: Iterable[int],
+        after: Iterable[int] = (),
+    ) -> tuple[int, ...]:
+        """Add the start of a container, behind the gates of its service."""
+        needs, loose = self._gates_of(service)
+        hooks = resolve.hooks(self.services[service], "post_start")
+        operation = StartContainer(container, cause, hooks)
+        return (self.builder.add(operation, (*steps, *needs), (*loose, *after)),)
+
+    def _gates_of(self, service: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the steps that a service's start must come after: those that must succeed, and those that need not."""
+        needs: list[int] = []
+        after: list[int] = []
+        if not self.options.dependencies:
+            return (), ()
+        for dependency in self.graph.conditions[service]:
+            if not self.refs[dependency.service]:
+                continue  # scaled to 0: there is nothing to wait for
+            if dependency.condition == STARTED:
+                (needs if dependency.required else after).extend(self.ready[dependency.service])
+            else:
+                needs.append(self._gate(dependency))
+        return tuple(needs), tuple(after)
+
+    def _gate(self, dependency: Dependency) -> int:
+        key = (dependency.service, dependency.condition, dependency.required)
+        if key not in self._gates:
+            waiting = tuple(
+                name
+                for name in sorted(self.graph.conditions)
+                if any((d.service, d.condition, d.required) == key for d in self.graph.conditions[name])
+            )
+            operation = WaitService(
+                dependency.service,
+                tuple(self.refs[dependency.service]),
+                dependency.condition,
+                f"needed by {', '.join(waiting)}",
+                waiting=waiting,
+                required=dependency.required,
+            )
+            ready = self.ready[dependency.service]
+            self._gates[key] = self.builder.add(
+                operation, ready if dependency.required else (), () if dependency.required else ready
+            )
+            if dependency.required:
+                self._waits.setdefault(dependency.service, []).append(self._gates[key])
+        return self._gates[key]
+
+    def _wait_for_all(self, order: tuple[str, ...]) -> None:
+        named = self.options.services or order
+        for service in order:
+            if service not in named or not self.refs[service]:
+                continue
+            condition = COMPLETED if service in self._jobs else READY
+            limit = self.options.wait_timeout_s
+            refs = tuple(self.refs[service])
+            operation = WaitService(service, refs, condition, "--wait", timeout_s=limit)
+            step = self.builder.add(operation, self.ready[service])
+            self._waits.setdefault(service, []).append(step)
+
+
+def _lost_names(wanted: EndpointSpec, aliases: tuple[str, ...]) -> bool:
+    """Tell a container that somebody connected by hand, without its names; a backend that tells none is believed."""
+    return bool(aliases) and wanted.aliases[1] not in aliases
