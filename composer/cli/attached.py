@@ -12,13 +12,13 @@ from composer.cli.interrupt import interruptible
 from composer.cli.lines import Printer
 from composer.engine import actions, labels
 from composer.engine.attach import Attachment, Death
-from composer.engine.events import Cancellation
 from composer.errors import Cancelled, ProjectError
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
-    from composer.engine.actions import Engine
+    from composer.engine.actions import Change, Engine
     from composer.engine.backend import LogLine
+    from composer.engine.events import Cancellation
     from composer.engine.options import Options
     from composer.schema.model import Project
 
@@ -50,15 +50,15 @@ def run_attached(context: Context, project: Project, options: Options, given: di
         )
     with interruptible() as cancel:
         engine = context.engine(project.name, title="up", cancel=cancel)
-        plan = actions.prepare_up(engine, project, options, context.asker())
+        change = actions.prepare_up(engine, project, options, context.asker())
         output = _Output(context, given)
         attachment = Attachment(
             engine.backend, project.name, services, _shown(project, services, options, given), output
         )
         session = _Session(engine, project.name, attachment, output, abort, cancel)
-        attachment.open(plan)
+        attachment.open(change.plan)
         try:
-            return session.run(plan)
+            return session.run(change)
         finally:
             attachment.close()
 
@@ -137,9 +137,9 @@ class _Session:
         self._attachment, self._output = attachment, output
         self._abort, self._cancel = abort, cancel
 
-    def run(self, plan: Any) -> int:
+    def run(self, change: Change) -> int:
         self._cancel.subscribe(_Wake(self._attachment))
-        outcome = self._engine.attempt(self._project, plan)
+        outcome = change.attempt(self._engine)
         if outcome.failures:
             outcome.check()
         death = None if self._cancel.level else self._wait()
@@ -166,18 +166,13 @@ class _Session:
         self._attachment.expect_all()
         if interrupted and gracefully:
             self._output.note("\nGracefully stopping… press Ctrl+C again to force")
-        again = Cancellation()
-        forward = _Forward(again)
-        self._cancel.subscribe(forward)
-        engine = self._engine._replace(cancel=again)
+        engine = self._engine._replace(cancel=self._cancel.following())
         try:
             if gracefully:
                 actions.stop(engine, self._project)
                 return
         except Cancelled:
             pass  # the second Ctrl-C: do not wait for them any longer
-        finally:
-            self._cancel.unsubscribe(forward)
         actions.kill(self._engine._replace(cancel=None), self._project)
 
     def _code_of(self, service: str) -> int:
@@ -187,14 +182,3 @@ class _Session:
             if labels.service_of(container) == service and not labels.is_oneoff(container):
                 return container.exit_code if container.exit_code is not None else 1
         return 1
-
-
-class _Forward:
-    """A Ctrl-C while the containers are being stopped gives up waiting for them at once."""
-
-    def __init__(self, target: Cancellation) -> None:
-        self._target = target
-
-    def cancelled(self, level: int) -> None:
-        self._target.level = 1
-        self._target.request()

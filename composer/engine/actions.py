@@ -55,14 +55,48 @@ class Engine(NamedTuple):
         )
 
 
+class Change(NamedTuple):
+    """A plan of ``up``, with what there was when it was made: that is what a rollback goes back to."""
+
+    project: str
+    plan: Plan
+    options: Options
+    before: Observed
+    rollbacks: frozenset[str] = frozenset()
+    """The services whose ``update_config`` says ``failure_action: rollback``."""
+
+    def attempt(self, engine: Engine) -> Outcome:
+        """Carry the plan out; where it fails, put things back as the options say. Returns what came of it."""
+        outcome = engine.attempt(self.project, self.plan)
+        if not outcome.failures and not outcome.cancelled:
+            return outcome
+        if self.options.on_failure != "keep" or self.rollbacks:
+            from composer.engine.transaction import make_good
+
+            return make_good(engine, self, outcome)
+        return outcome
+
+
 def plan_up(engine: Engine, project: Project, options: Options) -> Plan:
     """Return what ``up`` would do: nothing is changed."""
+    return _change(engine, project, options).plan
+
+
+def _change(engine: Engine, project: Project, options: Options) -> Change:
     from composer.engine.observe import observe
     from composer.engine.reconcile import reconcile
 
     whole = frozenset(project.tree.get("services") or ()) | frozenset(project.disabled)
     chosen = project.select(options.services, dependencies=options.dependencies)
-    return reconcile(chosen, observe(engine.backend, chosen, engine.key), options._replace(known=whole))
+    world = observe(engine.backend, chosen, engine.key)
+    plan = reconcile(chosen, world, options._replace(known=whole))
+    services = chosen.tree.get("services") or {}
+    rollbacks = frozenset(
+        name
+        for name, tree in services.items()
+        if ((tree.get("deploy") or {}).get("update_config") or {}).get("failure_action") == "rollback"
+    )
+    return Change(project.name, plan, options, world.observed, rollbacks)
 
 
 def up(engine: Engine, project: Project, options: Options, ask: Callable[[str], bool] | None = None) -> Plan:
@@ -70,23 +104,23 @@ def up(engine: Engine, project: Project, options: Options, ask: Callable[[str], 
 
     ``ask`` gets a question whose answer may lose data; without it the answer is no.
     """
-    plan = prepare_up(engine, project, options, ask)
-    engine.apply(project.name, plan)
-    return plan
+    change = prepare_up(engine, project, options, ask)
+    change.attempt(engine).check()
+    return change.plan
 
 
 def prepare_up(
     engine: Engine, project: Project, options: Options, ask: Callable[[str], bool] | None = None
-) -> Plan:
-    """Pull what is to be pulled anew, and return the plan, with what was answered."""
+) -> Change:
+    """Pull what is to be pulled anew, and return what is to be done, with what was answered."""
     refresh_images(engine, project, options)
-    plan = plan_up(engine, project, options)
-    if ask is None or not plan.diverged_volumes:
-        return plan
-    for name in plan.diverged_volumes:
+    change = _change(engine, project, options)
+    if ask is None or not change.plan.diverged_volumes:
+        return change
+    for name in change.plan.diverged_volumes:
         if not ask(f"volume '{name}' does not match its configuration: recreate it and lose its data?"):
-            return plan
-    return plan_up(engine, project, options._replace(replace_volumes=True))
+            return change
+    return _change(engine, project, options._replace(replace_volumes=True))
 
 
 def refresh_images(engine: Engine, project: Project, options: Options) -> None:

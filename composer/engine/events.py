@@ -70,11 +70,27 @@ class Cancellation:
         for listener in tuple(self._listeners):
             listener.cancelled(self.level)
 
+    def following(self) -> Cancellation:
+        """Return one that starts afresh, for what is done after a cancellation; the next request reaches it."""
+        fresh = Cancellation()
+        self.subscribe(_Forward(fresh))
+        return fresh
+
     def subscribe(self, listener: Listener) -> None:
         self._listeners.append(listener)
 
     def unsubscribe(self, listener: Listener) -> None:
         self._listeners.remove(listener)
+
+
+class _Forward:
+    """Hands requests on to a cancellation that counts from 0."""
+
+    def __init__(self, target: Cancellation) -> None:
+        self._target = target
+
+    def cancelled(self, level: int) -> None:
+        self._target.request()
 
 
 class Listener(Protocol):

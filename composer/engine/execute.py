@@ -380,6 +380,7 @@ class _Coordinator:
         return Outcome(
             done=having(DONE),
             failures=tuple(self._failures),
+            failed=having(FAILED),
             skipped=having(SKIPPED),
             cancelled=having("cancelled"),
             ids=dict(self._ids),

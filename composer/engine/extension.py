@@ -37,7 +37,8 @@ _NONE = Extension()
 
 def extension(project: Project, service: str) -> Extension:
     """Return a service's extension. Raises ConfigError, with its place, for what it cannot be."""
-    found = (project.extensions.get(("services", service)) or {}).get(KEY)
+    extensions = project.extensions.get(("services", service))
+    found = extensions.get(KEY) if extensions else None
     if not found:
         return _NONE
     path: tuple[str, ...] = ("services", service, KEY)

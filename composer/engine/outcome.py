@@ -14,10 +14,13 @@ PARALLEL = 16
 
 
 class Outcome(NamedTuple):
-    """What came of a plan. ``done``, ``skipped`` and ``cancelled`` are ids of steps; ``ids`` the new containers'."""
+    """What came of a plan. ``done``, ``failed``, ``skipped`` and ``cancelled`` are ids of steps; ``ids`` the new
+    containers'. ``failures`` has more than ``failed`` where putting things back went wrong as well.
+    """
 
     done: tuple[int, ...] = ()
     failures: tuple[ComposerError, ...] = ()
+    failed: tuple[int, ...] = ()
     skipped: tuple[int, ...] = ()
     cancelled: tuple[int, ...] = ()
     ids: Mapping[str, str] = {}

@@ -103,10 +103,19 @@ class Rollout:
             ends += done
             is_last = index == len(pieces) - 1
             if watched and (not is_last or update.monitor_s):
-                before = (self._watch(refs[first:], done, len(fates), last=is_last),)
+                needs = before if is_firm else ()
+                before = (self._watch(refs[first:], done, needs, len(fates), last=is_last),)
         return (*ends, *before)
 
-    def _watch(self, new: list[ContainerRef], done: list[int], total: int, *, last: bool) -> int:
+    def _watch(
+        self,
+        new: list[ContainerRef],
+        done: list[int],
+        needs: tuple[int, ...],
+        total: int,
+        *,
+        last: bool,
+    ) -> int:
         """Add the wait that sees whether the containers of a batch stay up, and that spaces the batches."""
         update = self._update
         operation = WaitService(
@@ -117,7 +126,7 @@ class Rollout:
             timeout_s=update.monitor_s if last else update.monitor_s + update.delay_s,
             tolerated=int(update.tolerated * total),
         )
-        return self._emitter.builder.add(operation, after=done)
+        return self._emitter.builder.add(operation, needs, after=done)
 
     # ------------------------------------------------------------- one container
 

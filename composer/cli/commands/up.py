@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 @click.option(
     "--wait-timeout", "wait_timeout_s", type=float, metavar="SECONDS", help="Give up waiting after this time."
 )
+@click.option(
+    "--on-failure",
+    type=click.Choice(("keep", "rollback", "down")),
+    default="keep",
+    help="After a failure leave things as they are, put back what ran before, or take everything down.",
+)
 @click.option("--no-start", is_flag=True, help="Create containers and do not start them.")
 @click.option("--abort-on-container-exit", is_flag=True, help="Stop everything when a container ends.")
 @click.option("--abort-on-container-failure", is_flag=True, help="Stop everything when a container fails.")
@@ -49,7 +55,10 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
     project = context.project()
     _check(given)
     options = engine_options(context, project, services, given)._replace(
-        start=not given["no_start"], wait=given["wait"], wait_timeout_s=given["wait_timeout_s"]
+        start=not given["no_start"],
+        wait=given["wait"],
+        wait_timeout_s=given["wait_timeout_s"],
+        on_failure=given["on_failure"],
     )
     if given["detach"] or given["wait"] or given["no_start"] or context.settings.dry_run:
         from composer.cli.interrupt import interruptible

@@ -1,0 +1,70 @@
+"""After an ``up`` that failed or was interrupted: put back what ran before, or take everything down.
+
+``--on-failure keep`` (the default) leaves things as they are, for a look; a service whose ``update_config`` says
+``failure_action: rollback`` is put back all the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from composer.engine import labels
+from composer.engine.lifecycle import Teardown, plan_down
+from composer.engine.operations import WaitService
+from composer.engine.restore import plan_restore
+
+if TYPE_CHECKING:
+    from composer.engine.actions import Change, Engine
+    from composer.engine.operations import Operation
+    from composer.engine.outcome import Outcome
+    from composer.engine.plan import Plan
+
+
+def make_good(engine: Engine, change: Change, outcome: Outcome) -> Outcome:
+    """Put things back as the options of ``change`` say; return ``outcome`` with what came of that."""
+    services = frozenset() if change.options.on_failure != "keep" else _to_roll_back(change, outcome)
+    if change.options.on_failure == "keep" and not services:
+        return outcome
+    # the Ctrl-C that interrupted the up must not interrupt this; the next one does
+    fresh = engine._replace(cancel=engine.cancel.following() if engine.cancel else None, review=None)
+    if change.options.on_failure == "down":
+        plan = plan_down(change.project, engine.backend.observe(change.project), Teardown())
+        said = "everything was taken down (--on-failure down)"
+    else:
+        engine.events.warn("the update failed: putting back what ran before")
+        plan = _restoring(engine, change, services)
+        said = _what_was_put_back(change, services)
+    restored = fresh.attempt(change.project, plan)
+    if restored.failures or restored.cancelled:
+        said = "putting things back was not finished: composer up goes on from what there is"
+    for failure in outcome.failures[:1]:
+        failure.add_note(said)
+    return outcome._replace(failures=(*outcome.failures, *restored.failures))
+
+
+def _restoring(engine: Engine, change: Change, services: frozenset[str]) -> Plan:
+    now = engine.backend.observe(change.project)
+    found = {c.image: engine.backend.find_image(c.image) for c in change.before.containers if c.image}
+    images = {reference: image.id for reference, image in found.items() if image is not None}
+    return plan_restore(change.before, now, images, services)
+
+
+def _to_roll_back(change: Change, outcome: Outcome) -> frozenset[str]:
+    """Return the services that failed and say ``failure_action: rollback``."""
+    failed = {_service_of(step.operation) for step in change.plan.steps if step.id in outcome.failed}
+    return change.rollbacks & failed
+
+
+def _service_of(operation: Operation) -> str:
+    if isinstance(operation, WaitService):
+        return operation.service
+    container = getattr(operation, "container", None)
+    return container.service if container is not None else ""
+
+
+def _what_was_put_back(change: Change, services: frozenset[str]) -> str:
+    had = {labels.service_of(c) for c in change.before.containers if not labels.is_oneoff(c)}
+    names = sorted(had & services if services else had)
+    if not names:
+        return "nothing ran before: what was new was removed"
+    return f"put back as before: {', '.join(names)}"
