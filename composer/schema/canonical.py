@@ -16,7 +16,7 @@ from composer.schema.shortforms import (
     parse_volume,
     unknown_volume_options,
 )
-from composer.schema.tree import INVALID, NOWHERE, Map, Rules, Seq, walk
+from composer.schema.tree import INVALID, NOWHERE, WORKLOADS, Map, Rules, Seq, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,10 +74,11 @@ class _Canonical:
             "networks": self.names,
             "ports": self.ports,
             "secrets.*": self._wrap("source"),
+            "triggers.schedule.*": self._wrap("cron"),
             "volumes.*": self.volume,
         }
         table: dict[tuple[str, ...], Rule] = {
-            ("services", "*", *path.split(".")): rule for path, rule in service.items()
+            (section, "*", *path.split(".")): rule for section in WORKLOADS for path, rule in service.items()
         }
         for section in ("volumes", "networks", "secrets", "configs"):
             table[(section, "*")] = self.external

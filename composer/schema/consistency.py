@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from composer.errors import CycleError, Mark
 from composer.schema.problems import did_you_mean
 from composer.schema.shortforms import is_ip
-from composer.schema.tree import NOWHERE, Map, Rules, Seq, walk
+from composer.schema.tree import NOWHERE, WORKLOADS, Map, Rules, Seq, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -113,12 +113,18 @@ class _ModelChecks:
                 ("volumes", "*"): self.volume,
                 ("configs", "*"): self.file_object("file", "environment", "content"),
                 ("secrets", "*"): self.file_object("file", "environment"),
-                ("services", "*", "ports", "*"): self.port,
-                ("services", "*", "devices", "*"): self.mapped,
-                ("services", "*", "volumes", "*"): self.mount,
-                ("services", "*", "develop", "watch", "*", "path"): self.watch,
-                ("services", "*", "deploy", "resources", "reservations", "devices", "*"): self.device,
-                ("services", "*", "gpus", "*"): self.device,
+                **{
+                    (section, "*", *pattern.split(".")): rule
+                    for section in WORKLOADS
+                    for pattern, rule in {
+                        "ports.*": self.port,
+                        "devices.*": self.mapped,
+                        "volumes.*": self.mount,
+                        "develop.watch.*.path": self.watch,
+                        "deploy.resources.reservations.devices.*": self.device,
+                        "gpus.*": self.device,
+                    }.items()
+                },
             }
         )
 

@@ -12,7 +12,7 @@ from composer.errors import Mark
 from composer.schema.canonical import tree_of
 from composer.schema.kinds import from_pairs
 from composer.schema.shortforms import clean_target
-from composer.schema.tree import INVALID, NOWHERE, Map, Rules, Seq, walk
+from composer.schema.tree import INVALID, NOWHERE, WORKLOADS, Map, Rules, Seq, walk
 
 if TYPE_CHECKING:
     from composer.schema.interpolate import Variables
@@ -61,11 +61,15 @@ def _device_request(value: Any, path: Path, mark: Mark) -> Any:
 
 _RULES = Rules(
     {
-        ("services", "*", "build"): _build,
-        ("services", "*", "secrets", "*"): _secret,
-        ("services", "*", "ports", "*"): _port,
-        ("services", "*", "deploy", "resources", "reservations", "devices", "*"): _device_request,
-        ("services", "*", "gpus", "*"): _device_request,
+        (section, "*", *pattern.split(".")): rule
+        for section in WORKLOADS
+        for pattern, rule in {
+            "build": _build,
+            "secrets.*": _secret,
+            "ports.*": _port,
+            "deploy.resources.reservations.devices.*": _device_request,
+            "gpus.*": _device_request,
+        }.items()
     }
 )
 
@@ -82,13 +86,14 @@ def set_defaults(tree: Map) -> Map:
 def normalize(tree: Map, name: str, variables: Variables) -> Map:
     """Return the tree with everything implied written out."""
     new = tree.copy()
-    services = tree.get("services")
-    if isinstance(services, Map):
-        changed = services.copy()
-        for service_name, service in services.items():
-            if isinstance(service, Map):
-                changed[service_name] = _service(service, services.mark(service_name), variables)
-        new["services"] = changed
+    for section in WORKLOADS:
+        services = tree.get(section)
+        if isinstance(services, Map):
+            changed = services.copy()
+            for service_name, service in services.items():
+                if isinstance(service, Map):
+                    changed[service_name] = _service(service, services.mark(service_name), variables)
+            new[section] = changed
     _default_network(new)
     for section in ("networks", "volumes", "configs", "secrets"):
         if isinstance(new.get(section), Map):
@@ -187,14 +192,14 @@ def _texts(value: Any) -> list[str]:
 
 
 def _default_network(tree: Map) -> None:
-    services = tree.get("services") or {}
     used = any(
         isinstance(service, Map)
         and "provider" not in service
         and "network_mode" not in service
         and isinstance(service.get("networks"), Map)
         and "default" in service["networks"]
-        for service in services.values()
+        for section in WORKLOADS
+        for service in (tree.get(section) or {}).values()
     )
     networks = tree.get("networks")
     networks = networks.copy() if isinstance(networks, Map) else Map()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Load = Callable[[tuple[str, ...], str, Variables, tuple[tuple[str, Mark], ...], Mark], Map | None]
 
 MAX_DEPTH = 50
-SECTIONS = ("services", "volumes", "networks", "secrets", "configs", "models")
+SECTIONS = ("services", "volumes", "networks", "secrets", "configs", "models", "jobs")
 
 
 class Include:

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import InterpolationError, Mark
-from composer.schema.tree import INVALID, Map, Seq
+from composer.schema.tree import INVALID, WORKLOADS, Map, Seq
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -207,7 +207,7 @@ def to_bool(text: str) -> bool:
 
 
 _INT = (
-    *(f"services.*.{name}" for name in (
+    *(f"{section}.*.{name}" for section in WORKLOADS for name in (
         "cpu_count", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime",
         "cpu_shares", "deploy.replicas", "deploy.update_config.parallelism", "deploy.rollback_config.parallelism",
         "deploy.restart_policy.max_attempts", "deploy.placement.max_replicas_per_node", "healthcheck.retries",
@@ -215,14 +215,15 @@ _INT = (
     )),
 )  # fmt: skip
 _FLOATS = (
-    *(f"services.*.{name}" for name in (
+    *(f"{section}.*.{name}" for section in WORKLOADS for name in (
         "cpu_percent", "cpus", "deploy.update_config.max_failure_ratio", "deploy.rollback_config.max_failure_ratio",
     )),
 )  # fmt: skip
 _BOOLS = (
-    *(f"services.*.{name}" for name in (
+    *(f"{section}.*.{name}" for section in WORKLOADS for name in (
         "depends_on.*.restart", "healthcheck.disable", "init", "oom_kill_disable",
-        "privileged", "read_only", "stdin_open", "tty", "volumes.*.read_only", "volumes.*.volume.nocopy",
+        "privileged", "read_only", "stdin_open", "triggers.manual", "tty",
+        "volumes.*.read_only", "volumes.*.volume.nocopy",
     )),
     *(f"networks.*.{name}" for name in ("external", "internal", "attachable", "enable_ipv4", "enable_ipv6")),
     *(f"{section}.*.external" for section in ("volumes", "secrets", "configs")),

@@ -23,7 +23,7 @@ from composer.schema.paths import Base, resolve_paths
 from composer.schema.problems import Problems
 from composer.schema.setting import Setting, directory_name, explicit_name, find_setting, written_name
 from composer.schema.source import MAX_NODES, Document, parse, remove_paths
-from composer.schema.tree import INVALID, NOWHERE, Map, Seq
+from composer.schema.tree import INVALID, NOWHERE, WORKLOADS, Map, Seq
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -309,10 +309,13 @@ def _finish(tree: Map, name: str, options: LoadOptions, setting: Setting, proble
     disabled: dict[str, Map] = {}
     if isinstance(services, Map):
         tree["services"], disabled = profiles.split(services, setting.profiles)
+    if isinstance(tree.get("jobs"), Map):
+        tree["jobs"], _ = profiles.split(tree["jobs"], setting.profiles)
     if options.consistency:
         Consistency(tree, disabled, problems).check()
-    if options.resolve_env and isinstance(tree.get("services"), Map):
-        tree["services"] = _environments(tree["services"], setting, problems)
+    for section in WORKLOADS:
+        if options.resolve_env and isinstance(tree.get(section), Map):
+            tree[section] = _environments(tree[section], setting, problems)
     problems.raise_all()
 
     def enable(service_name: str, service: Map) -> Map:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import Mark, MergeError
 from composer.schema.golang import go_text
-from composer.schema.tree import INVALID, NOWHERE, Map, Rules, Seq, dotted, walk
+from composer.schema.tree import INVALID, NOWHERE, WORKLOADS, Map, Rules, Seq, dotted, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -261,7 +261,9 @@ SPECIAL: dict[tuple[str, ...], Merger] = {
     ("networks", "*", "ipam", "config"): _ipam_config,
     ("networks", "*", "labels"): _sequences,
     ("volumes", "*", "labels"): _sequences,
-    **{("services", "*", *path.split(".")): merger for path, merger in _SERVICE.items()},
+    **{
+        (section, "*", *path.split(".")): merger for section in WORKLOADS for path, merger in _SERVICE.items()
+    },
 }
 
 _SPECIAL = _Special()
@@ -348,20 +350,27 @@ UNIQUE: dict[tuple[str, ...], Callable[[Any], Any]] = {
     ("networks", "*", "labels"): _by_key,
     ("volumes", "*", "labels"): _by_key,
     **{
-        ("services", "*", *path.split(".")): _by_key
+        (section, "*", *path.split(".")): _by_key
+        for section in WORKLOADS
         for path in (
             "annotations", "build.additional_contexts", "build.args", "build.labels", "build.tags", "cap_add",
             "cap_drop", "deploy.labels", "dns", "dns_opt", "dns_search", "environment", "labels", "links",
             "networks.*.aliases", "networks.*.link_local_ips", "profiles", "sysctls", "tmpfs",
         )
     },
-    ("services", "*", "configs"): _by_mount(""),
-    ("services", "*", "devices"): _by_device,
-    ("services", "*", "env_file"): _by_path,
-    ("services", "*", "expose"): _by_text,
-    ("services", "*", "ports"): _by_port,
-    ("services", "*", "secrets"): _by_mount("/run/secrets"),
-    ("services", "*", "volumes"): _by_target,
+    **{
+        (section, "*", name): key
+        for section in WORKLOADS
+        for name, key in {
+            "configs": _by_mount(""),
+            "devices": _by_device,
+            "env_file": _by_path,
+            "expose": _by_text,
+            "ports": _by_port,
+            "secrets": _by_mount("/run/secrets"),
+            "volumes": _by_target,
+        }.items()
+    },
 }  # fmt: skip
 
 _RULES = Rules({pattern: _unique(key) for pattern, key in UNIQUE.items()})

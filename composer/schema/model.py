@@ -119,6 +119,11 @@ class Project:
         """The AI models, typed."""
         return self._view("models")
 
+    @property
+    def jobs(self) -> Mapping[str, views.Job]:
+        """The jobs of enabled profiles, typed. No backend runs them yet."""
+        return self._view("jobs")
+
     def _view(self, section: str) -> Mapping[str, Any]:
         found = self._views.get(section)
         if found is None:
@@ -148,6 +153,7 @@ class Project:
             chosen[name] = profiles.without_dependencies(chosen[name], kept)
         tree = self.whole.copy()
         tree["services"] = chosen
+        tree.drop("jobs")  # naming services leaves the rest out, and what only the rest uses
         selected = Project(
             self.name,
             profiles.prune(tree),

@@ -10,7 +10,7 @@ import os.path
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.schema.tree import NOWHERE, Map, Rules, Seq, walk
+from composer.schema.tree import NOWHERE, WORKLOADS, Map, Rules, Seq, walk
 
 if TYPE_CHECKING:
     from composer.errors import Mark
@@ -124,7 +124,11 @@ class _Paths:
             "volumes.*": self.volume,
         }
         return {
-            **{("services", "*", *pattern.split(".")): rule for pattern, rule in service.items()},
+            **{
+                (section, "*", *pattern.split(".")): rule
+                for section in WORKLOADS
+                for pattern, rule in service.items()
+            },
             ("configs", "*", "file"): self.file,
             ("secrets", "*", "file"): self.file,
             ("include", "*", "project_directory"): self.local,

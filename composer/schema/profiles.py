@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import UnknownService
 from composer.schema.problems import did_you_mean
-from composer.schema.tree import Map
+from composer.schema.tree import WORKLOADS, Map
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -99,7 +99,9 @@ def used_resources(services: Iterable[Map]) -> dict[str, set[str]]:
 
 def prune(tree: Map) -> Map:
     """Return the tree without resources that no enabled service uses."""
-    used = used_resources((tree.get("services") or {}).values())
+    used = used_resources(
+        workload for section in WORKLOADS for workload in (tree.get(section) or {}).values()
+    )
     new = tree.copy()
     for section, names in used.items():
         resources = tree.get(section)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from composer.schema.tree import Path
 
-_YAML_ORDER = ("name", "services", "networks", "volumes", "secrets", "configs", "models")
+_YAML_ORDER = ("name", "services", "networks", "volumes", "secrets", "configs", "models", "jobs")
 
 
 # ------------------------------------------------------------------ JSON
@@ -141,7 +141,7 @@ def yaml_text(value: Any) -> str:
 def _is_zero(key: str, value: Any, path: tuple[str, ...]) -> bool:
     """Tell whether Go's YAML encoder would leave a field out that its JSON encoder prints."""
     if value is None and key in ("command", "entrypoint"):
-        return path[:1] == ("services",) and (
+        return path[0] in ("services", "jobs") and (
             len(path) == 2 or path[-1] in ("exec", "post_start", "pre_stop", "pre_start")
         )
     if path[2:] == ("deploy",) and key in ("resources", "placement") and value == {}:

@@ -370,6 +370,26 @@ SERVICE = Struct(
     always={"command": None, "entrypoint": None},
 )
 
+_NOT_OF_JOBS = (
+    "attach container_name deploy develop external_links links post_start pre_start pre_stop provider restart "
+    "scale"
+).split()
+
+JOB = Struct(
+    {
+        **{name: kind for name, kind in SERVICE.fields.items() if name not in _NOT_OF_JOBS},
+        "triggers": Struct(
+            {
+                "manual": _OPT_BOOL,
+                "schedule": list_of(
+                    Struct({"cron": text, "timezone": text, "concurrency": text, "missed_fires": text})
+                ),
+            }
+        ),
+    },
+    always=SERVICE.always,
+)
+
 NETWORK = Struct(
     {
         "name": text,
@@ -422,6 +442,7 @@ MODEL = Struct({"name": text, "model": text, "context_size": integer, "runtime_f
 
 SECTIONS: dict[str, Kind] = {
     "configs": map_of(CONFIG),
+    "jobs": map_of(JOB),
     "models": map_of(MODEL),
     "networks": map_of(NETWORK),
     "secrets": map_of(SECRET),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Rule = Callable[[Any, Path, Mark], Any]
 
 NOWHERE: Final = Mark("")
+WORKLOADS: Final = ("services", "jobs")
+"""The sections whose entries become containers; most rules hold for both."""
 
 
 class Map(dict[str, Any]):

@@ -150,11 +150,10 @@ class Hook(_View):
     per_replica: bool = False
 
 
-class Service(_View):
-    """A service. ``command`` and ``entrypoint``: None leaves the image's, () clears it."""
+class _Workload(_View):
+    """What services and jobs share. ``command`` and ``entrypoint``: None leaves the image's, () clears it."""
 
     annotations: dict[str, str] = {}
-    attach: bool | None = None
     blkio_config: dict[str, Any] = {}
     build: Build | None = None
     cap_add: tuple[str, ...] = ()
@@ -163,7 +162,6 @@ class Service(_View):
     cgroup_parent: str | None = None
     command: tuple[str, ...] | None = None
     configs: tuple[FileMount, ...] = ()
-    container_name: str | None = None
     cpu_count: int = 0
     cpu_percent: float = 0
     cpu_period: int = 0
@@ -175,8 +173,6 @@ class Service(_View):
     cpuset: str | None = None
     credential_spec: dict[str, str] = {}
     depends_on: dict[str, Dependency] = {}
-    deploy: Deploy | None = None
-    develop: dict[str, Any] = {}
     device_cgroup_rules: tuple[str, ...] = ()
     devices: tuple[dict[str, str], ...] = ()
     dns: tuple[str, ...] = ()
@@ -186,7 +182,6 @@ class Service(_View):
     entrypoint: tuple[str, ...] | None = None
     environment: dict[str, str | None] = {}
     expose: tuple[str, ...] = ()
-    external_links: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
     gpus: tuple[dict[str, Any], ...] = ()
     group_add: tuple[str, ...] = ()
@@ -197,7 +192,6 @@ class Service(_View):
     ipc: str | None = None
     isolation: str | None = None
     labels: dict[str, str] = {}
-    links: tuple[str, ...] = ()
     logging: dict[str, Any] = {}
     mac_address: str | None = None
     mem_limit: str | None = None
@@ -213,17 +207,11 @@ class Service(_View):
     pids_limit: int = 0
     platform: str | None = None
     ports: tuple[Port, ...] = ()
-    post_start: tuple[Hook, ...] = ()
-    pre_start: tuple[Hook, ...] = ()
-    pre_stop: tuple[Hook, ...] = ()
     privileged: bool = False
     profiles: tuple[str, ...] = ()
-    provider: dict[str, Any] = {}
     pull_policy: str | None = None
     read_only: bool = False
-    restart: str | None = None
     runtime: str | None = None
-    scale: int | None = None
     secrets: tuple[FileMount, ...] = ()
     security_opt: tuple[str, ...] = ()
     shm_size: str | None = None
@@ -243,6 +231,45 @@ class Service(_View):
     volumes: tuple[Mount, ...] = ()
     volumes_from: tuple[str, ...] = ()
     working_dir: str | None = None
+
+
+class Service(_Workload):
+    """A service."""
+
+    attach: bool | None = None
+    container_name: str | None = None
+    deploy: Deploy | None = None
+    develop: dict[str, Any] = {}
+    external_links: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    post_start: tuple[Hook, ...] = ()
+    pre_start: tuple[Hook, ...] = ()
+    pre_stop: tuple[Hook, ...] = ()
+    provider: dict[str, Any] = {}
+    restart: str | None = None
+    scale: int | None = None
+
+
+class Schedule(_View):
+    """When a job runs: ``cron`` in ``timezone``, and what happens to runs that overlap or were missed."""
+
+    cron: str = ""
+    timezone: str | None = None
+    concurrency: str | None = None
+    missed_fires: str | None = None
+
+
+class Triggers(_View):
+    """What starts a job."""
+
+    manual: bool | None = None
+    schedule: tuple[Schedule, ...] = ()
+
+
+class Job(_Workload):
+    """A job: like a service, but it runs when something triggers it."""
+
+    triggers: Triggers = Triggers()
 
 
 class Network(_View):
@@ -299,6 +326,7 @@ class Model(_View):
 
 
 _KINDS: dict[str, type[_View]] = {
+    "jobs": Job,
     "services": Service,
     "networks": Network,
     "volumes": Volume,

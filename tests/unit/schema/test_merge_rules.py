@@ -86,7 +86,10 @@ def test_every_rule_has_a_path_that_the_schema_knows() -> None:
 
     defs = schema()["$defs"]
     places = {"deploy": "deployment", "networks": "service_networks", "volumes": "volume_mount"}
-    for pattern in {*SPECIAL, *UNIQUE}:
+    patterns = {*SPECIAL, *UNIQUE}
+    of_jobs = {pattern[1:] for pattern in patterns if pattern[0] == "jobs"}
+    assert of_jobs == {pattern[1:] for pattern in patterns if pattern[0] == "services"}
+    for pattern in (pattern for pattern in patterns if pattern[0] != "jobs"):
         names = [name for name in pattern[2:] if name != "*"]
         section = {"services": "service", "networks": "network", "volumes": "volume"}[pattern[0]]
         assert names[0] in defs[section]["properties"], pattern
