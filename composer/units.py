@@ -20,8 +20,10 @@ _DURATION_UNITS_NS = {
     "d": 86_400_000_000_000,
     "w": 604_800_000_000_000,
 }
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([a-zµμ]+)")
-_SIZE = re.compile(r"(-?\d+(?:\.\d+)?) ?(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE)
+_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([a-zµμ]+)", re.ASCII)
+_SIZE = re.compile(
+    r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?) ?(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE | re.ASCII
+)
 _SIZE_FACTOR = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 
 
@@ -37,13 +39,20 @@ def parse_duration_ns(text: str) -> int:
     for match in _DURATION_PART.finditer(rest):
         if match.start() != position or match[2] not in _DURATION_UNITS_NS:
             break
-        total += round(float(match[1]) * _DURATION_UNITS_NS[match[2]])
+        total += _nanoseconds(match[1], _DURATION_UNITS_NS[match[2]])
         position = match.end()
     if not rest or position != len(rest):
         raise ValueError(
             f"'{text}' is not a duration: write a number and a unit, such as 30s, 1m30s or 500ms"
         )
     return sign * total
+
+
+def _nanoseconds(number: str, unit: int) -> int:
+    """Return a decimal number of units, cut to whole nanoseconds as Go's time.ParseDuration does."""
+    whole, _, fraction = number.partition(".")
+    fraction = fraction[:18]  # what more there is Go leaves out: it would not fit into 64 bits
+    return int(whole or 0) * unit + int(int(fraction or 0) * (unit / 10 ** len(fraction)))
 
 
 def format_duration(nanoseconds: int) -> str:
@@ -74,7 +83,10 @@ def parse_size_bytes(text: str) -> int:
 
     Raises ValueError with the reason, worded for the end of a sentence.
     """
-    match = _SIZE.fullmatch(text.strip())
+    match = _SIZE.fullmatch(text)
     if not match:
         raise ValueError(f"'{text}' is not a size: write a number with b, k, m, g or t, such as 512m or 1.5g")
-    return int(float(match[1]) * _SIZE_FACTOR[(match[2] or "").lower()])
+    number = float(match[1]) * _SIZE_FACTOR[(match[2] or "").lower()]
+    if not -(2.0**63) <= number < 2.0**63:
+        raise ValueError(f"'{text}' does not fit into 64 bits")
+    return int(number)

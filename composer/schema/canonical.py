@@ -14,6 +14,7 @@ from composer.schema.shortforms import (
     parse_device,
     parse_ports,
     parse_volume,
+    swallowed_drive,
     unknown_volume_options,
 )
 from composer.schema.tree import INVALID, NOWHERE, WORKLOADS, Map, Rules, Seq, walk
@@ -74,6 +75,11 @@ class _Canonical:
             "networks": self.names,
             "ports": self.ports,
             "secrets.*": self._wrap("source"),
+            "ulimits.*": self.ulimit,
+            "environment": self.variables,
+            "build.args": self.variables,
+            **{f"{hook}.*.environment": self.variables for hook in ("post_start", "pre_stop", "pre_start")},
+            "build.ulimits.*": self.ulimit,
             "triggers.schedule.*": self._wrap("cron"),
             "volumes.*": self.volume,
         }
@@ -125,6 +131,12 @@ class _Canonical:
         for index, item in enumerate(value):
             if item is not INVALID:
                 key, equals, text = item.partition("=")
+                if not equals and item != "default" and not self._lenient:
+                    self._problems.error(
+                        f"'{item}' is not an ssh key", value.mark(index), (*path, index),
+                        hint="write default, or ID=PATH",
+                    )  # fmt: skip
+                    continue
                 new.put(key, text if equals else None, value.mark(index))
         return new
 
@@ -189,6 +201,22 @@ class _Canonical:
             return Seq([tree_of({"count": "all"}, mark)], [mark])
         return value
 
+    def variables(self, value: Any, path: Path, mark: Mark) -> Any:
+        """``KEY =value`` in a list would set a variable whose name ends with a space: Compose refuses it."""
+        for index, item in enumerate(value if isinstance(value, Seq) else ()):
+            key = item.partition("=")[0] if isinstance(item, str) else ""
+            if key[-1:].isspace():
+                error = ValueError(f"variable '{key}' ends with a space")
+                return self._fail(error, value, (*path, index), value.mark(index), f"write {key.strip()}=…")
+        return value
+
+    def ulimit(self, value: Any, path: Path, mark: Mark) -> Any:
+        """Texts of services were cast before; of builds none are, and ``08`` is a float."""
+        if not isinstance(value, (str, float)):
+            return value
+        error = ValueError(f"ulimit '{path[-1]}' must be a whole number, not '{go_text(value)}'")
+        return self._fail(error, value, path, mark, "write digits without quotes")
+
     def devices(self, value: Any, path: Path, mark: Mark) -> Any:
         return self._expand(value, path, lambda text: [parse_device(text)])
 
@@ -232,6 +260,13 @@ class _Canonical:
                     f"volume option '{option}' is not known and has no effect",
                     mark,
                     hint="options are ro, rw, nocopy, z, Z and the propagations (rshared, rslave, …)",
+                )
+            drive = swallowed_drive(value)
+            if drive:
+                self._problems.warn(
+                    f"'{drive}:' in volume '{value}' is read as a drive of Windows, not as a volume's name",
+                    mark,
+                    hint=f"give volume '{drive}' a longer name, or write {{type: volume, source: {drive}, …}}",
                 )
         return tree_of(volume, mark)
 

@@ -150,7 +150,9 @@ def _check_file_object(
         for key in value:
             if key not in ("external", "name") and not key.startswith("x-"):
                 problems.warn(
-                    f"{kind} '{path[-1]}' is external, so its '{key}' has no effect", value.name(key)
+                    f"{kind} '{path[-1]}' is external, so its '{key}' has no effect",
+                    value.name(key),
+                    hint=f"remove '{key}', or 'external'",
                 )
     elif not found and not problems.within(path):
         problems.error(
@@ -306,9 +308,14 @@ class Consistency:
 
     def _resource(self, section: str, wanted: Any, name: str, *below: str | int) -> None:
         known = self._tree.get(section) or {}
-        if wanted in known or not isinstance(wanted, str) or self._problems.within((section, wanted)):
-            return
         kind = section.removesuffix("s")
+        if not wanted:
+            self.fail(
+                f"service '{name}' uses a {kind} without saying which", name, *below, hint="name its 'source'"
+            )
+            return
+        if wanted in known or self._problems.within((section, wanted)):
+            return
         hint = did_you_mean(wanted, known) or f"declare it at the top level, under '{section}:'"
         if section == "volumes" and "/" in wanted:
             hint = f"for a directory write './{wanted}'; for a named volume declare it under 'volumes:'"

@@ -7,7 +7,6 @@ together to structs.
 
 from __future__ import annotations
 
-import re
 from struct import pack, unpack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,7 +30,6 @@ class _Omit:
 
 
 OMIT: Final = _Omit()
-_EXPONENT = re.compile(r"[0-9]+(?:\.[0-9]+)?[eE]\+?[0-9]{1,2}")
 
 
 class Decoder:
@@ -56,16 +54,17 @@ def text(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     return go_text(value) or OMIT
 
 
-def published(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
-    if isinstance(value, float):
-        raise ValueError(f"{go_text(value)} is not a port; in YAML 08 is not a whole number")
+def text_or_int(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    """A text that may be written as a whole number."""
+    if isinstance(value, (bool, float)):
+        raise ValueError(f"{go_text(value)} must be a text or a whole number (08 is a float in YAML)")
     return text(value, path, mark, decoder)
 
 
 def integer(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     if isinstance(value, str):
         value = to_int(value)
-    if isinstance(value, float):
+    if isinstance(value, float) and value - value == 0:
         value = int(value)
     if not isinstance(value, int):
         raise ValueError("it must be a whole number")
@@ -85,10 +84,10 @@ def decimal(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     """A float32, as Go has it: 0.333333333 becomes 0.33333334."""
     if isinstance(value, str):
         value = to_float(value)
-    if isinstance(value, float):
+    if isinstance(value, (int, float)):
         if value != value or abs(value) == float("inf"):
             raise ValueError(f"{go_text(value)} is not a finite number")
-        value = float32(value)
+        value = float32(float(value))
         if value.is_integer() and abs(value) < 1e15:
             value = int(value)
     return value or OMIT
@@ -115,11 +114,17 @@ def boolean(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
 
 
 def size(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
-    if isinstance(value, float):
-        # Compose reads 1e3 as 0 here, which is nobody's wish
-        value = int(value)
-    if isinstance(value, str) and _EXPONENT.fullmatch(value):
-        value = int(float(value))
+    """Bytes. A number that Go does not read as an int64 (``1e3``, ``1.5``) counts as none, as in Compose.
+
+    A negative text is accepted although Compose refuses it: it is what Compose prints for a negative number.
+    """
+    if isinstance(value, float) or (isinstance(value, int) and value >= 1 << 63):
+        decoder.problems.warn(
+            f"{_subject(path)}: {go_text(value)} is not a whole number of bytes and has no effect",
+            mark,
+            hint="write digits only, or a text with a unit such as 512m",
+        )
+        return OMIT
     number = parse_size_bytes(value) if isinstance(value, str) else value
     return str(number) if number else OMIT
 
@@ -182,7 +187,9 @@ def file_mode(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
             value = int(value, 8)
         except ValueError:
             raise ValueError(f"'{value}' is not an octal file mode such as 0440") from None
-    return f"0{int(value):o}" if value else "0"
+    if isinstance(value, float):
+        raise ValueError(f"{go_text(value)} is not a file mode such as 0440")
+    return f"0{value:o}"
 
 
 def list_of(kind: Kind) -> Kind:
@@ -257,16 +264,26 @@ def hosts(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     else:
         for index, item in enumerate(value or ()):
             separator = "=" if "=" in item else ":"
-            host, found, address = item.partition(separator)
-            if not found or not host:
+            host, found, addresses = item.partition(separator)
+            if not found:
                 raise ValueError(f"'{item}' is not a host and an address: write host=address")
-            pairs.append((host, address, value.mark(index)))
+            pairs += [(host, address, value.mark(index)) for address in addresses.split(",")]
     seq = Seq()
-    for host, address, at in sorted(pairs, key=lambda pair: pair[0]):
-        if address.startswith("[") and address.endswith("]"):
-            address = address[1:-1]
-        seq.add(f"{host}={address}", at)
-    return seq or OMIT
+    for line, at in sorted(((_host_line(host, address), at) for host, address, at in pairs), key=_first):
+        seq.add(line, at)
+    return seq if value else OMIT
+
+
+def _host_line(host: str, address: str) -> str:
+    if not host or ":" in host or "=" in host:
+        raise ValueError(f"'{host}' is not a host name: write host=address")
+    if len(address) > 2 and address.startswith("[") and address.endswith("]"):
+        address = address[1:-1]
+    return f"{host}={address}"
+
+
+def _first(pair: tuple[str, Mark]) -> str:
+    return pair[0]
 
 
 class Keep:

@@ -28,12 +28,17 @@ class Base(NamedTuple):
 
 
 def expand(path: str, base: Base) -> str:
-    """Return an absolute path; one that was absolute, or a Windows path, stays as it was written."""
-    if path == "~" or path.startswith("~/"):
-        path = base.home + path[1:]
-    if path.startswith("/") or _WINDOWS.match(path):
+    """Return an absolute path; one that was absolute stays as it was written. ``~user`` is no user's home."""
+    if path.startswith("~"):
+        return clean(f"{base.home}/{path[1:]}")
+    if path.startswith("/"):
         return path
     return clean(os.path.join(base.directory, path))
+
+
+def expand_foreign(path: str, base: Base) -> str:
+    """Return an absolute path of the machine that runs containers: Windows paths are absolute too."""
+    return path if _WINDOWS.match(path) else expand(path, base)
 
 
 def clean(path: str) -> str:
@@ -72,15 +77,12 @@ class _Paths:
         return expand(value, self._base) if isinstance(value, str) and value else value
 
     def file(self, value: Any, path: Path, mark: Mark) -> Any:
-        return expand(value, self._base) if isinstance(value, str) else value
+        return expand_foreign(value, self._base) if isinstance(value, str) else value
 
     def context(self, value: Any, path: Path, mark: Mark) -> Any:
-        return value if not isinstance(value, str) or is_remote(value) else expand(value, self._base)
-
-    def additional(self, value: Any, path: Path, mark: Mark) -> Any:
-        if not isinstance(value, str) or value.startswith("service:"):
+        if not isinstance(value, str) or is_remote(value) or value.startswith("service:"):
             return value
-        return self.context(value, path, mark)
+        return self.local(value, path, mark)
 
     def additional_contexts(self, value: Any, path: Path, mark: Mark) -> Any:
         """Maps have gone by the rule below; a list is still ``NAME=path`` when ``extends`` comes by."""
@@ -89,7 +91,7 @@ class _Paths:
         new = Seq()
         for index, item in enumerate(value):
             name, equals, where = item.partition("=") if isinstance(item, str) else (item, "", "")
-            new.add(f"{name}={self.additional(where, path, mark)}" if equals else item, value.mark(index))
+            new.add(f"{name}={self.context(where, path, mark)}" if equals else item, value.mark(index))
         return new
 
     def volume(self, value: Any, path: Path, mark: Mark) -> Any:
@@ -99,7 +101,7 @@ class _Paths:
         if not isinstance(source, str) or not source:
             return value
         new = value.copy()
-        new["source"] = expand(source, self._base)
+        new["source"] = expand_foreign(source, self._base)
         return new
 
     def watch(self, value: Any, path: Path, mark: Mark) -> Any:
@@ -115,8 +117,8 @@ class _Paths:
         service: dict[str, Rule] = {
             "build.context": self.context,
             "build.additional_contexts": self.additional_contexts,
-            "build.additional_contexts.*": self.additional,
-            "build.ssh.*": self.local,
+            "build.additional_contexts.*": self.context,
+            "build.ssh.*": self.file,
             "env_file.*.path": self.local,
             "label_file.*": self.local,
             "extends.file": self.local,
@@ -149,6 +151,6 @@ def _local_driver(value: Any, base: Base) -> Any:
     if not isinstance(device, str) or not device:
         return value
     new, new_options = value.copy(), options.copy()
-    new_options["device"] = expand(device, base)
+    new_options["device"] = expand_foreign(device, base)
     new["driver_opts"] = new_options
     return new

@@ -62,7 +62,8 @@ def find_setting(options: LoadOptions, problems: Problems, *, need_files: bool =
     final = directory or _first_directory(paths, working_dir, options.home)
     if final != first_dir and not env_files:
         env_files, variables = _read_env(options, final, working_dir, problems)
-    profiles = options.profiles or files.environment_list(variables.values, "COMPOSE_PROFILES", ",")
+    # no profile is the profile "", as in Compose: it enables a service with `profiles: ["${NOT_SET}"]`
+    profiles = options.profiles or variables.values.get("COMPOSE_PROFILES", "").split(",")
     return Setting(paths, final, env_files, variables, tuple(part.strip() for part in profiles), working_dir)
 
 

@@ -25,10 +25,10 @@ from composer.schema.kinds import (
     integer,
     list_of,
     map_of,
-    published,
     size,
     text,
     text_or_empty,
+    text_or_int,
     text_or_null,
     unsigned,
 )
@@ -139,8 +139,16 @@ def _ssh(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     return new or OMIT
 
 
-_RATE = Struct({"path": text, "rate": size}, renamed={"path": "Path", "rate": "Rate"})
-_WEIGHT = Struct({"path": text, "weight": integer}, renamed={"path": "Path", "weight": "Weight"})
+_RATE = Struct(
+    {"path": text, "rate": size},
+    always={"path": "", "rate": "0"},
+    renamed={"path": "Path", "rate": "Rate"},
+)
+_WEIGHT = Struct(
+    {"path": text, "weight": unsigned},
+    always={"path": "", "weight": 0},
+    renamed={"path": "Path", "weight": "Weight"},
+)
 
 _UPDATE = Struct(
     {
@@ -296,11 +304,11 @@ SERVICE = Struct(
         "env_file": list_of(
             Struct({"path": text, "required": boolean, "format": text}, always={"required": False})
         ),
-        "expose": _STRINGS,
+        "expose": list_of(text_or_int),
         "extends": Struct({"file": text, "service": text}),
         "external_links": _STRINGS,
         "extra_hosts": hosts,
-        "group_add": _STRINGS,
+        "group_add": list_of(text_or_int),
         "gpus": list_of(_DEVICE_REQUEST),
         "hostname": text,
         "healthcheck": _HEALTHCHECK,
@@ -332,7 +340,7 @@ SERVICE = Struct(
                     "mode": text,
                     "host_ip": text,
                     "target": unsigned,
-                    "published": published,
+                    "published": text_or_int,
                     "protocol": text,
                     "app_protocol": text,
                 }
@@ -350,7 +358,7 @@ SERVICE = Struct(
         "stdin_open": boolean,
         "stop_grace_period": duration,
         "stop_signal": text,
-        "storage_opt": _OPTIONS,
+        "storage_opt": map_of(text_or_int, null=""),
         "sysctls": _LABELS,
         "tmpfs": _STRINGS,
         "tty": boolean,

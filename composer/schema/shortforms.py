@@ -147,6 +147,13 @@ def unknown_volume_options(text: str) -> list[str]:
     return [option for option in parts[2].split(",") if option not in known] if len(parts) == 3 else []
 
 
+def swallowed_drive(text: str) -> str | None:
+    """Return the letter of ``v:/d`` or ``v:/d:ro``, which Compose takes for a path of Windows that has no target."""
+    parts = split_volume(text)
+    is_drive = len(parts[0]) > 2 and _is_drive(parts[0][0], parts[0][1])
+    return parts[0][0] if is_drive and (len(parts) == 1 or parts[1][:1] not in ("/", "\\")) else None
+
+
 def _volume_option(volume: dict[str, Any], option: str) -> None:
     if option in ("ro", "rw"):
         volume["read_only"] = option == "ro"

@@ -98,7 +98,8 @@ def resolve_scalar(text: str) -> Any:
         if -(1 << 63) <= value < 1 << 64:
             return value
     if _FLOAT.fullmatch(number):
-        return float(number)
+        real = float(number)
+        return text if abs(real) == float("inf") else real  # Go's ParseFloat refuses 1e400
     return text
 
 

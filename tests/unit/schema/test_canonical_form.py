@@ -24,14 +24,18 @@ CASES = Path(__file__).parents[2] / "cases"
 ACCEPTED = sorted(path.parent.name for path in CASES.glob("*/want.json"))
 
 # What Compose prints, and so do we, cannot always be read: its JSON names blkio's fields as Go does, a limit of 0
-# is {}, a port 0 or a device without source has none, "$" is doubled in keys too though keys are never interpolated,
-# and an optional dependency on a disabled service stays when the service has gone.
+# is {}, an empty list of a host's addresses is an empty list of hosts, an empty build context is none (and none is
+# the project's directory), a port 0 or a device without source has none, "$" is doubled in keys too though keys are
+# never interpolated, and an optional dependency on a disabled service stays when the service has gone.
 NOT_READABLE = {
     "attr-blkio",
     "attr-device-permissions",
     "attr-port-long-zero",
     "attr-ulimits",
+    "blkio-zero",
+    "build-context-empty",
     "env-file-empty-key",
+    "hosts-order-and-commas",
     "interp-keys-literal",
     "profiles-dep-disabled-opt",
 }
