@@ -54,18 +54,40 @@ class NamespaceBackend(NamespaceObserver):
             self._emit(record["labels"], "network", "destroy", record["id"], record["name"])
 
     def connect_network(self, id: str, endpoint: EndpointSpec) -> None:
-        raise errors.Unsupported(
-            "networks",
-            f"cannot connect a container to network '{endpoint.network}' after it was created",
-            hint="recreate it: composer up --force-recreate",
-        )
+        from composer.backends.namespace import joining
+
+        id, meta = self._meta(id)
+        joined = dict(meta["networks"])
+        record = self._networks.find(endpoint.network)
+        if record is not None and joined.get(endpoint.network) == record["id"]:
+            return
+        self._refuse_running(id, f"connect container '{meta['name']}' to network '{endpoint.network}'")
+        joining.connect(self.paths.container(id), endpoint, self._networks)
+        self._reload(id, meta)
 
     def disconnect_network(self, id: str, network: str) -> None:
-        raise errors.Unsupported(
-            "networks",
-            f"cannot disconnect a container from network '{network}' before it is removed",
-            hint="recreate it: composer up --force-recreate",
-        )
+        from composer.backends.namespace import joining
+
+        id, meta = self._meta(id)
+        record = self._networks.find(network)
+        if record is None or not any(joined == record["id"] for _, joined in meta["networks"]):
+            return
+        self._refuse_running(id, f"take container '{meta['name']}' out of network '{network}'")
+        joining.disconnect(self.paths.container(id), record)
+        self._reload(id, meta)
+
+    def _refuse_running(self, id: str, what: str) -> None:
+        if self._is_active(id):
+            raise errors.Unsupported(
+                "networks",
+                f"cannot {what} while it runs",
+                hint="stop it first, or recreate it: composer up --force-recreate",
+            )
+
+    def _reload(self, id: str, meta: Mapping[str, Any]) -> None:
+        """Let the supervisor, where there is one, read a container's configuration again: it may know it."""
+        if os.path.exists(f"{self.paths.project(str(meta['project']))}/control.sock"):
+            self._client(meta).ask({"op": "reload", "id": id})
 
     def create_volume(self, spec: VolumeSpec) -> str:
         self._volumes.create(spec)
@@ -147,7 +169,7 @@ class NamespaceBackend(NamespaceObserver):
                 inner["names"] = [name, *inner["names"][1:]]
             files.write_json(f"{directory}/{file}", record)
         state.free_name(self.paths, meta["name"], id)
-        self._client(meta).ask({"op": "reload", "id": id})
+        self._reload(id, meta)
         self._emit(meta["labels"], "container", "rename", id, name)
 
     def move_ports(self, source: str, target: str) -> None:

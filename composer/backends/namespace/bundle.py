@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace import state, translate
+from composer.backends.namespace.joining import endpoint_record
 from composer.backends.namespace.runtime import files
 from composer.engine.backend import ContainerSpec, FileSpec, MountSpec
 
@@ -125,7 +126,11 @@ def _config(
         overlay={"lower": list(image.layers), "upper": f"{directory}/upper", "work": f"{directory}/work"},
         event={key: spec.labels[key] for key in _EVENT_LABELS if key in spec.labels},
     )
-    own["network"].update(mode=spec.network_mode or "bridge", endpoints=_endpoints(spec, networks))
+    own["network"].update(
+        mode=spec.network_mode or "bridge",
+        endpoints=[endpoint_record(endpoint, networks) for endpoint in spec.endpoints],
+    )
+    own["network"]["takes_over"] = spec.takes_over
     if spec.network_mode not in (None, "none", "host", "bridge"):
         raise errors.Unsupported(
             "network_mode",
@@ -135,28 +140,6 @@ def _config(
     if spec.network_mode == "host" and own["network"]["ports"]:
         own["network"]["ports"] = []
     return config
-
-
-def _endpoints(spec: ContainerSpec, networks: Networks) -> list[dict[str, Any]]:
-    found = []
-    for endpoint in spec.endpoints:
-        network = networks.find(endpoint.network)
-        if network is None:
-            raise errors.NotFound(f"network '{endpoint.network}' does not exist")
-        attributes = endpoint.attributes
-        found.append(
-            {
-                "network": network["name"],
-                "network_id": network["id"],
-                "aliases": list(endpoint.aliases),
-                "ipv4": attributes.get("ipv4_address") or "",
-                "ipv6": attributes.get("ipv6_address") or "",
-                "mac": attributes.get("mac_address") or None,
-                "interface": attributes.get("interface_name") or None,
-                "gw_priority": int(attributes.get("gw_priority") or 0),
-            }
-        )
-    return found
 
 
 def _meta(

@@ -102,6 +102,7 @@ class Networks:
             "name": spec.name,
             "labels": dict(spec.labels),
             "driver": "bridge",
+            "attributes": dict(attributes),
             "bridge": options.get(_BRIDGE_NAME) or f"cmp{id[:10]}",
             "mtu": int(options[_MTU]) if options.get(_MTU) else None,
             "internal": bool(attributes.get("internal")),
@@ -216,4 +217,6 @@ def _bridge(record: Mapping[str, Any]) -> firewall.Bridge:
 
 
 def observed(record: Mapping[str, Any]) -> ObservedNetwork:
-    return ObservedNetwork(record["id"], record["name"], record["labels"], record["driver"])
+    return ObservedNetwork(
+        record["id"], record["name"], record["labels"], record["driver"], record.get("attributes") or {}
+    )

@@ -10,6 +10,7 @@ there: the supervisor does not end while one is open. Only the owner of the stat
                                      → {"started": true} (+ the terminal), then {"exit_code": n}
     {"op": "signal", "signal": n}    to the command that this connection executes; no answer
     {"op": "reload", "id": …}        it was renamed
+    {"op": "move_ports", "id": …, "source": …}     the answer comes when nobody uses ``source`` any more
     anything wrong                   → {"error": "…", "kind": "Conflict", "hint": …, "exit_code": …}
 """
 
@@ -19,7 +20,7 @@ import fcntl
 import os
 import socket
 
-from composer.backends.namespace.runtime import executions, files, wire
+from composer.backends.namespace.runtime import executions, files, handover, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -173,6 +174,8 @@ class Peer:
         elif op == "reload":
             task.reload()
             self.reply({"ok": True})
+        elif op == "move_ports":
+            handover.move(self._supervisor.task(message["source"]), task, self.reply)
         else:
             self.reply({"error": f"this supervisor does not know '{op}'", "kind": "Unsupported"})
 

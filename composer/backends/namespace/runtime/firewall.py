@@ -163,6 +163,13 @@ class Firewall:
             raise _taken(publications, self.publications()) from None
         _forget_flows(publications)
 
+    def republish(self, old: Sequence[Publication], new: Sequence[Publication]) -> None:
+        """Lead ports elsewhere, all at once. Connections that exist stay where they are."""
+        batch = "".join(_port_command("delete", one) for one in old if _is_published(self._session, one))
+        batch += "".join(_port_command("add", one) for one in new)
+        if batch:
+            self._session.run(batch)
+
     def unpublish(self, publications: Sequence[Publication]) -> None:
         """Take published ports back; those that are gone already do not matter.
 

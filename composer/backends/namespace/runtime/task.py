@@ -24,6 +24,7 @@ from composer.backends.namespace.runtime import (
     container,
     endpoints,
     files,
+    handover,
     logs,
     names,
     output,
@@ -176,7 +177,7 @@ class Task:
         self._sent_start = False
         if not self.attachments:
             self.attachments = supervisor.networks.plan(self.id, network.get("endpoints", ()))
-        if not self.ports.sockets:
+        if not self.ports.sockets and not handover.waits_for_ports(self):
             self.ports.reserve(network.get("ports", ()))
             supervisor.hold_ports(self.id, self.ports)
         self.state["endpoints"] = [attachment.record() for attachment in self.attachments]
