@@ -25,6 +25,7 @@ system:
 	command -v nft >/dev/null || missing="$$missing nftables"; \
 	command -v ip >/dev/null || missing="$$missing iproute2"; \
 	command -v mmdebstrap >/dev/null || missing="$$missing mmdebstrap"; \
+	command -v docker-registry >/dev/null || missing="$$missing docker-registry"; \
 	command -v curl >/dev/null || missing="$$missing curl"; \
 	ldconfig -p | grep -q libnftables.so.1 || missing="$$missing libnftables1"; \
 	ldconfig -p | grep -q libseccomp.so.2 || missing="$$missing libseccomp2"; \

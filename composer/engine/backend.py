@@ -229,7 +229,11 @@ class ObservedVolume(NamedTuple):
 
 
 class ObservedImage(NamedTuple):
-    """An image in the backend's store. ``id`` is the digest that the image label carries."""
+    """An image in the backend's store. ``id`` is the digest that the image label carries.
+
+    ``digests`` are what registries call it (``redis@sha256:…``). ``tagged_ns`` is when the name that was asked for
+    was last pulled or given here, in Unix nanoseconds; 0 when the backend does not know.
+    """
 
     id: str
     references: tuple[str, ...] = ()
@@ -238,6 +242,8 @@ class ObservedImage(NamedTuple):
     labels: Mapping[str, str] = {}
     volumes: tuple[str, ...] = ()
     has_healthcheck: bool = False
+    digests: tuple[str, ...] = ()
+    tagged_ns: int = 0
 
 
 class Probe(NamedTuple):
@@ -441,6 +447,10 @@ class Backend(Observer, Protocol):
 @runtime_checkable
 class ImageStore(Protocol):
     """What a backend can do that keeps its images itself; the command asks with isinstance."""
+
+    def resolve_image(self, reference: str) -> str:
+        """Return the digest that the registry has for a reference now. Raises PullFailed."""
+        ...
 
     def save_images(self, references: Sequence[str], path: str) -> None:
         """Write images to one tar that is an OCI layout and a docker-archive."""

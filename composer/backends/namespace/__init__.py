@@ -14,4 +14,4 @@ def connect(environment: Mapping[str, str]) -> NamespaceBackend:
     from composer.backends.namespace import backend, requirements, state
 
     requirements.check()
-    return backend.NamespaceBackend(state.paths_of(environment))
+    return backend.NamespaceBackend(state.paths_of(environment), environment)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from composer.backends.namespace.client import Client
+    from composer.backends.namespace.images.registry.pull import Puller
     from composer.engine.backend import (
         ContainerSpec,
         EndpointSpec,
@@ -33,8 +34,10 @@ _LINKS_GONE_S = 5.0
 class NamespaceBackend(NamespaceObserver):
     """Containers on this machine, without a daemon. One supervisor per project does what outlives a command."""
 
-    def __init__(self, paths: state.Paths) -> None:
+    def __init__(self, paths: state.Paths, environment: Mapping[str, str] | None = None) -> None:
         super().__init__(paths)
+        self._environment = environment or {}
+        self._puller: Puller | None = None
         self._clients: dict[str, Client] = {}
         self._doomed_links: list[str] = []
         self._touched: set[str] = set()
@@ -110,7 +113,7 @@ class NamespaceBackend(NamespaceObserver):
             if image is None:
                 raise errors.NotFound(
                     f"image '{spec.image}' is not in the store",
-                    hint="composer image load FILE, or composer image import FILE",
+                    hint="composer pull, composer image load FILE, or composer image import FILE",
                 )
             bundle.sweep(self.paths)
             id = bundle.create(self.paths, spec, image, self._networks, self._volumes)
@@ -205,13 +208,20 @@ class NamespaceBackend(NamespaceObserver):
     # -------------------------------------------------------------- images
 
     def pull_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
-        found = self.store.find(reference)
-        if found is not None:
-            return observed_image(found)
-        raise errors.PullFailed(
-            f"cannot pull image '{reference}': the built-in runtime does not pull from registries yet",
-            hint="composer image load FILE (from docker save), composer image import FILE, or image: host",
-        )
+        image = self.store.pull(reference, self._puller_for_all(), progress)
+        return observed_image(image)
+
+    def resolve_image(self, reference: str) -> str:
+        from composer.backends.namespace.images.reference import parse
+
+        return self._puller_for_all().resolve(parse(reference))
+
+    def _puller_for_all(self) -> Puller:
+        """Return the one that all threads share, so that what several images have in common is fetched once."""
+        with self._lock:
+            if self._puller is None:
+                self._puller = self.store.puller(self._environment)
+            return self._puller
 
     def remove_image(self, reference: str, *, force: bool = False) -> None:
         found = self.store.find(reference)
@@ -249,6 +259,8 @@ class NamespaceBackend(NamespaceObserver):
             for project in self._touched.union(self._clients):
                 self._sweep_project(project)
             self._clients.clear()
+            if self._puller is not None:
+                self._puller.close()
         if self._touched:
             self._clear_away()
 

@@ -227,4 +227,6 @@ def observed_image(image: Image) -> ObservedImage:
         labels=config.get("Labels") or {},
         volumes=tuple(config.get("Volumes") or ()),
         has_healthcheck=bool((config.get("Healthcheck") or {}).get("Test")),
+        digests=image.digests,
+        tagged_ns=image.tagged_ns,
     )

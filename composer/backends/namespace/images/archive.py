@@ -18,7 +18,7 @@ from composer.backends.namespace.runtime import syscalls
 from composer.errors import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
 
     from composer.backends.namespace.images.tar import Entry, Reader
 
@@ -46,7 +46,7 @@ class Bounds(NamedTuple):
 _BOUNDS = Bounds()
 
 
-def unpack(reader: Reader, directory: str, *, below: Sequence[str] = (), bounds: Bounds = _BOUNDS) -> int:
+def unpack(reader: Reader, directory: str, *, below: Iterable[str] = (), bounds: Bounds = _BOUNDS) -> int:
     """Unpack all entries into ``directory``, which exists and is empty; return the bytes of file contents.
 
     ``below`` are the directories of the layers underneath, topmost first: they give the attributes of
@@ -69,7 +69,7 @@ def unpack(reader: Reader, directory: str, *, below: Sequence[str] = (), bounds:
 class _Unpacking:
     """One archive on its way into one directory."""
 
-    def __init__(self, root: int, below: Sequence[str], bounds: Bounds) -> None:
+    def __init__(self, root: int, below: Iterable[str], bounds: Bounds) -> None:
         self._root = root
         self._below = below
         self._bounds = bounds

@@ -1,11 +1,12 @@
 """What is on the disk below ``<root>/images``, and the rules that make it survive kills and neighbours.
 
     lock                     shared by whoever adds, exclusive for whoever removes what is unreachable
-    references.json          full name → image id; replaced by rename
+    references.json          full name → image, its digest at the registry, since when; replaced by rename
     images/<hex>.json        one image: configuration, layers, blobs; written last, so that it never lacks a part
     blobs/sha256/<hex>       configurations, manifests and layers as they came
     layers/<hex>/            unpacked for overlayfs, named by chain id, shared by all images that have it
     host/<hex>/              see `host`
+    blobs/<hex>.part.tmp     a blob that is being fetched, or was when somebody was killed
     *.tmp                    half made; removed by the next who holds the lock exclusively
 
 Chain id: https://github.com/opencontainers/image-spec/blob/main/config.md#layer-chainid
@@ -18,6 +19,7 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.backends.namespace import state
@@ -25,7 +27,7 @@ from composer.backends.namespace.runtime import files
 from composer.errors import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from composer.backends.namespace.images.archive import Bounds
     from composer.backends.namespace.images.pipeline import Pipeline
@@ -42,6 +44,14 @@ class Layer(NamedTuple):
     blob_bytes: int
     media_type: str
     size_bytes: int
+
+
+class Named(NamedTuple):
+    """What a name stands for: the image, what its registry calls it, and since when (Unix nanoseconds)."""
+
+    id: str
+    digest: str = ""
+    tagged_ns: int = 0
 
 
 def hex_of(digest: str) -> str:
@@ -90,6 +100,23 @@ class Content:
             yield
 
     @contextlib.contextmanager
+    def receiving(self, digest: str) -> Iterator[str]:
+        """Be the only one, of all processes, who fetches a blob; yield the file that it grows in.
+
+        What a killed process left of it is still there, to be gone on with: nobody may believe it unchecked.
+        """
+        with self._locked(f"locks/blob-{hex_of(digest)}", fcntl.LOCK_EX):
+            yield f"{self.root}/blobs/{hex_of(digest)}.part.tmp"
+
+    def flush(self) -> None:
+        """Write everything of this file system to the disk."""
+        fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _flush(fd)
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
     def _locked(self, name: str, kind: int) -> Iterator[None]:
         fd = os.open(f"{self.root}/{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -101,19 +128,32 @@ class Content:
     # -------------------------------------------------------------- references
 
     def references(self) -> dict[str, str]:
-        found = files.read_json(f"{self.root}/references.json") or {}
-        return {str(name): str(id) for name, id in found.items()}
+        return {name: entry.id for name, entry in self.names().items()}
 
-    def change_references(self, changes: Mapping[str, str | None]) -> None:
-        """Point names at images; None removes a name. Safe beside other processes."""
+    def names(self) -> dict[str, Named]:
+        """Return all names with what is known of each."""
+        found = files.read_json(f"{self.root}/references.json") or {}
+        return {
+            str(name): Named(**entry) if isinstance(entry, dict) else Named(str(entry))
+            for name, entry in found.items()
+        }
+
+    def change_references(
+        self, changes: Mapping[str, str | None], *, digest: str = "", wall: Callable[[], int] = time.time_ns
+    ) -> None:
+        """Point names at images; None removes a name. Safe beside other processes.
+
+        ``digest`` is what the registry has under these names.
+        """
         with self._locked("references.lock", fcntl.LOCK_EX):
-            references = self.references()
+            names = self.names()
             for name, id in changes.items():
                 if id is None:
-                    references.pop(name, None)
+                    names.pop(name, None)
                 else:
-                    references[name] = id
-            files.write_json(f"{self.root}/references.json", references, durable=True)
+                    names[name] = Named(id, digest, wall())
+            records = {name: entry._asdict() for name, entry in names.items()}
+            files.write_json(f"{self.root}/references.json", records, durable=True)
 
     # -------------------------------------------------------------- blobs and records
 
@@ -142,7 +182,10 @@ class Content:
 
     def known_layer(self, below: str, diff_id: str) -> Layer | None:
         """Return a layer that was stored before, for the same things underneath."""
-        chain = chain_id(below, diff_id)
+        return self.layer_of(chain_id(below, diff_id))
+
+    def layer_of(self, chain: str) -> Layer | None:
+        """Return the layer with this chain id, if it is stored."""
         if not os.path.isdir(self.layer(chain)):
             return None
         record = files.read_json(f"{self.layer(chain)}.json")
@@ -172,7 +215,7 @@ class Content:
             if blob in ("", known.blob):
                 return known
             # The same files in another compression: unpacked already, but a manifest names this blob.
-            pipeline = self._receive(chunks, _drain, (diff_id, blob))
+            pipeline, _ = self._receive(chunks, _drain, (diff_id, blob))
             return known._replace(
                 blob=blob, blob_bytes=pipeline.blob_bytes, media_type=_media_type(pipeline.compression)
             )
@@ -180,22 +223,9 @@ class Content:
     def _unpack(
         self, chunks: Iterator[bytes], below: Sequence[Layer], digests: tuple[str, str], bounds: Bounds | None
     ) -> Layer:
-        from composer.backends.namespace.images.archive import Bounds, unpack
-        from composer.backends.namespace.images.tar import Reader, Source
-
-        directory = f"{self.root}/layers/{_token()}"
         lower = [self.layer(layer.chain_id) for layer in reversed(below)]
-        size_bytes = 0
-
-        def consume(pipeline: Pipeline) -> None:
-            nonlocal size_bytes
-            reader = Reader(Source(pipeline))
-            size_bytes = unpack(reader, directory, below=lower, bounds=bounds or Bounds())
-            reader.drain()
-
-        os.mkdir(directory, 0o755)
-        try:
-            pipeline = self._receive(chunks, consume, digests)
+        with self._unpacking(lower, bounds) as (directory, consume):
+            pipeline, size_bytes = self._receive(chunks, consume, digests)
             chain = chain_id(below[-1].chain_id if below else "", pipeline.diff_id)
             media_type = _media_type(pipeline.compression)
             layer = Layer(
@@ -203,13 +233,69 @@ class Content:
             )
             self._commit_layer(layer, directory)
             return layer
+
+    def unpack_blob(
+        self,
+        chunks: Callable[[], Iterator[bytes]],
+        chain: str,
+        *,
+        diff_id: str,
+        blob: str,
+        below: Iterable[str],
+    ) -> Layer:
+        """Unpack a blob that somebody else keeps and checks, while it comes; return the layer, stored.
+
+        ``chunks`` gives its bytes and raises when they are not what ``blob`` names; ``below`` are the directories
+        of the layers underneath, topmost first, each of them there when it is looked at. Raises ImageError.
+        """
+        from composer.backends.namespace.images.pipeline import Pipeline
+
+        with self._locked(f"locks/{hex_of(chain)}", fcntl.LOCK_EX):
+            known = self.layer_of(chain)
+            if known is not None and known.blob == blob:
+                return known
+            with self._unpacking(below, None) as (directory, consume):
+                with Pipeline(chunks(), hashes_blob=False) as pipeline:
+                    size_bytes = consume(pipeline) if known is None else _drain(pipeline)
+                if pipeline.diff_id != diff_id:
+                    raise ImageError(
+                        f"a layer is damaged: its digest is {pipeline.diff_id} and should be {diff_id}"
+                    )
+                media_type = _media_type(pipeline.compression)
+                if known is not None:
+                    # The same files in another compression: unpacked already, but a manifest names this blob.
+                    return known._replace(blob=blob, blob_bytes=pipeline.blob_bytes, media_type=media_type)
+                self.flush()
+                layer = Layer(diff_id, chain, blob, pipeline.blob_bytes, media_type, size_bytes)
+                self._commit_layer(layer, directory)
+                return layer
+
+    @contextlib.contextmanager
+    def _unpacking(
+        self, below: Iterable[str], bounds: Bounds | None
+    ) -> Iterator[tuple[str, Callable[[Pipeline], int]]]:
+        """Make a directory to unpack into, and what unpacks; whatever has not been moved away is removed."""
+        from composer.backends.namespace.images.archive import Bounds, unpack
+        from composer.backends.namespace.images.tar import Reader, Source
+
+        directory = f"{self.root}/layers/{_token()}"
+
+        def consume(pipeline: Pipeline) -> int:
+            reader = Reader(Source(pipeline))
+            size_bytes = unpack(reader, directory, below=below, bounds=bounds or Bounds())
+            reader.drain()
+            return size_bytes
+
+        os.mkdir(directory, 0o755)
+        try:
+            yield directory, consume
         finally:
             state.remove_tree(directory)
 
     def _receive(
-        self, chunks: Iterator[bytes], consume: Callable[[Pipeline], None], digests: tuple[str, str]
-    ) -> Pipeline:
-        """Keep the chunks as a blob while ``consume`` reads what is in them; return what is known of them then.
+        self, chunks: Iterator[bytes], consume: Callable[[Pipeline], int], digests: tuple[str, str]
+    ) -> tuple[Pipeline, int]:
+        """Keep the chunks as a blob while ``consume`` reads what is in them; return what both know then.
 
         ``digests`` are those of the plain bytes and of the blob, where they are known before.
         """
@@ -219,14 +305,14 @@ class Content:
         keep = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with Pipeline(chunks, keep) as pipeline:
-                consume(pipeline)
+                result = consume(pipeline)
             for wanted, found in zip(digests, (pipeline.diff_id, pipeline.blob_digest), strict=True):
                 if wanted and wanted != found:
                     raise ImageError(f"a layer is damaged: its digest is {found} and should be {wanted}")
             # One flush for the blob and all files of the layer, before either gets its name.
             _flush(keep)
             os.rename(temporary, self.blob(pipeline.blob_digest))
-            return pipeline
+            return pipeline, result
         finally:
             os.close(keep)
             files.remove_file(temporary)
@@ -251,9 +337,8 @@ def _token() -> str:
     return f"{os.getpid()}.{os.urandom(4).hex()}.tmp"
 
 
-def _drain(pipeline: Pipeline) -> None:
-    for _ in pipeline:
-        pass  # the digests are what is wanted
+def _drain(pipeline: Pipeline) -> int:
+    return sum(len(piece) for piece in pipeline)  # read for its digests
 
 
 def _media_type(compression: str) -> str:

@@ -22,3 +22,7 @@ class Image(NamedTuple):
     size_bytes: int = 0
     created: str = ""
     programs: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    """What registries call it: ``redis@sha256:…``."""
+    tagged_ns: int = 0
+    """Since when the name that it was found by stands for it; of several names, the newest."""

@@ -38,13 +38,15 @@ def file_chunks(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
 class Pipeline:
     """Iterate over the plain bytes of ``chunks``; afterwards the digests and sizes are known.
 
-    ``keep`` is a descriptor that receives the bytes as they came. The consumer must read to the end for the
+    ``keep`` is a descriptor that receives the bytes as they came; without ``hashes_blob`` somebody else has their
+    digest. The consumer must read to the end for the
     digests to cover everything; use as a context manager, which stops the thread on the way out.
     """
 
-    def __init__(self, chunks: Iterator[bytes], keep: int | None = None) -> None:
+    def __init__(self, chunks: Iterator[bytes], keep: int | None = None, *, hashes_blob: bool = True) -> None:
         self._chunks = chunks
         self._keep = keep
+        self._hashes_blob = hashes_blob
         self._ready: queue.Queue[bytes | BaseException | None] = queue.Queue(_AHEAD)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -85,7 +87,9 @@ class Pipeline:
     @property
     def diff_id(self) -> str:
         """The digest of the plain bytes, which is the blob's own when it is not compressed."""
-        return f"sha256:{self._plain_sum.hexdigest()}" if self.compression else self.blob_digest
+        if self.compression or not self._hashes_blob:
+            return f"sha256:{self._plain_sum.hexdigest()}"
+        return self.blob_digest
 
     def _run(self) -> None:
         try:
@@ -93,7 +97,7 @@ class Pipeline:
                 if not piece:
                     continue
                 self.plain_bytes += len(piece)
-                if self._compression:
+                if self._compression or not self._hashes_blob:
                     self._plain_sum.update(piece)
                 self._ready.put(piece)
                 if self._stopped.is_set():
@@ -106,7 +110,8 @@ class Pipeline:
         for chunk in self._chunks:
             if self._compression is None:
                 self._compression = compression.kind_of(chunk)
-            self._blob_sum.update(chunk)
+            if self._hashes_blob:
+                self._blob_sum.update(chunk)
             self.blob_bytes += len(chunk)
             if self._keep is not None:
                 view = memoryview(chunk)

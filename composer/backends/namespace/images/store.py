@@ -15,8 +15,11 @@ from composer.backends.namespace.runtime import files
 from composer.errors import Conflict, ImageError, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
+
+    from composer.backends.namespace.images.content import Named
+    from composer.backends.namespace.images.registry.pull import Puller
 
 
 class Store:
@@ -32,21 +35,25 @@ class Store:
         """Return the image of a reference, an id, or at least twelve digits of one; None when there is none."""
         if name == host.REFERENCE or name == host.digest():
             return self._host()
-        references = self._content.references()
-        id = self._id_of(name, references)
-        return self._image(id, references) if id else None
+        names = self._content.names()
+        id = self._id_of(name, names)
+        found = self._image(id, names) if id else None
+        own = names.get(_full(name)) if found else None
+        return found._replace(tagged_ns=own.tagged_ns) if found and own else found
 
     def images(self) -> Sequence[Image]:
         """Return all stored images, those without a name too. The host is none of them."""
-        references = self._content.references()
-        return [_image_of(self._content, id, record, references) for id, record in self._content.records()]
+        names = self._content.names()
+        return [_image_of(self._content, id, record, names) for id, record in self._content.records()]
 
-    def _id_of(self, name: str, references: Mapping[str, str]) -> str | None:
+    def _id_of(self, name: str, names: Mapping[str, Named]) -> str | None:
         digits = reference.id_prefix(name)
         if digits is None or not name.startswith("sha256:"):
             full = _full(name)
-            if full in references:
-                return references[full]
+            if full in names:
+                return names[full].id
+            if "@" in full:
+                return _pulled_by_tag(full, names)
         if digits is None:
             return None
         if len(digits) == 64:
@@ -56,9 +63,9 @@ class Store:
             raise Conflict(f"'{name}' fits {len(found)} images", hint="write more digits of the id")
         return found[0] if found else None
 
-    def _image(self, id: str, references: Mapping[str, str]) -> Image | None:
+    def _image(self, id: str, names: Mapping[str, Named]) -> Image | None:
         record = files.read_json(self._content.image(id))
-        return _image_of(self._content, id, record, references) if record is not None else None
+        return _image_of(self._content, id, record, names) if record is not None else None
 
     def _host(self) -> Image:
         layer = host.skeleton(f"{self._root}/host")
@@ -75,6 +82,13 @@ class Store:
         return self._content.adding()
 
     # -------------------------------------------------------------- adding
+
+    def puller(self, environment: Mapping[str, str]) -> Puller:
+        """Return what `pull` needs, with what the user has configured. Raises ProjectError."""
+        from composer.backends.namespace.images.registry import settings
+        from composer.backends.namespace.images.registry.pull import Puller
+
+        return Puller(self._content, settings.read(environment))
 
     def import_rootfs(self, path: str, name: str, config: Mapping[str, Any]) -> Image:
         """Make an image of one layer from a tarball, plain or compressed. ``config`` is Docker's.
@@ -97,6 +111,21 @@ class Store:
             loaded = load(self._content, path)
             self._content.change_references({name: id for id, names in loaded.items() for name in names})
         return [self._must_have(id) for id in loaded]
+
+    def pull(self, name: str, puller: Puller, tell: Callable[[str], None] | None = None) -> Image:
+        """Get an image from its registry, or find that it is what the registry has. Raises PullFailed."""
+        full = _full(name)
+        wanted = reference.parse(full)
+        with self._content.adding():
+            known = self._content.names().get(full)
+            if known is not None and known.digest and self._image(known.id, {}) is not None:
+                digest = wanted.digest or puller.resolve(wanted)
+                if digest == known.digest:
+                    self._content.change_references({full: known.id}, digest=digest)
+                    return self._must_have(known.id)
+            id, digest = puller.pull(wanted, tell)
+            self._content.change_references({full: id}, digest=digest)
+        return self._must_have(id)
 
     def tag(self, name: str, new: str) -> None:
         """Give an image another name, which is taken away from the image that had it."""
@@ -124,7 +153,7 @@ class Store:
             save(self._content, chosen, path)
 
     def _must_have(self, id: str) -> Image:
-        found = self._image(id, self._content.references())
+        found = self._image(id, self._content.names())
         if found is None:
             raise ImageError(f"image {id} was removed in the moment in which it was added")
         return found
@@ -135,13 +164,13 @@ class Store:
         """Remove a name, and the image with its last one; an id removes all names. Raises NotFound."""
         from composer.backends.namespace.images import removal
 
-        references = self._content.references()
-        id = self._id_of(name, references)
+        names = self._content.names()
+        id = self._id_of(name, names)
         if id is None or files.read_json(self._content.image(id)) is None:
             raise NotFound(f"no image '{name}'")
         full = _full(name)
-        by_name = references.get(full) == id
-        mine = [reference for reference, holder in references.items() if holder == id]
+        by_name = full in names
+        mine = [name for name, holder in names.items() if holder.id == id]
         with self._content.removing():
             self._content.change_references({full: None} if by_name else dict.fromkeys(mine))
             if not by_name or mine == [full]:
@@ -162,9 +191,11 @@ class Store:
 def _full(name: str) -> str:
     """Return a reference in full; what can be none (a short id with a prefix) stays as it is, and is not found."""
     try:
-        return str(reference.parse(name))
+        parsed = reference.parse(name)
     except ImageError:
         return name
+    # as Docker has it: a tag beside a digest says nothing
+    return str(parsed._replace(tag="") if parsed.digest else parsed)
 
 
 def _taggable(name: str) -> str:
@@ -176,17 +207,27 @@ def _taggable(name: str) -> str:
     return str(parsed)
 
 
-def _image_of(content: Content, id: str, record: Mapping[str, Any], references: Mapping[str, str]) -> Image:
+def _pulled_by_tag(full: str, names: Mapping[str, Named]) -> str | None:
+    """Return the image that came under a tag of the same repository, and is what this digest names."""
+    wanted = reference.parse(full)
+    for name, entry in names.items():
+        if entry.digest == wanted.digest and reference.parse(name)[:2] == wanted[:2]:
+            return entry.id
+    return None
+
+
+def _image_of(content: Content, id: str, record: Mapping[str, Any], names: Mapping[str, Named]) -> Image:
+    mine = {reference.parse(name): entry for name, entry in names.items() if entry.id == id}
+    digests = {
+        name._replace(tag="", digest=entry.digest).familiar() for name, entry in mine.items() if entry.digest
+    }
     return Image(
         id,
-        tuple(_familiar(id, references)),
+        tuple(name.familiar() for name in sorted(mine)),
         tuple(content.layer(layer["chain_id"]) for layer in reversed(record["layers"])),
         record["config"],
         size_bytes=sum(layer["size_bytes"] for layer in record["layers"]),
         created=record["created"],
+        digests=tuple(sorted(digests)),
+        tagged_ns=max((entry.tagged_ns for entry in mine.values()), default=0),
     )
-
-
-def _familiar(id: str, references: Mapping[str, str]) -> Iterator[str]:
-    for name in sorted(name for name, holder in references.items() if holder == id):
-        yield reference.parse(name).familiar()

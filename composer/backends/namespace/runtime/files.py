@@ -5,6 +5,7 @@ A kill needs no fsync (the page cache survives it); what must survive a power cu
 
 from __future__ import annotations
 
+import _thread
 import json
 import os
 import time
@@ -32,7 +33,8 @@ def write_json(path: str, value: Mapping[str, Any], *, durable: bool = False) ->
 
 def write_bytes(path: str, data: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
     """Replace ``path`` with ``data`` by rename; ``mode`` is exact, whatever the umask."""
-    temporary = f"{path}.{os.getpid()}.tmp"
+    # of this thread: two of one process that write the same file would tear each other's
+    temporary = f"{path}.{os.getpid()}.{_thread.get_ident():x}.tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
     try:
         view = memoryview(data)

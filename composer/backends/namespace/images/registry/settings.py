@@ -1,0 +1,134 @@
+"""What the user has said about registries, from the environment that the command passes down and two files.
+
+~/.config/composer/config.toml      [registry."docker.io"]
+                                    mirrors = ["https://mirror.example.com"]
+                                    [registry."registry.lan:5000"]
+                                    insecure = true
+                                    ca = "/etc/ssl/lan.pem"
+~/.docker/config.json               credentials (see `credentials`) and HttpHeaders
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.errors import ProjectError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Host(NamedTuple):
+    """One registry, as configured. ``ca`` is a file of certificates to trust for it."""
+
+    mirrors: tuple[str, ...] = ()
+    insecure: bool = False
+    ca: str | None = None
+
+
+class Settings(NamedTuple):
+    """``proxies`` maps ``http`` and ``https`` to a proxy's URL; ``no_proxy`` is the list of exceptions as written."""
+
+    hosts: Mapping[str, Host] = {}
+    proxies: Mapping[str, str] = {}
+    no_proxy: str = ""
+    docker: Mapping[str, Any] = {}
+    environment: Mapping[str, str] = {}
+
+    def host(self, name: str) -> Host:
+        return self.hosts.get(name, _DEFAULT)
+
+    def is_insecure(self, name: str) -> bool:
+        """Tell whether plain HTTP, or a certificate that nobody vouches for, is good enough for a host."""
+        return is_loopback(name) or self.host(name).insecure
+
+
+_DEFAULT = Host()
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host, with or without a port, is this machine itself, as Docker decides it."""
+    bare = host if host.startswith("[") else host.rpartition(":")[0] or host
+    bare = bare.partition("]")[0] + "]" if bare.startswith("[") else bare
+    if bare.startswith("127."):
+        parts = bare.split(".")
+        return len(parts) == 4 and all(part.isdecimal() and int(part) < 256 for part in parts)
+    return bare in ("localhost", "[::1]")
+
+
+def read(environment: Mapping[str, str]) -> Settings:
+    """Return the settings of this user. Raises ProjectError for a file that cannot be understood."""
+    proxies = {}
+    for scheme in ("http", "https"):
+        # lower case first, as curl and Go have it; HTTP_PROXY alone is ignored in CGI, which this is not
+        value = environment.get(f"{scheme}_proxy") or environment.get(f"{scheme.upper()}_PROXY")
+        if value:
+            proxies[scheme] = value
+    return Settings(
+        hosts=_hosts(environment),
+        proxies=proxies,
+        no_proxy=environment.get("no_proxy") or environment.get("NO_PROXY") or "",
+        docker=_docker_config(environment),
+        environment=environment,
+    )
+
+
+def _hosts(environment: Mapping[str, str]) -> dict[str, Host]:
+    home = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '')}/.config"
+    path = f"{home}/composer/config.toml"
+    try:
+        with open(path, "rb") as file:
+            import tomllib
+
+            table = tomllib.load(file).get("registry") or {}
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return {}
+    except ValueError as error:
+        raise ProjectError(f"cannot read '{path}': {error}") from None
+    if not isinstance(table, dict):
+        raise ProjectError(f"cannot read '{path}': registry is no table")
+    return {_host_name(name): _host(path, name, entry) for name, entry in table.items()}
+
+
+def _host_name(name: str) -> str:
+    return "docker.io" if name in ("index.docker.io", "registry-1.docker.io") else name
+
+
+def _host(path: str, name: str, entry: Any) -> Host:
+    if not isinstance(entry, dict):
+        raise ProjectError(f"cannot read '{path}': registry '{name}' is no table")
+    for key in entry:
+        if key not in Host._fields:
+            raise ProjectError(
+                f"cannot read '{path}': registry '{name}' has the unknown key '{key}'",
+                hint=f"there are: {', '.join(Host._fields)}",
+            )
+    mirrors, insecure, ca = entry.get("mirrors", []), entry.get("insecure", False), entry.get("ca")
+    if not isinstance(mirrors, list) or not all(_is_base(mirror) for mirror in mirrors):
+        raise ProjectError(
+            f"cannot read '{path}': mirrors of registry '{name}' must be a list of URLs",
+            hint='write mirrors = ["https://HOST[:PORT][/PREFIX]"]',
+        )
+    if not isinstance(insecure, bool):
+        raise ProjectError(f"cannot read '{path}': insecure of registry '{name}' must be true or false")
+    if ca is not None and not isinstance(ca, str):
+        raise ProjectError(f"cannot read '{path}': ca of registry '{name}' must be a path")
+    return Host(tuple(mirror.rstrip("/") for mirror in mirrors), insecure, ca)
+
+
+def _is_base(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("https://", "http://")) and "?" not in value
+
+
+def _docker_config(environment: Mapping[str, str]) -> dict[str, Any]:
+    directory = environment.get("DOCKER_CONFIG") or f"{environment.get('HOME', '')}/.docker"
+    path = f"{directory}/config.json"
+    try:
+        with open(path, "rb") as file:
+            found = json.loads(file.read())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return {}
+    except ValueError as error:
+        raise ProjectError(f"cannot read '{path}': {error}", hint="mend it, or log in again") from None
+    return found if isinstance(found, dict) else {}
