@@ -20,8 +20,14 @@ _NOT_HASHED = frozenset({"build", "pull_policy", "scale", "depends_on", "profile
 
 
 def service_hash(service: Mapping[str, Any]) -> str:
-    """Return the hash of a service: of its canonical tree with environment files merged in."""
+    """Return the hash of a service: of its canonical tree with environment files merged in.
+
+    That is the hash of labels. Of a tree with ``env_file`` in it (``--no-env-resolution``) it is what ``docker compose
+    config --hash`` of 2.40 prints, which never reads env files and so does not agree with its own labels.
+    """
     kept = {key: value for key, value in service.items() if key not in _NOT_HASHED}
+    if "env_file" in kept:
+        kept["env_file"] = [one["path"] if one["required"] else one for one in kept["env_file"]]
     deploy = kept.get("deploy")
     if deploy and "replicas" in deploy:
         kept["deploy"] = {key: value for key, value in deploy.items() if key != "replicas"}

@@ -83,7 +83,7 @@ class _ModelChecks:
         return value
 
     def mapped(self, value: Any, path: Path, mark: Mark) -> Any:
-        if isinstance(value, Map) and not value.get("target") and not self._problems.within(path):
+        if isinstance(value, Map) and value.get("target") is None and not self._problems.within(path):
             self._problems.error(
                 f"a device of '{path[1]}' has no target",
                 mark,
@@ -176,6 +176,7 @@ class Consistency:
         """Report everything that does not fit."""
         for name in self._services:
             self.check_service(name)
+        self._container_names()
         self._cycles()
 
     def check_service(self, name: str) -> None:
@@ -344,6 +345,18 @@ class Consistency:
                     f"service '{name}' has a container_name, so it cannot have {count} containers", name, *below,
                     hint="remove container_name: each replica needs its own name",
                 )  # fmt: skip
+
+    def _container_names(self) -> None:
+        taken: dict[str, str] = {}
+        for name, service in self._services.items():
+            wanted = service.get("container_name")
+            if wanted is not None and taken.setdefault(wanted, name) != name:
+                self.fail(
+                    f"services '{taken[wanted]}' and '{name}' have the same container_name '{wanted}'",
+                    name,
+                    "container_name",
+                    hint="each container needs its own name",
+                )
 
     def limits(self, name: str, service: Map) -> None:
         resources = (service.get("deploy") or {}).get("resources") or {}

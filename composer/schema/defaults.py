@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import Mark
 from composer.schema.canonical import tree_of
-from composer.schema.kinds import from_pairs
 from composer.schema.shortforms import clean_target
 from composer.schema.tree import INVALID, NOWHERE, WORKLOADS, Map, Rules, Seq, walk
 
@@ -133,11 +132,13 @@ def _normal_build(build: Map, mark: Mark, variables: Variables) -> Map:
 
 
 def resolve_values(value: Any, variables: Variables, *, keep: bool) -> Any:
-    """Return ``K=V`` pairs as a mapping in which bare keys took their value from the environment.
+    """Return variables, a mapping or ``K=V`` items, in which bare keys took their value from the environment.
 
-    Keys that nothing sets stay null with ``keep``, and go away without.
+    Keys that nothing sets stay bare with ``keep``, and go away without.
     """
-    pairs = from_pairs(value) if isinstance(value, Seq) else value
+    if isinstance(value, Seq):
+        return _resolve_items(value, variables, keep=keep)
+    pairs = value
     if not isinstance(pairs, Map):
         return value
     new = Map()
@@ -149,6 +150,19 @@ def resolve_values(value: Any, variables: Variables, *, keep: bool) -> Any:
             new.put(key, variables.values[key], mark._replace(why=variables.why(key)), pairs.names.get(key))
         elif keep:
             new.take(key, pairs)
+    return new
+
+
+def _resolve_items(items: Seq, variables: Variables, *, keep: bool) -> Seq:
+    new = Seq()
+    for index, item in enumerate(items):
+        mark = items.mark(index)
+        if not isinstance(item, str) or "=" in item:
+            new.add(item, mark)
+        elif item in variables.values:
+            new.add(f"{item}={variables.values[item]}", mark._replace(why=variables.why(item)))
+        elif keep:
+            new.add(item, mark)
     return new
 
 
@@ -185,6 +199,21 @@ def _imply_dependencies(service: Map, mark: Mark) -> None:
     if depends:
         where = service.mark("depends_on") if "depends_on" in service else _default(mark, "implied")
         service.put("depends_on", depends, where)
+
+
+def share_scale(service: Map) -> Map:
+    """Return a canonical service whose ``deploy`` says how many replicas ``scale`` asks for, as Compose's does."""
+    deploy, scale = service.get("deploy"), service.get("scale")
+    if not isinstance(deploy, Map) or scale is None or "replicas" in deploy:
+        return service
+    new, new_deploy = service.copy(), Map()
+    if "mode" in deploy:
+        new_deploy.take("mode", deploy)
+    new_deploy.put("replicas", scale, _default(service.mark("scale"), "scale"))
+    for key in deploy:
+        new_deploy.take(key, deploy)
+    new["deploy"] = new_deploy
+    return new
 
 
 def _texts(value: Any) -> list[str]:

@@ -6,6 +6,7 @@ surroundings), single quotes literal, double quotes with escapes, ``${…}`` out
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from composer.errors import ConfigError, Mark
@@ -20,6 +21,9 @@ MAX_CHARS = 32 << 20
 """How much the values of one file may become by interpolation."""
 
 _ESCAPES = {"a": "\a", "b": "\b", "c": "\\c", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
+
+
+_OCTAL = re.compile(r"0([0-9]{0,3})")
 
 
 class EnvValue(str):
@@ -53,9 +57,13 @@ def parse_raw(text: str, file: str, lookup: Lookup) -> dict[str, str]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         key, equals, value = line.partition("=")
-        key = key.strip()
-        if not key or " " in key:
-            raise ConfigError(f"'{key}' is not a variable name", at=Mark(file, number, 1))
+        key = key.lstrip(" \t")
+        if not key or " " in key or "\t" in key:
+            raise ConfigError(
+                f"'{key}' is not a variable name",
+                at=Mark(file, number, 1),
+                hint="write KEY=value, without spaces around '='",
+            )
         if equals:
             found[key] = _placed(value, number)
         else:
@@ -252,10 +260,12 @@ def _unescape(value: str) -> str:
             out.append(char)
             position += 1
             continue
-        octal = value[position + 2 : position + 5]
-        if follow == "0" and len(octal) == 3 and all(digit in "01234567" for digit in octal):
-            out.append(chr(int(octal, 8)))
-            position += 5
+        if octal := _OCTAL.match(value, position + 1):
+            # \0101 is A; what is no byte loses its 0 only, as in Compose
+            digits = octal[1]
+            is_byte = len(digits) == 3 and digits < "4" and not set(digits) & {"8", "9"}
+            out.append(chr(int(digits, 8)) if is_byte else f"\\{digits}")
+            position = octal.end()
             continue
         if follow in _ESCAPES:
             out.append(_ESCAPES[follow])

@@ -25,12 +25,21 @@ class Directories(NamedTuple):
 
 
 def resolve_service(
-    name: str, service: Map, variables: Variables, directories: Directories, problems: Problems
+    name: str,
+    service: Map,
+    variables: Variables,
+    directories: Directories,
+    problems: Problems,
+    *,
+    env_files: bool = True,
 ) -> Map:
-    """Return a canonical service whose env and label files have gone into ``environment`` and ``labels``."""
+    """Return a canonical service whose env and label files have gone into ``environment`` and ``labels``.
+
+    Without ``env_files`` (``--no-env-resolution``) ``env_file`` stays; label files are read as ever.
+    """
     new = service.copy()
     own = service.get("environment") or Map()
-    if service.get("env_file"):
+    if env_files and service.get("env_file"):
 
         def lookup(key: str) -> str | None:
             outer = variables.values.get(key)
@@ -46,7 +55,8 @@ def resolve_service(
         path = ("services", name, "label_file")
         labels = _read(service["label_file"], path, lambda key: None, directories, problems)
         _put(new, "labels", labels, service.get("labels") or Map(), service, before="label_file")
-    new.drop("env_file")
+    if env_files:
+        new.drop("env_file")
     new.drop("label_file")
     return new
 

@@ -42,12 +42,12 @@ class Extends:
     def __init__(
         self,
         problems: Problems,
-        home: str,
+        base: Callable[[str], Base],
         open_file: Callable[[str, Mark, Path], Extension | None],
         canonical: Callable[[Map], Map],
     ) -> None:
         self._problems = problems
-        self._home = home
+        self._base = base
         self._open = open_file
         self._canonical = canonical
         self._files: dict[str, Extension | None] = {}
@@ -88,7 +88,9 @@ class Extends:
         base_file = (
             origin
             if file is None
-            else self._file(expand(file, Base(origin.directory, self._home)), mark, name)
+            else self._file(
+                expand(file, Base(origin.directory, self._base(origin.directory).home)), mark, name
+            )
         )
         if base_file is None:
             return None
@@ -123,7 +125,7 @@ class Extends:
         services.put("base", service, NOWHERE)
         whole.put("services", services, NOWHERE)
         expanded: Any = self._canonical(whole)["services"]["base"]
-        return resolve_service_paths(expanded, Base(file.directory, self._home))
+        return resolve_service_paths(expanded, self._base(file.directory))
 
     def _reference(self, value: Any, mark: Mark, path: Path) -> tuple[str | None, str | None]:
         if isinstance(value, str):

@@ -73,6 +73,13 @@ def integer(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     return value or OMIT
 
 
+def device_count(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    """How many devices; ``all`` is -1."""
+    if isinstance(value, float):
+        raise ValueError(f"it must be a whole number or all, not the float {go_text(value)}")
+    return -1 if value == "all" else integer(value, path, mark, decoder)
+
+
 def unsigned(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     number = integer(value, path, mark, decoder)
     if isinstance(number, int) and number < 0:
@@ -207,14 +214,20 @@ def list_of(kind: Kind) -> Kind:
             at = value.mark(index)
             decoded = decode(kind, item, (*path, index), at, decoder)
             if decoded is not INVALID:
-                new.add("" if decoded is OMIT and kind is text else {} if decoded is OMIT else decoded, at)
+                empty: Any = {} if isinstance(kind, Struct) else ""  # an item has its place, empty or not
+                new.add(empty if decoded is OMIT else decoded, at)
         return new or OMIT
 
     return rule
 
 
 def map_of(kind: Kind, *, null: Any = OMIT, keep: bool = False) -> Kind:
-    """Return the kind of a mapping with sorted keys. ``null`` replaces values that are left out."""
+    """Return the kind of a mapping with sorted keys.
+
+    ``null`` replaces values that are left out; without it they are an empty struct, or null.
+    """
+    is_struct = null is OMIT and isinstance(kind, Struct)
+    null = None if null is OMIT else null
 
     def rule(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
         if value is None:
@@ -229,7 +242,9 @@ def map_of(kind: Kind, *, null: Any = OMIT, keep: bool = False) -> Kind:
             if decoded is INVALID:
                 continue
             new.take(key, value)
-            new[key] = null if decoded is OMIT else decoded
+            if decoded is OMIT:
+                decoded = kind(Map(), (*path, key), value.mark(key), decoder) if is_struct else null
+            new[key] = decoded
         return new if new or keep else OMIT
 
     return rule

@@ -13,7 +13,7 @@ from composer.errors import ConfigError, Mark, YamlError
 from composer.schema import environment, files, kinds, profiles, shape
 from composer.schema.canonical import canonical, warn_shell
 from composer.schema.consistency import Consistency, check_model
-from composer.schema.defaults import normalize, set_defaults
+from composer.schema.defaults import normalize, set_defaults, share_scale
 from composer.schema.extends import Extends, Extension
 from composer.schema.include import Include
 from composer.schema.interpolate import Variables, interpolate
@@ -70,9 +70,10 @@ def load(options: LoadOptions, problems: Problems | None = None) -> Project:
     sources = [(path, reader.documents(path)) for path in setting.files]
     name = _name(options, setting, sources)
     variables = _with_name(setting.variables, name)
-    loader = _Loader(options, reader, problems, setting.working_dir)
+    loader = _Loader(options, reader, problems, setting)
     tree = loader.project(sources, setting.directory, variables, ())
-    tree.put("name", name, tree.mark("name") if "name" in tree else Mark("", why="project name"))
+    if options.normalize or options.interpolate:
+        tree.put("name", name, tree.mark("name") if "name" in tree else Mark("", why="project name"))
     return _finish(tree, name, options, setting._replace(variables=variables), problems)
 
 
@@ -146,11 +147,12 @@ class _Reader:
 class _Loader:
     """The passes on documents: everything up to one merged tree with absolute paths."""
 
-    def __init__(self, options: LoadOptions, reader: _Reader, problems: Problems, working_dir: str) -> None:
+    def __init__(self, options: LoadOptions, reader: _Reader, problems: Problems, setting: Setting) -> None:
         self._options = options
         self._reader = reader
         self._problems = problems
-        self._working_dir = working_dir
+        self._working_dir = setting.working_dir
+        self._directory = setting.directory
         self._included = self._nodes = 0
 
     def project(
@@ -178,8 +180,14 @@ class _Loader:
         tree = set_defaults(tree)
         check_model(tree, self._problems)
         if self._options.resolve_paths or including:
-            tree = resolve_paths(tree, base)
+            tree = resolve_paths(tree, self._paths_base(directory))
         return tree
+
+    def _paths_base(self, directory: str) -> Base:
+        """Return where the paths of another file start: below the project's directory with ``--no-path-resolution``."""
+        if not self._options.resolve_paths:
+            directory = os.path.relpath(directory, self._directory)
+        return Base(directory, self._options.home)
 
     def _document(
         self,
@@ -231,7 +239,7 @@ class _Loader:
 
         origin = Extension(path, self._reader.label(path), base.directory, services, document.resets)
         new = tree.copy()
-        extends = Extends(self._problems, self._options.home, open_file, self._canonical)
+        extends = Extends(self._problems, self._paths_base, open_file, self._canonical)
         new["services"] = extends.apply(origin)
         return new
 
@@ -313,9 +321,10 @@ def _finish(tree: Map, name: str, options: LoadOptions, setting: Setting, proble
         tree["jobs"], _ = profiles.split(tree["jobs"], setting.profiles)
     if options.consistency:
         Consistency(tree, disabled, problems).check()
+        _share_scale(tree.get("services"))
     for section in WORKLOADS:
-        if options.resolve_env and isinstance(tree.get(section), Map):
-            tree[section] = _environments(tree[section], setting, problems)
+        if isinstance(tree.get(section), Map):
+            tree[section] = _environments(tree[section], options, setting, problems)
     problems.raise_all()
 
     def enable(service_name: str, service: Map) -> Map:
@@ -325,8 +334,8 @@ def _finish(tree: Map, name: str, options: LoadOptions, setting: Setting, proble
             with_it = tree.copy()
             with_it["services"] = Map({**tree["services"], **disabled})
             Consistency(with_it, {}, problems).check_service(service_name)
-        if options.resolve_env:
-            alone = _environments(alone, setting, problems)
+            _share_scale(alone)
+        alone = _environments(alone, options, setting, problems)
         problems.raise_all()
         enabled: Map = alone[service_name]
         return enabled
@@ -348,6 +357,11 @@ def _finish(tree: Map, name: str, options: LoadOptions, setting: Setting, proble
     return project
 
 
+def _share_scale(services: Any) -> None:
+    for name, service in (services or Map()).items():
+        services[name] = share_scale(service)
+
+
 def _uninterpreted(tree: Map, name: str, setting: Setting, problems: Problems) -> Project:
     """Return the project of ``--no-interpolate``: texts that hold ``${…}`` have no type yet, so nothing is decoded."""
     problems.raise_all()
@@ -364,11 +378,13 @@ def _uninterpreted(tree: Map, name: str, setting: Setting, problems: Problems) -
     )
 
 
-def _environments(services: Map, setting: Setting, problems: Problems) -> Map:
+def _environments(services: Map, options: LoadOptions, setting: Setting, problems: Problems) -> Map:
     new = services.copy()
     directories = environment.Directories(setting.working_dir, setting.directory)
     for name, service in services.items():
-        new[name] = environment.resolve_service(name, service, setting.variables, directories, problems)
+        new[name] = environment.resolve_service(
+            name, service, setting.variables, directories, problems, env_files=options.resolve_env
+        )
     return new
 
 

@@ -108,7 +108,8 @@ class _Paths:
         # a symbolic link would report its target's events under another name
         if not isinstance(value, str) or "\0" in value:
             return value
-        return os.path.realpath(expand(value, self._base))
+        where = expand(value, self._base)
+        return os.path.realpath(where) if os.path.isabs(self._base.directory) else where
 
     def driver(self, value: Any, path: Path, mark: Mark) -> Any:
         return _local_driver(value, self._base)

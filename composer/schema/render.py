@@ -44,7 +44,22 @@ def project_json(tree: Mapping[str, Any]) -> str:
 
     Compose 2.40 leaves ``models`` out of the JSON (not of the YAML); whoever compares the two finds them equal.
     """
-    return to_json({key: value for key, value in tree.items() if key != "models"})
+    return to_json(
+        {
+            key: nil_lists(value) if key.startswith("x-") else value
+            for key, value in tree.items()
+            if key != "models"
+        }
+    )
+
+
+def nil_lists(tree: Any) -> Any:
+    """Return a tree as Compose's JSON has what belongs to no struct: an empty list is null there (not in YAML)."""
+    if isinstance(tree, dict):
+        return {key: nil_lists(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [nil_lists(value) for value in tree] or None
+    return tree
 
 
 def _json(value: Any, out: list[str], line: str, step: str) -> None:

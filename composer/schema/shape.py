@@ -16,6 +16,7 @@ from composer.schema.kinds import (
     boolean,
     command,
     decimal,
+    device_count,
     duration,
     duration_or_zero,
     file_mode,
@@ -87,9 +88,7 @@ _DEVICE_REQUEST = Struct(
     {
         "capabilities": _STRINGS,
         "driver": text,
-        "count": lambda value, path, mark, decoder: (
-            -1 if value == "all" else integer(value, path, mark, decoder)
-        ),
+        "count": device_count,
         "device_ids": _STRINGS,
         "options": _LABELS,
     }
@@ -167,7 +166,13 @@ _LIMIT = {
     "pids": integer,
     "devices": list_of(_DEVICE_REQUEST),
     "generic_resources": list_of(
-        Struct({"discrete_resource_spec": Struct({"kind": text, "value": integer}, always={"value": 0})})
+        Struct(
+            {
+                "discrete_resource_spec": Struct(
+                    {"kind": text, "value": integer}, always={"kind": "", "value": 0}
+                )
+            }
+        )
     ),
 }
 

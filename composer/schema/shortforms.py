@@ -155,8 +155,10 @@ def swallowed_drive(text: str) -> str | None:
 
 
 def _volume_option(volume: dict[str, Any], option: str) -> None:
-    if option in ("ro", "rw"):
-        volume["read_only"] = option == "ro"
+    if option == "ro":
+        volume["read_only"] = True
+    elif option == "rw":
+        volume.pop("read_only", None)
     elif option == "nocopy":
         volume["volume"] = {"nocopy": True}
     elif option in ("z", "Z"):

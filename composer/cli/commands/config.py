@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--no-normalize", is_flag=True, help="Leave out what is implied: default network, names.")
 @click.option("--no-path-resolution", is_flag=True, help="Leave relative paths relative.")
 @click.option("--no-consistency", is_flag=True, help="Skip the checks between services and resources.")
-@click.option("--no-env-resolution", is_flag=True, help="Leave env_file and label_file unread.")
+@click.option("--no-env-resolution", is_flag=True, help="Leave env_file unread.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Write to a file.")
 @click.option("-q", "--quiet", is_flag=True, help="Only check, print nothing.")
 @click.argument("services", nargs=-1, metavar="[SERVICE]...")
@@ -78,7 +78,7 @@ def _load(context: Context, given: dict[str, bool], show: str | None, hashed: st
         normalize=not given["no_normalize"],
         resolve_paths=not given["no_path_resolution"],
         consistency=not given["no_consistency"],
-        resolve_env=not given["no_env_resolution"] or hashed is not None,
+        resolve_env=not given["no_env_resolution"],
         all_resources=show == "variables",
     )
     return load(options)
@@ -110,7 +110,9 @@ def _rendered(project: Project, form: str | None, raw: bool) -> str:
     from composer.schema import render
 
     if raw:
-        return render.to_json(project.tree) + "\n" if form == "json" else render.yaml_text(project.tree)
+        if form == "json":
+            return render.to_json(render.nil_lists(project.tree)) + "\n"
+        return render.yaml_text(project.tree)
     if form == "json":
         return render.project_json(render.escape_dollars(project.tree)) + "\n"
     return render.to_yaml(render.escape_dollars(project.tree), project.extensions)

@@ -34,6 +34,7 @@ NOT_READABLE = {
     "attr-ulimits",
     "blkio-zero",
     "build-context-empty",
+    "device-empty-target",
     "env-file-empty-key",
     "hosts-order-and-commas",
     "interp-keys-literal",

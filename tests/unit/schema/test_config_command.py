@@ -105,7 +105,8 @@ def test_hash_of_one_and_of_all(directory: Path) -> None:
     assert one == run(directory, "--hash", "*")
     name, digest = one.split()
     assert (name, len(digest)) == ("web", 64)
-    assert run(directory, "--hash", "web", "--no-env-resolution") == one, "labels are made of resolved files"
+    # the label is made of resolved files; docker compose 2.40's --hash is not, whatever the flags
+    assert run(directory, "--hash", "web", "--no-env-resolution") != one
 
 
 def test_origins(directory: Path) -> None:
