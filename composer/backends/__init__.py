@@ -6,4 +6,5 @@ Modules are named, not imported: a command pays only for the backend that it use
 MODULES = {
     "memory": "composer.backends.memory",
     "namespace": "composer.backends.namespace",
+    "docker": "composer.backends.docker",
 }

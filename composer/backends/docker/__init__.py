@@ -1,0 +1,24 @@
+"""Docker Engine: the same projects, with the engine's own containers, networks, volumes and images.
+
+Spoken to over its REST API by a small client of our own (``http``, ``client``), because most commands need
+a handful of requests and the SDK's import takes longer than all of them; the Docker SDK does what needs Docker's
+own files and formats (credentials, build contexts). See docs/docker.md and docs/adr/.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from composer.backends.docker.backend import DockerBackend
+
+
+def connect(environment: Mapping[str, str]) -> DockerBackend:
+    """Return the backend for the engine that Docker's own command would use.
+
+    Raises Unavailable where no engine answers, PermissionDenied where this user may not ask it.
+    """
+    from composer.backends.docker import backend, client, endpoint
+
+    return backend.DockerBackend(client.Client(endpoint.find(environment)), environment)

@@ -1,0 +1,244 @@
+"""Docker Engine as a backend: each effect is a request or two, and safe to repeat."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from composer.backends.docker import creation, reading
+from composer.backends.docker.observing import DockerObserver
+from composer.errors import BackendError, Conflict, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from composer.backends.docker.client import Client
+    from composer.engine.backend import (
+        ContainerSpec,
+        EndpointSpec,
+        ExecSpec,
+        NetworkSpec,
+        ObservedImage,
+        Session,
+        VolumeSpec,
+    )
+
+
+class DockerBackend(DockerObserver):
+    """Containers of a Docker Engine."""
+
+    def __init__(self, client: Client, environment: Mapping[str, str]) -> None:
+        super().__init__(client)
+        self._environment = environment
+        self._ranged: set[str] = set()
+        self._range_lock = threading.Lock()
+        self._proxies: dict[str, str] | None = None
+
+    # -------------------------------------------------------------- networks and volumes
+
+    def create_network(self, spec: NetworkSpec) -> str:
+        try:
+            body = creation.network(spec, self.client.api)
+            return str(self.client.post("/networks/create", body=body)["Id"])
+        except Conflict as error:
+            found = self.find_network(spec.name)
+            if found is None:
+                raise
+            if dict(found.labels) != dict(spec.labels):
+                raise Conflict(f"network '{spec.name}' exists already") from error
+            return found.id
+
+    def remove_network(self, id: str) -> None:
+        try:
+            self.client.call("DELETE", f"/networks/{id}")
+        except NotFound:
+            pass  # that is what was asked for
+
+    def connect_network(self, id: str, endpoint: EndpointSpec) -> None:
+        config = creation.endpoint_settings(endpoint, self.client.api)
+        body = {"Container": id, "EndpointConfig": config}
+        try:
+            self.client.post(f"/networks/{endpoint.network}/connect", body=body)
+        except BackendError as error:
+            if "already exists in network" not in str(error):
+                raise
+
+    def disconnect_network(self, id: str, network: str) -> None:
+        try:
+            self.client.post(f"/networks/{network}/disconnect", body={"Container": id, "Force": True})
+        except NotFound:
+            pass  # as above
+        except BackendError as error:
+            if "is not connected to" not in str(error):
+                raise
+
+    def create_volume(self, spec: VolumeSpec) -> str:
+        found = self.client.post("/volumes/create", body=creation.volume(spec))
+        if dict(found.get("Labels") or {}) != dict(spec.labels):
+            raise Conflict(f"volume '{spec.name}' exists already")
+        return str(found["Name"])
+
+    def remove_volume(self, name: str) -> None:
+        try:
+            self.client.call("DELETE", f"/volumes/{name}")
+        except NotFound:
+            pass  # as above
+
+    # -------------------------------------------------------------- containers
+
+    def create_container(self, spec: ContainerSpec) -> str:
+        made = creation.container(spec, self.client.api)
+        self._add_proxies(made.body)
+        query = {"name": spec.name, "platform": made.platform}
+        try:
+            id = str(self.client.post("/containers/create", query, made.body)["Id"])
+        except Conflict:
+            return self._same_container(spec)
+        try:
+            for endpoint in made.later:
+                self.connect_network(id, endpoint)
+            if made.archive:
+                self.client.call("PUT", f"/containers/{id}/archive", {"path": "/"}, made.archive)
+        except BaseException:
+            # half of a container must not be taken for a whole one by the next run
+            self.remove_container(id, force=True, volumes=True)
+            raise
+        if _has_range(spec):
+            self._ranged.add(id)
+        return id
+
+    def _same_container(self, spec: ContainerSpec) -> str:
+        """Return the container of this name where it is this one, made by an earlier try."""
+        found = self.container(spec.name)
+        if dict(found.labels) != dict(spec.labels):
+            raise Conflict(
+                f"the name '{spec.name}' is taken by container {found.id[:12]}",
+                hint="remove or rename that container, or choose another container_name or project name",
+            )
+        return found.id
+
+    def _add_proxies(self, body: dict[str, Any]) -> None:
+        """Hand on the proxies of Docker's configuration, below what the service says itself."""
+        if self._proxies is None:
+            from composer.backends.docker.endpoint import read_config
+
+            self._proxies = _proxies_of(read_config(self._environment), self.client.endpoint.url)
+        if self._proxies:
+            own = {entry.partition("=")[0] for entry in body.get("Env") or ()}
+            added = [f"{key}={value}" for key, value in self._proxies.items() if key not in own]
+            body["Env"] = [*added, *(body.get("Env") or ())]
+
+    def start_container(self, id: str) -> None:
+        if id not in self._ranged:
+            self.client.post(f"/containers/{id}/start")
+            return
+        # the engine takes ports out of a range one by one and without a lock: two starts may meet on one port
+        with self._range_lock:
+            self.client.post(f"/containers/{id}/start")
+
+    def stop_container(self, id: str, *, timeout_s: float | None = None) -> None:
+        query = {"t": None if timeout_s is None else int(timeout_s)}
+        self.client.call("POST", f"/containers/{id}/stop", query, timeout_s=None)
+
+    def kill_container(self, id: str, signal: str) -> None:
+        self.client.post(f"/containers/{id}/kill", {"signal": signal})
+
+    def remove_container(self, id: str, *, force: bool = False, volumes: bool = False) -> None:
+        query = {"force": force, "v": volumes}
+        try:
+            self.client.call("DELETE", f"/containers/{id}", query, timeout_s=None)
+        except NotFound:
+            pass  # as above
+        except Conflict as error:
+            if "is already in progress" not in str(error):
+                raise
+            self._await_removal(id)
+
+    def _await_removal(self, id: str) -> None:
+        try:
+            self.client.call("POST", f"/containers/{id}/wait", {"condition": "removed"}, timeout_s=None)
+        except NotFound:
+            pass  # as above
+
+    def rename_container(self, id: str, name: str) -> None:
+        if self.container(id).name != name:
+            self.client.post(f"/containers/{id}/rename", {"name": name})
+
+    def wait_container(self, id: str) -> int | None:
+        found = self.client.call(
+            "POST", f"/containers/{id}/wait", {"condition": "not-running"}, timeout_s=None
+        )
+        return int(found["StatusCode"])
+
+    def exec(self, id: str, spec: ExecSpec) -> Session:
+        from composer.backends.docker.session import ExecSession
+
+        return ExecSession(self.client, id, spec)
+
+    # -------------------------------------------------------------- images
+
+    def pull_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
+        from composer.backends.docker import images
+
+        images.pull(self.client, reference, self._environment, progress)
+        return reading.image(self.client.get(f"/images/{reference}/json"))
+
+    def remove_image(self, reference: str, *, force: bool = False) -> None:
+        self.client.call("DELETE", f"/images/{reference}", {"force": force}, timeout_s=None)
+
+    def import_image(self, path: str, reference: str, config: Mapping[str, Any]) -> ObservedImage:
+        from composer.backends.docker import images
+
+        images.import_rootfs(self.client, path, reference, config)
+        return reading.image(self.client.get(f"/images/{reference}/json"))
+
+    def load_images(self, path: str) -> Sequence[ObservedImage]:
+        from composer.backends.docker import images
+
+        names = images.load(self.client, path)
+        return [reading.image(self.client.get(f"/images/{name}/json")) for name in names]
+
+    def tag_image(self, reference: str, name: str) -> None:
+        from composer.backends.docker.images import split_reference
+
+        repository, tag = split_reference(name)
+        self.client.post(f"/images/{reference}/tag", {"repo": repository, "tag": tag})
+
+    def save_images(self, references: Sequence[str], path: str) -> None:
+        from composer.backends.docker import images
+
+        images.save(self.client, references, path)
+
+    def prune_images(self, *, unused: bool = False) -> tuple[Sequence[str], int]:
+        filters = {"dangling": ["false" if unused else "true"]}
+        found = self.client.call("POST", "/images/prune", {"filters": filters}, timeout_s=None)
+        deleted = [entry["Deleted"] for entry in found.get("ImagesDeleted") or () if entry.get("Deleted")]
+        return deleted, int(found.get("SpaceReclaimed") or 0)
+
+    def close(self) -> None:
+        self.client.close()
+
+
+def _has_range(spec: ContainerSpec) -> bool:
+    return any("-" in str(port.get("published") or "") for port in spec.attributes.get("ports") or ())
+
+
+def _proxies_of(config: Mapping[str, Any], url: str) -> dict[str, str]:
+    """Return the variables of ``proxies`` in Docker's configuration, for this engine or for all."""
+    entries = config.get("proxies") or {}
+    found = entries.get(url) or entries.get("default") or {}
+    variables = {}
+    for key, name in _PROXY_VARIABLES.items():
+        if found.get(key):
+            variables[name] = str(found[key])
+            variables[name.lower()] = str(found[key])
+    return variables
+
+
+_PROXY_VARIABLES = {
+    "httpProxy": "HTTP_PROXY",
+    "httpsProxy": "HTTPS_PROXY",
+    "ftpProxy": "FTP_PROXY",
+    "noProxy": "NO_PROXY",
+    "allProxy": "ALL_PROXY",
+}

@@ -1,0 +1,176 @@
+"""Where the engine is: DOCKER_HOST, DOCKER_CONTEXT, the current context of Docker's configuration, or the default.
+
+The precedence and the files are those of Docker's own command (docker/cli cli/command/cli.go, cli/context/store).
+`dial` opens a connection; whatever the way, the result is a socket that speaks HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.errors import PermissionDenied, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT = "unix:///var/run/docker.sock"
+_CONNECT_S = 10.0
+
+
+class Endpoint(NamedTuple):
+    """An engine's address. ``tls`` is a directory with ca.pem, cert.pem and key.pem; None is plain text."""
+
+    url: str
+    tls: str | None = None
+    verify: bool = True
+    context: str = ""
+
+
+def config_directory(environment: Mapping[str, str]) -> str:
+    """Return where Docker keeps its configuration."""
+    return environment.get("DOCKER_CONFIG") or f"{environment.get('HOME', '')}/.docker"
+
+
+def read_config(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return Docker's config.json; empty when there is none. Raises Unavailable when it is no JSON."""
+    path = f"{config_directory(environment)}/config.json"
+    try:
+        with open(path, "rb") as file:
+            found = json.load(file)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return {}
+    except ValueError as error:
+        raise Unavailable(
+            f"cannot read '{path}': {error}", hint="correct it, or remove it; docker reads it too"
+        ) from None
+    return found if isinstance(found, dict) else {}
+
+
+def find(environment: Mapping[str, str]) -> Endpoint:
+    """Return the engine that Docker's own command would talk to."""
+    host = environment.get("DOCKER_HOST")
+    if host:
+        return Endpoint(host, _tls_of(environment), bool(environment.get("DOCKER_TLS_VERIFY")))
+    name = environment.get("DOCKER_CONTEXT") or read_config(environment).get("currentContext") or "default"
+    if name == "default":
+        return Endpoint(DEFAULT, _tls_of(environment), bool(environment.get("DOCKER_TLS_VERIFY")))
+    return _context(str(name), environment)
+
+
+def _tls_of(environment: Mapping[str, str]) -> str | None:
+    if environment.get("DOCKER_TLS_VERIFY") or environment.get("DOCKER_TLS"):
+        return environment.get("DOCKER_CERT_PATH") or config_directory(environment)
+    return None
+
+
+def _context(name: str, environment: Mapping[str, str]) -> Endpoint:
+    import os
+
+    digest = sha256(name.encode()).hexdigest()
+    base = f"{config_directory(environment)}/contexts"
+    try:
+        with open(f"{base}/meta/{digest}/meta.json", "rb") as file:
+            docker = json.load(file)["Endpoints"]["docker"]
+            host = str(docker["Host"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise Unavailable(
+            f"Docker's context '{name}' cannot be read",
+            hint="docker context ls shows what there is; choose one with docker context use, or DOCKER_CONTEXT",
+        ) from None
+    certificates = f"{base}/tls/{digest}/docker"
+    return Endpoint(
+        host, certificates if os.path.isdir(certificates) else None, not docker.get("SkipTLSVerify"), name
+    )
+
+
+# ------------------------------------------------------------------ connections
+
+
+def dial(endpoint: Endpoint) -> socket.socket:
+    """Return a connection to the engine. Raises Unavailable or PermissionDenied."""
+    scheme, separator, rest = endpoint.url.partition("://")
+    way = _WAYS.get(scheme) if separator else None
+    if way is None:
+        raise Unavailable(
+            f"cannot connect to a Docker Engine at '{endpoint.url}'",
+            hint=f"write an address that begins with {', '.join(f'{s}://' for s in sorted(_WAYS))}",
+        )
+    try:
+        return way(endpoint, rest)
+    except PermissionError:
+        raise PermissionDenied(
+            f"this user may not talk to the Docker Engine at '{endpoint.url}'",
+            hint="run as root, or join the group docker: sudo usermod -aG docker $USER",
+        ) from None
+    except OSError as error:
+        raise Unavailable(
+            f"no Docker Engine answers at '{endpoint.url}': {(error.strerror or str(error)).lower()}",
+            hint="start it (systemctl start docker), or choose another: DOCKER_HOST, DOCKER_CONTEXT",
+        ) from None
+
+
+def _unix(endpoint: Endpoint, path: str) -> socket.socket:
+    found = socket.socket(socket.AF_UNIX)
+    found.settimeout(_CONNECT_S)
+    try:
+        found.connect(path)
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
+def _tcp(endpoint: Endpoint, rest: str) -> socket.socket:
+    host, _, port = rest.rstrip("/").rpartition(":")
+    if not host or not port.isdigit():
+        host, port = rest.rstrip("/"), "2376" if endpoint.tls else "2375"
+    plain = socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if endpoint.tls is None:
+        return plain
+    import ssl
+
+    try:
+        context = ssl.create_default_context(cafile=f"{endpoint.tls}/ca.pem")
+        context.load_cert_chain(f"{endpoint.tls}/cert.pem", f"{endpoint.tls}/key.pem")
+        if not endpoint.verify:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context.wrap_socket(plain, server_hostname=host.strip("[]"))
+    except OSError as error:  # ssl.SSLError too
+        plain.close()
+        raise Unavailable(
+            f"no safe connection to the Docker Engine at '{endpoint.url}': {error}",
+            hint=f"check ca.pem, cert.pem and key.pem in {endpoint.tls}",
+        ) from None
+
+
+def _ssh(endpoint: Endpoint, rest: str) -> socket.socket:
+    """Docker's own way: the ssh command runs ``docker system dial-stdio`` over there."""
+    import subprocess
+
+    address = rest.partition("/")[0]
+    user_host, _, port = (
+        address.rpartition(":") if address.rpartition(":")[2].isdigit() else (address, "", "")
+    )
+    ours, theirs = socket.socketpair()
+    with theirs:
+        command = ["ssh", "-o", f"ConnectTimeout={_CONNECT_S:.0f}", *(["-p", port] if port else [])]
+        try:
+            subprocess.Popen(  # it ends with the connection
+                [*command, "--", user_host, "docker", "system", "dial-stdio"],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            ours.close()
+            raise Unavailable(
+                f"cannot reach '{endpoint.url}': there is no ssh command", hint="install an ssh client"
+            ) from None
+    return ours
+
+
+_WAYS = {"unix": _unix, "tcp": _tcp, "http": _tcp, "https": _tcp, "ssh": _ssh}

@@ -1,0 +1,224 @@
+"""Every way in which the engine says no, as one of our errors. The only place that reads its sentences.
+
+The engine answers with a status and a sentence; the sentence tells more than the status. A row is a pattern, the
+error, our sentence (groups of the pattern by number) and the remedy. What no row knows keeps the engine's words.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from composer import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from composer.errors import BackendError
+
+
+class _Row(NamedTuple):
+    pattern: str
+    kind: Callable[..., BackendError]
+    message: str
+    hint: str | None = None
+
+
+def _not_executable(message: str, *, hint: str | None) -> BackendError:
+    return errors.StartFailed(message, 126, hint=hint)
+
+
+def _not_there(message: str, *, hint: str | None) -> BackendError:
+    return errors.StartFailed(message, 127, hint=hint)
+
+
+def _not_started(message: str, *, hint: str | None) -> BackendError:
+    return errors.StartFailed(message, 125, hint=hint)
+
+
+_ROWS = (
+    _Row(
+        r"(?:[Bb]ind for|listen \w+) \S*?:(\d+)(?: failed)?: .*?(?:port is already allocated|address already in use)",
+        errors.Conflict,
+        "port {1} is already in use on the engine's machine",
+        "stop what uses it (docker ps, or ss -ltnp), or publish another port",
+    ),
+    _Row(
+        r"port is already allocated|address already in use",
+        errors.Conflict,
+        "a port is already in use on the engine's machine: {0}",
+        "stop what uses it (docker ps, or ss -ltnp), or publish another port",
+    ),
+    _Row(
+        r"no space left on device|disk quota exceeded",
+        errors.BackendError,
+        "the engine's disk is full: {0}",
+        "make room: docker system df shows what takes it, docker system prune removes what is unused",
+    ),
+    _Row(
+        r"[Nn]o such image: (\S+)",
+        errors.NotFound,
+        "image '{1}' is not on the engine",
+        "pull it: composer pull; or build it",
+    ),
+    _Row(
+        r'[Cc]onflict\. The container name "/?([^"]+)" is already in use by container "?(\w{12})',
+        errors.Conflict,
+        "the name '{1}' is taken by container {2}",
+        "remove or rename that container, or choose another container_name or project name",
+    ),
+    _Row(
+        r"client version (\S+) is too old. Minimum supported API version is ([\d.]+)",
+        errors.Unavailable,
+        "the engine wants API {2} or newer, and this version of composer speaks {1}",
+        "update composer",
+    ),
+    _Row(
+        r"client version (\S+) is too new. Maximum supported API version is ([\d.]+)",
+        errors.Unavailable,
+        "the engine speaks API {2} at most, not {1}",
+        "update Docker Engine",
+    ),
+    _Row(
+        r"available, non-overlapping IPv4 address pool|predefined address pools have been fully subnetted",
+        errors.Conflict,
+        "the engine has no address range left for another network",
+        "remove unused networks: docker network prune; or give the network a subnet under ipam",
+    ),
+    _Row(
+        r"Pool overlaps with other one on this address space",
+        errors.Conflict,
+        "the network's subnet overlaps with that of another network",
+        "docker network ls and inspect show which; choose another subnet under ipam",
+    ),
+    _Row(
+        r"bind source path does not exist: (\S+)",
+        errors.NotFound,
+        "the bind mount's source '{1}' does not exist on the engine's machine",
+        "create it, or let the engine do so: bind.create_host_path: true",
+    ),
+    _Row(
+        r"has active endpoints",
+        errors.Conflict,
+        "{0}",
+        "stop or disconnect what uses the network",
+    ),
+    _Row(
+        r"volume is in use|is in use - \[",
+        errors.Conflict,
+        "{0}",
+        "remove the containers that use it first",
+    ),
+    _Row(
+        r'could not select device driver "(\S*)" with capabilities|nvidia-container-cli',
+        errors.BackendError,
+        "the engine has no driver for the devices that are asked for: {0}",
+        "install the vendor's container toolkit on the engine's machine, or remove gpus",
+    ),
+    _Row(
+        r"pull access denied|repository does not exist|manifest unknown|manifest for \S+ not found|unauthorized",
+        errors.PullFailed,
+        "{0}",
+        "check the image's name and tag; docker login where the registry wants a user",
+    ),
+    _Row(
+        r"lookup \S+.*(?:no such host|server misbehaving)|i/o timeout|TLS handshake timeout|"
+        r"dial tcp \S+: |connection refused",
+        errors.PullFailed,
+        "the engine cannot reach the registry: {0}",
+        "check the engine's network and proxy settings",
+    ),
+    _Row(
+        r'exec: "([^"]*)": (?:executable file not found|stat \S+ no such file)|'
+        r'exec: "([^"]*)":.*no such file or directory',
+        _not_there,
+        "its command cannot be found in the image: {1}{2}",
+        "check command and entrypoint: composer config shows them",
+    ),
+    _Row(
+        r'exec: "([^"]*)":.*(?:permission denied|is a directory)|exec format error',
+        _not_executable,
+        "its command cannot be executed: {0}",
+        "check that the file is executable, and made for the engine's platform",
+    ),
+    _Row(
+        r"unable to start container process|OCI runtime|failed to create (?:shim|task)|error during container init",
+        _not_started,
+        "{0}",
+    ),
+)
+
+_BY_STATUS: dict[int, Callable[..., BackendError]] = {
+    401: errors.PermissionDenied,
+    403: errors.Conflict,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    503: errors.Unavailable,
+}
+
+
+def refused(status: int, body: bytes) -> BackendError:
+    """Return the error for an answer that is a refusal."""
+    return said(_sentence(body) or f"the engine answered {status} without a word", status)
+
+
+def said(sentence: str, status: int = 0) -> BackendError:
+    """Return the error for a sentence of the engine's, from an answer or from within a stream."""
+    text = _tidy(sentence)
+    for row in _ROWS:
+        match = re.search(row.pattern, sentence)
+        if match:
+            groups = [text, *((group or "") for group in match.groups())]
+            return row.kind(row.message.format(*groups), hint=row.hint)
+    return _BY_STATUS.get(status, errors.BackendError)(text)
+
+
+def _sentence(body: bytes) -> str:
+    try:
+        found = json.loads(body)
+        return str(found["message"])
+    except (ValueError, KeyError, TypeError):
+        return body.decode(errors="replace").strip()
+
+
+def _tidy(sentence: str) -> str:
+    """One line, lower case at its head, no stop at its end, without the engine's own prefixes."""
+    text = " ".join(sentence.split()).removeprefix("Error response from daemon: ").rstrip(".")
+    is_word = len(text) > 1 and text[0].isupper() and not text[1].isupper()
+    return text[0].lower() + text[1:] if is_word else text
+
+
+def lost(url: str) -> BackendError:
+    """Return the error for a connection that ended in the middle of an answer."""
+    return errors.Unavailable(
+        f"the Docker Engine at '{url}' went away in the middle of a request",
+        hint="when it is back, run the command again: it goes on from what is there",
+    )
+
+
+def slow(url: str, seconds: float) -> BackendError:
+    """Return the error for an answer that does not come."""
+    return errors.Unavailable(
+        f"the Docker Engine at '{url}' did not answer within {seconds:.0f} s",
+        hint="look at its log (journalctl -u docker), then run the command again",
+    )
+
+
+def foreign(error: Exception) -> BackendError:
+    """Return our error for one of the Docker SDK's; a test asserts that every class of it has a row."""
+    import docker.credentials.errors
+    import docker.errors as sdk
+
+    for kind, make in (
+        (sdk.ImageNotFound, errors.NotFound),
+        (sdk.NotFound, errors.NotFound),
+        (sdk.BuildError, errors.BuildFailed),
+        (sdk.ImageLoadError, errors.ImageError),
+        (docker.credentials.errors.StoreError, errors.PermissionDenied),
+        (sdk.TLSParameterError, errors.Unavailable),
+        (sdk.ContextException, errors.Unavailable),
+    ):
+        if isinstance(error, kind):
+            return make(_tidy(str(error)))
+    return errors.BackendError(_tidy(str(error)))

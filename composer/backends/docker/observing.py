@@ -1,0 +1,148 @@
+"""The half of the backend that cannot change anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from composer.backends.docker import reading
+from composer.engine.backend import Observed, ObservedContainer
+from composer.errors import NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from composer.backends.docker.client import Client
+    from composer.backends.docker.events import EngineEvents
+    from composer.backends.docker.logs import EngineLogs
+    from composer.engine.backend import (
+        Limitation,
+        ObservedImage,
+        ObservedNetwork,
+        ObservedVolume,
+        Probe,
+    )
+
+T = TypeVar("T")
+
+PROJECT_LABEL = "com.docker.compose.project"
+_READERS = 6
+
+
+class DockerObserver:
+    """Reads an engine."""
+
+    name = "docker"
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    # -------------------------------------------------------------- objects
+
+    def observe(self, project: str) -> Observed:
+        filters = {"label": [f"{PROJECT_LABEL}={project}"]}
+        listed = self.client.get("/containers/json", {"all": True, "filters": filters})
+        networks = self.client.get("/networks", {"filters": filters})
+        volumes = (self.client.get("/volumes", {"filters": filters}) or {}).get("Volumes")
+        return Observed(
+            tuple(self._inspect_all(entry["Id"] for entry in listed)),
+            tuple(reading.network(entry) for entry in networks),
+            tuple(reading.volume(entry) for entry in volumes or ()),
+        )
+
+    def _inspect_all(self, ids: Any) -> list[ObservedContainer]:
+        """Return whole containers: the list knows neither times nor names in networks. One that went is left out."""
+        found = _each(list(ids), self._inspect)
+        return [reading.from_inspection(entry) for entry in found if entry is not None]
+
+    def _inspect(self, id: str) -> Any:
+        try:
+            return self.client.get(f"/containers/{id}/json")
+        except NotFound:
+            return None
+
+    def projects(self) -> Sequence[ObservedContainer]:
+        listed = self.client.get("/containers/json", {"all": True, "filters": {"label": [PROJECT_LABEL]}})
+        return [reading.from_list(entry) for entry in listed]
+
+    def container(self, id: str) -> ObservedContainer:
+        return reading.from_inspection(self.client.get(f"/containers/{id}/json"))
+
+    def probes(self, id: str) -> Sequence[Probe]:
+        return reading.probes(self.client.get(f"/containers/{id}/json"))
+
+    def find_network(self, name: str) -> ObservedNetwork | None:
+        # an engine may have several networks of one name, and an id that begins like a name
+        found = self.client.get("/networks", {"filters": {"name": [name]}})
+        return next((reading.network(entry) for entry in found if entry["Name"] == name), None)
+
+    def find_volume(self, name: str) -> ObservedVolume | None:
+        return _or_none(lambda: reading.volume(self.client.get(f"/volumes/{name}")))
+
+    def find_image(self, reference: str) -> ObservedImage | None:
+        return _or_none(lambda: reading.image(self.client.get(f"/images/{reference}/json")))
+
+    def images(self) -> Sequence[ObservedImage]:
+        return [reading.image(entry) for entry in self.client.get("/images/json")]
+
+    def volumes(self) -> Sequence[ObservedVolume]:
+        return [reading.volume(entry) for entry in self.client.get("/volumes").get("Volumes") or ()]
+
+    def limitations(self, attributes: Mapping[str, Any]) -> Sequence[Limitation]:
+        from composer.backends.docker.translate import limitations
+
+        return limitations(attributes, self.client.api)
+
+    # -------------------------------------------------------------- streams
+
+    def logs(
+        self,
+        ids: Sequence[str],
+        *,
+        follow: bool = False,
+        since_ns: int = 0,
+        until_ns: int | None = None,
+        tail: int | None = None,
+    ) -> EngineLogs:
+        from composer.backends.docker.logs import EngineLogs
+
+        return EngineLogs(self, ids, follow=follow, since_ns=since_ns, until_ns=until_ns, tail=tail)
+
+    def events(self, project: str | None = None) -> EngineEvents:
+        from composer.backends.docker.events import EngineEvents
+
+        return EngineEvents(self, project)
+
+
+def _or_none(read: Callable[[], T]) -> T | None:
+    try:
+        return read()
+    except NotFound:
+        return None
+
+
+def _each(items: list[str], read: Callable[[str], Any]) -> list[Any]:
+    """Return what ``read`` returns of each, in order, a few at a time. Raises the first error."""
+    if len(items) < 2:
+        return [read(item) for item in items]
+    import threading
+
+    found: list[Any] = [None] * len(items)
+    failures: list[Exception] = []
+    todo = iter(range(len(items)))
+
+    def work() -> None:
+        for index in todo:  # one iterator for all threads: under the interpreter's lock each index comes once
+            try:
+                found[index] = read(items[index])
+            except Exception as error:
+                failures.append(error)
+                return
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(_READERS, len(items)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return found

@@ -1,0 +1,211 @@
+"""From the engine's JSON to what the engine of composer works with. Pure.
+
+Two sources tell of a container: its line in the list (``from_list``), and its whole inspection
+(``from_inspection``), which alone knows times, exit codes as numbers, and names in networks.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from composer.engine.backend import (
+    ContainerState,
+    Health,
+    ObservedContainer,
+    ObservedEndpoint,
+    ObservedImage,
+    ObservedMount,
+    ObservedNetwork,
+    ObservedPort,
+    ObservedVolume,
+    Probe,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    Json = Mapping[str, Any]
+
+_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))")
+_EXITED = re.compile(r"(?:Exited|Restarting) \((\d+)\)")
+_HAS_EXITED = frozenset((ContainerState.EXITED, ContainerState.RESTARTING, ContainerState.DEAD))
+
+
+def time_ns(text: str | None) -> int:
+    """Return the Unix nanoseconds of RFC 3339; 0 for Go's zero time and for what is no time.
+
+    By hand, because datetime has microseconds only.
+    """
+    match = _TIME.match(text or "")
+    if not match or match[1] == "0001":
+        return 0
+    year, month, day, hour, minute, second = (int(match[index]) for index in range(1, 7))
+    seconds = _days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
+    if match[8]:
+        offset_s = int(match[9]) * 3600 + int(match[10]) * 60
+        seconds += -offset_s if match[8] == "+" else offset_s
+    return seconds * 1_000_000_000 + int((match[7] or "").ljust(9, "0"))
+
+
+def _days(year: int, month: int, day: int) -> int:
+    """Days since 1970-01-01 in the Gregorian calendar; a year that begins in March has its leap day last."""
+    year -= month <= 2
+    era_year = year % 400
+    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    return year // 400 * 146097 + era_year * 365 + era_year // 4 - era_year // 100 + day_of_year - 719468
+
+
+def _state(text: str) -> ContainerState:
+    try:
+        return ContainerState(text)
+    except ValueError:
+        return ContainerState.DEAD  # a state of a newer engine: nothing that we could rely on
+
+
+def _health(text: str) -> Health:
+    try:
+        return Health(text)
+    except ValueError:
+        return Health.NONE
+
+
+# ------------------------------------------------------------------ containers
+
+
+def from_list(entry: Json) -> ObservedContainer:
+    """Return a container from the list: no times but its creation, and no aliases."""
+    state = _state(entry["State"])
+    status = str(entry.get("Status") or "")
+    exited = _EXITED.match(status)
+    names = [name.lstrip("/") for name in entry.get("Names") or ()]
+    return ObservedContainer(
+        id=entry["Id"],
+        # a link shows a container under further names, which have a slash in them
+        name=next((name for name in names if "/" not in name), names[0] if names else ""),
+        labels=entry.get("Labels") or {},
+        state=state,
+        image=entry.get("Image") or "",
+        image_id=entry.get("ImageID") or "",
+        health=_health_in(status) if state is ContainerState.RUNNING else Health.NONE,
+        exit_code=int(exited[1]) if exited and state in _HAS_EXITED else None,
+        created_ns=int(entry.get("Created") or 0) * 1_000_000_000,
+        command=tuple(str(entry.get("Command") or "").split()),
+        ports=tuple(
+            ObservedPort(p["Type"], p["PrivatePort"], p.get("IP") or "", p.get("PublicPort") or 0)
+            for p in entry.get("Ports") or ()
+        ),
+        endpoints=tuple(_endpoints((entry.get("NetworkSettings") or {}).get("Networks"))),
+        mounts=tuple(_mounts(entry.get("Mounts"))),
+    )
+
+
+def _health_in(status: str) -> Health:
+    if status.endswith("(healthy)"):
+        return Health.HEALTHY
+    if status.endswith("(unhealthy)"):
+        return Health.UNHEALTHY
+    return Health.STARTING if status.endswith("(health: starting)") else Health.NONE
+
+
+def from_inspection(entry: Json) -> ObservedContainer:
+    """Return a container from its inspection."""
+    now, config = entry["State"], entry["Config"]
+    state = _state(now["Status"])
+    settings = entry.get("NetworkSettings") or {}
+    return ObservedContainer(
+        id=entry["Id"],
+        name=entry["Name"].lstrip("/"),
+        labels=config.get("Labels") or {},
+        state=state,
+        image=config.get("Image") or "",
+        image_id=entry.get("Image") or "",
+        health=_health((now.get("Health") or {}).get("Status") or "none"),
+        exit_code=now.get("ExitCode") if state in _HAS_EXITED else None,
+        oom_killed=bool(now.get("OOMKilled")),
+        error=now.get("Error") or "",
+        created_ns=time_ns(entry.get("Created")),
+        started_ns=time_ns(now.get("StartedAt")),
+        finished_ns=time_ns(now.get("FinishedAt")) if state in _HAS_EXITED else 0,
+        restarts=int(entry.get("RestartCount") or 0),
+        command=(entry.get("Path") or "", *(entry.get("Args") or ())),
+        ports=tuple(_ports(settings.get("Ports"), config.get("ExposedPorts"))),
+        endpoints=tuple(_endpoints(settings.get("Networks"))),
+        mounts=tuple(_mounts(entry.get("Mounts"))),
+    )
+
+
+def _ports(bound: Json | None, exposed: Json | None) -> Iterator[ObservedPort]:
+    for key in {**(exposed or {}), **(bound or {})}:
+        number, _, protocol = key.partition("/")
+        bindings = (bound or {}).get(key) or [{}]
+        for binding in bindings:
+            host_port = str(binding.get("HostPort") or "0")
+            yield ObservedPort(protocol or "tcp", int(number), binding.get("HostIp") or "", int(host_port))
+
+
+def _endpoints(networks: Json | None) -> Iterator[ObservedEndpoint]:
+    for name, endpoint in (networks or {}).items():
+        yield ObservedEndpoint(
+            network=name,
+            network_id=endpoint.get("NetworkID") or "",
+            ipv4=endpoint.get("IPAddress") or "",
+            ipv6=endpoint.get("GlobalIPv6Address") or "",
+            mac=endpoint.get("MacAddress") or "",
+            aliases=tuple(endpoint.get("Aliases") or ()),
+        )
+
+
+def _mounts(mounts: list[Json] | None) -> Iterator[ObservedMount]:
+    for mount in mounts or ():
+        yield ObservedMount(
+            type=mount.get("Type") or "",
+            target=mount.get("Destination") or "",
+            name=mount.get("Name") or "",
+            source=mount.get("Source") or "",
+            read_only=not mount.get("RW", True),
+        )
+
+
+def probes(entry: Json) -> list[Probe]:
+    """Return the runs of the health check that an inspection tells of, oldest first."""
+    log = (entry["State"].get("Health") or {}).get("Log") or ()
+    return [
+        Probe(time_ns(run["Start"]), time_ns(run["End"]), int(run["ExitCode"]), run.get("Output") or "")
+        for run in log
+    ]
+
+
+# ------------------------------------------------------------------ networks, volumes, images
+
+
+def network(entry: Json) -> ObservedNetwork:
+    return ObservedNetwork(
+        entry["Id"], entry["Name"], entry.get("Labels") or {}, entry.get("Driver") or "bridge"
+    )
+
+
+def volume(entry: Json) -> ObservedVolume:
+    return ObservedVolume(entry["Name"], entry.get("Labels") or {}, entry.get("Driver") or "local")
+
+
+def image(entry: Json) -> ObservedImage:
+    """Return an image from its inspection, or from the list, which says less."""
+    config = entry.get("Config") or {}
+    check: list[str] = (config.get("Healthcheck") or {}).get("Test") or []
+    created = entry.get("Created") or ""
+    return ObservedImage(
+        id=entry["Id"],
+        references=tuple(name for name in entry.get("RepoTags") or () if name != "<none>:<none>"),
+        created=created if isinstance(created, str) else _date(created),
+        size_bytes=int(entry.get("Size") or 0),
+        labels=config.get("Labels") or entry.get("Labels") or {},
+        volumes=tuple(config.get("Volumes") or ()),
+        has_healthcheck=bool(check) and check[0] not in ("", "NONE"),
+    )
+
+
+def _date(seconds: int) -> str:
+    import time
+
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
