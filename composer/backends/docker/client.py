@@ -46,7 +46,11 @@ class Client:
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self._closed = False
-        self.api = self._negotiate()
+        try:
+            self.api = self._negotiate()
+        except BaseException:
+            self.close()
+            raise
 
     def _negotiate(self) -> tuple[int, int]:
         response = self._send("HEAD", "/_ping", None, {}, _PING_S)
@@ -82,10 +86,13 @@ class Client:
         response = self.open(method, path, query, body, timeout_s=timeout_s)
         try:
             data = response.read()
-        except Broken as error:
+        except BaseException as error:
+            response.close()
+            if not isinstance(error, Broken | TimeoutError):
+                raise
+            if isinstance(error, TimeoutError):
+                raise failures.slow(self.endpoint.url, timeout_s or 0) from None
             raise failures.lost(self.endpoint.url) from error
-        except TimeoutError:
-            raise failures.slow(self.endpoint.url, timeout_s or 0) from None
         return json.loads(data) if data.strip() else None
 
     def get(self, path: str, query: Query | None = None) -> Any:

@@ -44,7 +44,7 @@ class Creation(NamedTuple):
 def container(spec: ContainerSpec, api: Api) -> Creation:
     """Return what creates a container. Raises BackendError for a value that cannot be used."""
     body = body_of(spec.attributes, spec.service)
-    body["Image"] = spec.image_id or spec.image
+    body["Image"] = spec.image  # by name, as Docker Compose does: this is what ps shows
     body["Labels"] = dict(spec.labels)
     host = body["HostConfig"]
     for mount in spec.mounts:

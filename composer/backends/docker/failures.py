@@ -145,7 +145,7 @@ _ROWS = (
     _Row(
         r"unable to start container process|OCI runtime|failed to create (?:shim|task)|error during container init",
         _not_started,
-        "{0}",
+        "the engine's runtime could not start it: {0}",
     ),
 )
 

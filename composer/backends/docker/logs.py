@@ -147,12 +147,10 @@ class EngineLogs:
                     yield found
                 elif isinstance(found, BackendError):
                     raise found
-                elif id in running:
-                    running.discard(id)
-                    if self._resume(id):
-                        running.add(id)
-                elif id and self._resume(id):
+                elif id and self._resume(id, running):
                     running.add(id)
+            if not self._closed:
+                yield from self._rest()
         finally:
             self.close()
 
@@ -165,14 +163,28 @@ class EngineLogs:
         except NotFound:
             return None
 
-    def _resume(self, id: str) -> bool:
-        """Follow a container again from its last line, where it runs."""
-        if self._state(id) not in (ContainerState.RUNNING, ContainerState.PAUSED):
-            return False
+    def _resume(self, id: str, running: set[str]) -> bool:
+        """Follow a container again from its last line, where its stream has ended and it runs all the same."""
         with self._lock:
             if id in self._sources:
                 return False
-        return self._begin(id, self._last_ns.get(id, self._since_ns) + 1, None)
+        running.discard(id)
+        if self._state(id) not in (ContainerState.RUNNING, ContainerState.PAUSED):
+            return False
+        return self._begin(id, self._next_ns(id), None)
+
+    def _next_ns(self, id: str) -> int:
+        return self._last_ns[id] + 1 if id in self._last_ns else self._since_ns
+
+    def _rest(self) -> Iterator[LogLine]:
+        """Yield what was written in a run that was over before it could be followed."""
+        for id in self._ids:
+            # with none of its lines shown, ``tail`` may be why: then there is nothing to catch up with
+            if self._tail is not None and id not in self._last_ns:
+                continue
+            source = self._open(id, follow=False, since_ns=self._next_ns(id), tail=None)
+            if source is not None:
+                yield from (line for line in source.lines() if line.time_ns >= self._next_ns(id))
 
     def _begin(self, id: str, since_ns: int, tail: int | None) -> bool:
         source = self._open(id, follow=True, since_ns=since_ns, tail=tail)

@@ -193,7 +193,7 @@ def image(entry: Json) -> ObservedImage:
     """Return an image from its inspection, or from the list, which says less."""
     config = entry.get("Config") or {}
     check: list[str] = (config.get("Healthcheck") or {}).get("Test") or []
-    created = entry.get("Created") or ""
+    created = entry.get("Created", "")
     return ObservedImage(
         id=entry["Id"],
         references=tuple(name for name in entry.get("RepoTags") or () if name != "<none>:<none>"),

@@ -38,6 +38,9 @@ def create(
     state.check_name(spec.name, "container")
     holder = state.name_holder(paths, spec.name)
     if holder is not None and os.path.isdir(paths.container(holder)):
+        found = files.read_json(f"{paths.container(holder)}/meta.json") or {}
+        if found.get("labels") == dict(spec.labels):
+            return holder  # an earlier try made it: every step is safe to repeat
         _refuse_name(paths, spec.name, holder)
     id = os.urandom(32).hex()
     final, temporary = paths.container(id), f"{paths.container(id)}.{os.getpid()}.tmp"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import threading
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.namespace import state as objects
@@ -80,7 +81,8 @@ def skeleton(directory: str) -> str:
     if os.path.isdir(path):
         return path
     objects.make_directory(directory)
-    temporary = f"{path}.{os.getpid()}.tmp"
+    # the thread's id, which is the process's for its first: several threads may be the first to need it
+    temporary = f"{path}.{threading.get_native_id()}.tmp"
     _make_skeleton(temporary)
     try:
         os.rename(temporary, path)
