@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.backends.docker import creation, reading
 from composer.backends.docker.observing import DockerObserver
-from composer.errors import BackendError, Conflict, NotFound
+from composer.errors import BackendError, Conflict, NotFound, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -163,6 +163,13 @@ class DockerBackend(DockerObserver):
     def rename_container(self, id: str, name: str) -> None:
         if self.container(id).name != name:
             self.client.post(f"/containers/{id}/rename", {"name": name})
+
+    def move_ports(self, source: str, target: str) -> None:
+        raise Unsupported(
+            "services.ports",
+            "the Docker Engine cannot lead a published port from one running container to another",
+            hint="let the old container stop first: deploy.update_config.order: stop-first",
+        )
 
     def wait_container(self, id: str) -> int | None:
         found = self.client.call(

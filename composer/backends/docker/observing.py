@@ -32,6 +32,7 @@ class DockerObserver:
     """Reads an engine."""
 
     name = "docker"
+    moves_ports = False
 
     def __init__(self, client: Client) -> None:
         self.client = client

@@ -180,9 +180,31 @@ def probes(entry: Json) -> list[Probe]:
 
 
 def network(entry: Json) -> ObservedNetwork:
+    driver = entry.get("Driver") or "bridge"
     return ObservedNetwork(
-        entry["Id"], entry["Name"], entry.get("Labels") or {}, entry.get("Driver") or "bridge"
+        entry["Id"], entry["Name"], entry.get("Labels") or {}, driver, _network_attributes(entry, driver)
     )
+
+
+def _network_attributes(entry: Json, driver: str) -> dict[str, Any]:
+    """Return what would make a network again; its addresses too, which may have been the engine's choice."""
+    ipam = entry.get("IPAM") or {}
+    names = (("subnet", "Subnet"), ("ip_range", "IPRange"), ("gateway", "Gateway"))
+    pools: list[dict[str, Any]] = []
+    for pool in ipam.get("Config") or ():
+        found: dict[str, Any] = {key: pool[field] for key, field in names if pool.get(field)}
+        if pool.get("AuxiliaryAddresses"):
+            found["aux_addresses"] = pool["AuxiliaryAddresses"]
+        pools.append(found)
+    wanted = {
+        "driver": driver,
+        "driver_opts": entry.get("Options"),
+        "internal": entry.get("Internal"),
+        "attachable": entry.get("Attachable"),
+        "enable_ipv6": entry.get("EnableIPv6"),
+        "ipam": {"driver": ipam.get("Driver") or "default", "config": pools} if pools else None,
+    }
+    return {key: value for key, value in wanted.items() if value}
 
 
 def volume(entry: Json) -> ObservedVolume:

@@ -120,3 +120,21 @@ def test_a_state_of_the_future_is_nothing_to_rely_on() -> None:
 def test_an_image_without_a_name_has_none() -> None:
     found = reading.image({"Id": "sha256:1", "RepoTags": ["<none>:<none>"], "Created": 0})
     assert (found.references, found.created) == ((), "1970-01-01T00:00:00Z")
+
+
+def test_a_network_can_be_made_again_from_what_is_read() -> None:
+    from composer.backends.docker import creation
+    from composer.engine.backend import NetworkSpec
+
+    wanted = {
+        "driver": "bridge",
+        "driver_opts": {"mtu": "1400"},
+        "internal": True,
+        "ipam": {
+            "driver": "default",
+            "config": [{"subnet": "10.1.0.0/24", "aux_addresses": {"a": "10.1.0.9"}}],
+        },
+    }
+    made = creation.network(NetworkSpec("n", {"l": "1"}, wanted), (1, 51))
+    found = reading.network({"Id": "1", **made})
+    assert (found.name, dict(found.labels), found.attributes) == ("n", {"l": "1"}, wanted)
