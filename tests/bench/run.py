@@ -160,16 +160,25 @@ def report(runs: int, say: Callable[[str], None]) -> None:
         for services in (1, 10, 50):
             ours: Timings = {}
             theirs: Timings = {}
+            on_docker: Timings = {}
             mine, other = (compose_file(directory, services, image) for image in ("host", IMAGE))
             for _ in range(runs):
                 measure([COMPOSER, "--backend", "namespace"], mine, environment, ours)
                 if with_docker:
                     measure(["docker", "compose"], other, environment, theirs)
+                    measure([COMPOSER, "--backend", "docker"], other, environment, on_docker)
             say(f"{services} services, median (range) in ms:\n")
             say("| what | composer, built-in | docker compose | ratio |\n| --- | --- | --- | --- |")
             for name, values in ours.items():
                 say(row(name, values, theirs.get(name)))
             say("")
+            if with_docker:
+                say(
+                    "| what | composer, on Docker Engine | docker compose | ratio |\n| --- | --- | --- | --- |"
+                )
+                for name, values in on_docker.items():
+                    say(row(name, values, theirs.get(name)))
+                say("")
         single = sorted(one_container(100, environment))
         say(
             f"One container, create to exec'ed, with network and names, supervisor warm: median "

@@ -85,6 +85,14 @@ def _words(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else [str(word) for word in value]
 
 
+def _capabilities(value: Any) -> list[str]:
+    """Upper case, with their prefix, sorted, and ALL for all: as Docker's own command sends them."""
+    names = {str(name).upper() for name in value}
+    if "ALL" in names:
+        return ["ALL"]
+    return sorted(name if name.startswith("CAP_") else f"CAP_{name}" for name in names)
+
+
 def _pairs(value: Any) -> dict[str, str]:
     if isinstance(value, dict):
         return {key: "" if text is None else str(text) for key, text in value.items()}
@@ -382,8 +390,8 @@ PROBES: dict[str, Probe] = {
 ATTRIBUTES: dict[str, Apply] = {
     "annotations": _host("Annotations", _pairs),
     "blkio_config": _blkio,
-    "cap_add": _host("CapAdd", _words),
-    "cap_drop": _host("CapDrop", _words),
+    "cap_add": _host("CapAdd", _capabilities),
+    "cap_drop": _host("CapDrop", _capabilities),
     "cgroup": _host("CgroupnsMode"),
     "cgroup_parent": _host("CgroupParent"),
     "command": _config("Cmd", _words),

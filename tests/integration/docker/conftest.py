@@ -68,7 +68,9 @@ class Stack:
         return found
 
     def plan(self) -> str:
-        return self.ours("plan").stdout.strip()
+        """Return what would be done: nothing, when there is nothing to do."""
+        text = self.ours("plan").stdout.strip()
+        return "" if text.startswith("nothing to do") else text
 
 
 @pytest.fixture
