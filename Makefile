@@ -27,6 +27,7 @@ system:
 	command -v mmdebstrap >/dev/null || missing="$$missing mmdebstrap"; \
 	command -v docker-registry >/dev/null || missing="$$missing docker-registry"; \
 	command -v curl >/dev/null || missing="$$missing curl"; \
+	command -v busybox >/dev/null || missing="$$missing busybox-static"; \
 	ldconfig -p | grep -q libnftables.so.1 || missing="$$missing libnftables1"; \
 	ldconfig -p | grep -q libseccomp.so.2 || missing="$$missing libseccomp2"; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq; \

@@ -12,7 +12,9 @@ _MISSING = {
     "oracle": lambda: (
         None if shutil.which("docker") and _has_compose() else "needs docker compose as the oracle"
     ),
-    "docker": lambda: None if os.environ.get("DOCKER_HOST") else "needs a Docker Engine at DOCKER_HOST",
+    "docker": lambda: (
+        None if os.environ.get("COMPOSER_TEST_DOCKER") else "needs a Docker Engine at COMPOSER_TEST_DOCKER"
+    ),
 }
 
 

@@ -98,7 +98,10 @@ def _bind_string(mount: MountSpec) -> str:
 def _tmpfs_options(mount: MountSpec) -> str:
     found = ["ro"] if mount.read_only else []
     if mount.options.get("size"):
-        found.append(f"size={parse_size_bytes(str(mount.options['size']))}")
+        size = str(mount.options["size"])
+        # the kernel reads digits with one letter, or a percentage, itself
+        is_kernels = size.rstrip("kmgKMG%").isdigit()
+        found.append(f"size={size if is_kernels else parse_size_bytes(size)}")
     if mount.options.get("mode") is not None:
         mode = mount.options["mode"]
         found.append(f"mode={mode if isinstance(mode, str) else format(mode, 'o')}")

@@ -177,7 +177,7 @@ def _namespace(tmp: pathlib.Path) -> tuple[Backend, str]:
 def _docker(tmp: pathlib.Path) -> tuple[Backend, str]:
     from composer.backends import docker
 
-    backend = docker.connect(os.environ)
+    backend = docker.connect({**os.environ, "DOCKER_HOST": os.environ["COMPOSER_TEST_DOCKER"]})
     if backend.find_image(IMAGE) is None:
         backend.import_image(root_archive(tmp), IMAGE, {"Env": ["PATH=/bin"]})
     return backend, IMAGE

@@ -30,7 +30,11 @@ class Stack:
         self, command: list[str], *arguments: str, check: bool = True, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("COMPOSE_")}
-        own = {"COMPOSE_PROJECT_NAME": self.name, "COMPOSER_ROOT": str(self.directory / "state")}
+        own = {
+            "COMPOSE_PROJECT_NAME": self.name,
+            "COMPOSER_ROOT": str(self.directory / "state"),
+            "DOCKER_HOST": os.environ["COMPOSER_TEST_DOCKER"],
+        }
         result = subprocess.run(
             [*command, *arguments],
             cwd=self.directory,
@@ -75,7 +79,7 @@ class Stack:
 
 @pytest.fixture
 def stack(tmp_path: pathlib.Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
-    backend = docker.connect(os.environ)
+    backend = docker.connect({**os.environ, "DOCKER_HOST": os.environ["COMPOSER_TEST_DOCKER"]})
     if backend.find_image(IMAGE) is None:
         backend.import_image(root_archive(tmp_path), IMAGE, {"Env": ["PATH=/bin"]})
     backend.close()

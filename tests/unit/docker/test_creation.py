@@ -72,8 +72,9 @@ def host(**fields: Any) -> dict[str, Any]:
         ),
         (
             MountSpec("tmpfs", None, "/t", options={"size": "1m", "mode": 0o1777, "options": ("exec",)}),
-            {"Tmpfs": {"/t": "size=1048576,mode=1777,exec"}},
+            {"Tmpfs": {"/t": "size=1m,mode=1777,exec"}},
         ),
+        (MountSpec("tmpfs", None, "/t", options={"size": "1.5mb"}), {"Tmpfs": {"/t": "size=1572864"}}),
         (
             MountSpec("image", "alpine", "/i", options={"subpath": "etc"}),
             {
