@@ -28,8 +28,7 @@ class DockerBackend(DockerObserver):
     """Containers of a Docker Engine."""
 
     def __init__(self, client: Client, environment: Mapping[str, str]) -> None:
-        super().__init__(client)
-        self._environment = environment
+        super().__init__(client, environment)
         self._ranged: set[str] = set()
         self._range_lock = threading.Lock()
         self._proxies: dict[str, str] | None = None
@@ -224,6 +223,12 @@ class DockerBackend(DockerObserver):
 
     def close(self) -> None:
         self.client.close()
+
+
+if TYPE_CHECKING:
+    from composer.engine.backend import Backend
+
+    _CHECKED: type[Backend] = DockerBackend
 
 
 def _has_range(spec: ContainerSpec) -> bool:

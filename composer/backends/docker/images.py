@@ -50,6 +50,20 @@ def pull(client: Client, reference: str, environment: Mapping[str, str], report:
         ) from error
 
 
+def resolve(client: Client, reference: str, environment: Mapping[str, str]) -> str:
+    """Return the digest that the registry has for a reference now. Raises PullFailed."""
+    repository, _ = split_reference(reference)
+    headers = authorization(repository, environment)
+    try:
+        response = client.open("GET", f"/distribution/{reference}/json", headers=headers)
+        return str(json.loads(response.read())["Descriptor"]["digest"])
+    except Broken as error:
+        raise failures.lost(client.endpoint.url) from error
+    except (BackendError, KeyError) as error:
+        hint = getattr(error, "hint", None) or _PULL_HINT
+        raise PullFailed(f"cannot resolve image '{reference}': {error}", hint=hint) from error
+
+
 _PULL_HINT = "check the image's name and tag, and that the engine can reach the registry"
 
 

@@ -34,8 +34,9 @@ class DockerObserver:
     name = "docker"
     moves_ports = False
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, environment: Mapping[str, str]) -> None:
         self.client = client
+        self._environment = environment
 
     # -------------------------------------------------------------- objects
 
@@ -81,6 +82,11 @@ class DockerObserver:
 
     def find_image(self, reference: str) -> ObservedImage | None:
         return _or_none(lambda: reading.image(self.client.get(f"/images/{reference}/json")))
+
+    def resolve_image(self, reference: str) -> str:
+        from composer.backends.docker import images
+
+        return images.resolve(self.client, reference, self._environment)
 
     def images(self) -> Sequence[ObservedImage]:
         return [reading.image(entry) for entry in self.client.get("/images/json")]

@@ -224,6 +224,8 @@ def image(entry: Json) -> ObservedImage:
         labels=config.get("Labels") or entry.get("Labels") or {},
         volumes=tuple(config.get("Volumes") or ()),
         has_healthcheck=bool(check) and check[0] not in ("", "NONE"),
+        digests=tuple(entry.get("RepoDigests") or ()),
+        tagged_ns=time_ns((entry.get("Metadata") or {}).get("LastTagTime")),
     )
 
 
