@@ -164,31 +164,37 @@ def _check_file_object(
 
 
 class Consistency:
-    """Checks the enabled services of a canonical tree against each other and against the resources."""
+    """Checks the enabled services, or jobs, of a canonical tree against each other and against the resources."""
 
-    def __init__(self, tree: Map, disabled: Mapping[str, Map], problems: Problems) -> None:
+    def __init__(
+        self, tree: Map, disabled: Mapping[str, Map], problems: Problems, section: str = "services"
+    ) -> None:
         self._tree = tree
+        self._section = section
+        self._kind = section.removesuffix("s")
+        self._members: Map = tree.get(section) or Map()
         self._services: Map = tree.get("services") or Map()
         self._disabled = disabled
         self._problems = problems
 
     def check(self) -> None:
         """Report everything that does not fit."""
-        for name in self._services:
+        for name in self._members:
             self.check_service(name)
-        self._container_names()
-        self._cycles()
+        if self._section == "services":
+            self._container_names()
+            self._cycles()
 
     def check_service(self, name: str) -> None:
         """Report what does not fit about one service."""
         for check in _SERVICE_CHECKS:
-            check(self, name, self._services[name])
+            check(self, name, self._members[name])
 
     def fail(self, message: str, service: str, *below: str | int, hint: str | None = None) -> None:
         """Report an error of a service at an attribute, unless that service was found to be wrong before."""
-        path: Path = ("services", service, *below)
-        tree: Any = self._services[service]
-        at = self._services.name(service)
+        path: Path = (self._section, service, *below)
+        tree: Any = self._members[service]
+        at = self._members.name(service)
         for part in below:
             if isinstance(tree, Map) and part in tree:
                 at = tree.mark(str(part))
@@ -198,22 +204,22 @@ class Consistency:
                 break
             tree = tree[part]
         if not at.file and below:
-            at = self._services.name(service)
+            at = self._members.name(service)
         self._problems.error(message, at, path, hint=hint)
 
     def broken(self, service: str, *below: str) -> bool:
         """Tell whether an error was reported there before."""
-        return self._problems.within(("services", service, *below))
+        return self._problems.within((self._section, service, *below))
 
     def image(self, name: str, service: Map) -> None:
         if any(key in service for key in ("image", "build", "provider")) or any(
             self.broken(name, key) for key in ("image", "build", "provider", "extends")
         ):
             return
-        if self._problems.suggested(("services", name), ("'image'", "'build'", "'build:'")):
+        if self._problems.suggested((self._section, name), ("'image'", "'build'", "'build:'")):
             return
         self.fail(
-            f"service '{name}' has neither an image nor a build",
+            f"{self._kind} '{name}' has neither an image nor a build",
             name,
             hint="say where its files come from: 'image: NAME' or 'build: DIRECTORY'",
         )
@@ -260,14 +266,14 @@ class Consistency:
         if wanted in self._disabled:
             profiles = self._disabled[wanted].get("profiles") or ()
             self.fail(
-                f"service '{name}' needs '{wanted}', which no active profile enables", name, *below,
+                f"{self._kind} '{name}' needs '{wanted}', which no active profile enables", name, *below,
                 hint=f"enable it with --profile {profiles[0]}" if profiles else None,
             )  # fmt: skip
             return
         if self._problems.within(("services", wanted)):
             return
         hint = did_you_mean(wanted, [other for other in self._services if other != name])
-        self.fail(f"service '{name}' needs '{wanted}', which does not exist", name, *below, hint=hint)
+        self.fail(f"{self._kind} '{name}' needs '{wanted}', which does not exist", name, *below, hint=hint)
 
     def depends_on(self, name: str, service: Map) -> None:
         for wanted, dependency in (service.get("depends_on") or {}).items():
@@ -312,7 +318,10 @@ class Consistency:
         kind = section.removesuffix("s")
         if not wanted:
             self.fail(
-                f"service '{name}' uses a {kind} without saying which", name, *below, hint="name its 'source'"
+                f"{self._kind} '{name}' uses a {kind} without saying which",
+                name,
+                *below,
+                hint="name its 'source'",
             )
             return
         if wanted in known or self._problems.within((section, wanted)):
@@ -320,7 +329,9 @@ class Consistency:
         hint = did_you_mean(wanted, known) or f"declare it at the top level, under '{section}:'"
         if section == "volumes" and "/" in wanted:
             hint = f"for a directory write './{wanted}'; for a named volume declare it under 'volumes:'"
-        self.fail(f"service '{name}' uses {kind} '{wanted}', which is not declared", name, *below, hint=hint)
+        self.fail(
+            f"{self._kind} '{name}' uses {kind} '{wanted}', which is not declared", name, *below, hint=hint
+        )
 
     def healthcheck(self, name: str, service: Map) -> None:
         test = (service.get("healthcheck") or {}).get("test")
@@ -342,7 +353,7 @@ class Consistency:
                 self.fail(f"'{below[-1]}' is negative", name, *below)
             if count is not None and count > 1 and "container_name" in service:
                 self.fail(
-                    f"service '{name}' has a container_name, so it cannot have {count} containers", name, *below,
+                    f"{self._kind} '{name}' has a container_name, so it cannot have {count} containers", name, *below,
                     hint="remove container_name: each replica needs its own name",
                 )  # fmt: skip
 

@@ -45,11 +45,13 @@ class Extends:
         base: Callable[[str], Base],
         open_file: Callable[[str, Mark, Path], Extension | None],
         canonical: Callable[[Map], Map],
+        section: str = "services",
     ) -> None:
         self._problems = problems
         self._base = base
         self._open = open_file
         self._canonical = canonical
+        self._section = section
         self._files: dict[str, Extension | None] = {}
         self._done: dict[tuple[str, str], Map] = {}
 
@@ -75,14 +77,14 @@ class Extends:
             return self._done[here]
         if len(seen) > MAX_CHAIN:
             self._problems.error(
-                f"services extend each other more than {MAX_CHAIN} times", mark, ("services", name)
+                f"services extend each other more than {MAX_CHAIN} times", mark, (self._section, name)
             )
             return None
         if any(entry[:2] == here for entry in seen):
             self._cycle(seen, origin, name)
             return None
         seen = (*seen, (*here, mark))
-        wanted, file = self._reference(service["extends"], mark, ("services", name, "extends"))
+        wanted, file = self._reference(service["extends"], mark, (self._section, name, "extends"))
         if wanted is None:
             return None
         base_file = (
@@ -109,7 +111,9 @@ class Extends:
     ) -> Map:
         if base_file is not origin:
             base = self._resolve(base, base_file)
-        base = remove_paths(base, tuple(path[2:] for path in origin.resets if path[:2] == ("services", name)))
+        base = remove_paths(
+            base, tuple(path[2:] for path in origin.resets if path[:2] == (self._section, name))
+        )
         own = service.copy()
         own.drop("extends")
         merged = merge_service(base, own, name, self._problems)
@@ -143,7 +147,7 @@ class Extends:
 
     def _file(self, file: str, mark: Mark, name: str) -> Extension | None:
         if file not in self._files:
-            self._files[file] = self._open(file, mark, ("services", name, "extends"))
+            self._files[file] = self._open(file, mark, (self._section, name, "extends"))
         return self._files[file]
 
     def _unknown(self, wanted: str, name: str, file: Extension, mark: Mark) -> None:
@@ -154,7 +158,7 @@ class Extends:
         self._problems.error(
             f"service '{name}' extends '{wanted}', which '{file.label}' does not have",
             mark,
-            ("services", name, "extends"),
+            (self._section, name, "extends"),
             hint=hint,
         )
 
@@ -165,7 +169,7 @@ class Extends:
         self._problems.error(
             f"services extend each other in a circle: {' → '.join(names)}",
             ring[0][2],
-            ("services", ring[0][1], "extends"),
+            (self._section, ring[0][1], "extends"),
             kind=CycleError,
             chain=tuple(entry[2] for entry in ring[1:]),
             hint=f"move what they share to a service in '{os.path.basename(origin.file)}' that extends nothing",

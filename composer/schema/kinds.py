@@ -224,10 +224,9 @@ def list_of(kind: Kind) -> Kind:
 def map_of(kind: Kind, *, null: Any = OMIT, keep: bool = False) -> Kind:
     """Return the kind of a mapping with sorted keys.
 
-    ``null`` replaces values that are left out; without it they are an empty struct, or null.
+    ``null`` replaces values that are left out; without it a struct is an empty one, and another kind's key goes.
     """
     is_struct = null is OMIT and isinstance(kind, Struct)
-    null = None if null is OMIT else null
 
     def rule(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
         if value is None:
@@ -241,10 +240,13 @@ def map_of(kind: Kind, *, null: Any = OMIT, keep: bool = False) -> Kind:
             decoded = decode(kind, value[key], (*path, key), value.mark(key), decoder)
             if decoded is INVALID:
                 continue
-            new.take(key, value)
-            if decoded is OMIT:
-                decoded = kind(Map(), (*path, key), value.mark(key), decoder) if is_struct else null
-            new[key] = decoded
+            if decoded is OMIT and is_struct:
+                decoded = kind(Map(), (*path, key), value.mark(key), decoder)
+            elif decoded is OMIT:
+                decoded = null
+            if decoded is not OMIT:
+                new.take(key, value)
+                new[key] = decoded
         return new if new or keep else OMIT
 
     return rule

@@ -189,7 +189,8 @@ def health_unknown(model: Model) -> Iterator[Advice]:
 
 def _unused(section: str) -> Callable[[Model], Iterator[Advice]]:
     def rule(model: Model) -> Iterator[Advice]:
-        used = used_resources(model.services.values())[section]
+        jobs = (model.tree.get("jobs") or {}).values()
+        used = used_resources([*model.services.values(), *jobs])[section]
         if section == "configs":
             used |= {_map(one, "credential_spec").get("config", "") for one in model.services.values()}
         resources = _map(model.tree, section)

@@ -219,28 +219,42 @@ class _Loader:
         return canonical(tree, self._problems, lenient=not self._options.interpolate)
 
     def _extended(self, tree: Map, document: Document, path: str, base: Base, variables: Variables) -> Map:
-        services = tree.get("services")
-        if not isinstance(services, Map):
-            return tree
-        if not any(isinstance(service, Map) and "extends" in service for service in services.values()):
-            return tree
+        new = tree
+        for section in WORKLOADS:
+            members = tree.get(section)
+            if isinstance(members, Map) and any(
+                isinstance(one, Map) and "extends" in one for one in members.values()
+            ):
+                if new is tree:
+                    new = tree.copy()
+                new[section] = self._extend(section, tree, document, path, base, variables)
+        return new
+
+    def _extend(
+        self, section: str, tree: Map, document: Document, path: str, base: Base, variables: Variables
+    ) -> Map:
+        """Return the members of a section with ``extends`` carried out. A job may also extend a service."""
 
         def open_file(file: str, at: Mark, where: Path) -> Extension | None:
-            services = Map()
+            merged = Map()
             for found in self._reader.documents(file, at):
                 if isinstance(found.tree, Map):
-                    other = self._interpolated(found.tree, variables)
-                    if isinstance(other.get("services"), Map):
-                        services = merge(_services(services), _services(other["services"]), self._problems)[
-                            "services"
-                        ]
-            directory = os.path.dirname(file)
-            return Extension(file, self._reader.label(file), directory, services) if services else None
+                    other = _workloads(self._interpolated(found.tree, variables))
+                    merged = merge(merged, other, self._problems) if merged else other
+            known = _extendable(merged, section)
+            return Extension(file, self._reader.label(file), os.path.dirname(file), known) if known else None
 
-        origin = Extension(path, self._reader.label(path), base.directory, services, document.resets)
-        new = tree.copy()
-        extends = Extends(self._problems, self._paths_base, open_file, self._canonical)
-        new["services"] = extends.apply(origin)
+        known = _extendable(tree, section)
+        origin = Extension(path, self._reader.label(path), base.directory, known, document.resets)
+        extended = Extends(self._problems, self._paths_base, open_file, self._canonical, section).apply(
+            origin
+        )
+        new = Map()
+        for name in tree[section]:
+            if name in extended:
+                new.take(name, extended)
+                if section == "jobs" and isinstance(new[name], Map) and "extends" in tree[section][name]:
+                    new[name] = _without_own_of_services(new[name], tree[section][name])
         return new
 
     def _load_included(
@@ -278,10 +292,32 @@ class _Loader:
         return tree
 
 
-def _services(services: Map) -> Map:
-    whole = Map()
-    whole.put("services", services, NOWHERE)
-    return whole
+def _workloads(tree: Map) -> Map:
+    new = Map()
+    for section in WORKLOADS:
+        if isinstance(tree.get(section), Map):
+            new.put(section, tree[section], NOWHERE)
+    return new
+
+
+def _extendable(tree: Map, section: str) -> Map:
+    """Return what a member of the section can extend: services; for a job also jobs, which come first."""
+    known = Map()
+    for one in ("services", section):
+        members = tree.get(one)
+        if isinstance(members, Map):
+            for name in members:
+                known.take(name, members)
+    return known
+
+
+def _without_own_of_services(job: Map, written: Map) -> Map:
+    """Return a job without what it got from a service and no job has, such as ``restart``."""
+    new = job.copy()
+    for key in shape.NOT_OF_JOBS:
+        if key not in written:
+            new.drop(key)
+    return new
 
 
 def _pruned(tree: Any) -> Any:
@@ -320,7 +356,8 @@ def _finish(tree: Map, name: str, options: LoadOptions, setting: Setting, proble
     if isinstance(tree.get("jobs"), Map):
         tree["jobs"], _ = profiles.split(tree["jobs"], setting.profiles)
     if options.consistency:
-        Consistency(tree, disabled, problems).check()
+        for section in WORKLOADS:
+            Consistency(tree, disabled, problems, section).check()
         _share_scale(tree.get("services"))
     for section in WORKLOADS:
         if isinstance(tree.get(section), Map):

@@ -383,14 +383,14 @@ SERVICE = Struct(
     always={"command": None, "entrypoint": None},
 )
 
-_NOT_OF_JOBS = (
+NOT_OF_JOBS = (
     "attach container_name deploy develop external_links links post_start pre_start pre_stop provider restart "
     "scale"
 ).split()
 
 JOB = Struct(
     {
-        **{name: kind for name, kind in SERVICE.fields.items() if name not in _NOT_OF_JOBS},
+        **{name: kind for name, kind in SERVICE.fields.items() if name not in NOT_OF_JOBS},
         "triggers": Struct(
             {
                 "manual": _OPT_BOOL,

@@ -134,3 +134,14 @@ def test_the_other_switches(directory: Path) -> None:
 def test_output_file(directory: Path) -> None:
     assert run(directory, "-o", str(directory / "out.yaml")) == ""
     assert (directory / "out.yaml").read_text() == run(directory)
+
+
+def test_without_normalising_empty_resources_are_empty_mappings(directory: Path) -> None:
+    write(directory, {"compose.yaml": "services: {a: {image: i, volumes: ['vol:/v']}}\nvolumes: {vol: }\n"})
+    assert "  vol: {}\n" in run(directory, "--no-normalize")
+    assert json.loads(run(directory, "--no-normalize", "--format", "json"))["volumes"] == {"vol": {}}
+
+
+def test_without_interpolation_lists_stay_lists(directory: Path) -> None:
+    write(directory, {"compose.yaml": "services: {a: {image: i, environment: ['K=${V}', L]}}\n"})
+    assert "      - K=${V}\n      - L\n" in run(directory, "--no-interpolate")

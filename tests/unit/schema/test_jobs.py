@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from project import write
 
+from composer.errors import ProjectInvalid
 from composer.schema import shape
 from composer.schema.load import LoadOptions, load
 from composer.schema.model import Project
@@ -111,3 +112,60 @@ def test_profiles_and_what_jobs_use(tmp_path: Path) -> None:
     assert list(project(tmp_path, text, profiles=("p",)).tree["jobs"]) == ["off", "on"]
     alone = found.select(["a"]).tree
     assert "jobs" not in alone and "volumes" not in alone
+
+
+def test_a_job_extends_a_job_or_a_service(tmp_path: Path) -> None:
+    text = (
+        "services: {web: {image: i, restart: always, environment: {A: '1'}, deploy: {replicas: 2}}}\n"
+        "jobs:\n"
+        "  one: {extends: web, environment: {B: '2'}, triggers: {manual: true}}\n"
+        "  two: {extends: {service: one}, command: x}\n"
+        "  three: {extends: {service: far, file: sub/other.yaml}, triggers: {}}\n"
+    )
+    other = "jobs: {far: {image: f, env_file: [f.env], triggers: {manual: true}}}\nservices: {far: {image: wrong}}\n"
+    write(tmp_path, {"sub/other.yaml": other, "sub/f.env": "F=1\n"})
+    jobs = plain(project(tmp_path, text).tree["jobs"])
+    assert jobs["one"]["environment"] == {"A": "1", "B": "2"} and "restart" not in jobs["one"]
+    assert (jobs["two"]["image"], jobs["two"]["command"], jobs["two"]["triggers"]) == (
+        "i",
+        ["x"],
+        {"manual": True},
+    )
+    assert (jobs["three"]["image"], jobs["three"]["environment"]) == ("f", {"F": "1"})
+    assert not any("extends" in job for job in jobs.values())
+
+
+@pytest.mark.parametrize(
+    ("job", "message"),
+    [
+        ("{triggers: {}}", "2:8: job 'j' has neither an image nor a build"),
+        (
+            "{image: i, triggers: {}, volumes: ['vol:/v', 'other:/w']}",
+            "job 'j' uses volume 'other', which is not declared",
+        ),
+        ("{image: i, triggers: {}, depends_on: [a, b]}", "job 'j' needs 'b', which does not exist"),
+        (
+            "{image: i, triggers: {}, networks: [n], network_mode: host}",
+            "'network_mode' and 'networks' exclude",
+        ),
+        ("{image: i, triggers: {}, healthcheck: {test: [x]}}", "healthcheck test starts with 'x'"),
+        ("{image: i, extends: nobody, triggers: {}}", "'j' extends 'nobody'"),
+        ("{extends: j, triggers: {}}", "extend each other in a circle: j → j"),
+        ("{image: i, triggers: {}, restart: always}", "unknown attribute 'restart' of job 'j'"),
+        ("{image: i}", "'jobs.j' lacks 'triggers'"),
+    ],
+)
+def test_what_is_wrong_with_a_job(tmp_path: Path, job: str, message: str) -> None:
+    text = (
+        f"services: {{a: {{image: i}}}}\njobs: {{j: {job}}}\nvolumes: {{vol: {{}}}}\nnetworks: {{n: {{}}}}\n"
+    )
+    with pytest.raises(ProjectInvalid) as caught:
+        project(tmp_path, text)
+    assert message in str(caught.value.errors[0]), [str(error) for error in caught.value.errors]
+
+
+def test_every_attribute_of_a_service_has_a_place_or_a_reason() -> None:
+    properties = json.loads(SPEC.read_text())["$defs"]["service"]["properties"]
+    assert set(properties) - set(shape.SERVICE.fields) == {"pull_refresh_after"}, (
+        "a row in shape.SERVICE is missing"
+    )
