@@ -216,6 +216,8 @@ class Consistency:
             self.broken(name, key) for key in ("image", "build", "provider", "extends")
         ):
             return
+        if self._problems.elsewhere(self._members.name(name).file, ("image", "build", "provider")):
+            return  # the service that it extends was to bring one
         if self._problems.suggested((self._section, name), ("'image'", "'build'", "'build:'")):
             return
         self.fail(

@@ -123,6 +123,7 @@ class _Reader:
         if path in self._parsed:
             return self._parsed[path]
         label = self.label(path)
+        self._problems.opened(label, at)
         documents: list[Document] = []
         try:
             text = (

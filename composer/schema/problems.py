@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.errors import ConfigError, Mark, ProjectInvalid
+from composer.errors import ConfigError, CycleError, Mark, ProjectInvalid
 from composer.schema.model import Notice
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Problems:
         self.order: dict[str, int] = {}
         self.compose_files: set[str] = set()
         """Those of ``sources`` that are compose files; the others are env files."""
+        self._openers: dict[str, Mark] = {}
         self._lines: dict[str, list[str]] = {}
         self._seen: set[tuple[str, Mark | None]] = set()
 
@@ -37,6 +38,19 @@ class Problems:
         """Remember a source file, for excerpts and for the order of errors."""
         self.sources[file] = text
         self.order.setdefault(file, len(self.order))
+
+    def opened(self, file: str, at: Mark | None) -> None:
+        """Remember which place brought a file in; the first one counts."""
+        if at is not None and at.file and at.file != file:
+            self._openers.setdefault(file, at)
+
+    def chain(self, file: str) -> tuple[Mark, ...]:
+        """Return the places that led to a file, the nearest first: what included or extended it, and so on."""
+        found: list[Mark] = []
+        while (at := self._openers.get(file)) is not None and at not in found:
+            found.append(at)
+            file = at.file
+        return tuple(found)
 
     def error(
         self,
@@ -67,6 +81,13 @@ class Problems:
         """Tell whether an error was reported at ``path`` or below it."""
         return any(error.path[: len(path)] == path for error in self.errors)
 
+    def elsewhere(self, file: str, attributes: tuple[str, ...]) -> bool:
+        """Tell whether one of these attributes of some service was found to be wrong in another file."""
+        return any(
+            error.path[2:3] and error.path[2] in attributes and error.at is not None and error.at.file != file
+            for error in self.errors
+        )
+
     def suggested(self, path: Path, words: tuple[str, ...]) -> bool:
         """Tell whether the remedy of an error below ``path`` names one of these words already."""
         return any(
@@ -87,6 +108,9 @@ class Problems:
 
         errors = sorted(self.errors, key=position)
         for error in errors:
+            if error.at is not None and not isinstance(error, CycleError):
+                last_file = error.chain[-1].file if error.chain else error.at.file
+                error.chain = (*error.chain, *self.chain(last_file))
             excerpt = self.excerpt(error.at)
             if excerpt and not getattr(error, "__notes__", None):
                 error.add_note(excerpt)

@@ -275,3 +275,16 @@ def test_paths_of_a_project_without_resolution_stay(tmp_path: Path) -> None:
     assert plain(found.tree["services"]["a"]["build"])["context"] == "./x"
     resolved = project(tmp_path, text).tree["services"]["a"]
     assert [volume["source"] for volume in resolved["volumes"]] == ["/home/me/h", os.path.join(tmp_path, "d")]
+
+
+def test_an_error_says_which_files_led_to_it(tmp_path: Path) -> None:
+    files = {
+        "compose.yaml": "include:\n  - sub/inc.yaml\nservices:\n  a: {image: x}\n",
+        "sub/inc.yaml": "services:\n  b:\n    extends: {file: base.yaml, service: c}\n",
+        "sub/base.yaml": 'services:\n  c: {image: "${X:?set it}", env_file: no.env}\n',
+    }
+    found = errors(tmp_path, beside=files)
+    assert [str(error.at) for error in found] == ["sub/base.yaml:2:14", "sub/base.yaml:2:40"], found
+    for error in found:
+        assert [str(mark) for mark in error.chain] == ["sub/inc.yaml:3:14", "compose.yaml:2:5"]
+        assert explain(error).splitlines()[3:5] == ["  from sub/inc.yaml:3:14", "  from compose.yaml:2:5"]
