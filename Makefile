@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit bench setup system images fuzz clean
+.PHONY: demo test lint unit bench setup system images fuzz pulls clean
 
 setup: $(STAMP)
 
@@ -52,6 +52,10 @@ lint: setup
 
 bench: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python tests/bench/run.py
+
+# Eight processes that pull overlapping images, killed at random: fifty rounds, some minutes.
+pulls: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSER_PULL_ROUNDS=50 $(PYTEST) -q tests/integration/namespace/test_registry_crashes.py
 
 # Coverage-guided, of the loader: make fuzz SECONDS=300
 SECONDS ?= 60

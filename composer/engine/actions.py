@@ -125,10 +125,12 @@ def prepare_up(
 
 def refresh_images(engine: Engine, project: Project, options: Options) -> None:
     """Pull what is to be pulled even though it is here, so that the plan is made with what the registry has now."""
+    import time
+
     from composer.engine.images import plan_refresh
 
     chosen = project.select(options.services, dependencies=options.dependencies)
-    plan = plan_refresh(chosen, engine.backend.find_image, options.pull)
+    plan = plan_refresh(chosen, engine.backend.find_image, options.pull, time.time_ns())
     if plan.steps:
         engine.apply(project.name, plan)
 

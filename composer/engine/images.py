@@ -1,44 +1,86 @@
-"""Which images are pulled although they are here: ``pull_policy`` and ``--pull``. Pure."""
+"""Which images are pulled, by ``pull_policy``, ``--pull`` and ``--policy``. Pure: the time is an argument.
+
+https://github.com/compose-spec/compose-spec/blob/main/05-services.md#pull_policy; where that is silent, as Docker
+Compose 2.40 does it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from composer.engine import resolve
 from composer.engine.operations import PullImage
 from composer.engine.plan import Plan, PlanBuilder
+from composer.units import parse_duration_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from composer.engine.backend import ObservedImage
     from composer.schema.model import Project
 
+    Find = Callable[[str], ObservedImage | None]
 
-def plan_refresh(project: Project, find: Callable[[str], ObservedImage | None], override: str | None) -> Plan:
-    """Return the pulls of policy ``always``. One that can also be built may fail: the local image will do."""
+_WINDOWS = {"daily": "1d", "weekly": "1w"}
+_LATEST = "latest"
+
+
+def window_ns(policy: str) -> int | None:
+    """Return how long an image is good for: ``daily``, ``weekly``, ``every_12h``; None for other policies."""
+    text = _WINDOWS.get(policy) or (policy.removeprefix("every_") if policy.startswith("every_") else "")
+    return parse_duration_ns(text) if text else None
+
+
+def plan_refresh(project: Project, find: Find, override: str | None, now_ns: int = 0) -> Plan:
+    """Return the pulls of images that are here and are to be asked about all the same.
+
+    One that can also be built may fail, and so may one whose window has passed: the local image will do.
+    """
     builder = PlanBuilder()
     seen = set()
     services = project.tree.get("services") or {}
     for name in sorted(services):
         tree = services[name]
-        policy = override or tree.get("pull_policy") or "missing"
         reference = resolve.image_of(project.name, name, tree)
-        if policy == "always" and tree.get("image") and reference not in seen:
+        if not tree.get("image") or tree.get("provider") or reference in seen:
+            continue
+        cause = _refresh_cause(tree, find(reference), override, now_ns)
+        if cause:
             seen.add(reference)
-            optional = bool(tree.get("build")) and find(reference) is not None
-            builder.add(PullImage(reference, "pull policy: always", optional))
+            has_window = cause != _ALWAYS
+            optional = (has_window or bool(tree.get("build"))) and find(reference) is not None
+            builder.add(PullImage(reference, cause, optional))
     return builder.build()
+
+
+_ALWAYS = "pull policy: always"
+
+
+def _refresh_cause(
+    tree: Mapping[str, Any], found: ObservedImage | None, override: str | None, now_ns: int
+) -> str:
+    policy = override or tree.get("pull_policy") or "missing"
+    if policy == "always":
+        return _ALWAYS
+    window = window_ns(policy)
+    if window is None or found is None or now_ns <= found.tagged_ns + window:
+        return ""
+    return f"pull policy: {policy}"
 
 
 def plan_pull(
     project: Project,
-    find: Callable[[str], ObservedImage | None] | None,
+    find: Find,
     *,
+    policy: str | None = None,
     optional: bool = False,
     buildable: bool = True,
 ) -> Plan:
-    """Return the pulls of every image that has a name: those that ``find`` does not find, or all without it."""
+    """Return the pulls of ``composer pull``: what has a name, except where a policy says that it is not pulled.
+
+    ``policy`` takes the place of every service's own. As in Docker Compose, ``missing`` still asks about
+    ``latest``, and a window (``daily``) counts as over: whoever pulls wants to know.
+    """
     builder = PlanBuilder()
     seen = set()
     services = project.tree.get("services") or {}
@@ -47,7 +89,20 @@ def plan_pull(
         reference = tree.get("image")
         if not reference or reference in seen or (tree.get("build") and not buildable):
             continue
+        wanted = policy or tree.get("pull_policy") or "always"
+        if wanted in ("never", "build"):
+            continue
+        if (
+            wanted in ("missing", "if_not_present")
+            and not _is_latest(reference)
+            and find(reference) is not None
+        ):
+            continue
         seen.add(reference)
-        if find is None or find(reference) is None:
-            builder.add(PullImage(reference, "pull", optional or bool(tree.get("build"))))
+        builder.add(PullImage(reference, "pull", optional or bool(tree.get("build"))))
     return builder.build()
+
+
+def _is_latest(reference: str) -> bool:
+    name = reference.rpartition("/")[2]
+    return "@" not in name and name.partition(":")[2] in ("", _LATEST)

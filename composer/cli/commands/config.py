@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from composer.cli.context import Context
     from composer.schema.model import Project
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     metavar="[PATH]",
     help="Print where each value came from, below PATH (services.web) when one is given.",
 )
+@click.option("--resolve-image-digests", is_flag=True, help="Pin images to the digests that registries have.")
+@click.option("--lock-image-digests", is_flag=True, help="Print an override file with the digests of images.")
 @click.option("--no-interpolate", is_flag=True, help="Leave ${…} as it is.")
 @click.option("--no-normalize", is_flag=True, help="Leave out what is implied: default network, names.")
 @click.option("--no-path-resolution", is_flag=True, help="Leave relative paths relative.")
@@ -61,7 +63,10 @@ def command(
         project = project.select(services)
     if quiet:
         return 0
-    text = _text(context, project, form, show, hashed, origins, given["no_interpolate"])
+    if show is None and hashed is None and origins is None:
+        text = _rendered(context, project, form, given)
+    else:
+        text = _text(context, project, form, show, hashed, origins)
     if output:
         with open(output, "w", encoding="utf-8") as file:
             file.write(text)
@@ -91,7 +96,6 @@ def _text(
     show: str | None,
     hashed: str | None,
     origins: str | None,
-    raw: bool,
 ) -> str:
     if show == "variables":
         return _variables(project, form)
@@ -101,21 +105,25 @@ def _text(
         return _lines(_names(project, show))
     if hashed is not None:
         return _lines(_hashes(project, hashed))
-    if origins is not None:
-        return _lines(_origins(project, origins))
-    return _rendered(project, form, raw)
+    return _lines(_origins(project, origins or ""))
 
 
-def _rendered(project: Project, form: str | None, raw: bool) -> str:
+def _rendered(context: Context, project: Project, form: str | None, given: dict[str, bool]) -> str:
     from composer.schema import render
 
-    if raw:
-        if form == "json":
-            return render.to_json(render.nil_lists(project.tree)) + "\n"
-        return render.yaml_text(project.tree)
+    tree: Mapping[str, Any] = project.tree
+    extensions = project.extensions
+    if given["resolve_image_digests"] or given["lock_image_digests"]:
+        from composer.cli import digests
+
+        tree = digests.resolved(tree, context.environment)
+    if given["lock_image_digests"]:
+        tree, extensions = digests.locked(tree, in_json=form == "json"), {}
+    if given["no_interpolate"]:
+        return render.to_json(render.nil_lists(tree)) + "\n" if form == "json" else render.yaml_text(tree)
     if form == "json":
-        return render.project_json(render.escape_dollars(project.tree)) + "\n"
-    return render.to_yaml(render.escape_dollars(project.tree), project.extensions)
+        return render.project_json(render.escape_dollars(tree)) + "\n"
+    return render.to_yaml(render.escape_dollars(tree), extensions)
 
 
 def _lines(lines: Iterable[str]) -> str:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 @click.command(name="pull", help="Pull the images of services.")
 @click.option(
-    "--policy", type=click.Choice(("missing", "always")), default="always", help="Which images are pulled."
+    "--policy",
+    type=click.Choice(("missing", "always")),
+    help="Which images are pulled, in place of every service's pull_policy.",
 )
 @click.option("--include-deps", is_flag=True, help="Pull the images of dependencies too.")
 @click.option("--ignore-pull-failures", is_flag=True, help="Pull what can be pulled.")
@@ -26,7 +28,7 @@ def command(
     context: Context,
     /,
     services: tuple[str, ...],
-    policy: str,
+    policy: str | None,
     include_deps: bool,
     ignore_pull_failures: bool,
     ignore_buildable: bool,
@@ -44,7 +46,8 @@ def command(
         engine = context.engine(project.name, title="pull", cancel=cancel)
         plan = plan_pull(
             chosen,
-            None if policy == "always" else engine.backend.find_image,
+            engine.backend.find_image,
+            policy=policy,
             optional=ignore_pull_failures,
             buildable=not ignore_buildable,
         )

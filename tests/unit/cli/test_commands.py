@@ -335,14 +335,14 @@ def test_progress_modes(console: Console) -> None:
 
 
 def test_pull(console: Console) -> None:
-    console.write("services: {a: {image: one, depends_on: [b]}, b: {image: two}, c: {build: .}}")
+    console.write("services: {a: {image: 'one:1', depends_on: [b]}, b: {image: 'two:1'}, c: {build: .}}")
     console("pull", "a")
-    assert console.backend.calls == [("pull_image", "one")]
+    assert console.backend.calls == [("pull_image", "one:1")]
     console("pull", "--policy", "missing", "-q")
-    assert console.backend.calls[1:] == [("pull_image", "two")]
-    console.backend.fail("pull_image", "one", BackendError("offline"))
+    assert console.backend.calls[1:] == [("pull_image", "two:1")]
+    console.backend.fail("pull_image", "one:1", BackendError("offline"))
     assert console("pull").code == 1
-    console.backend.fail("pull_image", "one", BackendError("offline"))
+    console.backend.fail("pull_image", "one:1", BackendError("offline"))
     result = console("pull", "--ignore-pull-failures")
     assert (result.code, "Kept: offline" in result.err) == (0, True)
 
