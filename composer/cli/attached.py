@@ -6,6 +6,7 @@ Compose's: 130 after a signal, that of the service asked for with --exit-code-fr
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.cli.interrupt import interruptible
@@ -48,7 +49,8 @@ def run_attached(context: Context, project: Project, options: Options, given: di
         raise ProjectError(
             f"no service '{abort.code_from}' for --exit-code-from", hint=f"there are: {', '.join(services)}"
         )
-    with interruptible() as cancel:
+    with ExitStack() as lock, interruptible() as cancel:
+        lock.enter_context(context.lock(project.name, "up"))
         engine = context.engine(project.name, title="up", cancel=cancel)
         change = actions.prepare_up(engine, project, options, context.asker())
         output = _Output(context, given)
@@ -58,7 +60,7 @@ def run_attached(context: Context, project: Project, options: Options, given: di
         session = _Session(engine, project.name, attachment, output, abort, cancel)
         attachment.open(change.plan)
         try:
-            return session.run(change)
+            return session.run(change, lock)
         finally:
             attachment.close()
 
@@ -137,9 +139,11 @@ class _Session:
         self._attachment, self._output = attachment, output
         self._abort, self._cancel = abort, cancel
 
-    def run(self, change: Change) -> int:
+    def run(self, change: Change, lock: ExitStack) -> int:
+        """Carry the change out and follow what runs; ``lock`` is let go as soon as there is nothing to change."""
         self._cancel.subscribe(_Wake(self._attachment))
         outcome = change.attempt(self._engine)
+        lock.close()
         if outcome.failures:
             outcome.check()
         death = None if self._cancel.level else self._wait()

@@ -7,6 +7,7 @@ Nothing is loaded or connected before a command asks for it.
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.cli import backends
@@ -142,9 +143,36 @@ class Context:
 
     def _review(self, plan: Plan) -> bool:
         """``--dry-run``: show the plan in place of carrying it out."""
-        if plan.steps:
-            self.write(str(plan))
+        self.show_plan(plan)
         return False
+
+    def show_plan(self, plan: Plan) -> None:
+        """Print a plan as people read it."""
+        from composer.cli.outline import outline
+
+        for sentence in plan.warnings:
+            self.display().warn(sentence)
+        self.write(outline(plan, color=self.is_colored(self.stdout)))
+
+    @contextmanager
+    def changing(self, project: str, verb: str) -> Iterator[Engine]:
+        """Yield the engine for a command that changes a project, alone with it; Ctrl-C asks it to stop."""
+        from composer.cli.interrupt import interruptible
+
+        # the lock first: whoever waits for it can still be interrupted as any program
+        with self.lock(project, verb), interruptible() as cancel:
+            yield self.engine(project, title=verb, cancel=cancel)
+
+    @contextmanager
+    def lock(self, project: str, verb: str) -> Iterator[None]:
+        """Keep other commands from changing the project meanwhile; wait for one that does, and say for which."""
+        if self.settings.dry_run:
+            yield
+            return
+        from composer.cli.lock import project_lock
+
+        with project_lock(self._state_dir(), project, verb, self.display().warn):
+            yield
 
     def key(self) -> bytes:
         """Return the key that seals values in labels; made on first use, readable by its owner only."""

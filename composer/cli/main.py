@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _CLOSED_PIPE = 141
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "apply": ("apply", "Carry out a plan that was written to a file"),
     "config": ("config", "Show the compose file as it is understood"),
     "create": ("create", "Create containers"),
     "down": ("down", "Stop and remove containers and networks"),

@@ -42,10 +42,10 @@ class Engine(NamedTuple):
 
     def attempt(self, project: str, plan: Plan) -> Outcome:
         """Carry out a plan and return what came of it, good or bad."""
-        for sentence in plan.warnings:
-            self.events.warn(sentence)
         if self.review is not None and not self.review(plan):
             return Outcome()
+        for sentence in plan.warnings:
+            self.events.warn(sentence)
         if not plan.steps:
             return Outcome()
         from composer.engine.execute import execute
@@ -105,6 +105,13 @@ def up(engine: Engine, project: Project, options: Options, ask: Callable[[str], 
     ``ask`` gets a question whose answer may lose data; without it the answer is no.
     """
     change = prepare_up(engine, project, options, ask)
+    change.attempt(engine).check()
+    return change.plan
+
+
+def apply_up(engine: Engine, project: Project, options: Options) -> Plan:
+    """Carry out what ``up`` would do, without looking for newer images: a plan that was made has settled that."""
+    change = _change(engine, project, options)
     change.attempt(engine).check()
     return change.plan
 

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], **given: Any) -> None:
     from composer.cli.creation import engine_options
-    from composer.cli.interrupt import interruptible
     from composer.engine.actions import up
 
     project = context.project()
     options = engine_options(context, project, services, given)._replace(start=False)
-    with interruptible() as cancel:
-        up(context.engine(project.name, title="create", cancel=cancel), project, options, context.asker())
+    with context.changing(project.name, "create") as engine:
+        up(engine, project, options, context.asker())

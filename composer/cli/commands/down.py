@@ -12,6 +12,7 @@ from composer.cli import options as shared
 if TYPE_CHECKING:
     from composer.cli.context import Context
     from composer.engine.backend import Observed
+    from composer.engine.lifecycle import Teardown
 
 
 @click.command(name="down", help="Stop and remove containers and networks.")
@@ -38,19 +39,34 @@ def command(
     timeout_s: float | None,
 ) -> None:
     from composer.engine import actions
-    from composer.engine.lifecycle import Teardown
 
     project = context.project_name()
-    engine = context.engine(project, title="down")
-    remove, _ = shared.orphans(context, remove_orphans)
-    spare = frozenset() if remove else _foreign_services(context, engine.backend.observe(project))
-    options = Teardown(services, volumes, rmi or "", timeout_s, spare)
-    actions.down(engine, project, options)
-    if spare:
+    with context.changing(project, "down") as engine:
+        observed = engine.backend.observe(project)
+        options = teardown(context, observed, services, volumes, rmi, timeout_s, remove_orphans)
+        actions.down(engine, project, options)
+    if options.spare:
         context.display().warn(
-            f"left alone, because other compose files have them: {', '.join(sorted(spare))} "
+            f"left alone, because other compose files have them: {', '.join(sorted(options.spare))} "
             "(--remove-orphans removes them)"
         )
+
+
+def teardown(
+    context: Context,
+    observed: Observed,
+    services: tuple[str, ...],
+    volumes: bool,
+    rmi: str | None,
+    timeout_s: float | None,
+    remove_orphans: bool,
+) -> Teardown:
+    """Return what a ``down`` with these options removes."""
+    from composer.engine.lifecycle import Teardown
+
+    remove, _ = shared.orphans(context, remove_orphans)
+    spare = frozenset() if remove else _foreign_services(context, observed)
+    return Teardown(services, volumes, rmi or "", timeout_s, spare)
 
 
 def _foreign_services(context: Context, observed: Observed) -> frozenset[str]:

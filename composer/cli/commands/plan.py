@@ -1,8 +1,9 @@
-"""``composer plan``: what ``up`` would do, and why. Changes nothing."""
+"""``composer plan``: what ``up`` (or ``down``) would do, and why. Changes nothing."""
 
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,29 +12,101 @@ from composer.cli import options as shared
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
+    from composer.engine.plan import Plan
 
 
 @click.command(name="plan", help="Show what up would do, and why.")
 @shared.creation
+@click.option("--destroy", is_flag=True, help="Show what down would do.")
+@click.option("-v", "--volumes", is_flag=True, help="With --destroy: named and anonymous volumes too.")
+@click.option("--rmi", type=click.Choice(("local", "all")), help="With --destroy: images too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan for machines.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there is something to do.")
+@click.option("--out", metavar="FILE", help="Write the plan to a file, for composer apply.")
 @shared.services
 @click.pass_obj
 def command(
-    context: Context, /, services: tuple[str, ...], as_json: bool, detailed_exitcode: bool, **given: Any
+    context: Context,
+    /,
+    services: tuple[str, ...],
+    destroy: bool,
+    as_json: bool,
+    detailed_exitcode: bool,
+    out: str | None,
+    **given: Any,
 ) -> int:
+    from composer.engine import saved
+
+    verb = "down" if destroy else "up"
+    if destroy:
+        plan, project, options = _plan_down(context, services, given)
+    else:
+        plan, project, options = _plan_up(context, services, given)
+    if out is not None:
+        inputs = _inputs(context, project)
+        key = context.key()
+        _write(
+            os.path.join(context.working_dir, out),
+            saved.saved_document(plan, project, verb, inputs=inputs, options=options, key=key),
+        )
+    if as_json:
+        context.write(json.dumps(saved.document(plan, project, verb), indent=2, ensure_ascii=False))
+    else:
+        context.show_plan(plan)
+    return 2 if detailed_exitcode and plan.has_changes else 0
+
+
+def _plan_up(
+    context: Context, services: tuple[str, ...], given: dict[str, Any]
+) -> tuple[Plan, str, dict[str, Any]]:
     from composer.cli.creation import engine_options
     from composer.engine.actions import plan_up
 
     project = context.project()
     options = engine_options(context, project, services, given)
     plan = plan_up(context.engine(project.name), project, options)
-    if as_json:
-        context.write(
-            json.dumps({"steps": plan.to_json(), "warnings": plan.warnings}, indent=2, ensure_ascii=False)
-        )
-    else:
-        for sentence in plan.warnings:
-            context.display().warn(sentence)
-        context.write(str(plan) if plan.steps else f"nothing to do: '{project.name}' is up to date")
-    return 2 if detailed_exitcode and plan.has_changes else 0
+    return plan, project.name, {k: v for k, v in options._asdict().items() if k != "known"}
+
+
+def _plan_down(
+    context: Context, services: tuple[str, ...], given: dict[str, Any]
+) -> tuple[Plan, str, dict[str, Any]]:
+    from composer.cli.commands.down import teardown
+    from composer.engine.lifecycle import plan_down
+
+    project = context.project_name()
+    observed = context.engine(project).backend.observe(project)
+    options = teardown(
+        context, observed, services, given["volumes"], given["rmi"], None, given["remove_orphans"]
+    )
+    values = {**options._asdict(), "spare": sorted(options.spare)}
+    return plan_down(project, observed, options), project, values
+
+
+def _inputs(context: Context, project: str) -> dict[str, Any]:
+    """Return what the compose files were found by, absolute, so that ``apply`` finds the same from anywhere."""
+    settings, base = context.settings, context.working_dir
+    absolute = [file if file == "-" else os.path.join(base, file) for file in settings.files]
+    return {
+        "files": absolute,
+        "working_dir": base,
+        "directory": os.path.join(base, settings.directory) if settings.directory else None,
+        "name": project,
+        "profiles": list(settings.profiles),
+        "env_files": [os.path.join(base, file) for file in settings.env_files],
+        "backend": settings.backend,
+    }
+
+
+def _write(path: str, document: dict[str, Any]) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    from composer.errors import ProjectError
+
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "w") as file:
+            file.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise ProjectError(f"cannot write '{path}': {(error.strerror or str(error)).lower()}") from None

@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], no_deps: bool, timeout_s: float | None) -> None:
-    from composer.cli.interrupt import interruptible
     from composer.engine import actions
 
     project = context.project_name()
-    with interruptible() as cancel:
-        engine = context.engine(project, title="restart", cancel=cancel)
+    with context.changing(project, "restart") as engine:
         actions.restart(engine, project, services, timeout_s, dependents=not no_deps)

@@ -23,12 +23,12 @@ def command(context: Context, /, services: tuple[str, ...], force: bool, stop: b
     from composer.engine.operations import RemoveContainer
 
     project = context.project_name()
-    engine = context.engine(project, title="rm")
-    plan = plan_remove(engine.backend.observe(project), services, stop=stop, volumes=volumes)
-    names = [s.operation.container.name for s in plan.steps if isinstance(s.operation, RemoveContainer)]
-    if not names:
-        context.display().warn("no stopped containers")
-        return
-    if not force and not context.settings.dry_run and not context.confirm(f"remove {', '.join(names)}?"):
-        return
-    engine.apply(project, plan)
+    with context.changing(project, "rm") as engine:
+        plan = plan_remove(engine.backend.observe(project), services, stop=stop, volumes=volumes)
+        names = [s.operation.container.name for s in plan.steps if isinstance(s.operation, RemoveContainer)]
+        if not names:
+            context.display().warn("no stopped containers")
+            return
+        if not force and not context.settings.dry_run and not context.confirm(f"remove {', '.join(names)}?"):
+            return
+        engine.apply(project, plan)

@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(context: Context, /, scales: tuple[str, ...], no_deps: bool) -> None:
     from composer.cli.creation import engine_options
-    from composer.cli.interrupt import interruptible
     from composer.engine.actions import up
 
     project = context.project()
     services = tuple(shared.scale(scales))
     options = engine_options(context, project, services, {"scales": scales, "no_deps": no_deps})
-    with interruptible() as cancel:
-        up(context.engine(project.name, title="scale", cancel=cancel), project, options)
+    with context.changing(project.name, "scale") as engine:
+        up(engine, project, options)

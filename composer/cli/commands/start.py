@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], wait: bool, wait_timeout_s: float | None) -> None:
-    from composer.cli.interrupt import interruptible
     from composer.engine import actions
 
     project = context.project_name()
-    with interruptible() as cancel:
-        engine = context.engine(project, title="start", cancel=cancel)
+    with context.changing(project, "start") as engine:
         actions.start(engine, project, services, wait=wait, wait_timeout_s=wait_timeout_s)

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], timeout_s: float | None) -> None:
-    from composer.cli.interrupt import interruptible
     from composer.engine import actions
 
     project = context.project_name()
-    with interruptible() as cancel:
-        actions.stop(context.engine(project, title="stop", cancel=cancel), project, services, timeout_s)
+    with context.changing(project, "stop") as engine:
+        actions.stop(engine, project, services, timeout_s)

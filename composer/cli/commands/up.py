@@ -61,11 +61,9 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
         on_failure=given["on_failure"],
     )
     if given["detach"] or given["wait"] or given["no_start"] or context.settings.dry_run:
-        from composer.cli.interrupt import interruptible
         from composer.engine.actions import up
 
-        with interruptible() as cancel:
-            engine = context.engine(project.name, title="up", cancel=cancel)
+        with context.changing(project.name, "up") as engine:
             show_unchanged(context, up(engine, project, options, context.asker()))
         return None
     from composer.cli.attached import run_attached

@@ -47,7 +47,7 @@ def test_plan_tells_by_its_exit_code(stack: Console) -> None:
 
 
 def test_plan_for_machines(stack: Console) -> None:
-    steps = json.loads(stack("plan", "--json", DEBUG="1").out)["steps"]
+    steps = json.loads(stack("plan", "--json", DEBUG="1").out)["operations"]
     assert [(s["action"], s["kind"]) for s in steps] == [
         ("create", "container"),
         ("stop", "container"),
@@ -63,11 +63,11 @@ def test_plan_for_machines(stack: Console) -> None:
 def test_dry_run_shows_the_plan_and_does_nothing(console: Console) -> None:
     console.write(STACK)
     result = console("--dry-run", "up", "-d")
-    assert "create container app-db-1" in result.out
+    assert "+ container app-db-1" in result.out
     assert console.backend.calls == []
     console("up", "-d")
     console.backend.calls.clear()
-    assert "remove container app-web-1" in console("--dry-run", "down").out
+    assert "- container app-web-1" in console("--dry-run", "down").out
     assert console.backend.calls == []
 
 
@@ -411,9 +411,13 @@ def test_losing_a_volume_is_asked_for(stack: Console) -> None:
 def test_a_key_that_cannot_be_kept_is_one_clear_line(console: Console, tmp_path: Path) -> None:
     console.write("services: {web: {image: nginx}}")
     (tmp_path / "file").write_text("")
-    result = console("up", "-d", COMPOSER_ROOT=str(tmp_path / "file" / "root"))
-    assert result.code == 1
-    assert result.err.startswith("error: cannot keep the key for secrets in labels at ")
+    for arguments, problem in (
+        (("plan",), "cannot keep the key for secrets in labels at "),
+        (("up", "-d"), "cannot lock project 'app' in "),
+    ):
+        result = console(*arguments, COMPOSER_ROOT=str(tmp_path / "file" / "root"))
+        assert result.code == 1
+        assert result.err.startswith(f"error: {problem}")
 
 
 def test_health_is_waited_for_on_start_too(stack: Console) -> None:

@@ -1,0 +1,79 @@
+"""``composer apply``: carry out a plan that was written to a file, as long as it is still the one to make."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+    from composer.engine.plan import Plan
+    from composer.engine.saved import SavedPlan
+
+
+@click.command(name="apply", help="Carry out a plan that composer plan --out wrote.")
+@click.argument("file", metavar="FILE")
+@click.pass_obj
+def command(context: Context, file: str) -> None:
+    from composer.engine import saved
+    from composer.errors import ProjectError
+
+    path = os.path.join(context.working_dir, file)
+    try:
+        with open(path, encoding="utf-8") as stream:
+            found = saved.read(stream.read(), file)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ProjectError(f"cannot read the plan '{file}': {(reason or str(error)).lower()}") from None
+    _adopt(context, found)
+    with context.changing(found.project, "apply") as engine:
+        engine = engine._replace(review=_review(context, found))
+        if found.command == "down":
+            from composer.engine.actions import down
+            from composer.engine.lifecycle import Teardown
+
+            values = _tuples(found.options)
+            down(engine, found.project, Teardown(**{**values, "spare": frozenset(values["spare"])}))
+        else:
+            _up(context, engine, found)
+
+
+def _adopt(context: Context, found: SavedPlan) -> None:
+    """Look at the compose files that the plan was made from, wherever this command is run."""
+    inputs = found.inputs
+    context.working_dir = inputs["working_dir"]
+    context.settings = context.settings._replace(
+        files=tuple(inputs["files"]),
+        directory=inputs["directory"],
+        name=inputs["name"],
+        profiles=tuple(inputs["profiles"]),
+        env_files=tuple(inputs["env_files"]),
+        backend=context.settings.backend or inputs["backend"],
+    )
+
+
+def _up(context: Context, engine: Any, found: SavedPlan) -> None:
+    from composer.cli.commands.up import show_unchanged
+    from composer.engine.actions import apply_up
+    from composer.engine.options import Options
+
+    project = context.project()
+    show_unchanged(context, apply_up(engine, project, Options(**_tuples(found.options))))
+
+
+def _tuples(options: Any) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+
+
+def _review(context: Context, found: SavedPlan) -> Any:
+    from composer.engine import saved
+
+    def review(plan: Plan) -> bool:
+        saved.check(found, plan, context.key())
+        if context.settings.dry_run:
+            context.show_plan(plan)
+        return not context.settings.dry_run
+
+    return review

@@ -1,0 +1,139 @@
+"""A plan for people: a tree of what happens to each thing, in the order in which it begins, and why.
+
+    + network app_default            does not exist
+    ~ container app-web-1            environment.DEBUG: "0" → "1" (compose.override.yaml:7:14)
+        create as 0123456789ab_app-web-1
+        stop
+        rename to app-web-1
+        start after db is healthy
+        remove the old one
+    2 changes: 1 to create, 1 to replace; 3 unchanged
+
+``+`` is made, ``~`` replaced or changed, ``-`` removed, ``>`` started, ``.`` waited for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.engine import operations as op
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from composer.engine.operations import Resource
+    from composer.engine.plan import Plan, Step
+
+CREATE, REPLACE, REMOVE, START, STOP, WAIT, PULL = (
+    "create", "replace", "remove", "start", "stop", "wait", "pull",
+)  # fmt: skip
+_MARKS = {CREATE: "+", REPLACE: "~", REMOVE: "-", START: ">", STOP: "!", WAIT: ".", PULL: "+"}
+_COLORS = {CREATE: "32", REPLACE: "33", REMOVE: "31", START: "36", STOP: "31", WAIT: "2", PULL: "32"}
+_ORDER = (PULL, CREATE, REPLACE, START, STOP, REMOVE)
+
+
+class _Entry(NamedTuple):
+    resource: Resource
+    kind: str
+    cause: str
+    steps: tuple[Step, ...]
+
+
+def outline(plan: Plan, *, color: bool = False) -> str:
+    """Return the tree and its summary; of an empty plan the summary alone."""
+    entries = _entries(plan)
+    gates = {step.id: step.operation for step in plan.steps if isinstance(step.operation, op.WaitService)}
+    width = max((len(str(entry.resource)) for entry in entries), default=0)
+    lines = []
+    for entry in entries:
+        head = f"{_MARKS[entry.kind]} {entry.resource.kind} {entry.resource.name}".ljust(width + 2)
+        line = f"{head}   {entry.cause}".rstrip()
+        lines.append(f"\x1b[{_COLORS[entry.kind]}m{line}\x1b[0m" if color else line)
+        if len(entry.steps) > 1 or entry.kind == START:
+            lines += [f"    {_words(step, gates)}" for step in entry.steps]
+    lines.append(summary(plan))
+    return "\n".join(lines)
+
+
+def summary(plan: Plan) -> str:
+    """Return one line that counts what would change."""
+    kinds = [entry.kind for entry in _entries(plan) if entry.kind != WAIT]
+    unchanged = f"{len(plan.unchanged)} unchanged" if plan.unchanged else ""
+    if not kinds:
+        return f"nothing to do{': ' if unchanged else ''}{unchanged}"
+    counts = ", ".join(f"{kinds.count(kind)} to {kind}" for kind in _ORDER if kind in kinds)
+    noun = "change" if len(kinds) == 1 else "changes"
+    return f"{len(kinds)} {noun}: {counts}{'; ' if unchanged else ''}{unchanged}"
+
+
+def _entries(plan: Plan) -> list[_Entry]:
+    """Group the steps by what they are about, in the order of each thing's first step."""
+    groups: dict[Resource, list[Step]] = {}
+    for step in plan.steps:
+        groups.setdefault(step.operation.resource, []).append(step)
+    return [_entry(resource, tuple(steps)) for resource, steps in groups.items()]
+
+
+def _entry(resource: Resource, steps: tuple[Step, ...]) -> _Entry:
+    types = {type(step.operation) for step in steps}
+    kind = next(kind for kind, fits in _KINDS if fits(types))
+    cause = next((s.operation.cause for s in steps if s.operation.cause), "")
+    return _Entry(resource, kind, cause, steps)
+
+
+_KINDS: tuple[tuple[str, Callable[[set[type]], Any]], ...] = (
+    (REPLACE, lambda t: op.CreateContainer in t and t & {op.RenameContainer, op.RemoveContainer}),
+    (REPLACE, lambda t: t >= {op.RemoveNetwork, op.CreateNetwork} or t >= {op.RemoveVolume, op.CreateVolume}),
+    (CREATE, lambda t: t & {op.CreateContainer, op.CreateNetwork, op.CreateVolume}),
+    (REMOVE, lambda t: t & {op.RemoveContainer, op.RemoveNetwork, op.RemoveVolume, op.RemoveImage}),
+    (PULL, lambda t: op.PullImage in t),
+    (REPLACE, lambda t: t & {op.RenameContainer, op.ConnectNetwork, op.DisconnectNetwork, op.TagImage}),
+    (START, lambda t: op.StartContainer in t),
+    (STOP, lambda t: t & {op.StopContainer, op.KillContainer}),
+    (WAIT, lambda t: True),
+)
+"""What the operations on one thing come to; the first that fits."""
+
+
+def _words(step: Step, gates: Mapping[int, op.WaitService]) -> str:
+    operation = step.operation
+    words = _WORDS.get(type(operation))
+    text = words(operation) if words else op.text_of(operation)
+    behind = [
+        f"{gates[id].service} is {_met(gates[id].condition)}"
+        for id in step.needs
+        if id in gates and gates[id].waiting
+    ]
+    return f"{text} after {', '.join(behind)}" if behind else text
+
+
+def _met(condition: str) -> str:
+    return {
+        "service_healthy": "healthy",
+        "service_completed_successfully": "completed",
+    }.get(condition, condition)
+
+
+def _create(operation: op.CreateContainer) -> str:
+    is_temporary = operation.spec.name != operation.container.name
+    return f"create as {operation.spec.name}" if is_temporary else "create"
+
+
+def _wait(operation: op.WaitService) -> str:
+    if operation.waiting:
+        return f"wait until {operation.service} is {_met(operation.condition)}"
+    limit = f" for {operation.timeout_s:g} s" if operation.timeout_s else ""
+    return f"wait until {_met(operation.condition)}{limit}: {operation.cause}"
+
+
+_WORDS: dict[type, Callable[..., str]] = {
+    op.CreateContainer: _create,
+    op.StartContainer: lambda o: "start" + (f", then {len(o.hooks)} post_start" if o.hooks else ""),
+    op.StopContainer: lambda o: (f"{len(o.hooks)} pre_stop, then " if o.hooks else "") + "stop",
+    op.RemoveContainer: lambda o: "remove" + (" the old one" if o.cause == "replaced" else ""),
+    op.RenameContainer: lambda o: f"rename {o.old_name} to {o.new_name}",
+    op.ConnectNetwork: lambda o: f"connect to {o.endpoint.network}",
+    op.DisconnectNetwork: lambda o: f"disconnect from {o.network}",
+    op.MovePorts: lambda o: "take over the published ports",
+    op.WaitService: _wait,
+}
