@@ -10,9 +10,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from composer.backends.memory_parts import (
+    TERMINATED,
+    Behaviour,
     Container,
     EventStream,
     LogStream,
@@ -37,7 +39,7 @@ from composer.engine.backend import (
     ObservedVolume,
     Probe,
 )
-from composer.errors import Conflict, ImageError, NotFound, PullFailed, StartFailed
+from composer.errors import Conflict, ImageError, NotFound, PullFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,10 +47,10 @@ if TYPE_CHECKING:
     from composer.engine.backend import EndpointSpec, Limitation, NetworkSpec, VolumeSpec
 
 _PROJECT = "com.docker.compose.project"
+_HOOK = "com.docker.compose.hook"
 _SERVICE = "com.docker.compose.service"
 _ANONYMOUS = "com.docker.volume.anonymous"
 _KILLED = 137
-_TERMINATED = 143
 
 _MOVES: dict[ContainerState, frozenset[ContainerState]] = {
     ContainerState.CREATED: frozenset((ContainerState.RUNNING,)),
@@ -59,22 +61,6 @@ _MOVES: dict[ContainerState, frozenset[ContainerState]] = {
     ContainerState.PAUSED: frozenset((ContainerState.RUNNING, ContainerState.EXITED)),
     ContainerState.EXITED: frozenset((ContainerState.RUNNING,)),
 }
-
-
-class Behaviour(NamedTuple):
-    """What a service's containers do by themselves.
-
-    ``exits``: how the first, second, … run of a container ends at once; None runs until it is stopped, the last one
-    repeats. ``health``: what the health check says after each start, in order. ``output``: lines written at start.
-    ``start_error`` is raised by every start. ``stop_code`` is the exit code after a stop.
-    """
-
-    exits: tuple[int | None, ...] = (None,)
-    health: tuple[Health, ...] = (Health.HEALTHY,)
-    output: tuple[str, ...] = ()
-    start_error: StartFailed | None = None
-    stop_code: int = _TERMINATED
-    exec: Callable[[ExecSpec], tuple[int, bytes]] | None = None
 
 
 class MemoryBackend:
@@ -196,6 +182,9 @@ class MemoryBackend:
         self.changed.notify_all()
 
     def _behaviour(self, container: Container) -> Behaviour:
+        if _HOOK in container.spec.labels:
+            # what a hook is for is to end: scripted as ``behave("web/pre_start", …)``
+            return self._behaviours.get(f"{container.spec.service}/pre_start", Behaviour(exits=(0,)))
         return self._behaviours.get(container.spec.service, Behaviour())
 
     def _move(self, container: Container, state: ContainerState, **fields: Any) -> None:
@@ -534,7 +523,7 @@ class MemoryBackend:
             self._emit("container", "kill", container, signal=signal)
             code = {"SIGKILL": _KILLED, "KILL": _KILLED, "9": _KILLED}.get(signal)
             if code or signal.removeprefix("SIG") in ("TERM", "INT", "QUIT"):
-                self._exit(container, code or _TERMINATED, by_us=True)
+                self._exit(container, code or TERMINATED, by_us=True)
 
     def remove_container(self, id: str, *, force: bool = False, volumes: bool = False) -> None:
         with self.changed:

@@ -4,19 +4,45 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from composer.engine.backend import ContainerState, ObservedPort
+from composer.engine.backend import ContainerState, Health, ObservedPort
 from composer.errors import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from composer.backends.memory import MemoryBackend
-    from composer.engine.backend import ContainerSpec, Event, LogLine, ObservedContainer, ObservedImage, Probe
+    from composer.engine.backend import (
+        ContainerSpec,
+        Event,
+        ExecSpec,
+        LogLine,
+        ObservedContainer,
+        ObservedImage,
+        Probe,
+    )
+    from composer.errors import StartFailed
 
 _PROJECT = "com.docker.compose.project"
+TERMINATED = 143
 _FIRST_PORT = 49153
+
+
+class Behaviour(NamedTuple):
+    """What a service's containers do by themselves.
+
+    ``exits``: how the first, second, … run of a container ends at once; None runs until it is stopped, the last one
+    repeats. ``health``: what the health check says after each start, in order. ``output``: lines written at start.
+    ``start_error`` is raised by every start. ``stop_code`` is the exit code after a stop.
+    """
+
+    exits: tuple[int | None, ...] = (None,)
+    health: tuple[Health, ...] = (Health.HEALTHY,)
+    output: tuple[str, ...] = ()
+    start_error: StartFailed | None = None
+    stop_code: int = TERMINATED
+    exec: Callable[[ExecSpec], tuple[int, bytes]] | None = None
 
 
 class Container:

@@ -89,6 +89,7 @@ _KINDS: tuple[tuple[str, Callable[[set[type]], Any]], ...] = (
     (PULL, lambda t: op.PullImage in t),
     (REPLACE, lambda t: t & {op.RenameContainer, op.ConnectNetwork, op.DisconnectNetwork, op.TagImage}),
     (START, lambda t: op.StartContainer in t),
+    (START, lambda t: op.RunHook in t),
     (STOP, lambda t: t & {op.StopContainer, op.KillContainer}),
     (WAIT, lambda t: True),
 )

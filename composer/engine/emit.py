@@ -22,6 +22,7 @@ from composer.engine.operations import (
     DisconnectNetwork,
     PullImage,
     RenameContainer,
+    RunHook,
     StartContainer,
     WaitService,
 )
@@ -70,6 +71,7 @@ class Emitter:
         self._cleared: dict[str, int] = {}
         self._gates: dict[tuple[str, str, bool], int] = {}
         self._waits: dict[str, list[int]] = {}
+        self._hooked: dict[str, tuple[int, ...]] = {}
         self._jobs = {d.service for c in graph.conditions.values() for d in c if d.condition == COMPLETED}
 
     @property
@@ -95,6 +97,7 @@ class Emitter:
         self._infrastructure.emit()
         for service in order:
             self._pull(service)
+            self._pull_extra(service)
         for service in order:
             self._emit(service)
         if self.options.wait:
@@ -148,6 +151,18 @@ class Emitter:
                 hint="pull it, or import it with composer image load",
             )
         self._images[reference] = self.builder.add(PullImage(reference, "not in the store"))
+
+    def _pull_extra(self, service: str) -> None:
+        """Pull what a service's containers use besides their own image: of hooks, and mounted images."""
+        decision, tree = self._decisions[service], self.services[service]
+        if not (decision.create or decision.replace):
+            return
+        extra = [hook["image"] for hook in tree.get("pre_start") or () if hook.get("image")]
+        extra += [m["source"] for m in tree.get("volumes") or () if m["type"] == "image" and m.get("source")]
+        for reference in dict.fromkeys(extra):
+            if reference not in self.world.images and reference not in self._images:
+                cause = f"used by service '{service}'"
+                self._images[reference] = self.builder.add(PullImage(reference, cause))
 
     # ------------------------------------------------------------- one service
 
@@ -272,6 +287,9 @@ class Emitter:
         needs = self._infrastructure.needs(tree)
         image = self._images.get(resolve.image_of(self.project.name, service, tree))
         needs += [image] if image else []
+        for mount in tree.get("volumes") or ():
+            if mount["type"] == "image" and mount.get("source") in self._images:
+                needs.append(self._images[mount["source"]])
         needs += [self._cleared[name]] if name in self._cleared else []
         for parent in sharing(tree):
             needs += self.ready.get(parent, ())
@@ -340,9 +358,37 @@ class Emitter:
     ) -> tuple[int, ...]:
         """Add the start of a container, behind the gates of its service."""
         needs, loose = self._gates_of(service)
+        if self.services[service].get("pre_start"):
+            steps = self._run_hooks(service, container, (*steps, *needs), loose)
         hooks = resolve.hooks(self.services[service], "post_start")
         operation = StartContainer(container, cause, hooks)
         return (self.builder.add(operation, (*steps, *needs), (*loose, *after)),)
+
+    def _run_hooks(
+        self, service: str, container: ContainerRef, steps: tuple[int, ...], after: Iterable[int]
+    ) -> tuple[int, ...]:
+        """Add the pre_start hooks before a start: once for a service of which nothing runs, or for each replica."""
+        first = service not in self._hooked
+        self._hooked.setdefault(service, ())
+        if any(c.state is ContainerState.RUNNING for c in self._decisions[service].keep):
+            return steps
+        made = container_labels(
+            self.project, service, container.number, self.world, depends_on=(), image_id=""
+        )
+        own = {**made, labels.ONEOFF: "True"}
+        chain = steps
+        for per_replica, spec in resolve.pre_start_specs(
+            self.project, service, container.number, labels=own, hook_label=labels.HOOK
+        ):
+            if not per_replica and not first:
+                continue
+            image = self._images.get(spec.image)
+            left = next((c.id for c in self.world.observed.containers if c.name == spec.name), "")
+            operation = RunHook(container, spec, f"pre_start of service '{service}'", left)
+            chain = (self.builder.add(operation, (*chain, *([image] if image else [])), after),)
+        if first:
+            self._hooked[service] = chain
+        return (*chain, *self._hooked[service])
 
     def _gates_of(self, service: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the steps that a service's start must come after: those that must succeed, and those that need not."""

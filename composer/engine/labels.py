@@ -31,6 +31,7 @@ NETWORK = _DOCKER + "network"
 VOLUME = _DOCKER + "volume"
 REPLACE = _DOCKER + "replace"
 SLUG = _DOCKER + "slug"
+HOOK = _DOCKER + "hook"
 
 FIELDS = "composer.service"
 """The canonical service as JSON, values that look secret replaced by keyed digests."""

@@ -67,6 +67,12 @@ def _images(observer: Observer, project: Project) -> dict[str, ObservedImage]:
         for mount in tree.get("volumes") or ()
         if mount["type"] == "image" and mount.get("source")
     }
+    references |= {
+        hook["image"]
+        for tree in services.values()
+        for hook in tree.get("pre_start") or ()
+        if hook.get("image")
+    }
     found = ((reference, observer.find_image(reference)) for reference in sorted(references))
     return {reference: image for reference, image in found if image}
 

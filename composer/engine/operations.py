@@ -195,6 +195,27 @@ class CreateContainer(NamedTuple):
         return self.spec.name
 
 
+class RunHook(NamedTuple):
+    """A ``pre_start`` command in a container of its own: created, run to its end, removed when that was 0.
+
+    One that failed stays, to be looked at, and keeps the service from starting. ``leftover`` is the one that a run
+    before this left so.
+    """
+
+    container: ContainerRef
+    spec: ContainerSpec
+    cause: str
+    leftover: str = ""
+
+    @property
+    def resource(self) -> Resource:
+        return Resource("hook", self.spec.name)
+
+    @property
+    def subject(self) -> str:
+        return self.spec.name
+
+
 class StartContainer(NamedTuple):
     """``hooks`` are the service's post_start commands."""
 
@@ -331,6 +352,7 @@ Operation: TypeAlias = (
     | PullImage
     | RemoveImage
     | CreateContainer
+    | RunHook
     | StartContainer
     | StopContainer
     | KillContainer
@@ -351,6 +373,7 @@ _WORDS: dict[type, tuple[str, str, str]] = {
     PullImage: ("pull image", "pulling", "pulled"),
     RemoveImage: ("remove image", "removing", "removed"),
     CreateContainer: ("create container", "creating", "created"),
+    RunHook: ("run hook", "running", "done"),
     StartContainer: ("start container", "starting", "started"),
     StopContainer: ("stop container", "stopping", "stopped"),
     KillContainer: ("kill container", "killing", "killed"),

@@ -71,6 +71,30 @@ def _create_container(backend: Backend, operation: op.CreateContainer, _: Report
     return backend.create_container(operation.spec)
 
 
+def _run_hook(backend: Backend, operation: op.RunHook, _: Report) -> None:
+    if operation.leftover:
+        backend.remove_container(operation.leftover, force=True, volumes=True)
+    id = backend.create_container(operation.spec)
+    backend.start_container(id)
+    code = backend.wait_container(id)
+    if code == 0:
+        backend.remove_container(id, force=True, volumes=True)
+        return
+    stream = backend.logs([id], tail=_HOOK_LINES)
+    try:
+        output = [line.data.decode(errors="replace").rstrip() for line in stream]
+    finally:
+        stream.close()
+    failure = "ended with an unknown exit code" if code is None else f"failed: exit {code}"
+    error = EngineError(
+        f"pre_start hook of service '{operation.container.service}' {failure}",
+        hint=f"its container '{operation.spec.name}' is kept: composer down removes it",
+    )
+    for line in output:
+        error.add_note(f"  {line}")
+    raise error
+
+
 def _start(backend: Backend, operation: op.StartContainer, _: Report) -> None:
     backend.start_container(operation.container.id)
     for hook in operation.hooks:
@@ -153,6 +177,7 @@ _TABLE: dict[type, Perform] = {
     op.PullImage: _pull,
     op.RemoveImage: _remove_image,
     op.CreateContainer: _create_container,
+    op.RunHook: _run_hook,
     op.StartContainer: _start,
     op.StopContainer: _stop,
     op.KillContainer: _kill,

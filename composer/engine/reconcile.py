@@ -295,6 +295,8 @@ class _Reconciler:
         for container in sorted(everything, key=lambda c: c.name):
             service = labels.service_of(container)
             if labels.is_oneoff(container):
+                if labels.HOOK in container.labels:
+                    continue  # one that failed is kept until its service runs it again, or until down
                 if container.state in (ContainerState.EXITED, ContainerState.DEAD):
                     self._orphans.append(container)
             elif service not in known:

@@ -56,6 +56,12 @@ _RESOLVED = frozenset(
 )
 
 
+_NOT_OF_HOOKS = frozenset(
+    ("ports", "expose", "healthcheck", "restart", "command", "entrypoint", "pre_start", "hostname")
+)
+"""What a pre_start hook's container does not have from its service."""
+
+
 def container_name(project: str, service: str, tree: Tree, number: int) -> str:
     return tree.get("container_name") or f"{project}-{service}-{number}"
 
@@ -298,6 +304,35 @@ def hooks(tree: Tree, attribute: str) -> tuple[ExecSpec, ...]:
         )
         for hook in tree.get(attribute) or ()
     )
+
+
+def pre_start_specs(
+    project: Project, service: str, number: int, *, labels: Mapping[str, str], hook_label: str
+) -> Iterator[tuple[bool, ContainerSpec]]:
+    """Yield the containers of a service's pre_start hooks, in order, each with whether every replica runs it.
+
+    They are the service's containers with the hook's command, image and so on, in the same networks, but under none
+    of its names, with no published port, health check or restart.
+    """
+    tree: Tree = project.tree["services"][service]
+    base = container_spec(project, service, number, labels=labels)
+    inherited = {k: v for k, v in base.attributes.items() if k not in _NOT_OF_HOOKS}
+    for index, hook in enumerate(tree.get("pre_start") or ()):
+        per_replica = bool(hook.get("per_replica"))
+        own = {k: v for k, v in hook.items() if k not in ("per_replica", "image")}
+        environment = {**(inherited.get("environment") or {}), **(own.pop("environment", None) or {})}
+        name = f"{project.name}-{service}-pre_start-{index + 1}" + (f"-{number}" if per_replica else "")
+        yield (
+            per_replica,
+            base._replace(
+                name=name,
+                image=hook.get("image") or base.image,
+                labels={**base.labels, hook_label: "pre_start"},
+                attributes={**inherited, **own, "environment": environment},
+                endpoints=tuple(e._replace(aliases=(name,), attributes={}) for e in base.endpoints),
+                oneoff=True,
+            ),
+        )
 
 
 def _environment(value: Any) -> tuple[str, ...]:

@@ -274,3 +274,17 @@ def test_continue_replaces_all_the_same(stage: Stage) -> None:
         stage.up(ROLLING.format(image="two", action="continue", order="stop-first"))
     images = sorted(c.image for c in stage.backend.observe("app").containers if c.state.value == "running")
     assert images == ["two", "two", "two"]
+
+
+def test_a_failed_pre_start_hook_keeps_its_service_from_starting(stage: Stage) -> None:
+    text = "services: {web: {image: i, pre_start: [{command: [migrate]}]}, db: {image: i}}"
+    stage.backend.behave("web/pre_start", Behaviour(exits=(3,), output=("no such table",)))
+    with pytest.raises(ComposerError) as caught:
+        stage.up(text)
+    assert "pre_start hook of service 'web' failed: exit 3" in str(caught.value)
+    assert "  no such table" in caught.value.__notes__
+    assert stage.states() == {"app-db-1": "running", "app-web-1": "created", "app-web-pre_start-1": "exited"}
+    assert stage.plan(text).warnings == (), "it is no orphan"
+    stage.backend.behave("web/pre_start", Behaviour(exits=(0,)))
+    stage.up(text)
+    assert stage.states() == {"app-db-1": "running", "app-web-1": "running"}
