@@ -69,14 +69,14 @@ class _ModelChecks:
 
     def mount(self, value: Any, path: Path, mark: Mark) -> Any:
         if isinstance(value, Map) and not self._problems.within(path):
-            if not value.get("target"):
+            if value.get("target") is None:
                 self._problems.error(
                     f"a volume of '{path[1]}' has no target",
                     mark,
                     path,
                     hint="it is the path in the container",
                 )
-            if value.get("type") == "bind" and not value.get("source"):
+            if value.get("type") == "bind" and value.get("source") is None:
                 self._problems.error(
                     f"a bind mount of '{path[1]}' has no source", mark, path, hint="it is a path of the host"
                 )

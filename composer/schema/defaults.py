@@ -171,7 +171,7 @@ def _clean_targets(volumes: Seq) -> Seq:
     for index, volume in enumerate(volumes):
         if isinstance(volume, Map) and isinstance(volume.get("target"), str):
             changed = volume.copy()
-            changed["target"] = clean_target(volume["target"])
+            changed["target"] = clean_target(volume["target"]) or "."  # as Go cleans an empty path
             new[index] = changed
     return new
 

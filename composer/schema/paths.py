@@ -98,8 +98,8 @@ class _Paths:
         if not isinstance(value, Map) or value.get("type") != "bind":
             return value
         source = value.get("source")
-        if not isinstance(source, str) or not source:
-            return value
+        if not isinstance(source, str):
+            return value  # an empty one, such as ${NOT_SET}, is the project's directory
         new = value.copy()
         new["source"] = expand_foreign(source, self._base)
         return new

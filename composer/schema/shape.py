@@ -445,7 +445,7 @@ _FILE_OBJECT: dict[str, Kind] = {
     "external": boolean,
     "labels": _LABELS,
     "driver": text,
-    "driver_opts": _OPTIONS,
+    "driver_opts": map_of(text_or_int, null=""),
     "template_driver": text,
 }
 
