@@ -71,8 +71,16 @@ class Emitter:
         self._cleared: dict[str, int] = {}
         self._gates: dict[tuple[str, str, bool], int] = {}
         self._waits: dict[str, list[int]] = {}
+        self._holders = {c.name: c.id for c in world.observed.containers}
         self._hooked: dict[str, tuple[int, ...]] = {}
         self._jobs = {d.service for c in graph.conditions.values() for d in c if d.condition == COMPLETED}
+        self._restarting: dict[str, list[str]] = {}
+        self._waiting: dict[tuple[str, str, bool], list[str]] = {}
+        for name in sorted(graph.conditions):
+            for d in graph.conditions[name]:
+                self._waiting.setdefault((d.service, d.condition, d.required), []).append(name)
+                if d.restart:
+                    self._restarting.setdefault(d.service, []).append(name)
 
     @property
     def replaced_volumes(self) -> set[str]:
@@ -187,10 +195,9 @@ class Emitter:
         """Stop who asked for it (``restart: true``) before the containers that they depend on are replaced."""
         stops: list[int] = []
         if self.options.start and self.is_replaced(service):
-            for dependent in sorted(self.graph.conditions):
-                if any(d.restart and d.service == service for d in self.graph.conditions[dependent]):
-                    for container in self._existing[dependent]:
-                        stops += self.draft.stop(container, f"service '{service}' is replaced")
+            for dependent in self._restarting.get(service, ()):
+                for container in self._existing[dependent]:
+                    stops += self.draft.stop(container, f"service '{service}' is replaced")
         self.held[service] = tuple(stops)
 
     def is_replaced(self, service: str) -> bool:
@@ -220,8 +227,7 @@ class Emitter:
         if labels.FIELDS not in container.labels or found.number == 0:
             return found
         name = resolve.container_name(self.project.name, service, self.services[service], found.number)
-        is_free = not any(c.name == name for c in self.world.observed.containers if c.id != container.id)
-        return found._replace(name=name) if is_free else found
+        return found._replace(name=name) if self._holders.get(name, container.id) == container.id else found
 
     def _needs_start(self, service: str, container: ObservedContainer) -> str:
         """Return why a container that stays must be started, or nothing."""
@@ -408,11 +414,7 @@ class Emitter:
     def _gate(self, dependency: Dependency) -> int:
         key = (dependency.service, dependency.condition, dependency.required)
         if key not in self._gates:
-            waiting = tuple(
-                name
-                for name in sorted(self.graph.conditions)
-                if any((d.service, d.condition, d.required) == key for d in self.graph.conditions[name])
-            )
+            waiting = tuple(self._waiting[key])
             operation = WaitService(
                 dependency.service,
                 tuple(self.refs[dependency.service]),
