@@ -272,6 +272,10 @@ class MemoryBackend:
         with self.changed:
             return list(self._images.values())
 
+    def networks(self) -> Sequence[ObservedNetwork]:
+        with self.changed:
+            return [network for network, *_ in self._networks.values()]
+
     def volumes(self) -> Sequence[ObservedVolume]:
         with self.changed:
             return list(self._volumes.values())

@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lint": ("lint", "Check compose files and give advice"),
     "logs": ("logs", "View output from containers"),
     "ls": ("ls", "List projects"),
+    "network": ("network", "Manage networks"),
     "plan": ("plan", "Show what up would do, and why"),
     "port": ("port", "Print the public port of a port"),
     "ps": ("ps", "List containers"),

@@ -91,6 +91,9 @@ class DockerObserver:
     def images(self) -> Sequence[ObservedImage]:
         return [reading.image(entry) for entry in self.client.get("/images/json")]
 
+    def networks(self) -> Sequence[ObservedNetwork]:
+        return [reading.network(entry) for entry in self.client.get("/networks")]
+
     def volumes(self) -> Sequence[ObservedVolume]:
         return [reading.volume(entry) for entry in self.client.get("/volumes").get("Volumes") or ()]
 

@@ -124,6 +124,9 @@ class NamespaceObserver:
         record = self._volumes.find(name)
         return volumes.observed(record) if record else None
 
+    def networks(self) -> Sequence[ObservedNetwork]:
+        return [networks.observed(record) for record in self._networks.all()]
+
     def volumes(self) -> Sequence[ObservedVolume]:
         return [volumes.observed(record) for record in self._volumes.all()]
 

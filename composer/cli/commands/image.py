@@ -141,6 +141,51 @@ def _read_config(context: Context, path: str | None) -> dict[str, Any]:
     return dict(inner) if isinstance(inner, dict) else {}
 
 
+@command.command(name="pull", help="Get images from their registries.")
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@click.argument("references", nargs=-1, required=True, metavar="IMAGE...")
+@click.pass_obj
+def pull_images(context: Context, /, references: tuple[str, ...], quiet: bool) -> None:
+    from composer.cli.interrupt import interruptible
+    from composer.engine.operations import PullImage
+    from composer.engine.plan import PlanBuilder
+
+    if quiet:
+        context.settings = context.settings._replace(progress="quiet")
+    builder = PlanBuilder()
+    for reference in dict.fromkeys(references):
+        builder.add(PullImage(reference, "pull"))
+    with interruptible() as cancel:
+        context.engine("", title="pull", cancel=cancel).apply("", builder.build())
+
+
+@command.command(name="inspect", help="Show images as JSON.")
+@click.argument("references", nargs=-1, required=True, metavar="IMAGE...")
+@click.pass_obj
+def inspect_images(context: Context, /, references: tuple[str, ...]) -> None:
+    from composer.errors import NotFound
+
+    shown = []
+    for reference in references:
+        found = context.backend().find_image(reference)
+        if found is None:
+            raise NotFound(f"no image '{reference}'")
+        shown.append(
+            {
+                "Id": found.id,
+                "RepoTags": [name for name in found.references if "@" not in name],
+                "RepoDigests": list(found.digests),
+                "Created": found.created,
+                "Size": found.size_bytes,
+                "Config": {
+                    "Labels": dict(found.labels),
+                    "Volumes": {path: {} for path in found.volumes},
+                },
+            }
+        )
+    context.write(json.dumps(shown, indent=4, ensure_ascii=False))
+
+
 @command.command(name="load", help="Load images from a docker-archive or an OCI layout.")
 @click.option("-i", "--input", "path_option", type=click.Path(), help="The archive.")
 @click.argument("path", type=click.Path(), required=False)

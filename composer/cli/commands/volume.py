@@ -37,6 +37,21 @@ def list_volumes(context: Context, /, quiet: bool, style: str) -> None:
         context.write(table.render(("DRIVER", "VOLUME NAME", "PROJECT"), rows))
 
 
+@command.command(name="inspect", help="Show volumes as JSON.")
+@click.argument("names", nargs=-1, required=True, metavar="VOLUME...")
+@click.pass_obj
+def inspect_volumes(context: Context, /, names: tuple[str, ...]) -> None:
+    from composer.errors import NotFound
+
+    shown = []
+    for name in names:
+        found = context.backend().find_volume(name)
+        if found is None:
+            raise NotFound(f"no volume '{name}'")
+        shown.append({"Name": found.name, "Driver": found.driver, "Labels": dict(found.labels)})
+    context.write(json.dumps(shown, indent=4, ensure_ascii=False))
+
+
 @command.command(name="rm", help="Remove volumes: their data is lost.")
 @click.option("-f", "--force", is_flag=True, help="Do not mind volumes that are not there.")
 @click.argument("names", nargs=-1, required=True, metavar="VOLUME...")
