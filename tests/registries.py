@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import socket
 import subprocess
 import threading
@@ -199,7 +200,8 @@ class Rule:
 class Proxy:
     """An HTTP server in front of a registry. ``login`` is none, ``basic`` or ``bearer``."""
 
-    def __init__(self, upstream: str = "") -> None:
+    def __init__(self, upstream: str = "", certificate: str = "") -> None:
+        """``certificate`` is a file with key and certificate: then TLS is spoken."""
         self.upstream = upstream
         self.rules: list[Rule] = []
         self.asked: list[Asked] = []
@@ -217,6 +219,12 @@ class Proxy:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bound)
         self._server.daemon_threads = True
+        if certificate:
+            import ssl
+
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.host = f"127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
@@ -347,6 +355,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
             change(self, body)
         else:
             self.wfile.write(body)
+
+    def tunnel(self, host: str) -> None:
+        """Answer CONNECT: pass bytes between the client and ``host``, until one of them ends."""
+        name, _, port = host.rpartition(":")
+        with socket.create_connection((name, int(port)), timeout=30) as there:
+            self.send_response(200)
+            self.end_headers()
+            here = self.connection
+            while True:
+                ready, _, _ = select.select([here, there], [], [], 30)
+                for source in ready:
+                    data = source.recv(1 << 16)
+                    if not data:
+                        self.close_connection = True
+                        return
+                    (there if source is here else here).sendall(data)
+                if not ready:
+                    self.close_connection = True
+                    return
 
     def hang_up(self) -> None:
         self.close_connection = True

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pathlib
+import subprocess
 import threading
 from collections.abc import Iterator
 
@@ -202,8 +203,6 @@ def test_the_index_leads_to_this_machines_image(client: Client, proxy: Proxy, up
 
 @pytest.mark.parametrize("kind", ["plain", "gzip", "zstd"])
 def test_compressions(client: Client, proxy: Proxy, upstream: str, kind: str) -> None:
-    import subprocess
-
     def compress(data: bytes) -> bytes:
         if kind == "zstd":
             return subprocess.run(["zstd", "-c"], input=data, capture_output=True, check=True).stdout
@@ -413,6 +412,69 @@ def test_everything_goes_through_the_proxy_but_loopback(client: Client, proxy: P
     client.environment["NO_PROXY"] = "registry.test"
     with pytest.raises(PullFailed, match="cannot reach"):
         client.pull("registry.test:5000/app:v2")
+
+
+# ------------------------------------------------------------------ encrypted
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file with a key and a certificate of its own for registry.test and 127.0.0.1."""
+    path = tmp_path_factory.mktemp("tls") / "all.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=registry.test",
+         "-addext", "subjectAltName=DNS:registry.test,IP:127.0.0.1", "-keyout", str(path), "-out", f"{path}.crt"],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    path.write_text(path.read_text() + pathlib.Path(f"{path}.crt").read_text())
+    return str(path)
+
+
+def test_tls_through_a_tunnel_with_a_certificate_that_is_trusted(
+    client: Client, upstream: str, app: Pushed, certificate: str
+) -> None:
+    with Proxy(upstream, certificate) as secure, Proxy() as tunnel:
+        port = secure.host.rpartition(":")[2]
+        tunnel.on("^CONNECT", lambda handler: handler.tunnel(secure.host), 0)
+        client.environment["HTTPS_PROXY"] = f"http://me:pass@{tunnel.host}"
+        name = f"registry.test:{port}"
+        with pytest.raises(PullFailed, match=f"cannot trust the certificate of {name}") as failure:
+            client.pull(f"{name}/app:v1")
+        assert "ca or insecure" in str(failure.value.hint)
+        assert secure.asked == []
+        client.config(f'[registry."{name}"]\nca = "{certificate}.crt"\n')
+        check_app(client, client.pull(f"{name}/app:v1"), app)
+        assert {asked.path for asked in tunnel.asked} == {name}
+        assert all("proxy-authorization" in asked.headers for asked in tunnel.asked)
+        assert all("proxy-authorization" not in asked.headers for asked in secure.asked)
+
+
+def test_tls_without_trust_where_that_is_configured(
+    client: Client, upstream: str, app: Pushed, certificate: str
+) -> None:
+    with Proxy(upstream, certificate) as secure, Proxy() as tunnel:
+        name = f"registry.test:{secure.host.rpartition(':')[2]}"
+        tunnel.on("^CONNECT", lambda handler: handler.tunnel(secure.host), 0)
+        client.environment["HTTPS_PROXY"] = tunnel.host
+        client.config(f'[registry."{name}"]\ninsecure = true\n')
+        check_app(client, client.pull(f"{name}/app:v1"), app)
+
+
+def test_a_registry_on_this_machine_may_speak_tls(
+    client: Client, upstream: str, app: Pushed, certificate: str
+) -> None:
+    with Proxy(upstream, certificate) as secure:
+        check_app(client, client.pull(f"{secure.host}/app:v1"), app)
+
+
+def test_encrypted_is_not_left_for_plain(
+    client: Client, upstream: str, app: Pushed, certificate: str
+) -> None:
+    with Proxy(upstream, certificate) as secure, Proxy(upstream) as plain:
+        secure.on(LAYER, redirect(f"http://{plain.host}"), 0)
+        with pytest.raises(PullFailed, match="where nothing is encrypted"):
+            client.pull(f"{secure.host}/app:v1")
+        assert plain.asked == []
 
 
 # ------------------------------------------------------------------ logins
