@@ -44,7 +44,9 @@ from composer.errors import Conflict, ImageError, NotFound, PullFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from composer.engine.backend import EndpointSpec, Limitation, NetworkSpec, VolumeSpec
+    from composer.engine.backend import BuildSpec, EndpointSpec, Limitation, NetworkSpec, VolumeSpec
+
+    Report = Callable[[str], None]
 
 _PROJECT = "com.docker.compose.project"
 _HOOK = "com.docker.compose.hook"
@@ -397,6 +399,17 @@ class MemoryBackend:
             image = self._images.get(reference) or self.add_image(reference)
             self._emit("image", "pull", reference)
             return image
+
+    def build_image(self, spec: BuildSpec, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
+        with self.changed:
+            self._called("build_image", spec.reference)
+            return self.add_image(spec.reference)
+
+    def push_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> None:
+        with self.changed:
+            self._called("push_image", reference)
+            if reference not in self._images:
+                raise NotFound(f"no image '{reference}'")
 
     def remove_image(self, reference: str, *, force: bool = False) -> None:
         with self.changed:

@@ -40,6 +40,7 @@ def engine_options(
         replace_volumes=bool(given.get("yes")),
         timeout_s=given.get("timeout_s"),
         pull=None if pull == "policy" else pull,
+        build=given.get("build"),
         remove_orphans=remove_orphans,
         ignore_orphans=ignore_orphans,
     )

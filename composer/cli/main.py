@@ -26,6 +26,7 @@ _CLOSED_PIPE = 141
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("apply", "Carry out a plan that was written to a file"),
+    "build": ("build", "Build the images of services"),
     "config": ("config", "Show the compose file as it is understood"),
     "create": ("create", "Create containers"),
     "down": ("down", "Stop and remove containers and networks"),
@@ -42,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "port": ("port", "Print the public port of a port"),
     "ps": ("ps", "List containers"),
     "pull": ("pull", "Pull the images of services"),
+    "push": ("push", "Push the images of services"),
     "restart": ("restart", "Restart services"),
     "rm": ("rm", "Remove stopped containers"),
     "scale": ("scale", "Scale services"),

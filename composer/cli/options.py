@@ -96,6 +96,9 @@ def creation(command: Callable[..., Any]) -> Callable[..., Any]:
                 type=click.Choice(("always", "missing", "never", "build", "policy")),
                 help="When images are pulled.",
             ),
+            click.option(
+                "--build/--no-build", "build", default=None, help="Build images anew; or build none."
+            ),
             click.option("-y", "--yes", is_flag=True, help="Answer every question with yes."),
         )
     ):

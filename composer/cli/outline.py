@@ -86,7 +86,7 @@ _KINDS: tuple[tuple[str, Callable[[set[type]], Any]], ...] = (
     (REPLACE, lambda t: t >= {op.RemoveNetwork, op.CreateNetwork} or t >= {op.RemoveVolume, op.CreateVolume}),
     (CREATE, lambda t: t & {op.CreateContainer, op.CreateNetwork, op.CreateVolume}),
     (REMOVE, lambda t: t & {op.RemoveContainer, op.RemoveNetwork, op.RemoveVolume, op.RemoveImage}),
-    (PULL, lambda t: op.PullImage in t),
+    (PULL, lambda t: t & {op.PullImage, op.BuildImage, op.PushImage}),
     (REPLACE, lambda t: t & {op.RenameContainer, op.ConnectNetwork, op.DisconnectNetwork, op.TagImage}),
     (START, lambda t: op.StartContainer in t),
     (START, lambda t: op.RunHook in t),

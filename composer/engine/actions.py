@@ -137,7 +137,8 @@ def refresh_images(engine: Engine, project: Project, options: Options) -> None:
     from composer.engine.images import plan_refresh
 
     chosen = project.select(options.services, dependencies=options.dependencies)
-    plan = plan_refresh(chosen, engine.backend.find_image, options.pull, time.time_ns())
+    find = engine.backend.find_image
+    plan = plan_refresh(chosen, find, options.pull, time.time_ns(), options.build)
     if plan.steps:
         engine.apply(project.name, plan)
 

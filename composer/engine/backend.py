@@ -104,6 +104,23 @@ class ContainerSpec(NamedTuple):
     """The id of a container whose fixed published ports this one gets later, by `Backend.move_ports`."""
 
 
+class BuildSpec(NamedTuple):
+    """An image to build, to be called ``reference``.
+
+    ``attributes`` is the canonical ``build`` of a service: context, dockerfile, args, target, …; ``labels`` come on
+    top of its own. ``secrets`` are its sources, with the build's id for each as ``target``.
+    """
+
+    reference: str
+    service: str
+    attributes: Mapping[str, Any]
+    labels: Mapping[str, str] = {}
+    secrets: tuple[FileSpec, ...] = ()
+    platform: str | None = None
+    no_cache: bool = False
+    pull: bool = False
+
+
 class ExecSpec(NamedTuple):
     """A command to run inside a running container. With ``detach`` nobody reads its output or waits for it."""
 
@@ -429,6 +446,14 @@ class Backend(Observer, Protocol):
     def pull_image(
         self, reference: str, *, progress: Callable[[str], None] | None = None
     ) -> ObservedImage: ...
+    def build_image(self, spec: BuildSpec, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
+        """Build an image. Raises BuildFailed, with the end of the builder's output as notes."""
+        ...
+
+    def push_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> None:
+        """Send an image to the registry that its name says. Raises ImageError."""
+        ...
+
     def remove_image(self, reference: str, *, force: bool = False) -> None: ...
     def tag_image(self, reference: str, name: str) -> None: ...
     def import_image(self, path: str, reference: str, config: Mapping[str, Any]) -> ObservedImage:

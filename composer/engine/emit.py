@@ -16,6 +16,7 @@ from composer.engine.extension import extension
 from composer.engine.identity import container_labels, substitute_shared
 from composer.engine.infrastructure import Infrastructure
 from composer.engine.operations import (
+    BuildImage,
     ConnectNetwork,
     ContainerRef,
     CreateContainer,
@@ -148,17 +149,29 @@ class Emitter:
         if not wanted or reference in self.world.images or reference in self._images:
             return
         policy = self.options.pull or tree.get("pull_policy") or "missing"
-        if tree.get("build") and (policy == "build" or not tree.get("image")):
-            raise BuildFailed(
-                f"image '{reference}' of service '{service}' is not here and has to be built",
-                hint="building is not available yet: build it elsewhere and import it with composer image load",
+        if tree.get("build") and (policy in ("build", "never") or not tree.get("image")):
+            if self.options.build is False:
+                raise BuildFailed(
+                    f"image '{reference}' of service '{service}' is not here, and --no-build was given",
+                    hint="build it: composer build, or leave --no-build out",
+                )
+            self._images[reference] = self.builder.add(
+                BuildImage(resolve.build_spec(self.project, service), "not in the store")
             )
+            return
         if policy == "never":
             raise PullFailed(
                 f"image '{reference}' of service '{service}' is not here, and pull_policy is never",
                 hint="pull it, or import it with composer image load",
             )
-        self._images[reference] = self.builder.add(PullImage(reference, "not in the store"))
+        may_build = bool(tree.get("build")) and self.options.build is not False
+        step = self.builder.add(PullImage(reference, "not in the store", optional=may_build))
+        if may_build:
+            spec = resolve.build_spec(self.project, service)
+            step = self.builder.add(
+                BuildImage(spec, "unless it could be pulled", unless_there=True), after=[step]
+            )
+        self._images[reference] = step
 
     def _pull_extra(self, service: str) -> None:
         """Pull what a service's containers use besides their own image: of hooks, and mounted images."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from composer.engine import labels
 from composer.engine.events import DONE, FAILED, SKIPPED, WARNING, WORKING, Cancellation, Progress
 from composer.engine.operations import (
+    BuildImage,
     ContainerRef,
     CreateContainer,
     PullImage,
@@ -283,6 +284,8 @@ class _Coordinator:
                 self._firsts[service] = (number, value)
         elif isinstance(operation, PullImage) and value is not None:
             self._images[operation.reference] = value
+        elif isinstance(operation, BuildImage):
+            self._images[operation.spec.reference] = value
 
     def _looked(self, id: int, found: Look) -> None:
         gate = self._gates.get(id)

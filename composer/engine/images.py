@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer.engine import resolve
-from composer.engine.operations import PullImage
+from composer.engine.operations import BuildImage, PullImage, PushImage
 from composer.engine.plan import Plan, PlanBuilder
 from composer.units import parse_duration_ns
 
@@ -31,8 +31,10 @@ def window_ns(policy: str) -> int | None:
     return parse_duration_ns(text) if text else None
 
 
-def plan_refresh(project: Project, find: Find, override: str | None, now_ns: int = 0) -> Plan:
-    """Return the pulls of images that are here and are to be asked about all the same.
+def plan_refresh(
+    project: Project, find: Find, override: str | None, now_ns: int = 0, build: bool | None = None
+) -> Plan:
+    """Return the pulls of images that are here and are to be asked about all the same, and the builds asked for.
 
     One that can also be built may fail, and so may one whose window has passed: the local image will do.
     """
@@ -42,6 +44,13 @@ def plan_refresh(project: Project, find: Find, override: str | None, now_ns: int
     for name in sorted(services):
         tree = services[name]
         reference = resolve.image_of(project.name, name, tree)
+        policy = override or tree.get("pull_policy") or "missing"
+        if tree.get("build") and build is not False and (build or policy == "build"):
+            if reference not in seen:
+                seen.add(reference)
+                cause = "--build" if build else "pull policy: build"
+                builder.add(BuildImage(resolve.build_spec(project, name), cause))
+            continue
         if not tree.get("image") or tree.get("provider") or reference in seen:
             continue
         cause = _refresh_cause(tree, find(reference), override, now_ns)
@@ -66,6 +75,46 @@ def _refresh_cause(
     if window is None or found is None or now_ns <= found.tagged_ns + window:
         return ""
     return f"pull policy: {policy}"
+
+
+def plan_build(
+    project: Project,
+    *,
+    no_cache: bool = False,
+    pull: bool = False,
+    arguments: Mapping[str, str] | None = None,
+) -> Plan:
+    """Return the builds of every service that has one, after those whose image is a context of theirs."""
+    builder = PlanBuilder()
+    services = project.tree.get("services") or {}
+    steps: dict[str, int] = {}
+
+    def add(name: str, above: tuple[str, ...] = ()) -> int | None:
+        tree = services.get(name) or {}
+        if name in steps or not tree.get("build") or name in above:
+            return steps.get(name)
+        contexts = (tree["build"].get("additional_contexts") or {}).values()
+        bases = (str(c).removeprefix("service:") for c in contexts if str(c).startswith("service:"))
+        needs = [step for base in bases if (step := add(base, (*above, name)))]
+        spec = resolve.build_spec(project, name)
+        merged = {**spec.attributes, "args": {**(spec.attributes.get("args") or {}), **(arguments or {})}}
+        spec = spec._replace(attributes=merged, no_cache=no_cache, pull=pull)
+        steps[name] = builder.add(BuildImage(spec, "build"), needs)
+        return steps[name]
+
+    for name in sorted(services):
+        add(name)
+    return builder.build()
+
+
+def plan_push(project: Project, *, optional: bool = False) -> Plan:
+    """Return the pushes of every image that is built here and has a name of its own."""
+    builder = PlanBuilder()
+    services = project.tree.get("services") or {}
+    references = {tree["image"] for tree in services.values() if tree.get("build") and tree.get("image")}
+    for reference in sorted(references):
+        builder.add(PushImage(reference, "push", optional))
+    return builder.build()
 
 
 def plan_pull(

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from composer.engine.backend import ContainerSpec, EndpointSpec, ExecSpec, NetworkSpec, VolumeSpec
+    from composer.engine.backend import (
+        BuildSpec,
+        ContainerSpec,
+        EndpointSpec,
+        ExecSpec,
+        NetworkSpec,
+        VolumeSpec,
+    )
 
 
 class Resource(NamedTuple):
@@ -128,6 +135,38 @@ class RemoveVolume(NamedTuple):
 
 class PullImage(NamedTuple):
     """``optional``: a local image will do when the registry cannot be reached."""
+
+    reference: str
+    cause: str
+    optional: bool = False
+
+    @property
+    def resource(self) -> Resource:
+        return Resource("image", self.reference)
+
+    @property
+    def subject(self) -> str:
+        return self.reference
+
+
+class BuildImage(NamedTuple):
+    """``unless_there``: the step comes after a pull that may have brought the image."""
+
+    spec: BuildSpec
+    cause: str
+    unless_there: bool = False
+
+    @property
+    def resource(self) -> Resource:
+        return Resource("image", self.spec.reference)
+
+    @property
+    def subject(self) -> str:
+        return self.spec.reference
+
+
+class PushImage(NamedTuple):
+    """``optional``: others go on when this one cannot be pushed."""
 
     reference: str
     cause: str
@@ -350,6 +389,8 @@ Operation: TypeAlias = (
     | CreateVolume
     | RemoveVolume
     | PullImage
+    | BuildImage
+    | PushImage
     | RemoveImage
     | CreateContainer
     | RunHook
@@ -371,6 +412,8 @@ _WORDS: dict[type, tuple[str, str, str]] = {
     CreateVolume: ("create volume", "creating", "created"),
     RemoveVolume: ("remove volume", "removing", "removed"),
     PullImage: ("pull image", "pulling", "pulled"),
+    BuildImage: ("build image", "building", "built"),
+    PushImage: ("push image", "pushing", "pushed"),
     RemoveImage: ("remove image", "removing", "removed"),
     CreateContainer: ("create container", "creating", "created"),
     RunHook: ("run hook", "running", "done"),

@@ -30,6 +30,8 @@ class Options(NamedTuple):
     wait: bool = False
     wait_timeout_s: float | None = None
     pull: str | None = None
+    build: bool | None = None
+    """True builds what can be built anew, False builds nothing, None what is missing."""
     on_failure: str = "keep"
 
     def recreate_policy(self, service: str) -> str:

@@ -63,6 +63,18 @@ def _pull(backend: Backend, operation: op.PullImage, report: Report) -> Observed
     return pulled[0] if pulled else None
 
 
+def _build(backend: Backend, operation: op.BuildImage, report: Report) -> ObservedImage:
+    if operation.unless_there:
+        found = backend.find_image(operation.spec.reference)
+        if found is not None:
+            return found
+    return backend.build_image(operation.spec, progress=report)
+
+
+def _push(backend: Backend, operation: op.PushImage, report: Report) -> None:
+    _optionally(operation.optional, lambda: backend.push_image(operation.reference, progress=report))
+
+
 def _remove_image(backend: Backend, operation: op.RemoveImage, _: Report) -> None:
     _optionally(operation.optional, lambda: backend.remove_image(operation.reference))
 
@@ -175,6 +187,8 @@ _TABLE: dict[type, Perform] = {
     op.CreateVolume: _create_volume,
     op.RemoveVolume: _remove_volume,
     op.PullImage: _pull,
+    op.BuildImage: _build,
+    op.PushImage: _push,
     op.RemoveImage: _remove_image,
     op.CreateContainer: _create_container,
     op.RunHook: _run_hook,

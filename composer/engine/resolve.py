@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from composer import __version__
+from composer.engine import labels
 from composer.engine.backend import (
+    BuildSpec,
     ContainerSpec,
     EndpointSpec,
     ExecSpec,
@@ -289,6 +292,39 @@ def file_source(
         path=path,
         hint=f"give the {kind} a file, content or environment as its source",
     )
+
+
+def build_spec(project: Project, service: str) -> BuildSpec:
+    """Return what builds a service's image. A context of another service is that service's image."""
+    tree: Tree = project.tree["services"][service]
+    attributes = dict(tree["build"])
+    if attributes.get("additional_contexts"):
+        attributes["additional_contexts"] = {
+            key: _build_context(project, str(source))
+            for key, source in attributes["additional_contexts"].items()
+        }
+    secrets = []
+    for index, grant in enumerate(attributes.pop("secrets", None) or ()):
+        key = grant["source"]
+        entry: Tree = (project.tree.get("secrets") or {}).get(key) or {}
+        path = ("services", service, "build", "secrets", index)
+        source, content = file_source(project, "secret", key, entry, path)
+        secrets.append(FileSpec("secret", key, grant.get("target") or key, source=source, content=content))
+    return BuildSpec(
+        image_of(project.name, service, tree),
+        service,
+        attributes,
+        {labels.PROJECT: project.name, labels.SERVICE: service, labels.VERSION: __version__},
+        tuple(secrets),
+        tree.get("platform"),
+    )
+
+
+def _build_context(project: Project, source: str) -> str:
+    kind, _, name = source.partition(":")
+    if kind != "service":
+        return source
+    return f"docker-image://{image_of(project.name, name, project.tree['services'].get(name) or {})}"
 
 
 def hooks(tree: Tree, attribute: str) -> tuple[ExecSpec, ...]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from composer.backends.docker.client import Client
     from composer.engine.backend import (
+        BuildSpec,
         ContainerSpec,
         EndpointSpec,
         ExecSpec,
@@ -188,6 +189,17 @@ class DockerBackend(DockerObserver):
 
         images.pull(self.client, reference, self._environment, progress)
         return reading.image(self.client.get(f"/images/{reference}/json"))
+
+    def build_image(self, spec: BuildSpec, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
+        from composer.backends.docker import builds
+
+        builds.build(self.client, spec, self._environment, progress)
+        return reading.image(self.client.get(f"/images/{spec.reference}/json"))
+
+    def push_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> None:
+        from composer.backends.docker import images
+
+        images.push(self.client, reference, self._environment, progress)
 
     def remove_image(self, reference: str, *, force: bool = False) -> None:
         self.client.call("DELETE", f"/images/{reference}", {"force": force}, timeout_s=None)

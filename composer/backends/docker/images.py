@@ -41,7 +41,7 @@ def pull(client: Client, reference: str, environment: Mapping[str, str], report:
     headers = authorization(repository, environment)
     try:
         response = client.open("POST", "/images/create", query, headers=headers)
-        _follow(client, response, Layers(report))
+        follow(client, response, Layers(report).take)
     except PullFailed:
         raise
     except (NotFound, BackendError) as error:
@@ -73,7 +73,7 @@ def push(client: Client, reference: str, environment: Mapping[str, str], report:
     headers = authorization(repository, environment) or {"X-Registry-Auth": "e30="}  # {} in base 64
     try:
         response = client.open("POST", f"/images/{repository}/push", {"tag": tag}, headers=headers)
-        _follow(client, response, Layers(report))
+        follow(client, response, Layers(report).take)
     except BackendError as error:
         raise ImageError(
             f"cannot push image '{reference}': {error}",
@@ -118,7 +118,9 @@ class Layers:
             self._report(text)
 
 
-def _follow(client: Client, response: Response, layers: Layers | None) -> list[dict[str, Any]]:
+def follow(
+    client: Client, response: Response, take: Callable[[Mapping[str, Any]], None] | None
+) -> list[dict[str, Any]]:
     """Read a stream of JSON messages to its end; return those that carry a result. Raises what it reports."""
     kept = []
     try:
@@ -128,8 +130,8 @@ def _follow(client: Client, response: Response, layers: Layers | None) -> list[d
             entry = json.loads(line)
             if entry.get("error"):
                 raise failures.said(str(entry["error"]))
-            if layers is not None:
-                layers.take(entry)
+            if take is not None:
+                take(entry)
             if "id" not in entry:
                 kept.append(entry)
     except Broken as error:
@@ -158,6 +160,23 @@ def authorization(repository: str, environment: Mapping[str, str]) -> dict[str, 
         raise failures.foreign(error) from error
 
 
+def authorizations(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the header with every credential that Docker has, for base images of any registry."""
+    from composer.backends.docker.endpoint import config_directory, read_config
+
+    if not any(read_config(environment).get(key) for key in ("auths", "credsStore", "credHelpers")):
+        return {}
+    import docker.auth
+    import docker.errors
+
+    try:
+        loaded = docker.auth.load_config(f"{config_directory(environment)}/config.json")
+        credentials = loaded.get_all_credentials()  # type: ignore[no-untyped-call]
+        return {"X-Registry-Config": docker.auth.encode_header(credentials).decode()}
+    except docker.errors.DockerException as error:
+        raise failures.foreign(error) from error
+
+
 # ------------------------------------------------------------------ files
 
 
@@ -170,7 +189,7 @@ def import_rootfs(client: Client, path: str, reference: str, config: Mapping[str
     query = {"fromSrc": "-", "repo": repository, "tag": tag, "changes": _changes(config)}
     try:
         response = client.open("POST", "/images/create", query, _pieces(path))
-        _follow(client, response, None)
+        follow(client, response, None)
     except OSError as error:
         raise ImageError(f"cannot read '{path}': {(error.strerror or '').lower()}") from error
 
@@ -204,7 +223,7 @@ def load(client: Client, path: str) -> list[str]:
     """Load an archive, or a directory that is an OCI layout; return the names or ids of its images."""
     try:
         body: Iterable[bytes] = _directory(path) if os.path.isdir(path) else _pieces(path)
-        kept = _follow(client, client.open("POST", "/images/load", {"quiet": True}, body), None)
+        kept = follow(client, client.open("POST", "/images/load", {"quiet": True}, body), None)
     except OSError as error:
         raise ImageError(f"cannot read '{path}': {(error.strerror or '').lower()}") from error
     names = []

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from composer.backends.namespace.client import Client
     from composer.backends.namespace.images.registry.pull import Puller
     from composer.engine.backend import (
+        BuildSpec,
         ContainerSpec,
         EndpointSpec,
         ExecSpec,
@@ -222,6 +223,18 @@ class NamespaceBackend(NamespaceObserver):
             if self._puller is None:
                 self._puller = self.store.puller(self._environment)
             return self._puller
+
+    def build_image(self, spec: BuildSpec, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
+        raise errors.BuildFailed(
+            f"cannot build image '{spec.reference}': the built-in runtime does not build images yet",
+            hint="build it elsewhere and import it with composer image load, or use --backend docker",
+        )
+
+    def push_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> None:
+        raise errors.ImageError(
+            f"cannot push image '{reference}': the built-in runtime does not push to registries yet",
+            hint="composer image save, and push it with another tool",
+        )
 
     def remove_image(self, reference: str, *, force: bool = False) -> None:
         found = self.store.find(reference)

@@ -1,0 +1,310 @@
+"""Building images: with BuildKit through ``docker buildx`` where that is installed, else with the engine's own builder.
+
+`ATTRIBUTES` is the table for buildx: an attribute of ``build`` and the arguments that it becomes. The engine's own
+builder (``POST /build``) can do what `_CLASSIC` has; what else a file asks for is refused by name, with the remedy.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from composer.backends.docker import failures
+from composer.backends.docker.images import authorizations, follow
+from composer.errors import BackendError, BuildFailed, Unsupported
+from composer.units import parse_size_bytes
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator, Mapping
+
+    from composer.backends.docker.client import Client
+    from composer.engine.backend import BuildSpec
+
+    Report = Callable[[str], None]
+    Environment = Mapping[str, str]
+
+_TAIL_LINES = 15
+_REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
+
+
+def build(client: Client, spec: BuildSpec, environment: Environment, report: Report | None) -> None:
+    """Build an image on the engine. Raises BuildFailed with the end of the builder's output as notes."""
+    if _has_buildx(environment):
+        _with_buildx(client, spec, environment, report)
+    else:
+        _classic(client, spec, environment, report)
+
+
+# ------------------------------------------------------------------ BuildKit
+
+
+def _each(flag: str) -> Callable[[Any], list[str]]:
+    def arguments(value: Any) -> list[str]:
+        return [part for one in _texts(value) for part in (flag, one)]
+
+    return arguments
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [key if text is None else f"{key}={text}" for key, text in value.items()]
+    return [value] if isinstance(value, str) else [str(one) for one in value]
+
+
+def _flag(name: str) -> Callable[[Any], list[str]]:
+    return lambda value: [name] if value else []
+
+
+def _word(name: str) -> Callable[[Any], list[str]]:
+    return lambda value: [f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
+
+
+def _ulimits(value: Any) -> list[str]:
+    return [
+        f"--ulimit={name}={limit['soft']}:{limit['hard']}"
+        if isinstance(limit, dict)
+        else f"--ulimit={name}={limit}"
+        for name, limit in value.items()
+    ]
+
+
+def _nothing(value: Any) -> list[str]:
+    return []  # read where the command is put together
+
+
+ATTRIBUTES: dict[str, Callable[[Any], list[str]]] = {
+    "additional_contexts": _each("--build-context"),
+    "args": _each("--build-arg"),
+    "cache_from": _each("--cache-from"),
+    "cache_to": _each("--cache-to"),
+    "context": _nothing,
+    "dockerfile": _nothing,
+    "dockerfile_inline": _nothing,
+    "entitlements": _each("--allow"),
+    "extra_hosts": _each("--add-host"),
+    "labels": _each("--label"),
+    "network": _word("--network"),
+    "no_cache": _flag("--no-cache"),
+    "no_cache_filter": _each("--no-cache-filter"),
+    "platforms": lambda value: [f"--platform={','.join(value)}"] if value else [],
+    "provenance": _word("--provenance"),
+    "pull": _flag("--pull"),
+    "sbom": _word("--sbom"),
+    "secrets": _nothing,  # their sources arrive as files
+    "shm_size": lambda value: [f"--shm-size={parse_size_bytes(str(value))}"],
+    "ssh": _each("--ssh"),
+    "tags": _each("--tag"),
+    "target": _word("--target"),
+    "ulimits": _ulimits,
+    "privileged": lambda value: ["--allow", "security.insecure"] if value else [],
+}
+REFUSED = {"isolation": "only an engine on Windows isolates builds"}
+
+
+def command(spec: BuildSpec, secrets: Mapping[str, str]) -> list[str]:
+    """Return the buildx command for a build; ``secrets`` has ``src=…`` or ``env=…`` for each id."""
+    wanted = spec.attributes
+    found = ["docker", "buildx", "build", "--progress=plain", "--load", f"--tag={spec.reference}"]
+    for name in sorted(wanted):
+        if name in REFUSED and wanted[name]:
+            raise Unsupported(
+                f"services.{spec.service}.build.{name}", f"build.{name}: {REFUSED[name]}", hint="remove it"
+            )
+        if name in ATTRIBUTES and wanted[name] is not None:
+            found += ATTRIBUTES[name](wanted[name])
+    if spec.platform and not wanted.get("platforms"):
+        found.append(f"--platform={spec.platform}")
+    found += [part for key, value in spec.labels.items() for part in ("--label", f"{key}={value}")]
+    found += [part for id, source in secrets.items() for part in ("--secret", f"id={id},{source}")]
+    found += [] if not spec.no_cache or "--no-cache" in found else ["--no-cache"]
+    found += [] if not spec.pull or "--pull" in found else ["--pull"]
+    return [*found, f"--file={_dockerfile(wanted)}", str(wanted.get("context") or ".")]
+
+
+def _dockerfile(wanted: Mapping[str, Any]) -> str:
+    """Return where the Dockerfile is: ``-`` is the standard input."""
+    if wanted.get("dockerfile_inline"):
+        return "-"
+    context, name = str(wanted.get("context") or "."), str(wanted.get("dockerfile") or "Dockerfile")
+    return name if context.startswith(_REMOTE) or os.path.isabs(name) else os.path.join(context, name)
+
+
+def _has_buildx(environment: Environment) -> bool:
+    import subprocess
+
+    try:
+        found = subprocess.run(
+            ["docker", "buildx", "version"],
+            env=dict(environment),
+            capture_output=True,
+            timeout=20,
+            check=False,
+        )
+    except OSError:
+        return False
+    return found.returncode == 0
+
+
+def _with_buildx(client: Client, spec: BuildSpec, environment: Environment, report: Report | None) -> None:
+    import subprocess
+
+    secrets, variables = _secrets(spec)
+    own = {**environment, **variables}
+    if not client.endpoint.context:
+        own["DOCKER_HOST"] = client.endpoint.url
+    inline = spec.attributes.get("dockerfile_inline")
+    with subprocess.Popen(
+        command(spec, secrets),
+        env=own,
+        stdin=subprocess.PIPE if inline else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        try:
+            if process.stdin is not None:
+                process.stdin.write(str(inline))
+                process.stdin.close()
+            tail = _read(process, report)
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        raise _failed(spec, tail)
+
+
+def _secrets(spec: BuildSpec) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the source of each secret, and the variables through which contents go: never on a command line."""
+    sources, variables = {}, {}
+    for index, file in enumerate(spec.secrets):
+        if file.source is not None:
+            sources[file.target] = f"src={file.source}"
+        else:
+            variables[f"COMPOSER_BUILD_SECRET_{index}"] = (file.content or b"").decode(
+                errors="surrogateescape"
+            )
+            sources[file.target] = f"env=COMPOSER_BUILD_SECRET_{index}"
+    return sources, variables
+
+
+def _read(process: subprocess.Popen[str], report: Report | None) -> list[str]:
+    """Tell each step as it begins (``#7 [2/3] RUN …``); return the last lines."""
+    tail: list[str] = []
+    for line in process.stdout or ():
+        text = line.rstrip()
+        if not text:
+            continue
+        tail = [*tail[1 - _TAIL_LINES :], text]
+        _, _, step = text.partition(" ")
+        if report is not None and text.startswith("#") and step.startswith("[") and "internal]" not in step:
+            report(step)
+    return tail
+
+
+def _failed(spec: BuildSpec, tail: list[str]) -> BuildFailed:
+    reasons = [line.partition("ERROR: ")[2] for line in tail if "ERROR: " in line]
+    reason = reasons[-1] if reasons else tail[-1] if tail else "the builder said nothing"
+    error = BuildFailed(
+        f"cannot build image '{spec.reference}' of service '{spec.service}': {reason.rstrip('.')}",
+        hint="the builder's last output is above; composer build shows each step",
+    )
+    for line in tail:
+        error.add_note(f"  {line}")
+    return error
+
+
+# ------------------------------------------------------------------ the engine's own builder
+
+_CLASSIC = frozenset(
+    "args cache_from context dockerfile dockerfile_inline extra_hosts labels network no_cache platforms pull "
+    "shm_size tags target".split()
+)
+
+
+def classic_query(spec: BuildSpec) -> dict[str, Any]:
+    """Return the parameters of ``POST /build``. Raises Unsupported for what only BuildKit can do."""
+    wanted = {key: value for key, value in spec.attributes.items() if value not in (None, "", [], {}, False)}
+    beyond = sorted(wanted.keys() - _CLASSIC)
+    if beyond or len(wanted.get("platforms") or ()) > 1:
+        what = ", ".join(f"build.{name}" for name in beyond) or "build.platforms (more than one)"
+        raise Unsupported(
+            f"services.{spec.service}.build",
+            f"cannot build image '{spec.reference}': the engine's own builder cannot do {what}",
+            hint="install docker buildx: with it images are built by BuildKit, which can",
+        )
+    return {
+        "t": (spec.reference, *(wanted.get("tags") or ())),
+        "buildargs": dict(entry.partition("=")[::2] for entry in _texts(wanted.get("args") or {})),
+        "labels": {**(wanted.get("labels") or {}), **spec.labels},
+        "target": wanted.get("target"),
+        "cachefrom": list(wanted["cache_from"]) if wanted.get("cache_from") else None,
+        "extrahosts": ",".join(h.replace("=", ":", 1) for h in wanted.get("extra_hosts") or ()) or None,
+        "networkmode": wanted.get("network"),
+        "nocache": bool(wanted.get("no_cache") or spec.no_cache),
+        "pull": bool(wanted.get("pull") or spec.pull),
+        "shmsize": parse_size_bytes(str(wanted["shm_size"])) if wanted.get("shm_size") else None,
+        "platform": next(iter(wanted.get("platforms") or ()), spec.platform),
+        "rm": True,
+        "forcerm": True,
+    }
+
+
+def _classic(client: Client, spec: BuildSpec, environment: Environment, report: Report | None) -> None:
+    query = classic_query(spec)
+    context = str(spec.attributes.get("context") or ".")
+    if context.startswith(_REMOTE):
+        query.update(remote=context, dockerfile=spec.attributes.get("dockerfile"))
+        body: Iterator[bytes] | None = None
+    else:
+        query["dockerfile"], body = _context(spec, context)
+    tail: list[str] = []
+
+    def take(entry: Mapping[str, Any]) -> None:
+        for line in str(entry.get("stream") or "").splitlines():
+            if line.strip():
+                tail.append(line)
+                if report is not None and line.startswith("Step "):
+                    report(line)
+
+    try:
+        headers = {"Content-Type": "application/x-tar", **authorizations(environment)}
+        follow(client, client.open("POST", "/build", query, body, headers=headers), take)
+    except Unsupported:
+        raise
+    except BackendError as error:
+        raise _failed(spec, [*tail[-_TAIL_LINES:], f"ERROR: {error}"]) from error
+
+
+def _context(spec: BuildSpec, context: str) -> tuple[str, Iterator[bytes]]:
+    """Return the Dockerfile's name and the context as a tar, without what .dockerignore names."""
+    import docker.errors
+    from docker.utils.build import create_archive, exclude_paths
+
+    name = str(spec.attributes.get("dockerfile") or "Dockerfile")
+    extra: list[tuple[str, str]] = []
+    inline = spec.attributes.get("dockerfile_inline")
+    path = os.path.join(context, name)
+    try:
+        if inline or os.path.relpath(path, context).startswith(".."):
+            name = f".composer.{os.urandom(6).hex()}.Dockerfile"
+            extra = [(name, str(inline) if inline else _text(path))]
+        ignore = f"{context}/.dockerignore"
+        patterns = _text(ignore).splitlines() if os.path.exists(ignore) else []
+        kept = [line.strip() for line in patterns if line.strip() and not line.startswith("#")]
+        files = sorted(exclude_paths(context, kept, dockerfile=name))
+        archive = create_archive(context, files=files, extra_files=extra)
+    except (OSError, docker.errors.DockerException) as error:
+        raise BuildFailed(
+            f"cannot read the build context '{context}' of service '{spec.service}': {failures.foreign(error)}",
+            hint="check build.context and build.dockerfile",
+        ) from error
+    return os.path.relpath(name, context) if os.path.isabs(name) else name, iter(
+        lambda: archive.read(1 << 20), b""
+    )
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()

@@ -1,0 +1,39 @@
+"""``composer push``: send the images that are built here to their registries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+
+
+@click.command(name="push", help="Push the images of services.")
+@click.option("--ignore-push-failures", is_flag=True, help="Push what can be pushed.")
+@click.option("--include-deps", is_flag=True, help="Push the images of dependencies too.")
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@shared.services
+@click.pass_obj
+def command(
+    context: Context,
+    /,
+    services: tuple[str, ...],
+    ignore_push_failures: bool,
+    include_deps: bool,
+    quiet: bool,
+) -> None:
+    from composer.cli.interrupt import interruptible
+    from composer.engine.images import plan_push
+
+    if quiet:
+        context.settings = context.settings._replace(progress="quiet")
+    project = context.project()
+    shared.check_services(project.tree.get("services") or {}, project.disabled, services)
+    chosen = project.select(services, dependencies=include_deps)
+    with interruptible() as cancel:
+        engine = context.engine(project.name, title="push", cancel=cancel)
+        engine.apply(project.name, plan_push(chosen, optional=ignore_push_failures))

@@ -1,0 +1,53 @@
+"""What is done otherwise for an engine of an older API, which every newer one still speaks."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+from composer.backends import docker
+from composer.backends.docker.client import OLDEST
+from tests.integration.contract.conftest import IMAGE, Place, root_archive
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture(params=[OLDEST, (1, 43)], ids=["oldest", "before 1.44"])
+def place(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Place]:
+    backend = docker.connect({**os.environ, "DOCKER_HOST": os.environ["COMPOSER_TEST_DOCKER"]})
+    backend.client.api = request.param
+    if backend.find_image(IMAGE) is None:
+        backend.import_image(root_archive(tmp_path), IMAGE, {"Env": ["PATH=/bin"]})
+    made = Place(backend, f"o{abs(hash(request.node.nodeid)) % 10**8:08}", IMAGE)
+    yield made
+    made.clean()
+
+
+def test_networks_are_joined_one_by_one(place: Place) -> None:
+    names = [place.network("a"), place.network("b"), place.network("c")]
+    endpoints = tuple(place.endpoint(name, "web", "alias") for name in names)
+    id = place.start(endpoints=endpoints, mac_address="02:42:ac:00:00:09")
+    found = {e.network: e for e in place.backend.container(id).endpoints}
+    assert sorted(found) == names
+    assert found[names[0]].mac == "02:42:ac:00:00:09"
+    for endpoint in found.values():
+        assert {"web", "alias"} <= set(endpoint.aliases)
+
+
+def test_a_network_that_cannot_be_joined_leaves_no_half_container(place: Place) -> None:
+    from composer.errors import NotFound
+
+    endpoints = (place.endpoint(place.network("a"), "web"), place.endpoint(f"{place.project}_none", "web"))
+    with pytest.raises(NotFound):
+        place.create(endpoints=endpoints)
+    assert place.backend.observe(place.project).containers == ()
+
+
+def test_a_life(place: Place) -> None:
+    id = place.start(shell="echo said; exit 3")
+    assert place.backend.wait_container(id) == 3
+    assert [line.data for line in place.backend.logs([id])] == [b"said\n"]
+    assert place.output(place.start("other"), "echo", "here") == "here\n"
