@@ -10,6 +10,7 @@ import pytest
 
 from composer.backends import docker
 from composer.backends.docker.client import OLDEST
+from composer.errors import NotFound
 from tests.integration.contract.conftest import IMAGE, Place, root_archive
 
 pytestmark = pytest.mark.docker
@@ -37,13 +38,11 @@ def test_networks_are_joined_one_by_one(place: Place) -> None:
         assert {"web", "alias"} <= set(endpoint.aliases)
 
 
-def test_a_network_that_cannot_be_joined_leaves_no_half_container(place: Place) -> None:
-    from composer.errors import NotFound
-
+def test_a_network_that_is_not_there_is_told_at_the_start(place: Place) -> None:
+    """The engine takes the name for one of a cluster's while the container does not run."""
     endpoints = (place.endpoint(place.network("a"), "web"), place.endpoint(f"{place.project}_none", "web"))
-    with pytest.raises(NotFound):
-        place.create(endpoints=endpoints)
-    assert place.backend.observe(place.project).containers == ()
+    with pytest.raises(NotFound, match=f"{place.project}_none"):
+        place.start(endpoints=endpoints)
 
 
 def test_a_life(place: Place) -> None:
