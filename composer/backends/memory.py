@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 
     from composer.engine.backend import BuildSpec, EndpointSpec, Limitation, NetworkSpec, VolumeSpec
 
-    Report = Callable[[str], None]
-
 _PROJECT = "com.docker.compose.project"
 _HOOK = "com.docker.compose.hook"
 _SERVICE = "com.docker.compose.service"
@@ -401,9 +399,8 @@ class MemoryBackend:
             return image
 
     def build_image(self, spec: BuildSpec, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
-        with self.changed:
-            self._called("build_image", spec.reference)
-            return self.add_image(spec.reference)
+        self._called("build_image", spec.reference)
+        return self.add_image(spec.reference)
 
     def push_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> None:
         with self.changed:

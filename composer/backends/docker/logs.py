@@ -55,7 +55,11 @@ class _Source:
                 del buffer[:end]
 
     def interrupt(self) -> None:
+        """End the iteration that another thread is in."""
         self._response.connection.interrupt()
+
+    def close(self) -> None:
+        self._response.close()
 
 
 class EngineLogs:
@@ -95,7 +99,7 @@ class EngineLogs:
         finally:
             for source in sources:
                 if source is not None:
-                    source.interrupt()
+                    source.close()
 
     def _checked(self, lines: Iterator[LogLine]) -> Iterator[LogLine]:
         try:
@@ -184,7 +188,12 @@ class EngineLogs:
                 continue
             source = self._open(id, follow=False, since_ns=self._next_ns(id), tail=None)
             if source is not None:
-                yield from (line for line in source.lines() if line.time_ns >= self._next_ns(id))
+                try:
+                    yield from (
+                        line for line in self._checked(source.lines()) if line.time_ns >= self._next_ns(id)
+                    )
+                finally:
+                    source.close()
 
     def _begin(self, id: str, since_ns: int, tail: int | None) -> bool:
         source = self._open(id, follow=True, since_ns=since_ns, tail=tail)
@@ -212,6 +221,7 @@ class EngineLogs:
         finally:
             with self._lock:
                 self._sources.pop(id, None)
+            source.close()
             self._queue.put((id, error))
 
     def _watch(self, events: EngineEvents) -> None:
