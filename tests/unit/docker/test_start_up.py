@@ -1,4 +1,4 @@
-"""What the fast verbs import on Docker Engine: neither the SDK nor an HTTP library, whose import is most of the time."""
+"""What the fast verbs import on Docker Engine: neither the SDK nor an HTTP library."""
 
 from __future__ import annotations
 
