@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer.cli.commands.up import timed
 from composer.cli.interrupt import interruptible
 from composer.cli.lines import Printer
 from composer.engine import actions, labels
@@ -52,6 +53,7 @@ def run_attached(context: Context, project: Project, options: Options, given: di
     with ExitStack() as lock, interruptible() as cancel:
         lock.enter_context(context.lock(project.name, "up"))
         engine = context.engine(project.name, title="up", cancel=cancel)
+        engine = lock.enter_context(timed(context, engine, project.name, given))
         change = actions.prepare_up(engine, project, options, context.asker())
         output = _Output(context, given)
         attachment = Attachment(

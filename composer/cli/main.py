@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "down": ("down", "Stop and remove containers and networks"),
     "events": ("events", "Show what happens, as it happens"),
     "exec": ("exec", "Run a command in a running container"),
+    "graph": ("graph", "Show how services depend on each other, and what runs"),
     "image": ("image", "Manage images"),
     "images": ("images", "List the images of containers"),
     "kill": ("kill", "Force stop services, or send them another signal"),

@@ -88,6 +88,10 @@ _MISSING: Any = object()
 
 
 def _walk(old: Any, new: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:
+    if len(path) == 1:
+        # a mapping that comes or goes as a whole is told entry by entry, as one that changes is
+        old = {} if old is _MISSING and isinstance(new, dict) else old
+        new = {} if new is _MISSING and isinstance(old, dict) else new
     if isinstance(old, dict) and isinstance(new, dict):
         for name in sorted(old.keys() | new.keys()):
             yield from _walk(old.get(name, _MISSING), new.get(name, _MISSING), (*path, name))

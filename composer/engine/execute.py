@@ -11,6 +11,7 @@ what was just pulled) is filled in here.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from queue import Empty, SimpleQueue
@@ -368,6 +369,12 @@ class _Coordinator:
         if spec.image_id is None and image is not None:
             spec = spec._replace(image_id=image.id)
             own[labels.IMAGE] = image.id
+        mounted = {
+            f"image:{m.source}": self._images[m.source].id for m in spec.mounts if m.source in self._images
+        }
+        if mounted:
+            had = json.loads(own.get(labels.CONTENTS) or "{}")
+            own[labels.CONTENTS] = json.dumps({**had, **mounted}, sort_keys=True, separators=(",", ":"))
         if operation.hashed is not None:
             from composer.engine.hashing import service_hash
             from composer.engine.identity import substitute_shared

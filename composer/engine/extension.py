@@ -18,6 +18,7 @@ from composer.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from composer.errors import Mark
     from composer.schema.model import Project
 
 KEY = "x-composer"
@@ -59,7 +60,18 @@ def extension(project: Project, service: str) -> Extension:
 
 
 def _wrong(project: Project, path: tuple[str, ...], message: str, hint: str | None = None) -> ConfigError:
-    return ConfigError(message, at=project.mark(path), path=path, hint=hint)
+    return ConfigError(message, at=place_of(project, path), path=path, hint=hint)
+
+
+def place_of(project: Project, path: tuple[str, ...]) -> Mark | None:
+    """Return where something in the extension of a service was written."""
+    node: Any = project.extensions.get(path[:2])
+    place = project.mark(path[:2])
+    for part in path[2:]:
+        if not hasattr(node, "mark") or part not in node:
+            break
+        place, node = node.mark(part), node[part]
+    return place
 
 
 def _kind(value: Any) -> str:

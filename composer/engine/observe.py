@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from composer.engine import compare, labels, resolve
 from composer.engine.backend import Limitation, Observed, ObservedImage, ObservedNetwork, ObservedVolume
-from composer.engine.extension import extension
+from composer.engine.extension import extension, place_of
 from composer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _digest_of_path(project: Project, service: str, path: str, key: bytes) -> st
         where = ("services", service, "x-composer", "recreate_on")
         raise ConfigError(
             f"cannot read '{path}' of recreate_on: {(error.strerror or str(error)).lower()}",
-            at=project.mark(where),
+            at=place_of(project, where),
             path=where,
             hint="create the file, or correct its path",
         ) from None

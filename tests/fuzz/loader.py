@@ -108,8 +108,12 @@ class Target:
 
 
 def seeds() -> Iterator[bytes]:
-    """Yield the compose files of the cases, those of a directory together."""
-    for directory in sorted({path.parent for path in (ROOT / "tests" / "cases").rglob("*.yaml")}):
+    """Yield the compose files of the cases and of COMPOSE_CORPUS, those of a directory together."""
+    roots = [
+        ROOT / "tests" / "cases",
+        *map(Path, filter(None, os.environ.get("COMPOSE_CORPUS", "").split(":"))),
+    ]
+    for directory in sorted({path.parent for root in roots for path in root.rglob("*.yaml")}):
         texts = [path.read_bytes() for path in sorted(directory.glob("*.yaml"))[:2]]
         yield SEPARATOR.encode().join(texts)[:MAX_INPUT]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,7 +11,10 @@ import click
 from composer.cli import options as shared
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from composer.cli.context import Context
+    from composer.engine.actions import Engine
     from composer.engine.plan import Plan
 
 
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     default="keep",
     help="After a failure leave things as they are, put back what ran before, or take everything down.",
 )
+@click.option("--timeline", metavar="FILE", help="Write when each thing was created, started and healthy.")
 @click.option("--no-start", is_flag=True, help="Create containers and do not start them.")
 @click.option("--abort-on-container-exit", is_flag=True, help="Stop everything when a container ends.")
 @click.option("--abort-on-container-failure", is_flag=True, help="Stop everything when a container fails.")
@@ -63,12 +69,30 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
     if given["detach"] or given["wait"] or given["no_start"] or context.settings.dry_run:
         from composer.engine.actions import up
 
-        with context.changing(project.name, "up") as engine:
+        with (
+            context.changing(project.name, "up") as engine,
+            timed(context, engine, project.name, given) as engine,
+        ):
             show_unchanged(context, up(engine, project, options, context.asker()))
         return None
     from composer.cli.attached import run_attached
 
     return run_attached(context, project, options, given)
+
+
+@contextmanager
+def timed(context: Context, engine: Engine, project: str, given: dict[str, Any]) -> Iterator[Engine]:
+    """Watch the clock where ``--timeline`` asks for it; the file is written after a failure too."""
+    if not given["timeline"]:
+        yield engine
+        return
+    from composer.cli.timeline import Timeline
+
+    timeline = Timeline(engine.events)
+    try:
+        yield engine._replace(events=timeline)
+    finally:
+        timeline.write(os.path.join(context.working_dir, given["timeline"]), project)
 
 
 def _check(given: dict[str, Any]) -> None:
