@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.backends.namespace import state, translate
+from composer.backends.namespace import namespaces, state, translate
 from composer.backends.namespace.joining import endpoint_record
 from composer.backends.namespace.runtime import files
 from composer.engine.backend import ContainerSpec, FileSpec, MountSpec
@@ -53,7 +53,7 @@ def create(
         mounts, shown = _mounts(spec, image, final, volumes, made)
         mounts += [_file_mount(entry, index, temporary, final) for index, entry in enumerate(spec.files)]
         mounts += [_programs(path, temporary, final) for path in image.programs]
-        config = _config(spec, image, id, final, mounts, networks)
+        config = _config(paths, spec, image, id, mounts, networks)
         files.write_json(f"{temporary}/config.json", config)
         files.write_json(f"{temporary}/meta.json", _meta(spec, image, id, config, shown))
         files.write_json(f"{temporary}/state.json", {"status": "created"})
@@ -107,18 +107,22 @@ def sweep(paths: state.Paths) -> None:
 
 
 def _config(
+    paths: state.Paths,
     spec: ContainerSpec,
     image: Image,
     id: str,
-    directory: str,
     mounts: list[dict[str, Any]],
     networks: Networks,
 ) -> dict[str, Any]:
-    hostname = id[:12]
-    if spec.network_mode == "host":
+    hostname, directory, etc = id[:12], paths.container(id), paths.container(id)
+    owners = namespaces.find_owners(paths, spec)
+    if "host" in (spec.network_mode, spec.attributes.get("uts")):
         hostname = os.uname().nodename
-    mounts = [*mounts, *_etc_mounts(directory, {mount["destination"] for mount in mounts})]
-    config = translate.oci_config(spec, image.config, hostname=hostname, mounts=mounts)
+    elif "network" in owners:
+        hostname = owners["network"].config["hostname"]
+        etc = namespaces.network_files(paths, owners["network"])
+    mounts = [*mounts, *_etc_mounts(etc, {mount["destination"] for mount in mounts})]
+    config = translate.oci_config(spec, image.config, hostname=hostname, mounts=mounts, owners=owners)
     own = config["composer"]
     own.update(
         id=id,
@@ -134,10 +138,10 @@ def _config(
         endpoints=[endpoint_record(endpoint, networks) for endpoint in spec.endpoints],
     )
     own["network"]["takes_over"] = spec.takes_over
-    if spec.network_mode not in (None, "none", "host", "bridge"):
+    if spec.network_mode not in (None, "none", "host", "bridge") and "network" not in owners:
         raise errors.Unsupported(
             "network_mode",
-            f"cannot use network_mode '{spec.network_mode}' of service '{spec.service}' on the built-in runtime yet",
+            f"cannot use network_mode '{spec.network_mode}' of service '{spec.service}' on the built-in runtime",
             hint="join the services through a network instead",
         )
     if spec.network_mode == "host" and own["network"]["ports"]:

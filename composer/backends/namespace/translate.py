@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import os
 import signal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
+from composer.backends.namespace import namespaces
 from composer.backends.namespace.runtime import capabilities
 from composer.engine.backend import ContainerSpec, Limitation
 from composer.units import parse_duration_ns, parse_size_bytes
@@ -35,7 +37,7 @@ _INFINITY = -1
 
 def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
     """Return what would not be honoured of a service's attributes, before anything is created."""
-    found = []
+    found = namespaces.limitations(attributes)
     for name, value in attributes.items():
         if name in REFUSED:
             if value not in (None, "", [], {}, False):
@@ -51,11 +53,17 @@ def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
 
 
 def oci_config(
-    spec: ContainerSpec, image: Mapping[str, Any], *, hostname: str, mounts: list[Config]
+    spec: ContainerSpec,
+    image: Mapping[str, Any],
+    *,
+    hostname: str,
+    mounts: list[Config],
+    owners: Mapping[str, namespaces.Owner] = MappingProxyType({}),
 ) -> Config:
     """Return the OCI configuration of a container, without its network, overlay and identity.
 
-    ``image`` is the image's configuration; ``mounts`` are the service's own, in OCI's form.
+    ``image`` is the image's configuration; ``mounts`` are the service's own, in OCI's form; ``owners`` whose
+    namespaces it shares.
     """
     config = _base(hostname, image)
     for name, value in spec.attributes.items():
@@ -69,6 +77,7 @@ def oci_config(
                 ) from error
     _finish_process(config, spec, image)
     _finish_privileges(config, spec)
+    namespaces.apply(config, spec, owners)
     _add_mounts(config, mounts)
     return config
 
@@ -432,11 +441,6 @@ def _logging_limits(value: Any) -> list[Limitation]:
     return [Limitation(("logging", "driver"), f"the built-in runtime has no log driver '{driver}'")]
 
 
-def _ipc_limits(value: Any) -> list[Limitation]:
-    ok = value in ("", "private", "shareable")
-    return [] if ok else [Limitation(("ipc",), f"'{value}' is not possible on the built-in runtime yet")]
-
-
 Row = tuple["Callable[[Config, Any], None]", "Callable[[Any], list[Limitation]] | None"]
 
 ATTRIBUTES: dict[str, Row] = {
@@ -444,6 +448,7 @@ ATTRIBUTES: dict[str, Row] = {
     "build": (_nothing, _build_limits),
     "cap_add": (_own("cap_add"), None),
     "cap_drop": (_own("cap_drop"), None),
+    "cgroup": (_nothing, namespaces.probe("cgroup", "host", "private")),
     "command": (_own("command"), None),
     "cpu_period": (_resource("cpu", "period", int), None),
     "cpu_quota": (_resource("cpu", "quota", int), None),
@@ -465,12 +470,13 @@ ATTRIBUTES: dict[str, Row] = {
     "healthcheck": (_healthcheck, None),
     "hostname": (_hostname, None),
     "init": (_own("init"), None),
-    "ipc": (_nothing, _ipc_limits),
+    "ipc": (_nothing, namespaces.probe("ipc", "private", "shareable", "host", "none", joins=True)),
     "logging": (_nothing, _logging_limits),
     "mem_limit": (_mem_limit, None),
     "mem_reservation": (_resource("memory", "reservation", _size), None),
     "memswap_limit": (_memswap_limit, None),
     "oom_score_adj": (_process("oomScoreAdj"), None),
+    "pid": (_nothing, namespaces.probe("pid", "host", joins=True)),
     "pids_limit": (_resource("pids", "limit", int), None),
     "ports": (_ports, None),
     "privileged": (_own("privileged"), None),
@@ -484,6 +490,9 @@ ATTRIBUTES: dict[str, Row] = {
     "tty": (_process("terminal"), None),
     "ulimits": (_ulimits, None),
     "user": (_user, None),
+    # There is no user namespace to leave: host is what a container has.
+    "userns_mode": (_nothing, namespaces.probe("userns_mode", "host")),
+    "uts": (_nothing, namespaces.probe("uts", "host")),
     "working_dir": (_process("cwd"), None),
 }
 
@@ -496,9 +505,9 @@ ELSEWHERE = frozenset(
 
 _LATER = "the built-in runtime does not honour it yet"
 _NOT_YET = (
-    "blkio_config cgroup cgroup_parent cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec "
-    "device_cgroup_rules gpus isolation mac_address mem_swappiness models oom_kill_disable pid platform "
-    "runtime stdin_open storage_opt umask use_api_socket userns_mode uts volumes_from"
+    "blkio_config cgroup_parent cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec "
+    "device_cgroup_rules gpus isolation mac_address mem_swappiness models oom_kill_disable platform "
+    "runtime stdin_open storage_opt umask use_api_socket volumes_from"
 )
 REFUSED: dict[str, tuple[str, str | None]] = dict.fromkeys(_NOT_YET.split(), (_LATER, "remove it"))
 
@@ -559,12 +568,6 @@ def _finish_privileges(config: Config, spec: ContainerSpec) -> None:
             if mount["destination"] in ("/sys", "/sys/fs/cgroup"):
                 mount["options"] = [option for option in mount["options"] if option != "ro"]
         own["privileged"] = True
-    if spec.network_mode == "host":
-        linux["namespaces"] = [entry for entry in linux["namespaces"] if entry["type"] != "network"]
-    else:
-        # Docker's defaults for a network namespace of one's own.
-        linux["sysctl"].setdefault("net.ipv4.ip_unprivileged_port_start", "0")
-        linux["sysctl"].setdefault("net.ipv4.ping_group_range", "0 2147483647")
 
 
 def _add_mounts(config: Config, mounts: list[Config]) -> None:

@@ -31,6 +31,7 @@ from composer.backends.namespace.runtime import (
     netlink,
     process,
     rootfs,
+    sharing,
     syscalls,
 )
 
@@ -52,7 +53,7 @@ NAMESPACES = {
 class Launch:
     """What the child needs, prepared by the parent before the clone."""
 
-    __slots__ = ("bundle", "cgroup", "config", "filter", "stderr", "stdin", "stdout", "sync")
+    __slots__ = ("bundle", "cgroup", "config", "filter", "owners", "stderr", "stdin", "stdout", "sync")
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Launch:
         sync: socket.socket,
         cgroup: cgroups.Cgroup,
         filter: bytes | None,
+        owners: Mapping[str, int],
         stdin: int,
         stdout: int,
         stderr: int,
@@ -71,6 +73,7 @@ class Launch:
         self.sync = sync
         self.cgroup = cgroup
         self.filter = filter
+        self.owners = owners
         self.stdin = stdin
         self.stdout = stdout
         self.stderr = stderr
@@ -80,7 +83,7 @@ def namespace_flags(config: Mapping[str, Any]) -> int:
     """Return the clone flags of the namespaces that are to be new; the cgroup one comes after joining."""
     flags = 0
     for entry in config["linux"]["namespaces"]:
-        if not entry.get("path"):
+        if not entry.get("path") and not entry.get("container"):
             flags |= NAMESPACES[entry["type"]]
     return flags & ~syscalls.CLONE_NEWCGROUP
 
@@ -112,11 +115,14 @@ def _report(sync: socket.socket, message: str, exit_code: int) -> None:
 def _run(launch: Launch) -> None:
     config, sync = launch.config, launch.sync
     warnings = _detach(launch)
+    shm = sharing.join(launch.owners)
     joining = _Joining(launch.cgroup)
     own = config.get("composer", {})
     root = rootfs.mount_root(os.path.join(launch.bundle, config["root"]["path"]), own.get("overlay"))
     later = _index_of_cgroup_mount(config["mounts"])
     rootfs.apply_mounts(root, config["mounts"][:later], launch.cgroup)
+    if shm >= 0:
+        sharing.mount_shm(root, shm)
     if namespace_flags(config) & syscalls.CLONE_NEWNET:
         _configure_network(sync, _expect(sync, "network")["network"])
     joining.wait()
@@ -136,10 +142,11 @@ def _run(launch: Launch) -> None:
     forget_imports()
     rootfs.pivot(root, readonly=bool(config["root"].get("readonly")))
     os.close(root)
-    if config.get("hostname"):
-        syscalls.sethostname(config["hostname"])
-    if config.get("domainname"):
-        syscalls.setdomainname(config["domainname"])
+    if sharing.has_own(config, "uts"):
+        if config.get("hostname"):
+            syscalls.sethostname(config["hostname"])
+        if config.get("domainname"):
+            syscalls.setdomainname(config["domainname"])
     os.umask(spec["user"].get("umask", 0o022))
     _take_stdio(launch, null, terminal, identity)
     process.enter_directory(spec.get("cwd", "/"), identity)

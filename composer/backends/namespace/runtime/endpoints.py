@@ -161,13 +161,16 @@ class Networks:
         }
         files.write_json(f"{directory}/{container}", record)
 
-    def detach(self, container: str, attachment: Attachment) -> None:
+    def detach(self, container: str, attachment: Attachment, *, with_link: bool = False) -> None:
         """Take names and addresses back. Idempotent.
 
         The link goes with the container's network namespace: deleting it here would wait 30 ms for every
-        processor to have seen that, while the kernel takes all dead namespaces away at one go.
+        processor to have seen that, while the kernel takes all dead namespaces away at one go. ``with_link`` is
+        for a namespace that others are in: the address must not live on in there.
         """
         self.withdraw(container, attachment)
+        if with_link:
+            self._delete_link(attachment.link)
         if os.path.isdir(f"{self.directory}/{attachment.network_id}"):
             leases = self._leases(attachment.network_id)
             for address, _ in attachment.addresses:

@@ -20,6 +20,7 @@ from composer.backends.namespace.runtime import (
     health,
     process,
     rootfs,
+    sharing,
     syscalls,
     wire,
 )
@@ -62,7 +63,7 @@ class Execution:
         self._started = False
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         filter = None if spec.get("privileged") else supervisor.filter(task.config)
-        self.pid, self.pidfd = _clone_into(task.pidfd)
+        self.pid, self.pidfd = sharing.clone(0, task.pidfd)
         if self.pid == 0:
             _run(task.pidfd, task.cgroup, spec, theirs, filter, stdio)
         theirs.close()
@@ -215,22 +216,6 @@ class _Probe:
             if not data:
                 return
             self._output += data
-
-
-def _clone_into(pidfd: int) -> tuple[int, int]:
-    """Clone a child into the pid namespace of another process; it is our child all the same."""
-    ours = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        syscalls.setns(pidfd, syscalls.CLONE_NEWPID)
-        pid = -1
-        try:
-            pid, child = syscalls.clone(0)
-        finally:
-            if pid != 0:
-                syscalls.setns(ours, syscalls.CLONE_NEWPID)
-    finally:
-        os.close(ours)
-    return pid, child
 
 
 def _run(

@@ -244,14 +244,22 @@ def overlay_mount(options: list[tuple[str, str]], flags: int = 0) -> int:
         os.close(fs)
 
 
-def move_mount(mount_fd: int, target: str) -> None:
-    """Attach a detached mount at ``target``. move_mount(2) with MOVE_MOUNT_F_EMPTY_PATH."""
-    at_fdcwd = ctypes.c_int(-100)
+def move_mount(mount_fd: int, target: str | int) -> None:
+    """Attach a detached mount at ``target``, a path or a descriptor. move_mount(2)."""
+    to_fd, path = (ctypes.c_int(target), b"") if isinstance(target, int) else (ctypes.c_int(-100), target)
+    # MOVE_MOUNT_F_EMPTY_PATH; with a descriptor MOVE_MOUNT_T_EMPTY_PATH
+    flags = 4 | (0x40 if isinstance(target, int) else 0)
     _check(
-        _syscall(SYS["move_mount"], ctypes.c_int(mount_fd), b"", at_fdcwd, os.fsencode(target), 4),
+        _syscall(SYS["move_mount"], ctypes.c_int(mount_fd), b"", to_fd, os.fsencode(path), flags),
         "move_mount",
-        target,
+        path or None,
     )
+
+
+def clone_tree(fd: int) -> int:
+    """Return a detached copy of the mount that ``fd`` is in, from there down. open_tree(2)."""
+    # OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH
+    return _check(_syscall(SYS["open_tree"], ctypes.c_int(fd), b"", 1 | os.O_CLOEXEC | 0x1000), "open_tree")
 
 
 def inotify_init() -> int:

@@ -25,12 +25,14 @@ from composer.backends.namespace.runtime import (
     endpoints,
     files,
     handover,
+    launching,
     logs,
     names,
     output,
     probing,
     restart,
     sandbox,
+    sharing,
     stopping,
     syscalls,
     wire,
@@ -191,33 +193,9 @@ class Task:
         self._clone()
 
     def _clone(self) -> None:
-        supervisor = self.supervisor
-        terminal = bool(self.config["process"].get("terminal"))
         self.open_log()
-        writers = [-1, -1] if terminal else [logs.open_writer(self.bundle, stream) for stream in logs.STREAMS]
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        launch = container.Launch(
-            self.config,
-            self.bundle,
-            sync=theirs,
-            cgroup=self.cgroup,
-            filter=supervisor.filter(self.config),
-            stdin=-1,
-            stdout=writers[0],
-            stderr=writers[1],
-        )
-        self.pid, self.pidfd = syscalls.clone(container.namespace_flags(self.config))
-        if self.pid == 0:
-            container.run(launch)
-        theirs.close()
-        for writer in writers:
-            if writer >= 0:
-                os.close(writer)
-        # Not saved yet: until it is told to start, it ends by itself when we do.
-        self.state.update(pid=self.pid, start_ticks=files.start_time(self.pid))
-        supervisor.keeper.hold({f"{self.id}/pidfd": self.pidfd}, self.pid)
-        self._sync = ours
-        supervisor.loop.watch(ours.fileno(), lambda _: self._hear())
+        self._sync = launching.clone(self)
+        self.supervisor.loop.watch(self._sync.fileno(), lambda _: self._hear())
         self.watch_exit()
         self._give_network()
 
@@ -357,6 +335,8 @@ class Task:
 
     def finish(self, exit_code: int | None) -> None:
         """Record an exit (None: nobody could see the code), and start it again or take its things away."""
+        if not sharing.has_own(self.config, "pid"):
+            self.cgroup.kill()  # no namespace that ends with its first process takes the others along
         if self.log is not None:
             self.log.drain()
         self._forget_run()
@@ -390,6 +370,9 @@ class Task:
         self._after("restart", pause_s, self._restart)
 
     def _restart(self) -> None:
+        if sharing.is_coming_back(self.supervisor.root, self.config):
+            self.restart_after(sharing.PAUSE_S)
+            return
         self.state["restarts"] = int(self.state.get("restarts", 0)) + 1
         self._begin()
 
@@ -433,8 +416,9 @@ class Task:
                 self.supervisor.on_error(error)  # somebody emptied the table: the rest must go all the same
         self.supervisor.drop_ports(self.id, self.ports)
         self.ports.release()
+        shared = sharing.is_marked(self.bundle)
         for attachment in self.attachments:
-            self.supervisor.networks.detach(self.id, attachment)
+            self.supervisor.networks.detach(self.id, attachment, with_link=shared)
         if thorough:
             self.supervisor.networks.release_all(self.id, self.own["network"].get("endpoints", ()))
         self.attachments = []
@@ -471,7 +455,8 @@ class Task:
         number = number or self.own["stop"]["signal"]
         grace_s = self.own["stop"]["timeout_s"] if timeout_s is None else timeout_s
         self.emit("kill", signal=str(int(number)))
-        if grace_s <= 0 or not stopping.would_notice(self.pid, number):
+        is_first = sharing.has_own(self.config, "pid")
+        if grace_s <= 0 or (is_first and not stopping.would_notice(self.pid, number)):
             self.cgroup.kill()
             return
         self.signal(number)

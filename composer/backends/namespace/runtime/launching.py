@@ -1,0 +1,52 @@
+"""The clone of a container's first process, with everything that it is born with. Runs in the supervisor."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from composer.backends.namespace.runtime import container, files, logs, sharing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from composer.backends.namespace.runtime.task import Task
+
+
+def clone(task: Task) -> socket.socket:
+    """Bring the first process into being; return our end of the conversation with it.
+
+    Sets the task's pid and pidfd. Raises OwnerFailed when a namespace that it shares is not there.
+    """
+    supervisor, config = task.supervisor, task.config
+    owners = sharing.open_owners(supervisor.root, supervisor.boot, config)
+    terminal = bool(config["process"].get("terminal"))
+    writers = [-1, -1] if terminal else [logs.open_writer(task.bundle, stream) for stream in logs.STREAMS]
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    launch = container.Launch(
+        config,
+        task.bundle,
+        sync=theirs,
+        cgroup=task.cgroup,
+        filter=supervisor.filter(config),
+        owners=owners,
+        stdin=-1,
+        stdout=writers[0],
+        stderr=writers[1],
+    )
+    try:
+        task.pid, task.pidfd = sharing.clone(container.namespace_flags(config), owners.get("pid", -1))
+        if task.pid == 0:
+            container.run(launch)
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+        sharing.close(owners)
+        for writer in writers:
+            if writer >= 0:
+                os.close(writer)
+    # Not saved yet: until it is told to start, it ends by itself when we do.
+    task.state.update(pid=task.pid, start_ticks=files.start_time(task.pid))
+    supervisor.keeper.hold({f"{task.id}/pidfd": task.pidfd}, task.pid)
+    return ours
