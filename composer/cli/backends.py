@@ -15,7 +15,7 @@ from composer.errors import Conflict, PermissionDenied, ProjectError, Unavailabl
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from composer.engine.backend import Backend
+    from composer.engine.backend import Backend, Finding
 
     Connect = Callable[[str, Mapping[str, str]], Backend]
 
@@ -38,6 +38,12 @@ def connect(name: str, environment: Mapping[str, str]) -> Backend:
         raise Unavailable(f"this version of composer has no '{name}' backend")
     backend: Backend = found.connect(environment)
     return backend
+
+
+def diagnose(name: str, environment: Mapping[str, str]) -> list[Finding]:
+    """Return what a backend finds when it looks at this machine."""
+    found: list[Finding] = import_module(MODULES[name]).diagnose(environment)
+    return found
 
 
 def configured(environment: Mapping[str, str]) -> str | None:

@@ -195,7 +195,7 @@ class Context:
         root = self.environment.get("COMPOSER_ROOT")
         if root:
             return root
-        if os.geteuid() == 0:
+        if hasattr(os, "geteuid") and os.geteuid() == 0:  # Windows has no such thing
             return "/var/lib/composer"
         home = self.environment.get("XDG_STATE_HOME") or f"{self.environment.get('HOME', '')}/.local/state"
         return f"{home}/composer"

@@ -1,20 +1,21 @@
 """One command at a time changes a project. Others wait, and say for whom; different projects never meet here.
 
 A lock is a file with a flock: it goes with the process that has it, however that ends. What is written in it only
-tells who that is.
+tells who that is. Windows has no flock: a byte far behind the text is locked there, which goes in the same way.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from composer.errors import PermissionDenied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+_BYTE = 1 << 20
 
 
 @contextmanager
@@ -23,7 +24,8 @@ def project_lock(directory: str, project: str, verb: str, say: Callable[[str], N
     descriptor = _take(f"{directory}/locks", project, say)
     try:
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"composer {verb} (pid {os.getpid()})".encode(), 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, f"composer {verb} (pid {os.getpid()})".encode())
         yield
     finally:
         os.close(descriptor)
@@ -39,13 +41,42 @@ def _take(directory: str, project: str, say: Callable[[str], None]) -> int:
             hint="set COMPOSER_ROOT to a directory that you may write to",
         ) from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(descriptor, 200, 0).decode(errors="replace") or "another command"
-        say(f"project '{project}' is being changed by {holder}: waiting for it to finish")
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except BaseException:
-            os.close(descriptor)
-            raise
+        if not _lock(descriptor, wait=False):
+            holder = os.read(descriptor, 200).decode(errors="replace") or "another command"
+            say(f"project '{project}' is being changed by {holder}: waiting for it to finish")
+            _lock(descriptor, wait=True)
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
+
+
+def _lock(descriptor: int, *, wait: bool) -> bool:
+    """Lock a file; tell whether that worked, which it always did after waiting."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:
+        return _lock_byte(descriptor, wait=wait)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lock_byte(descriptor: int, *, wait: bool) -> bool:
+    """Lock on Windows, whose own waiting gives up after ten tries, a second apart (msvcrt.locking)."""
+    from importlib import import_module
+
+    windows: Any = import_module("msvcrt")
+    while True:
+        os.lseek(descriptor, _BYTE, os.SEEK_SET)
+        try:
+            windows.locking(descriptor, windows.LK_LOCK if wait else windows.LK_NBLCK, 1)
+        except OSError:
+            if wait:
+                continue
+            return False
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        return True

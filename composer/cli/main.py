@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("build", "Build the images of services"),
     "config": ("config", "Show the compose file as it is understood"),
     "create": ("create", "Create containers"),
+    "doctor": ("doctor", "Check what this machine can run"),
     "down": ("down", "Stop and remove containers and networks"),
     "events": ("events", "Show what happens, as it happens"),
     "exec": ("exec", "Run a command in a running container"),

@@ -12,6 +12,8 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from composer.errors import Unsupported
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO
@@ -20,7 +22,12 @@ if TYPE_CHECKING:
     from composer.engine.backend import Session
 
 _CHUNK_BYTES = 65536
-_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+# Windows has the first two of these, and neither SIGWINCH nor termios.
+_FORWARDED = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+)
+_KEYS = ("SIGINT", "SIGQUIT")
+"""Signals that keys send: in raw mode the keys themselves go through."""
 
 
 def converse(session: Session, context: Context, *, tty: bool, interactive: bool) -> int:
@@ -106,9 +113,13 @@ def _raw(descriptor: int | None) -> Iterator[None]:
     if descriptor is None:
         yield
         return
-    import termios
-    import tty
-
+    try:
+        import termios
+        import tty
+    except ModuleNotFoundError:
+        raise Unsupported(
+            "tty", "a terminal cannot be handed on from this system", hint="use -T, or WSL on Windows"
+        ) from None
     before = termios.tcgetattr(descriptor)
     try:
         tty.setraw(descriptor, termios.TCSANOW)
@@ -129,6 +140,9 @@ def _window(session: Session, stream: TextIO | None) -> Iterator[None]:
         session.resize(rows, columns)
 
     resize()
+    if not hasattr(signal, "SIGWINCH"):
+        yield
+        return
     before = signal.signal(signal.SIGWINCH, resize)
     try:
         yield
@@ -139,7 +153,7 @@ def _window(session: Session, stream: TextIO | None) -> Iterator[None]:
 @contextmanager
 def _signals(session: Session, tty: bool) -> Iterator[None]:
     """Pass signals on to the command. In raw mode the keys do that; only a closed terminal still signals."""
-    numbers = (signal.SIGTERM, signal.SIGHUP) if tty else _FORWARDED
+    numbers = [number for number in _FORWARDED if not (tty and number.name in _KEYS)]
 
     def forward(number: int, frame: object) -> None:
         session.signal(number)

@@ -485,3 +485,19 @@ class ImageStore(Protocol):
     def prune_images(self, *, unused: bool = False) -> tuple[Sequence[str], int]:
         """Remove images without a name, or all that no container uses; return their ids and the bytes freed."""
         ...
+
+
+# ------------------------------------------------------------------ what a machine can do
+
+
+class Finding(NamedTuple):
+    """One thing that a backend found when it looked at this machine, for ``composer doctor``.
+
+    ``level``: ``ok``, ``note`` (worth knowing), ``warning`` (something will not work) or ``missing`` (the backend
+    does not work without it). ``hint`` is the remedy.
+    """
+
+    level: str
+    subject: str
+    text: str
+    hint: str | None = None

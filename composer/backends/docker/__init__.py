@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from composer.backends.docker.backend import DockerBackend
+    from composer.engine.backend import Finding
 
 
 def connect(environment: Mapping[str, str]) -> DockerBackend:
@@ -22,3 +23,10 @@ def connect(environment: Mapping[str, str]) -> DockerBackend:
     from composer.backends.docker import backend, client, endpoint
 
     return backend.DockerBackend(client.Client(endpoint.find(environment)), environment)
+
+
+def diagnose(environment: Mapping[str, str]) -> list[Finding]:
+    """Return which engine there is, what it can do, and what is missing."""
+    from composer.backends.docker import doctor
+
+    return doctor.diagnose(environment)

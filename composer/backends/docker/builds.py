@@ -30,7 +30,7 @@ _REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 
 def build(client: Client, spec: BuildSpec, environment: Environment, report: Report | None) -> None:
     """Build an image on the engine. Raises BuildFailed with the end of the builder's output as notes."""
-    if _has_buildx(environment):
+    if has_buildx(environment):
         _with_buildx(client, spec, environment, report)
     else:
         _classic(client, spec, environment, report)
@@ -130,7 +130,7 @@ def _dockerfile(wanted: Mapping[str, Any]) -> str:
     return name if context.startswith(_REMOTE) or os.path.isabs(name) else os.path.join(context, name)
 
 
-def _has_buildx(environment: Environment) -> bool:
+def has_buildx(environment: Environment) -> bool:
     import subprocess
 
     try:

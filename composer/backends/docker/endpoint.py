@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from composer.errors import PermissionDenied, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEFAULT = "unix:///var/run/docker.sock"
+DEFAULT = "npipe:////./pipe/docker_engine" if sys.platform == "win32" else "unix:///var/run/docker.sock"
 _CONNECT_S = 10.0
 
 
@@ -123,6 +124,21 @@ def _unix(endpoint: Endpoint, path: str) -> socket.socket:
     return found
 
 
+def _npipe(endpoint: Endpoint, path: str) -> socket.socket:
+    """Open a named pipe of Windows, which the Docker SDK makes look like a socket."""
+    try:
+        from docker.transport.npipesocket import NpipeSocket
+    except ImportError:
+        raise Unavailable(
+            f"cannot connect to '{endpoint.url}': named pipes are there on Windows with pywin32",
+            hint="pip install pywin32; or set DOCKER_HOST to a tcp:// or ssh:// address",
+        ) from None
+    found = NpipeSocket()
+    found.settimeout(_CONNECT_S)
+    found.connect(path)
+    return cast("socket.socket", found)
+
+
 def _tcp(endpoint: Endpoint, rest: str) -> socket.socket:
     host, _, port = rest.rstrip("/").rpartition(":")
     if not host or not port.isdigit():
@@ -173,4 +189,4 @@ def _ssh(endpoint: Endpoint, rest: str) -> socket.socket:
     return ours
 
 
-_WAYS = {"unix": _unix, "tcp": _tcp, "http": _tcp, "https": _tcp, "ssh": _ssh}
+_WAYS = {"unix": _unix, "npipe": _npipe, "tcp": _tcp, "http": _tcp, "https": _tcp, "ssh": _ssh}

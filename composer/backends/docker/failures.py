@@ -130,6 +130,12 @@ _ROWS = (
         "check the engine's network and proxy settings",
     ),
     _Row(
+        r'exec: "docker-init": executable file not found',
+        _not_started,
+        "'init: true' needs docker-init, which the engine's machine does not have",
+        "install it there (tini as docker-init: apt-get install tini), or leave init out",
+    ),
+    _Row(
         r'exec: "([^"]*)": (?:executable file not found|stat \S+ no such file)|'
         r'exec: "([^"]*)":.*no such file or directory',
         _not_there,

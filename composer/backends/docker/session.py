@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from composer.engine.backend import ExecSpec
 
 _CHUNK_BYTES = 1 << 16
-_KEYS = {signals.SIGINT: b"\x03", signals.SIGQUIT: b"\x1c"}
+_KEYS = {"SIGINT": b"\x03", "SIGQUIT": b"\x1c"}
 
 
 class ExecSession:
@@ -98,8 +98,9 @@ class ExecSession:
 
         The end of its input is what a command without a terminal can be told.
         """
-        if self._tty and number in _KEYS:
-            self.write(_KEYS[signals.Signals(number)])
+        name = signals.Signals(number).name
+        if self._tty and name in _KEYS:
+            self.write(_KEYS[name])
         else:
             self.close_stdin()
             if self._socket is not None:

@@ -7,11 +7,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from composer.backends.namespace.backend import NamespaceBackend
+    from composer.engine.backend import Finding
 
 
 def connect(environment: Mapping[str, str]) -> NamespaceBackend:
     """Return the backend for this user. Raises Unavailable where this machine cannot run it."""
-    from composer.backends.namespace import backend, requirements, state
+    from composer.backends.namespace import requirements
 
-    requirements.check()
+    requirements.check()  # before what exists on Linux only is imported
+    from composer.backends.namespace import backend, state
+
     return backend.NamespaceBackend(state.paths_of(environment), environment)
+
+
+def diagnose(environment: Mapping[str, str]) -> list[Finding]:
+    """Return what this machine can do for the built-in runtime, and what is missing."""
+    from composer.backends.namespace import doctor
+
+    return doctor.diagnose(environment)

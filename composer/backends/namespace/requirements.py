@@ -10,7 +10,7 @@ from composer.errors import PermissionDenied, Unavailable
 
 def check() -> None:
     """Raise Unavailable or PermissionDenied when containers cannot run here. Costs a few stats."""
-    if sys.platform != "linux":
+    if not is_linux():
         raise Unavailable(
             "the built-in runtime needs Linux", hint="run it in a Linux machine or a virtual one"
         )
@@ -25,6 +25,10 @@ def check() -> None:
             "the built-in runtime needs root for now: running without is not built yet",
             hint="use sudo",
         )
+
+
+def is_linux() -> bool:
+    return sys.platform == "linux"
 
 
 def _version(release: str) -> tuple[int, int]:

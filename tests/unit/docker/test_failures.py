@@ -67,6 +67,12 @@ SENTENCES = [
         errors.StartFailed,
         "cannot be executed",
     ),
+    (
+        500,
+        'exec: "docker-init": executable file not found in $PATH',
+        errors.StartFailed,
+        "'init: true' needs docker-init",
+    ),
     (400, "OCI runtime create failed: something else", errors.StartFailed, "something else"),
     (404, "pull access denied for x, repository does not exist", errors.PullFailed, "pull access denied"),
     (503, "This node is not a swarm manager.", errors.Unavailable, "this node is not a swarm manager"),
@@ -86,7 +92,7 @@ def test_a_refusal_becomes_one_of_our_errors(
     assert str(found)[0].islower()
 
 
-@pytest.mark.parametrize(("index", "code"), [(8, 127), (9, 126), (10, 125)])
+@pytest.mark.parametrize(("index", "code"), [(8, 127), (9, 126), (10, 125), (11, 125)])
 def test_a_start_that_fails_has_dockers_exit_code(index: int, code: int) -> None:
     found = failures.said(SENTENCES[index][1])
     assert isinstance(found, errors.StartFailed)

@@ -1,0 +1,83 @@
+"""``composer doctor``: what this machine can do on each backend, what is missing, and which one would be used."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.cli import backends
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from composer.cli.context import Context
+    from composer.engine.backend import Finding
+
+    Findings = Mapping[str, Sequence[Finding]]
+
+_SIGNS = {"ok": ("✔", "32"), "note": ("·", "36"), "warning": ("!", "33"), "missing": ("✘", "31")}
+_TITLES = {"namespace": "The built-in runtime", "docker": "Docker Engine"}
+
+
+@click.command(name="doctor", help="Check what this machine can run.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.pass_obj
+def command(context: Context, /, as_json: bool) -> int:
+    found = {name: backends.diagnose(name, context.environment) for name in backends.CHOICES}
+    wanted = context.settings.backend or backends.configured(context.environment)
+    chosen, reason = _choice(found, wanted, by_option=context.settings.backend is not None)
+    if as_json:
+        context.write(json.dumps(_document(found, chosen, reason), ensure_ascii=False, indent=2))
+    else:
+        for name, findings in found.items():
+            _show(context, name, findings)
+        context.write(
+            f"New projects go to {_TITLES[chosen]}: {reason}." if chosen else f"No backend: {reason}."
+        )
+    return 0 if chosen else 1
+
+
+def _works(findings: Sequence[Finding]) -> bool:
+    return all(finding.level != "missing" for finding in findings)
+
+
+def _choice(found: Findings, wanted: str | None, *, by_option: bool) -> tuple[str | None, str]:
+    """Return the backend that a new project would get, or None, and why: the rule of `backends.choose`."""
+    if wanted is not None:
+        source = "--backend" if by_option else "the configuration"
+        if _works(found[wanted]):
+            return wanted, f"{source} says so"
+        return None, f"{source} says '{wanted}', which does not work here"
+    for name in backends.CHOICES:
+        if _works(found[name]):
+            return name, "it works here" if name == backends.CHOICES[0] else (
+                f"it works here, and {_TITLES[backends.CHOICES[0]].lower()} does not"
+            )
+    return None, "none works here; what is missing is marked above"
+
+
+def _document(found: Findings, chosen: str | None, reason: str) -> dict[str, object]:
+    return {
+        "backend": chosen,
+        "reason": reason,
+        "backends": {
+            name: {"works": _works(findings), "findings": [finding._asdict() for finding in findings]}
+            for name, findings in found.items()
+        },
+    }
+
+
+def _show(context: Context, name: str, findings: Sequence[Finding]) -> None:
+    state = "works" if _works(findings) else "does not work here"
+    context.write(f"{_TITLES[name]} ('{name}') {state}")
+    width = max(len(finding.subject) for finding in findings) + 2
+    colored = context.is_colored(context.stdout)
+    for finding in findings:
+        sign, color = _SIGNS[finding.level]
+        mark = f"\x1b[{color}m{sign}\x1b[0m" if colored else sign
+        context.write(f"  {mark} {finding.subject.ljust(width)}{finding.text}")
+        if finding.hint:
+            context.write(f"    {' ' * width}hint: {finding.hint}")
+    context.write("")

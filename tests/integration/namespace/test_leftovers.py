@@ -1,0 +1,59 @@
+"""``composer doctor`` names what is left behind, and only that: what is in use belongs to somebody."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+
+import pytest
+
+from composer.backends.namespace import doctor, leftovers
+from composer.backends.namespace.runtime import cgroups
+from composer.backends.namespace.state import Paths
+from tests.integration.namespace.conftest import Stack
+
+pytestmark = pytest.mark.root
+LINK = "cmpleftover0"
+
+
+def texts(tmp_path: pathlib.Path) -> list[str]:
+    paths = Paths(f"{tmp_path}/lib", f"{tmp_path}/run")
+    return [one.text for one in leftovers.find(paths, settling_s=0.01)]
+
+
+def test_a_bridge_without_a_network(tmp_path: pathlib.Path) -> None:
+    subprocess.run(["ip", "link", "add", LINK, "type", "bridge"], check=True)
+    try:
+        assert any(LINK in text for text in texts(tmp_path))
+    finally:
+        subprocess.run(["ip", "link", "delete", LINK], check=True)
+    assert not any(LINK in text for text in texts(tmp_path))
+
+
+def test_an_empty_cgroup_without_a_container(tmp_path: pathlib.Path) -> None:
+    base = pathlib.Path(cgroups.detect().parents()[-1]) / cgroups.PARENT
+    directory = base / "leftover"
+    directory.mkdir(parents=True)
+    try:
+        assert any(str(directory) in text for text in texts(tmp_path))
+    finally:
+        directory.rmdir()
+        cgroups.remove_parents()
+
+
+def test_a_running_stack_is_no_leftover(stack: Stack, tmp_path: pathlib.Path) -> None:
+    """Neither for its own state directory nor for another, which cannot know it."""
+    stack.up("services: {web: {image: host, command: [sleep, '600'], stop_signal: SIGKILL}}")
+    found = json.loads(stack.out("doctor", "--json"))["backends"]["namespace"]
+    assert found["works"]
+    assert [one["text"] for one in found["findings"] if one["subject"] == "leftovers"] == ["none"]
+    assert texts(tmp_path / "other") == []
+
+
+def test_the_overlay_is_really_tried(tmp_path: pathlib.Path) -> None:
+    (found,) = doctor._overlay(Paths(f"{tmp_path}/lib", f"{tmp_path}/run"))
+    assert (found.level, found.subject) == ("ok", "overlayfs")
+    assert list(tmp_path.iterdir()) == []
+    (found,) = doctor._overlay(Paths("/proc/self/lib", "/proc/self/run"))
+    assert (found.level, found.subject) == ("missing", "state directory")
