@@ -132,7 +132,7 @@ _ROWS = (
     _Row(
         r'exec: "docker-init": executable file not found',
         _not_started,
-        "'init: true' needs docker-init, which the engine's machine does not have",
+        "there is no docker-init on the engine's machine, which 'init: true' needs",
         "install it there (tini as docker-init: apt-get install tini), or leave init out",
     ),
     _Row(

@@ -71,7 +71,7 @@ SENTENCES = [
         500,
         'exec: "docker-init": executable file not found in $PATH',
         errors.StartFailed,
-        "'init: true' needs docker-init",
+        "there is no docker-init",
     ),
     (400, "OCI runtime create failed: something else", errors.StartFailed, "something else"),
     (404, "pull access denied for x, repository does not exist", errors.PullFailed, "pull access denied"),

@@ -30,13 +30,6 @@ def test_looking_makes_nothing(paths: Paths, tmp_path: pathlib.Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_state_directory_that_is_closed(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "closed").mkdir(mode=0o500)
-    (found,) = doctor._overlay(Paths(f"{tmp_path}/closed/lib", f"{tmp_path}/closed/run"))
-    assert (found.level, found.subject) == ("missing", "state directory")
-
-
 def test_every_warning_has_a_remedy(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine where each file that is read says the worst."""
     worst = {"/proc/sys/kernel/seccomp/actions_avail": None, "/etc/resolv.conf": "# nothing\n"}
