@@ -35,7 +35,7 @@ from composer.graph import COMPLETED, STARTED, Dependency, Graph, sharing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from composer.engine.backend import EndpointSpec, ObservedContainer
+    from composer.engine.backend import ObservedContainer
     from composer.engine.observe import World
     from composer.engine.options import Options
     from composer.engine.plan import Plan
@@ -282,7 +282,7 @@ class Emitter:
                 cause = "it is not connected"
             elif was_replaced:
                 cause = "the network was replaced"
-            elif _lost_names(endpoint, joined[endpoint.network].aliases):
+            elif _lost_name(service, joined[endpoint.network].aliases):
                 cause = f"it has lost its name '{service}' there"
                 needs.append(self.builder.add(DisconnectNetwork(known, endpoint.network, cause), needs))
             else:
@@ -457,6 +457,6 @@ class Emitter:
             self._waits.setdefault(service, []).append(step)
 
 
-def _lost_names(wanted: EndpointSpec, aliases: tuple[str, ...]) -> bool:
-    """Tell a container that somebody connected by hand, without its names; a backend that tells none is believed."""
-    return bool(aliases) and wanted.aliases[1] not in aliases
+def _lost_name(service: str, aliases: tuple[str, ...]) -> bool:
+    """Tell a container that somebody connected by hand, without its name; a backend that tells none is believed."""
+    return bool(aliases) and service not in aliases

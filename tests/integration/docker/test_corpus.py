@@ -49,12 +49,13 @@ def projects() -> list[pathlib.Path]:
         str(ROOT / "examples" / "compose"),
         *filter(None, os.environ.get("COMPOSE_CORPUS", "").split(":")),
     ]
-    return [
-        path
-        for directory in above
-        for path in sorted(pathlib.Path(directory).iterdir())
-        if any((path / name).exists() for name in COMPOSE_NAMES)
-    ]
+    return [path for directory in above for path in sorted(pathlib.Path(directory).iterdir()) if _can_run(path)]
+
+
+def _can_run(path: pathlib.Path) -> bool:
+    """Tell a project whose images can be stood in for: not those of another architecture."""
+    files = [path / name for name in COMPOSE_NAMES if (path / name).exists()]
+    return bool(files) and "wasi/wasm" not in files[0].read_text()
 
 
 class Project:
@@ -65,10 +66,13 @@ class Project:
         file = next(name for name in COMPOSE_NAMES if (stack.directory / name).exists())
         self.flags = ("--profile", "chosen", "-f", file, "-f", "stand-in.json")
         asked = stack.theirs("--profile", "chosen", "-f", file, "config", "--format", "json")
-        self.services: dict[str, dict[str, Any]] = json.loads(asked.stdout)["services"]
+        model = json.loads(asked.stdout)
+        self.services: dict[str, dict[str, Any]] = model["services"]
         self.images = {
             str(service.get("image") or f"{stack.name}-{name}") for name, service in self.services.items()
         }
+        for kept in (*model.get("secrets", {}).values(), *model.get("configs", {}).values()):
+            _make(kept.get("file"))
         self.write()
 
     def write(self, **changed: str) -> None:
@@ -118,6 +122,13 @@ class Project:
 
 _STARTS_ONLY = re.compile(r"^\d+ changes?: \d+ to start; \d+ unchanged$", re.MULTILINE)
 _SERVICE = '{{index .Config.Labels "com.docker.compose.service"}}'
+
+
+def _make(file: str | None) -> None:
+    """Make the file of a secret that its project does not come with."""
+    if file and not os.path.exists(file):
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        pathlib.Path(file).write_text("stand-in")
 
 
 def _stand_in(service: dict[str, Any], *, done: bool) -> dict[str, Any]:
