@@ -14,7 +14,7 @@ from composer.engine.backend import ContainerState
 from composer.engine.draft import Draft, ref
 from composer.engine.extension import extension
 from composer.engine.identity import container_labels, substitute_shared
-from composer.engine.infrastructure import Infrastructure
+from composer.engine.infrastructure import Infrastructure, orphaned_volumes
 from composer.engine.operations import (
     BuildImage,
     ConnectNetwork,
@@ -128,6 +128,12 @@ class Emitter:
     # ------------------------------------------------------------- removing
 
     def _remove_orphans(self, orphans: list[ObservedContainer]) -> None:
+        if self.options.remove_orphans:
+            for name in orphaned_volumes(self.project, self.world):
+                self.builder.warn(
+                    f"volume '{name}' is no longer in the compose file; its data stays "
+                    f"(to remove it: composer volume rm {name})"
+                )
         if not orphans:
             return
         if self.options.remove_orphans:

@@ -204,6 +204,13 @@ class Infrastructure:
             )
 
 
+def orphaned_volumes(project: Project, world: World) -> list[str]:
+    """Return the project's volumes that no compose file names any more."""
+    declared: Tree = project.whole.get("volumes") or {}
+    known = ((volume.name, volume.labels.get(labels.VOLUME, "")) for volume in world.observed.volumes)
+    return sorted(name for name, key in known if key and key not in declared)
+
+
 class _Use(NamedTuple):
     kind: str
     key: str

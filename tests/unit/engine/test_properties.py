@@ -13,6 +13,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stage import Stage
+from test_rollback import Fault, picture, refuse
 
 from composer.backends.memory import Behaviour
 from composer.engine import actions
@@ -26,6 +27,7 @@ from composer.engine.operations import (
 )
 from composer.engine.options import Options
 from composer.engine.plan import Plan
+from composer.errors import ComposerError
 
 CHECK = {"test": ["CMD", "check"]}
 quick = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -121,6 +123,41 @@ def test_an_interrupted_plan_is_finished_by_the_next(
     stage.up(now, Options(remove_orphans=True))
     assert without_job(stage.plan(now)) == []
     assert not [name for name in stage.names() if "_" in name.removeprefix("app_")], "a temporary name stayed"
+
+
+@quick
+@given(before=project(), now=project(), place=st.floats(0, 1))
+def test_a_failure_anywhere_is_rolled_back(tmp_path: Path, before: str, now: str, place: float) -> None:
+    options = Options(remove_orphans=True, on_failure="rollback")
+    stage = stage_in(tmp_path)
+    stage.up(before)
+    counted = Fault(stage_of(tmp_path, before), 0, lambda name: None)
+    counted.stage.up(now, options)
+    fault = Fault(stage, 1 + round(place * counted.count), refuse)
+    had = picture(stage)
+    try:
+        stage.up(now, options)
+    except (ComposerError, ExceptionGroup):
+        if not fault.hit.startswith("remove"):
+            has = picture(stage)
+            assert without_runs(has) == without_runs(had)
+    stage.up(now, options)
+    assert without_job(stage.plan(now)) == []
+
+
+def stage_of(directory: Path, before: str) -> Stage:
+    made = stage_in(directory)
+    made.up(before)
+    return made
+
+
+def without_runs(seen: dict[str, Any]) -> dict[str, Any]:
+    """A picture without the states of jobs, which may have run once more, and volumes, which stay if written to."""
+    containers = {
+        id: (name, *rest) if not name.startswith("app-job") else name
+        for id, (name, *rest) in seen["containers"].items()
+    }
+    return {"containers": containers, "networks": seen["networks"]}
 
 
 @quick

@@ -73,7 +73,7 @@ class Fault:
     """Counts the effects on a backend, and lets the n-th of them do something first."""
 
     def __init__(self, stage: Stage, n: int, act: Callable[[str], None]) -> None:
-        self.count, self._n, self._act = 0, n, act
+        self.stage, self.count, self._n, self._act = stage, 0, n, act
         self._lock = threading.Lock()
         self.hit = ""
         for name in EFFECTS:
