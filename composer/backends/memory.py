@@ -12,6 +12,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from composer.backends.memory_images import Images
 from composer.backends.memory_parts import (
     TERMINATED,
     Behaviour,
@@ -39,12 +40,12 @@ from composer.engine.backend import (
     ObservedVolume,
     Probe,
 )
-from composer.errors import Conflict, ImageError, NotFound, PullFailed
+from composer.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from composer.engine.backend import BuildSpec, EndpointSpec, Limitation, NetworkSpec, VolumeSpec
+    from composer.engine.backend import EndpointSpec, Limitation, NetworkSpec, VolumeSpec
 
 _PROJECT = "com.docker.compose.project"
 _HOOK = "com.docker.compose.hook"
@@ -63,7 +64,7 @@ _MOVES: dict[ContainerState, frozenset[ContainerState]] = {
 }
 
 
-class MemoryBackend:
+class MemoryBackend(Images):
     """See the module. ``calls`` records every effect as (method, name), in order."""
 
     name = "memory"
@@ -106,22 +107,6 @@ class MemoryBackend:
     def limit(self, limitations: Callable[[Mapping[str, Any]], Sequence[Limitation]]) -> None:
         """Answer `limitations` with this function."""
         self._limitations = limitations
-
-    def add_image(
-        self, reference: str, *, id: str = "", volumes: tuple[str, ...] = (), has_healthcheck: bool = False
-    ) -> ObservedImage:
-        """Put an image into the store, replacing what has this reference."""
-        with self.changed:
-            image = ObservedImage(
-                id or f"sha256:{self._new_id()}",
-                (reference,),
-                volumes=volumes,
-                has_healthcheck=has_healthcheck,
-            )
-            if reference in self._images:
-                self._untagged[self._images[reference].id] = self._images[reference]
-            self._images[reference] = image
-            return image
 
     def set_health(self, container: str, health: Health, output: str = "") -> None:
         """Let a health check come to a result, with one probe."""
@@ -263,15 +248,6 @@ class MemoryBackend:
     def find_volume(self, name: str) -> ObservedVolume | None:
         return self._volumes.get(name)
 
-    def find_image(self, reference: str) -> ObservedImage | None:
-        with self.changed:
-            by_id = (i for i in self._images.values() if i.id == reference)
-            return self._images.get(reference) or next(by_id, None)
-
-    def images(self) -> Sequence[ObservedImage]:
-        with self.changed:
-            return list(self._images.values())
-
     def networks(self) -> Sequence[ObservedNetwork]:
         with self.changed:
             return [network for network, *_ in self._networks.values()]
@@ -386,73 +362,6 @@ class MemoryBackend:
                 raise Conflict(f"volume '{name}' is in use by container '{users[0]}'")
             if self._volumes.pop(name, None):
                 self._emit("volume", "destroy", name)
-
-    def pull_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
-        with self.changed:
-            self._called("pull_image", reference)
-            if self._registry is not None and reference not in self._registry:
-                raise PullFailed(f"image '{reference}' does not exist", hint="check its name and tag")
-            if progress:
-                progress("complete")
-            image = self._images.get(reference) or self.add_image(reference)
-            self._emit("image", "pull", reference)
-            return image
-
-    def build_image(self, spec: BuildSpec, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
-        self._called("build_image", spec.reference)
-        return self.add_image(spec.reference)
-
-    def push_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> None:
-        with self.changed:
-            self._called("push_image", reference)
-            if reference not in self._images:
-                raise NotFound(f"no image '{reference}'")
-
-    def remove_image(self, reference: str, *, force: bool = False) -> None:
-        with self.changed:
-            self._called("remove_image", reference)
-            image = self._images.get(reference)
-            users = [c.seen.name for c in self.containers.values() if image and c.seen.image_id == image.id]
-            if users and not force:
-                raise Conflict(f"image '{reference}' is in use by container '{users[0]}'")
-            if self._images.pop(reference, None):
-                self._emit("image", "delete", reference)
-
-    def tag_image(self, reference: str, name: str) -> None:
-        with self.changed:
-            self._called("tag_image", name)
-            found = self.find_image(reference) or self._untagged.get(reference)
-            if found is None:
-                raise NotFound(f"no image '{reference}'")
-            self._images[name] = found._replace(references=(*found.references, name))
-
-    def import_image(self, path: str, reference: str, config: Mapping[str, Any]) -> ObservedImage:
-        import hashlib
-
-        volumes = tuple(config.get("Volumes") or ())
-        try:
-            with open(path, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise ImageError(f"cannot read '{path}': {(error.strerror or '').lower()}") from error
-        with self.changed:
-            self._called("import_image", reference)
-            image = self.add_image(reference, id=f"sha256:{digest}", volumes=volumes)
-            self._emit("image", "import", reference)
-            return image
-
-    def load_images(self, path: str) -> Sequence[ObservedImage]:
-        import json
-        import tarfile
-
-        try:
-            with tarfile.open(path) as archive:
-                member = archive.extractfile("manifest.json")
-                manifest = json.load(member) if member else []
-        except (OSError, KeyError, ValueError, tarfile.TarError) as error:
-            raise ImageError(f"'{path}' is not an image archive: {error}") from error
-        references = [reference for entry in manifest for reference in entry.get("RepoTags") or ()]
-        return [self.add_image(reference) for reference in references]
 
     # ------------------------------------------------------------- containers
 
@@ -592,6 +501,33 @@ class MemoryBackend:
             script = self._behaviour(container).exec
         code, output = script(spec) if script else (0, b"")
         return Session(code, output)
+
+    def pause_container(self, id: str) -> None:
+        with self.changed:
+            container = self._find(id)
+            self._called("pause_container", container.seen.name)
+            if container.seen.state is not ContainerState.PAUSED:
+                self._move(container, ContainerState.PAUSED)
+                self._emit("container", "pause", container)
+
+    def unpause_container(self, id: str) -> None:
+        with self.changed:
+            container = self._find(id)
+            self._called("unpause_container", container.seen.name)
+            if container.seen.state is ContainerState.PAUSED:
+                self._move(container, ContainerState.RUNNING)
+                self._emit("container", "unpause", container)
+
+    def attach(self, id: str, *, stdin: bool = False, start: bool = False) -> Session:
+        if start:
+            self.start_container(id)
+        with self.changed:
+            container = self._find(id)
+            self._called("attach", container.seen.name)
+            if not start and container.seen.state is not ContainerState.RUNNING:
+                raise Conflict(f"container '{container.seen.name}' is not running")
+            output = b"".join(line.data for line in container.lines) if start else b""
+        return Session(self.wait_container(container.seen.id) or 0, output)
 
     def close(self) -> None:
         """Wake up whoever waits; there is nothing else to release."""

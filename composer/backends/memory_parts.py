@@ -158,6 +158,7 @@ class Session:
         os.close(writer)  # readable at once, as the end of a stream is
         self.received = b""
         self.size: tuple[int, int] | None = None
+        self.tty = False
 
     def fileno(self) -> int:
         return self._reader

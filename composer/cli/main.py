@@ -26,6 +26,7 @@ _CLOSED_PIPE = 141
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("apply", "Carry out a plan that was written to a file"),
+    "attach": ("attach", "Attach to a service's output and input"),
     "build": ("build", "Build the images of services"),
     "config": ("config", "Show the compose file as it is understood"),
     "create": ("create", "Create containers"),
@@ -41,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("logs", "View output from containers"),
     "ls": ("ls", "List projects"),
     "network": ("network", "Manage networks"),
+    "pause": ("pause", "Freeze services"),
     "plan": ("plan", "Show what up would do, and why"),
     "port": ("port", "Print the public port of a port"),
     "ps": ("ps", "List containers"),
@@ -48,9 +50,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "push": ("push", "Push the images of services"),
     "restart": ("restart", "Restart services"),
     "rm": ("rm", "Remove stopped containers"),
+    "run": ("run", "Run a one-off command in a new container of a service"),
     "scale": ("scale", "Scale services"),
     "start": ("start", "Start services"),
     "stop": ("stop", "Stop services"),
+    "unpause": ("unpause", "Thaw services"),
     "up": ("up", "Create and start containers"),
     "version": ("version", "Show the version"),
     "volume": ("volume", "Manage volumes"),

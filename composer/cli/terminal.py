@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+from composer.cli.keys import Watch
 from composer.errors import Unsupported
 
 if TYPE_CHECKING:
@@ -30,15 +31,27 @@ _KEYS = ("SIGINT", "SIGQUIT")
 """Signals that keys send: in raw mode the keys themselves go through."""
 
 
-def converse(session: Session, context: Context, *, tty: bool, interactive: bool) -> int:
-    """Copy in both directions until the command has ended; return its exit code."""
+def converse(
+    session: Session,
+    context: Context,
+    *,
+    tty: bool,
+    interactive: bool,
+    signals: bool = True,
+    detach: bytes = b"",
+) -> int:
+    """Copy in both directions until the command has ended; return its exit code.
+
+    ``signals``: pass ours on. ``detach``: the keys after which it is left running, and the code is 0.
+    """
     stdin = _descriptor(context.stdin) if interactive else None
     with (
         _raw(stdin if tty else None),
         _window(session, context.stdout if tty else None),
-        _signals(session, tty),
+        _signals(session, tty) if signals else nullcontext(),
     ):
-        _copy(session, stdin, context)
+        if not _copy(session, stdin, context, Watch(detach)):
+            return 0
         return session.wait()
 
 
@@ -49,7 +62,8 @@ def _descriptor(stream: TextIO) -> int | None:
         return None
 
 
-def _copy(session: Session, stdin: int | None, context: Context) -> None:
+def _copy(session: Session, stdin: int | None, context: Context, watch: Watch) -> bool:
+    """Copy until all output has come; False when the keys to detach came first."""
     with selectors.DefaultSelector() as selector:
         selector.register(session.fileno(), selectors.EVENT_READ, "session")
         if stdin is None:
@@ -62,10 +76,10 @@ def _copy(session: Session, stdin: int | None, context: Context) -> None:
                 if key.data == "session":
                     chunk = session.read()
                     if chunk is None:
-                        return
+                        return True
                     _write(context, *chunk)
-                else:
-                    _send(session, selector, key.fd)
+                elif _send(session, selector, key.fd, watch):
+                    return False
 
 
 def _register(selector: selectors.BaseSelector, stdin: int) -> bool:
@@ -76,16 +90,19 @@ def _register(selector: selectors.BaseSelector, stdin: int) -> bool:
     return True
 
 
-def _send(session: Session, selector: selectors.BaseSelector, stdin: int) -> None:
+def _send(session: Session, selector: selectors.BaseSelector, stdin: int, watch: Watch) -> bool:
+    """Pass on what was typed; True when that was the sequence that detaches."""
     data = os.read(stdin, _CHUNK_BYTES)
     try:
         if data:
-            session.write(data)
-            return
+            passed, detached = watch.feed(data)
+            session.write(passed)
+            return detached
         session.close_stdin()
     except BrokenPipeError:
         pass  # the command reads no more: what we have for it is for nobody
     selector.unregister(stdin)
+    return False
 
 
 def _send_file(session: Session, stdin: int) -> None:

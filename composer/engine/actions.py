@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from composer.engine.backend import Backend, Observed
     from composer.engine.events import Events
     from composer.engine.lifecycle import Teardown
-    from composer.engine.options import Options
+    from composer.engine.options import OneOff, Options
     from composer.engine.plan import Plan
     from composer.schema.model import Project
 
@@ -114,6 +114,15 @@ def apply_up(engine: Engine, project: Project, options: Options) -> Plan:
     change = _change(engine, project, options)
     change.attempt(engine).check()
     return change.plan
+
+
+def create_oneoff(engine: Engine, project: Project, oneoff: OneOff, options: Options) -> str:
+    """Create the container of a ``run``, with all that it needs running; return its id."""
+    options = options._replace(services=(oneoff.service,), oneoff=oneoff)
+    refresh_images(engine, project, options)
+    outcome = _change(engine, project, options).attempt(engine)
+    outcome.check()
+    return outcome.ids[oneoff.name]
 
 
 def prepare_up(

@@ -331,6 +331,9 @@ class Session(Protocol):
     With ``tty`` all output is on ``stdout``. ``read`` blocks; it returns None at the end of all output.
     """
 
+    @property
+    def tty(self) -> bool: ...
+
     def fileno(self) -> int:
         """Return a descriptor that is readable when ``read`` would not block."""
         ...
@@ -440,6 +443,19 @@ class Backend(Observer, Protocol):
 
     def wait_container(self, id: str) -> int | None:
         """Return the exit code once the container is not running (at once when it is not); None if unknown."""
+        ...
+
+    def pause_container(self, id: str) -> None:
+        """Freeze a running container; nothing happens to one that is paused."""
+        ...
+
+    def unpause_container(self, id: str) -> None: ...
+    def attach(self, id: str, *, stdin: bool = False, start: bool = False) -> Session:
+        """Return the output of a container's own command from now on, and with ``stdin`` its input.
+
+        With ``start`` it is started, nothing of its output is missed, and its input ends with the session's.
+        Raises Conflict when it does not run, StartFailed as `start_container` does.
+        """
         ...
 
     def exec(self, id: str, spec: ExecSpec) -> Session: ...

@@ -151,7 +151,7 @@ class Emitter:
     def _pull(self, service: str) -> None:
         decision, tree = self._decisions[service], self.services[service]
         reference = resolve.image_of(self.project.name, service, tree)
-        wanted = bool(decision.create or decision.replace)
+        wanted = decision.create or decision.replace or self._is_oneoff(service)
         if not wanted or reference in self.world.images or reference in self._images:
             return
         policy = self.options.pull or tree.get("pull_policy") or "missing"
@@ -207,6 +207,8 @@ class Emitter:
             ends += Rollout(self, service).replace(decision.replace, refs)
         for number in decision.create:
             ends += self._create(service, number, decision.create_cause, refs)
+        if self._is_oneoff(service):
+            self._create_oneoff(service)
         # with --no-start, who shares a namespace needs the container to exist, and waits for its creation instead
         self.ready[service] = tuple(ends)
 
@@ -303,6 +305,25 @@ class Emitter:
         creation = self.creation(service, new, cause, replaced=None)
         step = self.builder.add(creation, self.creation_needs(service, name))
         return self.start(service, new, "", (step,)) if self.options.start else (step,)
+
+    def _is_oneoff(self, service: str) -> bool:
+        return self.options.oneoff is not None and self.options.oneoff.service == service
+
+    def _create_oneoff(self, service: str) -> None:
+        """Add the container of a ``run``; whoever runs it starts it, so it waits for what a start would."""
+        oneoff = self.options.oneoff
+        assert oneoff is not None
+        tree = self.services[service]
+        image = self.world.images.get(resolve.image_of(self.project.name, service, tree))
+        image_id = image.id if image else ""
+        own = container_labels(
+            self.project, service, 1, self.world, depends_on=self.graph.conditions[service], image_id=image_id
+        )
+        own |= {labels.ONEOFF: "True", labels.SLUG: oneoff.slug}
+        spec = resolve.oneoff_spec(self.project, oneoff, labels=own, image_id=image_id or None)
+        needs, after = self._gates_of(service)
+        creation = CreateContainer(ContainerRef(oneoff.name, service, 1), spec, "run")
+        self.builder.add(creation, (*self.creation_needs(service, oneoff.name), *needs), after)
 
     # ------------------------------------------------------------- what a new container is made of
 

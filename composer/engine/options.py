@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from composer.engine.backend import MountSpec
+
+
+class OneOff(NamedTuple):
+    """A container of ``run``: a service's, under a name of its own, with what was asked for instead.
+
+    ``attributes`` replace the service's, ``environment`` and ``labels`` are added to its own, ``mounts`` too.
+    ``ports`` None is none at all; ``use_aliases``: it answers to the service's names.
+    """
+
+    service: str
+    name: str
+    slug: str
+    attributes: Mapping[str, Any] = {}
+    environment: Mapping[str, str | None] = {}
+    labels: Mapping[str, str] = {}
+    mounts: tuple[MountSpec, ...] = ()
+    ports: tuple[Mapping[str, Any], ...] = ()
+    service_ports: bool = False
+    use_aliases: bool = False
 
 
 class Options(NamedTuple):
@@ -33,6 +54,8 @@ class Options(NamedTuple):
     build: bool | None = None
     """True builds what can be built anew, False builds nothing, None what is missing."""
     on_failure: str = "keep"
+    oneoff: OneOff | None = None
+    """Create this container, with what its service needs, and leave the service's own containers alone."""
 
     def recreate_policy(self, service: str) -> str:
         named = not self.services or service in self.services

@@ -244,6 +244,9 @@ class _Reconciler:
 
     def _decide(self, service: str) -> None:
         containers = self._existing[service]
+        if self._options.oneoff is not None and self._options.oneoff.service == service:
+            self._decisions[service] = Decision(service)
+            return
         decision = decide(self._project, service, containers, self._world, self._options, self._replaced)
         moved = tuple(Fate(c, "its volume is recreated") for c in decision.keep if c.id in self._lost)
         if moved:

@@ -25,6 +25,7 @@ from composer.errors import ConfigError, ProjectError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from composer.engine.options import OneOff
     from composer.schema.model import Project
 
     Tree = Mapping[str, Any]
@@ -339,6 +340,31 @@ def hooks(tree: Tree, attribute: str) -> tuple[ExecSpec, ...]:
             privileged=bool(hook.get("privileged")),
         )
         for hook in tree.get(attribute) or ()
+    )
+
+
+def oneoff_spec(
+    project: Project, oneoff: OneOff, *, labels: Mapping[str, str], image_id: str | None
+) -> ContainerSpec:
+    """Return the container of a ``run``: not restarted, not found by the service's name, with no port unless asked."""
+    base = container_spec(project, oneoff.service, 1, labels=labels, image_id=image_id)
+    attributes = {k: v for k, v in base.attributes.items() if k not in ("restart", "ports")}
+    ports = [*(base.attributes.get("ports") or () if oneoff.service_ports else ()), *oneoff.ports]
+    attributes.update(oneoff.attributes)
+    attributes["environment"] = {**(base.attributes.get("environment") or {}), **oneoff.environment}
+    if ports:
+        attributes["ports"] = ports
+    targets = {mount.target for mount in oneoff.mounts}
+    own = (oneoff.name,)
+    return base._replace(
+        name=oneoff.name,
+        labels={**base.labels, **oneoff.labels},
+        attributes=attributes,
+        mounts=(*(m for m in base.mounts if m.target not in targets), *oneoff.mounts),
+        endpoints=tuple(
+            e._replace(aliases=(*own, *e.aliases[1:]) if oneoff.use_aliases else own) for e in base.endpoints
+        ),
+        oneoff=True,
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.backends.docker import creation, reading
 from composer.backends.docker.observing import DockerObserver
+from composer.engine.backend import ContainerState
 from composer.errors import BackendError, Conflict, NotFound, Unsupported
 
 if TYPE_CHECKING:
@@ -181,6 +182,19 @@ class DockerBackend(DockerObserver):
         from composer.backends.docker.session import ExecSession
 
         return ExecSession(self.client, id, spec)
+
+    def attach(self, id: str, *, stdin: bool = False, start: bool = False) -> Session:
+        from composer.backends.docker.session import AttachSession
+
+        return AttachSession(self.client, id, stdin=stdin, start=start)
+
+    def pause_container(self, id: str) -> None:
+        if self.container(id).state is not ContainerState.PAUSED:
+            self.client.post(f"/containers/{id}/pause")
+
+    def unpause_container(self, id: str) -> None:
+        if self.container(id).state is ContainerState.PAUSED:
+            self.client.post(f"/containers/{id}/unpause")
 
     # -------------------------------------------------------------- images
 

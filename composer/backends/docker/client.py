@@ -125,13 +125,13 @@ class Client:
                 raise failures.lost(self.endpoint.url) from error
         return response
 
-    def upgrade(self, path: str, body: dict[str, Any]) -> socket.socket:
+    def upgrade(self, path: str, body: dict[str, Any], query: Query | None = None) -> socket.socket:
         """Return the connection after the engine has made it a plain stream in both directions."""
         data = json.dumps(body).encode()
         headers = {"Content-Type": "application/json", "Connection": "Upgrade", "Upgrade": "tcp"}
         connection = Connection(dial(self.endpoint), self._host, buffered=False)
         connection.sock.settimeout(ANSWER_S)
-        response = self._exchange(connection, "POST", self._target(path, None), data, headers, ANSWER_S)
+        response = self._exchange(connection, "POST", self._target(path, query), data, headers, ANSWER_S)
         if response.status >= 400:
             raise failures.refused(response.status, response.read())
         connection.sock.settimeout(None)

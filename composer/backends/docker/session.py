@@ -28,7 +28,7 @@ class ExecSession:
     """One exec, running."""
 
     def __init__(self, client: Client, container_id: str, spec: ExecSpec) -> None:
-        self._client, self._tty = client, spec.tty
+        self._client, self.tty = client, spec.tty
         self._container_id = container_id
         self._id = str(client.post(f"/containers/{container_id}/exec", body=_creation(spec))["Id"])
         self._socket: socket.socket | None = None
@@ -48,7 +48,7 @@ class ExecSession:
     def read(self) -> tuple[str, bytes] | None:
         if self._socket is None:
             return None
-        if self._tty:
+        if self.tty:
             data = self._receive(_CHUNK_BYTES)
             return ("stdout", data) if data else None
         while not self._left:
@@ -81,7 +81,7 @@ class ExecSession:
     def close_stdin(self) -> None:
         if self._socket is None:
             return
-        if self._tty:
+        if self.tty:
             self.write(b"\x04")  # the end of file of a terminal
             return
         try:
@@ -90,7 +90,7 @@ class ExecSession:
             pass  # the command has ended already
 
     def resize(self, rows: int, columns: int) -> None:
-        if self._tty:
+        if self.tty:
             self._client.post(f"/exec/{self._id}/resize", {"h": rows, "w": columns})
 
     def signal(self, number: int) -> None:
@@ -99,7 +99,7 @@ class ExecSession:
         The end of its input is what a command without a terminal can be told.
         """
         name = signals.Signals(number).name
-        if self._tty and name in _KEYS:
+        if self.tty and name in _KEYS:
             self.write(_KEYS[name])
         else:
             self.close_stdin()
@@ -142,6 +142,37 @@ class ExecSession:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+class AttachSession(ExecSession):
+    """A container's own command. With ``start`` it is started when we listen, so that no output is missed."""
+
+    def __init__(self, client: Client, container_id: str, *, stdin: bool, start: bool) -> None:
+        self._client, self._container_id = client, container_id
+        config = client.get(f"/containers/{container_id}/json")["Config"]
+        self.tty = bool(config["Tty"])
+        self._left, self._stream = 0, "stdout"
+        self._socket: socket.socket | None = None
+        streams = {"stream": True, "stdin": stdin, "stdout": True, "stderr": True}
+        self._socket = _plain(client.upgrade(f"/containers/{container_id}/attach", {}, streams))
+        if start:
+            try:
+                client.post(f"/containers/{container_id}/start")
+            except BaseException:
+                self.close()
+                raise
+
+    def resize(self, rows: int, columns: int) -> None:
+        if self.tty:
+            self._client.post(f"/containers/{self._container_id}/resize", {"h": rows, "w": columns})
+
+    def signal(self, number: int) -> None:
+        self._client.post(f"/containers/{self._container_id}/kill", {"signal": str(number)})
+
+    def wait(self) -> int:
+        """Return the exit code of the container."""
+        answer = self._client.call("POST", f"/containers/{self._container_id}/wait", timeout_s=None)
+        return int(answer["StatusCode"])
 
 
 def _creation(spec: ExecSpec) -> dict[str, Any]:

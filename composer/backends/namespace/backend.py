@@ -206,6 +206,31 @@ class NamespaceBackend(NamespaceObserver):
         request = {"op": "exec", "id": id, "process": process, "privileged": spec.privileged}
         return ExecSession(self._client(meta), request, tty=spec.tty, interactive=spec.interactive)
 
+    def attach(self, id: str, *, stdin: bool = False, start: bool = False) -> Session:
+        from composer.backends.namespace.attaching import AttachSession, lend_input
+
+        id, meta = self._meta(id)
+        if not start and not self._is_active(id):
+            raise errors.Conflict(f"container '{meta['name']}' is not running")
+        config = files.read_json(f"{self.paths.container(id)}/config.json") or {}
+        return AttachSession(
+            self.paths.container(id),
+            stdin=stdin or bool(config["process"].get("terminal")),
+            begin=(lambda: self.start_container(id)) if start else (lambda: None),
+            lend=lambda: lend_input(self._client(meta), id, once=start),
+            wait=lambda: self.wait_container(id),
+            kill=lambda number: self.kill_container(id, number),
+            from_start=start,
+        )
+
+    def pause_container(self, id: str) -> None:
+        id, meta = self._meta(id)
+        self._client(meta).ask({"op": "pause", "id": id})
+
+    def unpause_container(self, id: str) -> None:
+        id, meta = self._meta(id)
+        self._client(meta).ask({"op": "unpause", "id": id})
+
     # -------------------------------------------------------------- images
 
     def pull_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> ObservedImage:

@@ -24,7 +24,7 @@ class ExecSession:
 
     def __init__(self, client: Client, request: dict[str, Any], *, tty: bool, interactive: bool) -> None:
         self._connection: socket.socket = client.take()
-        self._tty = tty
+        self.tty = tty
         self._exit_code: int | None = None
         self._input = -1
         self._outputs: dict[int, str] = {}
@@ -68,7 +68,7 @@ class ExecSession:
         except errors.BackendError:
             self.close()
             raise
-        if self._tty and descriptors:
+        if self.tty and descriptors:
             self._input = descriptors[0]
             self._add_output(descriptors[0], "stdout")
 
@@ -123,14 +123,14 @@ class ExecSession:
                 return  # it does not read any more, which is its right
 
     def close_stdin(self) -> None:
-        if self._input >= 0 and not self._tty:
+        if self._input >= 0 and not self.tty:
             os.close(self._input)
             self._input = -1
         elif self._input >= 0:
             self.write(b"\x04")  # the end of file of a terminal
 
     def resize(self, rows: int, columns: int) -> None:
-        if self._tty and self._input >= 0:
+        if self.tty and self._input >= 0:
             console.set_size(self._input, rows, columns)
 
     def signal(self, number: int) -> None:

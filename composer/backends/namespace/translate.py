@@ -484,6 +484,7 @@ ATTRIBUTES: dict[str, Row] = {
     "restart": (_restart, None),
     "security_opt": (_security_opt, _security_limits),
     "shm_size": (_shm_size, None),
+    "stdin_open": (_own("stdin"), None),
     "stop_grace_period": (_stop_grace_period, None),
     "stop_signal": (_stop_signal, None),
     "sysctls": (_sysctls, None),
@@ -507,7 +508,7 @@ _LATER = "the built-in runtime does not honour it yet"
 _NOT_YET = (
     "blkio_config cgroup_parent cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec "
     "device_cgroup_rules gpus isolation mac_address mem_swappiness models oom_kill_disable platform "
-    "runtime stdin_open storage_opt umask use_api_socket volumes_from"
+    "runtime storage_opt umask use_api_socket volumes_from"
 )
 REFUSED: dict[str, tuple[str, str | None]] = dict.fromkeys(_NOT_YET.split(), (_LATER, "remove it"))
 

@@ -26,6 +26,7 @@ def adopt(task: Task, held: dict[str, int], status: int | None) -> None:
         socket.socket(fileno=held.pop(key)) for key in sorted(held) if key.startswith("port-")
     ]
     task.output.console = held.pop("console", -1)
+    task.input.writer = held.pop("stdin", -1)
     task.pid, task.pidfd = int(task.state.get("pid") or 0), held.pop("pidfd", -1)
     same_boot = task.state.get("boot_id") == task.supervisor.boot
     alive = same_boot and files.start_time(task.pid) == task.state.get("start_ticks") if task.pid else False

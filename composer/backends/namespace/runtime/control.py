@@ -10,6 +10,7 @@ there: the supervisor does not end while one is open. Only the owner of the stat
                                      → {"started": true} (+ the terminal), then {"exit_code": n}
     {"op": "signal", "signal": n}    to the command that this connection executes; no answer
     {"op": "reload", "id": …}        it was renamed
+    {"op": "attach", "id": …, "once": …}   → {"ok": true, "tty": …} + what writes to its input, if anything does
     {"op": "move_ports", "id": …, "source": …}     the answer comes when nobody uses ``source`` any more
     anything wrong                   → {"error": "…", "kind": "Conflict", "hint": …, "exit_code": …}
 """
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from composer.backends.namespace.runtime.supervisor import Supervisor
+    from composer.backends.namespace.runtime.task import Task
 
 _LONELY_S = 5.0
 _FULL_PAUSE_S = 0.5
@@ -174,10 +176,21 @@ class Peer:
         elif op == "reload":
             task.reload()
             self.reply({"ok": True})
+        elif op == "attach":
+            self._attach(task, once=bool(message.get("once")))
         elif op == "move_ports":
             handover.move(self._supervisor.task(message["source"]), task, self.reply)
         else:
             self.reply({"error": f"this supervisor does not know '{op}'", "kind": "Unsupported"})
+
+    def _attach(self, task: Task, *, once: bool) -> None:
+        if task.status != "running":
+            self.reply({"error": f"container {task.name} is not running", "kind": "Conflict"})
+            return
+        lent = task.input.lend(task.output.console, once=once)
+        self.reply({"ok": True, "tty": task.output.console >= 0}, (lent,) if lent >= 0 else ())
+        if lent >= 0:
+            os.close(lent)
 
     def _remove(self, id: str) -> None:
         """End it if it runs, and forget it; the caller then removes its directory."""

@@ -21,6 +21,7 @@ def clone(task: Task) -> socket.socket:
     owners = sharing.open_owners(supervisor.root, supervisor.boot, config)
     terminal = bool(config["process"].get("terminal"))
     writers = [-1, -1] if terminal else [logs.open_writer(task.bundle, stream) for stream in logs.STREAMS]
+    stdin = task.input.open()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     launch = container.Launch(
         config,
@@ -29,7 +30,7 @@ def clone(task: Task) -> socket.socket:
         cgroup=task.cgroup,
         filter=supervisor.filter(config),
         owners=owners,
-        stdin=-1,
+        stdin=stdin,
         stdout=writers[0],
         stderr=writers[1],
     )
@@ -43,9 +44,9 @@ def clone(task: Task) -> socket.socket:
     finally:
         theirs.close()
         sharing.close(owners)
-        for writer in writers:
-            if writer >= 0:
-                os.close(writer)
+        for given in (stdin, *writers):
+            if given >= 0:
+                os.close(given)
     # Not saved yet: until it is told to start, it ends by itself when we do.
     task.state.update(pid=task.pid, start_ticks=files.start_time(task.pid))
     supervisor.keeper.hold({f"{task.id}/pidfd": task.pidfd}, task.pid)

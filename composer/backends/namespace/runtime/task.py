@@ -25,6 +25,7 @@ from composer.backends.namespace.runtime import (
     endpoints,
     files,
     handover,
+    input,
     launching,
     logs,
     names,
@@ -81,6 +82,7 @@ class Task:
         self.cgroup = cgroups.Cgroup(supervisor.hierarchies, id, config["linux"].get("resources"))
         self.log: logs.Log | None = None
         self.output = output.Output(self)
+        self.input = input.Input(self)
         self.probing: probing.Probing | None = None
         policy = self.own.get("restart", {})
         self.policy = restart.Policy(policy.get("policy", "no"), policy.get("maximum", 0))
@@ -388,6 +390,7 @@ class Task:
         for kind in ("udp", "tcp"):
             self.supervisor.keeper.drop(f"{self.id}/dns-{kind}")
         self.output.stop()
+        self.input.close()
 
     def _discard_pidfd(self) -> None:
         if self.pidfd >= 0:

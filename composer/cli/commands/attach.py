@@ -1,0 +1,42 @@
+"""``composer attach``: a running container's output, and its input, as if it had been started here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+
+
+@click.command(name="attach", help="Attach to a service's output and input.")
+@click.option("--index", type=click.IntRange(min=1), metavar="N", help="Which replica.")
+@click.option("--no-stdin", is_flag=True, help="Leave its input alone.")
+@click.option("--sig-proxy/--no-sig-proxy", default=True, help="Pass signals on to it.", show_default=True)
+@click.option("--detach-keys", default="ctrl-p,ctrl-q", show_default=True, help="Keys that leave it running.")
+@click.argument("service")
+@click.pass_obj
+def command(
+    context: Context, service: str, index: int | None, no_stdin: bool, sig_proxy: bool, detach_keys: str
+) -> int:
+    from composer.cli.keys import parse_keys
+    from composer.cli.target import container_of
+    from composer.cli.terminal import converse
+
+    project = context.project_name()
+    backend = context.backend(project)
+    container = container_of(backend.observe(project), service, index, running=True)
+    keys = parse_keys(detach_keys)
+    session = backend.attach(container.id, stdin=not no_stdin)
+    try:
+        return converse(
+            session,
+            context,
+            tty=not no_stdin and context.stdin.isatty() and context.stdout.isatty() and session.tty,
+            interactive=not no_stdin,
+            signals=sig_proxy,
+            detach=keys,
+        )
+    finally:
+        session.close()

@@ -1,0 +1,21 @@
+"""``composer pause``: freeze services that run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+
+
+@click.command(name="pause", help="Freeze services.")
+@shared.services
+@click.pass_obj
+def command(context: Context, services: tuple[str, ...]) -> None:
+    from composer.cli.freezing import freeze
+
+    freeze(context, services, frozen=True)

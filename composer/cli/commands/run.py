@@ -1,0 +1,197 @@
+"""``composer run``: a one-off command in a new container of a service."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+    from composer.engine.backend import MountSpec
+    from composer.engine.options import OneOff
+    from composer.schema.model import Project
+
+
+@click.command(
+    name="run",
+    help="Run a one-off command in a new container of a service.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@click.option("--build", is_flag=True, help="Build the image first.")
+@click.option("--cap-add", multiple=True, metavar="CAP", help="Add a capability.")
+@click.option("--cap-drop", multiple=True, metavar="CAP", help="Take a capability away.")
+@click.option("-d", "--detach", is_flag=True, help="Print its name and leave it running.")
+@click.option("--entrypoint", metavar="COMMAND", help="Run this instead of the entrypoint.")
+@click.option("-e", "--env", "variables", multiple=True, metavar="KEY=VALUE", help="Set a variable.")
+@click.option("--env-from-file", multiple=True, metavar="FILE", help="Set variables from a file.")
+@click.option("-i", "--interactive/--no-interactive", default=True, help="Keep its input open.")
+@click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Add a label.")
+@click.option("--name", metavar="NAME", help="Name of the container.")
+@click.option("-T", "--no-tty", is_flag=True, help="Give it no terminal.")
+@click.option("-t", "--tty", "_tty", is_flag=True, hidden=True)
+@click.option("--no-deps", is_flag=True, help="Do not start what the service depends on.")
+@click.option("-p", "--publish", multiple=True, metavar="PORT", help="Publish a port.")
+@click.option("--pull", type=click.Choice(("always", "missing", "never")), help="When the image is pulled.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not show what is done before.")
+@click.option("--quiet-pull", is_flag=True, hidden=True)
+@click.option("--quiet-build", is_flag=True, hidden=True)
+@click.option("--remove-orphans", is_flag=True, help="Remove containers of services that are gone.")
+@click.option("--rm", "remove", is_flag=True, help="Remove the container when it has ended.")
+@click.option("-P", "--service-ports", is_flag=True, help="Publish the service's ports.")
+@click.option("--use-aliases", is_flag=True, help="Let it answer to the service's names.")
+@click.option("-u", "--user", metavar="USER", help="Run it as this user.")
+@click.option("-v", "--volume", "volumes", multiple=True, metavar="VOLUME", help="Mount something more.")
+@click.option("-w", "--workdir", "working_dir", metavar="DIR", help="Run it in this directory.")
+@click.argument("service")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND] [ARG]...")
+@click.pass_obj
+def command(context: Context, /, service: str, words: tuple[str, ...], **given: Any) -> int:
+    from composer.cli import options as shared
+    from composer.engine.actions import create_oneoff
+    from composer.engine.options import Options
+
+    project = context.project()
+    known = project.tree.get("services") or {}
+    shared.check_services(known, project.disabled, (service,))
+    has_terminal = context.stdin.isatty() and context.stdout.isatty()
+    tty = has_terminal and not given["no_tty"] and not given["detach"]
+    remove_orphans, ignore_orphans = shared.orphans(context, given["remove_orphans"])
+    options = Options(
+        dependencies=not given["no_deps"],
+        pull=given["pull"],
+        build=True if given["build"] else None,
+        remove_orphans=remove_orphans,
+        ignore_orphans=ignore_orphans,
+    )
+    oneoff = _oneoff(context, project.select((service,)), service, words, given, tty=tty)
+    if given["quiet"]:
+        context.settings = context.settings._replace(progress="quiet")
+    with context.changing(project.name, "run") as engine:
+        if context.settings.dry_run:
+            from composer.engine.actions import plan_up
+
+            context.show_plan(plan_up(engine, project, options._replace(services=(service,), oneoff=oneoff)))
+            return 0
+        id = create_oneoff(engine, project, oneoff, options)
+    context.display().settle()
+    return _start(context, id, given, tty=tty)
+
+
+def _start(context: Context, id: str, given: dict[str, Any], *, tty: bool) -> int:
+    """Start the container and stay with it to its end."""
+    from composer.cli.terminal import converse
+
+    backend = context.backend()
+    if given["detach"]:
+        backend.start_container(id)
+        context.write(backend.container(id).name)
+        return 0
+    try:
+        session = backend.attach(id, stdin=given["interactive"], start=True)
+        try:
+            return converse(session, context, tty=tty, interactive=given["interactive"])
+        finally:
+            session.close()
+    finally:
+        if given["remove"]:
+            backend.remove_container(id, force=True, volumes=True)
+
+
+def _oneoff(
+    context: Context,
+    project: Project,
+    service: str,
+    words: tuple[str, ...],
+    given: dict[str, Any],
+    *,
+    tty: bool,
+) -> OneOff:
+    from composer.engine.options import OneOff
+
+    slug = os.urandom(6).hex()
+    tree = project.tree["services"][service]
+    attributes: dict[str, Any] = {"tty": tty, "stdin_open": bool(given["interactive"])}
+    if words:
+        attributes["command"] = list(words)
+    if given["entrypoint"] is not None:
+        import shlex
+
+        attributes["entrypoint"] = shlex.split(given["entrypoint"])
+        attributes.setdefault("command", [])
+    for key in ("user", "working_dir"):
+        if given[key] is not None:
+            attributes[key] = given[key]
+    for key in ("cap_add", "cap_drop"):
+        if given[key]:
+            attributes[key] = [*(tree.get(key) or ()), *given[key]]
+    return OneOff(
+        service=service,
+        name=given["name"] or f"{project.name}-{service}-run-{slug}",
+        slug=slug,
+        attributes=attributes,
+        environment={
+            **_file_variables(context, given["env_from_file"]),
+            **_variables(context, given["variables"]),
+        },
+        labels=dict(label.partition("=")[::2] for label in given["labels"]),
+        mounts=tuple(_mount(context, project, text) for text in given["volumes"]),
+        ports=tuple(port for text in given["publish"] for port in _ports(text)),
+        service_ports=given["service_ports"],
+        use_aliases=given["use_aliases"],
+    )
+
+
+def _variables(context: Context, given: tuple[str, ...]) -> dict[str, str | None]:
+    """Read ``KEY=VALUE``; a bare ``KEY`` takes its value from here, and unsets it where there is none."""
+    found: dict[str, str | None] = {}
+    for entry in given:
+        key, equals, value = entry.partition("=")
+        found[key] = value if equals else context.environment.get(key)
+    return found
+
+
+def _file_variables(context: Context, files: tuple[str, ...]) -> dict[str, str | None]:
+    from composer.errors import ProjectError
+    from composer.schema.dotenv import parse_env
+
+    found: dict[str, str | None] = {}
+    for file in files:
+        path = os.path.join(context.working_dir, file)
+        try:
+            with open(path, encoding="utf-8") as stream:
+                found.update(parse_env(stream.read(), path, context.environment.get))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise ProjectError(f"cannot read '{file}': {reason.lower()}") from None
+    return found
+
+
+def _ports(text: str) -> list[dict[str, Any]]:
+    from composer.schema.shortforms import parse_ports
+
+    try:
+        return parse_ports(text)
+    except ValueError as error:
+        raise click.BadParameter(f"'{text}': {error}", param_hint="--publish") from None
+
+
+def _mount(context: Context, project: Project, text: str) -> MountSpec:
+    from composer.engine.backend import MountSpec
+    from composer.engine.resolve import real_name
+    from composer.schema.shortforms import parse_volume
+
+    try:
+        found = parse_volume(text)
+    except ValueError as error:
+        raise click.BadParameter(f"'{text}': {error}", param_hint="--volume") from None
+    kind, source = found["type"], found.get("source")
+    if kind == "bind" and source:
+        source = os.path.normpath(os.path.join(context.working_dir, os.path.expanduser(source)))
+    elif kind == "volume" and source:
+        if source not in (project.whole.get("volumes") or {}):
+            raise click.BadParameter(f"the project has no volume '{source}'", param_hint="--volume")
+        source = real_name(project, "volumes", source)
+    options = found.get(kind) or {}
+    return MountSpec(kind, source or None, found["target"], bool(found.get("read_only")), options)

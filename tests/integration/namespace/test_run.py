@@ -1,0 +1,187 @@
+"""``run``, ``attach`` and ``pause`` on real containers: input, terminal, exit codes, signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+
+from .conftest import COMMAND, Stack, wait_for
+
+pytestmark = pytest.mark.root
+
+PROJECT = """
+services:
+  job:
+    image: host
+    command: [sh, -c, 'echo out; echo err >&2; exit 4']
+  echo:
+    image: host
+    command: [cat]
+    stdin_open: true
+    stop_signal: SIGKILL
+  shell:
+    image: host
+    command: [sh]
+    tty: true
+    stdin_open: true
+    stop_signal: SIGKILL
+"""
+
+
+def test_run_passes_output_code_and_input_through(stack: Stack) -> None:
+    stack.write(PROJECT)
+    result = stack.run("run", "--rm", "-T", "job", check=False)
+    assert (result.returncode, result.stdout) == (4, "out\n")
+    assert "err" in result.stderr.splitlines()
+    process = subprocess.run(
+        [
+            COMMAND,
+            "--backend",
+            "namespace",
+            "run",
+            "--rm",
+            "-T",
+            "job",
+            "sh",
+            "-c",
+            "sort; cat /etc/hostname | wc -l",
+        ],
+        cwd=stack.directory,
+        env=stack.environment(),
+        input="b\na\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (process.returncode, process.stdout) == (0, "a\nb\n1\n"), process.stderr
+    assert stack.out("ps", "-aq") == ""
+
+
+def test_run_kept_and_its_environment(stack: Stack) -> None:
+    stack.write(PROJECT)
+    out = stack.out(
+        "run", "-T", "-e", "A=b c", "-w", "/tmp", "-u", "65534", "job", "sh", "-c", "echo $A $PWD $(id -u)"
+    )
+    assert out == "b c /tmp 65534\n"
+    [row] = [json.loads(line) for line in stack.out("ps", "-a", "--format", "json").splitlines()]
+    assert row["Name"].startswith(f"{stack.name}-job-run-") and row["ExitCode"] == 0
+    stack.run("down")
+
+
+def test_run_passes_signals_on(stack: Stack) -> None:
+    stack.write(PROJECT)
+    process = stack.popen(
+        "run",
+        "--rm",
+        "-T",
+        "job",
+        "sh",
+        "-c",
+        "trap 'echo bye; exit 5' TERM; echo up; while :; do sleep 0.1; done",
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "up\n"
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+    assert (process.returncode, out) == (5, "bye\n")
+
+
+def converse(stack: Stack, *arguments: str, say: list[tuple[str, str]]) -> tuple[int, str]:
+    """Run the command in a terminal; for each pair wait for the first and type the second."""
+    pid, master = pty.fork()
+    if pid == 0:
+        os.chdir(stack.directory)
+        os.execve(COMMAND, [COMMAND, "--backend", "namespace", *arguments], stack.environment())
+    seen = ""
+    deadline_s = time.monotonic() + 30
+    rest = list(say)
+    while time.monotonic() < deadline_s:
+        ready, _, _ = select.select([master], [], [], 0.2)
+        if ready:
+            try:
+                data = os.read(master, 65536)
+            except OSError:
+                break
+            if not data:
+                break
+            seen += data.decode(errors="replace")
+        if rest and rest[0][0] in seen:
+            os.write(master, rest.pop(0)[1].encode())
+    _, status = os.waitpid(pid, 0)
+    os.close(master)
+    return os.waitstatus_to_exitcode(status), seen
+
+
+def test_run_in_a_terminal(stack: Stack) -> None:
+    stack.write(PROJECT)
+    code, seen = converse(
+        stack, "run", "--rm", "job", "sh", say=[("# ", "tty; stty size\n"), ("/dev/", "exit 7\n")]
+    )
+    assert code == 7, seen
+    assert "/dev/console" in seen or "/dev/pts/0" in seen
+
+
+def test_attach_writes_reads_and_detaches(stack: Stack) -> None:
+    stack.up(PROJECT, "echo", "shell")
+    process = subprocess.Popen(
+        [COMMAND, "--backend", "namespace", "attach", "echo"],
+        cwd=stack.directory,
+        env=stack.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin and process.stdout
+    process.stdin.write("one\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "one\n"
+    process.kill()
+    process.communicate()
+    assert json.loads(stack.out("ps", "--format", "json", "echo"))["State"] == "running"
+    code, seen = converse(stack, "attach", "shell", say=[("", "echo $((20+3))\n"), ("23", "\x10\x11")])
+    assert code == 0, seen
+    assert json.loads(stack.out("ps", "--format", "json", "shell"))["State"] == "running"
+
+
+def test_attached_input_survives_the_supervisor(stack: Stack) -> None:
+    stack.up(PROJECT, "echo")
+    old = stack.pid("supervisor")
+    os.kill(old, signal.SIGKILL)
+    wait_for(lambda: stack.pid("supervisor") != old, what="a new supervisor")
+    process = subprocess.Popen(
+        [COMMAND, "--backend", "namespace", "attach", "echo"],
+        cwd=stack.directory,
+        env=stack.environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin and process.stdout
+    process.stdin.write("still\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "still\n"
+    process.kill()
+    process.communicate()
+
+
+def test_pause_freezes_and_unpause_goes_on(stack: Stack) -> None:
+    stack.up(
+        "services:\n  tick: {image: host, stop_signal: SIGKILL, "
+        "command: [sh, -c, 'while :; do echo x; sleep 0.05; done']}\n"
+    )
+    stack.run("pause", "tick")
+    assert json.loads(stack.out("ps", "-a", "--format", "json"))["State"] == "paused"
+    time.sleep(0.3)
+    before = stack.out("logs", "--no-log-prefix")
+    time.sleep(0.3)
+    assert stack.out("logs", "--no-log-prefix") == before
+    stack.run("unpause")
+    wait_for(lambda: len(stack.out("logs", "--no-log-prefix")) > len(before), what="more output")

@@ -1,0 +1,101 @@
+"""``run``, ``attach``, ``pause``: what they make of their options."""
+
+from __future__ import annotations
+
+import pytest
+from console import Console, states
+
+from composer.backends.memory import Behaviour
+from composer.cli.keys import Watch, parse_keys
+
+PROJECT = """
+    services:
+      db: {image: db, healthcheck: {test: [CMD, a]}}
+      web:
+        image: app
+        command: [serve]
+        restart: always
+        ports: ["80:80"]
+        environment: {A: "1", B: "2"}
+        volumes: [data:/data]
+        depends_on: {db: {condition: service_healthy}}
+    volumes: {data: {}}
+"""
+
+
+@pytest.fixture
+def ready(console: Console) -> Console:
+    console.write(PROJECT)
+    console.backend.behave("web", Behaviour(exits=(3,), output=("hello",)))
+    console.backend.behave("db", Behaviour())
+    return console
+
+
+def oneoff(console: Console) -> tuple[object, ...]:
+    [found] = [c for c in console.backend.containers.values() if "-run-" in c.seen.name]
+    return found.spec, found.seen
+
+
+def test_run_starts_what_it_needs_and_passes_code_and_output_on(ready: Console) -> None:
+    result = ready("run", "web", "migrate", "--all")
+    assert (result.code, result.out) == (3, "hello\n")
+    spec, seen = oneoff(ready)
+    assert spec.attributes["command"] == ["migrate", "--all"]  # type: ignore[attr-defined]
+    assert "restart" not in spec.attributes and "ports" not in spec.attributes  # type: ignore[attr-defined]
+    assert spec.endpoints[0].aliases == (spec.name,)  # type: ignore[attr-defined]
+    assert seen.labels["com.docker.compose.oneoff"] == "True"  # type: ignore[attr-defined]
+    assert states(ready)["app-db-1"] == "running"
+    assert "app-web-1" not in states(ready)
+
+
+def test_run_with_everything(ready: Console) -> None:
+    ready(
+        *("run", "--rm", "-e", "B=3", "-e", "C=4", "-u", "nobody", "-w", "/tmp", "--entrypoint", "sh -c"),
+        *("-p", "8080:80", "-v", "/etc:/host:ro", "-l", "a=b", "--cap-add", "NET_ADMIN", "--use-aliases"),
+        *("--name", "mine", "--no-deps", "web", "echo"),
+    )
+    assert states(ready) == {}
+    assert ("create_container", "mine") in ready.backend.calls
+    assert ("remove_container", "mine") in ready.backend.calls
+    ready("run", "-d", "-e", "B=3", "--service-ports", "--name", "kept", "--no-deps", "web")
+    found = next(c for c in ready.backend.containers.values() if c.seen.name == "kept").spec
+    assert found.attributes["environment"] == {"A": "1", "B": "3"}
+    assert found.attributes["ports"][0]["target"] == 80
+    assert found.attributes["tty"] is False
+
+
+def test_run_says_what_is_wrong(ready: Console) -> None:
+    assert "no service 'wbe' in the project" in ready("run", "wbe").err
+    assert "the project has no volume 'nope'" in ready("run", "-v", "nope:/x", "web").err
+    assert "--publish" in ready("run", "-p", "x:y", "web").err
+
+
+def test_a_run_that_is_over_is_an_orphan_of_nobody_else(ready: Console) -> None:
+    ready("run", "web")
+    assert "Found orphan containers ([app-web-run-" in ready("up", "-d", "db").err
+    ready("down")
+    assert states(ready) == {}
+
+
+def test_pause_and_unpause(ready: Console) -> None:
+    ready("up", "-d", "db")
+    assert ready("pause", "db").err == " Container app-db-1  Pausing\n Container app-db-1  Paused\n"
+    assert states(ready) == {"app-db-1": "paused"}
+    assert ready("pause").err == ""
+    ready("unpause")
+    assert states(ready) == {"app-db-1": "running"}
+
+
+def test_attach_needs_something_that_runs(ready: Console) -> None:
+    ready("create", "db")
+    assert "service 'db' is not running" in ready("attach", "db").err
+
+
+def test_detach_keys() -> None:
+    assert parse_keys("ctrl-p,ctrl-q") == b"\x10\x11"
+    assert parse_keys("a,ctrl-[") == b"a\x1b"
+    assert parse_keys("") == b""
+    watch = Watch(b"\x10\x11")
+    assert watch.feed(b"ls\x10") == (b"ls", False)
+    assert watch.feed(b"x") == (b"\x10x", False)
+    assert watch.feed(b"\x10\x10\x11rest") == (b"\x10", True)
