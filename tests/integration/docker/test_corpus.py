@@ -49,7 +49,9 @@ def projects() -> list[pathlib.Path]:
         str(ROOT / "examples" / "compose"),
         *filter(None, os.environ.get("COMPOSE_CORPUS", "").split(":")),
     ]
-    return [path for directory in above for path in sorted(pathlib.Path(directory).iterdir()) if _can_run(path)]
+    return [
+        path for directory in above for path in sorted(pathlib.Path(directory).iterdir()) if _can_run(path)
+    ]
 
 
 def _can_run(path: pathlib.Path) -> bool:

@@ -519,6 +519,9 @@ class Task:
         self._undo(thorough=True)
 
     def pause(self, reply: Reply) -> None:
+        if self.status == PAUSED:
+            reply({"ok": True})
+            return
         if self.status != RUNNING:
             reply({"error": f"container {self.name} is not running", "kind": "Conflict"})
             return
