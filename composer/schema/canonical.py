@@ -88,7 +88,21 @@ class _Canonical:
         }
         for section in ("volumes", "networks", "secrets", "configs"):
             table[(section, "*")] = self.external
-        return Rules(table)
+        return Rules({pattern: self._written(rule, pattern[-1]) for pattern, rule in table.items()})
+
+    def _written(self, rule: Rule, name: str) -> Rule:
+        """Return a rule that refuses ``null``: the schema does, but it does not see a service that another extends."""
+        if name not in ("build", "depends_on", "env_file", "extends", "ports", "ssh", "additional_contexts"):
+            return rule
+
+        def checked(value: Any, path: Path, mark: Mark) -> Any:
+            if value is None and not self._lenient:
+                return self._fail(
+                    ValueError(f"'{name}' is empty"), value, path, mark, "remove it, or write a value"
+                )
+            return rule(value, path, mark)
+
+        return checked
 
     def _fail(self, error: ValueError, value: Any, path: Path, mark: Mark, hint: str | None = None) -> Any:
         if self._lenient:
@@ -162,25 +176,36 @@ class _Canonical:
             return value
         new = Map()
         for index, item in enumerate(value):
-            if item is not INVALID:
+            if isinstance(item, str):
                 new.put(item, None, value.mark(index), value.mark(index))
+            elif item is not INVALID:
+                error = ValueError(f"'{path[-1]}' must be a list of names")
+                return self._fail(error, value, (*path, index), value.mark(index))
         return new
 
     def depends_on(self, value: Any, path: Path, mark: Mark) -> Any:
         if isinstance(value, Map):
             new = value.copy()
             for name, item in value.items():
-                if isinstance(item, Map) and "required" not in item:
+                if isinstance(item, Map):
                     item = new[name] = item.copy()
-                    item.put("required", True, item.mark("condition")._replace(why="default"))
+                    for key, default in (("condition", "service_started"), ("required", True)):
+                        if (
+                            key not in item
+                        ):  # condition: in a service that another extends, which has no schema
+                            item.put(key, default, value.mark(name)._replace(why="default"))
             return new
         if not isinstance(value, Seq):
             return value
         new = Map()
         for index, item in enumerate(value):
-            if item is not INVALID:
-                at = value.mark(index)
+            at = value.mark(index)
+            if isinstance(item, str):
                 new.put(item, tree_of({"condition": "service_started", "required": True}, at), at, at)
+            elif item is not INVALID:
+                return self._fail(
+                    ValueError("'depends_on' must be a list of names"), value, (*path, index), at
+                )
         return new
 
     def env_file(self, value: Any, path: Path, mark: Mark) -> Any:

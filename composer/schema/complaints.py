@@ -197,6 +197,8 @@ def _alternatives(error: Complaint, path: Path, tree: Map, problems: Problems) -
     for _, below in error.below:
         if below.keyword == "type" and below.path == path:
             wanted.extend(below.value if isinstance(below.value, list) else [below.value])
+    if error.instance is INVALID:
+        return {path}  # another pass has said what is wrong
     if not wanted:
         return _other(error, path, tree, problems)
     return _wrong_type(list(dict.fromkeys(wanted)), error.instance, path, tree, problems)

@@ -154,7 +154,7 @@ def _check_file_object(
                     value.name(key),
                     hint=f"remove '{key}', or 'external'",
                 )
-    elif not found and not problems.within(path):
+    elif (not found or (kind == "secret" and value.get("environment") == "")) and not problems.within(path):
         problems.error(
             f"{kind} '{path[-1]}' has no source", mark, path, hint=f"give it {words}, or 'external: true'"
         )

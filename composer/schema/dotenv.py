@@ -172,10 +172,11 @@ class _Parser:
                     f"unexpected character '{char}' in variable name '{line}'",
                     hint="a name has letters, digits, '_', '.' and '-', without quotes",
                 )
-        key = text[start:].strip()
-        self._position = len(text)
-        self._check_key(key)
-        return key, True
+        # the last line, without a newline: to Compose it is the value of a variable without a name
+        if start == len(text):
+            raise self._fail("'export' without a variable", hint="write export KEY=value")
+        self._position = start
+        return "", False
 
     def _check_key(self, key: str) -> None:
         if " " in key:

@@ -44,13 +44,17 @@ def _positional(digits: str, exponent: int) -> str:
 
 
 def go_text(value: Any) -> str:
-    """Return a scalar as ``%v`` prints it."""
+    """Return a value as ``%v`` prints it; mappings sorted by key."""
     if value is None:
         return "<nil>"
     if value is True or value is False:
         return "true" if value else "false"
     if isinstance(value, float):
         return go_float(value)
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{go_text(value[key])}' for key in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(go_text(item) for item in value)}]"
     return str(value)
 
 

@@ -69,6 +69,8 @@ class Include:
     def _one(self, entry: Any, at: Mark, path: Path, including: tuple[tuple[str, Mark], ...]) -> Map | None:
         paths, directory, env_files = self._entry(entry, at, path)
         if not paths:
+            if env_files:  # Compose looks for them all the same
+                self._environment(env_files, self._base.directory, at, path)
             return None
         found = tuple(expand(one, self._base) for one in paths)
         directory = expand(directory, self._base) if directory else os.path.dirname(found[0])
@@ -94,6 +96,7 @@ class Include:
         """Return the paths, the project directory and the env files (None: the default) of an entry."""
         if isinstance(entry, str):
             return [entry], None, None
+        entry = Map() if entry is None else entry
         if not isinstance(entry, Map):
             self._problems.error("an include must be a path, or a mapping with a path", at, path)
             return [], None, None
@@ -104,17 +107,32 @@ class Include:
                     entry.name(key),
                     hint="there are path, env_file and project_directory",
                 )
-        paths = [entry["path"]] if isinstance(entry.get("path"), str) else entry.get("path")
-        if not isinstance(paths, list) or not paths or not all(isinstance(one, str) for one in paths):
-            self._problems.error("an include needs a path", at, path, hint="write 'path: FILE'")
-            return [], None, None
-        env = [entry["env_file"]] if isinstance(entry.get("env_file"), str) else entry.get("env_file")
+        paths, env = self._strings(entry, "path", at, path), self._strings(entry, "env_file", at, path)
         directory = entry.get("project_directory")
-        return (
-            list(paths),
-            directory if isinstance(directory, str) else None,
-            [str(one) for one in env] if env else None,
+        if directory is not None and not isinstance(directory, str):
+            self._problems.error(
+                "'project_directory' must be a text",
+                entry.mark("project_directory"),
+                (*path, "project_directory"),
+            )
+            return [], None, None
+        if not paths and paths is not None:
+            self._problems.warn(
+                "an include without a path has no effect", at, hint="write 'path: FILE', or remove it"
+            )
+        return paths or [], directory, env or None
+
+    def _strings(self, entry: Map, key: str, at: Mark, path: Path) -> list[str] | None:
+        """Return an attribute that is a text or a list of texts; None when it is neither, which is reported."""
+        value = entry.get(key)
+        if value is None or isinstance(value, str):
+            return [] if value is None else [value]
+        if isinstance(value, Seq) and all(isinstance(one, str) for one in value):
+            return list(value)
+        self._problems.error(
+            f"'{key}' of an include must be a text or a list of texts", entry.mark(key), (*path, key)
         )
+        return None
 
     def _environment(self, env_files: list[str] | None, directory: str, at: Mark, path: Path) -> Variables:
         if env_files is None:

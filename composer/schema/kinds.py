@@ -80,6 +80,17 @@ def device_count(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     return -1 if value == "all" else integer(value, path, mark, decoder)
 
 
+def weight(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    """A uint16 that no variable can give: texts are refused, and what is too large wraps around, as in Compose."""
+    if isinstance(value, str):
+        raise ValueError(f"'{value}' must be a number without quotes")
+    number = unsigned(value, path, mark, decoder)
+    if not isinstance(number, int) or number < 1 << 16:
+        return number
+    decoder.problems.warn(f"{_subject(path)}: {number} is too large and becomes {number % (1 << 16)}", mark)
+    return number % (1 << 16) or OMIT
+
+
 def unsigned(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     number = integer(value, path, mark, decoder)
     if isinstance(number, int) and number < 0:
@@ -123,7 +134,7 @@ def boolean(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
 def size(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     """Bytes. A number that Go does not read as an int64 (``1e3``, ``1.5``) counts as none, as in Compose.
 
-    A negative text is accepted although Compose refuses it: it is what Compose prints for a negative number.
+    A number may be negative (-1: without a limit), a text may not, although Compose prints one for the other.
     """
     if isinstance(value, float) or (isinstance(value, int) and value >= 1 << 63):
         decoder.problems.warn(
@@ -132,6 +143,8 @@ def size(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
             hint="write digits only, or a text with a unit such as 512m",
         )
         return OMIT
+    if isinstance(value, str) and value.startswith("-"):
+        raise ValueError(f"'{value}' is not a size: a negative number is written without quotes")
     number = parse_size_bytes(value) if isinstance(value, str) else value
     return str(number) if number else OMIT
 
@@ -221,10 +234,11 @@ def list_of(kind: Kind) -> Kind:
     return rule
 
 
-def map_of(kind: Kind, *, null: Any = OMIT, keep: bool = False) -> Kind:
+def map_of(kind: Kind, *, null: Any = OMIT, keep: bool = False, named: bool = False) -> Kind:
     """Return the kind of a mapping with sorted keys.
 
     ``null`` replaces values that are left out; without it a struct is an empty one, and another kind's key goes.
+    The keys of a ``named`` mapping may begin with ``x-``; elsewhere they are extensions to Compose.
     """
     is_struct = null is OMIT and isinstance(kind, Struct)
 
@@ -233,6 +247,8 @@ def map_of(kind: Kind, *, null: Any = OMIT, keep: bool = False) -> Kind:
             return OMIT
         if isinstance(value, Seq):
             value = from_pairs(value)
+        elif not named:
+            value = _gathered(value, path, decoder)
         new = Map()
         for key in sorted(value):
             if value[key] is INVALID:
@@ -252,6 +268,30 @@ def map_of(kind: Kind, *, null: Any = OMIT, keep: bool = False) -> Kind:
     return rule
 
 
+EXTENSIONS: Final = "#extensions"
+
+
+def _gathered(value: Map, path: Path, decoder: Decoder) -> Map:
+    """Return a mapping with its ``x-`` keys as one entry, which is what Compose makes of them, even in labels."""
+    extra = Map()
+    for key in sorted(value):
+        if key.startswith("x-"):
+            extra.take(key, value)
+    if not extra:
+        return value
+    first = next(iter(extra))
+    decoder.problems.warn(
+        f"'{first}' in {_subject(path)} is no entry of its own: Compose gathers names with 'x-' in '{EXTENSIONS}'",
+        extra.name(first),
+        hint="write a list, '- NAME=value', where one can stand; or another name",
+    )
+    new = value.copy()
+    for key in extra:
+        new.drop(key)
+    new.put(EXTENSIONS, extra, extra.mark(first), extra.name(first))
+    return new
+
+
 def from_pairs(items: Seq) -> Map:
     """Return ``K=V`` items as a mapping; ``K`` alone is None."""
     new = Map()
@@ -267,6 +307,15 @@ def text_or_null(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     return None if value is None else go_text(value)
 
 
+def texts(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    """One value or several, as texts."""
+    new = Seq()
+    for index, item in enumerate(value if isinstance(value, Seq) else (value,)):
+        if item is not INVALID:
+            new.add(go_text(item), value.mark(index) if isinstance(value, Seq) else mark)
+    return new or OMIT
+
+
 def text_or_empty(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     return "" if value is None else go_text(value)
 
@@ -275,7 +324,9 @@ def hosts(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     """``extra_hosts`` → sorted ``host=address`` items."""
     pairs: list[tuple[str, str, Mark]] = []
     if isinstance(value, Map):
-        for host, addresses in value.items():
+        for host, addresses in _gathered(value, path, decoder).items():
+            if isinstance(addresses, Map):
+                raise ValueError(f"'{next(iter(addresses))}' cannot be the name of a host: write a list")
             every = addresses if isinstance(addresses, Seq) else [addresses]
             pairs += [(host, "" if one is None else go_text(one), value.mark(host)) for one in every]
     else:
@@ -354,7 +405,7 @@ class Struct:
                     continue
             if key in self.always:
                 new[self.renamed.get(key, key)] = self.always[key]
-        if any(key.startswith("x-") for key in value):
+        if any(key.startswith("x-") for key in value) and path[-1:] != (EXTENSIONS,):
             extra = Map()
             for key in sorted(value):
                 if key.startswith("x-") and value[key] is not INVALID:

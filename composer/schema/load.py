@@ -182,7 +182,7 @@ class _Loader:
         check_model(tree, self._problems)
         if self._options.resolve_paths or including:
             tree = resolve_paths(tree, self._paths_base(directory))
-        return tree
+        return _with_contents(tree, variables) if including else tree
 
     def _paths_base(self, directory: str) -> Base:
         """Return where the paths of another file start: below the project's directory with ``--no-path-resolution``."""
@@ -291,6 +291,25 @@ class _Loader:
             tree = tree.copy()
             tree.drop("version")
         return tree
+
+
+def _with_contents(tree: Map, variables: Variables) -> Map:
+    """Return an included project whose configs of variables have their content, as Compose leaves it.
+
+    Whoever includes it then finds two sources in them, and refuses: so do docker compose 2.40 and compose-go 2.13.
+    """
+    configs = tree.get("configs")
+    if not isinstance(configs, Map):
+        return tree
+    tree, configs = tree.copy(), configs.copy()
+    tree["configs"] = configs
+    for name, config in configs.items():
+        variable = config.get("environment") if isinstance(config, Map) else None
+        if isinstance(variable, str) and variable in variables.values:
+            configs[name] = config = config.copy()
+            at = config.mark("environment")._replace(why=f"included, with {variables.why(variable)}")
+            config.put("content", variables.values[variable], at, config.name("environment"))
+    return tree
 
 
 def _workloads(tree: Map) -> Map:

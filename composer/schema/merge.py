@@ -104,17 +104,22 @@ def _replace(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, mer
 
 
 def as_sequence(value: Any, mark: Mark) -> Seq:
-    """Return a mapping as ``K=V`` items (sorted by key), a single value as one item."""
+    """Return a mapping as ``K=V`` items (sorted; one for each value of a list), a single value as one item."""
     if isinstance(value, Map):
-        seq = Seq()
-        for key in sorted(value):
-            item = value[key]
-            text = key if item is None else item if isinstance(item, (Map, Seq)) else f"{key}={go_text(item)}"
-            seq.add(text, value.mark(key))
-        return seq
+        items = [
+            (key if one is None else f"{key}={go_text(one)}", value.mark(key))
+            for key, item in value.items()
+            for one in (item if isinstance(item, Seq) else (item,))
+        ]
+        items.sort(key=_first)
+        return Seq([text for text, _ in items], [at for _, at in items])
     if isinstance(value, Seq):
         return value
     return Seq() if value is None else Seq([value], [mark])
+
+
+def _first(pair: tuple[str, Mark]) -> str:
+    return pair[0]
 
 
 def _sequences(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, merge: _Merge) -> Any:
@@ -125,7 +130,7 @@ def _sequences(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, m
 
 
 def _extra_hosts(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, merge: _Merge) -> Any:
-    left, right = _hosts(old, old_mark), _hosts(new, new_mark)
+    left, right = as_sequence(old, old_mark), as_sequence(new, new_mark)
     both = left.copy()
     for index, item in enumerate(right):
         if item not in both:
@@ -133,26 +138,15 @@ def _extra_hosts(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark,
     return both
 
 
-def _hosts(value: Any, mark: Mark) -> Seq:
-    if not isinstance(value, Map):
-        return as_sequence(value, mark)
-    seq = Seq()
-    for host in sorted(value):
-        addresses = value[host] if isinstance(value[host], Seq) else [value[host]]
-        for address in addresses:
-            seq.add(f"{host}={go_text(address)}", value.mark(host))
-    return seq
-
-
 def _mapping(started: Any) -> Merger:
     """Return a merger that turns lists of names into mappings, with ``started`` as every value, and merges those."""
 
     def convert(value: Any) -> Any:
-        if not isinstance(value, Seq):
+        if not isinstance(value, Seq) or not all(isinstance(item, str) or item is INVALID for item in value):
             return value
         new = Map()
         for index, item in enumerate(value):
-            if isinstance(item, str):
+            if item is not INVALID:
                 new.put(item, started.copy() if isinstance(started, Map) else started, value.mark(index))
         return new
 
@@ -198,21 +192,35 @@ def _logging(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, mer
 
 
 def _ipam_config(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, merge: _Merge) -> Any:
-    if not isinstance(old, Seq) or not isinstance(new, Seq):
-        return (
-            old if new is None else new if old is None else merge.refuse(old, path, new_mark, _kind(old), new)
-        )
-    both = old.copy()
-    for index, item in enumerate(new):
-        subnet = item.get("subnet") if isinstance(item, Map) else None
-        for position, other in enumerate(both):
-            if isinstance(other, Map) and isinstance(item, Map) and other.get("subnet") == subnet:
-                both[position] = merge.maps(other, item, (*path, position), None)
-                both.marks[position] = new.mark(index)
-                break
-        else:
-            both.add(item, new.mark(index))
-    return both
+    """Merge by subnet, the way Compose does, with what gets lost in it.
+
+    An entry below is merged with every entry here that has its subnet, or that came up before; so two subnets
+    below and one here give the one here, twice. Entries are written to in place, also while they are compared.
+    """
+    for value, mark in ((old, old_mark), (new, new_mark)):
+        if not isinstance(value, Seq) or not all(isinstance(item, Map) for item in value):
+            return merge.refuse(old, path, mark, "a list of mappings", value)
+    found = Seq()
+    overrides = [item.copy() for item in new]
+    for position, item in enumerate(old):
+        below = item.copy()
+        for index, over in enumerate(overrides):
+            if over.get("subnet") != below.get("subnet") and _with_subnet(found, over) is None:
+                found.add(over, new.mark(index))
+                continue
+            below.update(joined := merge.maps(below, over, (*path, position), None))
+            below.marks.update(joined.marks)
+            place = _with_subnet(found, below)
+            if place is None:
+                found.add(below, old.mark(position))
+            else:
+                found[place] = below
+    return found
+
+
+def _with_subnet(found: Seq, wanted: Map) -> int | None:
+    same = (index for index, item in enumerate(found) if item.get("subnet") == wanted.get("subnet"))
+    return next(same, None)
 
 
 class _Special:
@@ -289,11 +297,11 @@ def _by_path(item: Any) -> Any:
 def _by_port(item: Any) -> Any:
     if not isinstance(item, Map):
         return go_text(item)
-    published = item.get("published")
-    return (
-        f"{item.get('host_ip') or '0.0.0.0'}:{go_text(published) if published is not None else '-'}:"
-        f"{go_text(item.get('target'))}/{item.get('protocol') or 'tcp'}"
-    )
+    published, target = item.get("published"), item.get("target")
+    return (  # a port as a number and the same as a text are two ports to Compose
+        item.get("host_ip", "0.0.0.0"), type(published), published, type(target), target,
+        item.get("protocol", "tcp"),
+    )  # fmt: skip
 
 
 def _by_target(item: Any) -> Any:
@@ -348,7 +356,6 @@ def _unique(key: Callable[[Any], Any]) -> Callable[[Any, Path, Mark], Any]:
 
 UNIQUE: dict[tuple[str, ...], Callable[[Any], Any]] = {
     ("networks", "*", "labels"): _by_key,
-    ("volumes", "*", "labels"): _by_key,
     **{
         (section, "*", *path.split(".")): _by_key
         for section in WORKLOADS

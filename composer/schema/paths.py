@@ -149,7 +149,7 @@ def _local_driver(value: Any, base: Base) -> Any:
     if not isinstance(options, Map) or options.get("o") != "bind":
         return value
     device = options.get("device")
-    if not isinstance(device, str) or not device:
+    if not isinstance(device, str):
         return value
     new, new_options = value.copy(), options.copy()
     new_options["device"] = expand_foreign(device, base)

@@ -31,7 +31,9 @@ from composer.schema.kinds import (
     text_or_empty,
     text_or_int,
     text_or_null,
+    texts,
     unsigned,
+    weight,
 )
 from composer.schema.tree import Map, Seq
 
@@ -144,7 +146,7 @@ _RATE = Struct(
     renamed={"path": "Path", "rate": "Rate"},
 )
 _WEIGHT = Struct(
-    {"path": text, "weight": unsigned},
+    {"path": text, "weight": weight},
     always={"path": "", "weight": 0},
     renamed={"path": "Path", "weight": "Weight"},
 )
@@ -268,7 +270,7 @@ SERVICE = Struct(
         ),
         "blkio_config": Struct(
             {
-                "weight": unsigned,
+                "weight": weight,
                 "weight_device": list_of(_WEIGHT),
                 "device_read_bps": list_of(_RATE),
                 "device_read_iops": list_of(_RATE),
@@ -294,7 +296,8 @@ SERVICE = Struct(
         "container_name": text,
         "credential_spec": Struct({"config": text, "file": text, "registry": text}),
         "depends_on": map_of(
-            Struct({"condition": text, "restart": boolean, "required": boolean}, always={"required": False})
+            Struct({"condition": text, "restart": boolean, "required": boolean}, always={"required": False}),
+            named=True,
         ),
         "deploy": _DEPLOY,
         "device_cgroup_rules": _STRINGS,
@@ -304,7 +307,7 @@ SERVICE = Struct(
         "dns_search": _STRINGS,
         "domainname": text,
         "entrypoint": command,
-        "provider": Struct({"type": text, "options": map_of(_STRINGS)}),
+        "provider": Struct({"type": text, "options": map_of(texts)}),
         "environment": map_of(text_or_null),
         "env_file": list_of(
             Struct({"path": text, "required": boolean, "format": text}, always={"required": False})
@@ -454,11 +457,11 @@ SECRET = CONFIG = Struct(_FILE_OBJECT)
 MODEL = Struct({"name": text, "model": text, "context_size": integer, "runtime_flags": _STRINGS})
 
 SECTIONS: dict[str, Kind] = {
-    "configs": map_of(CONFIG),
-    "jobs": map_of(JOB),
+    "configs": map_of(CONFIG, named=True),
+    "jobs": map_of(JOB, named=True),
     "models": map_of(MODEL),
-    "networks": map_of(NETWORK),
-    "secrets": map_of(SECRET),
-    "services": map_of(SERVICE, keep=True),
-    "volumes": map_of(VOLUME),
+    "networks": map_of(NETWORK, named=True),
+    "secrets": map_of(SECRET, named=True),
+    "services": map_of(SERVICE, keep=True, named=True),
+    "volumes": map_of(VOLUME, named=True),
 }

@@ -182,6 +182,12 @@ class _Composer:
             if event is None or isinstance(event, self._stream_end):
                 return None
             event = self._next()
+        if event.version not in (None, (1, 1)):
+            raise YamlError(
+                f"the file says that it is YAML {event.version[0]}.{event.version[1]}, which Compose refuses",
+                at=self._mark(event),
+                hint="remove the line with %YAML; all of YAML 1.2 that Compose knows works without it",
+            )
         self._anchors, self._tags = {}, False
         before = self._nodes
         first = self._next()

@@ -83,7 +83,8 @@ def _load(context: Context, given: dict[str, bool], show: str | None, hashed: st
         normalize=not given["no_normalize"],
         resolve_paths=not given["no_path_resolution"],
         consistency=not given["no_consistency"],
-        resolve_env=not given["no_env_resolution"],
+        resolve_env=not given["no_env_resolution"]
+        and hashed is None,  # Compose hashes without reading env files
         all_resources=show == "variables",
     )
     return load(options)

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from project import write
 
 from composer.cli.commands.config import command
-from composer.schema.load import LoadOptions
+from composer.engine.hashing import service_hash
+from composer.schema.load import LoadOptions, load
 
 TEXT = """\
 name: demo
@@ -106,7 +107,10 @@ def test_hash_of_one_and_of_all(directory: Path) -> None:
     name, digest = one.split()
     assert (name, len(digest)) == ("web", 64)
     # the label is made of resolved files; docker compose 2.40's --hash is not, whatever the flags
-    assert run(directory, "--hash", "web", "--no-env-resolution") != one
+    assert run(directory, "--hash", "web", "--no-env-resolution") == one
+    resolved = load(LoadOptions(working_dir=str(directory), environment={})).tree["services"]["web"]
+    assert "A" in resolved["environment"]
+    assert service_hash(resolved) != digest
 
 
 def test_origins(directory: Path) -> None:
