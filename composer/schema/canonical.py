@@ -138,7 +138,9 @@ class _Canonical:
     def ssh(self, value: Any, path: Path, mark: Mark) -> Any:
         """Agent keys: ``default`` or ``id=path`` items → a mapping."""
         if isinstance(value, str):
-            value = Seq([value], [mark])
+            return self._fail(
+                ValueError("'ssh' must be a list or a mapping"), value, path, mark, f"[{value}]"
+            )
         if not isinstance(value, Seq):
             return value
         new = Map()

@@ -197,14 +197,14 @@ def _alternatives(error: Complaint, path: Path, tree: Map, problems: Problems) -
     for _, below in error.below:
         if below.keyword == "type" and below.path == path:
             wanted.extend(below.value if isinstance(below.value, list) else [below.value])
-    if error.instance is INVALID:
-        return {path}  # another pass has said what is wrong
     if not wanted:
         return _other(error, path, tree, problems)
     return _wrong_type(list(dict.fromkeys(wanted)), error.instance, path, tree, problems)
 
 
 def _wrong_type(wanted: list[str], value: Any, path: Path, tree: Map, problems: Problems) -> set[Path]:
+    if value is INVALID:
+        return {path}  # another pass has said what is wrong
     if (
         path
         and isinstance(path[-1], int)

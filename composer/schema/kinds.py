@@ -87,7 +87,11 @@ def weight(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     number = unsigned(value, path, mark, decoder)
     if not isinstance(number, int) or number < 1 << 16:
         return number
-    decoder.problems.warn(f"{_subject(path)}: {number} is too large and becomes {number % (1 << 16)}", mark)
+    decoder.problems.warn(
+        f"{_subject(path)}: {number} is too large and becomes {number % (1 << 16)}",
+        mark,
+        hint="weights are from 10 to 1000",
+    )
     return number % (1 << 16) or OMIT
 
 

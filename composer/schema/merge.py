@@ -107,7 +107,7 @@ def as_sequence(value: Any, mark: Mark) -> Seq:
     """Return a mapping as ``K=V`` items (sorted; one for each value of a list), a single value as one item."""
     if isinstance(value, Map):
         items = [
-            (key if one is None else f"{key}={go_text(one)}", value.mark(key))
+            (key if item is None else f"{key}={go_text(one)}", value.mark(key))
             for key, item in value.items()
             for one in (item if isinstance(item, Seq) else (item,))
         ]

@@ -34,6 +34,9 @@ MISREADINGS = [
         "1:30",
         "unknown attribute 'files'",
     ),
+    ("include: [path: ]\nservices: {a: {image: i}}", "1:11", "an include without a path"),
+    ("services: {a: {image: i, labels: {x-a: b}}}", "1:35", "'x-a' in 'labels' is no entry of its own"),
+    ("services: {a: {image: i, blkio_config: {weight: 65541}}}", "1:49", "65541 is too large and becomes 5"),
     ("version: '2'\nservices: {a: {image: i}}", "1:1", "'version' is obsolete"),
 ]
 

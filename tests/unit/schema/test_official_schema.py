@@ -139,6 +139,7 @@ KNOWN = [
     "env-file-last-line-words",
     "files-ports",
     "network-names-any",
+    "port-number-and-text",
 ]
 """What Compose prints and does not read: see NOT_READABLE in test_canonical_form.py."""
 
