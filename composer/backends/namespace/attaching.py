@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from composer import errors
 from composer.backends.namespace.client import checked
 from composer.backends.namespace.runtime import console, files, logs, status, syscalls, wire
+from composer.backends.namespace.session import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,14 +111,8 @@ class AttachSession:
         return found
 
     def write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view and self._input >= 0:
-            try:
-                view = view[os.write(self._input, view) :]
-            except BlockingIOError:
-                select.select([], [self._input], [])
-            except OSError:
-                return  # it does not read any more, which is its right
+        if self._input >= 0:
+            write_all(self._input, data)
 
     def close_stdin(self) -> None:
         if self._input >= 0 and self.tty:

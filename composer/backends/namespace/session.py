@@ -113,14 +113,8 @@ class ExecSession:
         self._exit_code = int(answer["exit_code"])
 
     def write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view and self._input >= 0:
-            try:
-                view = view[os.write(self._input, view) :]
-            except BlockingIOError:
-                select.select([], [self._input], [])
-            except BrokenPipeError:
-                return  # it does not read any more, which is its right
+        if self._input >= 0:
+            write_all(self._input, data)
 
     def close_stdin(self) -> None:
         if self._input >= 0 and not self.tty:
@@ -153,3 +147,17 @@ class ExecSession:
         if self._connection.fileno() >= 0:
             self._connection.close()
         self._poll.close()
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write to a command's input, which may be full, or not be read any more: that is its right."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            select.select([], [fd], [])
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):
+                raise
+            return

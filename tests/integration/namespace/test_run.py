@@ -129,8 +129,8 @@ def test_run_in_a_terminal(stack: Stack) -> None:
     assert "/dev/console" in seen or "/dev/pts/0" in seen
 
 
-def test_attach_writes_reads_and_detaches(stack: Stack) -> None:
-    stack.up(PROJECT, "echo", "shell")
+def echoed(stack: Stack, line: str) -> str:
+    """Attach to the service that echoes, write a line and return what it says; it is left running."""
     process = subprocess.Popen(
         [COMMAND, "--backend", "namespace", "attach", "echo"],
         cwd=stack.directory,
@@ -140,11 +140,17 @@ def test_attach_writes_reads_and_detaches(stack: Stack) -> None:
         text=True,
     )
     assert process.stdin and process.stdout
-    process.stdin.write("one\n")
+    process.stdin.write(line)
     process.stdin.flush()
-    assert process.stdout.readline() == "one\n"
+    found = process.stdout.readline()
     process.kill()
     process.communicate()
+    return found
+
+
+def test_attach_writes_reads_and_detaches(stack: Stack) -> None:
+    stack.up(PROJECT, "echo", "shell")
+    assert echoed(stack, "one\n") == "one\n"
     assert json.loads(stack.out("ps", "--format", "json", "echo"))["State"] == "running"
     code, seen = converse(stack, "attach", "shell", say=[("", "echo $((20+3))\n"), ("23", "\x10\x11")])
     assert code == 0, seen
@@ -156,20 +162,7 @@ def test_attached_input_survives_the_supervisor(stack: Stack) -> None:
     old = stack.pid("supervisor")
     os.kill(old, signal.SIGKILL)
     wait_for(lambda: stack.pid("supervisor") != old, what="a new supervisor")
-    process = subprocess.Popen(
-        [COMMAND, "--backend", "namespace", "attach", "echo"],
-        cwd=stack.directory,
-        env=stack.environment(),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin and process.stdout
-    process.stdin.write("still\n")
-    process.stdin.flush()
-    assert process.stdout.readline() == "still\n"
-    process.kill()
-    process.communicate()
+    assert echoed(stack, "still\n") == "still\n"
 
 
 def test_pause_freezes_and_unpause_goes_on(stack: Stack) -> None:
