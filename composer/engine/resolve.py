@@ -158,7 +158,16 @@ def _attributes(project: Project, tree: Tree) -> dict[str, Any]:
             attributes[key] = _shared(project, attributes[key])
     if tree.get("volumes_from"):
         attributes["volumes_from"] = [_volumes_from(project, str(entry)) for entry in tree["volumes_from"]]
+    if tree.get("blkio_config"):
+        attributes["blkio_config"] = {k: _lowered(v) for k, v in tree["blkio_config"].items()}
     return attributes
+
+
+def _lowered(value: Any) -> Any:
+    """Give the disks' entries their Compose names back: the canonical form has Go's, ``Path`` and ``Rate``."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    return [{key.lower(): item for key, item in entry.items()} for entry in value]
 
 
 def _shared(project: Project, mode: str | None) -> str | None:

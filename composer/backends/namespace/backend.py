@@ -196,7 +196,7 @@ class NamespaceBackend(NamespaceObserver):
         process: dict[str, Any] = {**config["process"], "args": list(spec.command), "terminal": spec.tty}
         process["env"] = _merged(process["env"], spec.environment, tty=spec.tty)
         if spec.user:
-            process["user"] = {"name": spec.user, "groups": process["user"].get("groups", [])}
+            process["user"] = {**process["user"], "name": spec.user}
         if spec.working_dir:
             process["cwd"] = spec.working_dir
         if spec.privileged:

@@ -50,7 +50,8 @@ def create(
     os.chmod(f"{temporary}/rootfs", 0o755)
     made: list[str] = []
     try:
-        mounts, shown = _mounts(spec, image, final, volumes, made)
+        entries = [*spec.mounts, *_mounts_from(paths, spec)]
+        mounts, shown = _mounts(entries, spec, image, volumes, made)
         mounts += [_file_mount(entry, index, temporary, final) for index, entry in enumerate(spec.files)]
         mounts += [_programs(path, temporary, final) for path in image.programs]
         config = _config(paths, spec, image, id, mounts, networks)
@@ -137,6 +138,9 @@ def _config(
         mode=spec.network_mode or "bridge",
         endpoints=[endpoint_record(endpoint, networks) for endpoint in spec.endpoints],
     )
+    if spec.attributes.get("mac_address") and spec.endpoints:
+        first = own["network"]["endpoints"][0]
+        first["mac"] = first["mac"] or spec.attributes["mac_address"]
     own["network"]["takes_over"] = spec.takes_over
     if spec.network_mode not in (None, "none", "host", "bridge") and "network" not in owners:
         raise errors.Unsupported(
@@ -175,14 +179,32 @@ def _meta(
 # ------------------------------------------------------------------ mounts
 
 
+def _mounts_from(paths: state.Paths, spec: ContainerSpec) -> list[MountSpec]:
+    """Return the volumes and binds of other containers (``volumes_from``), without those that are replaced here."""
+    taken = {entry.target.rstrip("/") for entry in spec.mounts}
+    found: list[MountSpec] = []
+    for text in spec.attributes.get("volumes_from") or ():
+        name, _, access = str(text).partition(":")
+        meta = files.read_json(f"{paths.container(state.find_container(paths, name))}/meta.json")
+        for mount in (meta or {}).get("mounts", ()):
+            if mount["type"] == "tmpfs" or mount["target"].rstrip("/") in taken:
+                continue
+            taken.add(mount["target"].rstrip("/"))
+            source = mount["name"] if mount["type"] == "volume" else mount["source"]
+            read_only = access == "ro" or (bool(mount.get("read_only")) and access != "rw")
+            found.append(MountSpec(mount["type"], source, mount["target"], read_only))
+    return found
+
+
 def _mounts(
-    spec: ContainerSpec, image: Image, directory: str, volumes: Volumes, made: list[str]
+    entries: list[MountSpec], spec: ContainerSpec, image: Image, volumes: Volumes, made: list[str]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return (OCI mounts, what `ps` and the planner are shown of them). New anonymous volumes go to ``made``."""
-    entries = list(spec.mounts)
     covered = {entry.target.rstrip("/") for entry in entries}
     declared = image.config.get("Volumes") or ()
-    entries += [MountSpec("volume", None, target) for target in declared if target.rstrip("/") not in covered]
+    entries = entries + [
+        MountSpec("volume", None, target) for target in declared if target.rstrip("/") not in covered
+    ]
     mounts: list[dict[str, Any]] = []
     shown: list[dict[str, Any]] = []
     for entry in entries:

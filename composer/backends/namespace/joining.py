@@ -28,6 +28,7 @@ def endpoint_record(endpoint: EndpointSpec, networks: Networks) -> dict[str, Any
         "network": network["name"],
         "network_id": network["id"],
         "aliases": list(endpoint.aliases),
+        "links": [list(link.partition(":")[::2]) for link in attributes.get("links") or ()],
         "ipv4": attributes.get("ipv4_address") or "",
         "ipv6": attributes.get("ipv6_address") or "",
         "mac": attributes.get("mac_address") or None,

@@ -32,6 +32,7 @@ class _Reader:
         self._latest_ns = 0
         self._ends = [0, 0]
         self._rests: list[bytes | None] = [None, None]
+        self._torn = [False, False]
 
     def new_lines(self) -> Iterator[LogLine]:
         """Yield complete lines that have come since the last call."""
@@ -40,6 +41,7 @@ class _Reader:
         except FileNotFoundError:
             return
         with index:
+            self._position = max(self._position, self._skip_dropped()[2])
             while True:
                 data = os.pread(index.fileno(), logs.RECORD.size * 4096, self._position)
                 whole = len(data) - len(data) % logs.RECORD.size
@@ -52,14 +54,31 @@ class _Reader:
                     yield from self._chunk(self._latest_ns, stream, end)
 
     def _chunk(self, time_ns: int, stream: int, end: int) -> Iterator[LogLine]:
-        start, self._ends[stream] = self._ends[stream], end
+        start = self._ends[stream]
+        if end <= start:
+            return  # dropped, or a hole in the index where it was
         with open(f"{self.directory}/logs/{logs.STREAMS[stream]}", "rb") as file:
             data = os.pread(file.fileno(), end - start, start)
+        # What was dropped while we read came as zeros.
+        self._skip_dropped()
+        data = data[self._ends[stream] - start :]
+        self._ends[stream] = max(self._ends[stream], end)
+        if self._torn[stream]:
+            _, newline, data = data.partition(b"\n")
+            self._torn[stream] = not newline
         data = (self._rests[stream] or b"") + data
         lines = data.split(b"\n")
         self._rests[stream] = lines.pop() or None
         for line in lines:
             yield LogLine(self.id, time_ns, logs.STREAMS[stream], line + b"\n")
+
+    def _skip_dropped(self) -> tuple[int, int, int]:
+        """Go on behind what has been dropped from the front of the log; the line that this tore is left out."""
+        starts = logs.read_starts(f"{self.directory}/logs")
+        for stream in (0, 1):
+            if starts[stream] > self._ends[stream]:
+                self._ends[stream], self._rests[stream], self._torn[stream] = starts[stream], None, True
+        return starts
 
     def rest(self) -> Iterator[LogLine]:
         """Yield the last line of each stream where it has no end; for when no more can come."""

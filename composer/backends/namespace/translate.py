@@ -8,13 +8,14 @@ Values are canonical (see `ContainerSpec`); image defaults have Docker's names (
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.backends.namespace import namespaces
+from composer.backends.namespace import namespaces, resources
 from composer.backends.namespace.runtime import capabilities
 from composer.engine.backend import ContainerSpec, Limitation
 from composer.units import parse_duration_ns, parse_size_bytes
@@ -30,8 +31,6 @@ _MASKED = [
 _MASKED += ["/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"]
 _READONLY = [f"/proc/{name}" for name in ("bus", "fs", "irq", "sys", "sysrq-trigger")]
 _PTS = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
-_ALLOWED_DEVICES = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (136, None))
-_MIN_MEMORY_BYTES = 6 << 20
 _INFINITY = -1
 
 
@@ -101,7 +100,7 @@ def _base(hostname: str, image: Mapping[str, Any]) -> Config:
         "mounts": _default_mounts(),
         "linux": {
             "namespaces": [{"type": kind} for kind in ("mount", "pid", "ipc", "uts", "network", "cgroup")],
-            "resources": {"devices": _default_devices()},
+            "resources": {"devices": resources.default_devices()},
             "devices": [],
             "sysctl": {},
             "seccomp": "default",
@@ -135,16 +134,6 @@ def _mount(destination: str, kind: str, options: list[str], source: str | None =
     return {"destination": destination, "type": kind, "source": source or kind, "options": options}
 
 
-def _default_devices() -> list[Config]:
-    rules: list[Config] = [{"allow": False, "type": "a", "access": "rwm"}]
-    rules += [{"allow": True, "type": kind, "access": "m"} for kind in "bc"]
-    rules += [
-        {"allow": True, "type": "c", "major": major, "minor": minor, "access": "rwm"}
-        for major, minor in _ALLOWED_DEVICES
-    ]
-    return rules
-
-
 # ------------------------------------------------------------------ one function per attribute
 
 
@@ -162,17 +151,6 @@ def _own(key: str) -> Callable[[Config, Any], None]:
         config["composer"][key] = value
 
     return apply
-
-
-def _resource(group: str, key: str, convert: Callable[[Any], Any]) -> Callable[[Config, Any], None]:
-    def apply(config: Config, value: Any) -> None:
-        config["linux"]["resources"].setdefault(group, {})[key] = convert(value)
-
-    return apply
-
-
-def _size(value: Any) -> int:
-    return parse_size_bytes(str(value))
 
 
 def _environment(config: Config, value: Any) -> None:
@@ -222,66 +200,16 @@ def _ulimits(config: Config, value: Any) -> None:
         )
 
 
-def _cpus(config: Config, value: Any) -> None:
-    count = float(value)
-    available = os.cpu_count() or 1
-    if count > available:
-        raise ValueError(f"{count:g} is more than the {available} processors of this machine")
-    if count:
-        config["linux"]["resources"].setdefault("cpu", {}).update(
-            quota=round(count * 100_000), period=100_000
-        )
-
-
-def _mem_limit(config: Config, value: Any) -> None:
-    limit = _size(value)
-    if 0 < limit < _MIN_MEMORY_BYTES:
-        raise ValueError("a container needs at least 6m of memory")
-    if limit:
-        memory = config["linux"]["resources"].setdefault("memory", {})
-        memory["limit"] = limit
-        memory.setdefault("swap", 2 * limit)
-
-
-def _memswap_limit(config: Config, value: Any) -> None:
-    limit = _size(value)
-    if limit:
-        config["linux"]["resources"].setdefault("memory", {})["swap"] = limit
-
-
 def _shm_size(config: Config, value: Any) -> None:
     for mount in config["mounts"]:
         if mount["destination"] == "/dev/shm":
             mount["options"] = [o for o in mount["options"] if not o.startswith("size=")] + [
-                f"size={_size(value)}"
+                f"size={parse_size_bytes(str(value))}"
             ]
 
 
 def _sysctls(config: Config, value: Any) -> None:
     config["linux"]["sysctl"].update({key: str(text) for key, text in _pairs(value)})
-
-
-def _devices(config: Config, value: Any) -> None:
-    for device in value:
-        source, target = device["source"], device.get("target") or device["source"]
-        try:
-            state = os.stat(source)
-        except OSError as error:
-            raise ValueError(f"{source}: {(error.strerror or '').lower()}") from error
-        kind = "b" if os.path.stat.S_ISBLK(state.st_mode) else "c"  # type: ignore[attr-defined]
-        numbers = {"type": kind, "major": os.major(state.st_rdev), "minor": os.minor(state.st_rdev)}
-        config["linux"]["devices"].append(
-            {
-                "path": target,
-                **numbers,
-                "fileMode": state.st_mode & 0o777,
-                "uid": state.st_uid,
-                "gid": state.st_gid,
-            }
-        )
-        config["linux"]["resources"]["devices"].append(
-            {"allow": True, **numbers, "access": device.get("permissions") or "rwm"}
-        )
 
 
 def _restart(config: Config, value: Any) -> None:
@@ -365,51 +293,80 @@ def _dns(key: str) -> Callable[[Config, Any], None]:
 
 def _security_opt(config: Config, value: Any) -> None:
     for option in value:
-        name, _, setting = option.replace("=", ":", 1).partition(":")
+        name, setting = _security(option)
         if name == "no-new-privileges":
             config["process"]["noNewPrivileges"] = setting.lower() != "false"
-        elif name == "seccomp" and setting == "unconfined":
-            config["linux"]["seccomp"] = None
+        elif name == "seccomp":
+            config["linux"]["seccomp"] = _seccomp(setting)
+        elif (name, setting) == ("systempaths", "unconfined"):
+            config["linux"].update(maskedPaths=[], readonlyPaths=[])
+
+
+def _security(option: str) -> tuple[str, str]:
+    """``name=setting`` or, as it was once written, ``name:setting``."""
+    separator = "=" if "=" in option.partition(":")[0] or ":" not in option else ":"
+    name, _, setting = option.partition(separator)
+    return name, setting
+
+
+def _seccomp(setting: str) -> Any:
+    """Return what the runtime compiles: a profile in Docker's form, the default one, or none."""
+    if setting in ("builtin", "default", "unconfined"):
+        return None if setting == "unconfined" else "default"
+    try:
+        with open(setting, encoding="utf-8") as file:
+            profile = json.load(file)
+    except OSError as error:
+        raise ValueError(f"cannot read the seccomp profile {setting}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"the seccomp profile {setting} is not JSON: {error}") from error
+    if not isinstance(profile, dict) or "defaultAction" not in profile:
+        raise ValueError(f"the seccomp profile {setting} has no defaultAction")
+    return profile
+
+
+# Where the kernel module that an option is for does not exist, the option has no effect, as with Docker.
+_MODULES = {"apparmor": ("/sys/module/apparmor", "unconfined"), "label": ("/sys/fs/selinux", "disable")}
 
 
 def _security_limits(value: Any) -> list[Limitation]:
-    known = ("no-new-privileges", "seccomp:unconfined", "apparmor:unconfined", "label:disable")
-    return [
-        Limitation(("security_opt", index), f"the built-in runtime cannot do '{option}' yet")
-        for index, option in enumerate(value or ())
-        if not option.replace("=", ":", 1).startswith(known)
-    ]
-
-
-def _deploy(config: Config, value: Any) -> None:
-    limits = ((value.get("resources") or {}).get("limits")) or {}
-    for key, apply in (("cpus", _cpus), ("memory", _mem_limit)):
-        if limits.get(key):
-            apply(config, limits[key])
-    if limits.get("pids"):
-        config["linux"]["resources"].setdefault("pids", {})["limit"] = int(limits["pids"])
-    reservation = ((value.get("resources") or {}).get("reservations") or {}).get("memory")
-    if reservation:
-        config["linux"]["resources"].setdefault("memory", {})["reservation"] = _size(reservation)
-    policy = value.get("restart_policy") or {}
-    if policy:
-        names = {"none": "no", "on-failure": "on-failure", "any": "always"}
-        condition = names.get(policy.get("condition") or "any", "always")
-        maximum = int(policy.get("max_attempts") or 0)
-        config["composer"]["restart"] = {"policy": condition, "maximum": maximum}
-
-
-def _deploy_limits(value: Any) -> list[Limitation]:
     found = []
-    if ((value.get("resources") or {}).get("reservations") or {}).get("devices"):
-        found.append(
-            Limitation(
-                ("deploy", "resources", "reservations", "devices"), "the built-in runtime has no GPUs yet"
-            )
-        )
-    if (value.get("mode") or "replicated") not in ("replicated",):
-        found.append(Limitation(("deploy", "mode"), f"the built-in runtime has no mode '{value['mode']}'"))
+    for index, option in enumerate(value or ()):
+        name, setting = _security(option)
+        if name in ("no-new-privileges", "seccomp") or (name, setting) == ("systempaths", "unconfined"):
+            continue
+        module, without = _MODULES.get(name, ("/", None))
+        if setting != without and os.path.exists(module):
+            reason = f"the built-in runtime cannot do '{option}'"
+            found.append(Limitation(("security_opt", index), reason, hint="remove it"))
     return found
+
+
+def _platform_limits(value: Any) -> list[Limitation]:
+    machine = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}.get(
+        os.uname().machine, os.uname().machine
+    )
+    wanted = str(value or f"linux/{machine}").lower().split("/")
+    if wanted[0] == machine or wanted[:2] == ["linux", machine]:
+        return []
+    reason = f"this machine runs linux/{machine}, and the built-in runtime emulates no other"
+    return [Limitation(("platform",), reason, hint=f"use linux/{machine}, or --backend docker")]
+
+
+def _umask(config: Config, value: Any) -> None:
+    mask = int(str(value), 8)
+    if not 0 <= mask <= 0o777:
+        raise ValueError(f"'{value}' is not between 000 and 777")
+    config["process"]["user"]["umask"] = mask
+
+
+def _oneof(name: str, reason: str, *values: str) -> Callable[[Any], list[Limitation]]:
+    """Refuse all but these values, which say what is so anyway."""
+
+    def check(value: Any) -> list[Limitation]:
+        return [] if value in (None, "", *values) else [Limitation((name,), reason, hint="remove it")]
+
+    return check
 
 
 def _nothing(config: Config, value: Any) -> None:
@@ -428,35 +385,50 @@ def _build_limits(value: Any) -> list[Limitation]:
     ]
 
 
+_KEPT = {"local": (20 << 20, 5)}
+"""Bytes per file and number of files that a driver keeps by itself. Docker's, for its drivers of these names."""
+
+
+def _logging(config: Config, value: Any) -> None:
+    driver = value.get("driver") or "json-file"
+    if driver == "none":
+        config["composer"]["log"] = {"keep": False}
+        return
+    options = value.get("options") or {}
+    size, count = _KEPT.get(driver, (0, 1))
+    size = parse_size_bytes(str(options.get("max-size") or size))
+    count = int(options.get("max-file") or count)
+    if count < 1:
+        raise ValueError(f"max-file {count} is less than 1")
+    if options.get("max-file") and size <= 0:
+        raise ValueError("max-file needs max-size")
+    if size > 0:
+        # Docker keeps between max-file minus one and max-file whole files; of a single one it drops everything.
+        config["composer"]["log"] = {"most": size * count, "least": size * (count - 1) or size // 2}
+
+
 def _logging_limits(value: Any) -> list[Limitation]:
     driver = (value or {}).get("driver") or "json-file"
-    if driver in ("json-file", "local"):
-        options = (value or {}).get("options") or {}
-        return [
-            Limitation(
-                ("logging", "options", key), "the built-in runtime does not rotate logs yet", fatal=False
-            )
-            for key in options
-        ]
-    return [Limitation(("logging", "driver"), f"the built-in runtime has no log driver '{driver}'")]
+    if driver not in ("json-file", "local", "none"):
+        reason = f"the built-in runtime has no log driver '{driver}'"
+        return [Limitation(("logging", "driver"), reason, hint="use json-file, local or none")]
+    return [
+        Limitation(("logging", "options", key), "it has no effect on how logs are kept here", fatal=False)
+        for key in (value or {}).get("options") or {}
+        if key not in ("max-size", "max-file")
+    ]
 
 
 Row = tuple["Callable[[Config, Any], None]", "Callable[[Any], list[Limitation]] | None"]
 
 ATTRIBUTES: dict[str, Row] = {
+    **resources.ROWS,
     "annotations": (_own("annotations"), None),
     "build": (_nothing, _build_limits),
     "cap_add": (_own("cap_add"), None),
     "cap_drop": (_own("cap_drop"), None),
     "cgroup": (_nothing, namespaces.probe("cgroup", "host", "private")),
     "command": (_own("command"), None),
-    "cpu_period": (_resource("cpu", "period", int), None),
-    "cpu_quota": (_resource("cpu", "quota", int), None),
-    "cpu_shares": (_resource("cpu", "shares", int), None),
-    "cpus": (_cpus, None),
-    "cpuset": (_resource("cpu", "cpus", str), None),
-    "deploy": (_deploy, _deploy_limits),
-    "devices": (_devices, None),
     "dns": (_dns("servers"), None),
     "dns_opt": (_dns("options"), None),
     "dns_search": (_dns("search"), None),
@@ -471,17 +443,20 @@ ATTRIBUTES: dict[str, Row] = {
     "hostname": (_hostname, None),
     "init": (_own("init"), None),
     "ipc": (_nothing, namespaces.probe("ipc", "private", "shareable", "host", "none", joins=True)),
-    "logging": (_nothing, _logging_limits),
-    "mem_limit": (_mem_limit, None),
-    "mem_reservation": (_resource("memory", "reservation", _size), None),
-    "memswap_limit": (_memswap_limit, None),
+    "isolation": (
+        _nothing,
+        _oneof("isolation", "only containers of Windows have isolation modes", "default"),
+    ),
+    "logging": (_logging, _logging_limits),
+    "mac_address": (_nothing, None),  # of the first endpoint, see bundle
     "oom_score_adj": (_process("oomScoreAdj"), None),
+    "platform": (_nothing, _platform_limits),
     "pid": (_nothing, namespaces.probe("pid", "host", joins=True)),
-    "pids_limit": (_resource("pids", "limit", int), None),
     "ports": (_ports, None),
     "privileged": (_own("privileged"), None),
     "read_only": (_read_only, None),
     "restart": (_restart, None),
+    "runtime": (_nothing, _oneof("runtime", "the built-in runtime is the only one here", "runc")),
     "security_opt": (_security_opt, _security_limits),
     "shm_size": (_shm_size, None),
     "stdin_open": (_own("stdin"), None),
@@ -490,10 +465,12 @@ ATTRIBUTES: dict[str, Row] = {
     "sysctls": (_sysctls, None),
     "tty": (_process("terminal"), None),
     "ulimits": (_ulimits, None),
+    "umask": (_umask, None),
     "user": (_user, None),
     # There is no user namespace to leave: host is what a container has.
     "userns_mode": (_nothing, namespaces.probe("userns_mode", "host")),
     "uts": (_nothing, namespaces.probe("uts", "host")),
+    "volumes_from": (_nothing, None),  # mounts, see bundle
     "working_dir": (_process("cwd"), None),
 }
 
@@ -504,13 +481,17 @@ ELSEWHERE = frozenset(
     "secrets tmpfs volumes".split()
 )
 
-_LATER = "the built-in runtime does not honour it yet"
-_NOT_YET = (
-    "blkio_config cgroup_parent cpu_count cpu_percent cpu_rt_period cpu_rt_runtime credential_spec "
-    "device_cgroup_rules gpus isolation mac_address mem_swappiness models oom_kill_disable platform "
-    "runtime storage_opt umask use_api_socket volumes_from"
-)
-REFUSED: dict[str, tuple[str, str | None]] = dict.fromkeys(_NOT_YET.split(), (_LATER, "remove it"))
+REFUSED: dict[str, tuple[str, str | None]] = {
+    "cgroup_parent": ("the built-in runtime keeps all containers below a cgroup of its own", "remove it"),
+    "credential_spec": ("only containers of Windows know credential specs", "remove it"),
+    "gpus": ("the built-in runtime hands out no GPUs yet", "name the device files in devices"),
+    "models": ("models are run by Docker's own model runner, which composer does not drive", "remove it"),
+    "storage_opt": (
+        "the file system of a container is a part of the machine's, without a size of its own",
+        "limit what it writes: read_only with tmpfs, or a volume",
+    ),
+    "use_api_socket": ("there is no engine whose socket could be handed out", "remove it"),
+}
 
 
 # ------------------------------------------------------------------ what depends on several

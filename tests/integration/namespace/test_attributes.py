@@ -6,6 +6,7 @@ One project holds all cases: a service per case runs a script, and what it print
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import re
 from collections.abc import Callable, Iterator
@@ -34,6 +35,12 @@ def lacks(*words: str) -> Callable[[str], bool]:
     return lambda text: not any(word in text for word in words)
 
 
+MACHINE = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+DISK = next(
+    p
+    for p in sorted(f"/dev/{n}" for n in os.listdir("/sys/block") if not n.startswith("loop"))
+    if os.path.exists(p)
+)
 _CAPABILITIES = "grep -E 'Cap(Inh|Prm|Eff|Bnd|Amb)' /proc/self/status | tr -s '\\t\\n' ' '"
 _DEFAULT_CAPS = "00000000a80425fb"
 
@@ -69,6 +76,14 @@ CASES: dict[str, Case] = {
     ),
     "ulimits-zero": Case("ulimits: {core: 0}", "ulimit -c", "0"),
     "oom-score-adj": Case("oom_score_adj: 321", "cat /proc/self/oom_score_adj", "321"),
+    "stdin-default": Case("", "timeout 1 cat; echo $?", "0"),
+    "stdin-open": Case(
+        "stdin_open: true", "timeout 0.3 cat; echo $?; [ -p /dev/stdin ] && echo pipe", "124\npipe"
+    ),
+    "stdin-user": Case("stdin_open: true\n    user: nobody", ": < /dev/stdin && echo open", "open"),
+    "umask": Case("umask: '027'", "umask", "0027"),
+    "platform": Case(f"platform: linux/{MACHINE}", "uname -m", os.uname().machine),
+    "runtime": Case("runtime: runc\n    isolation: default", "echo runs", "runs"),
     "init": Case(
         "init: true",
         "echo $$; cat /proc/1/comm",
@@ -96,6 +111,17 @@ CASES: dict[str, Case] = {
     ),
     "seccomp-unconfined": Case(
         "security_opt: ['seccomp:unconfined']", "grep ^Seccomp: /proc/self/status | tr -d '\\t'", "Seccomp:0"
+    ),
+    "seccomp-file": Case(
+        "security_opt: ['seccomp:./profile.json']",
+        "mkdir /refused 2>&1 | grep -c 'not permitted'; mkfifo /made && echo made",
+        "1\nmade",
+    ),
+    "systempaths": Case(
+        "security_opt: ['systempaths=unconfined']", "grep -c ' /proc/sys ro' /proc/self/mountinfo", "0"
+    ),
+    "security-without-module": Case(
+        "security_opt: ['label:disable', 'apparmor:unconfined']", "echo runs", "runs"
     ),
     "no-new-privileges": Case(
         "security_opt: ['no-new-privileges:true']",
@@ -146,6 +172,11 @@ CASES: dict[str, Case] = {
     ),
     "secret-file": Case("secrets: [password]", "cat /run/secrets/password", "hunter2"),
     "secret-environment": Case("secrets: [token]", "cat /run/secrets/token", "from-the-environment"),
+    "volumes-from": Case(
+        "depends_on: [volume-named]\n    volumes_from: ['volume-named:ro']",
+        "grep -c ' /d ro' /proc/self/mountinfo; touch /d/x 2>/dev/null || echo closed",
+        "1\nclosed",
+    ),
     "shm-size": Case("shm_size: 2m", "df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2", "2048"),
     "devices": Case(
         "devices: ['/dev/null:/dev/mine:rw']",
@@ -159,6 +190,11 @@ CASES: dict[str, Case] = {
     ),
     "device-cgroup": Case(
         "", "mknod /tmp/kmsg c 1 11 && head -c1 /tmp/kmsg 2>&1 >/dev/null | grep -c 'not permitted'", "1"
+    ),
+    "device-cgroup-rules": Case(
+        "device_cgroup_rules: ['b 7:0 r']",
+        "for n in 0 1; do mknod /tmp/$n b 7 $n; (exec 3</tmp/$n) 2>/dev/null && echo $n allowed; done",
+        "0 allowed",
     ),
     "masked": Case(
         "",
@@ -186,6 +222,24 @@ CASES: dict[str, Case] = {
     "cpuset": Case(
         "cpuset: '0'", "grep Cpus_allowed_list /proc/self/status | tr -d '\\t'", "Cpus_allowed_list:0"
     ),
+    "mem-swappiness": Case(
+        "mem_swappiness: 7", "cat /sys/fs/cgroup/memory/memory.swappiness 2>/dev/null || echo 7", "7"
+    ),
+    "oom-kill-disable": Case(
+        "oom_kill_disable: true",
+        "grep oom_kill_disable /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null || echo oom_kill_disable 1",
+        "oom_kill_disable 1",
+    ),
+    "blkio-weight": Case(
+        "blkio_config: {weight: 200}",
+        "cat /sys/fs/cgroup/blkio/blkio.weight /sys/fs/cgroup/blkio/blkio.bfq.weight 2>/dev/null || true",
+        lambda text: text in ("", "200"),
+    ),
+    "blkio-throttle": Case(
+        f"blkio_config: {{device_read_bps: [{{path: '{DISK}', rate: '1mb'}}]}}",
+        "cut -d' ' -f2 /sys/fs/cgroup/blkio/blkio.throttle.read_bps_device 2>/dev/null || grep -o rbps=1048576 /sys/fs/cgroup/io.max",
+        lambda text: text in ("1048576", "rbps=1048576"),
+    ),
     "pids-limit": Case(
         "pids_limit: 20",
         "cat /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/pids.max 2>/dev/null; for i in $(seq 40); do sleep 1 & done 2>&1 | grep -ci fork || true",
@@ -201,6 +255,20 @@ CASES: dict[str, Case] = {
     "network-host": Case(
         "network_mode: host", '[ "$(readlink /proc/1/ns/net)" = "$(cat /host-ns)" ] && echo same', "same"
     ),
+    "mac-address": Case(
+        "mac_address: 02:42:ac:11:65:43", "cat /sys/class/net/eth0/address", "02:42:ac:11:65:43"
+    ),
+    "links": Case(
+        "links: ['logging-bounded:other', 'logging-bounded']",
+        "[ $(getent hosts other | cut -d' ' -f1) = $(getent hosts logging-bounded | cut -d' ' -f1) ] && echo same",
+        "same",
+    ),
+    "logging-bounded": Case(
+        "logging: {driver: json-file, options: {max-size: 10k, max-file: '2'}}\n    stop_signal: KILL",
+        "for i in $(seq 20000); do echo line $i of the output; done; echo the end; sleep 3",
+        lambda text: text.endswith("\nthe end") and text.startswith("line ") and 5_000 < len(text) < 110_000,
+    ),
+    "logging-none": Case("logging: {driver: none}", "echo nowhere", ""),
     "dns": Case(
         "dns: [9.9.9.9]\n    dns_search: [example.test]\n    dns_opt: ['timeout:3']",
         "cat /etc/resolv.conf",
@@ -210,6 +278,11 @@ CASES: dict[str, Case] = {
         "user: nobody", "cat /proc/sys/net/ipv4/ping_group_range | tr '\\t' ' '", "0 2147483647"
     ),
     "tty": Case("tty: true", "tty; [ -t 1 ] && echo terminal", matches(r"/dev/pts/\d+\s+terminal")),
+}
+
+PROFILE = {
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}],
 }
 
 HEAD = """
@@ -225,6 +298,7 @@ services:
 def _project(stack: Stack) -> str:
     folder = stack.directory
     (folder / "some.env").write_text("FROM_FILE=file\nQUOTED='two words'\n")
+    (folder / "profile.json").write_text(json.dumps(PROFILE))
     (folder / "shared").mkdir()
     (folder / "shared/hello").write_text("from the host\n")
     (folder / "password").write_text("hunter2\n")

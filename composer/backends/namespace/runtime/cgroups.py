@@ -27,6 +27,14 @@ _V1_WANTED = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio
 _V2_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids", "hugetlb")
 
 
+_THROTTLES = (
+    ("throttleReadBpsDevice", "device_read_bps", "read_bps_device", "rbps"),
+    ("throttleWriteBpsDevice", "device_write_bps", "write_bps_device", "wbps"),
+    ("throttleReadIOPSDevice", "device_read_iops", "read_iops_device", "riops"),
+    ("throttleWriteIOPSDevice", "device_write_iops", "write_iops_device", "wiops"),
+)
+
+
 class Hierarchies:
     """Where the hierarchies of this machine are mounted, and which part of them is ours.
 
@@ -260,7 +268,12 @@ def _limit_writes(
             "mem_reservation",
             [("memory", "memory.soft_limit_in_bytes", value), ("v2:memory", "memory.low", value)],
         )
+    if memory.get("swappiness") is not None:
+        yield "mem_swappiness", [("memory", "memory.swappiness", str(memory["swappiness"]))]
+    if memory.get("disableOOMKiller"):
+        yield "oom_kill_disable", [("memory", "memory.oom_control", "1")]
     yield from _cpu_writes(resources.get("cpu", {}))
+    yield from _disk_writes(resources.get("blockIO", {}))
     pids = resources.get("pids", {}).get("limit")
     if pids is not None:
         yield "pids_limit", [("pids", "pids.max", _max(pids)), ("v2:pids", "pids.max", _max(pids))]
@@ -285,6 +298,9 @@ def _cpu_writes(cpu: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, s
                 ("v2:cpu", "cpu.max", both),
             ],
         )
+    for key, name in (("realtimePeriod", "cpu.rt_period_us"), ("realtimeRuntime", "cpu.rt_runtime_us")):
+        if cpu.get(key):
+            yield f"cpu_rt_{key[8:].lower()}", [("cpu", name, str(cpu[key]))]
     if cpu.get("shares"):
         shares = cpu["shares"]
         # OCI's map from v1 shares (2 … 262144) to v2 weight (1 … 10000); 1024 becomes 100
@@ -294,6 +310,30 @@ def _cpu_writes(cpu: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, s
     for key, name in (("cpus", "cpuset.cpus"), ("mems", "cpuset.mems")):
         if cpu.get(key):
             yield "cpuset", [("cpuset", name, cpu[key]), ("v2:cpuset", name, cpu[key])]
+
+
+def _disk_writes(disks: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
+    """Weights 10 … 1000 of v1 become 1 … 10000 of v2, as OCI says; limits are written per device."""
+    weights = [("", disks["weight"])] if disks.get("weight") else []
+    weights += [(f"{d['major']}:{d['minor']} ", d["weight"]) for d in disks.get("weightDevice", ())]
+    for device, weight in weights:
+        shared = f"{device}{1 + (weight - 10) * 9999 // 990}"
+        end = "_device" if device else ""
+        yield (
+            "blkio_config.weight_device" if device else "blkio_config.weight",
+            [("blkio", f"blkio.{kind}weight{end}", f"{device}{weight}") for kind in ("", "bfq.")]
+            + [("v2:io", "io.weight", shared), ("v2:io", "io.bfq.weight", f"{device}{weight}")],
+        )
+    for field, name, file, key in _THROTTLES:
+        for limit in disks.get(field, ()):
+            device = f"{limit['major']}:{limit['minor']}"
+            yield (
+                f"blkio_config.{name}",
+                [
+                    ("blkio", f"blkio.throttle.{file}", f"{device} {limit['rate']}"),
+                    ("v2:io", "io.max", f"{device} {key}={limit['rate']}"),
+                ],
+            )
 
 
 def _max(value: int) -> str:

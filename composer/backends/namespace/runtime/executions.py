@@ -265,7 +265,7 @@ def _join_and_execute(
         null = rootfs.open_null(root)
         for number, given in enumerate(stdio):
             os.dup2(null if given < 0 or _is_null(given) else given, number)
-    os.umask(0o022)
+    os.umask(spec["user"].get("umask", 0o022))
     process.enter_directory(spec.get("cwd", "/"), identity, create=False)
     process.set_limits(spec.get("rlimits", ()))
     environment = process.build_environment(spec.get("env", ()), identity)

@@ -20,7 +20,9 @@ def clone(task: Task) -> socket.socket:
     supervisor, config = task.supervisor, task.config
     owners = sharing.open_owners(supervisor.root, supervisor.boot, config)
     terminal = bool(config["process"].get("terminal"))
-    writers = [-1, -1] if terminal else [logs.open_writer(task.bundle, stream) for stream in logs.STREAMS]
+    writers = [-1, -1]
+    if not terminal and task.own.get("log", {}).get("keep", True):
+        writers = [logs.open_writer(task.bundle, stream) for stream in logs.STREAMS]
     stdin = task.input.open()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     launch = container.Launch(

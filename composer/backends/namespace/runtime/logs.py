@@ -2,7 +2,10 @@
 
     <container>/logs/stdout, stderr     the bytes as they came
     <container>/logs/index              24-byte records: time (ns), stream, end offset in its file
+    <container>/logs/start              where each of the three begins, once something has been dropped
 
+A log that has a limit is not rotated but emptied from its front, by holes: every offset stays what it was, so that
+whoever is reading or following goes on, and a kill at any moment leaves nothing to mend.
 No byte passes through our memory, so no byte can be lost with us: what the kernel has moved is in the file, what
 it has not is in the FIFO. A record that was not written before a kill is written again from the file's length.
 """
@@ -18,10 +21,12 @@ from composer.backends.namespace.runtime import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
 RECORD = struct.Struct("<QQQ")
 STREAMS = ("stdout", "stderr")
+_START = struct.Struct("<QQQ")
 _SPLICE_BYTES = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -31,11 +36,29 @@ def fifo_path(bundle: str, stream: str) -> str:
 
 
 class Log:
-    """The output of one container, over all its starts. Owned by the supervisor; one writer at a time."""
+    """The output of one container, over all its starts. Owned by the supervisor; one writer at a time.
 
-    __slots__ = ("_fifos", "_files", "_index", "_offsets")
+    ``limits``: ``most`` bytes are kept, and when there are more all but the last ``least`` are dropped; ``keep``
+    False keeps nothing.
+    """
 
-    def __init__(self, bundle: str) -> None:
+    __slots__ = (
+        "_directory",
+        "_fifos",
+        "_files",
+        "_index",
+        "_keep",
+        "_least",
+        "_most",
+        "_offsets",
+        "_starts",
+    )
+
+    def __init__(self, bundle: str, limits: Mapping[str, Any] | None = None) -> None:
+        limits = limits or {}
+        self._keep = bool(limits.get("keep", True))
+        self._most, self._least = int(limits.get("most", 0)), int(limits.get("least", 0))
+        self._directory = f"{bundle}/logs"
         directory = f"{bundle}/logs"
         os.makedirs(directory, 0o700, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
@@ -43,6 +66,7 @@ class Log:
         self._index = os.open(f"{directory}/index", flags | os.O_APPEND, 0o600)
         self._offsets = [os.fstat(file).st_size for file in self._files]
         self._fifos = [_open_fifo(fifo_path(bundle, stream)) for stream in STREAMS]
+        self._starts = read_starts(directory)
         self._mend()
 
     def _mend(self) -> None:
@@ -51,7 +75,7 @@ class Log:
         if size % RECORD.size:
             os.ftruncate(self._index, size - size % RECORD.size)
         known = [0, 0]
-        position = 0
+        position = self._starts[2]
         while data := os.pread(self._index, RECORD.size * 4096, position):
             position += len(data)
             for _, stream, end in RECORD.iter_unpack(data):
@@ -87,6 +111,39 @@ class Log:
 
     def _record(self, stream: int, time_ns: int) -> None:
         os.write(self._index, RECORD.pack(time_ns, stream, self._offsets[stream]))
+        if self._most and sum(self._offsets) - sum(self._starts[:2]) > self._most:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Drop what is oldest of both streams, and the records of it."""
+        kept = sum(self._offsets) - sum(self._starts[:2])
+        first = [
+            offset - (offset - start) * self._least // kept
+            for offset, start in zip(self._offsets, self._starts, strict=False)
+        ]
+        self._starts = (first[0], first[1], self._first_record(first))
+        # Before the holes: a reader looks here after it has read, and knows what it must not take for output.
+        fd = os.open(f"{self._directory}/start", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.pwrite(fd, _START.pack(*self._starts), 0)
+        os.close(fd)
+        try:
+            for file, length in zip((*self._files, self._index), self._starts, strict=True):
+                if length:
+                    syscalls.punch_hole(file, length)
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+            self._most = 0  # a file system without holes: the log grows, which is better than to lose it
+
+    def _first_record(self, first: Sequence[int]) -> int:
+        """Return where the first record is that is about something kept."""
+        position = self._starts[2]
+        while data := os.pread(self._index, RECORD.size * 4096, position):
+            for _, stream, end in RECORD.iter_unpack(data):
+                if end > first[stream]:
+                    return position
+                position += RECORD.size
+        return position
 
     def drain(self) -> None:
         """Move everything that the program left behind; for after its exit. What a full disk refuses is lost."""
@@ -100,6 +157,8 @@ class Log:
 
     def append(self, stream: int, data: bytes) -> None:
         """Write bytes that did not come through a FIFO (a terminal's)."""
+        if not self._keep:
+            return
         self._offsets[stream] += os.pwrite(self._files[stream], data, self._offsets[stream])
         self._record(stream, time.time_ns())
 
@@ -120,6 +179,16 @@ def _open_fifo(path: str) -> int:
 def open_writer(bundle: str, stream: str) -> int:
     """Open the end that the program gets. Reading and writing, so that it can never see EPIPE."""
     return os.open(fifo_path(bundle, stream), os.O_RDWR | os.O_CLOEXEC)
+
+
+def read_starts(directory: str) -> tuple[int, int, int]:
+    """Return where stdout, stderr and the index begin: 0 while nothing has been dropped."""
+    try:
+        with open(f"{directory}/start", "rb") as file:
+            stdout, stderr, index = _START.unpack(file.read(_START.size))
+    except (FileNotFoundError, struct.error):
+        return (0, 0, 0)
+    return (stdout, stderr, index)
 
 
 def read_index(path: str, position: int = 0) -> Iterator[tuple[int, int, int]]:

@@ -17,7 +17,7 @@ from composer.backends.namespace.runtime.loop import READ, WRITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from composer.backends.namespace.runtime.loop import Loop, Timer
 
@@ -31,9 +31,12 @@ _SERVFAIL = 2
 
 
 class Client:
-    """One container's sockets and what it may see. ``networks`` are ids, in order."""
+    """One container's sockets and what it may see. ``networks`` are ids, in order.
 
-    __slots__ = ("forward", "in_flight", "networks", "streams", "tcp", "udp", "upstreams")
+    ``links`` are (name of a container, what it is called here as well).
+    """
+
+    __slots__ = ("forward", "in_flight", "links", "networks", "streams", "tcp", "udp", "upstreams")
 
     def __init__(
         self,
@@ -42,10 +45,12 @@ class Client:
         networks: Sequence[str],
         upstreams: Sequence[str],
         forward: bool,
+        links: Iterable[tuple[str, str]] = (),
     ) -> None:
         self.udp = udp
         self.tcp = tcp
         self.networks = tuple(networks)
+        self.links = tuple(links)
         self.upstreams = list(upstreams)
         self.forward = forward
         self.in_flight = 0
@@ -60,7 +65,7 @@ class NameServer:
         self._directory = networks_directory
         self._host_upstreams = host_upstreams
         self._clients: dict[str, Client] = {}
-        self._zones: dict[tuple[str, ...], dns.Zone] = {}
+        self._zones: dict[tuple[tuple[str, ...], tuple[tuple[str, str], ...]], dns.Zone] = {}
         self._watches: dict[str, int] = {}
         self._inotify = syscalls.inotify_init()
         loop.watch(self._inotify, self._on_change)
@@ -99,24 +104,26 @@ class NameServer:
             n: w for n, w in self._watches.items() if os.path.isdir(f"{self._directory}/{n}/endpoints")
         }
 
-    def _zone(self, networks: tuple[str, ...]) -> dns.Zone:
-        """Return the names that can be seen from these networks. Built when first asked for after a change."""
+    def _zone(self, client: Client) -> dns.Zone:
+        """Return the names that a container can see. Built when first asked for after a change."""
         # A change that was made just before this query may still wait in the inotify queue.
         self._on_change(0)
-        zone = self._zones.get(networks)
+        key = (client.networks, client.links)
+        zone = self._zones.get(key)
         if zone is None:
-            zone = self._zones[networks] = dns.Zone()
-            for network in networks:
-                self._fill(zone, network)
+            zone = self._zones[key] = dns.Zone()
+            for network in client.networks:
+                self._fill(zone, network, client.links)
         return zone
 
-    def _fill(self, zone: dns.Zone, network: str) -> None:
+    def _fill(self, zone: dns.Zone, network: str, links: tuple[tuple[str, str], ...]) -> None:
         self._watch(network)
         directory = f"{self._directory}/{network}/endpoints"
         for entry in sorted(os.listdir(directory)):
             endpoint = None if entry.endswith(".tmp") else files.read_json(f"{directory}/{entry}")
             if endpoint:
-                zone.set_endpoint(endpoint["network"], entry, endpoint["names"], endpoint["addresses"])
+                names = [*endpoint["names"], *(alias for name, alias in links if name in endpoint["names"])]
+                zone.set_endpoint(endpoint["network"], entry, names, endpoint["addresses"])
 
     # -------------------------------------------------------------- UDP
 
@@ -130,7 +137,7 @@ class NameServer:
                 if error.errno in (errno.ECONNREFUSED, errno.EHOSTUNREACH):
                     continue  # an answer of ours found nobody: the asker has gone
                 raise
-            answer = self._zone(client.networks).answer(packet)
+            answer = self._zone(client).answer(packet)
             if answer is not None:
                 _send(client.udp, answer, address)
             elif dns.parse_query(packet) is not None:
@@ -169,7 +176,7 @@ class NameServer:
 
     def _answer_stream(self, client: Client, packet: bytes) -> bytes | tuple[list[str], bytes]:
         """Return the answer, or (upstreams, packet) where somebody else has to be asked."""
-        answer = self._zone(client.networks).answer(packet, tcp=True)
+        answer = self._zone(client).answer(packet, tcp=True)
         if answer is not None:
             return answer
         upstreams = self._upstreams(client)

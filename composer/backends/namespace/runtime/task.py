@@ -204,7 +204,7 @@ class Task:
     def open_log(self) -> None:
         """Open the log and its FIFOs. The keeper holds these too: what is in a FIFO that nobody has open is gone."""
         if self.log is None:
-            self.log = logs.Log(self.bundle)
+            self.log = logs.Log(self.bundle, self.own.get("log"))
             fds = zip(logs.STREAMS, self.log.readers(), strict=True)
             self.supervisor.keeper.hold({f"{self.id}/{stream}": fd for stream, fd in fds})
 
@@ -300,7 +300,13 @@ class Task:
         networks = [attachment.network_id for attachment in self.attachments]
         outside = any(attachment.gateways for attachment in self.attachments)
         upstreams = self.own["network"].get("dns", {}).get("servers", ())
-        self.supervisor.names.add(self.id, names.Client(udp, tcp, networks, upstreams, outside))
+        self.supervisor.names.add(
+            self.id, names.Client(udp, tcp, networks, upstreams, outside, self._links())
+        )
+
+    def _links(self) -> list[tuple[str, str]]:
+        pairs = [link for one in self.own["network"].get("endpoints", ()) for link in one.get("links", ())]
+        return [(name, alias) for name, alias in dict.fromkeys(map(tuple, pairs))]
 
     def start_health(self, record: dict[str, Any] | None = None) -> None:
         """Begin the health check, or go on from ``record``."""

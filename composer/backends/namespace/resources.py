@@ -1,0 +1,218 @@
+"""What a container may use: processors, memory, processes, disks, devices. One row per attribute.
+
+Values go into OCI's `linux.resources`; `runtime.cgroups` writes them to whichever controllers this machine has, and
+says so where it has none. Facts: OCI runtime-spec, config-linux; the kernel's cgroup-v1 and cgroup-v2 documents.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from typing import TYPE_CHECKING, Any
+
+from composer.engine.backend import Limitation
+from composer.units import parse_duration_ns, parse_size_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Config = dict[str, Any]
+    Row = tuple[Callable[[Config, Any], None], Callable[[Any], list[Limitation]] | None]
+
+_ALLOWED_DEVICES = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (136, None))
+_MIN_MEMORY_BYTES = 6 << 20
+_DEVICE_RULE = re.compile(r"([abc]) (\*|\d+):(\*|\d+) ([rwm]{1,3})")
+_THROTTLES = {
+    "device_read_bps": "throttleReadBpsDevice",
+    "device_write_bps": "throttleWriteBpsDevice",
+    "device_read_iops": "throttleReadIOPSDevice",
+    "device_write_iops": "throttleWriteIOPSDevice",
+}
+
+
+def default_devices() -> list[Config]:
+    rules: list[Config] = [{"allow": False, "type": "a", "access": "rwm"}]
+    rules += [{"allow": True, "type": kind, "access": "m"} for kind in "bc"]
+    rules += [
+        {"allow": True, "type": "c", "major": major, "minor": minor, "access": "rwm"}
+        for major, minor in _ALLOWED_DEVICES
+    ]
+    return rules
+
+
+def _resource(group: str, key: str, convert: Callable[[Any], Any]) -> Callable[[Config, Any], None]:
+    def apply(config: Config, value: Any) -> None:
+        config["linux"]["resources"].setdefault(group, {})[key] = convert(value)
+
+    return apply
+
+
+def _size(value: Any) -> int:
+    return parse_size_bytes(str(value))
+
+
+def _cpus(config: Config, value: Any) -> None:
+    count = float(value)
+    available = os.cpu_count() or 1
+    if count > available:
+        raise ValueError(f"{count:g} is more than the {available} processors of this machine")
+    if count:
+        config["linux"]["resources"].setdefault("cpu", {}).update(
+            quota=round(count * 100_000), period=100_000
+        )
+
+
+def _mem_limit(config: Config, value: Any) -> None:
+    limit = _size(value)
+    if 0 < limit < _MIN_MEMORY_BYTES:
+        raise ValueError("a container needs at least 6m of memory")
+    if limit:
+        memory = config["linux"]["resources"].setdefault("memory", {})
+        memory["limit"] = limit
+        memory.setdefault("swap", 2 * limit)
+
+
+def _memswap_limit(config: Config, value: Any) -> None:
+    limit = _size(value)
+    if limit:
+        config["linux"]["resources"].setdefault("memory", {})["swap"] = limit
+
+
+def _devices(config: Config, value: Any) -> None:
+    for device in value:
+        source, target = device["source"], device.get("target") or device["source"]
+        try:
+            state = os.stat(source)
+        except OSError as error:
+            raise ValueError(f"{source}: {(error.strerror or '').lower()}") from error
+        kind = "b" if stat.S_ISBLK(state.st_mode) else "c"
+        numbers = {"type": kind, "major": os.major(state.st_rdev), "minor": os.minor(state.st_rdev)}
+        config["linux"]["devices"].append(
+            {
+                "path": target,
+                **numbers,
+                "fileMode": state.st_mode & 0o777,
+                "uid": state.st_uid,
+                "gid": state.st_gid,
+            }
+        )
+        config["linux"]["resources"]["devices"].append(
+            {"allow": True, **numbers, "access": device.get("permissions") or "rwm"}
+        )
+
+
+def _deploy(config: Config, value: Any) -> None:
+    limits = ((value.get("resources") or {}).get("limits")) or {}
+    for key, apply in (("cpus", _cpus), ("memory", _mem_limit)):
+        if limits.get(key):
+            apply(config, limits[key])
+    if limits.get("pids"):
+        config["linux"]["resources"].setdefault("pids", {})["limit"] = int(limits["pids"])
+    reservation = ((value.get("resources") or {}).get("reservations") or {}).get("memory")
+    if reservation:
+        config["linux"]["resources"].setdefault("memory", {})["reservation"] = _size(reservation)
+    policy = value.get("restart_policy") or {}
+    if policy:
+        names = {"none": "no", "on-failure": "on-failure", "any": "always"}
+        condition = names.get(policy.get("condition") or "any", "always")
+        maximum = int(policy.get("max_attempts") or 0)
+        config["composer"]["restart"] = {"policy": condition, "maximum": maximum}
+
+
+def _deploy_limits(value: Any) -> list[Limitation]:
+    found = []
+    if ((value.get("resources") or {}).get("reservations") or {}).get("devices"):
+        found.append(
+            Limitation(
+                ("deploy", "resources", "reservations", "devices"), "the built-in runtime has no GPUs yet"
+            )
+        )
+    if (value.get("mode") or "replicated") not in ("replicated",):
+        found.append(Limitation(("deploy", "mode"), f"the built-in runtime has no mode '{value['mode']}'"))
+    return found
+
+
+def _microseconds(value: Any) -> int:
+    return int(value) if str(value).lstrip("-").isdigit() else parse_duration_ns(str(value)) // 1000
+
+
+def _swappiness(value: Any) -> int:
+    if not -1 <= int(value) <= 100:
+        raise ValueError(f"{value} is not between 0 and 100")
+    return int(value)
+
+
+def _blkio_config(config: Config, value: Any) -> None:
+    found: Config = {}
+    if value.get("weight"):
+        if not 10 <= int(value["weight"]) <= 1000:
+            raise ValueError(f"weight {value['weight']} is not between 10 and 1000")
+        found["weight"] = int(value["weight"])
+    found["weightDevice"] = [
+        {**_numbers(entry["path"]), "weight": int(entry["weight"])}
+        for entry in value.get("weight_device") or ()
+    ]
+    for name, field in _THROTTLES.items():
+        found[field] = [
+            {**_numbers(entry["path"]), "rate": _size(entry["rate"])} for entry in value.get(name) or ()
+        ]
+    config["linux"]["resources"]["blockIO"] = found
+
+
+def _numbers(path: str) -> Config:
+    try:
+        state = os.stat(path)
+    except OSError as error:
+        raise ValueError(f"{path}: {(error.strerror or '').lower()}") from error
+    if not stat.S_ISBLK(state.st_mode):
+        raise ValueError(f"{path} is not a block device")
+    return {"major": os.major(state.st_rdev), "minor": os.minor(state.st_rdev)}
+
+
+def _device_cgroup_rules(config: Config, value: Any) -> None:
+    for text in value:
+        match = _DEVICE_RULE.fullmatch(str(text).strip())
+        if not match:
+            raise ValueError(f"'{text}' is not a rule such as 'c 1:3 rwm'")
+        rule: Config = {"allow": True, "type": match[1], "access": match[4]}
+        rule.update({key: int(n) for key, n in (("major", match[2]), ("minor", match[3])) if n != "*"})
+        config["linux"]["resources"]["devices"].append(rule)
+
+
+def _nothing(config: Config, value: Any) -> None:
+    """Only its limitation counts."""
+
+
+def _of_windows(name: str) -> Callable[[Any], list[Limitation]]:
+    def check(value: Any) -> list[Limitation]:
+        return (
+            [Limitation((name,), "only containers of Windows have it", fatal=False, hint="use cpus")]
+            if value
+            else []
+        )
+
+    return check
+
+
+ROWS: dict[str, Row] = {
+    "blkio_config": (_blkio_config, None),
+    "cpu_count": (_nothing, _of_windows("cpu_count")),
+    "cpu_percent": (_nothing, _of_windows("cpu_percent")),
+    "cpu_period": (_resource("cpu", "period", _microseconds), None),
+    "cpu_quota": (_resource("cpu", "quota", _microseconds), None),
+    "cpu_rt_period": (_resource("cpu", "realtimePeriod", _microseconds), None),
+    "cpu_rt_runtime": (_resource("cpu", "realtimeRuntime", _microseconds), None),
+    "cpu_shares": (_resource("cpu", "shares", lambda value: int(float(value))), None),
+    "cpus": (_cpus, None),
+    "cpuset": (_resource("cpu", "cpus", str), None),
+    "deploy": (_deploy, _deploy_limits),
+    "device_cgroup_rules": (_device_cgroup_rules, None),
+    "devices": (_devices, None),
+    "mem_limit": (_mem_limit, None),
+    "mem_reservation": (_resource("memory", "reservation", _size), None),
+    "mem_swappiness": (_resource("memory", "swappiness", _swappiness), None),
+    "memswap_limit": (_memswap_limit, None),
+    "oom_kill_disable": (_resource("memory", "disableOOMKiller", bool), None),
+    "pids_limit": (_resource("pids", "limit", int), None),
+}
