@@ -96,8 +96,10 @@ class AttachSession:
 
     def _fresh(self) -> list[tuple[str, bytes]]:
         """Return what has come since the last call."""
+        directory = f"{self._directory}/logs"
+        self._position = max(self._position, logs.read_starts(directory)[2])
         try:
-            with open(f"{self._directory}/logs/index", "rb") as index:
+            with open(f"{directory}/index", "rb") as index:
                 data = os.pread(index.fileno(), 1 << 20, self._position)
         except FileNotFoundError:
             return []
@@ -105,9 +107,15 @@ class AttachSession:
         self._position += whole
         found = []
         for _, stream, end in logs.RECORD.iter_unpack(data[:whole]):
-            start, self._ends[stream] = self._ends[stream], end
-            with open(f"{self._directory}/logs/{logs.STREAMS[stream]}", "rb") as file:
-                found.append((logs.STREAMS[stream], os.pread(file.fileno(), end - start, start)))
+            # What a limit drops from the front of a log reads as zeros, and its records as nothing.
+            start = max(self._ends[stream], logs.read_starts(directory)[stream])
+            if end <= start:
+                continue
+            with open(f"{directory}/{logs.STREAMS[stream]}", "rb") as file:
+                chunk = os.pread(file.fileno(), end - start, start)
+            dropped = max(0, logs.read_starts(directory)[stream] - start)
+            found.append((logs.STREAMS[stream], chunk[dropped:]))
+            self._ends[stream] = end
         return found
 
     def write(self, data: bytes) -> None:
