@@ -131,7 +131,7 @@ _WORDS: dict[type, Callable[..., str]] = {
     op.CreateContainer: _create,
     op.StartContainer: lambda o: "start" + (f", then {len(o.hooks)} post_start" if o.hooks else ""),
     op.StopContainer: lambda o: (f"{len(o.hooks)} pre_stop, then " if o.hooks else "") + "stop",
-    op.RemoveContainer: lambda o: "remove" + (" the old one" if o.cause == "replaced" else ""),
+    op.RemoveContainer: lambda o: "remove" + (" the old one" if o.cause == op.REPLACED else ""),
     op.RenameContainer: lambda o: f"rename {o.old_name} to {o.new_name}",
     op.ConnectNetwork: lambda o: f"connect to {o.endpoint.network}",
     op.DisconnectNetwork: lambda o: f"disconnect from {o.network}",

@@ -49,7 +49,7 @@ class Draft:
             return (*needs, self.stopped[container.id])
         if container.state not in ACTIVE:
             return tuple(needs)
-        operation = StopContainer(ref(container), cause, self.timeout_s, stop_hooks(container))
+        operation = StopContainer(_leaving(container), cause, self.timeout_s, stop_hooks(container))
         self.stopped[container.id] = self.builder.add(operation, needs, after)
         self._causes[container.id] = cause
         return (self.stopped[container.id],)
@@ -70,9 +70,7 @@ class Draft:
         if container.id not in self.removed:
             stopped = (*self.stop(container, cause, needs, after), *self.touched.get(container.id, ()))
             loose = () if container.id in self.stopped else after
-            # by the name that it has: a leftover of an interrupted up never gets its final one
-            leaving = ref(container)._replace(name=container.name)
-            operation = RemoveContainer(leaving, cause, volumes)
+            operation = RemoveContainer(_leaving(container), cause, volumes)
             self.removed[container.id] = self.builder.add(operation, stopped, loose)
         return self.removed[container.id]
 
@@ -111,6 +109,13 @@ class _Dismissal(NamedTuple):
     needs: tuple[int, ...]
     volumes: bool
     service: str
+
+
+def _leaving(container: ObservedContainer) -> ContainerRef:
+    """Return a container that goes, by the name that it has: one that never got its final name is not shown by it."""
+    return (
+        ref(container)._replace(name=container.name) if labels.is_replacement(container) else ref(container)
+    )
 
 
 def ref(container: ObservedContainer) -> ContainerRef:

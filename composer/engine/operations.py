@@ -427,6 +427,9 @@ _WORDS: dict[type, tuple[str, str, str]] = {
     WaitService: ("wait for service", "waiting", "ready"),
 }
 
+REPLACED = "replaced"
+"""The cause of the stop and the removal of a container whose place another has taken."""
+
 _MET = {"service_healthy": "healthy", "service_completed_successfully": "completed"}
 
 
@@ -439,6 +442,8 @@ def progress_of(operation: Operation) -> tuple[str, str]:
     """Return the word while it lasts and the word when it is done: ``starting``, ``started``."""
     if isinstance(operation, CreateContainer) and operation.spec.name != operation.container.name:
         return "recreating", "recreated"
+    if isinstance(operation, RemoveContainer) and operation.cause == REPLACED:
+        return "recreating", "recreated"  # the last that is heard of it: it is the new one that stays
     _, doing, done = _WORDS[type(operation)]
     return doing, _MET.get(operation.condition, done) if isinstance(operation, WaitService) else done
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from composer.engine import labels, resolve
 from composer.engine.draft import ref
 from composer.engine.extension import extension
-from composer.engine.operations import ContainerRef, MovePorts, RenameContainer, WaitService
+from composer.engine.operations import REPLACED, ContainerRef, MovePorts, RenameContainer, WaitService
 from composer.engine.wait import READY, STEADY
 from composer.errors import ConfigError, Unsupported
 from composer.units import parse_duration_ns
@@ -147,7 +147,7 @@ class Rollout:
         done = serve(old, new, created)
         emitter.draft.dismiss(
             old,
-            "replaced",
+            REPLACED,
             (done,),
             volumes=emitter.options.renew_anonymous_volumes,
             service=self._service,
@@ -165,7 +165,7 @@ class Rollout:
             return (emitter.builder.add(creation, needs),)
         renamed = self._make_room(old, new, self._create(fate, new, (), ()))
         renew = emitter.options.renew_anonymous_volumes
-        emitter.draft.dismiss(old, "replaced", (renamed,), volumes=renew, service=self._service)
+        emitter.draft.dismiss(old, REPLACED, (renamed,), volumes=renew, service=self._service)
         return (renamed,)
 
     def _final(self, old: ObservedContainer) -> ContainerRef:
@@ -204,7 +204,7 @@ class Rollout:
     def _make_room(self, old: ObservedContainer, new: ContainerRef, step: int) -> int:
         """Stop the old container, rename it, and give the new one its name."""
         emitter = self._emitter
-        stopped = emitter.draft.stop(old, "replaced", (step, *emitter.held[self._service]))
+        stopped = emitter.draft.stop(old, REPLACED, (step, *emitter.held[self._service]))
         before: Iterable[int] = (*stopped, step, *emitter.draft.touched.get(old.id, ()))
         if not labels.is_retired(old):
             # one that an interrupted up renamed already has made room
