@@ -182,7 +182,7 @@ class _Loader:
         check_model(tree, self._problems)
         if self._options.resolve_paths or including:
             tree = resolve_paths(tree, self._paths_base(directory))
-        return _with_contents(tree, variables) if including else tree
+        return _settled(tree, variables) if including else tree
 
     def _paths_base(self, directory: str) -> Base:
         """Return where the paths of another file start: below the project's directory with ``--no-path-resolution``."""
@@ -293,23 +293,46 @@ class _Loader:
         return tree
 
 
-def _with_contents(tree: Map, variables: Variables) -> Map:
-    """Return an included project whose configs of variables have their content, as Compose leaves it.
+def _settled(tree: Map, variables: Variables) -> Map:
+    """Return an included project with what its own variables have to say, before the outer ones are asked.
 
-    Whoever includes it then finds two sources in them, and refuses: so do docker compose 2.40 and compose-go 2.13.
+    Bare ``KEY`` items of ``environment`` lists take their values. Configs of variables get their content; whoever
+    includes it then finds two sources in them, and refuses: so do docker compose 2.40 and compose-go 2.13.
     """
-    configs = tree.get("configs")
-    if not isinstance(configs, Map):
-        return tree
-    tree, configs = tree.copy(), configs.copy()
-    tree["configs"] = configs
-    for name, config in configs.items():
-        variable = config.get("environment") if isinstance(config, Map) else None
-        if isinstance(variable, str) and variable in variables.values:
-            configs[name] = config = config.copy()
-            at = config.mark("environment")._replace(why=f"included, with {variables.why(variable)}")
-            config.put("content", variables.values[variable], at, config.name("environment"))
+    tree = tree.copy()
+    for section, function in (("services", _with_values), ("configs", _with_content)):
+        members = tree.get(section)
+        if isinstance(members, Map):
+            members = tree[section] = members.copy()
+            for name, member in members.items():
+                if isinstance(member, Map):
+                    members[name] = function(member, variables)
     return tree
+
+
+def _with_values(service: Map, variables: Variables) -> Map:
+    items = service.get("environment")
+    if not isinstance(items, Seq):
+        return service
+    new = Seq()
+    for index, item in enumerate(items):
+        at = items.mark(index)
+        if isinstance(item, str) and item in variables.values:
+            item, at = f"{item}={variables.values[item]}", at._replace(why=variables.why(item))
+        new.add(item, at)
+    service = service.copy()
+    service["environment"] = new
+    return service
+
+
+def _with_content(config: Map, variables: Variables) -> Map:
+    variable = config.get("environment")
+    if not isinstance(variable, str) or variable not in variables.values:
+        return config
+    config = config.copy()
+    at = config.mark("environment")._replace(why=f"included, with {variables.why(variable)}")
+    config.put("content", variables.values[variable], at, config.name("environment"))
+    return config
 
 
 def _workloads(tree: Map) -> Map:

@@ -298,10 +298,10 @@ def _by_port(item: Any) -> Any:
     if not isinstance(item, Map):
         return go_text(item)
     published, target = item.get("published"), item.get("target")
-    return (  # a port as a number and the same as a text are two ports to Compose
-        item.get("host_ip", "0.0.0.0"), type(published), published, type(target), target,
-        item.get("protocol", "tcp"),
-    )  # fmt: skip
+    # a port as a number and the same as a text are two ports to Compose
+    kinds = f"{type(published).__name__}/{type(target).__name__}"
+    host, protocol = item.get("host_ip", "0.0.0.0"), item.get("protocol", "tcp")
+    return f"{go_text(host)}:{go_text(published)}:{go_text(target)}/{go_text(protocol)} {kinds}"
 
 
 def _by_target(item: Any) -> Any:

@@ -112,10 +112,6 @@ def read_env_files(paths: Sequence[str], outer: Variables, working_dir: str, pro
     found: dict[str, str] = {}
     origins: dict[str, str] = {}
 
-    def lookup(name: str) -> str | None:
-        value = outer.values.get(name)
-        return value if value is not None else found.get(name)
-
     def warn(name: str, at: Mark) -> None:
         problems.warn(f"variable '{name}' is not set, an empty text is used for it", at)
 
@@ -124,7 +120,7 @@ def read_env_files(paths: Sequence[str], outer: Variables, working_dir: str, pro
         try:
             text = files.read_text(path, name, what="env file")
             problems.read(name, text)
-            for key, value in dotenv.parse_env(text, name, lookup, warn).items():
+            for key, value in dotenv.parse_env(text, name, outer.values.get, warn, found).items():
                 found[key] = str(value)
                 origins[key] = f"{name}:{getattr(value, 'line', 0)}"
         except ConfigError as error:
