@@ -53,10 +53,12 @@ class Extends:
         self._canonical = canonical
         self._section = section
         self._files: dict[str, Extension | None] = {}
+        self._origin: Extension | None = None
         self._done: dict[tuple[str, str], Map] = {}
 
     def apply(self, origin: Extension) -> Map:
         """Return the services of a document with every ``extends`` carried out."""
+        self._origin = origin
         new = origin.services.copy()
         for name, service in origin.services.items():
             if isinstance(service, Map) and "extends" in service:
@@ -70,7 +72,7 @@ class Extends:
     def _service(self, origin: Extension, name: str, seen: tuple[tuple[str, str, Mark], ...]) -> Map | None:
         service = origin.services[name]
         if not isinstance(service, Map) or service.get("extends") in (None, INVALID):
-            return service if isinstance(service, Map) else Map()
+            return self._own(origin, service) if isinstance(service, Map) else Map()
         mark = service.mark("extends")
         here = (origin.file, name)
         if here in self._done:
@@ -103,14 +105,11 @@ class Extends:
         base = self._service(base_file, wanted, seen)
         if base is None:
             return None
-        self._done[here] = self._combine(origin, base_file, base, service, name, mark)
+        service = self._own(origin, service)
+        self._done[here] = self._combine(origin, base, service, name, mark)
         return self._done[here]
 
-    def _combine(
-        self, origin: Extension, base_file: Extension, base: Map, service: Map, name: str, mark: Mark
-    ) -> Map:
-        if base_file is not origin:
-            base = self._resolve(base, base_file)
+    def _combine(self, origin: Extension, base: Map, service: Map, name: str, mark: Mark) -> Map:
         base = remove_paths(
             base, tuple(path[2:] for path in origin.resets if path[:2] == (self._section, name))
         )
@@ -123,8 +122,14 @@ class Extends:
         result: Map = unique(whole)["services"][name]
         return result
 
-    def _resolve(self, service: Map, file: Extension) -> Map:
-        """Make paths absolute; short forms are expanded first, since only long ones have paths to see."""
+    def _own(self, file: Extension, service: Map) -> Map:
+        """Return what a file says of a service, with paths that mean the same to whoever extends it.
+
+        Short forms are expanded first, since only long ones have paths to see. Once for each file: with
+        ``--no-path-resolution`` paths stay relative, and doing it again would add directories again.
+        """
+        if file is self._origin:
+            return service
         whole, services = Map(), Map()
         services.put("base", service, NOWHERE)
         whole.put("services", services, NOWHERE)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from composer.schema.problems import Problems
     from composer.schema.tree import Path
 
-    Load = Callable[[tuple[str, ...], str, Variables, tuple[tuple[str, Mark], ...], Mark], Map | None]
+    Load = Callable[[tuple[str, ...], str, Variables, tuple[tuple[str, Mark], ...], Mark, str], Map | None]
 
 MAX_DEPTH = 50
 SECTIONS = ("services", "volumes", "networks", "secrets", "configs", "models", "jobs")
@@ -90,7 +90,7 @@ class Include:
             )
             return None
         variables = self._environment(env_files, directory, at, path)
-        return self._load(found, directory, variables, including, at)
+        return self._load(found, directory, variables, including, at, self._base.directory)
 
     def _entry(self, entry: Any, at: Mark, path: Path) -> tuple[list[str], str | None, list[str] | None]:
         """Return the paths, the project directory and the env files (None: the default) of an entry."""

@@ -163,8 +163,9 @@ class _Loader:
         variables: Variables,
         including: tuple[tuple[str, Mark], ...],
         at: Mark = NOWHERE,
+        above: str = "",
     ) -> Map:
-        """Return the tree of a project's files, or of an included one's."""
+        """Return the tree of a project's files, or of one that the project in directory ``above`` includes."""
         base = Base(directory, self._options.home)
         tree = Map()
         for path, documents in sources:
@@ -181,13 +182,16 @@ class _Loader:
         tree = set_defaults(tree)
         check_model(tree, self._problems)
         if self._options.resolve_paths or including:
-            tree = resolve_paths(tree, self._paths_base(directory))
+            tree = resolve_paths(tree, self._paths_base(directory, above or directory))
         return _settled(tree, variables) if including else tree
 
-    def _paths_base(self, directory: str) -> Base:
-        """Return where the paths of another file start: below the project's directory with ``--no-path-resolution``."""
+    def _paths_base(self, directory: str, above: str) -> Base:
+        """Return where the paths of another file start.
+
+        With ``--no-path-resolution`` that is said from ``above``, the directory of the project that names the file.
+        """
         if not self._options.resolve_paths:
-            directory = os.path.relpath(directory, self._directory)
+            directory = os.path.relpath(directory, above)
         return Base(directory, self._options.home)
 
     def _document(
@@ -247,9 +251,11 @@ class _Loader:
 
         known = _extendable(tree, section)
         origin = Extension(path, self._reader.label(path), base.directory, known, document.resets)
-        extended = Extends(self._problems, self._paths_base, open_file, self._canonical, section).apply(
-            origin
-        )
+
+        def paths_base(directory: str) -> Base:
+            return self._paths_base(directory, base.directory)
+
+        extended = Extends(self._problems, paths_base, open_file, self._canonical, section).apply(origin)
         new = Map()
         for name in tree[section]:
             if name in extended:
@@ -265,6 +271,7 @@ class _Loader:
         variables: Variables,
         including: tuple[tuple[str, Mark], ...],
         at: Mark,
+        above: str,
     ) -> Map | None:
         self._included += 1
         sources = [(path, self._reader.documents(path, at)) for path in paths]
@@ -272,7 +279,7 @@ class _Loader:
         if self._included > MAX_INCLUDES or self._nodes > MAX_NODES:
             self._problems.error("the project includes too much", at, hint=f"at most {MAX_INCLUDES} files")
             return None
-        return self.project(sources, directory, variables, including, at)
+        return self.project(sources, directory, variables, including, at, above)
 
     def _valid(self, tree: Map, label: str) -> Map:
         from composer.schema.validate import validator
