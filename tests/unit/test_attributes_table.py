@@ -1,4 +1,4 @@
-"""docs/attributes.md is what the backends' tables say. ``python -m tests.unit.test_attributes_table`` writes it anew."""
+"""docs/attributes.md is what the backends' tables say; ``python -m tests.unit.test_attributes_table`` writes it."""
 
 from __future__ import annotations
 

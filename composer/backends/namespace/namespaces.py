@@ -55,8 +55,14 @@ def probe(name: str, *values: str, joins: bool = False) -> Probe:
 def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
     """Return what contradicts itself in how a service shares namespaces."""
     found = []
-    if str(attributes.get("network_mode") or "").startswith(_JOINING):
-        owner = str(attributes["network_mode"]).partition(":")[2]
+    mode = str(attributes.get("network_mode") or "")
+    if mode not in ("", "none", "host") and not mode.startswith(_JOINING):
+        reason = f"the built-in runtime has no network '{mode}' to be put into"
+        found.append(
+            Limitation(("network_mode",), reason, hint="leave it out, or list the network in networks")
+        )
+    if mode.startswith(_JOINING):
+        owner = mode.partition(":")[2]
         found += [
             Limitation((name,), f"the network is that of '{owner}'", hint=f"move {name} to '{owner}'")
             for name in _OF_THE_OWNER

@@ -14,6 +14,7 @@ from composer.backends.namespace.translate import limitations
     [
         ({"network_mode": "service:db", "ports": [{"target": 80}]}, ("ports",), True),
         ({"network_mode": "container:db", "dns": ["1.1.1.1"]}, ("dns",), True),
+        ({"network_mode": "bridge"}, ("network_mode",), True),
         ({"uts": "host", "hostname": "box"}, ("hostname",), True),
         ({"pid": "private"}, ("pid",), True),
         ({"ipc": "odd"}, ("ipc",), True),
