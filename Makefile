@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit bench setup system images fuzz pulls clean
+.PHONY: demo test lint unit bench compared setup system images fuzz pulls clean
 
 setup: $(STAMP)
 
@@ -53,6 +53,10 @@ lint: setup
 
 bench: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python tests/bench/run.py
+
+# Situations played with docker compose and with composer, into docs/compared.md: needs docker compose and an engine.
+compared: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.compared.run
 
 # Eight processes that pull overlapping images, killed at random: fifty rounds, some minutes.
 pulls: setup

@@ -1,0 +1,93 @@
+"""Play every scenario with docker compose and with composer, and write docs/compared.md.
+
+    python -m tests.compared.run [--only WORD] [--to FILE]
+
+Needs root, docker with docker compose, an engine at DOCKER_HOST, and busybox.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import pathlib
+import sys
+import tempfile
+
+from tests.compared.places import IMAGE, PLACES, Place, versions
+from tests.compared.scenarios import SCENARIOS, Result, Scenario
+from tests.integration.contract.conftest import root_archive
+
+ROOT = pathlib.Path(__file__).parents[2]
+_HEAD = """# Compared with docker compose
+
+Situations that cost people time, played by `make compared` with docker compose and with composer on the same engine,
+and with composer's own runtime. ✔: what happened is what was wanted; ✘: it is not. The table is the script's.
+
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="play scenarios whose function's name has this in it")
+    parser.add_argument("--to", default=str(ROOT / "docs" / "compared.md"))
+    options = parser.parse_args()
+    chosen = [one for one in SCENARIOS if options.only in one.play.__name__]
+    with tempfile.TemporaryDirectory(prefix="composer-compared-") as directory:
+        os.environ["COMPOSER_ROOT"] = f"{directory}/state"
+        os.environ["PYTHONPATH"] = str(ROOT)
+        _images(pathlib.Path(directory))
+        rows = [(scenario, _play(scenario, pathlib.Path(directory))) for scenario in chosen]
+    pathlib.Path(options.to).write_text(_HEAD + _table(rows) + _foot(rows))
+    return 0
+
+
+def _images(directory: pathlib.Path) -> None:
+    archive = root_archive(directory)
+    for kind in PLACES[1:]:
+        place = kind(directory / "image", "compared")
+        done = place.start([*place.command, "image", "import", archive, IMAGE, "--env", "PATH=/bin"])
+        if done.code:
+            sys.exit(f"{place.title}: {done.err}")
+
+
+def _play(scenario: Scenario, directory: pathlib.Path) -> list[Result]:
+    results = []
+    for number, kind in enumerate(PLACES):
+        name = f"compared{number}-{scenario.play.__name__.replace('_', '-')}"
+        place: Place = kind(directory / name, name)
+        try:
+            results.append(scenario.play(place))
+        finally:
+            place.close()
+        print(f"{scenario.play.__name__}: {place.title}: {results[-1]}", file=sys.stderr, flush=True)
+    return results
+
+
+def _table(rows: list[tuple[Scenario, list[Result]]]) -> str:
+    lines = [
+        "| situation | wanted | " + " | ".join(kind.title for kind in PLACES) + " | better |",
+        "| --- | --- | " + "--- | " * len(PLACES) + "--- |",
+    ]
+    for scenario, results in rows:
+        cells = [f"{'✔' if one.good else '✘'} {one.text}" for one in results]
+        lines.append(f"| {scenario.title} | {scenario.wanted} | {' | '.join(cells)} | {_better(results)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _better(results: list[Result]) -> str:
+    """Say who does better on the engine that both use, and whether the built-in runtime differs."""
+    theirs, ours, own = (one.good for one in results)
+    text = "equal" if theirs == ours else "composer" if ours else "docker compose"
+    return text if own == ours else f"{text}; the own runtime {'too' if own else 'does not'}"
+
+
+def _foot(rows: list[tuple[Scenario, list[Result]]]) -> str:
+    count = [sum(results[n].good for _, results in rows) for n in range(len(PLACES))]
+    totals = ", ".join(f"{kind.title} {n} of {len(rows)}" for kind, n in zip(PLACES, count, strict=True))
+    today = datetime.datetime.now(datetime.UTC).date()
+    return f"\nAs wanted: {totals}. Played on {today}: {versions()}.\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
