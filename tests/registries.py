@@ -32,13 +32,22 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
 
 
+USER, PASSWORD = "ann", "secret"
+_BCRYPT = (
+    "$2b$04$.j5b35MfN49OyTUwyIN/7eojabsYDzSh2uiIRxDyMnj7fGcFZsS1C"  # of PASSWORD, as htpasswd -B writes it
+)
+
+
 def sha256(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 @contextmanager
-def registry(directory: pathlib.Path) -> Iterator[str]:
-    """Run docker-registry with its data in a directory; yield its ``host:port``."""
+def registry(directory: pathlib.Path, *, password: bool = False) -> Iterator[str]:
+    """Run docker-registry with its data in a directory; yield its ``host:port``.
+
+    With ``password`` it wants the login `USER` with `PASSWORD`.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -53,6 +62,7 @@ def registry(directory: pathlib.Path) -> Iterator[str]:
                     "delete": {"enabled": True},
                 },
                 "http": {"addr": f"127.0.0.1:{port}"},
+                **({"auth": _auth(directory)} if password else {}),
             }
         )
     )
@@ -74,6 +84,11 @@ def registry(directory: pathlib.Path) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+def _auth(directory: pathlib.Path) -> dict[str, Any]:
+    (directory / "htpasswd").write_text(f"{USER}:{_BCRYPT}\n")
+    return {"htpasswd": {"realm": "tests", "path": str(directory / "htpasswd")}}
 
 
 # ------------------------------------------------------------------ pushing

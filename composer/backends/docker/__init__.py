@@ -2,7 +2,7 @@
 
 Spoken to over its REST API by a small client of our own (``http``, ``client``), because most commands need
 a handful of requests and the SDK's import takes longer than all of them; the Docker SDK does what needs Docker's
-own files and formats (credentials, build contexts). See docs/docker.md and docs/adr/.
+own files and formats (credentials, build contexts, Windows' pipes). See docs/docker.md and docs/adr/.
 """
 
 from __future__ import annotations

@@ -152,7 +152,9 @@ def authorization(repository: str, environment: Mapping[str, str]) -> dict[str, 
     import docker.errors
 
     try:
-        loaded = docker.auth.load_config(f"{config_directory(environment)}/config.json")
+        loaded = docker.auth.load_config(
+            f"{config_directory(environment)}/config.json", credstore_env=dict(environment)
+        )
         registry, _ = docker.auth.resolve_repository_name(repository)
         found = docker.auth.resolve_authconfig(loaded, registry)
         return {"X-Registry-Auth": docker.auth.encode_header(found).decode()} if found else {}
@@ -170,7 +172,9 @@ def authorizations(environment: Mapping[str, str]) -> dict[str, str]:
     import docker.errors
 
     try:
-        loaded = docker.auth.load_config(f"{config_directory(environment)}/config.json")
+        loaded = docker.auth.load_config(
+            f"{config_directory(environment)}/config.json", credstore_env=dict(environment)
+        )
         credentials = loaded.get_all_credentials()  # type: ignore[no-untyped-call]
         return {"X-Registry-Config": docker.auth.encode_header(credentials).decode()}
     except docker.errors.DockerException as error:
