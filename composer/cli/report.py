@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from composer.errors import ComposerError, ConfigError, OperationFailed, ProjectInvalid
+from composer.errors import ComposerError, ConfigError, OperationFailed, ProjectInvalid, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def report(error: BaseException, context: Context) -> int:
     if isinstance(error, click.ClickException):
         _write_usage(error, context)
         return 1
-    errors = list(_leaves(error))
+    errors = _once(list(_leaves(error)))
     if context.settings.progress == "json":
         text = "; ".join(str(e) for e in errors)
         context.stderr.write(json.dumps({"error": True, "message": text}, ensure_ascii=False) + "\n")
@@ -57,6 +57,18 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
         yield from error.errors
     else:
         yield error
+
+
+def _once(errors: list[BaseException]) -> list[BaseException]:
+    """Say once that a backend went away, however many operations met it; what else failed is kept."""
+    gone = [error for error in errors if isinstance(_cause(error), Unavailable)]
+    if len(gone) < 2:
+        return errors
+    return [_cause(gone[0]), *(error for error in errors if error not in gone)]
+
+
+def _cause(error: BaseException) -> BaseException:
+    return error.cause if isinstance(error, OperationFailed) else error
 
 
 def _exit_code(error: BaseException) -> int:

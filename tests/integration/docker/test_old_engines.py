@@ -19,7 +19,7 @@ pytestmark = pytest.mark.docker
 @pytest.fixture(params=[OLDEST, (1, 43)], ids=["oldest", "before 1.44"])
 def place(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Place]:
     backend = docker.connect({**os.environ, "DOCKER_HOST": os.environ["COMPOSER_TEST_DOCKER"]})
-    backend.client.api = request.param
+    backend.client.api = min(request.param, backend.client.api)
     if backend.find_image(IMAGE) is None:
         backend.import_image(root_archive(tmp_path), IMAGE, {"Env": ["PATH=/bin"]})
     made = Place(backend, f"o{abs(hash(request.node.nodeid)) % 10**8:08}", IMAGE)

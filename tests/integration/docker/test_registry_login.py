@@ -61,7 +61,10 @@ def config(tmp_path: pathlib.Path) -> Docker:
 def image(stack: Stack, host: str) -> Iterator[str]:
     """An image on the engine whose name says the registry, in a project that runs it."""
     name = f"{host}/{stack.name}:1"
-    stack.write(f"services: {{web: {{image: '{name}', command: [sleep, '600'], stop_signal: SIGKILL}}}}")
+    # only what has a build is pushed, as docker compose does it
+    stack.write(
+        f"services: {{web: {{image: '{name}', build: ., command: [sleep, '600'], stop_signal: SIGKILL}}}}"
+    )
     stack.engine("tag", IMAGE, name)
     yield name
     stack.ours("down", "-t", "0")
@@ -96,7 +99,7 @@ def test_without_a_login(stack: Stack, image: str, config: Docker) -> None:
     assert f"cannot push image '{image}'" in pushed.stderr
     assert "docker login" in pushed.stderr
     stack.engine("rmi", image)
-    pulled = stack.ours("pull", check=False, **config.environment())
+    pulled = stack.ours("pull", "web", check=False, **config.environment())
     assert pulled.returncode != 0
     assert f"cannot pull image '{image}'" in pulled.stderr
     assert "Traceback" not in pushed.stderr + pulled.stderr

@@ -1,0 +1,159 @@
+"""A project's life, the same on both real backends: what people do in a day, step by step.
+
+Each step is a command and what can be seen after it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.contract.conftest import IMAGE, root_archive
+
+PROJECT = """
+name: NAME
+services:
+  db:
+    image: IMAGE
+    command: [sh, -c, "echo ready > /data/state; echo db is up; exec sleep 600"]
+    volumes: [data:/data]
+    healthcheck: {test: [CMD, test, -e, /data/state], interval: 1s, start_period: 5s, start_interval: 100ms}
+    stop_signal: SIGKILL
+  migrate:
+    image: IMAGE
+    command: [sh, -c, "echo migrated >> /data/log"]
+    volumes: [data:/data]
+    depends_on: {db: {condition: service_healthy}}
+  web:
+    image: IMAGE
+    command: [sh, -c, "cat /page; exec sleep 600"]
+    environment: {LEVEL: "${LEVEL:-info}"}
+    configs: [{source: page, target: /page}]
+    depends_on: {migrate: {condition: service_completed_successfully}}
+    stop_signal: SIGKILL
+  debug: {image: IMAGE, command: [sleep, "600"], stop_signal: SIGKILL, profiles: [debug]}
+volumes: {data: {}}
+configs: {page: {content: "page of ${LEVEL:-info}"}}
+"""
+
+
+class Stack:
+    def __init__(self, directory: pathlib.Path, backend: str, name: str) -> None:
+        self.directory, self.backend, self.name = directory, backend, name
+        (directory / "compose.yaml").write_text(PROJECT.replace("IMAGE", IMAGE).replace("NAME", name))
+
+    def run(self, *arguments: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("COMPOSE_")}
+        environment |= {"COMPOSER_ROOT": str(self.directory / "state"), **variables}
+        if self.backend == "docker":
+            environment["DOCKER_HOST"] = os.environ["COMPOSER_TEST_DOCKER"]
+        done = subprocess.run(
+            [sys.executable, "-m", "composer", "--backend", self.backend, *arguments],
+            cwd=self.directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert done.returncode == code, f"composer {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def containers(self) -> dict[str, tuple[str, str]]:
+        """Return state and id of each container by the name that it has in the project."""
+        lines = self.run("ps", "-a", "--format", "json").stdout.splitlines()
+        found = [json.loads(line) for line in lines]
+        return {one["Name"].removeprefix(f"{self.name}-"): (one["State"], one["ID"]) for one in found}
+
+    def states(self) -> dict[str, str]:
+        return {name: state for name, (state, _) in self.containers().items()}
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("namespace", marks=pytest.mark.root),
+        pytest.param("docker", marks=pytest.mark.docker),
+    ]
+)
+def stack(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Stack]:
+    directory = tmp_path / "project"
+    directory.mkdir()
+    made = Stack(directory, request.param, f"e{abs(hash(request.node.nodeid)) % 10**8:08}")
+    made.run("image", "import", root_archive(tmp_path), IMAGE, "--env", "PATH=/bin")
+    yield made
+    made.run("--profile", "*", "down", "-v", "-t", "0", "--remove-orphans")
+    shutil.rmtree(directory / "state", ignore_errors=True)
+
+
+def test_a_day(stack: Stack) -> None:
+    stack.run("up", "-d", "--wait", "web")
+    assert stack.states() == {"db-1": "running", "migrate-1": "exited", "web-1": "running"}
+    assert stack.run("exec", "-T", "db", "cat", "/data/log").stdout == "migrated\n"
+    assert "page of info" in stack.run("logs", "web").stdout
+
+    before = stack.containers()
+    stack.run("up", "-d", "web", LEVEL="debug")
+    after = stack.containers()
+    assert [name for name in after if after[name][1] != before[name][1]] == ["web-1"], "one service changed"
+    assert "page of debug" in stack.run("logs", "web").stdout
+
+    planned = stack.run("plan", "--detailed-exitcode", "web", code=2).stdout
+    assert "LEVEL" in planned, "the cause is named"
+
+    stack.run("up", "-d", "--no-deps", "--scale", "web=3", "web")
+    assert [name for name in stack.states() if name.startswith("web")] == ["web-1", "web-2", "web-3"]
+    stack.run("scale", "--no-deps", "web=1")
+    assert [name for name in stack.states() if name.startswith("web")] == ["web-1"]
+
+
+def test_stopping_and_going_on(stack: Stack) -> None:
+    stack.run("up", "-d")
+    before = stack.containers()
+    stack.run("stop", "-t", "0")
+    assert set(stack.states().values()) == {"exited"}
+    stack.run("start", "db")
+    assert stack.states()["db-1"] == "running"
+    stack.run("up", "-d")
+    after = stack.containers()
+    assert {name: id for name, (_, id) in after.items()} == {name: id for name, (_, id) in before.items()}
+    stack.run("kill", "web")
+    assert stack.states()["web-1"] == "exited"
+    stack.run("restart", "-t", "0", "web")
+    assert stack.states()["web-1"] == "running"
+    stack.run("rm", "-f", "-s", "web")
+    assert "web-1" not in stack.states()
+
+
+def test_data_outlives_down_and_goes_with_its_volume(stack: Stack) -> None:
+    stack.run("up", "-d")
+    stack.run("down", "-t", "0")
+    assert stack.states() == {}
+    stack.run("up", "-d")
+    assert stack.run("exec", "-T", "db", "cat", "/data/log").stdout == "migrated\nmigrated\n"
+    stack.run("down", "-v", "-t", "0")
+    stack.run("up", "-d")
+    assert stack.run("exec", "-T", "db", "cat", "/data/log").stdout == "migrated\n"
+
+
+def test_a_profile_and_a_mistake(stack: Stack) -> None:
+    stack.run("--profile", "debug", "up", "-d")
+    assert stack.states()["debug-1"] == "running"
+    stack.run("--profile", "debug", "stop", "-t", "0", "debug")
+    file = stack.directory / "compose.yaml"
+    file.write_text(
+        file.read_text().replace('exec sleep 600"]\n    environment', 'exit 7"]\n    environment')
+    )
+    failed = stack.run("up", "-d", "--wait", code=1)
+    assert "web" in failed.stderr
+    assert "exited (7)" in failed.stderr or "7" in failed.stderr
+    file.write_text(file.read_text().replace("exit 7", "exec sleep 600"))
+    stack.run("up", "-d", "--wait")
+    assert stack.states()["web-1"] == "running"

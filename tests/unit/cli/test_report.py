@@ -1,0 +1,36 @@
+"""Many failures at once, as people read them."""
+
+from __future__ import annotations
+
+import io
+
+from composer.cli.context import Context
+from composer.cli.report import report
+from composer.errors import BackendError, Conflict, OperationFailed, Unavailable
+
+
+def shown(*errors: Exception) -> list[str]:
+    stderr = io.StringIO()
+    context = Context({}, stdin=io.StringIO(), stdout=io.StringIO(), stderr=stderr, working_dir="/")
+    assert report(ExceptionGroup("up", errors), context) == 1
+    return [line for line in stderr.getvalue().splitlines() if line.startswith("error: ")]
+
+
+def test_an_engine_that_is_gone_is_said_once() -> None:
+    gone = [OperationFailed(f"start container {name}", Unavailable("no engine answers")) for name in "abc"]
+    assert shown(*gone) == ["error: no engine answers"]
+
+
+def test_what_else_failed_is_kept() -> None:
+    gone = [OperationFailed(f"start container {name}", Unavailable("no engine answers")) for name in "ab"]
+    other: BackendError = Conflict("port 80 is in use")
+    assert shown(gone[0], OperationFailed("start container c", other), gone[1]) == [
+        "error: no engine answers",
+        "error: start container c: port 80 is in use",
+    ]
+
+
+def test_one_keeps_the_operation() -> None:
+    assert shown(OperationFailed("start container a", Unavailable("no engine answers"))) == [
+        "error: start container a: no engine answers"
+    ]
