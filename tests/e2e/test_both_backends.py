@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -90,7 +89,6 @@ def stack(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[St
     made.run("image", "import", root_archive(tmp_path), IMAGE, "--env", "PATH=/bin")
     yield made
     made.run("--profile", "*", "down", "-v", "-t", "0", "--remove-orphans")
-    shutil.rmtree(directory / "state", ignore_errors=True)
 
 
 def test_a_day(stack: Stack) -> None:
@@ -148,12 +146,11 @@ def test_a_profile_and_a_mistake(stack: Stack) -> None:
     assert stack.states()["debug-1"] == "running"
     stack.run("--profile", "debug", "stop", "-t", "0", "debug")
     file = stack.directory / "compose.yaml"
-    file.write_text(
-        file.read_text().replace('exec sleep 600"]\n    environment', 'exit 7"]\n    environment')
-    )
-    failed = stack.run("up", "-d", "--wait", code=1)
+    right = file.read_text()
+    file.write_text(right.replace('[sh, -c, "cat /page', '[/no/such/program, "cat /page'))
+    failed = stack.run("up", "-d", "--wait", code=127)
     assert "web" in failed.stderr
-    assert "exited (7)" in failed.stderr or "7" in failed.stderr
-    file.write_text(file.read_text().replace("exit 7", "exec sleep 600"))
+    assert "/no/such/program" in failed.stderr
+    file.write_text(right)
     stack.run("up", "-d", "--wait")
     assert stack.states()["web-1"] == "running"

@@ -26,6 +26,7 @@ class Proxy:
         self._ends_at = re.compile(ends_at.encode()) if ends_at else None
         self._path = directory / "proxy.sock"
         self._open: list[socket.socket] = []
+        self._pumps: list[threading.Thread] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self._path))
         self._listener.listen(64)
@@ -38,6 +39,10 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.end()
+        for pump in self._pumps:
+            pump.join(5)
+        for one in self._open:
+            one.close()
 
     def end(self) -> None:
         """Go away as an engine does that is stopped."""
@@ -55,12 +60,14 @@ class Proxy:
             try:
                 ours, _ = self._listener.accept()
                 theirs = socket.socket(socket.AF_UNIX)
+                self._open += [ours, theirs]
                 theirs.connect(self._upstream)
             except OSError:
                 return
-            self._open += [ours, theirs]
             for source, target, is_request in ((ours, theirs, True), (theirs, ours, False)):
-                threading.Thread(target=self._pump, args=(source, target, is_request), daemon=True).start()
+                pump = threading.Thread(target=self._pump, args=(source, target, is_request), daemon=True)
+                self._pumps.append(pump)
+                pump.start()
 
     def _pump(self, source: socket.socket, target: socket.socket, is_request: bool) -> None:
         try:

@@ -99,7 +99,8 @@ def test_without_a_login(stack: Stack, image: str, config: Docker) -> None:
     assert f"cannot push image '{image}'" in pushed.stderr
     assert "docker login" in pushed.stderr
     stack.engine("rmi", image)
-    pulled = stack.ours("pull", "web", check=False, **config.environment())
+    stack.write(f"services: {{web: {{image: '{image}'}}}}")  # with a build, it would do without the image
+    pulled = stack.ours("pull", check=False, **config.environment())
     assert pulled.returncode != 0
     assert f"cannot pull image '{image}'" in pulled.stderr
     assert "Traceback" not in pushed.stderr + pulled.stderr
