@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.contract.conftest import IMAGE, root_archive
+from tests.integration.namespace.conftest import wait_for
 
 PROJECT = """
 name: NAME
@@ -32,7 +33,7 @@ services:
     depends_on: {db: {condition: service_healthy}}
   web:
     image: IMAGE
-    command: [sh, -c, "cat /page; exec sleep 600"]
+    command: [sh, -c, "cat /page; echo; exec sleep 600"]
     environment: {LEVEL: "${LEVEL:-info}"}
     configs: [{source: page, target: /page}]
     depends_on: {migrate: {condition: service_completed_successfully}}
@@ -95,13 +96,13 @@ def test_a_day(stack: Stack) -> None:
     stack.run("up", "-d", "--wait", "web")
     assert stack.states() == {"db-1": "running", "migrate-1": "exited", "web-1": "running"}
     assert stack.run("exec", "-T", "db", "cat", "/data/log").stdout == "migrated\n"
-    assert "page of info" in stack.run("logs", "web").stdout
+    wait_for(lambda: "page of info" in stack.run("logs", "web").stdout, what="the output")
 
     before = stack.containers()
     stack.run("up", "-d", "web", LEVEL="debug")
     after = stack.containers()
     assert [name for name in after if after[name][1] != before[name][1]] == ["web-1"], "one service changed"
-    assert "page of debug" in stack.run("logs", "web").stdout
+    wait_for(lambda: "page of debug" in stack.run("logs", "web").stdout, what="the output")
 
     planned = stack.run("plan", "--detailed-exitcode", "web", code=2).stdout
     assert "LEVEL" in planned, "the cause is named"

@@ -96,12 +96,38 @@ class NamespaceObserver:
             return None
         current = files.read_json(f"{directory}/state.json") or {}
         if current.get("status") in ("running", "paused") and not self._is_alive(current):
-            # It ended a moment ago, or while nobody watched: the second look tells which.
+            # It ended a moment ago, or while nobody watched. A supervisor that is there knows how it ended and is
+            # about to write it: until then what is written holds, and the event that follows tells the rest.
+            is_watched = self._is_watched(str(meta["project"]))
             current = files.read_json(f"{directory}/state.json") or {}
-            if current.get("status") in ("running", "paused") and not self._is_alive(current):
+            is_over = current.get("status") in ("running", "paused") and not self._is_alive(current)
+            if is_over and not is_watched:
                 current = {**current, "status": "exited", "exit_code": None, "exit_unknown": True}
         health = files.read_json(f"{directory}/health.json") if meta["health"] else None
         return _observed(meta, current, health)
+
+    def _is_watched(self, project: str) -> bool:
+        """Tell whether a project's supervisor listens."""
+        import os
+        import socket
+
+        from composer.backends.namespace.runtime import wire
+
+        try:
+            directory = os.open(self.paths.project(project), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+                probe.setblocking(False)
+                probe.connect(wire.address(directory, wire.SOCKET))
+        except BlockingIOError:
+            return True  # it has more to do than to accept
+        except (FileNotFoundError, ConnectionError):
+            return False
+        finally:
+            os.close(directory)
+        return True
 
     def _is_alive(self, current: Mapping[str, Any]) -> bool:
         ticks = files.start_time(int(current.get("pid") or 0))
