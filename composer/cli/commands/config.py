@@ -54,7 +54,7 @@ def command(
     quiet: bool,
     **given: bool,
 ) -> int:
-    project = _load(context, given, show, hashed)
+    project = _load(context, given, show)
     if not quiet:
         # docker compose is silent about a project that it prints; its warnings come while it loads, as ours do
         for notice in project.warnings:
@@ -75,7 +75,7 @@ def command(
     return 0
 
 
-def _load(context: Context, given: dict[str, bool], show: str | None, hashed: str | None) -> Project:
+def _load(context: Context, given: dict[str, bool], show: str | None) -> Project:
     from composer.schema.load import load
 
     options = context.load_options()._replace(
@@ -83,8 +83,7 @@ def _load(context: Context, given: dict[str, bool], show: str | None, hashed: st
         normalize=not given["no_normalize"],
         resolve_paths=not given["no_path_resolution"],
         consistency=not given["no_consistency"],
-        resolve_env=not given["no_env_resolution"]
-        and hashed is None,  # Compose hashes without reading env files
+        resolve_env=not given["no_env_resolution"],
         all_resources=show == "variables",
     )
     return load(options)

@@ -141,6 +141,7 @@ def test_a_failure_anywhere_is_rolled_back(tmp_path: Path, before: str, now: str
         if not fault.hit.startswith("remove"):
             has = picture(stage)
             assert without_runs(has) == without_runs(had)
+    fault.disarm()
     stage.up(now, options)
     assert without_job(stage.plan(now)) == []
 
