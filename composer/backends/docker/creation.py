@@ -46,6 +46,8 @@ def container(spec: ContainerSpec, api: Api) -> Creation:
     body = body_of(spec.attributes, spec.service)
     body["Image"] = spec.image  # by name, as Docker Compose does: this is what ps shows
     body["Labels"] = dict(spec.labels)
+    if spec.oneoff and body.get("OpenStdin"):
+        body["StdinOnce"] = True  # of a run: its input ends with ours
     host = body["HostConfig"]
     for mount in spec.mounts:
         _add_mount(host, mount)

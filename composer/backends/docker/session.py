@@ -14,7 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.docker.http import Broken
-from composer.errors import Unavailable
+from composer.errors import Conflict, Unavailable
 
 if TYPE_CHECKING:
     from composer.backends.docker.client import Client
@@ -149,8 +149,11 @@ class AttachSession(ExecSession):
 
     def __init__(self, client: Client, container_id: str, *, stdin: bool, start: bool) -> None:
         self._client, self._container_id = client, container_id
-        config = client.get(f"/containers/{container_id}/json")["Config"]
-        self.tty = bool(config["Tty"])
+        found = client.get(f"/containers/{container_id}/json")
+        if not start and not found["State"]["Running"]:
+            # the engine would let us wait for a start
+            raise Conflict(f"container '{found['Name'].lstrip('/')}' is not running")
+        self.tty = bool(found["Config"]["Tty"])
         self._left, self._stream = 0, "stdout"
         self._socket: socket.socket | None = None
         streams = {"stream": True, "stdin": stdin, "stdout": True, "stderr": True}

@@ -45,9 +45,8 @@ def test_a_container_is_seen_in_its_networks(place: Place) -> None:
         assert {"web", "alias", place.name("web")} <= set(found[name].aliases)
 
 
+@pytest.mark.real
 def test_names_are_resolved_in_all_networks(place: Place) -> None:
-    if not place.is_real:
-        pytest.skip("nothing runs in memory")
     names = [place.network("a"), place.network("b")]
     place.start("db", endpoints=tuple(place.endpoint(name, "db", "store") for name in names))
     client = place.start("client", endpoints=(place.endpoint(names[1], "client"),))
@@ -110,9 +109,8 @@ def test_anonymous_volumes_go_with_their_container_where_asked(place: Place) -> 
     assert place.backend.find_volume(seen["/named"]) is not None
 
 
+@pytest.mark.real
 def test_data_outlives_the_container(place: Place) -> None:
-    if not place.is_real:
-        pytest.skip("nothing runs in memory")
     mounts = (MountSpec("volume", place.volume(), "/data"),)
     writer = place.start("writer", "echo kept > /data/file", mounts=mounts)
     assert place.backend.wait_container(writer) == 0
@@ -121,9 +119,8 @@ def test_data_outlives_the_container(place: Place) -> None:
     assert place.output(reader, "cat", "/data/file") == "kept\n"
 
 
+@pytest.mark.real
 def test_mounts_of_each_kind(place: Place, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    if not place.is_real:
-        pytest.skip("nothing runs in memory")
     (tmp_path / "file").write_text("from the host\n")
     mounts = (
         MountSpec("bind", str(tmp_path), "/bound", read_only=True),
@@ -135,9 +132,8 @@ def test_mounts_of_each_kind(place: Place, tmp_path) -> None:  # type: ignore[no
     assert place.output(id, "stat", "-c", "%a", "/scratch") == "700\n"
 
 
+@pytest.mark.real
 def test_configs_and_secrets_are_files(place: Place, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    if not place.is_real:
-        pytest.skip("nothing runs in memory")
     (tmp_path / "secret").write_text("hidden\n")
     files = (
         FileSpec("secret", "key", "/run/secrets/key", source=str(tmp_path / "secret")),

@@ -64,9 +64,8 @@ def test_output_can_be_limited_by_time(place: Place) -> None:
         assert _text(_lines(place, id, until_ns=first.time_ns + 500_000_000)) == "one\n"
 
 
+@pytest.mark.real
 def test_streams_are_told_apart(place: Place) -> None:
-    if not place.is_real:
-        pytest.skip("nothing runs in memory")
     id = _ended(place, "web", "echo good; echo bad >&2")
     assert {(line.stream, line.data) for line in _lines(place, id)} == {
         ("stdout", b"good\n"),
@@ -168,9 +167,8 @@ def test_a_command_has_output_and_an_exit_code(place: Place) -> None:
         session.close()
 
 
+@pytest.mark.real
 def test_a_command_reads_what_is_written_to_it(place: Place) -> None:
-    if not place.is_real:
-        pytest.skip("nothing runs in memory")
     session = place.backend.exec(place.start(), ExecSpec(["cat"]))
     try:
         data = bytes(range(256)) * 4096
@@ -186,9 +184,8 @@ def test_a_command_reads_what_is_written_to_it(place: Place) -> None:
         session.close()
 
 
+@pytest.mark.real
 def test_a_terminal_has_a_size(place: Place) -> None:
-    if not place.is_real:
-        pytest.skip("nothing runs in memory")
     command = [
         "sh",
         "-c",
@@ -205,9 +202,8 @@ def test_a_terminal_has_a_size(place: Place) -> None:
         session.close()
 
 
+@pytest.mark.real
 def test_environment_user_and_directory_of_a_command(place: Place) -> None:
-    if not place.is_real:
-        pytest.skip("nothing runs in memory")
     command = ("sh", "-c", "echo $MARK; id -u; pwd")
     spec = ExecSpec(command, environment=("MARK=here",), user="65534", working_dir="/tmp", interactive=False)
     session = place.backend.exec(place.start(), spec)
