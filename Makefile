@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit bench compared setup system images fuzz pulls clean
+.PHONY: demo test lint unit bench compared setup system images fuzz pulls adoption clean
 
 setup: $(STAMP)
 
@@ -57,6 +57,10 @@ bench: setup
 # Situations played with docker compose and with composer, into docs/compared.md: needs docker compose and an engine.
 compared: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.compared.run
+
+# Projects of others (COMPOSE_ADOPTION: directories of projects, separated by :) taken over in both directions.
+adoption: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSE_ADOPTION="$(COMPOSE_ADOPTION)" $(PYTEST) -q tests/integration/docker/test_corpus.py
 
 # Eight processes that pull overlapping images, killed at random: fifty rounds, some minutes.
 pulls: setup

@@ -172,7 +172,7 @@ class _Session:
         self._attachment.expect_all()
         if interrupted and gracefully:
             self._output.note("\nGracefully stopping… press Ctrl+C again to force")
-        engine = self._engine._replace(cancel=self._cancel.following())
+        engine = self._engine._replace(cancel=self._cancel.following(urgent=True))
         try:
             if gracefully:
                 actions.stop(engine, self._project)

@@ -70,10 +70,13 @@ class Cancellation:
         for listener in tuple(self._listeners):
             listener.cancelled(self.level)
 
-    def following(self) -> Cancellation:
-        """Return one that starts afresh, for what is done after a cancellation; the next request reaches it."""
+    def following(self, *, urgent: bool = False) -> Cancellation:
+        """Return one that starts afresh, for what is done after a cancellation; the next request reaches it.
+
+        With ``urgent`` that request is taken for the second: nothing is waited for any longer.
+        """
         fresh = Cancellation()
-        self.subscribe(_Forward(fresh))
+        self.subscribe(_Forward(fresh, urgent))
         return fresh
 
     def subscribe(self, listener: Listener) -> None:
@@ -86,10 +89,12 @@ class Cancellation:
 class _Forward:
     """Hands requests on to a cancellation that counts from 0."""
 
-    def __init__(self, target: Cancellation) -> None:
-        self._target = target
+    def __init__(self, target: Cancellation, urgent: bool) -> None:
+        self._target, self._urgent = target, urgent
 
     def cancelled(self, level: int) -> None:
+        if self._urgent:
+            self._target.level = max(1, self._target.level)
         self._target.request()
 
 

@@ -1,8 +1,9 @@
 """Projects of others are taken over in both directions; one changed variable recreates one container.
 
-The projects are those of ``examples/compose`` and of the directories in ``COMPOSE_CORPUS`` (separated by ``:``), each
-as it is, with a second file on top: every image is stood in for by a small local one of the same name, every
-command sleeps, every health check succeeds, and published ports are free ones.
+The projects are those of ``examples/compose`` and of the directories in ``COMPOSE_ADOPTION`` (separated by ``:``;
+``make adoption`` passes it on, for that takes longer than the tests may). Each is as it is, with a second file on
+top: every image is stood in for by a small local one of the same name, every command sleeps, every health check
+succeeds, and published ports are free ones.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ SHARED = ("network_mode", "pid", "ipc")
 def projects() -> list[pathlib.Path]:
     above = [
         str(ROOT / "examples" / "compose"),
-        *filter(None, os.environ.get("COMPOSE_CORPUS", "").split(":")),
+        *filter(None, os.environ.get("COMPOSE_ADOPTION", "").split(":")),
     ]
     return [
         path for directory in above for path in sorted(pathlib.Path(directory).iterdir()) if _can_run(path)
