@@ -51,7 +51,13 @@ def command(context: Context, /, service: str, words: tuple[str, ...], **given: 
     from composer.cli import options as shared
     from composer.engine.actions import create_oneoff
     from composer.engine.options import Options
+    from composer.errors import ProjectError
 
+    if given["detach"] and given["remove"]:
+        raise ProjectError(
+            "--rm needs somebody who waits for the end, and --detach does not",
+            hint="leave one of them out; composer down removes the container",
+        )
     project = context.project()
     known = project.tree.get("services") or {}
     shared.check_services(known, project.disabled, (service,))
@@ -66,7 +72,7 @@ def command(context: Context, /, service: str, words: tuple[str, ...], **given: 
         ignore_orphans=ignore_orphans,
     )
     oneoff = _oneoff(context, project.select((service,)), service, words, given, tty=tty)
-    if given["quiet"]:
+    if given["quiet"] or given["quiet_pull"] or given["quiet_build"]:
         context.settings = context.settings._replace(progress="quiet")
     with context.changing(project.name, "run") as engine:
         if context.settings.dry_run:

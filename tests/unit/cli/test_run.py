@@ -67,6 +67,7 @@ def test_run_with_everything(ready: Console) -> None:
 def test_run_says_what_is_wrong(ready: Console) -> None:
     assert "no service 'wbe' in the project" in ready("run", "wbe").err
     assert "the project has no volume 'nope'" in ready("run", "-v", "nope:/x", "web").err
+    assert "--rm needs somebody who waits" in ready("run", "-d", "--rm", "web").err
     assert "--publish" in ready("run", "-p", "x:y", "web").err
 
 
