@@ -529,6 +529,9 @@ class MemoryBackend(Images):
             output = b"".join(line.data for line in container.lines) if start else b""
         return Session(self.wait_container(container.seen.id) or 0, output)
 
+    def recover(self, project: str) -> None:
+        """Nothing of a command outlives it here."""
+
     def close(self) -> None:
         """Wake up whoever waits; there is nothing else to release."""
         with self.changed:

@@ -161,7 +161,10 @@ class Context:
 
         # the lock first: whoever waits for it can still be interrupted as any program
         with self.lock(project, verb), interruptible() as cancel:
-            yield self.engine(project, title=verb, cancel=cancel)
+            engine = self.engine(project, title=verb, cancel=cancel)
+            if not self.settings.dry_run:
+                engine.backend.recover(project)
+            yield engine
 
     @contextmanager
     def lock(self, project: str, verb: str) -> Iterator[None]:

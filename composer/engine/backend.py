@@ -408,6 +408,13 @@ class Backend(Observer, Protocol):
     does nothing. Methods are called from several threads at once, never two for the same object.
     """
 
+    def recover(self, project: str) -> None:
+        """Take away what killed commands left half made or half removed, where nothing that is observed shows it.
+
+        Called by whoever has the project's lock, before it looks.
+        """
+        ...
+
     def create_network(self, spec: NetworkSpec) -> str: ...
     def remove_network(self, id: str) -> None: ...
     def connect_network(self, id: str, endpoint: EndpointSpec) -> None: ...

@@ -247,6 +247,9 @@ class DockerBackend(DockerObserver):
         deleted = [entry["Deleted"] for entry in found.get("ImagesDeleted") or () if entry.get("Deleted")]
         return deleted, int(found.get("SpaceReclaimed") or 0)
 
+    def recover(self, project: str) -> None:
+        """The engine does each step whole; all that is half done of a project is seen when it is observed."""
+
     def close(self) -> None:
         self.client.close()
 

@@ -42,6 +42,7 @@ class NamespaceBackend(NamespaceObserver):
         self._clients: dict[str, Client] = {}
         self._doomed_links: list[str] = []
         self._touched: set[str] = set()
+        self._recovered: set[str] = set()
         self._lock = threading.Lock()
 
     # -------------------------------------------------------------- networks and volumes
@@ -116,7 +117,7 @@ class NamespaceBackend(NamespaceObserver):
                     f"image '{spec.image}' is not in the store",
                     hint="composer pull, composer image load FILE, or composer image import FILE",
                 )
-            bundle.sweep(self.paths)
+            state.sweep(self.paths)
             id = bundle.create(self.paths, spec, image, self._networks, self._volumes)
         self._emit(spec.labels, "container", "create", id, spec.name)
         return id
@@ -287,14 +288,18 @@ class NamespaceBackend(NamespaceObserver):
     def prune_images(self, *, unused: bool = False) -> tuple[Sequence[str], int]:
         return self.store.prune(unused=unused)
 
-    # -------------------------------------------------------------- the end of a command
+    # -------------------------------------------------------------- the begin and the end of a command
+
+    def recover(self, project: str) -> None:
+        state.sweep(self.paths)
+        self._recovered.add(project)  # its directory of run state goes at the end, when nobody is in there
 
     def close(self) -> None:
         """Let go of the supervisors; wait for those that have nothing left to do, so that nothing stays behind."""
         with self._lock:
             for project, client in self._clients.items():
                 client.close(wait=not self._has_active(project))
-            for project in self._touched.union(self._clients):
+            for project in self._recovered.union(self._touched, self._clients):
                 self._sweep_project(project)
             self._clients.clear()
             if self._puller is not None:
@@ -304,11 +309,10 @@ class NamespaceBackend(NamespaceObserver):
 
     def _clear_away(self) -> None:
         """Wait for what goes by itself after a removal, and take away what the last container leaves."""
-        from composer.backends.namespace import bundle
         from composer.backends.namespace.links import wait_gone
         from composer.backends.namespace.runtime import cgroups
 
-        bundle.sweep(self.paths)
+        state.sweep(self.paths)
         wait_gone(self._doomed_links, _LINKS_GONE_S)
         self._doomed_links.clear()
         self._touched.clear()
@@ -317,12 +321,12 @@ class NamespaceBackend(NamespaceObserver):
 
     def _sweep_project(self, project: str) -> None:
         directory = self.paths.project(project)
-        if any(meta.get("project") == project for meta in self._metas()) or not os.path.isdir(directory):
+        if not os.path.isdir(directory) or os.path.exists(f"{directory}/control.sock"):
             return
-        if not os.path.exists(f"{directory}/control.sock"):
+        if not any(meta.get("project") == project for meta in self._metas()):
             for name in os.listdir(directory):
                 files.remove_file(f"{directory}/{name}")
-            os.rmdir(directory)
+            state.remove_directory(directory)
 
     def _has_active(self, project: str) -> bool:
         return any(meta["project"] == project and self._is_active(meta["id"]) for meta in self._metas())

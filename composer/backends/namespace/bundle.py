@@ -43,24 +43,24 @@ def create(
             return holder  # an earlier try made it: every step is safe to repeat
         _refuse_name(paths, spec.name, holder)
     id = os.urandom(32).hex()
-    final, temporary = paths.container(id), f"{paths.container(id)}.{os.getpid()}.tmp"
+    final = paths.container(id)
     state.make_directory(paths.containers())
-    for name in ("", "rootfs", "upper", "work", "files"):
-        os.mkdir(f"{temporary}/{name}" if name else temporary, 0o755 if name == "upper" else 0o700)
-    os.chmod(f"{temporary}/rootfs", 0o755)
     made: list[str] = []
     try:
-        entries = [*spec.mounts, *_mounts_from(paths, spec)]
-        mounts, shown = _mounts(entries, spec, image, volumes, made)
-        mounts += [_file_mount(entry, index, temporary, final) for index, entry in enumerate(spec.files)]
-        mounts += [_programs(path, temporary, final) for path in image.programs]
-        config = _config(paths, spec, image, id, mounts, networks)
-        files.write_json(f"{temporary}/config.json", config)
-        files.write_json(f"{temporary}/meta.json", _meta(spec, image, id, config, shown))
-        files.write_json(f"{temporary}/state.json", {"status": "created"})
-        os.rename(temporary, final)
+        with state.making(final) as temporary:
+            for name in ("rootfs", "upper", "work", "files"):
+                os.mkdir(f"{temporary}/{name}", 0o700)
+            for name in ("rootfs", "upper"):
+                os.chmod(f"{temporary}/{name}", 0o755)  # whatever the user's umask
+            entries = [*spec.mounts, *_mounts_from(paths, spec)]
+            mounts, shown = _mounts(entries, spec, image, volumes, made)
+            mounts += [_file_mount(entry, index, temporary, final) for index, entry in enumerate(spec.files)]
+            mounts += [_programs(path, temporary, final) for path in image.programs]
+            config = _config(paths, spec, image, id, mounts, networks)
+            files.write_json(f"{temporary}/config.json", config)
+            files.write_json(f"{temporary}/meta.json", _meta(spec, image, id, config, shown))
+            files.write_json(f"{temporary}/state.json", {"status": "created"})
     except BaseException:
-        state.remove_tree(temporary)
         for volume in made:
             volumes.remove(volume)
         raise
@@ -84,24 +84,7 @@ def remove(paths: state.Paths, id: str) -> None:
     meta = files.read_json(f"{final}/meta.json")
     if meta is not None:
         state.free_name(paths, meta["name"], id)
-    doomed = f"{final}.{os.getpid()}.tmp"
-    try:
-        os.rename(final, doomed)
-    except FileNotFoundError:
-        return
-    state.remove_tree(doomed)
-
-
-def sweep(paths: state.Paths) -> None:
-    """Remove what processes that were killed left half made or half removed."""
-    try:
-        names = os.listdir(paths.containers())
-    except FileNotFoundError:
-        return
-    for name in names:
-        parts = name.split(".")
-        if len(parts) == 3 and parts[2] == "tmp" and files.start_time(int(parts[1])) is None:
-            state.remove_tree(f"{paths.containers()}/{name}")
+    state.put_away(final)
 
 
 # ------------------------------------------------------------------ config.json and meta.json

@@ -6,7 +6,7 @@ import json
 import os
 import select
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from composer.backends.namespace import state
 from composer.backends.namespace.runtime import syscalls
@@ -15,7 +15,7 @@ from composer.engine.backend import Event
 if TYPE_CHECKING:
     from composer.backends.namespace.state import Paths
 
-_WATCHED = 0x00000002 | 0x00000100 | 0x00000080  # modify, create, moved to
+_WATCHED = 0x00000002 | 0x00000100 | 0x00000080 | 0x00000400  # modify, create, moved to, the directory went
 
 
 class ProjectEvents:
@@ -23,22 +23,19 @@ class ProjectEvents:
 
     def __init__(self, paths: Paths, project: str | None) -> None:
         names = [project] if project else state.list_directory(f"{paths.run}/projects")
-        self._directories = [paths.project(name) for name in names]
+        self._journals: list[_Journal] = []
         self._inotify = syscalls.inotify_init()
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._positions: dict[str, int] = {}
         self._pending: list[Event] = []
-        self._rests: dict[str, bytes] = {}
         self._closed = False
-        for directory in self._directories:
-            state.make_directory(directory)
-            syscalls.inotify_add_watch(self._inotify, directory, _WATCHED)
-            self._positions[directory] = _size(directory)
+        for name in names:
+            self._journals.append(_Journal(self._inotify, paths.project(name)))
 
     def next(self, timeout_s: float | None) -> Event | None:
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._closed:
-            self._read()
+            for journal in self._journals:
+                self._pending += journal.read()
             if self._pending:
                 return self._pending.pop(0)
             left_s = None if deadline_s is None else deadline_s - time.monotonic()
@@ -49,37 +46,68 @@ class ProjectEvents:
                 os.read(self._inotify, 1 << 16)
         return None
 
-    def _read(self) -> None:
-        for directory in self._directories:
-            try:
-                with open(f"{directory}/events", "rb") as file:
-                    file.seek(self._positions[directory])
-                    data = self._rests.pop(directory, b"") + file.read()
-                    self._positions[directory] = file.tell()
-            except FileNotFoundError:
-                continue
-            *lines, rest = data.split(b"\n")
-            if rest:
-                self._rests[directory] = rest
-            self._pending += [Event(**json.loads(line)) for line in lines if line]
-
     def close(self) -> None:
         if not self._closed:
             self._closed = True
             os.write(self._waker, b"x")
-            for directory in self._directories:
-                try:
-                    os.rmdir(directory)
-                except OSError:
-                    pass  # it is in use, or gone
+            for journal in self._journals:
+                state.remove_directory(journal.directory)
 
     def __del__(self) -> None:
+        for journal in self._journals:
+            journal.close()  # not before: another thread may be reading
         for fd in (self._inotify, self._wake, self._waker):
             os.close(fd)
 
 
-def _size(directory: str) -> int:
-    try:
-        return os.stat(f"{directory}/events").st_size
-    except FileNotFoundError:
-        return 0
+class _Journal:
+    """One project's journal, read from now on, across the end of the project and its return.
+
+    ``down`` takes the journal away with its directory. The open descriptor still has its last lines, and the
+    directory is made anew, so that whatever comes next is seen.
+    """
+
+    def __init__(self, inotify: int, directory: str) -> None:
+        self._inotify = inotify
+        self.directory = directory
+        self._file: BinaryIO | None = None
+        self._rest = b""
+        self._follow()
+        if self._file is not None:
+            self._file.seek(0, os.SEEK_END)
+
+    def read(self) -> list[Event]:
+        found = self._drain()
+        if self._file is None or os.fstat(self._file.fileno()).st_nlink == 0:
+            found += self._drain()  # what was written between the two looks
+            self._follow()
+            found += self._drain()
+        return found
+
+    def _follow(self) -> None:
+        """Watch the directory that is there now, and open its journal from the begin, if there is one yet."""
+        if self._file is not None:
+            self._file.close()
+        self._file, self._rest = None, b""
+        while True:
+            state.make_directory(self.directory)
+            try:
+                syscalls.inotify_add_watch(self._inotify, self.directory, _WATCHED)
+                break
+            except FileNotFoundError:
+                continue  # taken away between the two calls
+        try:
+            self._file = open(f"{self.directory}/events", "rb", buffering=0)  # noqa: SIM115 - read for long
+        except FileNotFoundError:
+            return  # the watch says when it comes
+
+    def _drain(self) -> list[Event]:
+        if self._file is None:
+            return []
+        *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
+        return [Event(**json.loads(line)) for line in lines if line]
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None

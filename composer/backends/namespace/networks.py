@@ -23,6 +23,7 @@ _BRIDGE_NAME = "com.docker.network.bridge.name"
 _MTU = "com.docker.network.driver.mtu"
 # docker0's usual subnet, kept free for a Docker that is installed or started later.
 _DOCKERS_OWN = "172.17.0.0/16"
+_IFF_UP = 1  # netdevice(7)
 _DRIVERS = ("", "bridge", "default")
 
 
@@ -69,10 +70,11 @@ class Networks:
                     f"cannot create network '{spec.name}': this machine has an interface '{record['bridge']}' already",
                     hint=f"choose another name in driver_opts, {_BRIDGE_NAME}",
                 )
-            directory = state.make_directory(f"{self._paths.networks()}/{record['id']}")
-            for name in ("leases", "endpoints"):
-                state.make_directory(f"{directory}/{name}")
-            files.write_json(f"{directory}/network.json", record, durable=True)
+            state.make_directory(self._paths.networks())
+            with state.making(f"{self._paths.networks()}/{record['id']}") as directory:
+                for name in ("leases", "endpoints"):
+                    os.mkdir(f"{directory}/{name}", 0o700)
+                files.write_json(f"{directory}/network.json", record, durable=True)
             try:
                 self._raise_up(record)
             except OSError as error:
@@ -143,11 +145,14 @@ class Networks:
                         )
 
     def ensure_up(self, id: str) -> None:
-        """Make the bridge again where a reboot, or somebody, took it. One stat when all is well."""
+        """Finish what a killed command began; make the bridge again where a reboot, or somebody, took it.
+
+        A bridge that is up is complete: one small read when all is well.
+        """
         record = files.read_json(f"{self._paths.networks()}/{id}/network.json")
         if record is None:
             raise errors.NotFound(f"network {id[:12]} does not exist any more")
-        if not os.path.isdir(f"/sys/class/net/{record['bridge']}"):
+        if not _is_up(record["bridge"]):
             with state.host_lock():
                 self._raise_up(record)
 
@@ -158,13 +163,17 @@ class Networks:
         with netlink.Netlink() as link:
             index = link.link_index(bridge)
             if index is None:
-                index = link.create_bridge(bridge, mtu=record.get("mtu"))
-                for pool in record["pools"]:
-                    prefix = addresses.parse_subnet(pool["subnet"]).prefix
+                index = link.create_bridge(bridge, mtu=record.get("mtu"), up=False)
+            for pool in record["pools"]:
+                prefix = addresses.parse_subnet(pool["subnet"]).prefix
+                try:
                     link.add_address(index, pool["gateway"], prefix)
-        wall = firewall.Firewall()
-        wall.add_network(_bridge(record))
-        wall.ensure_docker_user()
+                except FileExistsError:
+                    continue  # it has it, from a command that was killed
+            wall = firewall.Firewall()
+            wall.add_network(_bridge(record))
+            wall.ensure_docker_user()
+            link.set_up(index)  # last: see `ensure_up`
 
     def remove(self, id: str) -> None:
         """Remove a network. Raises Conflict, naming who is in it, while it is in use."""
@@ -193,12 +202,22 @@ class Networks:
     def _take_down(self, record: Mapping[str, Any]) -> None:
         from composer.backends.namespace.runtime import firewall, netlink
 
-        firewall.Firewall().remove_network(record["bridge"])
         with netlink.Netlink() as link:
             index = link.link_index(record["bridge"])
             if index is not None:
+                link.set_down(index)  # first: from now on it is not complete, see `ensure_up`
+            firewall.Firewall().remove_network(record["bridge"])
+            if index is not None:
                 link.delete_link(index)
-        state.remove_tree(f"{self._paths.networks()}/{record['id']}")
+        state.put_away(f"{self._paths.networks()}/{record['id']}")
+
+
+def _is_up(interface: str) -> bool:
+    try:
+        with open(f"/sys/class/net/{interface}/flags", encoding="ascii") as file:
+            return bool(int(file.read(), 16) & _IFF_UP)
+    except FileNotFoundError:
+        return False
 
 
 def _bridge(record: Mapping[str, Any]) -> firewall.Bridge:

@@ -13,6 +13,7 @@ Root is /var/lib/composer and /run/composer; ``COMPOSER_ROOT`` moves both below 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -142,8 +143,9 @@ def find_container(paths: Paths, id: str) -> str:
 
 
 def list_directory(path: str) -> list[str]:
+    """Return the names of the objects in a directory, without what is half made or half removed."""
     try:
-        return sorted(name for name in os.listdir(path) if not name.endswith(".tmp"))
+        return sorted(name for name in os.listdir(path) if not name.startswith("."))
     except FileNotFoundError:
         return []
 
@@ -166,6 +168,62 @@ def remove_tree(path: str) -> None:
         _remove_entry(parent, os.path.basename(path), _mount_id(parent), os.fstat(parent).st_dev)
     finally:
         os.close(parent)
+
+
+def remove_directory(path: str) -> None:
+    """Remove a directory unless somebody has taken it away, or uses it."""
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EBUSY):
+            raise
+
+
+@contextlib.contextmanager
+def making(path: str) -> Iterator[str]:
+    """Yield an empty directory that becomes ``path``, whole, at the end of the block.
+
+    Raises FileExistsError when another made it meanwhile. After an error, or a kill, nothing has this name.
+    """
+    temporary = _temporary(path)
+    os.mkdir(temporary, 0o700)
+    try:
+        yield temporary
+        os.rename(temporary, path)
+    except BaseException as error:
+        remove_tree(temporary)
+        if isinstance(error, OSError) and error.errno == errno.ENOTEMPTY:
+            raise FileExistsError(errno.EEXIST, "it is there already", path) from None
+        raise
+
+
+def put_away(path: str) -> None:
+    """Remove an object's directory: in one moment for whoever looks, then bit by bit. Idempotent."""
+    doomed = _temporary(path)
+    try:
+        os.rename(path, doomed)
+    except FileNotFoundError:
+        return
+    remove_tree(doomed)
+
+
+def sweep(paths: Paths) -> None:
+    """Remove what processes that were killed left half made or half removed."""
+    for directory in (paths.containers(), paths.networks(), paths.volumes()):
+        try:
+            names = os.listdir(directory)
+        except FileNotFoundError:
+            continue
+        for name in names:
+            # no object's name begins with a dot
+            if name.startswith(".") and files.start_time(int(name.split(".")[-2])) is None:
+                remove_tree(f"{directory}/{name}")
+
+
+def _temporary(path: str) -> str:
+    return f"{os.path.dirname(path)}/.{os.urandom(6).hex()}.{os.getpid()}.tmp"
 
 
 def _remove_entry(parent: int, name: str, mount: int, device: int) -> None:

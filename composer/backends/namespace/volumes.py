@@ -38,8 +38,6 @@ class Volumes:
         directory = f"{self._paths.volumes()}/{spec.name}"
         if self.find(spec.name) is None:
             state.make_directory(self._paths.volumes())
-            os.makedirs(f"{directory}/_data", 0o755, exist_ok=True)
-            os.chmod(directory, 0o701)
             record = {
                 "name": spec.name,
                 "labels": dict(spec.labels),
@@ -48,7 +46,15 @@ class Volumes:
                     key: str(value) for key, value in (spec.attributes.get("driver_opts") or {}).items()
                 },
             }
-            files.write_json(f"{directory}/volume.json", record, durable=True)
+            try:
+                with state.making(directory) as temporary:
+                    os.mkdir(f"{temporary}/_data")
+                    os.chmod(f"{temporary}/_data", 0o755)  # whatever the user's umask
+                    os.chmod(temporary, 0o701)
+                    files.write_json(f"{temporary}/volume.json", record, durable=True)
+            except FileExistsError:
+                if self.find(spec.name) is None:
+                    raise  # somebody's directory, not another command's volume
         return spec.name
 
     def create_anonymous(self, labels: Mapping[str, str]) -> str:
@@ -73,7 +79,7 @@ class Volumes:
                 f"volume '{name}' is in use by {', '.join(sorted(users))}",
                 hint="remove these containers first",
             )
-        state.remove_tree(f"{self._paths.volumes()}/{name}")
+        state.put_away(f"{self._paths.volumes()}/{name}")
 
     def _users(self, name: str) -> Iterator[dict[str, Any]]:
         for id in state.list_directory(self._paths.containers()):

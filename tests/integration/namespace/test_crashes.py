@@ -7,6 +7,7 @@ import os
 import pathlib
 import random
 import signal
+import subprocess
 import time
 
 import pytest
@@ -161,3 +162,36 @@ def test_a_command_killed_in_the_middle_is_finished_by_the_next(stack: Stack, de
     down.communicate()
     stack.run("down", "-v", "-t", "0")
     assert stack.out("ps", "-aq") == ""
+
+
+@pytest.mark.parametrize("verb", [("down",), ("up", "-d"), ("rm", "-f")])
+def test_what_a_killed_command_left_where_nobody_looks_goes_with_the_next(
+    stack: Stack, verb: tuple[str, ...]
+) -> None:
+    stack.write("services: {web: {image: host, command: [sleep, inf]}}")
+    killed = stack.popen("version")
+    killed.communicate()
+    left = stack.state / "lib/containers" / f".c0ffee.{killed.pid}.tmp" / "upper"
+    left.mkdir(parents=True)
+    journal = stack.state / "run/projects" / stack.name
+    journal.mkdir(parents=True)
+    (journal / "events").touch()
+    stack.run(*verb)
+    assert not left.parent.exists()
+    assert verb[0] == "up" or not journal.exists()
+
+
+def test_a_network_that_was_left_half_made_or_half_removed_is_finished(stack: Stack) -> None:
+    """In both cases the record is there and the bridge is down; what else is there depends on the moment."""
+    stack.up(COUNTER)
+    stack.run("stop", "-t", "0")
+    (record,) = stack.state.glob("lib/networks/*/network.json")
+    bridge = json.loads(record.read_text())["bridge"]
+    for command in (
+        ["ip", "link", "set", bridge, "down"],
+        ["ip", "address", "flush", "dev", bridge],
+        ["nft", "delete", "table", "inet", "composer"],
+    ):
+        subprocess.run(command, check=True)
+    stack.run("up", "-d")
+    _check_alive(stack, time.monotonic())

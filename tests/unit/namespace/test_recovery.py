@@ -1,0 +1,95 @@
+"""What a killed command left half done, where no container shows it, goes with the next command that changes."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+from composer.backends.namespace import state
+from composer.backends.namespace.backend import NamespaceBackend
+from composer.backends.namespace.runtime.files import append_event
+from composer.backends.namespace.state import Paths
+from composer.backends.namespace.volumes import Volumes
+from composer.engine.backend import VolumeSpec
+
+ID = "c" * 64
+
+
+@pytest.fixture
+def paths(tmp_path: pathlib.Path) -> Paths:
+    return Paths(str(tmp_path / "lib"), str(tmp_path / "run"))
+
+
+def _half_made(paths: Paths, pid: int, part: str = "containers") -> pathlib.Path:
+    directory = pathlib.Path(paths.root, part, f".c0ffee.{pid}.tmp")
+    (directory / "upper").mkdir(parents=True)
+    (directory / "upper" / "file").write_text("of nobody")
+    return directory
+
+
+def _dead_pid() -> int:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    return child.pid
+
+
+@pytest.mark.parametrize("part", ["containers", "networks", "volumes"])
+def test_a_directory_of_a_dead_process_goes(paths: Paths, part: str) -> None:
+    left = _half_made(paths, _dead_pid(), part)
+    backend = NamespaceBackend(paths)
+    backend.recover("shop")
+    backend.close()
+    assert not left.exists()
+
+
+def test_a_directory_of_a_living_process_stays(paths: Paths) -> None:
+    left = _half_made(paths, os.getpid())
+    backend = NamespaceBackend(paths)
+    backend.recover("shop")
+    backend.close()
+    assert left.exists()
+
+
+def test_what_is_half_made_or_half_removed_has_no_name(paths: Paths) -> None:
+    volumes = Volumes(paths)
+    volumes.create(VolumeSpec("data", {}, {}))
+    data = pathlib.Path(volumes.data("data"), "file")
+    data.write_text("old")
+    with pytest.raises(KeyboardInterrupt), state.making(f"{paths.volumes()}/other"):
+        raise KeyboardInterrupt
+    os.rename(
+        f"{paths.volumes()}/data", f"{paths.volumes()}/.c0ffee.{_dead_pid()}.tmp"
+    )  # killed after this step
+    assert list(volumes.all()) == []
+    volumes.create(VolumeSpec("data", {}, {}))
+    assert not data.exists(), "a new volume has nothing of an old one"
+
+
+def test_a_umask_does_not_close_a_volume_to_its_users(paths: Paths) -> None:
+    before = os.umask(0o077)
+    try:
+        Volumes(paths).create(VolumeSpec("data", {}, {}))
+    finally:
+        os.umask(before)
+    assert os.stat(Volumes(paths).data("data")).st_mode & 0o777 == 0o755
+
+
+def test_the_run_state_of_a_project_without_containers_goes(paths: Paths) -> None:
+    for project in ("shop", "other"):
+        pathlib.Path(paths.project(project)).mkdir(parents=True)
+        append_event(paths.project(project), "container", "destroy", ID, {})
+    backend = NamespaceBackend(paths)
+    backend.recover("shop")
+    backend.close()
+    assert os.listdir(f"{paths.run}/projects") == ["other"]
+
+
+def test_a_command_that_only_looks_takes_nothing_away(paths: Paths) -> None:
+    left = _half_made(paths, _dead_pid())
+    backend = NamespaceBackend(paths)
+    backend.observe("shop")
+    backend.close()
+    assert left.exists()
