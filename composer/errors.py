@@ -11,6 +11,7 @@
     ├── ProjectError                             the command does not fit the project
     │   ├── UnknownService
     │   └── DisabledService
+    ├── CopyFailed                               files cannot be copied
     ├── EngineError                              a plan could not be carried out
     │   ├── OperationFailed(operation, cause)
     │   ├── DependencyFailed
@@ -132,6 +133,10 @@ class UnknownService(ProjectError):
 
 class DisabledService(ProjectError):
     """The service is there, but no active profile enables it."""
+
+
+class CopyFailed(ComposerError):
+    """A tree cannot be read, or an archive cannot be unpacked where it should."""
 
 
 class EngineError(ComposerError):

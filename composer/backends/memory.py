@@ -12,6 +12,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from composer.backends.memory_files import Files
 from composer.backends.memory_images import Images
 from composer.backends.memory_parts import (
     TERMINATED,
@@ -64,7 +65,7 @@ _MOVES: dict[ContainerState, frozenset[ContainerState]] = {
 }
 
 
-class MemoryBackend(Images):
+class MemoryBackend(Images, Files):
     """See the module. ``calls`` records every effect as (method, name), in order."""
 
     name = "memory"

@@ -11,6 +11,7 @@ from composer.errors import Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from tarfile import TarInfo
 
     from composer.backends.memory import MemoryBackend
     from composer.engine.backend import (
@@ -48,13 +49,14 @@ class Behaviour(NamedTuple):
 class Container:
     """A container and what only its owner knows of it."""
 
-    __slots__ = ("lines", "probes", "runs", "seen", "spec")
+    __slots__ = ("files", "lines", "probes", "runs", "seen", "spec")
 
     def __init__(self, spec: ContainerSpec, seen: ObservedContainer) -> None:
         self.spec, self.seen = spec, seen
         self.runs = 0
         self.lines: list[LogLine] = []
         self.probes: list[Probe] = []
+        self.files: dict[str, tuple[TarInfo, bytes]] = {}
 
 
 class LogStream:

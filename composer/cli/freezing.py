@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from composer.cli.telling import told
 from composer.engine.backend import ContainerState
 
 if TYPE_CHECKING:
@@ -12,22 +13,18 @@ if TYPE_CHECKING:
 
 def freeze(context: Context, services: tuple[str, ...], *, frozen: bool) -> None:
     """Pause what runs, or let what is paused go on."""
-    from composer.engine.draft import ref
-    from composer.engine.events import DONE, WORKING, Progress
     from composer.engine.lifecycle import selected
 
-    verb = "pause" if frozen else "unpause"
+    verb, doing, done = ("pause", "pausing", "paused") if frozen else ("unpause", "unpausing", "unpaused")
     project = context.project_name()
     with context.changing(project, verb) as engine:
         concerned = ContainerState.RUNNING if frozen else ContainerState.PAUSED
         for container in selected(engine.backend.observe(project), services):
             if container.state is not concerned:
                 continue
-            resource = ref(container).resource
             if context.settings.dry_run:
-                context.write(f"{verb} {resource}")
+                context.write(f"{verb} Container {container.name}")
                 continue
-            engine.events.progress(Progress(WORKING, resource, "pausing" if frozen else "unpausing"))
-            act = engine.backend.pause_container if frozen else engine.backend.unpause_container
-            act(container.id)
-            engine.events.progress(Progress(DONE, resource, "paused" if frozen else "unpaused"))
+            with told(context, container, doing, done):
+                act = engine.backend.pause_container if frozen else engine.backend.unpause_container
+                act(container.id)

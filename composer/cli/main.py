@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "attach": ("attach", "Attach to a service's output and input"),
     "build": ("build", "Build the images of services"),
     "config": ("config", "Show the compose file as it is understood"),
+    "cp": ("cp", "Copy files between a container and this machine"),
     "create": ("create", "Create containers"),
     "doctor": ("doctor", "Check what this machine can run"),
     "down": ("down", "Stop and remove containers and networks"),

@@ -15,7 +15,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from composer.engine.facts import PathStat
 
     Path = tuple[str | int, ...]
 
@@ -400,6 +402,17 @@ class Observer(Protocol):
 
     def events(self, project: str | None = None) -> EventStream: ...
 
+    def stat_path(self, id: str, path: str) -> PathStat:
+        """Look at a path in a container, running or not, following no link at its end. Raises NotFound.
+
+        ``path`` starts at the container's root; ``/`` or ``/.`` at its end asks for a directory, and follows.
+        """
+        ...
+
+    def read_path(self, id: str, path: str) -> tuple[PathStat, Iterator[bytes]]:
+        """Return a tar of a path, as `stat_path` finds it; its names begin with the path's last part. Close it."""
+        ...
+
 
 class Backend(Observer, Protocol):
     """The half that changes things.
@@ -466,6 +479,13 @@ class Backend(Observer, Protocol):
         ...
 
     def exec(self, id: str, spec: ExecSpec) -> Session: ...
+    def write_path(self, id: str, path: str, archive: Iterable[bytes], *, to_user: bool = False) -> None:
+        """Unpack a tar into a directory of a container, running or not. Nothing becomes a directory that is none.
+
+        Files keep the archive's owners; with ``to_user`` they belong to the user that the container runs as.
+        """
+        ...
+
     def pull_image(
         self, reference: str, *, progress: Callable[[str], None] | None = None
     ) -> ObservedImage: ...

@@ -11,7 +11,7 @@ from composer.engine.backend import ContainerState
 from composer.errors import BackendError, Conflict, NotFound, Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from composer.backends.docker.client import Client
     from composer.engine.backend import (
@@ -182,6 +182,11 @@ class DockerBackend(DockerObserver):
         from composer.backends.docker.session import ExecSession
 
         return ExecSession(self.client, id, spec)
+
+    def write_path(self, id: str, path: str, archive: Iterable[bytes], *, to_user: bool = False) -> None:
+        from composer.backends.docker import files
+
+        files.write(self.client, id, path, archive, to_user=to_user)
 
     def attach(self, id: str, *, stdin: bool = False, start: bool = False) -> Session:
         from composer.backends.docker.session import AttachSession

@@ -9,7 +9,7 @@ from composer.engine.backend import Observed, ObservedContainer
 from composer.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from composer.backends.docker.client import Client
     from composer.backends.docker.events import EngineEvents
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ObservedVolume,
         Probe,
     )
+    from composer.engine.facts import PathStat
 
 T = TypeVar("T")
 
@@ -68,6 +69,16 @@ class DockerObserver:
 
     def container(self, id: str) -> ObservedContainer:
         return reading.from_inspection(self.client.get(f"/containers/{id}/json"))
+
+    def stat_path(self, id: str, path: str) -> PathStat:
+        from composer.backends.docker import files
+
+        return files.stat(self.client, id, path)
+
+    def read_path(self, id: str, path: str) -> tuple[PathStat, Iterator[bytes]]:
+        from composer.backends.docker import files
+
+        return files.read(self.client, id, path)
 
     def probes(self, id: str) -> Sequence[Probe]:
         return reading.probes(self.client.get(f"/containers/{id}/json"))

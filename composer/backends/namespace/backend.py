@@ -13,7 +13,7 @@ from composer.backends.namespace.observing import PROJECT_LABEL, NamespaceObserv
 from composer.backends.namespace.runtime import files, status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from composer.backends.namespace.client import Client
     from composer.backends.namespace.images.registry.pull import Puller
@@ -206,6 +206,15 @@ class NamespaceBackend(NamespaceObserver):
             process["capabilities"] = {"bounding": sorted(capabilities.resolve((), (), privileged=True))}
         request = {"op": "exec", "id": id, "process": process, "privileged": spec.privileged}
         return ExecSession(self._client(meta), request, tty=spec.tty, interactive=spec.interactive)
+
+    def write_path(self, id: str, path: str, archive: Iterable[bytes], *, to_user: bool = False) -> None:
+        from composer.backends.namespace import inside
+
+        id, meta = self._meta(id)
+        directory = self.paths.container(id)
+        config = files.read_json(f"{directory}/config.json") or {}
+        inside.write_path(directory, config, path, archive, to_user=to_user)
+        self._emit(meta["labels"], "container", "extract-to-dir", id, meta["name"])
 
     def attach(self, id: str, *, stdin: bool = False, start: bool = False) -> Session:
         from composer.backends.namespace.attaching import AttachSession, lend_input

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from composer.backends.namespace.images import Image
+    from composer.engine.facts import PathStat
 
 PROJECT_LABEL = "com.docker.compose.project"
 _STATES = {
@@ -139,6 +140,16 @@ class NamespaceObserver:
         directory = self.paths.container(state.find_container(self.paths, id))
         record = files.read_json(f"{directory}/health.json") or {}
         return [Probe(**probe) for probe in record.get("probes", ())]
+
+    def stat_path(self, id: str, path: str) -> PathStat:
+        from composer.backends.namespace import inside
+
+        return inside.stat_path(self.paths.container(state.find_container(self.paths, id)), path)
+
+    def read_path(self, id: str, path: str) -> tuple[PathStat, Iterator[bytes]]:
+        from composer.backends.namespace import inside
+
+        return inside.read_path(self.paths.container(state.find_container(self.paths, id)), path)
 
     # -------------------------------------------------------------- the rest
 

@@ -96,9 +96,9 @@ def mount_root(path: str, overlay: Mapping[str, Any] | None) -> int:
 def _mount_overlay(path: str, overlay: Mapping[str, Any]) -> None:
     lower = overlay["lower"]
     data = "lowerdir={},upperdir={},workdir={}".format(
-        ":".join(_escape(directory) for directory in lower),
-        _escape(overlay["upper"]),
-        _escape(overlay["work"]),
+        ":".join(escape(directory) for directory in lower),
+        escape(overlay["upper"]),
+        escape(overlay["work"]),
     )
     if len(data) < _MAX_MOUNT_DATA:
         syscalls.mount("overlay", path, "overlay", 0, data)
@@ -112,7 +112,8 @@ def _mount_overlay(path: str, overlay: Mapping[str, Any]) -> None:
         os.close(fd)
 
 
-def _escape(path: str) -> str:
+def escape(path: str) -> str:
+    """Return a path as overlayfs wants it among its options."""
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 

@@ -1,0 +1,191 @@
+"""Trees to archives and back: what is kept, and what an archive cannot do."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from composer import archives
+from composer.errors import CopyFailed
+
+
+def packed(directory: Path, name: str = "tree") -> bytes:
+    fd = os.open(directory.parent, os.O_RDONLY)
+    try:
+        return b"".join(archives.pack(fd, directory.name, name))
+    finally:
+        os.close(fd)
+
+
+def unpacked(data: bytes, directory: Path, rename: str | None = None, **ownership: bool) -> None:
+    directory.mkdir(exist_ok=True)
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        archives.unpack(
+            [data[at : at + 700] for at in range(0, len(data), 700)],
+            lambda parts: archives.directory_below(fd, parts),
+            archives.Ownership(**ownership),
+            rename=rename,
+        )
+    finally:
+        os.close(fd)
+
+
+def archive_of(*entries: tarfile.TarInfo) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for entry in entries:
+            archive.addfile(entry, io.BytesIO(b"x" * entry.size))
+    return buffer.getvalue()
+
+
+def entry(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", **fields: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    info.size = 3 if kind == tarfile.REGTYPE else 0
+    for key, value in fields.items():
+        setattr(info, key, value)
+    return info
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    top = tmp_path / "top"
+    (top / "sub" / "empty").mkdir(parents=True)
+    (top / "file").write_bytes(os.urandom(3000))
+    (top / "file").chmod(0o604)
+    os.link(top / "file", top / "sub" / "hard")
+    os.symlink("../nowhere", top / "sub" / "link")
+    os.mkfifo(top / "pipe")
+    (top / ("long" * 60)).write_text("long")
+    (top / os.fsdecode(b"\xff\xfe")).write_text("not UTF-8")
+    os.utime(top / "sub", (1_000_000_000, 1_000_000_000))
+    return top
+
+
+def test_a_tree_comes_back_as_it_was(tree: Path, tmp_path: Path) -> None:
+    unpacked(packed(tree), tmp_path / "out")
+    out = tmp_path / "out" / "tree"
+    assert sorted(os.listdir(out)) == sorted(os.listdir(tree))
+    assert (out / "file").read_bytes() == (tree / "file").read_bytes()
+    assert stat.S_IMODE((out / "file").stat().st_mode) == 0o604
+    assert (out / "file").samefile(out / "sub" / "hard")
+    assert os.readlink(out / "sub" / "link") == "../nowhere"
+    assert stat.S_ISFIFO((out / "pipe").lstat().st_mode)
+    assert (out / os.fsdecode(b"\xff\xfe")).read_text() == "not UTF-8"
+    assert (out / "sub").stat().st_mtime == 1_000_000_000
+
+
+def test_equal_trees_give_equal_bytes(tree: Path) -> None:
+    assert packed(tree) == packed(tree)
+    with tarfile.open(fileobj=io.BytesIO(packed(tree, ""))) as archive:
+        assert archive.getnames() == sorted(archive.getnames(), key=lambda name: name.split("/"))
+        assert "file" in archive.getnames()
+
+
+def test_sockets_are_left_out(tmp_path: Path) -> None:
+    import socket
+
+    (tmp_path / "top").mkdir()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "top" / "s"))
+        with tarfile.open(fileobj=io.BytesIO(packed(tmp_path / "top"))) as archive:
+            assert archive.getnames() == ["tree"]
+
+
+def test_the_first_part_of_every_name_is_replaced(tree: Path, tmp_path: Path) -> None:
+    unpacked(packed(tree, "tree"), tmp_path / "out", rename="new")
+    unpacked(packed(tree, "."), tmp_path / "out", rename="dot")
+    for name in ("new", "dot"):
+        assert (tmp_path / "out" / name / "file").samefile(tmp_path / "out" / name / "sub" / "hard")
+
+
+Hostile = Callable[[Path], list[tarfile.TarInfo]]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        lambda outside: [entry("../evil")],
+        lambda outside: [entry("a/../../evil")],
+        lambda outside: [entry("door", tarfile.SYMTYPE, str(outside)), entry("door/evil")],
+        lambda outside: [entry("door", tarfile.SYMTYPE, ".."), entry("door/evil")],
+        lambda outside: [entry("hard", tarfile.LNKTYPE, "../outside/victim")],
+        lambda outside: [
+            entry("door", tarfile.SYMTYPE, str(outside)),
+            entry("hard", tarfile.LNKTYPE, "door/victim"),
+        ],
+        lambda outside: [entry("d", tarfile.DIRTYPE), entry("d")],
+        lambda outside: [entry("f"), entry("f", tarfile.DIRTYPE)],
+        lambda outside: [entry("door", tarfile.SYMTYPE, str(outside)), entry("door", tarfile.DIRTYPE)],
+    ],
+)
+def test_an_archive_cannot_lead_out(tmp_path: Path, entries: Hostile) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "victim").write_text("mine")
+    with pytest.raises(CopyFailed):
+        unpacked(archive_of(*entries(outside)), tmp_path / "out")
+    assert os.listdir(outside) == ["victim"]
+    assert (outside / "victim").read_text() == "mine"
+    assert (outside / "victim").stat().st_nlink == 1
+    assert sorted(os.listdir(tmp_path)) == ["out", "outside"]
+
+
+def test_a_file_replaces_a_link_and_is_not_written_through_it(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("mine")
+    unpacked(archive_of(entry("a", tarfile.SYMTYPE, str(tmp_path / "victim")), entry("a")), tmp_path / "out")
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert (tmp_path / "out" / "a").read_text() == "xxx"
+
+
+def test_absolute_names_are_below(tmp_path: Path) -> None:
+    unpacked(archive_of(entry("/a/b")), tmp_path / "out")
+    assert (tmp_path / "out" / "a" / "b").read_text() == "xxx"
+
+
+def test_rights_that_nobody_meant_are_taken_away(tmp_path: Path) -> None:
+    unpacked(archive_of(entry("s", mode=0o6755)), tmp_path / "out")
+    assert stat.S_IMODE((tmp_path / "out" / "s").stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize("data", [b"no archive at all" * 60, archive_of(entry("a"))[:700], b"\x1f\x8bgzip?"])
+def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(CopyFailed):
+        unpacked(data, tmp_path / "out")
+
+
+def test_a_tree_that_is_too_deep_is_refused(tmp_path: Path) -> None:
+    here = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fd = os.dup(here)
+        for _ in range(420):
+            os.mkdir("d", dir_fd=fd)
+            below = os.open("d", os.O_RDONLY, dir_fd=fd)
+            os.close(fd)
+            fd = below
+        os.close(fd)
+        with pytest.raises(CopyFailed, match="deep"):
+            b"".join(archives.pack(here, "d", "d"))
+    finally:
+        os.close(here)
+
+
+def test_a_file_that_became_shorter_is_not_filled_up(tmp_path: Path) -> None:
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top" / "f").write_bytes(bytes(3 << 20))
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        pieces = archives.pack(fd, "top", "top")
+        taken = [next(pieces) for _ in range(3)]
+        os.truncate(tmp_path / "top" / "f", 10)
+        with pytest.raises(CopyFailed, match="shorter"):
+            taken += list(pieces)
+    finally:
+        os.close(fd)
