@@ -70,7 +70,7 @@ def _entries(plan: Plan) -> list[_Entry]:
     """Group the steps by what they are about, in the order of each thing's first step."""
     groups: dict[Resource, list[Step]] = {}
     for step in plan.steps:
-        groups.setdefault(step.operation.resource, []).append(step)
+        groups.setdefault(op.resource_of(step.operation), []).append(step)
     return [_entry(resource, tuple(steps)) for resource, steps in groups.items()]
 
 

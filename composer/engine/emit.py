@@ -68,6 +68,7 @@ class Emitter:
         self._infrastructure = Infrastructure(project, world, self.draft)
         self._decisions: Mapping[str, Decision] = {}
         self._existing: Mapping[str, list[ObservedContainer]] = {}
+        self._firsts: dict[str, int] = {}
         self._images: dict[str, int] = {}
         self._cleared: dict[str, int] = {}
         self._gates: dict[tuple[str, str, bool], int] = {}
@@ -100,6 +101,7 @@ class Emitter:
     ) -> Plan:
         """Return the plan that carries out ``decisions``; ``existing`` are the containers of each service."""
         self._decisions, self._existing = decisions, existing
+        self._firsts = _first_numbers(self.world.observed.containers, decisions)
         for container in self.unfinished:
             self._cleared[container.name] = self.draft.remove(container, _UNFINISHED)
         self._remove_orphans(orphans)
@@ -282,7 +284,7 @@ class Emitter:
             return []
         joined = {endpoint.network: endpoint for endpoint in container.endpoints}
         steps: list[int] = []
-        for endpoint in resolve.endpoints(self.project, service, tree, known.name):
+        for endpoint in resolve.endpoints(self.project, self._firsts, service, tree, known.name):
             was_replaced = endpoint.network in self._infrastructure.replaced_networks
             created = self._infrastructure.network_steps.get(endpoint.network)
             needs = [created] if created else []
@@ -320,7 +322,9 @@ class Emitter:
             self.project, service, 1, self.world, depends_on=self.graph.conditions[service], image_id=image_id
         )
         own |= {labels.ONEOFF: "True", labels.SLUG: oneoff.slug}
-        spec = resolve.oneoff_spec(self.project, oneoff, labels=own, image_id=image_id or None)
+        spec = resolve.oneoff_spec(
+            self.project, oneoff, labels=own, image_id=image_id or None, firsts=self._firsts
+        )
         needs, after = self._gates_of(service)
         creation = CreateContainer(ContainerRef(oneoff.name, service, 1), spec, "run")
         self.builder.add(creation, (*self.creation_needs(service, oneoff.name), *needs), after)
@@ -360,6 +364,7 @@ class Emitter:
                 image_id=image.id if image else "",
             ),
             image_id=image.id if image else None,
+            firsts=self._firsts,
             carried=self._carried(tree, replaced) if replaced else None,
         )
         hashed = substitute_shared(tree, self._lasting_ids()) if sharing(tree) else None
@@ -424,7 +429,7 @@ class Emitter:
         own = {**made, labels.ONEOFF: "True"}
         chain = steps
         for per_replica, spec in resolve.pre_start_specs(
-            self.project, service, container.number, labels=own, hook_label=labels.HOOK
+            self.project, service, container.number, labels=own, hook_label=labels.HOOK, firsts=self._firsts
         ):
             if not per_replica and not first:
                 continue
@@ -482,6 +487,21 @@ class Emitter:
             operation = WaitService(service, refs, condition, "--wait", timeout_s=limit)
             step = self.builder.add(operation, self.ready[service])
             self._waits.setdefault(service, []).append(step)
+
+
+def _first_numbers(
+    observed: Iterable[ObservedContainer], decisions: Mapping[str, Decision]
+) -> dict[str, int]:
+    """Return the lowest number that each service's containers will have."""
+    numbers: dict[str, list[int]] = {}
+    for container in observed:
+        service = labels.service_of(container)
+        if service not in decisions and not labels.is_oneoff(container):
+            numbers.setdefault(service, []).append(labels.number_of(container))
+    for service, decision in decisions.items():
+        lasting = (*decision.keep, *(fate.container for fate in decision.replace))
+        numbers[service] = [*map(labels.number_of, lasting), *decision.create]
+    return {service: min(found) for service, found in numbers.items() if found}
 
 
 def _lost_name(service: str, aliases: tuple[str, ...]) -> bool:

@@ -26,6 +26,7 @@ from composer.engine.operations import (
     PullImage,
     WaitService,
     progress_of,
+    resource_of,
     text_of,
 )
 from composer.engine.outcome import PARALLEL, Outcome
@@ -92,7 +93,7 @@ class _Coordinator:
         self._state: dict[int, str] = {}
         self._left: dict[Resource, int] = {}
         for step in plan.steps:
-            self._left[step.operation.resource] = self._left.get(step.operation.resource, 0) + 1
+            self._left[resource_of(step.operation)] = self._left.get(resource_of(step.operation), 0) + 1
         self._running: set[int] = set()
         self._gates: dict[int, _Gate] = {}
         self._failures: list[ComposerError] = []
@@ -180,9 +181,9 @@ class _Coordinator:
         self._state[id] = state
         self._running.discard(id)
         operation = self._steps[id].operation
-        self._left[operation.resource] -= 1
+        self._left[resource_of(operation)] -= 1
         if state == SKIPPED:
-            self._events.progress(Progress(SKIPPED, operation.resource, "skipped", self._blame(id)))
+            self._events.progress(Progress(SKIPPED, resource_of(operation), "skipped", self._blame(id)))
         released = []
         for follower in self._followers[id]:
             self._missing[follower] -= 1
@@ -193,12 +194,12 @@ class _Coordinator:
     def _blame(self, id: int) -> str:
         step = self._steps[id]
         failed = next(o for o in step.needs if self._state[o] in (FAILED, SKIPPED))
-        return f"because of {self._steps[failed].operation.resource.name}"
+        return f"because of {resource_of(self._steps[failed].operation).name}"
 
     def _begin(self, step: Step) -> None:
         operation = step.operation
         self._running.add(step.id)
-        self._events.progress(Progress(WORKING, operation.resource, progress_of(operation)[0]))
+        self._events.progress(Progress(WORKING, resource_of(operation), progress_of(operation)[0]))
         if isinstance(operation, WaitService):
             # one that could not be created has no id: its name is not found, which is the right answer
             ids = tuple(c.id or self._ids.get(c.name, c.name) for c in operation.containers)
@@ -254,14 +255,14 @@ class _Coordinator:
             return
         operation = self._steps[id].operation
         if isinstance(error, Kept):
-            self._events.progress(Progress(WARNING, operation.resource, "kept", str(error)))
+            self._events.progress(Progress(WARNING, resource_of(operation), "kept", str(error)))
         elif error is not None:
             self._fail(id, error)
             return
         else:
             self._learn(operation, value)
-            status = WORKING if self._left[operation.resource] > 1 else DONE
-            self._events.progress(Progress(status, operation.resource, progress_of(operation)[1]))
+            status = WORKING if self._left[resource_of(operation)] > 1 else DONE
+            self._events.progress(Progress(status, resource_of(operation), progress_of(operation)[1]))
         self._release(self._finish(id, DONE))
 
     def _fail(self, id: int, error: Exception) -> None:
@@ -274,7 +275,7 @@ class _Coordinator:
             for note in getattr(error, "__notes__", ()):
                 failure.add_note(note)
         self._failures.append(failure)
-        self._events.progress(Progress(FAILED, operation.resource, "failed", str(error)))
+        self._events.progress(Progress(FAILED, resource_of(operation), "failed", str(error)))
         self._release(self._finish(id, FAILED))
 
     def _learn(self, operation: Operation, value: Any) -> None:
@@ -304,7 +305,7 @@ class _Coordinator:
             return
         self._events.warn(f"{found.error} (not required)")
         self._gates.pop(id)
-        self._events.progress(Progress(WARNING, gate.operation.resource, "not ready", str(found.error)))
+        self._events.progress(Progress(WARNING, resource_of(gate.operation), "not ready", str(found.error)))
         self._release(self._finish(id, DONE))
 
     def _look_again(self, id: int, gate: _Gate) -> None:
@@ -345,7 +346,7 @@ class _Coordinator:
     def _news(self, id: int, text: str) -> None:
         if id not in self._state:
             operation = self._steps[id].operation
-            self._events.progress(Progress(WORKING, operation.resource, progress_of(operation)[0], text))
+            self._events.progress(Progress(WORKING, resource_of(operation), progress_of(operation)[0], text))
 
     # ------------------------------------------------------------- what only execution knows
 

@@ -6,10 +6,11 @@ An operation says what is to be done and why, never how: `execute` carries it ou
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from composer.engine.backend import (
         BuildSpec,
@@ -48,14 +49,6 @@ class CreateNetwork(NamedTuple):
     spec: NetworkSpec
     cause: str
 
-    @property
-    def resource(self) -> Resource:
-        return Resource("network", self.spec.name)
-
-    @property
-    def subject(self) -> str:
-        return self.spec.name
-
 
 class RemoveNetwork(NamedTuple):
     """``optional``: another project may still be using it; then it stays, with a warning."""
@@ -65,14 +58,6 @@ class RemoveNetwork(NamedTuple):
     cause: str
     optional: bool = False
 
-    @property
-    def resource(self) -> Resource:
-        return Resource("network", self.name)
-
-    @property
-    def subject(self) -> str:
-        return self.name
-
 
 class ConnectNetwork(NamedTuple):
     """The endpoint is complete, aliases and fixed addresses included: a bare reconnect would lose them."""
@@ -81,40 +66,16 @@ class ConnectNetwork(NamedTuple):
     endpoint: EndpointSpec
     cause: str
 
-    @property
-    def resource(self) -> Resource:
-        return self.container.resource
-
-    @property
-    def subject(self) -> str:
-        return f"{self.container.name} to {self.endpoint.network}"
-
 
 class DisconnectNetwork(NamedTuple):
     container: ContainerRef
     network: str
     cause: str
 
-    @property
-    def resource(self) -> Resource:
-        return self.container.resource
-
-    @property
-    def subject(self) -> str:
-        return f"{self.container.name} from {self.network}"
-
 
 class CreateVolume(NamedTuple):
     spec: VolumeSpec
     cause: str
-
-    @property
-    def resource(self) -> Resource:
-        return Resource("volume", self.spec.name)
-
-    @property
-    def subject(self) -> str:
-        return self.spec.name
 
 
 class RemoveVolume(NamedTuple):
@@ -124,14 +85,6 @@ class RemoveVolume(NamedTuple):
     cause: str
     optional: bool = False
 
-    @property
-    def resource(self) -> Resource:
-        return Resource("volume", self.name)
-
-    @property
-    def subject(self) -> str:
-        return self.name
-
 
 class PullImage(NamedTuple):
     """``optional``: a local image will do when the registry cannot be reached."""
@@ -139,14 +92,6 @@ class PullImage(NamedTuple):
     reference: str
     cause: str
     optional: bool = False
-
-    @property
-    def resource(self) -> Resource:
-        return Resource("image", self.reference)
-
-    @property
-    def subject(self) -> str:
-        return self.reference
 
 
 class BuildImage(NamedTuple):
@@ -156,14 +101,6 @@ class BuildImage(NamedTuple):
     cause: str
     unless_there: bool = False
 
-    @property
-    def resource(self) -> Resource:
-        return Resource("image", self.spec.reference)
-
-    @property
-    def subject(self) -> str:
-        return self.spec.reference
-
 
 class PushImage(NamedTuple):
     """``optional``: others go on when this one cannot be pushed."""
@@ -171,14 +108,6 @@ class PushImage(NamedTuple):
     reference: str
     cause: str
     optional: bool = False
-
-    @property
-    def resource(self) -> Resource:
-        return Resource("image", self.reference)
-
-    @property
-    def subject(self) -> str:
-        return self.reference
 
 
 class RemoveImage(NamedTuple):
@@ -188,14 +117,6 @@ class RemoveImage(NamedTuple):
     cause: str
     optional: bool = True
 
-    @property
-    def resource(self) -> Resource:
-        return Resource("image", self.reference)
-
-    @property
-    def subject(self) -> str:
-        return self.reference
-
 
 class TagImage(NamedTuple):
     """Give ``reference`` back to the image that had it."""
@@ -203,14 +124,6 @@ class TagImage(NamedTuple):
     reference: str
     image_id: str
     cause: str
-
-    @property
-    def resource(self) -> Resource:
-        return Resource("image", self.reference)
-
-    @property
-    def subject(self) -> str:
-        return f"{self.image_id.removeprefix('sha256:')[:12]} as {self.reference}"
 
 
 class CreateContainer(NamedTuple):
@@ -225,14 +138,6 @@ class CreateContainer(NamedTuple):
     cause: str
     hashed: Mapping[str, Any] | None = None
 
-    @property
-    def resource(self) -> Resource:
-        return self.container.resource
-
-    @property
-    def subject(self) -> str:
-        return self.spec.name
-
 
 class RunHook(NamedTuple):
     """A ``pre_start`` command in a container of its own: created, run to its end, removed when that was 0.
@@ -246,14 +151,6 @@ class RunHook(NamedTuple):
     cause: str
     leftover: str = ""
 
-    @property
-    def resource(self) -> Resource:
-        return Resource("hook", self.spec.name)
-
-    @property
-    def subject(self) -> str:
-        return self.spec.name
-
 
 class StartContainer(NamedTuple):
     """``hooks`` are the service's post_start commands."""
@@ -261,14 +158,6 @@ class StartContainer(NamedTuple):
     container: ContainerRef
     cause: str
     hooks: tuple[ExecSpec, ...] = ()
-
-    @property
-    def resource(self) -> Resource:
-        return self.container.resource
-
-    @property
-    def subject(self) -> str:
-        return self.container.name
 
 
 class StopContainer(NamedTuple):
@@ -279,27 +168,11 @@ class StopContainer(NamedTuple):
     timeout_s: float | None = None
     hooks: tuple[ExecSpec, ...] = ()
 
-    @property
-    def resource(self) -> Resource:
-        return self.container.resource
-
-    @property
-    def subject(self) -> str:
-        return self.container.name
-
 
 class KillContainer(NamedTuple):
     container: ContainerRef
     signal: str
     cause: str
-
-    @property
-    def resource(self) -> Resource:
-        return self.container.resource
-
-    @property
-    def subject(self) -> str:
-        return f"{self.container.name} with {self.signal}"
 
 
 class RemoveContainer(NamedTuple):
@@ -308,14 +181,6 @@ class RemoveContainer(NamedTuple):
     container: ContainerRef
     cause: str
     volumes: bool = False
-
-    @property
-    def resource(self) -> Resource:
-        return self.container.resource
-
-    @property
-    def subject(self) -> str:
-        return self.container.name
 
 
 class RenameContainer(NamedTuple):
@@ -327,16 +192,8 @@ class RenameContainer(NamedTuple):
     to: str = ""
 
     @property
-    def resource(self) -> Resource:
-        return self.container.resource
-
-    @property
     def new_name(self) -> str:
         return self.to or self.container.name
-
-    @property
-    def subject(self) -> str:
-        return f"{self.old_name} to {self.new_name}"
 
 
 class MovePorts(NamedTuple):
@@ -345,14 +202,6 @@ class MovePorts(NamedTuple):
     container: ContainerRef
     source: ContainerRef
     cause: str
-
-    @property
-    def resource(self) -> Resource:
-        return self.container.resource
-
-    @property
-    def subject(self) -> str:
-        return f"of container {self.source.name} to its replacement"
 
 
 class WaitService(NamedTuple):
@@ -371,14 +220,6 @@ class WaitService(NamedTuple):
     required: bool = True
     timeout_s: float | None = None
     tolerated: int = 0
-
-    @property
-    def resource(self) -> Resource:
-        return self.containers[0].resource if len(self.containers) == 1 else Resource("service", self.service)
-
-    @property
-    def subject(self) -> str:
-        return f"{self.service}: {self.condition}"
 
 
 Operation: TypeAlias = (
@@ -404,27 +245,96 @@ Operation: TypeAlias = (
     | WaitService
 )
 
-_WORDS: dict[type, tuple[str, str, str]] = {
-    CreateNetwork: ("create network", "creating", "created"),
-    RemoveNetwork: ("remove network", "removing", "removed"),
-    ConnectNetwork: ("connect container", "connecting", "connected"),
-    DisconnectNetwork: ("disconnect container", "disconnecting", "disconnected"),
-    CreateVolume: ("create volume", "creating", "created"),
-    RemoveVolume: ("remove volume", "removing", "removed"),
-    PullImage: ("pull image", "pulling", "pulled"),
-    BuildImage: ("build image", "building", "built"),
-    PushImage: ("push image", "pushing", "pushed"),
-    RemoveImage: ("remove image", "removing", "removed"),
-    CreateContainer: ("create container", "creating", "created"),
-    RunHook: ("run hook", "running", "done"),
-    StartContainer: ("start container", "starting", "started"),
-    StopContainer: ("stop container", "stopping", "stopped"),
-    KillContainer: ("kill container", "killing", "killed"),
-    RemoveContainer: ("remove container", "removing", "removed"),
-    RenameContainer: ("rename container", "recreating", "recreated"),
-    MovePorts: ("move ports", "handing over", "handed over"),
-    TagImage: ("tag image", "tagging", "tagged"),
-    WaitService: ("wait for service", "waiting", "ready"),
+
+class _Row(NamedTuple):
+    """What there is to say of an operation.
+
+    ``resource`` groups what is shown; ``subject`` stands behind the action, as in ``start container app-web-1``.
+    """
+
+    action: str
+    doing: str
+    done: str
+    resource: Callable[[Any], Resource]
+    subject: Callable[[Any], str]
+
+
+def _container(operation: Any) -> Resource:
+    return Resource("container", operation.container.name)
+
+
+def _field(path: str) -> Callable[[Any], str]:
+    return attrgetter(path)
+
+
+def _about(kind: str, path: str) -> Callable[[Any], Resource]:
+    name = _field(path)
+    return lambda operation: Resource(kind, name(operation))
+
+
+def _text(form: str) -> Callable[[Any], str]:
+    return lambda operation: form.format(o=operation)
+
+
+def _waited_for(wait: WaitService) -> Resource:
+    return wait.containers[0].resource if len(wait.containers) == 1 else Resource("service", wait.service)
+
+
+def _tagged(tag: TagImage) -> str:
+    return f"{tag.image_id.removeprefix('sha256:')[:12]} as {tag.reference}"
+
+
+_NETWORK, _VOLUME = _about("network", "name"), _about("volume", "name")
+_IMAGE, _REFERENCE = _about("image", "reference"), _field("reference")
+_MADE, _CONTAINER = _field("spec.name"), _field("container.name")
+
+_TABLE: dict[type, _Row] = {
+    CreateNetwork: _Row("create network", "creating", "created", _about("network", "spec.name"), _MADE),
+    RemoveNetwork: _Row("remove network", "removing", "removed", _NETWORK, _field("name")),
+    ConnectNetwork: _Row(
+        "connect container",
+        "connecting",
+        "connected",
+        _container,
+        _text("{o.container.name} to {o.endpoint.network}"),
+    ),
+    DisconnectNetwork: _Row(
+        "disconnect container",
+        "disconnecting",
+        "disconnected",
+        _container,
+        _text("{o.container.name} from {o.network}"),
+    ),
+    CreateVolume: _Row("create volume", "creating", "created", _about("volume", "spec.name"), _MADE),
+    RemoveVolume: _Row("remove volume", "removing", "removed", _VOLUME, _field("name")),
+    PullImage: _Row("pull image", "pulling", "pulled", _IMAGE, _REFERENCE),
+    BuildImage: _Row(
+        "build image", "building", "built", _about("image", "spec.reference"), _field("spec.reference")
+    ),
+    PushImage: _Row("push image", "pushing", "pushed", _IMAGE, _REFERENCE),
+    RemoveImage: _Row("remove image", "removing", "removed", _IMAGE, _REFERENCE),
+    CreateContainer: _Row("create container", "creating", "created", _container, _MADE),
+    RunHook: _Row("run hook", "running", "done", _about("hook", "spec.name"), _MADE),
+    StartContainer: _Row("start container", "starting", "started", _container, _CONTAINER),
+    StopContainer: _Row("stop container", "stopping", "stopped", _container, _CONTAINER),
+    KillContainer: _Row(
+        "kill container", "killing", "killed", _container, _text("{o.container.name} with {o.signal}")
+    ),
+    RemoveContainer: _Row("remove container", "removing", "removed", _container, _CONTAINER),
+    RenameContainer: _Row(
+        "rename container", "recreating", "recreated", _container, _text("{o.old_name} to {o.new_name}")
+    ),
+    MovePorts: _Row(
+        "move ports",
+        "handing over",
+        "handed over",
+        _container,
+        _text("of container {o.source.name} to its replacement"),
+    ),
+    TagImage: _Row("tag image", "tagging", "tagged", _IMAGE, _tagged),
+    WaitService: _Row(
+        "wait for service", "waiting", "ready", _waited_for, _text("{o.service}: {o.condition}")
+    ),
 }
 
 REPLACED = "replaced"
@@ -435,7 +345,7 @@ _MET = {"service_healthy": "healthy", "service_completed_successfully": "complet
 
 def action_of(operation: Operation) -> str:
     """Return what an operation does: ``start container``."""
-    return _WORDS[type(operation)][0]
+    return _TABLE[type(operation)].action
 
 
 def progress_of(operation: Operation) -> tuple[str, str]:
@@ -444,10 +354,22 @@ def progress_of(operation: Operation) -> tuple[str, str]:
         return "recreating", "recreated"
     if isinstance(operation, RemoveContainer) and operation.cause == REPLACED:
         return "recreating", "recreated"  # the last that is heard of it: it is the new one that stays
-    _, doing, done = _WORDS[type(operation)]
-    return doing, _MET.get(operation.condition, done) if isinstance(operation, WaitService) else done
+    row = _TABLE[type(operation)]
+    if isinstance(operation, WaitService):
+        return row.doing, _MET.get(operation.condition, row.done)
+    return row.doing, row.done
 
 
 def text_of(operation: Operation) -> str:
     """Return an operation in words, without its cause: ``start container app-web-1``."""
-    return f"{action_of(operation)} {operation.subject}"
+    return f"{action_of(operation)} {subject_of(operation)}"
+
+
+def resource_of(operation: Operation) -> Resource:
+    """Return what an operation is about: all steps of a recreation have one resource."""
+    return _TABLE[type(operation)].resource(operation)
+
+
+def subject_of(operation: Operation) -> str:
+    """Return whom an operation is done to: ``app-web-1``, ``app-web-1 with SIGTERM``."""
+    return _TABLE[type(operation)].subject(operation)

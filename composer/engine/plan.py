@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.engine.operations import WaitService, action_of, text_of
+from composer.engine.operations import WaitService, action_of, resource_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -66,7 +66,7 @@ def _step_json(step: Step) -> dict[str, Any]:
         "id": step.id,
         "action": action,
         "kind": kind.removeprefix("for "),
-        "name": operation.resource.name,
+        "name": resource_of(operation).name,
         "text": text_of(operation),
         "cause": operation.cause,
         "needs": list(step.needs),

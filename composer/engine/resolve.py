@@ -126,15 +126,17 @@ def container_spec(
     *,
     labels: Mapping[str, str],
     image_id: str | None = None,
+    firsts: Mapping[str, int],
     carried: Mapping[str, str] | None = None,
 ) -> ContainerSpec:
     """Return what the backend is asked to create.
 
-    ``carried`` maps a target to the anonymous volume of the container that is replaced.
+    ``firsts`` has the number of each service's first container, where that is not 1: whoever shares with a service
+    or links to it means that one. ``carried`` maps a target to the anonymous volume of the container that is replaced.
     """
     tree: Tree = project.tree["services"][service]
     name = container_name(project.name, service, tree, number)
-    network_mode = _shared(project, tree.get("network_mode"))
+    network_mode = _shared(project, firsts, tree.get("network_mode"))
     return ContainerSpec(
         name=name,
         project=project.name,
@@ -142,22 +144,24 @@ def container_spec(
         number=number,
         image=image_of(project.name, service, tree),
         labels={**_labels(tree), **labels},
-        attributes=_attributes(project, tree),
+        attributes=_attributes(project, firsts, tree),
         mounts=tuple(mounts(project, tree, carried or {})),
-        endpoints=() if network_mode else tuple(endpoints(project, service, tree, name)),
+        endpoints=() if network_mode else tuple(endpoints(project, firsts, service, tree, name)),
         files=tuple(files(project, service, tree)),
         network_mode=network_mode,
         image_id=image_id,
     )
 
 
-def _attributes(project: Project, tree: Tree) -> dict[str, Any]:
+def _attributes(project: Project, firsts: Mapping[str, int], tree: Tree) -> dict[str, Any]:
     attributes = {k: v for k, v in tree.items() if k not in _RESOLVED and v is not None}
     for key in ("pid", "ipc"):
         if key in attributes:
-            attributes[key] = _shared(project, attributes[key])
+            attributes[key] = _shared(project, firsts, attributes[key])
     if tree.get("volumes_from"):
-        attributes["volumes_from"] = [_volumes_from(project, str(entry)) for entry in tree["volumes_from"]]
+        attributes["volumes_from"] = [
+            _volumes_from(project, firsts, str(entry)) for entry in tree["volumes_from"]
+        ]
     if tree.get("blkio_config"):
         attributes["blkio_config"] = {k: _lowered(v) for k, v in tree["blkio_config"].items()}
     return attributes
@@ -170,23 +174,23 @@ def _lowered(value: Any) -> Any:
     return [{key.lower(): item for key, item in entry.items()} for entry in value]
 
 
-def _shared(project: Project, mode: str | None) -> str | None:
+def _shared(project: Project, firsts: Mapping[str, int], mode: str | None) -> str | None:
     """``service:db`` → ``container:app-db-1``: the first replica, as in Docker Compose."""
     kind, _, name = (mode or "").partition(":")
-    return f"container:{_first_container(project, name)}" if kind == "service" else mode
+    return f"container:{_first_container(project, firsts, name)}" if kind == "service" else mode
 
 
-def _first_container(project: Project, service: str) -> str:
+def _first_container(project: Project, firsts: Mapping[str, int], service: str) -> str:
     tree = project.tree["services"].get(service) or project.disabled.get(service) or {}
-    return container_name(project.name, service, tree, 1)
+    return container_name(project.name, service, tree, firsts.get(service, 1))
 
 
-def _volumes_from(project: Project, entry: str) -> str:
+def _volumes_from(project: Project, firsts: Mapping[str, int], entry: str) -> str:
     parts = entry.split(":")
     if parts[0] == "container":
         return ":".join(parts[1:])
     name, *access = parts[1:] if parts[0] == "service" else parts
-    return ":".join([_first_container(project, name), *access])
+    return ":".join([_first_container(project, firsts, name), *access])
 
 
 def mounts(project: Project, tree: Tree, carried: Mapping[str, str]) -> Iterator[MountSpec]:
@@ -229,10 +233,12 @@ def _strings(value: Any) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value or ())
 
 
-def endpoints(project: Project, service: str, tree: Tree, name: str) -> Iterator[EndpointSpec]:
+def endpoints(
+    project: Project, firsts: Mapping[str, int], service: str, tree: Tree, name: str
+) -> Iterator[EndpointSpec]:
     """Yield the networks of a service in the order of its interfaces: highest priority first, then by name."""
     joined: Tree = tree.get("networks") or {}
-    links = _links(project, tree)
+    links = _links(project, firsts, tree)
     for key in sorted(joined, key=lambda k: (-int((joined[k] or {}).get("priority") or 0), k)):
         wanted = dict(joined[key] or {})
         declared = wanted.pop("aliases", None) or ()
@@ -242,12 +248,12 @@ def endpoints(project: Project, service: str, tree: Tree, name: str) -> Iterator
         yield EndpointSpec(real_name(project, "networks", key), aliases, wanted)
 
 
-def _links(project: Project, tree: Tree) -> list[str]:
+def _links(project: Project, firsts: Mapping[str, int], tree: Tree) -> list[str]:
     """``container:alias`` for each link, under the names that Docker Compose gives: alias, and the container's."""
     found = []
     for link in tree.get("links") or ():
         service, _, alias = str(link).partition(":")
-        target = _first_container(project, service)
+        target = _first_container(project, firsts, service)
         found += [f"{target}:{alias or service}", f"{target}:{target}"]
     for link in tree.get("external_links") or ():
         target, _, alias = str(link).partition(":")
@@ -353,10 +359,15 @@ def hooks(tree: Tree, attribute: str) -> tuple[ExecSpec, ...]:
 
 
 def oneoff_spec(
-    project: Project, oneoff: OneOff, *, labels: Mapping[str, str], image_id: str | None
+    project: Project,
+    oneoff: OneOff,
+    *,
+    labels: Mapping[str, str],
+    image_id: str | None,
+    firsts: Mapping[str, int],
 ) -> ContainerSpec:
     """Return the container of a ``run``: not restarted, not found by the service's name, with no port unless asked."""
-    base = container_spec(project, oneoff.service, 1, labels=labels, image_id=image_id)
+    base = container_spec(project, oneoff.service, 1, labels=labels, image_id=image_id, firsts=firsts)
     attributes = {k: v for k, v in base.attributes.items() if k not in ("restart", "ports")}
     ports = [*(base.attributes.get("ports") or () if oneoff.service_ports else ()), *oneoff.ports]
     attributes.update(oneoff.attributes)
@@ -378,7 +389,13 @@ def oneoff_spec(
 
 
 def pre_start_specs(
-    project: Project, service: str, number: int, *, labels: Mapping[str, str], hook_label: str
+    project: Project,
+    service: str,
+    number: int,
+    *,
+    labels: Mapping[str, str],
+    hook_label: str,
+    firsts: Mapping[str, int],
 ) -> Iterator[tuple[bool, ContainerSpec]]:
     """Yield the containers of a service's pre_start hooks, in order, each with whether every replica runs it.
 
@@ -386,7 +403,7 @@ def pre_start_specs(
     of its names, with no published port, health check or restart.
     """
     tree: Tree = project.tree["services"][service]
-    base = container_spec(project, service, number, labels=labels)
+    base = container_spec(project, service, number, labels=labels, firsts=firsts)
     inherited = {k: v for k, v in base.attributes.items() if k not in _NOT_OF_HOOKS}
     for index, hook in enumerate(tree.get("pre_start") or ()):
         per_replica = bool(hook.get("per_replica"))

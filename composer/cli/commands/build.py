@@ -35,14 +35,9 @@ def command(
     with_dependencies: bool,
     quiet: bool,
 ) -> None:
-    from composer.cli.interrupt import interruptible
+    from composer.cli.imagework import images_of
     from composer.engine.images import plan_build, plan_push
 
-    if quiet:
-        context.settings = context.settings._replace(progress="quiet")
-    project = context.project()
-    shared.check_services(project.tree.get("services") or {}, project.disabled, services)
-    chosen = project.select(services, dependencies=with_dependencies)
     values = {}
     for argument in arguments:
         key, separator, value = argument.partition("=")
@@ -52,8 +47,10 @@ def command(
                 hint=f"write {key}=VALUE, or set {key} in the environment",
             )
         values[key] = value if separator else context.environment[key]
-    with interruptible() as cancel:
-        engine = context.engine(project.name, title="build", cancel=cancel)
-        engine.apply(project.name, plan_build(chosen, no_cache=no_cache, pull=pull, arguments=values))
+    with images_of(context, "build", services, dependencies=with_dependencies, quiet=quiet) as (
+        chosen,
+        engine,
+    ):
+        engine.apply(chosen.name, plan_build(chosen, no_cache=no_cache, pull=pull, arguments=values))
         if push:
-            engine.apply(project.name, plan_push(chosen))
+            engine.apply(chosen.name, plan_push(chosen))

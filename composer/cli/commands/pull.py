@@ -34,16 +34,10 @@ def command(
     ignore_buildable: bool,
     quiet: bool,
 ) -> None:
-    from composer.cli.interrupt import interruptible
+    from composer.cli.imagework import images_of
     from composer.engine.images import plan_pull
 
-    if quiet:
-        context.settings = context.settings._replace(progress="quiet")
-    project = context.project()
-    shared.check_services(project.tree.get("services") or {}, project.disabled, services)
-    chosen = project.select(services, dependencies=include_deps)
-    with interruptible() as cancel:
-        engine = context.engine(project.name, title="pull", cancel=cancel)
+    with images_of(context, "pull", services, dependencies=include_deps, quiet=quiet) as (chosen, engine):
         plan = plan_pull(
             chosen,
             engine.backend.find_image,
@@ -51,4 +45,4 @@ def command(
             optional=ignore_pull_failures,
             buildable=not ignore_buildable,
         )
-        engine.apply(project.name, plan)
+        engine.apply(chosen.name, plan)

@@ -26,14 +26,8 @@ def command(
     include_deps: bool,
     quiet: bool,
 ) -> None:
-    from composer.cli.interrupt import interruptible
+    from composer.cli.imagework import images_of
     from composer.engine.images import plan_push
 
-    if quiet:
-        context.settings = context.settings._replace(progress="quiet")
-    project = context.project()
-    shared.check_services(project.tree.get("services") or {}, project.disabled, services)
-    chosen = project.select(services, dependencies=include_deps)
-    with interruptible() as cancel:
-        engine = context.engine(project.name, title="push", cancel=cancel)
-        engine.apply(project.name, plan_push(chosen, optional=ignore_push_failures))
+    with images_of(context, "push", services, dependencies=include_deps, quiet=quiet) as (chosen, engine):
+        engine.apply(chosen.name, plan_push(chosen, optional=ignore_push_failures))

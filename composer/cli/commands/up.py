@@ -113,9 +113,9 @@ def _check(given: dict[str, Any]) -> None:
 def show_unchanged(context: Context, plan: Plan) -> None:
     """Say what is as it should be, so that an ``up`` that did nothing is not silent."""
     from composer.engine.events import DONE, Progress
-    from composer.engine.operations import Resource
+    from composer.engine.operations import Resource, resource_of
 
-    touched = {step.operation.resource.name for step in plan.steps}
+    touched = {resource_of(step.operation).name for step in plan.steps}
     for name in plan.unchanged:
         if name not in touched:
             context.display().progress(Progress(DONE, Resource("container", name), "up to date"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stage import Stage
 
 from composer.engine.images import plan_build, plan_push, plan_refresh
-from composer.engine.operations import BuildImage
+from composer.engine.operations import BuildImage, subject_of
 from composer.engine.options import Options
 from composer.errors import BuildFailed, PullFailed
 
@@ -46,7 +46,7 @@ def test_what_is_built_anew_before_the_plan(stage: Stage) -> None:
 
     def refresh(build: bool | None) -> list[str]:
         plan = plan_refresh(project, lambda reference: None, None, build=build)
-        return [step.operation.subject for step in plan.steps]
+        return [subject_of(step.operation) for step in plan.steps]
 
     assert refresh(None) == ["app-fresh"]
     assert refresh(True) == ["registry/app", "app-base", "app-fresh"]

@@ -12,7 +12,7 @@ from composer.errors import ConfigError
 
 def spec(stage: Stage, text: str, service: str = "web", number: int = 1, **environment: str) -> ContainerSpec:
     return resolve.container_spec(
-        stage.project(text, **environment), service, number, labels={"own": "label"}
+        stage.project(text, **environment), service, number, labels={"own": "label"}, firsts={}
     )
 
 
@@ -68,7 +68,7 @@ def test_mounts_have_real_names_and_absolute_paths(stage: Stage) -> None:
 def test_carried_volumes_take_the_place_of_anonymous_ones(stage: Stage) -> None:
     project = stage.project("services: {web: {image: i, volumes: [/a]}}")
     found = resolve.container_spec(
-        project, "web", 1, labels={}, carried={"/a": "one", "/of-the-image": "two"}
+        project, "web", 1, labels={}, firsts={}, carried={"/a": "one", "/of-the-image": "two"}
     )
     assert found.mounts == (MountSpec("volume", "one", "/a"), MountSpec("volume", "two", "/of-the-image"))
 
