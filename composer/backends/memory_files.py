@@ -1,4 +1,6 @@
-"""The files of the memory backend's containers: what was copied in, by absolute path, without an image below it."""
+"""The inside of the memory backend's containers: what was copied in, by absolute path, without an image below it.
+
+Each has one process, which has used what `Behaviour.usage` says."""
 
 from __future__ import annotations
 
@@ -7,14 +9,15 @@ import posixpath
 import stat
 from typing import TYPE_CHECKING
 
-from composer.engine.facts import PathStat
-from composer.errors import CopyFailed, NotFound
+from composer.engine.backend import ContainerState
+from composer.engine.facts import PathStat, Processes, Usage
+from composer.errors import Conflict, CopyFailed, NotFound
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterable, Iterator
 
-    from composer.backends.memory_parts import Container
+    from composer.backends.memory_parts import Behaviour, Container
 
 _THERE = ("/", "/tmp", "/etc", "/srv", "/data")
 """The directories that every container has."""
@@ -31,6 +34,26 @@ class Files:
 
     def _called(self, method: str, name: str) -> None:
         raise NotImplementedError
+
+    def _behaviour(self, container: Container) -> Behaviour:
+        raise NotImplementedError
+
+    def processes(self, id: str) -> Processes:
+        with self.changed:
+            container = self._find(id)
+            if container.seen.state not in (ContainerState.RUNNING, ContainerState.PAUSED):
+                raise Conflict(f"container '{container.seen.name}' is not running")
+            row = ("root", "1", "0", "0", "00:00", "?", "00:00:00", " ".join(container.seen.command))
+            return Processes(("UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"), (row,))
+
+    def usage(self, id: str) -> Usage | None:
+        with self.changed:
+            container = self._find(id)
+            if container.seen.state not in (ContainerState.RUNNING, ContainerState.PAUSED):
+                return None
+            samples = self._behaviour(container).usage
+            container.samples += 1
+            return samples[min(container.samples, len(samples)) - 1]
 
     def stat_path(self, id: str, path: str) -> PathStat:
         with self.changed:

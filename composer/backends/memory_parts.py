@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.engine.backend import ContainerState, Health, ObservedPort
+from composer.engine.facts import Usage
 from composer.errors import Conflict
 
 if TYPE_CHECKING:
@@ -44,18 +45,21 @@ class Behaviour(NamedTuple):
     start_error: StartFailed | None = None
     stop_code: int = TERMINATED
     exec: Callable[[ExecSpec], tuple[int, bytes]] | None = None
+    usage: tuple[Usage, ...] = (Usage(0, memory_limit_bytes=1 << 30, processes=1),)
+    """What the first, second, … look at its counters shows; the last one repeats."""
 
 
 class Container:
     """A container and what only its owner knows of it."""
 
-    __slots__ = ("files", "lines", "probes", "runs", "seen", "spec")
+    __slots__ = ("files", "lines", "probes", "runs", "samples", "seen", "spec")
 
     def __init__(self, spec: ContainerSpec, seen: ObservedContainer) -> None:
         self.spec, self.seen = spec, seen
         self.runs = 0
         self.lines: list[LogLine] = []
         self.probes: list[Probe] = []
+        self.samples = 0
         self.files: dict[str, tuple[TarInfo, bytes]] = {}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from composer.cli.context import Context
 
@@ -64,10 +64,23 @@ def orphans(context: Context, remove: bool) -> tuple[bool, bool]:
 style = click.option(
     "--format",
     "style",
-    type=click.Choice(("table", "json")),
     default="table",
-    help="How the list is written.",
+    metavar="table|json|TEMPLATE",
+    help="How the list is written: a template is Go's, such as {{.Name}}.",
 )
+template = click.option(
+    "-f", "--format", "style", metavar="json|TEMPLATE", help="How it is written: a template is Go's."
+)
+
+
+def pairs(labels: Mapping[str, str]) -> str:
+    """Return labels as Docker's lists show them."""
+    return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
+def label_of(labels: Mapping[str, str]) -> Callable[[str], str]:
+    """Return the method ``.Label`` of a row."""
+    return lambda name: labels.get(name, "")
 
 
 def creation(command: Callable[..., Any]) -> Callable[..., Any]:

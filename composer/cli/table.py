@@ -12,15 +12,26 @@ if TYPE_CHECKING:
     from composer.engine.backend import ObservedContainer, ObservedPort
 
 _GAP = 3
+_LEAST = 10
 _STEPS = ((60, "second"), (60, "minute"), (24, "hour"), (7, "day"), (4.345, "week"), (12, "month"))
 
 
 def render(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table in columns, the last one unpadded."""
-    lines = [headers, *rows]
-    widths = [max(len(line[index]) for line in lines) + _GAP for index in range(len(headers))]
+    """Return a table in columns."""
+    return align([headers, *rows])
+
+
+def align(lines: Sequence[Sequence[str]], *, gap: int = _GAP, least: int = _LEAST) -> str:
+    """Return cells in columns as Go's tabwriter lays them out: the last cell of a line is not padded."""
+    count = max((len(line) for line in lines), default=0)
+    widths = [
+        max([least, *(len(line[column]) + gap for line in lines if column < len(line) - 1)])
+        for column in range(count)
+    ]
     return "\n".join(
-        "".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        "".join(
+            cell.ljust(widths[column]) if column < len(line) - 1 else cell for column, cell in enumerate(line)
+        ).rstrip()
         for line in lines
     )
 
@@ -123,3 +134,13 @@ def size(count: int) -> str:
             break
         value /= 1000
     return f"{value:.3g}{unit}"
+
+
+def binary_size(count: int) -> str:
+    """Return bytes in binary units with four digits, as Docker shows memory: ``23.54GiB``."""
+    value, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB"):
+        if value < 1024 or unit == "PiB":
+            break
+        value /= 1024
+    return f"{value:.4g}{unit}"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from composer.engine.facts import PathStat
+    from composer.engine.facts import PathStat, Processes, Usage
 
     Path = tuple[str | int, ...]
 
@@ -411,6 +411,14 @@ class Observer(Protocol):
 
     def read_path(self, id: str, path: str) -> tuple[PathStat, Iterator[bytes]]:
         """Return a tar of a path, as `stat_path` finds it; its names begin with the path's last part. Close it."""
+        ...
+
+    def processes(self, id: str) -> Processes:
+        """Return the processes of a running container. Raises Conflict where it does not run."""
+        ...
+
+    def usage(self, id: str) -> Usage | None:
+        """Return what a container uses now; None where it does not run. Does not wait for a second sample."""
         ...
 
 

@@ -19,3 +19,28 @@ class PathStat(NamedTuple):
     size_bytes: int
     mode: int
     link_target: str = ""
+
+
+class Processes(NamedTuple):
+    """The processes of a container, as ``ps -ef`` on the host shows them: ``titles``, and a row of texts for each."""
+
+    titles: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class Usage(NamedTuple):
+    """What a running container has used up to ``time_ns``, and what it holds now.
+
+    ``cpu_ns`` and the bytes moved only grow while it runs. ``memory_bytes`` is without cache that can be dropped
+    (Docker's: usage less ``inactive_file``); ``memory_limit_bytes`` is the machine's memory where it has no limit.
+    """
+
+    time_ns: int
+    cpu_ns: int = 0
+    memory_bytes: int = 0
+    memory_limit_bytes: int = 0
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    processes: int = 0

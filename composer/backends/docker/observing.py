@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         ObservedVolume,
         Probe,
     )
-    from composer.engine.facts import PathStat
+    from composer.engine.facts import PathStat, Processes, Usage
 
 T = TypeVar("T")
 
@@ -79,6 +79,16 @@ class DockerObserver:
         from composer.backends.docker import files
 
         return files.read(self.client, id, path)
+
+    def processes(self, id: str) -> Processes:
+        from composer.backends.docker import usage
+
+        return usage.processes(self.client, id)
+
+    def usage(self, id: str) -> Usage | None:
+        from composer.backends.docker import usage
+
+        return usage.usage(self.client, id)
 
     def probes(self, id: str) -> Sequence[Probe]:
         return reading.probes(self.client.get(f"/containers/{id}/json"))

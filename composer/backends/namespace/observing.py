@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from composer.backends.namespace.images import Image
-    from composer.engine.facts import PathStat
+    from composer.engine.facts import PathStat, Processes, Usage
 
 PROJECT_LABEL = "com.docker.compose.project"
 _STATES = {
@@ -150,6 +150,31 @@ class NamespaceObserver:
         from composer.backends.namespace import inside
 
         return inside.read_path(self.paths.container(state.find_container(self.paths, id)), path)
+
+    def processes(self, id: str) -> Processes:
+        from composer.backends.namespace import usage
+        from composer.errors import Conflict
+
+        id = state.find_container(self.paths, id)
+        if self._pid(id) is None:
+            raise Conflict(f"container '{self.container(id).name}' is not running")
+        return usage.processes(usage.cgroup_of(self._config(id), id))
+
+    def usage(self, id: str) -> Usage | None:
+        from composer.backends.namespace import usage
+
+        id = state.find_container(self.paths, id)
+        pid = self._pid(id)
+        return None if pid is None else usage.usage(usage.cgroup_of(self._config(id), id), pid)
+
+    def _pid(self, id: str) -> int | None:
+        """Return the first process of a container; None when it does not run."""
+        current = files.read_json(f"{self.paths.container(id)}/state.json") or {}
+        is_running = current.get("status") in ("running", "paused") and self._is_alive(current)
+        return int(current["pid"]) if is_running else None
+
+    def _config(self, id: str) -> Mapping[str, Any]:
+        return files.read_json(f"{self.paths.container(id)}/config.json") or {"linux": {}}
 
     # -------------------------------------------------------------- the rest
 

@@ -29,7 +29,8 @@ def command() -> None:
 @click.argument("name", required=False)
 @click.pass_obj
 def list_images(context: Context, /, name: str | None, quiet: bool, style: str) -> None:
-    from composer.cli import table
+    from composer.cli import listing, table
+    from composer.cli.template import Record
 
     images = sorted(context.backend().images(), key=lambda image: (image.references, image.id))
     if name is not None:
@@ -42,15 +43,12 @@ def list_images(context: Context, /, name: str | None, quiet: bool, style: str) 
     for image in images:
         for reference in image.references or ("",):
             repository, tag = table.split_reference(reference)
-            rows.append(
-                (repository, tag, image.id.removeprefix("sha256:")[:12], table.size(image.size_bytes))
-            )
-    if style == "json":
-        keys = ("Repository", "Tag", "ID", "Size")
-        for row in rows:
-            context.write(json.dumps(dict(zip(keys, row, strict=True)), ensure_ascii=False))
-    else:
-        context.write(table.render(("REPOSITORY", "TAG", "IMAGE ID", "SIZE"), rows))
+            id, size = image.id.removeprefix("sha256:")[:12], table.size(image.size_bytes)
+            rows.append(Record(Repository=repository, Tag=tag, ID=id, Size=size, CreatedAt=image.created))
+    listing.show(context, style, rows, _HEADERS)
+
+
+_HEADERS = {"Repository": "REPOSITORY", "Tag": "TAG", "ID": "IMAGE ID", "Size": "SIZE"}
 
 
 def _is_named(reference: str, name: str) -> bool:
@@ -160,9 +158,11 @@ def pull_images(context: Context, /, references: tuple[str, ...], quiet: bool) -
 
 
 @command.command(name="inspect", help="Show images as JSON.")
+@shared.template
 @click.argument("references", nargs=-1, required=True, metavar="IMAGE...")
 @click.pass_obj
-def inspect_images(context: Context, /, references: tuple[str, ...]) -> None:
+def inspect_images(context: Context, /, references: tuple[str, ...], style: str | None) -> None:
+    from composer.cli import listing
     from composer.errors import NotFound
 
     shown = []
@@ -183,7 +183,7 @@ def inspect_images(context: Context, /, references: tuple[str, ...]) -> None:
                 },
             }
         )
-    context.write(json.dumps(shown, indent=4, ensure_ascii=False))
+    listing.inspect(context, style, shown)
 
 
 @command.command(name="load", help="Load images from a docker-archive or an OCI layout.")

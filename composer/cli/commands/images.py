@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +10,16 @@ from composer.cli import options as shared
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
+    from composer.cli.template import Record
     from composer.engine.backend import ObservedContainer, ObservedImage
+
+_HEADERS = {
+    "ContainerName": "CONTAINER",
+    "Repository": "REPOSITORY",
+    "Tag": "TAG",
+    "ID": "IMAGE ID",
+    "Size": "SIZE",
+}
 
 
 @click.command(name="images", help="List the images of containers.")
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], quiet: bool, style: str) -> None:
-    from composer.cli import table
+    from composer.cli import listing
     from composer.engine.lifecycle import selected
 
     project = context.project_name()
@@ -30,30 +38,25 @@ def command(context: Context, /, services: tuple[str, ...], quiet: bool, style: 
     if quiet:
         for id in dict.fromkeys(c.image_id.removeprefix("sha256:") for c, _ in found):
             context.write(id)
-    elif style == "json":
-        context.write(json.dumps([_json(*pair) for pair in found], ensure_ascii=False))
-    else:
-        headers = ("CONTAINER", "REPOSITORY", "TAG", "IMAGE ID", "SIZE")
-        context.write(table.render(headers, [_row(*pair) for pair in found]))
+        return
+    rows = [_row(*pair, short=style != "json") for pair in found]
+    listing.show(context, style, rows, _HEADERS, array=True)
 
 
-def _row(container: ObservedContainer, image: ObservedImage | None) -> tuple[str, ...]:
+def _row(container: ObservedContainer, image: ObservedImage | None, *, short: bool) -> Record:
+    """Return the fields of one line: texts for people, or whole ids and numbers for programs."""
     from composer.cli import table
+    from composer.cli.template import Record
 
     repository, tag = table.split_reference(container.image)
-    size = table.size(image.size_bytes) if image else "<unknown>"
-    return container.name, repository, tag, container.image_id.removeprefix("sha256:")[:12], size
-
-
-def _json(container: ObservedContainer, image: ObservedImage | None) -> dict[str, object]:
-    from composer.cli import table
-
-    repository, tag = table.split_reference(container.image)
-    return {
-        "ID": container.image_id,
-        "ContainerName": container.name,
-        "Repository": repository,
-        "Tag": tag,
-        "Size": image.size_bytes if image else 0,
-        "Created": image.created if image else "",
-    }
+    size = image.size_bytes if image else 0
+    return Record(
+        {
+            "ID": container.image_id.removeprefix("sha256:")[:12] if short else container.image_id,
+            "ContainerName": container.name,
+            "Repository": repository,
+            "Tag": tag,
+            "Size": (table.size(size) if image else "<unknown>") if short else size,
+            "Created": image.created if image else "",
+        }
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
     from composer.engine.backend import ObservedContainer
 
+_HEADERS = {"Name": "NAME", "Status": "STATUS", "ConfigFiles": "CONFIG FILES", "Backend": "BACKEND"}
 _SHOWN = ("running", "restarting", "paused")
 
 
@@ -24,17 +24,16 @@ _SHOWN = ("running", "restarting", "paused")
 @shared.style
 @click.pass_obj
 def command(context: Context, /, everything: bool, quiet: bool, filters: tuple[str, ...], style: str) -> None:
-    from composer.cli import table
+    from composer.cli import listing
+    from composer.cli.template import Record
 
     rows = [row for row in _rows(context, everything) if _matches(row[0], filters)]
     if quiet:
         for row in rows:
             context.write(row[0])
-    elif style == "json":
-        keys = ("Name", "Status", "ConfigFiles", "Backend")
-        context.write(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], ensure_ascii=False))
-    else:
-        context.write(table.render(("NAME", "STATUS", "CONFIG FILES", "BACKEND"), rows))
+        return
+    records = [Record(zip(_HEADERS, row, strict=True)) for row in rows]
+    listing.show(context, style, records, _HEADERS, array=True)
 
 
 def _rows(context: Context, everything: bool) -> list[tuple[str, str, str, str]]:

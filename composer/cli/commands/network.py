@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
@@ -23,25 +22,38 @@ def command() -> None:
 @shared.style
 @click.pass_obj
 def list_networks(context: Context, /, quiet: bool, style: str) -> None:
-    from composer.cli import table
+    from composer.cli import listing
+    from composer.cli.template import Record
     from composer.engine import labels
 
     networks = sorted(context.backend().networks(), key=lambda network: network.name)
-    rows = [(n.id[:12], n.name, n.driver, n.labels.get(labels.PROJECT, "")) for n in networks]
     if quiet:
-        for row in rows:
-            context.write(row[0])
-    elif style == "json":
-        for row in rows:
-            context.write(json.dumps(dict(zip(("ID", "Name", "Driver", "Project"), row, strict=True))))
-    else:
-        context.write(table.render(("NETWORK ID", "NAME", "DRIVER", "PROJECT"), rows))
+        for network in networks:
+            context.write(network.id[:12])
+        return
+    rows = [
+        Record(
+            ID=n.id[:12],
+            Name=n.name,
+            Driver=n.driver,
+            Project=n.labels.get(labels.PROJECT, ""),
+            Labels=shared.pairs(n.labels),
+            Label=shared.label_of(n.labels),
+        )
+        for n in networks
+    ]
+    listing.show(context, style, rows, _HEADERS)
+
+
+_HEADERS = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Project": "PROJECT"}
 
 
 @command.command(name="inspect", help="Show networks as JSON.")
+@shared.template
 @click.argument("names", nargs=-1, required=True, metavar="NETWORK...")
 @click.pass_obj
-def inspect_networks(context: Context, /, names: tuple[str, ...]) -> None:
+def inspect_networks(context: Context, /, names: tuple[str, ...], style: str | None) -> None:
+    from composer.cli import listing
     from composer.errors import NotFound
 
     shown = []
@@ -52,7 +64,7 @@ def inspect_networks(context: Context, /, names: tuple[str, ...]) -> None:
         shown.append(
             {"Id": found.id, "Name": found.name, "Driver": found.driver, "Labels": dict(found.labels)}
         )
-    context.write(json.dumps(shown, indent=4, ensure_ascii=False))
+    listing.inspect(context, style, shown)
 
 
 @command.command(name="rm", help="Remove networks.")

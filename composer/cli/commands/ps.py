@@ -11,8 +11,25 @@ from composer.cli import options as shared
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
-    from composer.engine.backend import ObservedContainer
+    from composer.cli.template import Record
+    from composer.engine.backend import ObservedContainer, ObservedPort
 
+_HEADERS = {
+    "Name": "NAME",
+    "Image": "IMAGE",
+    "Command": "COMMAND",
+    "Service": "SERVICE",
+    "RunningFor": "CREATED",
+    "Status": "STATUS",
+    "Ports": "PORTS",
+}
+_OTHERS = {
+    "ID": "CONTAINER ID",
+    "ExitCode": "EXIT CODE",
+    "Names": "NAMES",
+    "State": "STATE",
+    "Publishers": "PORTS",
+}
 _STATES = ("created", "running", "restarting", "paused", "removing", "exited", "dead")
 
 
@@ -26,7 +43,7 @@ _STATES = ("created", "running", "restarting", "paused", "removing", "exited", "
 @click.option(
     "--filter", "filters", multiple=True, metavar="status=STATE", help="The same, in Docker's words."
 )
-@click.option("--format", "style", default="table", metavar="table|json", help="How the list is written.")
+@shared.style
 @click.option("--no-trunc", is_flag=True, help="Do not cut the command.")
 @click.option("--orphans/--no-orphans", default=True, help="Show containers of services that are gone.")
 @shared.services
@@ -44,12 +61,13 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> Non
         lines = [container.id for container in containers]
     elif given["names"]:
         lines = sorted({_service(container) for container in containers})
-    elif given["style"] == "json":
-        lines = [_json(container) for container in containers]
-    elif given["style"] == "table":
-        lines = [_table(containers, None if given["no_trunc"] else 20)]
     else:
-        raise click.BadParameter(f"'{given['style']}' is not table or json", param_hint="--format")
+        from composer.cli import listing
+
+        width = None if given["no_trunc"] else 20
+        rows = [_row(container, width) for container in containers]
+        listing.show(context, given["style"], rows, _HEADERS, others=_OTHERS)
+        return
     for line in lines:
         context.write(line)
 
@@ -90,67 +108,50 @@ def _check(containers: tuple[ObservedContainer, ...], services: tuple[str, ...],
             raise UnknownService(f"no container of service '{name}' in project '{project}'")
 
 
-def _table(containers: list[ObservedContainer], width: int | None) -> str:
+def _row(container: ObservedContainer, width: int | None) -> Record:
+    """Return Docker Compose's fields (formatter/container.go), which templates name and other tools parse."""
     from composer.cli import table
-
-    now_ns = time.time_ns()
-    rows = [
-        (
-            container.name,
-            container.image,
-            table.command_line(container, width),
-            _service(container),
-            f"{table.duration((now_ns - container.created_ns) / 1e9)} ago",
-            table.status(container, now_ns),
-            table.ports(container.ports),
-        )
-        for container in containers
-    ]
-    return table.render(("NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS"), rows)
-
-
-def _json(container: ObservedContainer) -> str:
-    """Return one line with Docker Compose's keys (formatter/container.go), which other tools parse."""
-    import json
-
-    from composer.cli import table
+    from composer.cli.template import Record
     from composer.engine import labels
     from composer.engine.backend import Health
 
     now_ns = time.time_ns()
     created_s = container.created_ns / 1e9
-    volumes = [m.name for m in container.mounts if m.type == "volume"]
-    return json.dumps(
+    return Record(
         {
-            "Command": table.command_line(container),
+            "Command": table.command_line(container, width),
             "CreatedAt": time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(created_s)),
             "ExitCode": container.exit_code or 0,
             "Health": "" if container.health is Health.NONE else container.health.value,
-            "ID": container.id[:12],
+            "ID": container.id if width is None else container.id[:12],
             "Image": container.image,
-            "Labels": ",".join(f"{key}={value}" for key, value in container.labels.items()),
-            "LocalVolumes": str(len(volumes)),
+            "Labels": shared.pairs(container.labels),
+            "Label": shared.label_of(container.labels),
+            "LocalVolumes": str(sum(m.type == "volume" for m in container.mounts)),
             "Mounts": ",".join(m.name or m.source or m.target for m in container.mounts),
             "Name": container.name,
             "Names": container.name,
             "Networks": ",".join(endpoint.network for endpoint in container.endpoints),
             "Ports": table.ports(container.ports),
             "Project": labels.project_of(container),
-            "Publishers": [
-                {
-                    "URL": port.host_ip or ("0.0.0.0" if port.host_port else ""),
-                    "TargetPort": port.container_port,
-                    "PublishedPort": port.host_port,
-                    "Protocol": port.protocol,
-                }
-                for port in container.ports
-            ],
+            "Publishers": [_publisher(port) for port in container.ports],
             "RunningFor": f"{table.duration((now_ns - container.created_ns) / 1e9)} ago",
             "Service": labels.service_of(container),
             "Size": "0B",
             "State": container.state.value,
             "Status": table.status(container, now_ns),
-        },
-        ensure_ascii=False,
-        separators=(",", ":"),
+        }
+    )
+
+
+def _publisher(port: ObservedPort) -> Record:
+    from composer.cli.template import Record
+
+    return Record(
+        {
+            "URL": port.host_ip or ("0.0.0.0" if port.host_port else ""),
+            "TargetPort": port.container_port,
+            "PublishedPort": port.host_port,
+            "Protocol": port.protocol,
+        }
     )

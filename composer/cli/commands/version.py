@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     "-f",
     "--format",
     "style",
-    type=click.Choice(("pretty", "json")),
     default="pretty",
+    metavar="pretty|json|TEMPLATE",
     help="How it is written.",
 )
 @click.pass_obj
@@ -29,5 +29,9 @@ def command(context: Context, /, short: bool, style: str) -> None:
         context.write(__version__)
     elif style == "json":
         context.write(json.dumps({"version": f"v{__version__}"}))
+    elif style not in ("", "pretty"):
+        from composer.cli.template import Record, Template
+
+        context.write(Template(style).render(Record(Version=__version__)))
     else:
         context.write(f"Composer version v{__version__}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
@@ -23,24 +22,37 @@ def command() -> None:
 @shared.style
 @click.pass_obj
 def list_volumes(context: Context, /, quiet: bool, style: str) -> None:
-    from composer.cli import table
+    from composer.cli import listing
+    from composer.cli.template import Record
     from composer.engine import labels
 
-    rows = sorted((v.driver, v.name, v.labels.get(labels.PROJECT, "")) for v in context.backend().volumes())
+    volumes = sorted(context.backend().volumes(), key=lambda volume: (volume.driver, volume.name))
     if quiet:
-        for _, name, _ in rows:
-            context.write(name)
-    elif style == "json":
-        for row in rows:
-            context.write(json.dumps(dict(zip(("Driver", "Name", "Project"), row, strict=True))))
-    else:
-        context.write(table.render(("DRIVER", "VOLUME NAME", "PROJECT"), rows))
+        for volume in volumes:
+            context.write(volume.name)
+        return
+    rows = [
+        Record(
+            Driver=v.driver,
+            Name=v.name,
+            Project=v.labels.get(labels.PROJECT, ""),
+            Labels=shared.pairs(v.labels),
+            Label=shared.label_of(v.labels),
+        )
+        for v in volumes
+    ]
+    listing.show(context, style, rows, _HEADERS)
+
+
+_HEADERS = {"Driver": "DRIVER", "Name": "VOLUME NAME", "Project": "PROJECT"}
 
 
 @command.command(name="inspect", help="Show volumes as JSON.")
+@shared.template
 @click.argument("names", nargs=-1, required=True, metavar="VOLUME...")
 @click.pass_obj
-def inspect_volumes(context: Context, /, names: tuple[str, ...]) -> None:
+def inspect_volumes(context: Context, /, names: tuple[str, ...], style: str | None) -> None:
+    from composer.cli import listing
     from composer.errors import NotFound
 
     shown = []
@@ -49,7 +61,7 @@ def inspect_volumes(context: Context, /, names: tuple[str, ...]) -> None:
         if found is None:
             raise NotFound(f"no volume '{name}'")
         shown.append({"Name": found.name, "Driver": found.driver, "Labels": dict(found.labels)})
-    context.write(json.dumps(shown, indent=4, ensure_ascii=False))
+    listing.inspect(context, style, shown)
 
 
 @command.command(name="rm", help="Remove volumes: their data is lost.")

@@ -1,0 +1,142 @@
+"""``composer stats``: what containers use, every second, or once."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+    from composer.cli.template import Record
+    from composer.engine.backend import Backend, ObservedContainer
+    from composer.engine.facts import Usage
+
+_INTERVAL_S = 1.0
+_HEADERS = {
+    "ID": "CONTAINER ID",
+    "Name": "NAME",
+    "CPUPerc": "CPU %",
+    "MemUsage": "MEM USAGE / LIMIT",
+    "MemPerc": "MEM %",
+    "NetIO": "NET I/O",
+    "BlockIO": "BLOCK I/O",
+    "PIDs": "PIDS",
+}
+_INTERRUPTED = 130
+
+
+@click.command(name="stats", help="Show what containers use: every second, until Ctrl-C.")
+@click.option("-a", "--all", "everything", is_flag=True, help="Show stopped containers too.")
+@click.option("--no-stream", is_flag=True, help="Show it once.")
+@click.option("--no-trunc", is_flag=True, help="Do not cut ids.")
+@shared.style
+@click.argument("services", nargs=-1, metavar="[SERVICE]...")
+@click.pass_obj
+def command(
+    context: Context,
+    /,
+    services: tuple[str, ...],
+    everything: bool,
+    no_stream: bool,
+    no_trunc: bool,
+    style: str,
+) -> int | None:
+    from composer.cli import listing
+
+    project = context.project_name()
+    backend = context.backend(project)
+    screen = Screen(context)
+    before: dict[str, Usage] = {}
+    is_first = True
+    try:
+        while True:
+            samples = _samples(backend, project, services, everything=everything)
+            now = {container.id: usage for container, usage in samples if usage is not None}
+            if not is_first or not now:
+                rows = [
+                    row(container, before.get(container.id), usage, whole=no_trunc)
+                    for container, usage in samples
+                ]
+                screen.show(listing.render(style, rows, _HEADERS, others={"Container": "CONTAINER"}))
+                if no_stream:
+                    return None
+            before, is_first = now, False
+            time.sleep(_INTERVAL_S)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _samples(
+    backend: Backend, project: str, services: tuple[str, ...], *, everything: bool
+) -> list[tuple[ObservedContainer, Usage | None]]:
+    """Look at each container once. One that has gone meanwhile is left out."""
+    from composer.engine.lifecycle import Fleet
+    from composer.errors import NotFound
+
+    fleet = Fleet(backend.observe(project), services, oneoff=True)
+    found = []
+    for container in (c for service in fleet.selected for c in fleet.containers[service]):
+        try:
+            usage = backend.usage(container.id)
+        except NotFound:
+            continue
+        if usage is not None or everything:
+            found.append((container, usage))
+    return found
+
+
+def row(container: ObservedContainer, before: Usage | None, now: Usage | None, *, whole: bool) -> Record:
+    """Return Docker's fields of one line."""
+    from composer.cli import table
+    from composer.cli.template import Record
+
+    limit = now.memory_limit_bytes if now else 0
+    used = now.memory_bytes if now else 0
+    return Record(
+        BlockIO=_both(now.read_bytes, now.written_bytes) if now else _both(0, 0),
+        CPUPerc=f"{cpu_percent(before, now):.2f}%",
+        Container=container.id,
+        ID=container.id if whole else container.id[:12],
+        MemPerc=f"{100 * used / limit if limit else 0:.2f}%",
+        MemUsage=f"{table.binary_size(used)} / {table.binary_size(limit)}",
+        Name=container.name,
+        NetIO=_both(now.received_bytes, now.sent_bytes) if now else _both(0, 0),
+        PIDs=str(now.processes if now else 0),
+    )
+
+
+def _both(first: int, second: int) -> str:
+    from composer.cli import table
+
+    return f"{table.size(first)} / {table.size(second)}"
+
+
+def cpu_percent(before: Usage | None, now: Usage | None) -> float:
+    """Return the share of one processor between two samples: 200 is two of them. A restart begins at 0 again."""
+    if before is None or now is None or now.time_ns <= before.time_ns or now.cpu_ns < before.cpu_ns:
+        return 0.0
+    return 100 * (now.cpu_ns - before.cpu_ns) / (now.time_ns - before.time_ns)
+
+
+class Screen:
+    """Where the table is shown: redrawn in place on a terminal, one after the other elsewhere."""
+
+    def __init__(self, context: Context) -> None:
+        self._stream = context.stdout
+        self._is_terminal = context.stdout.isatty() and context.settings.ansi != "never"
+        self._is_first = True
+
+    def show(self, text: str) -> None:
+        if self._is_terminal:
+            # home, each line wiped behind its end, and what is left below; the first time the whole screen
+            start = "\x1b[2J\x1b[H" if self._is_first else "\x1b[H"
+            text = start + text.replace("\n", "\x1b[K\n") + "\x1b[K\n\x1b[J"
+        else:
+            text = f"{text}\n" if text else ""
+        self._is_first = False
+        self._stream.write(text)
+        self._stream.flush()

@@ -1,0 +1,41 @@
+"""``composer top``: the processes of services."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from composer.cli.context import Context
+
+_GAP = 2
+_LEAST = 4
+
+
+@click.command(name="top", help="Show the processes of containers.")
+@shared.services
+@click.pass_obj
+def command(context: Context, /, services: tuple[str, ...]) -> None:
+    from composer.cli import table
+    from composer.engine import labels
+    from composer.engine.backend import ContainerState
+    from composer.engine.lifecycle import selected
+
+    project = context.project_name()
+    backend = context.backend(project)
+    titles: dict[str, None] = {}
+    found: list[dict[str, str]] = []
+    for container in selected(backend.observe(project), services):
+        if container.state not in (ContainerState.RUNNING, ContainerState.PAUSED):
+            continue
+        processes = backend.processes(container.id)
+        titles.update(dict.fromkeys(processes.titles))
+        first = {"SERVICE": labels.service_of(container), "#": str(labels.number_of(container))}
+        found += [{**first, **dict(zip(processes.titles, row, strict=True))} for row in processes.rows]
+    if found:
+        columns = ("SERVICE", "#", *titles)
+        lines = [columns, *(tuple(row.get(column, "-") for column in columns) for row in found)]
+        context.write(table.align(lines, gap=_GAP, least=_LEAST))
