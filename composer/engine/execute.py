@@ -18,6 +18,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from composer.engine import labels
+from composer.engine.ahead import Ahead
 from composer.engine.events import DONE, FAILED, SKIPPED, WARNING, WORKING, Cancellation, Progress
 from composer.engine.operations import (
     BuildImage,
@@ -100,6 +101,7 @@ class _Coordinator:
         self._ids: dict[str, str] = {}
         self._firsts: dict[str, tuple[int, str]] = {}
         self._images: dict[str, ObservedImage] = {}
+        self._ahead = Ahead(backend, self._steps, self._followers)
         self._level = 0
         self._blind: Exception | None = None
         self._threads: list[threading.Thread] = []
@@ -131,6 +133,7 @@ class _Coordinator:
                 stream.close()
             for _ in self._threads:
                 self._tasks.put(None)
+            self._ahead.close(wait=self._level < 2)
         return self._outcome()
 
     def _watch(self, project: str | None) -> EventStream | None:
@@ -175,6 +178,8 @@ class _Coordinator:
                 pending += self._finish(id, "cancelled")
             else:
                 self._begin(step)
+        if self._gates and not self._level:
+            self._ahead.look(self._gates, self._state, self._id)
 
     def _finish(self, id: int, state: str) -> list[int]:
         """Record the end of a step; return the steps that nothing keeps any longer."""
@@ -209,6 +214,7 @@ class _Coordinator:
             self._submit(lambda: self._look(step.id, gate))
         else:
             bound = self._bind(operation)
+            self._ahead.begun(step.id)
             self._submit(lambda: self._work(step.id, bound))
 
     def _submit(self, task: Callable[[], None]) -> None:

@@ -123,10 +123,21 @@ class NamespaceBackend(NamespaceObserver):
         return id
 
     def start_container(self, id: str) -> None:
+        self._ask_up(id, "start")
+
+    def prepare_container(self, id: str) -> None:
+        self._ask_up(id, "prepare")
+
+    def _ask_up(self, id: str, op: str) -> None:
         id, meta = self._meta(id)
         for _, network_id in meta["networks"]:
             self._networks.ensure_up(network_id)
-        self._client(meta).ask({"op": "start", "id": id})
+        self._client(meta).ask({"op": op, "id": id})
+
+    def unprepare_container(self, id: str) -> None:
+        id, meta = self._meta(id)
+        if self._is_prepared(id):
+            self._client(meta).ask({"op": "unprepare", "id": id})
 
     def stop_container(self, id: str, *, timeout_s: float | None = None) -> None:
         id, meta = self._meta(id)
@@ -145,11 +156,11 @@ class NamespaceBackend(NamespaceObserver):
             id, meta = self._meta(id)
         except errors.NotFound:
             return
-        if self._is_active(id):
-            if not force:
-                raise errors.Conflict(
-                    f"container '{meta['name']}' is running", hint="stop it first, or remove it with force"
-                )
+        if self._is_active(id) and not force:
+            raise errors.Conflict(
+                f"container '{meta['name']}' is running", hint="stop it first, or remove it with force"
+            )
+        if self._is_active(id) or self._is_prepared(id):
             self._client(meta).ask({"op": "remove", "id": id})
         self._touched.add(str(meta["project"]))
         self._doomed_links += [link_name(id, network_id) for _, network_id in meta["networks"]]
@@ -359,6 +370,9 @@ class NamespaceBackend(NamespaceObserver):
     def _is_active(self, id: str) -> bool:
         current = files.read_json(f"{self.paths.container(id)}/state.json") or {}
         return current.get("status") in status.ACTIVE
+
+    def _is_prepared(self, id: str) -> bool:
+        return bool((files.read_json(f"{self.paths.container(id)}/state.json") or {}).get("prepared"))
 
     def _client(self, meta: Mapping[str, Any]) -> Client:
         from composer.backends.namespace.client import Client

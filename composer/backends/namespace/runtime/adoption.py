@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 
-from composer.backends.namespace.runtime import endpoints, files
+from composer.backends.namespace.runtime import answering, endpoints, files, preparing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ def adopt(task: Task, held: dict[str, int], status: int | None) -> None:
     task.pid, task.pidfd = int(task.state.get("pid") or 0), held.pop("pidfd", -1)
     same_boot = task.state.get("boot_id") == task.supervisor.boot
     alive = same_boot and files.start_time(task.pid) == task.state.get("start_ticks") if task.pid else False
-    if task.status == "restarting":
+    if task.state.get("prepared") and not task.is_active():
+        preparing.unprepare(task, thorough=True)
+    elif task.status == "restarting":
         task.open_log()
         task.restart_after(_RESTART_S)
     elif task.status == "starting":
@@ -60,7 +62,7 @@ def _adopt_running(task: Task, held: dict[str, int]) -> None:
     task.open_log()
     task.output.watch()
     if "dns-udp" in held and "dns-tcp" in held:
-        task.serve_names(*(socket.socket(fileno=held.pop(key)) for key in ("dns-udp", "dns-tcp")))
+        answering.serve(task, *(socket.socket(fileno=held.pop(key)) for key in ("dns-udp", "dns-tcp")))
     elif task.attachments:
         supervisor.executions.reopen_names(task)
     if not task.ports.sockets and task.ports.published:

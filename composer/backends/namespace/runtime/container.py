@@ -2,13 +2,17 @@
 
     supervisor                                   container (pid 1 of its namespaces)
     clone3(new namespaces) ───────────────────►  keyring, cgroups, cgroup namespace
-    veth pairs into the namespace                overlay, mounts, devices, masks
+    veth pairs into the namespace                overlay, mounts of ours
     {"network": [interfaces]} ────────────────►  addresses, routes; DNS sockets and their rules
                                ◄──────────────── {"sockets": true} + descriptors
-    (endpoints, ports are published)             console, sysctls, pivot_root, identity, seccomp
+    {"mounts": true} ─────────────────────────►  mounts of what others can change, where there are any
+                                                 devices, console, sysctls, masks, pivot_root, stdio
                                ◄──────────────── {"ready": true, "warnings": […]}
-    {"start": true} ──────────────────────────►  execve
+    (endpoints, ports are published)
+    {"start": true} ──────────────────────────►  identity, seccomp, execve
                                ◄──────────────── end of file: it runs;  {"error": …}: it does not
+
+A start that is prepared ahead waits where the first of ``mounts`` and ``start`` is due.
 
 One message per packet on a SOCK_SEQPACKET pair; each side names the message that it expects. Everything that
 Python may need is imported before the clone: afterwards a lazy import would load code of the image as root.
@@ -48,6 +52,7 @@ NAMESPACES = {
     "network": syscalls.CLONE_NEWNET,
     "cgroup": syscalls.CLONE_NEWCGROUP,
 }
+_OWN_KINDS = frozenset({"proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "overlay"})
 
 
 class Launch:
@@ -119,16 +124,21 @@ def _run(launch: Launch) -> None:
     joining = _Joining(launch.cgroup)
     own = config.get("composer", {})
     root = rootfs.mount_root(os.path.join(launch.bundle, config["root"]["path"]), own.get("overlay"))
-    later = _index_of_cgroup_mount(config["mounts"])
-    rootfs.apply_mounts(root, config["mounts"][:later], launch.cgroup)
+    mounts = config["mounts"]
+    later, outside = _index_of_cgroup_mount(mounts), index_of_outside(config, launch.bundle)
+    first = min(later, outside)
+    rootfs.apply_mounts(root, mounts[:first], launch.cgroup)
     if shm >= 0:
         sharing.mount_shm(root, shm)
     if namespace_flags(config) & syscalls.CLONE_NEWNET:
         _configure_network(sync, _expect(sync, "network")["network"])
+    if outside < len(mounts):
+        _expect(sync, "mounts")
+    rootfs.apply_mounts(root, mounts[first:later], launch.cgroup)
     joining.wait()
     if any(entry["type"] == "cgroup" and not entry.get("path") for entry in config["linux"]["namespaces"]):
         syscalls.unshare(syscalls.CLONE_NEWCGROUP)
-    rootfs.apply_mounts(root, config["mounts"][later:], launch.cgroup)
+    rootfs.apply_mounts(root, mounts[later:], launch.cgroup)
     rootfs.make_devices(root, config["linux"].get("devices", ()))
     spec = config["process"]
     identity = process.resolve_identity(root, *process.user_of(spec["user"]))
@@ -161,7 +171,13 @@ def _run(launch: Launch) -> None:
 
 
 def _detach(launch: Launch) -> list[str]:
-    """Leave everything of the supervisor behind: session, keyring, memory that others might read."""
+    """Leave everything of the supervisor behind: descriptors, session, keyring, memory that others might read.
+
+    Descriptors at once: a copy of the supervisor's end of a socket would keep its other side from seeing that the
+    supervisor has died, and so would a copy of a port that has been given back keep that port.
+    """
+    own = (launch.sync.fileno(), launch.stdin, launch.stdout, launch.stderr, *launch.owners.values())
+    syscalls.close_all_but({0, 1, 2, *(fd for fd in own if fd >= 0)})
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     syscalls.set_process_name("composer-init")
     process.reset_signals()
@@ -215,6 +231,23 @@ class _Joining:
 def _index_of_cgroup_mount(mounts: Sequence[Mapping[str, Any]]) -> int:
     """Return where the mounts begin that need the cgroup namespace; all of them where there is none."""
     return next((i for i, entry in enumerate(mounts) if entry["type"] == "cgroup"), len(mounts))
+
+
+def index_of_outside(config: Mapping[str, Any], bundle: str) -> int:
+    """Return where the mounts begin that can show what others change: volumes, directories and files of the host.
+
+    The length where there are none. Until these are made, it makes no difference when a container is set up.
+    """
+    mounts: Sequence[Mapping[str, Any]] = config["mounts"]
+    return next((i for i, entry in enumerate(mounts) if _is_outside(entry, bundle)), len(mounts))
+
+
+def _is_outside(entry: Mapping[str, Any], bundle: str) -> bool:
+    options = entry.get("options", ())
+    if "bind" in options or "rbind" in options:
+        return not str(entry["source"]).startswith(f"{bundle}/")
+    # A read-only tmpfs is closed when the mounts behind it have been made: they may not come later than it.
+    return entry["type"] not in _OWN_KINDS or (entry["type"] == "tmpfs" and "ro" in options)
 
 
 def _expect(sync: socket.socket, name: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ One request at a time per connection; an answer may come much later. A connectio
 there: the supervisor does not end while one is open. Only the owner of the state directory may speak.
 
     {"op": "start", "id": …}                                     → {"ok": true, "warnings": […]}
+    {"op": "prepare" | "unprepare", "id": …}                     → {"ok": true}; it goes with the connection
     {"op": "stop", "id": …, "timeout_s": …, "signal": …}         → {"ok": true, "exit_code": …}
     {"op": "kill" | "wait" | "pause" | "unpause" | "remove", "id": …}
     {"op": "exec", "id": …, "process": {…}, "privileged": …} + stdin, stdout, stderr
@@ -21,7 +22,7 @@ import fcntl
 import os
 import socket
 
-from composer.backends.namespace.runtime import executions, files, handover, wire
+from composer.backends.namespace.runtime import executions, files, handover, preparing, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Peer:
         self._control = control
         self._connection = connection
         self._execution: executions.Execution | None = None
+        self._prepared: list[Task] = []
         connection.setblocking(False)
         supervisor.loop.watch(connection.fileno(), lambda _: self._on_message())
 
@@ -160,6 +162,13 @@ class Peer:
         task = self._supervisor.task(message["id"])
         if op == "start":
             task.start(self.reply)
+        elif op == "prepare":
+            self._prepared.append(task)
+            preparing.prepare(task, self)
+            self.reply({"ok": True})
+        elif op == "unprepare":
+            preparing.unprepare(task)
+            self.reply({"ok": True})
         elif op == "stop":
             task.stop(self.reply, timeout_s=message.get("timeout_s"), number=message.get("signal"))
         elif op == "kill":
@@ -231,4 +240,7 @@ class Peer:
     def _close(self) -> None:
         self._supervisor.loop.forget(self._connection.fileno())
         self._connection.close()
+        for task in self._prepared:
+            if task.preparer is self:
+                preparing.unprepare(task)
         self._control.leave(self)

@@ -14,6 +14,7 @@ import socket
 import stat
 
 from composer.backends.namespace.runtime import (
+    answering,
     cgroups,
     console,
     container,
@@ -146,7 +147,7 @@ class Executions:
             self._supervisor.keeper.hold(
                 {f"{task.id}/dns-udp": descriptors[0], f"{task.id}/dns-tcp": descriptors[1]}
             )
-            task.serve_names(socket.socket(fileno=descriptors[0]), socket.socket(fileno=descriptors[1]))
+            answering.serve(task, *(socket.socket(fileno=fd) for fd in descriptors))
 
 
 class _Probe:

@@ -57,7 +57,7 @@ def execute(image: Image, role: str, arguments: Sequence[str], keep: Sequence[in
     """Become a process of ours. ``keep`` are the descriptors that stay open beside the image's and stdio."""
     for fd in (*keep, image.code, image.directory):
         os.set_inheritable(fd, True)
-    _close_others({0, 1, 2, image.code, image.directory, *keep})
+    syscalls.close_all_but({0, 1, 2, image.code, image.directory, *keep})
     os.execve(*_command(image, role, arguments), _ENVIRONMENT)
 
 
@@ -65,16 +65,6 @@ def _command(image: Image, role: str, arguments: Sequence[str]) -> tuple[str, li
     path = f"/proc/self/fd/{image.directory}/{os.path.basename(image.interpreter)}"
     code = f"/proc/self/fd/{image.code}"
     return path, [image.interpreter, "-I", "-S", code, role, *image.arguments(), *arguments, _TITLE_ROOM]
-
-
-def _close_others(keep: set[int]) -> None:
-    for entry in os.listdir("/proc/self/fd"):
-        fd = int(entry)
-        if fd not in keep:
-            try:
-                os.close(fd)
-            except OSError:
-                pass  # the listing's own descriptor
 
 
 def daemon(image: Image, role: str, arguments: Sequence[str], keep: Sequence[int], log: str) -> None:

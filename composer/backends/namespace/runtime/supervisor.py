@@ -154,7 +154,7 @@ class Supervisor:
         directory = f"{self.root}/containers"
         for id in sorted(os.listdir(directory)) if os.path.isdir(directory) else ():
             state = files.read_json(f"{directory}/{id}/state.json")
-            if state is None or state.get("status") not in status.ACTIVE:
+            if state is None or not (state.get("status") in status.ACTIVE or state.get("prepared")):
                 continue
             found = self._load(id)
             if found is not None:

@@ -15,7 +15,7 @@ import struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 # The processor decides some numbers; those above 400 are the same everywhere.
 _MACHINE = os.uname().machine
@@ -179,6 +179,16 @@ def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:
         _syscall(SYS["close_range"], ctypes.c_uint(first), ctypes.c_uint(last), ctypes.c_uint(flags)),
         "close_range",
     )
+
+
+def close_all_but(keep: Collection[int]) -> None:
+    """Close every descriptor of this process that is not in ``keep``."""
+    first = 0
+    for fd in sorted(keep):
+        if fd > first:
+            close_range(first, fd - 1)
+        first = fd + 1
+    close_range(first)
 
 
 def pidfd_send_signal(pidfd: int, number: int) -> None:

@@ -16,10 +16,10 @@ import errno
 import os
 import select
 import signal
-import socket
 import time
 
 from composer.backends.namespace.runtime import (
+    answering,
     cgroups,
     container,
     endpoints,
@@ -28,8 +28,8 @@ from composer.backends.namespace.runtime import (
     input,
     launching,
     logs,
-    names,
     output,
+    preparing,
     probing,
     restart,
     sandbox,
@@ -52,6 +52,7 @@ from composer.errors import Conflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
     from typing import Any
 
@@ -87,7 +88,9 @@ class Task:
         policy = self.own.get("restart", {})
         self.policy = restart.Policy(policy.get("policy", "no"), policy.get("maximum", 0))
         self._sync: socket.socket | None = None
-        self._sent_start = False
+        self.preparer: object | None = None
+        """Who has a start prepared that has not begun (`preparing`)."""
+        self._ready = self._sent_start = False
         self._starters: list[Reply] = []
         self._enders: list[Reply] = []
         self._timers: dict[str, Timer] = {}
@@ -116,7 +119,7 @@ class Task:
         try:
             files.write_json(f"{self.bundle}/state.json", self.state, durable=durable)
         except OSError as error:
-            if self.status == STARTING:
+            if self.status == STARTING or self.preparer is not None:
                 raise  # nothing has begun: better not to begin what could not be found again
             self.supervisor.on_error(error)
 
@@ -142,16 +145,11 @@ class Task:
         self._begin()
 
     def _begin(self) -> None:
-        fresh: dict[str, Any] = {
-            "error": "",
-            "exit_code": None,
-            "exit_unknown": False,
-            "oom_killed": False,
-            "pid": 0,
-        }
+        is_prepared = preparing.take(self)
+        fresh: dict[str, Any] = {"error": "", "exit_code": None, "exit_unknown": False, "oom_killed": False}
         self.transition(STARTING, save=False, boot_id=self.supervisor.boot, **fresh)
         try:
-            self._launch()
+            self._launch(is_prepared=is_prepared)
         except (endpoints.NetworkFailed, OSError) as error:
             if not self._fail_as_reported():
                 self.fail(
@@ -175,31 +173,49 @@ class Task:
         self.fail(message["error"], message["exit_code"], "StartFailed")
         return True
 
-    def _launch(self) -> None:
-        supervisor = self.supervisor
-        network = self.own["network"]
-        self._sent_start = False
-        if not self.attachments:
-            self.attachments = supervisor.networks.plan(self.id, network.get("endpoints", ()))
+    def _launch(self, *, is_prepared: bool) -> None:
+        if not is_prepared:
+            self.lease()
         if not self.ports.sockets and not handover.waits_for_ports(self):
-            self.ports.reserve(network.get("ports", ()))
-            supervisor.hold_ports(self.id, self.ports)
-        self.state["endpoints"] = [attachment.record() for attachment in self.attachments]
+            self.ports.reserve(self.own["network"].get("ports", ()))
+            self.supervisor.hold_ports(self.id, self.ports)
         self.state["ports"] = self.ports.published
-        self.save()
+        if self.state["ports"] or not is_prepared:
+            self.save()
+        if is_prepared:
+            # In place, so that what is bound already shows it: the host's name servers may have changed.
+            sandbox.write_files(self.bundle, self.config, self.attachments)
+        else:
+            self.make()
+        self._proceed()
+
+    def lease(self) -> None:
+        if not self.attachments:
+            wanted = self.own["network"].get("endpoints", ())
+            self.attachments = self.supervisor.networks.plan(self.id, wanted)
+        self.state["endpoints"] = [attachment.record() for attachment in self.attachments]
+        self.state["pid"] = 0
+
+    def make(self) -> None:
+        """Bring the first process into being, and give it what nobody else can see."""
+        self._ready = self._sent_start = False
         sandbox.write_files(self.bundle, self.config, self.attachments)
         self.supervisor.keep_cgroup(self.cgroup)
         self.cgroup.create()
         self._warnings = self.cgroup.apply(self.config["linux"].get("resources", {}))
         self._seen_oom = self.cgroup.oom_kills()
-        self._clone()
-
-    def _clone(self) -> None:
         self.open_log()
         self._sync = launching.clone(self)
         self.supervisor.loop.watch(self._sync.fileno(), lambda _: self._hear())
         self.watch_exit()
         self._give_network()
+
+    def _proceed(self) -> None:
+        """Let the first process go on from where it waits when nobody has asked for a start yet."""
+        if container.index_of_outside(self.config, self.bundle) < len(self.config["mounts"]):
+            self._tell({"mounts": True})
+        if self._ready:
+            self._release()
 
     def open_log(self) -> None:
         """Open the log and its FIFOs. The keeper holds these too: what is in a FIFO that nobody has open is gone."""
@@ -216,9 +232,12 @@ class Task:
         interfaces = [
             {"name": a.interface, "addresses": a.addresses, "gateways": a.gateways} for a in self.attachments
         ]
+        self._tell({"network": {"interfaces": interfaces, "dns": bool(interfaces)}})
+
+    def _tell(self, message: dict[str, Any]) -> None:
         assert self._sync is not None
         try:
-            wire.send(self._sync, {"network": {"interfaces": interfaces, "dns": bool(interfaces)}})
+            wire.send(self._sync, message)
         except OSError:
             pass  # it died before; its report is waiting to be read
 
@@ -241,12 +260,14 @@ class Task:
         elif "error" in message:
             self.fail(message["error"], message["exit_code"], "StartFailed")
         elif "sockets" in message:
-            self._serve_names(descriptors)
+            answering.take(self, descriptors)
         elif "console" in message:
             self.output.take_console(descriptors[0])
         elif "ready" in message:
             self._warnings += message["warnings"]
-            self._release()
+            self._ready = True
+            if self.status == STARTING:
+                self._release()
 
     def _release(self) -> None:
         """Make it known to the others, then let the program run."""
@@ -272,11 +293,12 @@ class Task:
         self, message: str, exit_code: int, kind: str, hint: str | None = None, *, thorough: bool = False
     ) -> None:
         """The program was never executed: undo the start, and say why."""
+        if self.preparer is not None:
+            # Nobody has asked for the start yet: whoever does meets the same, and is told.
+            preparing.unprepare(self)
+            return
         self.state.update(error=message, exit_code=exit_code, finished_ns=time.time_ns())
-        if self.pidfd >= 0:
-            self._kill_starting()
-        self._forget_run()
-        self._undo(thorough=thorough)
+        self.abandon(thorough=thorough)
         self.state["status"] = CREATED
         self.save(durable=True)
         answer = {"error": message, "kind": kind, "hint": hint, "exit_code": exit_code}
@@ -285,28 +307,14 @@ class Task:
         self._answer_enders()
         self.supervisor.on_task_ended()
 
+    def abandon(self, *, thorough: bool) -> None:
+        """Undo a start that came to nothing."""
+        if self.pidfd >= 0:
+            self._kill_starting()
+        self._forget_run()
+        self._undo(thorough=thorough)
+
     # -------------------------------------------------------------- while it runs
-
-    def _serve_names(self, descriptors: list[int]) -> None:
-        self.supervisor.keeper.hold(
-            {f"{self.id}/dns-udp": descriptors[0], f"{self.id}/dns-tcp": descriptors[1]}
-        )
-        self.serve_names(socket.socket(fileno=descriptors[0]), socket.socket(fileno=descriptors[1]))
-
-    def serve_names(self, udp: socket.socket, tcp: socket.socket) -> None:
-        """Answer the container's look-ups on these sockets."""
-        udp.setblocking(False)
-        tcp.setblocking(False)
-        networks = [attachment.network_id for attachment in self.attachments]
-        outside = any(attachment.gateways for attachment in self.attachments)
-        upstreams = self.own["network"].get("dns", {}).get("servers", ())
-        self.supervisor.names.add(
-            self.id, names.Client(udp, tcp, networks, upstreams, outside, self._links())
-        )
-
-    def _links(self) -> list[tuple[str, str]]:
-        pairs = [link for one in self.own["network"].get("endpoints", ()) for link in one.get("links", ())]
-        return [(name, alias) for name, alias in dict.fromkeys(map(tuple, pairs))]
 
     def start_health(self, record: dict[str, Any] | None = None) -> None:
         """Begin the health check, or go on from ``record``."""
@@ -513,6 +521,7 @@ class Task:
 
     def reload(self) -> None:
         """Take over a new name: in events, in error messages, and for those who look it up."""
+        preparing.unprepare(self)
         config = files.read_json(f"{self.bundle}/config.json")
         if config is not None:
             self.config, self.own = config, config["composer"]
@@ -522,6 +531,7 @@ class Task:
 
     def release(self) -> None:
         """Let go of everything for good, also of what no record names."""
+        preparing.unprepare(self)
         self._undo(thorough=True)
 
     def pause(self, reply: Reply) -> None:
