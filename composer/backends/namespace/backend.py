@@ -56,6 +56,10 @@ class NamespaceBackend(NamespaceObserver):
         record = self._networks.find(id)
         if record is not None:
             self._networks.remove(record["id"])
+            # The containers went before; a command that was killed meanwhile may have left half of the last one.
+            project = record["labels"].get(PROJECT_LABEL)
+            if project:
+                self._touched.add(project)
             self._emit(record["labels"], "network", "destroy", record["id"], record["name"])
 
     def connect_network(self, id: str, endpoint: EndpointSpec) -> None:
