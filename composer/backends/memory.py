@@ -81,6 +81,7 @@ class MemoryBackend(Images, Files):
         self.changed = threading.Condition(threading.RLock())
         self.calls: list[tuple[str, str]] = []
         self.log: list[Event] = []
+        self.commits = []
         self._clock = clock
         self._count = 0
         self._registry = None if registry is None else frozenset(registry)

@@ -55,6 +55,9 @@ class Files:
             container.samples += 1
             return samples[min(container.samples, len(samples)) - 1]
 
+    def export_container(self, id: str) -> Iterator[bytes]:
+        return self.read_path(id, "/")[1]
+
     def stat_path(self, id: str, path: str) -> PathStat:
         with self.changed:
             container = self._find(id)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from composer.backends.memory_parts import Container
     from composer.engine.backend import BuildSpec
+    from composer.engine.facts import CommitSpec
 
 
 class Images:
@@ -23,6 +24,12 @@ class Images:
     _images: dict[str, ObservedImage]
     _untagged: dict[str, ObservedImage]
     _registry: frozenset[str] | None
+
+    commits: list[tuple[str, CommitSpec]]
+    """What was committed: the container's name, and how."""
+
+    def _find(self, id: str) -> Container:
+        raise NotImplementedError
 
     def _new_id(self) -> str:
         raise NotImplementedError
@@ -110,6 +117,15 @@ class Images:
             self._called("import_image", reference)
             image = self.add_image(reference, id=f"sha256:{digest}", volumes=volumes)
             self._emit("image", "import", reference)
+            return image
+
+    def commit_container(self, id: str, spec: CommitSpec) -> ObservedImage:
+        with self.changed:
+            container = self._find(id)
+            self._called("commit_container", container.seen.name)
+            self.commits.append((container.seen.name, spec))
+            image = self.add_image(spec.reference or f"<none>@{self._new_id()}")
+            self._emit("container", "commit", container)
             return image
 
     def load_images(self, path: str) -> Sequence[ObservedImage]:

@@ -21,6 +21,8 @@ timeout = click.option(
     help="Grace period of a stop.",
 )
 
+index = click.option("--index", type=click.IntRange(min=1), metavar="N", help="Which replica.")
+
 
 def scale(values: Iterable[str]) -> dict[str, int]:
     """Read ``SERVICE=NUMBER``. Raises click.BadParameter."""

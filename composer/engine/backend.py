@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from composer.engine.facts import PathStat, Processes, Usage
+    from composer.engine.facts import CommitSpec, PathStat, Processes, Usage
 
     Path = tuple[str | int, ...]
 
@@ -413,6 +413,10 @@ class Observer(Protocol):
         """Return a tar of a path, as `stat_path` finds it; its names begin with the path's last part. Close it."""
         ...
 
+    def export_container(self, id: str) -> Iterator[bytes]:
+        """Return a tar of a container's own files over its image's, nothing that is mounted in it. Close it."""
+        ...
+
     def processes(self, id: str) -> Processes:
         """Return the processes of a running container. Raises Conflict where it does not run."""
         ...
@@ -503,6 +507,10 @@ class Backend(Observer, Protocol):
 
     def push_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> None:
         """Send an image to the registry that its name says. Raises ImageError."""
+        ...
+
+    def commit_container(self, id: str, spec: CommitSpec) -> ObservedImage:
+        """Make an image of a container's own files over its image's, configured as the container is."""
         ...
 
     def remove_image(self, reference: str, *, force: bool = False) -> None: ...

@@ -6,7 +6,10 @@ texts are the command's.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class PathStat(NamedTuple):
@@ -44,3 +47,17 @@ class Usage(NamedTuple):
     read_bytes: int = 0
     written_bytes: int = 0
     processes: int = 0
+
+
+class CommitSpec(NamedTuple):
+    """How a container becomes an image. ``reference`` may be empty: then it has an id only.
+
+    ``changes`` are in the OCI image configuration's words (Cmd, Env, Labels, …) and come on top of the container's own.
+    A container that runs stands still meanwhile with ``pause``.
+    """
+
+    reference: str
+    author: str = ""
+    message: str = ""
+    pause: bool = True
+    changes: Mapping[str, Any] = {}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Session,
         VolumeSpec,
     )
+    from composer.engine.facts import CommitSpec
 
 
 class DockerBackend(DockerObserver):
@@ -228,6 +229,12 @@ class DockerBackend(DockerObserver):
 
         images.import_rootfs(self.client, path, reference, config)
         return reading.image(self.client.get(f"/images/{reference}/json"))
+
+    def commit_container(self, id: str, spec: CommitSpec) -> ObservedImage:
+        from composer.backends.docker import images
+
+        made = images.commit(self.client, id, spec)
+        return reading.image(self.client.get(f"/images/{made}/json"))
 
     def load_images(self, path: str) -> Sequence[ObservedImage]:
         from composer.backends.docker import images

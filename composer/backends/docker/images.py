@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from composer.backends.docker.client import Client
     from composer.backends.docker.http import Response
+    from composer.engine.facts import CommitSpec
 
     Report = Callable[[str], None]
 
@@ -196,6 +197,21 @@ def import_rootfs(client: Client, path: str, reference: str, config: Mapping[str
         follow(client, response, None)
     except OSError as error:
         raise ImageError(f"cannot read '{path}': {(error.strerror or '').lower()}") from error
+
+
+def commit(client: Client, id: str, spec: CommitSpec) -> str:
+    """Make an image of a container and return its id."""
+    repository, tag = split_reference(spec.reference) if spec.reference else (None, None)
+    query = {
+        "container": id,
+        "repo": repository,
+        "tag": tag,
+        "author": spec.author or None,
+        "comment": spec.message or None,
+        "pause": spec.pause,
+        "changes": _changes(spec.changes),
+    }
+    return str(client.call("POST", "/commit", query, timeout_s=None)["Id"])
 
 
 def _changes(config: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -80,6 +80,11 @@ class DockerObserver:
 
         return files.read(self.client, id, path)
 
+    def export_container(self, id: str) -> Iterator[bytes]:
+        from composer.backends.docker import files
+
+        return files.Pieces(self.client, self.client.open("GET", f"/containers/{id}/export"))
+
     def processes(self, id: str) -> Processes:
         from composer.backends.docker import usage
 

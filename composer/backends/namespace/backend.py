@@ -11,6 +11,7 @@ from composer import errors
 from composer.backends.namespace import state
 from composer.backends.namespace.observing import PROJECT_LABEL, NamespaceObserver, observed_image
 from composer.backends.namespace.runtime import files, status
+from composer.engine.backend import ContainerState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         Session,
         VolumeSpec,
     )
+    from composer.engine.facts import CommitSpec
 
 
 _LINKS_GONE_S = 5.0
@@ -299,6 +301,22 @@ class NamespaceBackend(NamespaceObserver):
 
     def import_image(self, path: str, reference: str, config: Mapping[str, Any]) -> ObservedImage:
         return observed_image(self.store.import_rootfs(path, reference, config))
+
+    def commit_container(self, id: str, spec: CommitSpec) -> ObservedImage:
+        from composer.backends.namespace import committing
+
+        id, meta = self._meta(id)
+        config = files.read_json(f"{self.paths.container(id)}/config.json") or {}
+        is_running = self.container(id).state is ContainerState.RUNNING
+        if is_running and spec.pause:
+            self.pause_container(id)
+        try:
+            made = observed_image(committing.commit(self.store, config, meta, spec))
+        finally:
+            if is_running and spec.pause:
+                self.unpause_container(id)
+        self._emit(meta["labels"], "container", "commit", id, meta["name"])
+        return made
 
     def load_images(self, path: str) -> Sequence[ObservedImage]:
         return [observed_image(image) for image in self.store.load(path)]

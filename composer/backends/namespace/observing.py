@@ -151,6 +151,11 @@ class NamespaceObserver:
 
         return inside.read_path(self.paths.container(state.find_container(self.paths, id)), path)
 
+    def export_container(self, id: str) -> Iterator[bytes]:
+        from composer.backends.namespace.committing import OwnFiles
+
+        return OwnFiles(self.paths.container(state.find_container(self.paths, id)))
+
     def processes(self, id: str) -> Processes:
         from composer.backends.namespace import usage
         from composer.errors import Conflict

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from composer.cli import options as shared
 from composer.cli.telling import told
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 )
 @click.option("-a", "--archive", is_flag=True, help="Give them to the container's user.")
 @click.option("-L", "--follow-link", is_flag=True, help="Follow a link that SOURCE is.")
-@click.option("--index", type=click.IntRange(min=1), metavar="N", help="Which replica.")
+@shared.index
 @click.option("--all", "everything", is_flag=True, help="Include containers made by run.")
 @click.argument("source", metavar="[SERVICE:]SOURCE|-")
 @click.argument("destination", metavar="[SERVICE:]DESTINATION|-")

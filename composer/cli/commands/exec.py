@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.cli import options as shared
+
 if TYPE_CHECKING:
     from composer.cli.context import Context
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("-T", "--no-tty", is_flag=True, help="Give it no terminal.")
 @click.option("-t", "--tty", "_tty", is_flag=True, hidden=True)
 @click.option("-i", "--interactive/--no-interactive", default=True, hidden=True)
-@click.option("--index", type=click.IntRange(min=1), metavar="N", help="Which replica.")
+@shared.index
 @click.option("--privileged", is_flag=True, help="Give it all capabilities.")
 @click.argument("service")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND [ARG]...")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from composer.cli import options as shared
+
 if TYPE_CHECKING:
     from composer.cli.context import Context
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which protocol.",
 )
-@click.option("--index", type=click.IntRange(min=1), metavar="N", help="Which replica.")
+@shared.index
 @click.argument("service")
 @click.argument("private_port", type=click.IntRange(1, 65535))
 @click.pass_obj

@@ -8,10 +8,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.namespace.images.content import Content, Layer, canonical_json
+from composer.backends.namespace.runtime import files
 from composer.errors import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -38,6 +39,25 @@ def import_rootfs(content: Content, path: str, config: Mapping[str, Any]) -> str
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
     }
     return add_image(content, canonical_json(whole), [layer])
+
+
+def commit(content: Content, base: str, chunks: Iterator[bytes], made: Mapping[str, Any]) -> str:
+    """Store an image of another and one more layer; return its id. ``made``: config, created, author, comment."""
+    record = files.read_json(content.image(base))
+    if record is None:
+        raise ImageError(f"image {base} is not in the store any more")
+    below = [Layer(**layer) for layer in record["layers"]]
+    layer = content.add_layer(chunks, below)
+    whole = json.loads(content.read(base))
+    entry = {key: made[key] for key in ("created", "author", "comment") if made[key]}
+    whole = {
+        **{key: value for key, value in whole.items() if not key.startswith("container")},
+        **{key: made[key] for key in ("created", "author") if made[key]},
+        "config": made["config"],
+        "rootfs": {"type": "layers", "diff_ids": [*whole["rootfs"]["diff_ids"], layer.diff_id]},
+        "history": [*(whole.get("history") or ()), entry],
+    }
+    return add_image(content, canonical_json(whole), [*below, layer])
 
 
 def add_image(content: Content, config: bytes, layers: Sequence[Layer], manifest: bytes | None = None) -> str:
@@ -78,6 +98,16 @@ def _manifest(id: str, config_bytes: int, layers: Sequence[Layer]) -> dict[str, 
 
 def _checked(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration with defaults. Raises ImageError for a key or value that an image cannot have."""
+    checked = checked_changes(config)
+    if not any(entry.startswith("PATH=") for entry in checked.get("Env", ())):
+        checked["Env"] = [_PATH, *checked.get("Env", ())]
+    if not checked.get("Cmd") and not checked.get("Entrypoint"):
+        checked["Cmd"] = ["/bin/sh"]
+    return checked
+
+
+def checked_changes(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is set of a configuration. Raises ImageError for a key or value that an image cannot have."""
     checked: dict[str, Any] = {}
     for key, value in config.items():
         if key not in _SHAPES:
@@ -90,10 +120,6 @@ def _checked(config: Mapping[str, Any]) -> dict[str, Any]:
         if not shape(value):
             raise ImageError(f"{key} of the image's configuration must be {words}")
         checked[key] = value
-    if not any(entry.startswith("PATH=") for entry in checked.get("Env", ())):
-        checked["Env"] = [_PATH, *checked.get("Env", ())]
-    if not checked.get("Cmd") and not checked.get("Entrypoint"):
-        checked["Cmd"] = ["/bin/sh"]
     return checked
 
 

@@ -15,7 +15,7 @@ from composer.backends.namespace.runtime import files
 from composer.errors import Conflict, ImageError, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from composer.backends.namespace.images.content import Named
@@ -101,6 +101,17 @@ class Store:
         with self._content.adding():
             id = import_rootfs(self._content, path, config)
             self._content.change_references({full: id})
+        return self._must_have(id)
+
+    def commit(self, base: Image, chunks: Iterator[bytes], made: Mapping[str, Any], name: str) -> Image:
+        """Make an image of another and one more layer. ``made``: config, created, author, comment."""
+        from composer.backends.namespace.images.adding import commit
+
+        full = _taggable(name) if name else ""
+        with self._content.adding():
+            id = commit(self._content, base.id, chunks, made)
+            if full:
+                self._content.change_references({full: id})
         return self._must_have(id)
 
     def load(self, path: str) -> list[Image]:

@@ -1,0 +1,69 @@
+"""``composer export``: the files of a service's container as a tar archive."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from composer.cli.context import Context
+
+
+@click.command(
+    name="export", help="Write a container's files to a tar archive; what is mounted in it is left out."
+)
+@click.option("-o", "--output", type=click.Path(), help="The archive to write, instead of standard output.")
+@shared.index
+@click.argument("service")
+@click.pass_obj
+def command(context: Context, /, service: str, output: str | None, index: int | None) -> None:
+    from composer.cli.target import container_of
+    from composer.cli.telling import told
+    from composer.errors import ProjectError
+
+    if output is None and context.stdout.isatty():
+        raise ProjectError(
+            "an archive on a terminal helps nobody", hint="say -o FILE, or send it on with | or >"
+        )
+    project = context.project_name()
+    backend = context.backend(project)
+    container = container_of(backend.observe(project), service, index)
+    if context.settings.dry_run:
+        context.write(f"export {container.name}{f' to {output}' if output else ''}")
+        return
+    pieces = backend.export_container(container.id)
+    try:
+        if output is None:
+            for piece in pieces:
+                context.stdout.buffer.write(piece)
+            context.stdout.buffer.flush()
+            return
+        with told(context, container, "exporting", "exported"):
+            _write(os.path.join(context.working_dir, output), pieces)
+    finally:
+        close = getattr(pieces, "close", None)
+        if close is not None:
+            close()
+
+
+def _write(path: str, pieces: Iterator[bytes]) -> None:
+    """Write a file under another name until it is whole."""
+    from composer.errors import CopyFailed
+
+    temporary = f"{path}.{os.getpid()}.part"
+    try:
+        with open(temporary, "xb") as file:
+            for piece in pieces:
+                file.write(piece)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise CopyFailed(f"cannot write '{path}': {(error.strerror or str(error)).lower()}") from error
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
