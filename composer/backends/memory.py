@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from composer.engine.backend import EndpointSpec, Limitation, NetworkSpec, VolumeSpec
+    from composer.engine.facts import LabelFilter
 
 _PROJECT = "com.docker.compose.project"
 _HOOK = "com.docker.compose.hook"
@@ -364,6 +365,27 @@ class MemoryBackend(Images, Files):
                 raise Conflict(f"volume '{name}' is in use by container '{users[0]}'")
             if self._volumes.pop(name, None):
                 self._emit("volume", "destroy", name)
+
+    def prune_networks(self, labels: Sequence[LabelFilter]) -> Sequence[str]:
+        with self.changed:
+            used = {e.network_id for c in self.containers.values() for e in c.seen.endpoints}
+            found = [n for n, _ in self._networks.values() if n.id not in used]
+            gone = [n for n in found if all(label.matches(n.labels) for label in labels)]
+            for network in gone:
+                self.remove_network(network.id)
+            return [network.name for network in gone]
+
+    def prune_volumes(
+        self, labels: Sequence[LabelFilter], *, everything: bool = False
+    ) -> tuple[Sequence[str], int]:
+        with self.changed:
+            used = {m.name for c in self.containers.values() for m in c.seen.mounts}
+            found = [v for v in self._volumes.values() if v.name not in used]
+            found = [v for v in found if everything or _ANONYMOUS in v.labels]
+            gone = [v.name for v in found if all(label.matches(v.labels) for label in labels)]
+            for name in gone:
+                self.remove_volume(name)
+            return gone, 0
 
     # ------------------------------------------------------------- containers
 

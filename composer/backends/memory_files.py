@@ -10,14 +10,15 @@ import stat
 from typing import TYPE_CHECKING
 
 from composer.engine.backend import ContainerState
-from composer.engine.facts import PathStat, Processes, Usage
+from composer.engine.facts import ContainerUse, DiskUse, ImageUse, PathStat, Processes, Usage, VolumeUse
 from composer.errors import Conflict, CopyFailed, NotFound
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from composer.backends.memory_parts import Behaviour, Container
+    from composer.engine.backend import ObservedImage, ObservedVolume
 
 _THERE = ("/", "/tmp", "/etc", "/srv", "/data")
 """The directories that every container has."""
@@ -28,6 +29,14 @@ class Files:
     """The part of `MemoryBackend` that is about files in containers."""
 
     changed: threading.Condition
+
+    containers: dict[str, Container]
+
+    def images(self) -> Sequence[ObservedImage]:
+        raise NotImplementedError
+
+    def volumes(self) -> Sequence[ObservedVolume]:
+        raise NotImplementedError
 
     def _find(self, id: str) -> Container:
         raise NotImplementedError
@@ -54,6 +63,32 @@ class Files:
             samples = self._behaviour(container).usage
             container.samples += 1
             return samples[min(container.samples, len(samples)) - 1]
+
+    def disk_use(self) -> DiskUse:
+        with self.changed:
+            seen = [c.seen for c in self.containers.values()]
+            images = {image.id: image for image in self.images()}.values()
+            return DiskUse(
+                tuple(
+                    ImageUse(
+                        i.id, i.references, i.created, i.size_bytes, 0, sum(c.image_id == i.id for c in seen)
+                    )
+                    for i in images
+                ),
+                tuple(
+                    ContainerUse(
+                        c.seen,
+                        sum(len(data) for _, data in c.files.values()),
+                        sum(m.type == "volume" for m in c.seen.mounts),
+                    )
+                    for c in self.containers.values()
+                ),
+                tuple(
+                    VolumeUse(v.name, 0, sum(m.name == v.name for c in seen for m in c.mounts))
+                    for v in self.volumes()
+                ),
+                layers_bytes=sum(image.size_bytes for image in images),
+            )
 
     def export_container(self, id: str) -> Iterator[bytes]:
         return self.read_path(id, "/")[1]

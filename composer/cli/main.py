@@ -58,6 +58,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "start": ("start", "Start services"),
     "stats": ("stats", "Show what containers use, as it changes"),
     "stop": ("stop", "Stop services"),
+    "system": ("system", "Show what is kept on the disk"),
     "top": ("top", "Show the processes of containers"),
     "unpause": ("unpause", "Thaw services"),
     "up": ("up", "Create and start containers"),

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from composer.cli.context import Context
+    from composer.engine.facts import LabelFilter
 
 services = click.argument("services", nargs=-1, metavar="[SERVICE]...")
 timeout = click.option(
@@ -22,6 +23,40 @@ timeout = click.option(
 )
 
 index = click.option("--index", type=click.IntRange(min=1), metavar="N", help="Which replica.")
+
+force = click.option("-f", "--force", is_flag=True, help="Do not ask.")
+label_filters = click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="label[!]=KEY[=VALUE]",
+    help="Only what has this label, or has it not.",
+)
+
+
+def read_label_filters(given: Iterable[str]) -> list[LabelFilter]:
+    """Read ``label=KEY``, ``label=KEY=VALUE`` and ``label!=…``. Raises click.BadParameter."""
+    from composer.engine.facts import LabelFilter
+
+    found = []
+    for text in given:
+        word, equals, rest = text.partition("=")
+        if word not in ("label", "label!") or not equals or not rest:
+            raise click.BadParameter(
+                f"'{text}' is neither label=KEY[=VALUE] nor label!=KEY[=VALUE]", param_hint="--filter"
+            )
+        key, has_value, value = rest.partition("=")
+        found.append(LabelFilter(key, value if has_value else None, word == "label!"))
+    return found
+
+
+def agreed(context: Context, warning: str, *, force: bool) -> bool:
+    """Say what is going to be lost, and ask. Raises ProjectError where nobody can answer."""
+    if force:
+        return True
+    if context.stdin.isatty():
+        context.stderr.write(f"WARNING! {warning}\n")
+    return context.confirm("Are you sure you want to continue?")
 
 
 def scale(values: Iterable[str]) -> dict[str, int]:

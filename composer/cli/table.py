@@ -126,14 +126,14 @@ def split_reference(reference: str) -> tuple[str, str]:
     return f"{head}{slash}{last}", tag or ("<none>" if "@" in reference else "latest")
 
 
-def size(count: int) -> str:
+def size(count: int, digits: int = 3) -> str:
     """Return bytes in decimal units with three digits, as Docker does: ``7.05MB``."""
     value, unit = float(count), "B"
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if value < 1000 or unit == "TB":
             break
         value /= 1000
-    return f"{value:.3g}{unit}"
+    return f"{value:.{digits}g}{unit}"
 
 
 def binary_size(count: int) -> str:

@@ -14,10 +14,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from composer.engine.facts import Handling, Inspection
 
-    from composer.engine.facts import CommitSpec, PathStat, Processes, Usage
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     Path = tuple[str | int, ...]
 
@@ -352,7 +352,7 @@ class Session(Protocol):
     def close(self) -> None: ...
 
 
-class Observer(Protocol):
+class Observer(Inspection, Protocol):
     """The half of a backend that cannot change anything."""
 
     name: str
@@ -402,31 +402,8 @@ class Observer(Protocol):
 
     def events(self, project: str | None = None) -> EventStream: ...
 
-    def stat_path(self, id: str, path: str) -> PathStat:
-        """Look at a path in a container, running or not, following no link at its end. Raises NotFound.
 
-        ``path`` starts at the container's root; ``/`` or ``/.`` at its end asks for a directory, and follows.
-        """
-        ...
-
-    def read_path(self, id: str, path: str) -> tuple[PathStat, Iterator[bytes]]:
-        """Return a tar of a path, as `stat_path` finds it; its names begin with the path's last part. Close it."""
-        ...
-
-    def export_container(self, id: str) -> Iterator[bytes]:
-        """Return a tar of a container's own files over its image's, nothing that is mounted in it. Close it."""
-        ...
-
-    def processes(self, id: str) -> Processes:
-        """Return the processes of a running container. Raises Conflict where it does not run."""
-        ...
-
-    def usage(self, id: str) -> Usage | None:
-        """Return what a container uses now; None where it does not run. Does not wait for a second sample."""
-        ...
-
-
-class Backend(Observer, Protocol):
+class Backend(Observer, Handling, Protocol):
     """The half that changes things.
 
     Every step is safe to repeat: creating what is there with the same labels returns it, removing what is gone
@@ -491,13 +468,6 @@ class Backend(Observer, Protocol):
         ...
 
     def exec(self, id: str, spec: ExecSpec) -> Session: ...
-    def write_path(self, id: str, path: str, archive: Iterable[bytes], *, to_user: bool = False) -> None:
-        """Unpack a tar into a directory of a container, running or not. Nothing becomes a directory that is none.
-
-        Files keep the archive's owners; with ``to_user`` they belong to the user that the container runs as.
-        """
-        ...
-
     def pull_image(
         self, reference: str, *, progress: Callable[[str], None] | None = None
     ) -> ObservedImage: ...
@@ -507,10 +477,6 @@ class Backend(Observer, Protocol):
 
     def push_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> None:
         """Send an image to the registry that its name says. Raises ImageError."""
-        ...
-
-    def commit_container(self, id: str, spec: CommitSpec) -> ObservedImage:
-        """Make an image of a container's own files over its image's, configured as the container is."""
         ...
 
     def remove_image(self, reference: str, *, force: bool = False) -> None: ...

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         Session,
         VolumeSpec,
     )
-    from composer.engine.facts import CommitSpec
+    from composer.engine.facts import CommitSpec, LabelFilter
 
 
 class DockerBackend(DockerObserver):
@@ -85,6 +85,18 @@ class DockerBackend(DockerObserver):
             self.client.call("DELETE", f"/volumes/{name}")
         except NotFound:
             pass  # as above
+
+    def prune_networks(self, labels: Sequence[LabelFilter]) -> Sequence[str]:
+        from composer.backends.docker import housekeeping
+
+        return housekeeping.prune_networks(self.client, labels)
+
+    def prune_volumes(
+        self, labels: Sequence[LabelFilter], *, everything: bool = False
+    ) -> tuple[Sequence[str], int]:
+        from composer.backends.docker import housekeeping
+
+        return housekeeping.prune_volumes(self.client, labels, everything=everything)
 
     # -------------------------------------------------------------- containers
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         ObservedVolume,
         Probe,
     )
-    from composer.engine.facts import PathStat, Processes, Usage
+    from composer.engine.facts import DiskUse, PathStat, Processes, Usage
 
 T = TypeVar("T")
 
@@ -84,6 +84,11 @@ class DockerObserver:
         from composer.backends.docker import files
 
         return files.Pieces(self.client, self.client.open("GET", f"/containers/{id}/export"))
+
+    def disk_use(self) -> DiskUse:
+        from composer.backends.docker import housekeeping
+
+        return housekeeping.disk_use(self.client)
 
     def processes(self, id: str) -> Processes:
         from composer.backends.docker import usage

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         Session,
         VolumeSpec,
     )
-    from composer.engine.facts import CommitSpec
+    from composer.engine.facts import CommitSpec, LabelFilter
 
 
 _LINKS_GONE_S = 5.0
@@ -110,6 +110,34 @@ class NamespaceBackend(NamespaceObserver):
         if record is not None:
             self._volumes.remove(name)
             self._emit(record["labels"], "volume", "destroy", name, name)
+
+    def prune_networks(self, labels: Sequence[LabelFilter]) -> Sequence[str]:
+        from composer.backends.namespace import housekeeping
+
+        gone = []
+        for record in housekeeping.unused_networks(self._networks, self._metas(), labels):
+            try:
+                self.remove_network(record["id"])
+            except errors.Conflict:
+                continue  # somebody has just begun to use it
+            gone.append(str(record["name"]))
+        return gone
+
+    def prune_volumes(
+        self, labels: Sequence[LabelFilter], *, everything: bool = False
+    ) -> tuple[Sequence[str], int]:
+        from composer.backends.namespace import housekeeping
+
+        gone, freed_bytes = [], 0
+        for record in housekeeping.unused_volumes(
+            self._volumes, self._metas(), labels, everything=everything
+        ):
+            size = housekeeping.remove_volume(self.paths, self._volumes, record)
+            if size is not None:
+                gone.append(str(record["name"]))
+                freed_bytes += size
+                self._emit(record["labels"], "volume", "destroy", record["name"], record["name"])
+        return gone, freed_bytes
 
     # -------------------------------------------------------------- containers
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from composer.backends.namespace.images import Image
-    from composer.engine.facts import PathStat, Processes, Usage
+    from composer.engine.facts import DiskUse, PathStat, Processes, Usage
 
 PROJECT_LABEL = "com.docker.compose.project"
 _STATES = {
@@ -155,6 +155,11 @@ class NamespaceObserver:
         from composer.backends.namespace.committing import OwnFiles
 
         return OwnFiles(self.paths.container(state.find_container(self.paths, id)))
+
+    def disk_use(self) -> DiskUse:
+        from composer.backends.namespace import housekeeping
+
+        return housekeeping.disk_use(self.paths, self.store.images(), list(self._all()), self._volumes)
 
     def processes(self, id: str) -> Processes:
         from composer.backends.namespace import usage

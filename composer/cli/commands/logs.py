@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int | None:
     from composer.cli.lines import Printer, short_name
+    from composer.cli.times import moment
     from composer.engine import labels
 
     project = context.project_name()
@@ -44,8 +45,8 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
     stream = backend.logs(
         [c.id for c in sorted(found, key=lambda c: c.name)],
         follow=given["follow"],
-        since_ns=_time(given["since"], "--since", now_ns) or 0,
-        until_ns=_time(given["until"], "--until", now_ns),
+        since_ns=moment(given["since"], "--since", now_ns) or 0,
+        until_ns=moment(given["until"], "--until", now_ns),
         tail=_tail(given["tail"]),
     )
     printer = Printer(
@@ -86,27 +87,3 @@ def _tail(text: str) -> int | None:
     if not (text.isascii() and text.isdigit()):
         raise click.BadParameter(f"'{text}' is not a number or 'all'", param_hint="--tail")
     return int(text)
-
-
-def _time(text: str | None, option: str, now_ns: int) -> int | None:
-    """Read a point in time: RFC 3339, Unix seconds, or a duration before now. Returns Unix nanoseconds."""
-    if not text:
-        return None
-    from composer.units import parse_duration_ns
-
-    try:
-        return now_ns - parse_duration_ns(text)
-    except ValueError:
-        pass  # no duration: then it is a time
-    try:
-        return int(float(text) * 1_000_000_000)
-    except ValueError:
-        pass  # nor seconds
-    from datetime import datetime
-
-    try:
-        return int(datetime.fromisoformat(text).timestamp() * 1_000_000_000)
-    except ValueError:
-        raise click.BadParameter(
-            f"'{text}' is no time: write 2026-01-02T13:23:37Z, or 42m for 42 minutes ago", param_hint=option
-        ) from None

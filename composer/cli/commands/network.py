@@ -90,3 +90,18 @@ def remove_networks(context: Context, /, names: tuple[str, ...], force: bool) ->
             context.write(name)
     if failures:
         raise ExceptionGroup("some networks were not removed", failures)
+
+
+@command.command(name="prune", help="Remove networks that no container uses.")
+@shared.force
+@shared.label_filters
+@click.pass_obj
+def prune_networks(context: Context, /, filters: tuple[str, ...], force: bool) -> None:
+    labels = shared.read_label_filters(filters)
+    if not shared.agreed(
+        context, "This will remove all custom networks not used by at least one container.", force=force
+    ):
+        return
+    gone = context.backend().prune_networks(labels)
+    if gone:
+        context.write("\n".join(("Deleted Networks:", *gone, "")))

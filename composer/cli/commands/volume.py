@@ -86,3 +86,23 @@ def remove_volumes(context: Context, /, names: tuple[str, ...], force: bool) -> 
             context.write(name)
     if failures:
         raise ExceptionGroup("some volumes were not removed", failures)
+
+
+@command.command(name="prune", help="Remove anonymous volumes that no container uses: their data is lost.")
+@click.option("-a", "--all", "everything", is_flag=True, help="Remove named ones too.")
+@shared.force
+@shared.label_filters
+@click.pass_obj
+def prune_volumes(context: Context, /, filters: tuple[str, ...], everything: bool, force: bool) -> None:
+    from composer.cli import table
+
+    labels = shared.read_label_filters(filters)
+    which = "all local volumes" if everything else "anonymous local volumes"
+    if not shared.agreed(
+        context, f"This will remove {which} not used by at least one container.", force=force
+    ):
+        return
+    gone, freed_bytes = context.backend().prune_volumes(labels, everything=everything)
+    if gone:
+        context.write("\n".join(("Deleted Volumes:", *gone, "")))
+    context.write(f"Total reclaimed space: {table.size(freed_bytes, 4)}")

@@ -1,0 +1,199 @@
+"""``composer system``: what the backend keeps on the disk."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from composer.cli.context import Context
+    from composer.cli.template import Record
+    from composer.engine.facts import CacheUse, ContainerUse, DiskUse, ImageUse, VolumeUse
+
+_HEADERS = {
+    "Type": "TYPE",
+    "TotalCount": "TOTAL",
+    "Active": "ACTIVE",
+    "Size": "SIZE",
+    "Reclaimable": "RECLAIMABLE",
+}
+
+
+@click.group(name="system", help="Show what is kept on the disk.")
+def command() -> None:
+    """Hold the subcommands."""
+
+
+@command.command(name="df", help="Show how much images, containers and volumes use of the disk.")
+@click.option("-v", "--verbose", is_flag=True, help="Show each of them.")
+@shared.style
+@click.pass_obj
+def show_usage(context: Context, /, verbose: bool, style: str) -> None:
+    from composer.cli import listing
+
+    if verbose and style != "table":
+        raise click.UsageError("--verbose and --format exclude each other")
+    found = context.backend().disk_use()
+    if not verbose:
+        listing.show(context, style, summary(found), _HEADERS)
+        return
+    sections = (
+        ("Images space usage:", _images(found.images)),
+        ("Containers space usage:", _containers(found.containers)),
+        ("Local Volumes space usage:", _volumes(found.volumes)),
+        (f"Build cache usage: {_size(sum(c.size_bytes for c in found.cache))}", _cache(found.cache)),
+    )
+    context.write("\n\n".join(f"{title}\n\n{text}" for title, text in sections))
+
+
+# ------------------------------------------------------------------ the summary
+
+
+def summary(found: DiskUse) -> list[Record]:
+    """Return a line for each kind. What could be freed is counted as Docker does."""
+    from composer.engine.draft import ACTIVE
+
+    used = sum(image.size_bytes - image.shared_bytes for image in found.images if image.containers)
+    idle = [entry for entry in found.containers if entry.container.state not in ACTIVE]
+    written = sum(entry.size_bytes for entry in found.containers)
+    volumes = sum(volume.size_bytes or 0 for volume in found.volumes)
+    unlinked = [volume for volume in found.volumes if not volume.links]
+    cache = sum(entry.size_bytes for entry in found.cache if not entry.shared)
+    in_use = [entry for entry in found.cache if entry.in_use]
+    return [
+        _line(
+            "Images",
+            len(found.images),
+            sum(image.containers > 0 for image in found.images),
+            found.layers_bytes,
+            found.layers_bytes - used,
+        ),
+        _line(
+            "Containers",
+            len(found.containers),
+            len(found.containers) - len(idle),
+            written,
+            sum(entry.size_bytes for entry in idle),
+        ),
+        _line(
+            "Local Volumes",
+            len(found.volumes),
+            len(found.volumes) - len(unlinked),
+            volumes,
+            sum(volume.size_bytes or 0 for volume in unlinked),
+        ),
+        _line(
+            "Build Cache",
+            len(found.cache),
+            len(in_use),
+            cache,
+            sum(entry.size_bytes for entry in found.cache if not entry.in_use and not entry.shared),
+            percent=False,
+        ),
+    ]
+
+
+def _line(kind: str, total: int, active: int, size: int, free: int, *, percent: bool = True) -> Record:
+    from composer.cli.template import Record
+
+    share = f" ({free * 100 // size}%)" if size > 0 and percent else ""
+    return Record(
+        Type=kind,
+        TotalCount=str(total),
+        Active=str(active),
+        Size=_size(size),
+        Reclaimable=f"{_size(free)}{share}",
+    )
+
+
+def _size(count: int) -> str:
+    from composer.cli import table
+
+    return table.size(count, 4)
+
+
+# ------------------------------------------------------------------ the details
+
+
+def _images(images: Iterable[ImageUse]) -> str:
+    from composer.cli import table
+    from composer.cli.times import ago
+
+    rows = [
+        (
+            *table.split_reference(reference),
+            image.id.removeprefix("sha256:")[:12],
+            ago(image.created),
+            table.size(image.size_bytes),
+            _size(image.shared_bytes),
+            _size(image.size_bytes - image.shared_bytes),
+            str(image.containers),
+        )
+        for image in images
+        for reference in image.references or ("",)
+    ]
+    heads = ("REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "CONTAINERS")
+    return table.render(heads, rows)
+
+
+def _containers(entries: Iterable[ContainerUse]) -> str:
+    from composer.cli import table
+
+    now_ns = time.time_ns()
+    rows = [
+        (
+            entry.container.id[:12],
+            entry.container.image,
+            table.command_line(entry.container),
+            str(entry.volumes),
+            table.size(entry.size_bytes),
+            _ago_ns(now_ns, entry.container.created_ns),
+            table.status(entry.container, now_ns),
+            entry.container.name,
+        )
+        for entry in entries
+    ]
+    heads = ("CONTAINER ID", "IMAGE", "COMMAND", "LOCAL VOLUMES", "SIZE", "CREATED", "STATUS", "NAMES")
+    return table.render(heads, rows)
+
+
+def _volumes(volumes: Iterable[VolumeUse]) -> str:
+    from composer.cli import table
+
+    rows = [
+        (volume.name, str(volume.links), "N/A" if volume.size_bytes is None else _size(volume.size_bytes))
+        for volume in volumes
+    ]
+    return table.render(("VOLUME NAME", "LINKS", "SIZE"), rows)
+
+
+def _cache(entries: Iterable[CacheUse]) -> str:
+    from composer.cli import table
+
+    now_ns = time.time_ns()
+    rows = [
+        (
+            entry.id[:12],
+            entry.kind,
+            table.size(entry.size_bytes),
+            _ago_ns(now_ns, entry.created_ns),
+            _ago_ns(now_ns, entry.used_ns),
+            str(entry.uses),
+            "true" if entry.shared else "false",
+        )
+        for entry in entries
+    ]
+    heads = ("CACHE ID", "CACHE TYPE", "SIZE", "CREATED", "LAST USED", "USAGE", "SHARED")
+    return table.render(heads, rows)
+
+
+def _ago_ns(now_ns: int, then_ns: int) -> str:
+    from composer.cli import table
+
+    return f"{table.duration((now_ns - then_ns) / 1e9)} ago" if then_ns else ""
