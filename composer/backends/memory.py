@@ -278,9 +278,11 @@ class MemoryBackend(Images, Files):
         with self.changed:
             return LogStream(self, [self._find(id) for id in ids], follow, since_ns, until_ns, tail)
 
-    def events(self, project: str | None = None) -> EventStream:
+    def events(
+        self, project: str | None = None, *, since_ns: int | None = None, until_ns: int | None = None
+    ) -> EventStream:
         with self.changed:
-            return EventStream(self, project)
+            return EventStream(self, project, since_ns, until_ns)
 
     # ------------------------------------------------------------- networks, volumes, images
 

@@ -124,11 +124,18 @@ class LogStream:
 
 
 class EventStream:
-    """Everything that happens after it was made."""
+    """Everything that happens after it was made, or since a time, and until one."""
 
-    def __init__(self, backend: MemoryBackend, project: str | None) -> None:
+    def __init__(
+        self,
+        backend: MemoryBackend,
+        project: str | None,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+    ) -> None:
         self._backend, self._project = backend, project
-        self._next = len(backend.log)
+        self._since_ns, self._until_ns = since_ns or 0, until_ns
+        self._next = len(backend.log) if since_ns is None else 0
         self._closed = False
 
     def next(self, timeout_s: float | None) -> Event | None:
@@ -138,16 +145,22 @@ class EventStream:
                 while self._next < len(self._backend.log):
                     event = self._backend.log[self._next]
                     self._next += 1
+                    if self._until_ns is not None and event.time_ns > self._until_ns:
+                        return None
                     if self._is_wanted(event):
                         return event
                 rest = None if deadline is None else deadline - time.monotonic()
+                if self._until_ns is not None:
+                    until_s = (self._until_ns - time.time_ns()) / 1e9
+                    rest = until_s if rest is None else min(rest, until_s)
                 if rest is not None and rest <= 0:
                     return None
                 self._backend.changed.wait(rest)
             return None
 
     def _is_wanted(self, event: Event) -> bool:
-        return self._project is None or event.attributes.get(_PROJECT, self._project) == self._project
+        is_ours = self._project is None or event.attributes.get(_PROJECT, self._project) == self._project
+        return is_ours and event.time_ns >= self._since_ns
 
     def close(self) -> None:
         with self._backend.changed:

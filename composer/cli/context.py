@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from composer.cli.display import Display
     from composer.engine.actions import Engine
     from composer.engine.backend import Backend
-    from composer.engine.events import Cancellation
+    from composer.engine.events import Cancellation, Events
     from composer.engine.plan import Plan
     from composer.schema.load import LoadOptions
     from composer.schema.model import Project
@@ -62,6 +62,8 @@ class Context:
         self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
         self.working_dir = working_dir
         self.settings = Settings()
+        self.quiet_pulls = False
+        """``--quiet-pull``: how far each pull is, is not shown."""
         self._connect = connect
         self._backend: Backend | None = None
         self._display: Display | None = None
@@ -132,9 +134,14 @@ class Context:
         from composer.engine.actions import Engine
         from composer.engine.outcome import PARALLEL
 
+        events: Events = self.display(title)
+        if self.quiet_pulls:
+            from composer.cli.display.quiet import WithoutPulls
+
+            events = WithoutPulls(events)
         return Engine(
             self.backend(project),
-            self.display(title),
+            events,
             self.key(),
             self.settings.parallel or PARALLEL,
             cancel,

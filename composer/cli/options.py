@@ -146,6 +146,7 @@ def creation(command: Callable[..., Any]) -> Callable[..., Any]:
                 type=click.Choice(("always", "missing", "never", "build", "policy")),
                 help="When images are pulled.",
             ),
+            click.option("--quiet-pull", is_flag=True, help="Do not show how far pulls are."),
             click.option(
                 "--build/--no-build", "build", default=None, help="Build images anew; or build none."
             ),

@@ -9,7 +9,24 @@ from composer.engine.backend import ContainerState
 from composer.errors import ProjectError, UnknownService
 
 if TYPE_CHECKING:
+    from composer.cli.context import Context
     from composer.engine.backend import Observed, ObservedContainer
+
+
+def present(context: Context, observed: Observed, services: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return those of the services that have containers; None where some were named and none of them has any.
+
+    One that the compose file has and that was not created yet is no mistake. Raises UnknownService for others.
+    """
+    there = {labels.service_of(c) for c in observed.containers if not labels.is_oneoff(c)}
+    absent = [name for name in services if name not in there]
+    if absent:
+        from composer.cli.options import check_services
+
+        project = context.project()
+        check_services(project.tree.get("services") or {}, project.disabled, absent)
+    found = tuple(name for name in services if name in there)
+    return None if services and not found else found
 
 
 def container_of(

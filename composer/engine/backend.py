@@ -321,7 +321,7 @@ class EventStream(Protocol):
     """Events from the moment that `Observer.events` returned: what happens after that is never missed."""
 
     def next(self, timeout_s: float | None) -> Event | None:
-        """Return the next event; None when ``timeout_s`` has passed, or after ``close()``."""
+        """Return the next event; None when ``timeout_s`` has passed, at the end, or after ``close()``."""
         ...
 
     def close(self) -> None: ...
@@ -400,7 +400,14 @@ class Observer(Inspection, Protocol):
         """
         ...
 
-    def events(self, project: str | None = None) -> EventStream: ...
+    def events(
+        self, project: str | None = None, *, since_ns: int | None = None, until_ns: int | None = None
+    ) -> EventStream:
+        """Return what happens from now on; with ``since_ns`` also what has, as far back as the backend knows.
+
+        With ``until_ns`` the stream ends at that time, which may be past.
+        """
+        ...
 
 
 class Backend(Observer, Handling, Protocol):

@@ -26,25 +26,36 @@ _KINDS = ("container", "network", "volume", "image")
 class EngineEvents:
     """Events from the moment of the call: the engine sends its headers once it has subscribed us."""
 
-    def __init__(self, observer: DockerObserver, project: str | None) -> None:
+    def __init__(
+        self,
+        observer: DockerObserver,
+        project: str | None,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+    ) -> None:
         filters: dict[str, list[str]] = {"type": list(_KINDS)}
         if project is not None:
             filters["label"] = [f"com.docker.compose.project={project}"]
         self._observer = observer
-        self._response = observer.client.open("GET", "/events", {"filters": filters})
+        query = {"filters": filters, "since": _seconds(since_ns), "until": _seconds(until_ns)}
+        self._response = observer.client.open("GET", "/events", query)
+        self._ends = until_ns is not None
         self._queue: SimpleQueue[Event | BackendError | None] = SimpleQueue()
         self._closed = False
         threading.Thread(target=self._pump, name="docker events", daemon=True).start()
 
     def _pump(self) -> None:
+        is_whole = False
         try:
             for line in self._response.lines():
                 if line.strip():
                     self._queue.put(self._read(json.loads(line)))
+            is_whole = self._ends
         except (Broken, BackendError, OSError, ValueError):
             pass  # told below, unless it was us who hung up
         finally:
-            self._queue.put(None if self._closed else failures.lost(self._observer.client.endpoint.url))
+            is_fine = self._closed or is_whole
+            self._queue.put(None if is_fine else failures.lost(self._observer.client.endpoint.url))
             self._response.close()
 
     def _read(self, entry: dict[str, Any]) -> Event:
@@ -87,3 +98,8 @@ class EngineEvents:
             self._closed = True
             self._queue.put(None)
             self._response.connection.interrupt()
+
+
+def _seconds(time_ns: int | None) -> str | None:
+    """Return a time as the engine reads it: Unix seconds with nine digits behind the point."""
+    return None if time_ns is None else f"{time_ns // 1_000_000_000}.{time_ns % 1_000_000_000:09}"

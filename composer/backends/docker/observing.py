@@ -148,10 +148,12 @@ class DockerObserver:
 
         return EngineLogs(self, ids, follow=follow, since_ns=since_ns, until_ns=until_ns, tail=tail)
 
-    def events(self, project: str | None = None) -> EngineEvents:
+    def events(
+        self, project: str | None = None, *, since_ns: int | None = None, until_ns: int | None = None
+    ) -> EngineEvents:
         from composer.backends.docker.events import EngineEvents
 
-        return EngineEvents(self, project)
+        return EngineEvents(self, project, since_ns, until_ns)
 
 
 def _or_none(read: Callable[[], T]) -> T | None:

@@ -434,9 +434,13 @@ class NamespaceBackend(NamespaceObserver):
             return self._clients[project]
 
     def _emit(self, labels: Mapping[str, str], kind: str, action: str, id: str, name: str) -> None:
+        from composer.backends.namespace.bundle import EVENT_LABELS
+
         project = labels.get(PROJECT_LABEL)
         if project:
-            files.append_event(self.paths.project(project), kind, action, id, {"name": name})
+            attributes = {key: labels[key] for key in EVENT_LABELS if key in labels}
+            directory = self.paths.project(project)
+            files.append_event(directory, kind, action, id, {"name": name, **attributes})
 
 
 def _merged(base: Sequence[str], extra: Sequence[str], *, tty: bool) -> list[str]:

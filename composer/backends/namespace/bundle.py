@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from composer.backends.namespace.networks import Networks
     from composer.backends.namespace.volumes import Volumes
 
-# What the event journal says of a container beside its name; the whole list is in meta.json.
-_EVENT_LABELS = (
+# What the event journal says of a container beside its name and image; the whole list is in meta.json.
+EVENT_LABELS = (
     "com.docker.compose.project",
     "com.docker.compose.service",
     "com.docker.compose.container-number",
@@ -115,7 +115,10 @@ def _config(
         name=spec.name,
         names=[spec.name, id[:12]],
         overlay={"lower": list(image.layers), "upper": f"{directory}/upper", "work": f"{directory}/work"},
-        event={key: spec.labels[key] for key in _EVENT_LABELS if key in spec.labels},
+        event={
+            **{key: spec.labels[key] for key in EVENT_LABELS if key in spec.labels},
+            "image": spec.image,
+        },
     )
     own["network"].update(
         mode=spec.network_mode or "bridge",

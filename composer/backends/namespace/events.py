@@ -19,9 +19,12 @@ _WATCHED = 0x00000002 | 0x00000100 | 0x00000080 | 0x00000400  # modify, create, 
 
 
 class ProjectEvents:
-    """Events from now on, of one project, or of all that exist now."""
+    """Events from now on, of one project, or of all that exist now; with ``since_ns`` those in the journal too."""
 
-    def __init__(self, paths: Paths, project: str | None) -> None:
+    def __init__(
+        self, paths: Paths, project: str | None, since_ns: int | None = None, until_ns: int | None = None
+    ) -> None:
+        self._since_ns, self._until_ns = since_ns or 0, until_ns
         names = [project] if project else state.list_directory(f"{paths.run}/projects")
         self._journals: list[_Journal] = []
         self._inotify = syscalls.inotify_init()
@@ -29,16 +32,20 @@ class ProjectEvents:
         self._pending: list[Event] = []
         self._closed = False
         for name in names:
-            self._journals.append(_Journal(self._inotify, paths.project(name)))
+            self._journals.append(_Journal(self._inotify, paths.project(name), whole=since_ns is not None))
 
     def next(self, timeout_s: float | None) -> Event | None:
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._closed:
             for journal in self._journals:
-                self._pending += journal.read()
+                self._pending += [event for event in journal.read() if event.time_ns >= self._since_ns]
             if self._pending:
-                return self._pending.pop(0)
+                event = self._pending.pop(0)
+                return event if self._until_ns is None or event.time_ns <= self._until_ns else None
             left_s = None if deadline_s is None else deadline_s - time.monotonic()
+            if self._until_ns is not None:
+                until_s = (self._until_ns - time.time_ns()) / 1e9
+                left_s = until_s if left_s is None else min(left_s, until_s)
             if left_s is not None and left_s <= 0:
                 return None
             ready, _, _ = select.select([self._inotify, self._wake], [], [], left_s)
@@ -61,19 +68,19 @@ class ProjectEvents:
 
 
 class _Journal:
-    """One project's journal, read from now on, across the end of the project and its return.
+    """One project's journal, from now on or ``whole``, across the end of the project and its return.
 
     ``down`` takes the journal away with its directory. The open descriptor still has its last lines, and the
     directory is made anew, so that whatever comes next is seen.
     """
 
-    def __init__(self, inotify: int, directory: str) -> None:
+    def __init__(self, inotify: int, directory: str, *, whole: bool = False) -> None:
         self._inotify = inotify
         self.directory = directory
         self._file: BinaryIO | None = None
         self._rest = b""
         self._follow()
-        if self._file is not None:
+        if self._file is not None and not whole:
             self._file.seek(0, os.SEEK_END)
 
     def read(self) -> list[Event]:

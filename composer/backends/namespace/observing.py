@@ -226,8 +226,10 @@ class NamespaceObserver:
         found = [state.find_container(self.paths, id) for id in ids]
         return Logs(self.paths, found, follow=follow, since_ns=since_ns, until_ns=until_ns, tail=tail)
 
-    def events(self, project: str | None = None) -> ProjectEvents:
-        return ProjectEvents(self.paths, project)
+    def events(
+        self, project: str | None = None, *, since_ns: int | None = None, until_ns: int | None = None
+    ) -> ProjectEvents:
+        return ProjectEvents(self.paths, project, since_ns, until_ns)
 
 
 def _observed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -13,18 +14,34 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
     from composer.engine.backend import Event
 
-_OWN = ("name", "image", "exitCode", "willRestart", "health_status", "signal", "container")
+_HIDDEN = ("com.docker.compose.", "composer.")
 
 
 @click.command(name="events", help="Show what happens, as it happens.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object per line.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Begin with what happened then, or this long ago (2026-01-02T13:23:37Z, 42m).",
+)
+@click.option("--until", metavar="TIME", help="End at this time.")
 @shared.services
 @click.pass_obj
-def command(context: Context, /, services: tuple[str, ...], as_json: bool) -> int | None:
+def command(
+    context: Context,
+    /,
+    services: tuple[str, ...],
+    as_json: bool,
+    since: str | None,
+    until: str | None,
+) -> int | None:
+    from composer.cli.times import moment
     from composer.engine import labels
 
+    now_ns = time.time_ns()
+    since_ns, until_ns = moment(since, "--since", now_ns), moment(until, "--until", now_ns)
     project = context.project_name()
-    stream = context.backend(project).events(project)
+    stream = context.backend(project).events(project, since_ns=since_ns, until_ns=until_ns)
     try:
         while (event := stream.next(None)) is not None:
             service = event.attributes.get(labels.SERVICE, "")
@@ -38,11 +55,16 @@ def command(context: Context, /, services: tuple[str, ...], as_json: bool) -> in
     return None
 
 
-def _text(event: Event) -> str:
-    from composer.cli.lines import timestamp
+def _attributes(event: Event) -> dict[str, str]:
+    """Return what an event says beyond the labels by which projects know their containers."""
+    return {key: event.attributes[key] for key in sorted(event.attributes) if not key.startswith(_HIDDEN)}
 
-    details = ", ".join(f"{key}={event.attributes[key]}" for key in _OWN if key in event.attributes)
-    return f"{timestamp(event.time_ns)} {event.kind} {event.action} {event.id} ({details})"
+
+def _text(event: Event) -> str:
+    details = ", ".join(f"{key}={value}" for key, value in _attributes(event).items())
+    seconds, rest_ns = divmod(event.time_ns, 1_000_000_000)
+    when = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(seconds))}.{rest_ns // 1000:06}"
+    return f"{when} {event.kind} {event.action} {event.id} ({details})"
 
 
 def _json(event: Event, service: str) -> str:
@@ -50,12 +72,13 @@ def _json(event: Event, service: str) -> str:
 
     return json.dumps(
         {
-            "time": timestamp(event.time_ns),
-            "type": event.kind,
             "action": event.action,
+            "attributes": _attributes(event),
             "id": event.id,
             "service": service,
-            "attributes": {key: event.attributes[key] for key in _OWN if key in event.attributes},
+            "time": timestamp(event.time_ns),
+            "type": event.kind,
         },
         ensure_ascii=False,
+        separators=(",", ":"),
     )

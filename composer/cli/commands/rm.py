@@ -19,14 +19,17 @@ if TYPE_CHECKING:
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], force: bool, stop: bool, volumes: bool) -> None:
+    from composer.cli.target import present
     from composer.engine.lifecycle import plan_remove
     from composer.engine.operations import RemoveContainer
 
     project = context.project_name()
     with context.changing(project, "rm") as engine:
-        plan = plan_remove(engine.backend.observe(project), services, stop=stop, volumes=volumes)
+        observed = engine.backend.observe(project)
+        found = present(context, observed, services)
+        plan = plan_remove(observed, found or (), stop=stop, volumes=volumes)
         names = [s.operation.container.name for s in plan.steps if isinstance(s.operation, RemoveContainer)]
-        if not names:
+        if found is None or not names:
             context.display().warn("no stopped containers")
             return
         if not force and not context.settings.dry_run and not context.confirm(f"remove {', '.join(names)}?"):

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 @click.option("--build", is_flag=True, help="Build the image first.")
 @click.option("--cap-add", multiple=True, metavar="CAP", help="Add a capability.")
 @click.option("--cap-drop", multiple=True, metavar="CAP", help="Take a capability away.")
-@click.option("-d", "--detach", is_flag=True, help="Print its name and leave it running.")
+@click.option("-d", "--detach", is_flag=True, help="Print its id and leave it running.")
 @click.option("--entrypoint", metavar="COMMAND", help="Run this instead of the entrypoint.")
 @click.option("-e", "--env", "variables", multiple=True, metavar="KEY=VALUE", help="Set a variable.")
 @click.option("--env-from-file", multiple=True, metavar="FILE", help="Set variables from a file.")
 @click.option("-i", "--interactive/--no-interactive", default=True, help="Keep its input open.")
 @click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Add a label.")
 @click.option("--name", metavar="NAME", help="Name of the container.")
-@click.option("-T", "--no-tty", is_flag=True, help="Give it no terminal.")
+@click.option("-T", "--no-tty", "--no-TTY", "no_tty", is_flag=True, help="Give it no terminal.")
 @click.option("-t", "--tty", "_tty", is_flag=True, hidden=True)
 @click.option("--no-deps", is_flag=True, help="Do not start what the service depends on.")
 @click.option("-p", "--publish", multiple=True, metavar="PORT", help="Publish a port.")
@@ -92,7 +92,7 @@ def _start(context: Context, id: str, given: dict[str, Any], *, tty: bool) -> in
     backend = context.backend()
     if given["detach"]:
         backend.start_container(id)
-        context.write(backend.container(id).name)
+        context.write(id)
         return 0
     try:
         session = backend.attach(id, stdin=given["interactive"], start=True)
@@ -150,11 +150,12 @@ def _oneoff(
 
 
 def _variables(context: Context, given: tuple[str, ...]) -> dict[str, str | None]:
-    """Read ``KEY=VALUE``; a bare ``KEY`` takes its value from here, and unsets it where there is none."""
+    """Read ``KEY=VALUE``; a bare ``KEY`` takes its value from here, and the service's stays where there is none."""
     found: dict[str, str | None] = {}
     for entry in given:
         key, equals, value = entry.partition("=")
-        found[key] = value if equals else context.environment.get(key)
+        if equals or key in context.environment:
+            found[key] = value if equals else context.environment[key]
     return found
 
 

@@ -20,15 +20,20 @@ _LEAST = 4
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...]) -> None:
     from composer.cli import table
+    from composer.cli.target import present
     from composer.engine import labels
     from composer.engine.backend import ContainerState
     from composer.engine.lifecycle import selected
 
     project = context.project_name()
     backend = context.backend(project)
+    observed = backend.observe(project)
+    chosen = present(context, observed, services)
+    if chosen is None:
+        return
     titles: dict[str, None] = {}
     found: list[dict[str, str]] = []
-    for container in selected(backend.observe(project), services):
+    for container in selected(observed, chosen):
         if container.state not in (ContainerState.RUNNING, ContainerState.PAUSED):
             continue
         processes = backend.processes(container.id)

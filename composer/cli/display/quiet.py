@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from composer.engine.events import WORKING
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
-    from composer.engine.events import Progress
+    from composer.engine.events import Events, Progress
     from composer.engine.operations import Resource
 
 
@@ -31,3 +33,20 @@ class QuietDisplay:
 
     def close(self) -> None:
         """There is nothing to finish."""
+
+
+class WithoutPulls:
+    """Events without how far each pull is (``--quiet-pull``); that there is one, and its end, are told."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+
+    def begin(self, resources: Sequence[Resource]) -> None:
+        self._events.begin(resources)
+
+    def progress(self, event: Progress) -> None:
+        if event.resource.kind != "image" or event.status != WORKING or not event.detail:
+            self._events.progress(event)
+
+    def warn(self, sentence: str) -> None:
+        self._events.warn(sentence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -219,3 +220,49 @@ def test_environment_user_and_directory_of_a_command(place: Place) -> None:
 def test_a_command_needs_a_container_that_runs(place: Place) -> None:
     with pytest.raises(BackendError):
         place.backend.exec(place.create(), ExecSpec(["true"]))
+
+
+def test_many_commands_at_once_keep_their_own(place: Place) -> None:
+    id = place.start(
+        does=Behaviour(exec=lambda spec: (int(spec.command[-1]), spec.command[-1].encode() + b"\n"))
+    )
+    found: dict[int, tuple[bytes, int]] = {}
+
+    def run(number: int) -> None:
+        script = "echo $0; exit $0"
+        session = place.backend.exec(id, ExecSpec(["sh", "-c", script, str(number)], interactive=False))
+        try:
+            output = b""
+            while (chunk := session.read()) is not None:
+                output += chunk[1]
+            found[number] = (output, session.wait())
+        finally:
+            session.close()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert found == {number: (f"{number}\n".encode(), number) for number in range(12)}
+
+
+def test_events_of_the_past_are_told_and_end(place: Place) -> None:
+    before_ns = time.time_ns()
+    id = place.start(shell="exit 3", does=Behaviour(exits=(3,)))
+    place.backend.wait_container(id)
+    eventually(lambda: place.state(id).value == "exited", what="its end")
+    events = place.backend.events(place.project, since_ns=before_ns, until_ns=time.time_ns() + 1_000_000_000)
+    try:
+        found = []
+        while (event := events.next(None)) is not None:
+            found.append(event)
+    finally:
+        events.close()
+    kept = [e.action for e in found if e.kind == "container" and e.action in ("create", "start", "die")]
+    assert kept[-2:] == ["start", "die"], "its creation may have been before anything was written down"
+    later = place.backend.events(place.project, since_ns=time.time_ns(), until_ns=time.time_ns())
+    try:
+        assert later.next(None) is None
+    finally:
+        later.close()

@@ -355,7 +355,7 @@ def test_events_come_as_they_happen(stack: Console) -> None:
         stream.close()
 
     stream = stack.backend.events("app")
-    stack.backend.events = lambda project=None: stream  # type: ignore[method-assign]
+    stack.backend.events = lambda project=None, **_: stream  # type: ignore[method-assign]
     worker = threading.Thread(target=work)
     worker.start()
     lines = [json.loads(line) for line in stack("events", "--json", "web").out.splitlines()]
@@ -435,3 +435,36 @@ def test_health_is_waited_for_on_start_too(stack: Console) -> None:
     assert stack("start").code == 0
     worker.join()
     assert states(stack)["app-web-1"] == "running"
+
+
+def test_events_of_the_past_end(stack: Console) -> None:
+    stack("restart", "web")
+    lines = [
+        json.loads(line)
+        for line in stack("events", "--json", "--since", "1h", "--until", "0s", "web").out.splitlines()
+    ]
+    assert [line["action"] for line in lines][:2] == ["create", "start"]
+    assert {line["service"] for line in lines} == {"web"}
+    assert list(lines[0]) == ["action", "attributes", "id", "service", "time", "type"]
+    assert lines[0]["attributes"] == {"name": "app-web-1"}
+    assert stack("events", "--since", "0s", "--until", "0s").out == ""
+    (first, *_) = stack("events", "--since", "1h", "--until", "0s", "web").out.splitlines()
+    assert first.endswith("(name=app-web-1)") and " container create " in first
+    assert "is no time" in stack("events", "--since", "yesterday").err
+
+
+def test_pulls_are_quiet_when_asked(console: Console) -> None:
+    console.write("services: {web: {image: nginx}}")
+    shown = console("--progress", "json", "create", "--pull", "always").err
+    quiet = console("--progress", "json", "create", "--pull", "always", "--quiet-pull").err
+    assert "complete" in shown and "complete" not in quiet
+    assert '"image' in quiet.lower() or "Image" in quiet
+
+
+def test_removing_what_is_not_there_yet_is_no_mistake(stack: Console) -> None:
+    assert stack("rm", "-fsv", "web").code == 0
+    again = stack("rm", "-fsv", "web")
+    assert (again.code, "no stopped containers" in again.err) == (0, True)
+    assert (stack("top", "web").code, stack("top", "web").out) == (0, "")
+    assert states(stack) == {"app-db-1": "running"}
+    assert "no service 'none'" in stack("rm", "-f", "none").err
