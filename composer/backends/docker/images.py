@@ -229,8 +229,22 @@ def _changes(config: Mapping[str, Any]) -> tuple[str, ...] | None:
             found.append(f"{instruction} {config[word]}")
     found += [f"VOLUME {json.dumps([target])}" for target in config.get("Volumes") or ()]
     found += [f"EXPOSE {port}" for port in config.get("ExposedPorts") or ()]
+    if (config.get("Healthcheck") or {}).get("Test"):
+        found.append(_healthcheck(config["Healthcheck"]))
     found += [f"LABEL {json.dumps(k)}={json.dumps(v)}" for k, v in (config.get("Labels") or {}).items()]
     return tuple(found) or None
+
+
+def _healthcheck(check: Mapping[str, Any]) -> str:
+    """Return a health check of an image configuration, whose times are nanoseconds, as an instruction."""
+    kind, *command = check["Test"]
+    if kind == "NONE":
+        return "HEALTHCHECK NONE"
+    times = (("interval", "Interval"), ("timeout", "Timeout"), ("start-period", "StartPeriod"))
+    flags = [f"--{flag}={check[key]}ns" for flag, key in times if check.get(key)]
+    flags += [f"--retries={check['Retries']}"] if check.get("Retries") else []
+    shown = json.dumps(command) if kind == "CMD" else " ".join(command)
+    return " ".join(["HEALTHCHECK", *flags, "CMD", shown])
 
 
 def _pieces(path: str) -> Iterator[bytes]:

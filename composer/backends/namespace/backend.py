@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace import state
+from composer.backends.namespace.joining import DEFAULT_NETWORK
 from composer.backends.namespace.observing import PROJECT_LABEL, NamespaceObserver, observed_image
 from composer.backends.namespace.runtime import files, status
-from composer.engine.backend import ContainerState
+from composer.engine.backend import ContainerState, NetworkSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
         ContainerSpec,
         EndpointSpec,
         ExecSpec,
-        NetworkSpec,
         ObservedImage,
         Session,
         VolumeSpec,
@@ -72,9 +72,10 @@ class NamespaceBackend(NamespaceObserver):
         record = self._networks.find(endpoint.network)
         if record is not None and joined.get(endpoint.network) == record["id"]:
             return
-        self._refuse_running(id, f"connect container '{meta['name']}' to network '{endpoint.network}'")
-        joining.connect(self.paths.container(id), endpoint, self._networks)
-        self._reload(id, meta)
+        before = joining.connect(self.paths.container(id), endpoint, self._networks)
+        if record is not None:
+            self._networks.ensure_up(record["id"])
+        self._reconnect(id, meta, before)
 
     def disconnect_network(self, id: str, network: str) -> None:
         from composer.backends.namespace import joining
@@ -83,17 +84,22 @@ class NamespaceBackend(NamespaceObserver):
         record = self._networks.find(network)
         if record is None or not any(joined == record["id"] for _, joined in meta["networks"]):
             return
-        self._refuse_running(id, f"take container '{meta['name']}' out of network '{network}'")
-        joining.disconnect(self.paths.container(id), record)
-        self._reload(id, meta)
+        before = joining.disconnect(self.paths.container(id), record)
+        self._reconnect(id, meta, before)
 
-    def _refuse_running(self, id: str, what: str) -> None:
-        if self._is_active(id):
-            raise errors.Unsupported(
-                "networks",
-                f"cannot {what} while it runs",
-                hint="stop it first, or recreate it: composer up --force-recreate",
-            )
+    def _reconnect(self, id: str, meta: Mapping[str, Any], before: list[dict[str, Any]]) -> None:
+        """Let a running container follow its files; where it cannot, the files are as they were."""
+        from composer.backends.namespace import joining
+
+        if not self._is_active(id):
+            self._reload(id, meta)
+            return
+        try:
+            self._client(meta).ask({"op": "reconnect", "id": id})
+        except errors.BackendError:
+            joining.restore(self.paths.container(id), before)
+            self._reload(id, meta)
+            raise
 
     def _reload(self, id: str, meta: Mapping[str, Any]) -> None:
         """Let the supervisor, where there is one, read a container's configuration again: it may know it."""
@@ -144,6 +150,8 @@ class NamespaceBackend(NamespaceObserver):
     def create_container(self, spec: ContainerSpec) -> str:
         from composer.backends.namespace import bundle
 
+        if spec.network_mode == DEFAULT_NETWORK:
+            self._networks.create(NetworkSpec(DEFAULT_NETWORK, {}, {}))
         with self.store.using():
             image = self.store.find(spec.image_id or spec.image) or self.store.find(spec.image)
             if image is None:
@@ -152,7 +160,7 @@ class NamespaceBackend(NamespaceObserver):
                     hint="composer pull, composer image load FILE, or composer image import FILE",
                 )
             state.sweep(self.paths)
-            id = bundle.create(self.paths, spec, image, self._networks, self._volumes)
+            id = bundle.create(self.paths, spec, image, self._networks, self._volumes, self.store)
         self._emit(spec.labels, "container", "create", id, spec.name)
         return id
 
@@ -200,10 +208,24 @@ class NamespaceBackend(NamespaceObserver):
         self._doomed_links += [link_name(id, network_id) for _, network_id in meta["networks"]]
         bundle.remove(self.paths, id)
         self._emit(meta["labels"], "container", "destroy", id, meta["name"])
+        if any(network == DEFAULT_NETWORK for network, _ in meta["networks"]):
+            self._remove_default_network()
         if volumes:
             for mount in meta["mounts"]:
                 if mount.get("anonymous"):
                     self._volumes.remove(mount["name"])
+
+    def _remove_default_network(self) -> None:
+        """Remove what `network_mode: bridge` made, once no container is to be in it."""
+        record = self._networks.find(DEFAULT_NETWORK)
+        if record is None or record["labels"]:
+            return
+        joined = (network_id for meta in self._metas() for _, network_id in meta["networks"])
+        if record["id"] not in joined:
+            try:
+                self._networks.remove(record["id"])
+            except errors.Conflict:
+                pass  # a container that joined in the same moment keeps it, and its removal comes here again
 
     def rename_container(self, id: str, name: str) -> None:
         id, meta = self._meta(id)
@@ -240,7 +262,8 @@ class NamespaceBackend(NamespaceObserver):
         id, meta = self._meta(id)
         config = files.read_json(f"{self.paths.container(id)}/config.json") or {}
         process: dict[str, Any] = {**config["process"], "args": list(spec.command), "terminal": spec.tty}
-        process["env"] = _merged(process["env"], spec.environment, tty=spec.tty)
+        kept = [entry for entry in process["env"] if entry != config["composer"].get("term")]
+        process["env"] = _merged(kept, spec.environment, tty=spec.tty)
         if spec.user:
             process["user"] = {**process["user"], "name": spec.user}
         if spec.working_dir:

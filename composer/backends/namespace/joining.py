@@ -1,7 +1,7 @@
 """Connecting a container to networks after it was created, and taking it out of them.
 
-A container that does not run has no interfaces: what it is going to get is in its files, and changing these is all
-there is to do. One that runs keeps the networks that it started with.
+What a container gets at its start is in its files, and changing these is all there is to do for one that does not
+run. One that runs is then brought to what they say by its supervisor.
 """
 
 from __future__ import annotations
@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace.runtime import files
+from composer.engine.backend import EndpointSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from composer.backends.namespace.networks import Networks
-    from composer.engine.backend import EndpointSpec
+
+
+_SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls"
+DEFAULT_NETWORK = "bridge"
+"""The network of ``network_mode: bridge``: nobody's, made for its first container and gone with its last."""
+
+DEFAULT_ENDPOINTS = (EndpointSpec(DEFAULT_NETWORK),)
 
 
 def endpoint_record(endpoint: EndpointSpec, networks: Networks) -> dict[str, Any]:
@@ -33,32 +40,62 @@ def endpoint_record(endpoint: EndpointSpec, networks: Networks) -> dict[str, Any
         "ipv6": attributes.get("ipv6_address") or "",
         "mac": attributes.get("mac_address") or None,
         "interface": attributes.get("interface_name") or None,
+        "sysctls": _sysctls(attributes.get("driver_opts") or {}),
         "gw_priority": int(attributes.get("gw_priority") or 0),
     }
 
 
-def connect(directory: str, endpoint: EndpointSpec, networks: Networks) -> None:
-    """Let a container that does not run join a network at its next start."""
+def _sysctls(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the sysctls of an endpoint's interface, which is called IFNAME in them. Docker's option, and its words."""
+    found = {}
+    for entry in str(options.get(_SYSCTLS_OPTION) or "").split(","):
+        name, separator, value = entry.strip().partition("=")
+        if not entry.strip():
+            continue
+        parts = name.split(".")
+        if not separator or len(parts) != 5 or parts[0] != "net" or parts[3] != "IFNAME":
+            raise errors.BackendError(
+                f"cannot use sysctl '{entry.strip()}' of an endpoint: it is not one of an interface",
+                hint=f"{_SYSCTLS_OPTION}: net.ipv4.conf.IFNAME.log_martians=1",
+            )
+        found[name] = value
+    return found
+
+
+def connect(directory: str, endpoint: EndpointSpec, networks: Networks) -> list[dict[str, Any]]:
+    """Write down that a container joins a network; return the endpoints that it had."""
     record = endpoint_record(endpoint, networks)
 
     def add(endpoints: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [*(e for e in endpoints if e["network"] != record["network"]), record]
 
-    _rewrite(directory, add)
+    return _rewrite(directory, add)
 
 
-def disconnect(directory: str, network: Mapping[str, Any]) -> None:
-    """Keep a container that does not run from joining a network at its next start."""
-    _rewrite(directory, lambda endpoints: [e for e in endpoints if e["network_id"] != network["id"]])
+def disconnect(directory: str, network: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Write down that a container leaves a network; return the endpoints that it had."""
+    return _rewrite(directory, lambda endpoints: [e for e in endpoints if e["network_id"] != network["id"]])
 
 
-def _rewrite(directory: str, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
-    """Change the endpoints in the configuration, and what is shown of them; the configuration is what counts."""
+def restore(directory: str, endpoints: list[dict[str, Any]]) -> None:
+    """Write down the endpoints that it had before."""
+    _rewrite(directory, lambda _: endpoints)
+
+
+def _rewrite(
+    directory: str, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Change the endpoints in the configuration, and what is shown of them; the configuration is what counts.
+
+    Return what they were.
+    """
     config = files.read_json(f"{directory}/config.json") or {}
     meta = files.read_json(f"{directory}/meta.json") or {}
-    endpoints = change(list(config["composer"]["network"].get("endpoints", ())))
+    before = list(config["composer"]["network"].get("endpoints", ()))
+    endpoints = change(list(before))
     config["composer"]["network"]["endpoints"] = endpoints
     meta["networks"] = [[e["network"], e["network_id"]] for e in endpoints]
     meta["aliases"] = {e["network"]: e["aliases"] for e in endpoints}
     files.write_json(f"{directory}/config.json", config)
     files.write_json(f"{directory}/meta.json", meta)
+    return before

@@ -56,7 +56,7 @@ def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
     """Return what contradicts itself in how a service shares namespaces."""
     found = []
     mode = str(attributes.get("network_mode") or "")
-    if mode not in ("", "none", "host") and not mode.startswith(_JOINING):
+    if mode not in ("", "none", "host", "bridge") and not mode.startswith(_JOINING):
         reason = f"the built-in runtime has no network '{mode}' to be put into"
         found.append(
             Limitation(("network_mode",), reason, hint="leave it out, or list the network in networks")
@@ -148,7 +148,5 @@ def _share_memory(config: Config, mode: str) -> None:
         return
     config["mounts"] = [mount for mount in config["mounts"] if mount["destination"] != "/dev/shm"]
     if mode == "host":
-        options = ["rbind", "rprivate", "nosuid", "noexec", "nodev"]
-        config["mounts"].append(
-            {"destination": "/dev/shm", "type": "bind", "source": "/dev/shm", "options": options}
-        )
+        mount = {"destination": "/dev/shm", "type": "bind", "source": "/dev/shm"}
+        config["mounts"].append({**mount, "options": ["rbind", "rprivate"]})

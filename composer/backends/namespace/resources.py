@@ -11,6 +11,7 @@ import re
 import stat
 from typing import TYPE_CHECKING, Any
 
+from composer.backends.namespace import devices
 from composer.engine.backend import Limitation
 from composer.units import parse_duration_ns, parse_size_bytes
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     Config = dict[str, Any]
     Row = tuple[Callable[[Config, Any], None], Callable[[Any], list[Limitation]] | None]
 
-_ALLOWED_DEVICES = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (136, None))
+_ALLOWED_DEVICES = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (10, 200), (136, None))
 _MIN_MEMORY_BYTES = 6 << 20
 _DEVICE_RULE = re.compile(r"([abc]) (\*|\d+):(\*|\d+) ([rwm]{1,3})")
 _THROTTLES = {
@@ -79,29 +80,6 @@ def _memswap_limit(config: Config, value: Any) -> None:
         config["linux"]["resources"].setdefault("memory", {})["swap"] = limit
 
 
-def _devices(config: Config, value: Any) -> None:
-    for device in value:
-        source, target = device["source"], device.get("target") or device["source"]
-        try:
-            state = os.stat(source)
-        except OSError as error:
-            raise ValueError(f"{source}: {(error.strerror or '').lower()}") from error
-        kind = "b" if stat.S_ISBLK(state.st_mode) else "c"
-        numbers = {"type": kind, "major": os.major(state.st_rdev), "minor": os.minor(state.st_rdev)}
-        config["linux"]["devices"].append(
-            {
-                "path": target,
-                **numbers,
-                "fileMode": state.st_mode & 0o777,
-                "uid": state.st_uid,
-                "gid": state.st_gid,
-            }
-        )
-        config["linux"]["resources"]["devices"].append(
-            {"allow": True, **numbers, "access": device.get("permissions") or "rwm"}
-        )
-
-
 def _deploy(config: Config, value: Any) -> None:
     limits = ((value.get("resources") or {}).get("limits")) or {}
     for key, apply in (("cpus", _cpus), ("memory", _mem_limit)):
@@ -109,7 +87,9 @@ def _deploy(config: Config, value: Any) -> None:
             apply(config, limits[key])
     if limits.get("pids"):
         config["linux"]["resources"].setdefault("pids", {})["limit"] = int(limits["pids"])
-    reservation = ((value.get("resources") or {}).get("reservations") or {}).get("memory")
+    reserved = (value.get("resources") or {}).get("reservations") or {}
+    devices.request(config, reserved.get("devices") or ())
+    reservation = reserved.get("memory")
     if reservation:
         config["linux"]["resources"].setdefault("memory", {})["reservation"] = _size(reservation)
     policy = value.get("restart_policy") or {}
@@ -121,13 +101,8 @@ def _deploy(config: Config, value: Any) -> None:
 
 
 def _deploy_limits(value: Any) -> list[Limitation]:
-    found = []
-    if ((value.get("resources") or {}).get("reservations") or {}).get("devices"):
-        found.append(
-            Limitation(
-                ("deploy", "resources", "reservations", "devices"), "the built-in runtime has no GPUs yet"
-            )
-        )
+    reserved = ((value.get("resources") or {}).get("reservations") or {}).get("devices")
+    found = devices.request_limits(("deploy", "resources", "reservations", "devices"), reserved)
     if (value.get("mode") or "replicated") not in ("replicated",):
         found.append(Limitation(("deploy", "mode"), f"the built-in runtime has no mode '{value['mode']}'"))
     return found
@@ -208,7 +183,8 @@ ROWS: dict[str, Row] = {
     "cpuset": (_resource("cpu", "cpus", str), None),
     "deploy": (_deploy, _deploy_limits),
     "device_cgroup_rules": (_device_cgroup_rules, None),
-    "devices": (_devices, None),
+    "devices": (devices.apply, devices.limits),
+    "gpus": (devices.request, lambda value: devices.request_limits(("gpus",), value)),
     "mem_limit": (_mem_limit, None),
     "mem_reservation": (_resource("memory", "reservation", _size), None),
     "mem_swappiness": (_resource("memory", "swappiness", _swappiness), None),

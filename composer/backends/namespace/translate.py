@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.backends.namespace import namespaces, resources
+from composer.backends.namespace import devices, namespaces, resources
 from composer.backends.namespace.runtime import capabilities
 from composer.engine.backend import ContainerSpec, Limitation
 from composer.units import parse_duration_ns, parse_size_bytes
@@ -31,7 +31,7 @@ _MASKED = [
 _MASKED += ["/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"]
 _READONLY = [f"/proc/{name}" for name in ("bus", "fs", "irq", "sys", "sysrq-trigger")]
 _PTS = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
-_INFINITY = -1
+_TERM = "TERM=xterm"
 
 
 def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
@@ -125,7 +125,7 @@ def _default_mounts() -> list[Config]:
         _mount("/dev/pts", "devpts", _PTS),
         _mount("/sys", "sysfs", [*safe, "ro"]),
         _mount("/dev/mqueue", "mqueue", safe),
-        _mount("/dev/shm", "tmpfs", [*safe, "mode=1777", "size=67108864"]),
+        _mount("/dev/shm", "tmpfs", [*safe, "mode=1777", "size=67108864"], "shm"),
         _mount("/sys/fs/cgroup", "cgroup", [*safe, "ro"]),
     ]
 
@@ -369,6 +369,20 @@ def _oneof(name: str, reason: str, *values: str) -> Callable[[Any], list[Limitat
     return check
 
 
+def _cgroup_parent(config: Config, value: Any) -> None:
+    config["composer"]["cgroup_parent"] = str(value)
+
+
+def _cgroup_parent_limits(value: Any) -> list[Limitation]:
+    if not {".", ".."}.isdisjoint(str(value or "").split("/")):
+        return [
+            Limitation(
+                ("cgroup_parent",), f"'{value}' leads out of the cgroups", hint="name a cgroup below the root"
+            )
+        ]
+    return []
+
+
 def _nothing(config: Config, value: Any) -> None:
     """Read elsewhere: the name of the attribute is enough for `limitations` to know it."""
 
@@ -428,6 +442,7 @@ ATTRIBUTES: dict[str, Row] = {
     "cap_add": (_own("cap_add"), None),
     "cap_drop": (_own("cap_drop"), None),
     "cgroup": (_nothing, namespaces.probe("cgroup", "host", "private")),
+    "cgroup_parent": (_cgroup_parent, _cgroup_parent_limits),
     "command": (_own("command"), None),
     "dns": (_dns("servers"), None),
     "dns_opt": (_dns("options"), None),
@@ -482,9 +497,7 @@ ELSEWHERE = frozenset(
 )
 
 REFUSED: dict[str, tuple[str, str | None]] = {
-    "cgroup_parent": ("the built-in runtime keeps all containers below a cgroup of its own", "remove it"),
     "credential_spec": ("only containers of Windows know credential specs", "remove it"),
-    "gpus": ("the built-in runtime hands out no GPUs yet", "name the device files in devices"),
     "models": ("models are run by Docker's own model runner, which composer does not drive", "remove it"),
     "storage_opt": (
         "the file system of a container is a part of the machine's, without a size of its own",
@@ -512,8 +525,9 @@ def _finish_process(config: Config, spec: ContainerSpec, image: Mapping[str, Any
             hint="add a command to the service",
         )
     process["args"] = arguments
-    if process["terminal"]:
-        process["env"] = [*process["env"], *([] if _has(process["env"], "TERM") else ["TERM=xterm"])]
+    if process["terminal"] and not _has(process["env"], "TERM"):
+        process["env"] = [*process["env"], _TERM]
+        own["term"] = _TERM  # of this terminal: an exec without one does not get it
     if not _has(process["env"], "HOSTNAME"):
         process["env"] = [*process["env"], f"HOSTNAME={config['hostname']}"]
     if not process["cwd"].startswith("/"):
@@ -546,6 +560,8 @@ def _finish_privileges(config: Config, spec: ContainerSpec) -> None:
     if privileged:
         linux["maskedPaths"], linux["readonlyPaths"], linux["seccomp"] = [], [], None
         linux["resources"]["devices"] = [{"allow": True, "type": "a", "access": "rwm"}]
+        named = {device["path"] for device in linux["devices"]}
+        linux["devices"] += [device for device in devices.host_nodes() if device["path"] not in named]
         for mount in config["mounts"]:
             if mount["destination"] in ("/sys", "/sys/fs/cgroup"):
                 mount["options"] = [option for option in mount["options"] if option != "ro"]

@@ -14,7 +14,10 @@ from composer.backends.namespace.translate import limitations
     [
         ({"network_mode": "service:db", "ports": [{"target": 80}]}, ("ports",), True),
         ({"network_mode": "container:db", "dns": ["1.1.1.1"]}, ("dns",), True),
-        ({"network_mode": "bridge"}, ("network_mode",), True),
+        ({"network_mode": "some-network"}, ("network_mode",), True),
+        ({"cgroup_parent": "/a/../../b"}, ("cgroup_parent",), True),
+        ({"gpus": "all"}, ("gpus",), True),
+        ({"devices": [{"source": "nobody.example/thing=one"}]}, ("devices", 0), True),
         ({"uts": "host", "hostname": "box"}, ("hostname",), True),
         ({"pid": "private"}, ("pid",), True),
         ({"ipc": "odd"}, ("ipc",), True),
@@ -41,6 +44,7 @@ def test_a_limitation_has_its_place_and_a_reason(
 @pytest.mark.parametrize(
     "attributes",
     [
+        {"network_mode": "bridge", "cgroup_parent": "/machine/mine"},
         {"network_mode": "host", "ports": [{"target": 80}]},
         {"network_mode": "service:db", "pid": "service:db", "ipc": "container:db"},
         {"pid": "host", "ipc": "shareable", "uts": "host", "cgroup": "private", "userns_mode": "host"},

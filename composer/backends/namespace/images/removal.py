@@ -89,7 +89,10 @@ def _used_by_containers(content: Content) -> tuple[set[str], set[str]]:
 
 
 def _lower(config: Mapping[str, Any]) -> list[str]:
-    return [str(path) for path in config.get("composer", {}).get("overlay", {}).get("lower", ())]
+    found = [str(path) for path in config.get("composer", {}).get("overlay", {}).get("lower", ())]
+    for mount in config.get("mounts", ()):
+        found += [str(path) for path in mount.get("layers", ())]
+    return found
 
 
 def _names(directory: str) -> list[str]:

@@ -63,7 +63,7 @@ def _adopt_running(task: Task, held: dict[str, int]) -> None:
     task.output.watch()
     if "dns-udp" in held and "dns-tcp" in held:
         answering.serve(task, *(socket.socket(fileno=held.pop(key)) for key in ("dns-udp", "dns-tcp")))
-    elif task.attachments:
+    elif task.attachments and answering.has_names(task):
         supervisor.executions.reopen_names(task)
     if not task.ports.sockets and task.ports.published:
         wanted, task.ports.published = task.ports.published, []

@@ -24,10 +24,32 @@ def serve(task: Task, udp: socket.socket, tcp: socket.socket) -> None:
     """Answer the container's look-ups on these sockets."""
     udp.setblocking(False)
     tcp.setblocking(False)
-    networks = [attachment.network_id for attachment in task.attachments]
-    outside = any(attachment.gateways for attachment in task.attachments)
     upstreams = task.own["network"].get("dns", {}).get("servers", ())
-    task.supervisor.names.add(task.id, names.Client(udp, tcp, networks, upstreams, outside, _links(task)))
+    client = names.Client(udp, tcp, _in_order(task), upstreams, _reaches_outside(task), _links(task))
+    task.supervisor.names.add(task.id, client)
+
+
+def has_names(task: Task) -> bool:
+    """Tell whether its networks have names: Docker's default one has none."""
+    return bool(task.own["network"].get("names", True))
+
+
+def refresh(task: Task) -> None:
+    """Answer from the networks that it is in now, after they changed."""
+    networks = _in_order(task)
+    is_served = task.supervisor.names.change(task.id, networks, forward=_reaches_outside(task))
+    if not is_served and networks and has_names(task):
+        task.supervisor.executions.reopen_names(task)
+
+
+def _in_order(task: Task) -> list[str]:
+    """Return the networks by whose order a name that is in several is answered: Docker's."""
+    ordered = sorted(task.attachments, key=lambda one: (-one.priority, one.network))
+    return [attachment.network_id for attachment in ordered]
+
+
+def _reaches_outside(task: Task) -> bool:
+    return any(attachment.gateways for attachment in task.attachments)
 
 
 def _links(task: Task) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 PARENT = "composer"
+_MARK = "trusted.composer"
 _PARENT_ATTEMPTS = 20
 _PARENT_PAUSE_S = 0.01
 _V1_WANTED = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "name=systemd")
@@ -81,16 +82,22 @@ def detect(mountinfo: str = "/proc/self/mountinfo") -> Hierarchies:
 class Cgroup:
     """The cgroup of one container, in every hierarchy."""
 
-    __slots__ = ("_hierarchies", "name", "paths", "v2")
+    __slots__ = ("_hierarchies", "_parent", "name", "paths", "v2")
 
     def __init__(
-        self, hierarchies: Hierarchies, name: str, resources: Mapping[str, Any] | None = None
+        self,
+        hierarchies: Hierarchies,
+        name: str,
+        resources: Mapping[str, Any] | None = None,
+        *,
+        parent: str | None = None,
     ) -> None:
         self._hierarchies = hierarchies
         self.name = name
+        self._parent = (parent or "").strip("/") or PARENT
         wanted = _useful(hierarchies, resources or {})
-        self.paths = {c: f"{base}/{PARENT}/{name}" for c, base in hierarchies.v1.items() if c in wanted}
-        self.v2 = f"{hierarchies.v2}/{PARENT}/{name}" if hierarchies.v2 else None
+        self.paths = {c: f"{base}/{self._parent}/{name}" for c, base in hierarchies.v1.items() if c in wanted}
+        self.v2 = f"{hierarchies.v2}/{self._parent}/{name}" if hierarchies.v2 else None
 
     def directories(self) -> list[str]:
         found = list(dict.fromkeys(self.paths.values()))
@@ -112,12 +119,21 @@ class Cgroup:
             _copy_cpuset(os.path.dirname(cpuset), cpuset)
 
     def _create_parent(self, parent: str) -> None:
-        _mkdir(parent)
-        if parent == f"{self._hierarchies.v1.get('cpuset')}/{PARENT}":
-            _copy_cpuset(os.path.dirname(parent), parent)
-        if self._hierarchies.v2 and parent.startswith(self._hierarchies.v2):
-            for directory in (self._hierarchies.v2, parent):
+        """Make what is missing above a container's cgroup, with a mark: what we made is ours to remove."""
+        base = parent.removesuffix(f"/{self._parent}")
+        directory = base
+        for part in self._parent.split("/"):
+            if base == self._hierarchies.v2:
                 _enable_controllers(directory, self._hierarchies.v2_controllers)
+            directory = f"{directory}/{part}"
+            is_new = not os.path.isdir(directory)
+            _mkdir(directory)
+            if is_new and self._parent != PARENT:
+                os.setxattr(directory, _MARK, b"1")
+            if base == self._hierarchies.v1.get("cpuset") and (is_new or self._parent == PARENT):
+                _copy_cpuset(os.path.dirname(directory), directory)
+        if base == self._hierarchies.v2:
+            _enable_controllers(directory, self._hierarchies.v2_controllers)
 
     def join(self) -> None:
         """Move the calling process into every hierarchy."""
@@ -212,7 +228,23 @@ class Cgroup:
         clear = True
         for directory in self.directories():
             clear = _rmdir_tree(directory) and clear
+            if clear and self._parent != PARENT:
+                self._remove_parents(os.path.dirname(directory))
         return clear
+
+    def _remove_parents(self, parent: str) -> None:
+        """Remove what `_create_parent` made, once the last container in it has gone."""
+        for _ in self._parent.split("/"):
+            if not _is_marked(parent) or not _rmdir_tree(parent, recurse=False):
+                return
+            parent = os.path.dirname(parent)
+
+
+def _is_marked(directory: str) -> bool:
+    try:
+        return bool(os.getxattr(directory, _MARK))
+    except OSError:
+        return False  # not ours, or gone with another container
 
 
 def _useful(hierarchies: Hierarchies, resources: Mapping[str, Any]) -> set[str]:

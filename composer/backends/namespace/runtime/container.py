@@ -32,6 +32,7 @@ from composer.backends.namespace.runtime import (
     cgroups,
     console,
     firewall,
+    hooks,
     netlink,
     process,
     rootfs,
@@ -123,6 +124,7 @@ def _run(launch: Launch) -> None:
     shm = sharing.join(launch.owners)
     joining = _Joining(launch.cgroup)
     own = config.get("composer", {})
+    rootfs.open_shared(config["mounts"])
     root = rootfs.mount_root(os.path.join(launch.bundle, config["root"]["path"]), own.get("overlay"))
     mounts = config["mounts"]
     later, outside = _index_of_cgroup_mount(mounts), index_of_outside(config, launch.bundle)
@@ -149,6 +151,7 @@ def _run(launch: Launch) -> None:
     null = rootfs.open_null(root)
     rootfs.set_sysctls(config["linux"].get("sysctl", {}))
     rootfs.mask_paths(root, config["linux"].get("maskedPaths", ()), config["linux"].get("readonlyPaths", ()))
+    hooks.run(config, launch.bundle)
     forget_imports()
     rootfs.pivot(root, readonly=bool(config["root"].get("readonly")))
     os.close(root)
@@ -267,12 +270,7 @@ def _configure_network(sync: socket.socket, network: Mapping[str, Any]) -> None:
         if loopback is not None:
             link.set_up(loopback)
         for interface in network.get("interfaces", ()):
-            index = link.link_index(interface["name"])
-            if index is None:
-                raise process.ProcessFailed(f"the interface {interface['name']} did not appear")
-            for address, prefix in interface["addresses"]:
-                link.add_address(index, address, prefix)
-            link.set_up(index)
+            index = configure_interface(link, interface)
             for gateway in interface.get("gateways", ()):
                 link.add_route(None, via=gateway, oif=index)
     if not network.get("dns"):
@@ -284,6 +282,32 @@ def _configure_network(sync: socket.socket, network: Mapping[str, Any]) -> None:
     )
     for server in sockets:
         server.close()
+
+
+def configure_interface(link: netlink.Netlink, interface: Mapping[str, Any]) -> int:
+    """Give an interface of this network namespace its addresses, and set it up; return its index."""
+    index = link.link_index(interface["name"])
+    if index is None:
+        raise process.ProcessFailed(f"the interface {interface['name']} did not appear")
+    _switch_ipv6(interface)
+    for address, prefix in interface["addresses"]:
+        link.add_address(index, address, prefix)
+    link.set_up(index)
+    rootfs.set_sysctls(interface.get("sysctls") or {})
+    return index
+
+
+def _switch_ipv6(interface: Mapping[str, Any]) -> None:
+    """Have IPv6 where the network has it, and no link-local addresses elsewhere."""
+    has = any(":" in address for address, _ in interface["addresses"])
+    try:
+        fd = os.open(f"/proc/sys/net/ipv6/conf/{interface['name']}/disable_ipv6", os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return  # a kernel without IPv6
+    try:
+        os.write(fd, b"0" if has else b"1")
+    finally:
+        os.close(fd)
 
 
 def open_name_sockets() -> list[socket.socket]:
@@ -335,6 +359,7 @@ def supervise_as_init(sync: socket.socket) -> None:
         return
     sync.close()
     syscalls.close_range(3)
+    syscalls.set_title("composer: init")
     while True:
         number = signal.sigwait(everything)
         if number != signal.SIGCHLD:

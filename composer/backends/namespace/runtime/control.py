@@ -11,6 +11,7 @@ there: the supervisor does not end while one is open. Only the owner of the stat
                                      → {"started": true} (+ the terminal), then {"exit_code": n}
     {"op": "signal", "signal": n}    to the command that this connection executes; no answer
     {"op": "reload", "id": …}        it was renamed
+    {"op": "reconnect", "id": …}     its networks changed
     {"op": "attach", "id": …, "once": …}   → {"ok": true, "tty": …} + what writes to its input, if anything does
     {"op": "move_ports", "id": …, "source": …}     the answer comes when nobody uses ``source`` any more
     anything wrong                   → {"error": "…", "kind": "Conflict", "hint": …, "exit_code": …}
@@ -22,7 +23,7 @@ import fcntl
 import os
 import socket
 
-from composer.backends.namespace.runtime import executions, files, handover, preparing, wire
+from composer.backends.namespace.runtime import connecting, executions, files, handover, preparing, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -185,6 +186,8 @@ class Peer:
         elif op == "reload":
             task.reload()
             self.reply({"ok": True})
+        elif op == "reconnect":
+            connecting.update(task, self.reply)
         elif op == "attach":
             self._attach(task, once=bool(message.get("once")))
         elif op == "move_ports":

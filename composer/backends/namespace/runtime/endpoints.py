@@ -33,7 +33,18 @@ class NetworkFailed(Exception):
 class Attachment:
     """One network of one running container, as it is kept in the container's state."""
 
-    __slots__ = ("addresses", "aliases", "gateways", "interface", "link", "mac", "network", "network_id")
+    __slots__ = (
+        "addresses",
+        "aliases",
+        "gateways",
+        "interface",
+        "link",
+        "mac",
+        "network",
+        "network_id",
+        "priority",
+        "sysctls",
+    )
 
     def __init__(self, record: Mapping[str, Any]) -> None:
         self.network: str = record["network"]
@@ -44,6 +55,8 @@ class Attachment:
         self.addresses: list[list[Any]] = [list(pair) for pair in record["addresses"]]
         self.gateways: list[str] = list(record["gateways"])
         self.aliases: list[str] = list(record["aliases"])
+        self.priority = int(record.get("priority", 0))
+        self.sysctls: dict[str, str] = dict(record.get("sysctls") or {})
 
     def record(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -77,9 +90,16 @@ class Networks:
             raise NetworkFailed(f"network {network_id[:12]} does not exist any more", "NotFound")
         return found
 
-    def plan(self, container: str, wanted: Sequence[Mapping[str, Any]]) -> list[Attachment]:
-        """Lease addresses for each network; interface names follow the order, gateways the priority."""
+    def plan(
+        self, container: str, wanted: Sequence[Mapping[str, Any]], present: Sequence[Attachment] = ()
+    ) -> list[Attachment]:
+        """Lease addresses for each network; interface names follow the order, gateways the priority.
+
+        What is ``present`` already keeps its addresses and its interface's name.
+        """
         attachments = []
+        joined = {attachment.network_id: attachment for attachment in present}
+        names = _interface_names(wanted, joined)
         by_priority = sorted(
             range(len(wanted)), key=lambda i: (-wanted[i].get("gw_priority", 0), wanted[i]["network"])
         )
@@ -87,13 +107,13 @@ class Networks:
         default = next((i for i in by_priority if not networks[i].get("internal")), None)
         for index, endpoint in enumerate(wanted):
             network = networks[index]
-            attachment = self._lease(container, endpoint, network, index)
+            attachment = joined.get(network["id"]) or self._lease(container, endpoint, network, names[index])
             attachment.gateways = [pool["gateway"] for pool in network["pools"]] if index == default else []
             attachments.append(attachment)
         return attachments
 
     def _lease(
-        self, container: str, endpoint: Mapping[str, Any], network: Mapping[str, Any], index: int
+        self, container: str, endpoint: Mapping[str, Any], network: Mapping[str, Any], interface: str
     ) -> Attachment:
         leases = self._leases(network["id"])
         leased = []
@@ -106,12 +126,14 @@ class Networks:
             {
                 "network": network["name"],
                 "network_id": network["id"],
-                "interface": endpoint.get("interface") or f"eth{index}",
+                "interface": interface,
                 "link": link_name(container, network["id"]),
                 "mac": addresses.mac_address(first, endpoint.get("mac")),
                 "addresses": leased,
                 "gateways": [],
                 "aliases": endpoint.get("aliases", ()),
+                "priority": endpoint.get("gw_priority", 0),
+                "sysctls": _of_interface(endpoint.get("sysctls") or {}, interface),
             }
         )
 
@@ -203,6 +225,32 @@ class Networks:
     def close(self) -> None:
         if self._netlink is not None:
             self._netlink.close()
+
+
+def _of_interface(sysctls: Mapping[str, str], interface: str) -> dict[str, str]:
+    """Put the interface's name into its sysctls; with slashes, for a name may have dots."""
+    return {
+        "/".join(interface if part == "IFNAME" else part for part in name.split(".")): value
+        for name, value in sysctls.items()
+    }
+
+
+def _interface_names(wanted: Sequence[Mapping[str, Any]], joined: Mapping[str, Attachment]) -> list[str]:
+    """Return each endpoint's interface: the name that was asked for or, in their order, the first that is free."""
+    taken = {one.interface for one in joined.values()}
+    taken |= {endpoint["interface"] for endpoint in wanted if endpoint.get("interface")}
+    found = []
+    for endpoint in wanted:
+        name = endpoint.get("interface") or ""
+        if endpoint["network_id"] in joined:
+            name = joined[endpoint["network_id"]].interface
+        number = 0
+        while not name:
+            name = f"eth{number}" if f"eth{number}" not in taken else ""
+            number += 1
+        taken.add(name)
+        found.append(name)
+    return found
 
 
 def _pool(record: Mapping[str, Any]) -> addresses.Pool:

@@ -253,7 +253,7 @@ def _join_and_execute(
     os.setsid()
     container.join_keyring(cgroup.name)
     cgroup.join()
-    process.set_oom_score(None)
+    _take_oom_score(spec)
     container.forget_imports()
     syscalls.setns(pidfd, _JOINED)
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -272,6 +272,14 @@ def _join_and_execute(
     environment = process.build_environment(spec.get("env", ()), identity)
     process.become(identity, spec, filter)
     container.finish(sync, spec["args"], environment)
+
+
+def _take_oom_score(spec: dict[str, Any]) -> None:
+    """Be killed in the container's turn for want of memory."""
+    try:
+        process.set_oom_score(spec.get("oomScoreAdj"))
+    except PermissionError:
+        pass  # it would have to be lowered: the container's start has warned of that
 
 
 def _is_null(fd: int) -> bool:

@@ -37,6 +37,7 @@ class Loop:
     def __init__(self, on_error: Callable[[BaseException], None]) -> None:
         self._epoll = select.epoll()
         self._callbacks: dict[int, Callable[[int], None]] = {}
+        self._fresh: set[int] = set()
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = 0
         self._running = False
@@ -48,6 +49,7 @@ class Loop:
             self._epoll.modify(fd, events)
         else:
             self._epoll.register(fd, events)
+            self._fresh.add(fd)
         self._callbacks[fd] = call
 
     def forget(self, fd: int) -> None:
@@ -71,9 +73,12 @@ class Loop:
     def run(self) -> None:
         self._running = True
         while self._running:
-            for fd, events in self._poll():
+            ready = self._poll()
+            # What comes for a number that was closed and given out again since is about its holder before.
+            self._fresh.clear()
+            for fd, events in ready:
                 call = self._callbacks.get(fd)
-                if call is not None:
+                if call is not None and fd not in self._fresh:
                     self._guarded(lambda call=call, events=events: call(events), fd)  # type: ignore[misc]
             self._run_timers()
 

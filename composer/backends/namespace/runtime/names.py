@@ -79,6 +79,16 @@ class NameServer:
         self._loop.watch(client.udp.fileno(), lambda _: self._on_datagram(client))
         self._loop.watch(client.tcp.fileno(), lambda _: self._on_connection(client))
 
+    def change(self, container: str, networks: Sequence[str], *, forward: bool) -> bool:
+        """Let a container see other networks; False when it is not served at all."""
+        client = self._clients.get(container)
+        if client is None:
+            return False
+        client.networks, client.forward = tuple(networks), forward
+        for network in networks:
+            self._watch(network)
+        return True
+
     def remove(self, container: str) -> None:
         client = self._clients.pop(container, None)
         if client is not None:

@@ -29,7 +29,7 @@ _DUMP_INTERRUPTED, _CAPPED, _ACK_TLVS = 0x10, 0x100, 0x200
 _ERROR, _DONE = 2, 3
 _NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
 _NEWADDR, _GETADDR = 20, 22
-_NEWROUTE, _GETROUTE = 24, 26
+_NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
 
 _NESTED = 0x8000
 _TYPE_MASK = 0x3FFF
@@ -37,7 +37,7 @@ _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_PROTINFO = 1, 3, 4, 
 _IFLA_LINKINFO, _IFLA_NET_NS_PID, _IFLA_NET_NS_FD = 18, 19, 28
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _BRPORT_HAIRPIN = 4
-_IFA_ADDRESS, _IFA_LOCAL = 1, 2
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_TABLE = 1, 4, 5, 6, 15
 _EXTACK_TEXT = 1
 _IFF_UP = 1
@@ -289,6 +289,9 @@ class Netlink(Connection):
         flags = _IFA_F_PERMANENT | (_IFA_F_NODAD if family == socket.AF_INET6 else 0)
         body = _IFADDR.pack(family, prefix, flags, 0, index)
         body += attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed)
+        if family == socket.AF_INET and prefix < 31:
+            last = int.from_bytes(packed, "big") | ((1 << (32 - prefix)) - 1)
+            body += attribute(_IFA_BROADCAST, last.to_bytes(4, "big"))
         self.call(_NEWADDR, _CREATE | _EXCL, body, f"cannot add address '{ip}/{prefix}'")
 
     def addresses(self) -> list[Address]:
@@ -300,21 +303,12 @@ class Netlink(Connection):
 
         ``dst`` None is the default route of ``via``'s family (IPv4 without).
         """
-        family: int = socket.AF_INET
-        bits, body = 0, b""
-        if via is not None:
-            family, gateway = _pack_ip(via)
-            body += attribute(_RTA_GATEWAY, gateway)
-        if dst is not None:
-            ip, _, prefix = dst.partition("/")
-            family, packed = _pack_ip(ip)
-            bits = int(prefix) if prefix else len(packed) * 8
-            body = attribute(_RTA_DST, packed) + body
-        body += _number(_RTA_OIF, oif) if oif else b""
-        body += _number(_RTA_PRIORITY, metric) if metric else b""
-        scope = _SCOPE_LINK if via is None and family == socket.AF_INET else 0
-        head = _RTMSG.pack(family, bits, 0, 0, _TABLE_MAIN, _PROTOCOL_BOOT, scope, _TYPE_UNICAST, 0)
-        self.call(_NEWROUTE, _CREATE | _EXCL, head + body, f"cannot add route to '{dst or 'default'}'")
+        body = _route(dst, via, oif, metric)
+        self.call(_NEWROUTE, _CREATE | _EXCL, body, f"cannot add route to '{dst or 'default'}'")
+
+    def delete_route(self, dst: str | None, *, via: str | None = None, oif: int = 0) -> None:
+        """Delete a route that `add_route` made with the same arguments. Raises ProcessLookupError without one."""
+        self.call(_DELROUTE, 0, _route(dst, via, oif, 0), f"cannot delete route to '{dst or 'default'}'")
 
     def routes(self) -> list[Route]:
         """Return the unicast routes of all tables but ``local``, IPv4 and IPv6."""
@@ -355,6 +349,24 @@ def _number(kind: int, value: int) -> bytes:
 
 def _text(kind: int, value: str) -> bytes:
     return attribute(kind, value.encode() + b"\0")
+
+
+def _route(dst: str | None, via: str | None, oif: int, metric: int) -> bytes:
+    family: int = socket.AF_INET
+    bits, body = 0, b""
+    if via is not None:
+        family, gateway = _pack_ip(via)
+        body += attribute(_RTA_GATEWAY, gateway)
+    if dst is not None:
+        ip, _, prefix = dst.partition("/")
+        family, packed = _pack_ip(ip)
+        bits = int(prefix) if prefix else len(packed) * 8
+        body = attribute(_RTA_DST, packed) + body
+    body += _number(_RTA_OIF, oif) if oif else b""
+    body += _number(_RTA_PRIORITY, metric) if metric else b""
+    scope = _SCOPE_LINK if via is None and family == socket.AF_INET else 0
+    head = _RTMSG.pack(family, bits, 0, 0, _TABLE_MAIN, _PROTOCOL_BOOT, scope, _TYPE_UNICAST, 0)
+    return head + body
 
 
 def _name(name: str) -> bytes:

@@ -26,6 +26,10 @@ _REASONS = (
     ("Operation not supported", errno.EOPNOTSUPP),
 )
 _library: Any = None
+# libmnl waits with select(2), which ends the process for a descriptor above 1023: a supervisor of 150 containers has
+# more. These are low, and closed for the moment in which a socket is opened. Several, for a thread may take one.
+_SPARES = 4
+_spares: list[int] = []
 
 
 def load() -> bool:
@@ -55,7 +59,14 @@ def load() -> bool:
     library.nft_ctx_get_output_buffer.restype = ctypes.c_char_p
     library.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
     _library = library
+    _spare()
     return True
+
+
+def _spare() -> None:
+    """Have low descriptors in hand again."""
+    while len(_spares) < _SPARES:
+        _spares.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
 
 
 class Session:
@@ -127,7 +138,10 @@ def run(commands: str, *, json: bool = False) -> str:
 
 
 def _new_context() -> Any:
+    while _spares:
+        os.close(_spares.pop())
     context = _library.nft_ctx_new(0)
+    _spare()
     if context:
         _library.nft_ctx_buffer_output(context)
         _library.nft_ctx_buffer_error(context)

@@ -74,7 +74,8 @@ def resolve_identity(root: int, user: str, extra_groups: Sequence[str] = ()) -> 
             _number(g[2], "group") for g in groups if len(g) >= 4 and login and login in g[3].split(",")
         ]
     supplementary += [_resolve_group(groups, extra) for extra in extra_groups]
-    return Identity(uid, gid, list(dict.fromkeys(supplementary)), home or "/")
+    # With the group itself among them it cannot be given up to get around a file's mode (CVE-2022-36109).
+    return Identity(uid, gid, list(dict.fromkeys([gid, *supplementary])), home or "/")
 
 
 def _read_database(root: int, path: str) -> list[list[str]]:
@@ -232,6 +233,7 @@ def become(identity: Identity, process: Mapping[str, Any], filter: bytes | None)
             seccomp.install(filter)
 
 
+_LIBRARYS = (32, 33)  # signal(2) refuses them; whoever started us may have had them ignored
 _OURS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -255,6 +257,8 @@ def reset_signals() -> None:
     """Undo what Python and the supervisor ignore: an ignored SIGPIPE would be ignored by the program too."""
     for number in _OURS:
         signal.signal(number, signal.SIG_DFL)
+    for reserved in _LIBRARYS:
+        syscalls.unignore(reserved)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

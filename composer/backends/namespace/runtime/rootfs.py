@@ -95,16 +95,15 @@ def mount_root(path: str, overlay: Mapping[str, Any] | None) -> int:
 
 def _mount_overlay(path: str, overlay: Mapping[str, Any]) -> None:
     lower = overlay["lower"]
-    data = "lowerdir={},upperdir={},workdir={}".format(
-        ":".join(escape(directory) for directory in lower),
-        escape(overlay["upper"]),
-        escape(overlay["work"]),
-    )
+    data = f"lowerdir={':'.join(escape(directory) for directory in lower)}"
+    if "upper" in overlay:
+        data += f",upperdir={escape(overlay['upper'])},workdir={escape(overlay['work'])}"
     if len(data) < _MAX_MOUNT_DATA:
         syscalls.mount("overlay", path, "overlay", 0, data)
         return
     options = [("lowerdir+", directory) for directory in lower]
-    options += [("upperdir", overlay["upper"]), ("workdir", overlay["work"])]
+    if "upper" in overlay:
+        options += [("upperdir", overlay["upper"]), ("workdir", overlay["work"])]
     fd = syscalls.overlay_mount(options)
     try:
         syscalls.move_mount(fd, path)
@@ -151,16 +150,27 @@ def _apply_mount(root: int, entry: Mapping[str, Any], cgroup: cgroups.Cgroup) ->
         # A symlink here (an image's /proc -> /tmp) would make later writes to it go astray.
         target = make_directory(root, destination, resolve=syscalls.RESOLVE_NO_SYMLINKS)
     else:
+        is_new = kind == "tmpfs" and not _exists(root, destination)
         target = make_directory(root, destination)
+        if is_new:
+            data = f"{data},mode=1777" if data and "mode=" not in data else data or "mode=1777"
     try:
         if kind == "cgroup":
             _mount_cgroup(root, destination, target, flags, cgroup)
         elif kind == "tmpfs":
-            _mount_tmpfs(root, destination, target, flags, data, copy="tmpcopyup" in entry.get("options", ()))
+            _mount_tmpfs(root, destination, target, flags, data, entry)
         else:
             syscalls.mount(entry.get("source") or kind, by_fd(target), kind, flags, data)
     finally:
         os.close(target)
+
+
+def _exists(root: int, path: str) -> bool:
+    try:
+        os.close(syscalls.openat2(root, path, os.O_PATH))
+    except OSError:
+        return False
+    return True
 
 
 def _options(options: Sequence[str]) -> tuple[int, int, str]:
@@ -172,18 +182,23 @@ def _options(options: Sequence[str]) -> tuple[int, int, str]:
             flags |= _FLAGS[option]
         elif option in _PROPAGATION:
             propagation |= _PROPAGATION[option]
-        elif option not in _NOTHING and option not in ("tmpcopyup", "copyup", "create"):
+        elif option not in _NOTHING and option not in ("tmpcopyup", "copyup", "create", "rro"):
             data.append(option)
     return flags, propagation, ",".join(data)
 
 
-def _mount_tmpfs(root: int, destination: str, target: int, flags: int, data: str, *, copy: bool) -> None:
+def _mount_tmpfs(
+    root: int, destination: str, target: int, flags: int, data: str, entry: Mapping[str, Any]
+) -> None:
     if "mode=" not in data:
         # Docker's rule: a tmpfs has the mode of the directory that it hides.
         mode = stat.S_IMODE(os.fstat(target).st_mode)
         data = f"{data},mode={mode:o}" if data else f"mode={mode:o}"
+    copy = "tmpcopyup" in entry.get("options", ())
     below = os.open(by_fd(target), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC) if copy else -1
-    syscalls.mount("tmpfs", by_fd(target), "tmpfs", flags & ~syscalls.MS_RDONLY, data or None)
+    syscalls.mount(
+        entry.get("source") or "tmpfs", by_fd(target), "tmpfs", flags & ~syscalls.MS_RDONLY, data or None
+    )
     if copy:
         above = syscalls.openat2(root, destination, os.O_RDONLY | os.O_DIRECTORY)
         volumes.copy_tree(below, above)
@@ -192,6 +207,9 @@ def _mount_tmpfs(root: int, destination: str, target: int, flags: int, data: str
 
 
 def _mount_bind(root: int, destination: str, entry: Mapping[str, Any], flags: int, propagation: int) -> None:
+    if propagation & syscalls.MS_SHARED:
+        _mount_shared(root, destination, entry, flags)
+        return
     source = _open_source(entry)
     options = entry.get("options", ())
     try:
@@ -213,13 +231,63 @@ def _mount_bind(root: int, destination: str, entry: Mapping[str, Any], flags: in
         wanted = flags & ~(syscalls.MS_BIND | syscalls.MS_REC)
         if wanted:
             _remount(mounted, wanted)
+        if "rro" in options:
+            _make_readonly(mounted)
         syscalls.mount(None, by_fd(mounted), None, propagation or syscalls.MS_PRIVATE | syscalls.MS_REC)
     finally:
         os.close(mounted)
+        if "layers" in entry:
+            syscalls.umount(entry["source"], syscalls.MNT_DETACH)
+
+
+def _make_readonly(mounted: int) -> None:
+    """Make a mount read-only with all below it; before Linux 5.12 that is the mount itself."""
+    try:
+        syscalls.make_readonly_tree(mounted)
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
+        _remount(mounted, syscalls.MS_RDONLY)
+
+
+def open_shared(mounts: Sequence[Mapping[str, Any]]) -> None:
+    """Take copies of what is to be shared with the host, while this mount namespace still shares it.
+
+    Each goes into its entry as ``tree``: to be called before `mount_root`, which ends all sharing.
+    """
+    for entry in mounts:
+        if not {"shared", "rshared"}.isdisjoint(entry.get("options", ())):
+            source = os.open(entry["source"], os.O_PATH | os.O_CLOEXEC)
+            try:
+                entry["tree"] = syscalls.clone_tree(source, recursive="rbind" in entry["options"])  # type: ignore[index]
+            finally:
+                os.close(source)
+
+
+def _mount_shared(root: int, destination: str, entry: Mapping[str, Any], flags: int) -> None:
+    """Attach the copy that `open_shared` took: what is mounted below it, on either side, is seen by both."""
+    tree = entry["tree"]
+    is_directory = stat.S_ISDIR(os.fstat(tree).st_mode)
+    target = make_directory(root, destination) if is_directory else make_file(root, destination)
+    try:
+        syscalls.move_mount(tree, target)
+        wanted = flags & ~(syscalls.MS_BIND | syscalls.MS_REC)
+        if wanted:
+            _remount(tree, wanted)
+        if "rro" in entry["options"]:
+            _make_readonly(tree)
+    finally:
+        os.close(target)
+        os.close(tree)
 
 
 def _open_source(entry: Mapping[str, Any]) -> int:
-    """Open what is to be bound; a ``subpath`` cannot lead out of its volume, whatever has been put there."""
+    """Open what is to be bound; a ``subpath`` cannot lead out of its volume, whatever has been put there.
+
+    ``layers`` are an image's, topmost first: they are put together at the source, in this mount namespace only.
+    """
+    if "layers" in entry:
+        _mount_overlay(entry["source"], {"lower": entry["layers"]})
     source = os.open(entry["source"], os.O_PATH | os.O_CLOEXEC)
     if "subpath" not in entry:
         return source
@@ -341,6 +409,8 @@ def make_devices(root: int, devices: Sequence[Mapping[str, Any]]) -> None:
         for name, major, minor in DEVICES:
             _make_device(dev, name, stat.S_IFCHR, os.makedev(major, minor), 0o666)
         for name, target in _LINKS:
+            if name == "core" and not os.path.exists(target):
+                continue  # a kernel without it
             try:
                 os.unlink(name, dir_fd=dev)
             except FileNotFoundError:
@@ -429,7 +499,7 @@ def _open_existing(root: int, path: str) -> int:
 def set_sysctls(sysctls: Mapping[str, str]) -> None:
     """Write sysctls of our own namespaces through the host's procfs, which no image can have replaced."""
     for name, value in sysctls.items():
-        path = "/proc/sys/" + name.replace(".", "/")
+        path = "/proc/sys/" + (name if "/" in name else name.replace(".", "/"))
         try:
             fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             try:

@@ -22,6 +22,7 @@ _MACHINE = os.uname().machine
 SYS = {
     "pivot_root": {"x86_64": 155, "aarch64": 41}.get(_MACHINE, 41),
     "keyctl": {"x86_64": 250, "aarch64": 219}.get(_MACHINE, 219),
+    "rt_sigaction": {"x86_64": 13, "aarch64": 134}.get(_MACHINE, 134),
     "seccomp": {"x86_64": 317, "aarch64": 277}.get(_MACHINE, 277),
     "pidfd_send_signal": 424,
     "fsopen": 430,
@@ -33,6 +34,7 @@ SYS = {
     "clone3": 435,
     "close_range": 436,
     "openat2": 437,
+    "mount_setattr": 442,
 }
 
 CLONE_NEWTIME = 0x00000080
@@ -272,10 +274,11 @@ def move_mount(mount_fd: int, target: str | int) -> None:
     )
 
 
-def clone_tree(fd: int) -> int:
+def clone_tree(fd: int, *, recursive: bool = False) -> int:
     """Return a detached copy of the mount that ``fd`` is in, from there down. open_tree(2)."""
     # OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH
-    return _check(_syscall(SYS["open_tree"], ctypes.c_int(fd), b"", 1 | os.O_CLOEXEC | 0x1000), "open_tree")
+    flags = 1 | os.O_CLOEXEC | 0x1000 | (0x8000 if recursive else 0)
+    return _check(_syscall(SYS["open_tree"], ctypes.c_int(fd), b"", flags), "open_tree")
 
 
 def inotify_init() -> int:
@@ -312,6 +315,25 @@ def memfd(name: str, data: bytes) -> int:
         fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE,
     )
     return fd
+
+
+def unignore(number: int) -> None:
+    """Reset a signal that is ignored, also one of the two that the C library keeps to itself. rt_sigaction(2)."""
+    action = ctypes.create_string_buffer(64)
+    _check(_syscall(SYS["rt_sigaction"], number, None, action, ctypes.c_size_t(8)), "rt_sigaction")
+    if int.from_bytes(action.raw[:8], "little") == 1:  # SIG_IGN
+        ctypes.memset(action, 0, 64)
+        _check(_syscall(SYS["rt_sigaction"], number, action, None, ctypes.c_size_t(8)), "rt_sigaction")
+
+
+def make_readonly_tree(fd: int) -> None:
+    """Make a mount and all that are below it read-only. mount_setattr(2), Linux 5.12."""
+    attributes = struct.pack("=4Q", 1, 0, 0, 0)  # attr_set MOUNT_ATTR_RDONLY
+    flags = 0x8000 | 0x1000  # AT_RECURSIVE | AT_EMPTY_PATH
+    _check(
+        _syscall(SYS["mount_setattr"], ctypes.c_int(fd), b"", flags, attributes, ctypes.c_size_t(32)),
+        "mount_setattr",
+    )
 
 
 def retry_interrupted(call: Callable[[], int]) -> int:

@@ -80,7 +80,9 @@ class Task:
         self.pidfd = -1
         self.attachments: list[endpoints.Attachment] = []
         self.ports = endpoints.Ports()
-        self.cgroup = cgroups.Cgroup(supervisor.hierarchies, id, config["linux"].get("resources"))
+        self.cgroup = cgroups.Cgroup(
+            supervisor.hierarchies, id, config["linux"].get("resources"), parent=self.own.get("cgroup_parent")
+        )
         self.log: logs.Log | None = None
         self.output = output.Output(self)
         self.input = input.Input(self)
@@ -164,7 +166,7 @@ class Task:
 
     def _fail_as_reported(self) -> bool:
         """Fail with what the child said, where it ended before our part was done: that is the reason."""
-        if self._sync is None or not select.select([self._sync], [], [], 0)[0]:
+        if self._sync is None or not _is_readable(self._sync.fileno()):
             return False
         message, descriptors = wire.receive(self._sync)
         wire.close_all(descriptors)
@@ -230,9 +232,10 @@ class Task:
         for attachment in self.attachments:
             self.supervisor.networks.attach(attachment, self.pid)
         interfaces = [
-            {"name": a.interface, "addresses": a.addresses, "gateways": a.gateways} for a in self.attachments
+            {"name": a.interface, "addresses": a.addresses, "gateways": a.gateways, "sysctls": a.sysctls}
+            for a in self.attachments
         ]
-        self._tell({"network": {"interfaces": interfaces, "dns": bool(interfaces)}})
+        self._tell({"network": {"interfaces": interfaces, "dns": answering.has_names(self) and bool(interfaces)}})
 
     def _tell(self, message: dict[str, Any]) -> None:
         assert self._sync is not None
@@ -585,6 +588,12 @@ class Task:
             self.supervisor.loop.forget(self._sync.fileno())
             self._sync.close()
             self._sync = None
+
+
+def _is_readable(fd: int) -> bool:
+    poll = select.poll()  # select(2) knows no descriptors above 1023
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _exit_code(status: int) -> int:
