@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.backends.namespace import mounting, namespaces, state, translate
+from composer.backends.namespace import logdrivers, mounting, namespaces, state, translate
 from composer.backends.namespace.joining import DEFAULT_ENDPOINTS, endpoint_record
 from composer.backends.namespace.runtime import files
 
@@ -132,6 +132,10 @@ def _config(
             "image": spec.image,
         },
     )
+    try:
+        logdrivers.finish(own, image=spec.image, image_id=image.id)
+    except ValueError as error:
+        raise errors.BackendError(f"cannot use logging of service '{spec.service}': {error}") from error
     endpoints = spec.endpoints or (DEFAULT_ENDPOINTS if spec.network_mode == "bridge" else ())
     own["network"].update(
         mode=spec.network_mode or "bridge",

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.backends.namespace import devices, namespaces, resources
+from composer.backends.namespace import devices, logdrivers, namespaces, resources
 from composer.backends.namespace.runtime import capabilities
 from composer.engine.backend import ContainerSpec, Limitation
 from composer.units import parse_duration_ns, parse_size_bytes
@@ -399,40 +399,6 @@ def _build_limits(value: Any) -> list[Limitation]:
     ]
 
 
-_KEPT = {"local": (20 << 20, 5)}
-"""Bytes per file and number of files that a driver keeps by itself. Docker's, for its drivers of these names."""
-
-
-def _logging(config: Config, value: Any) -> None:
-    driver = value.get("driver") or "json-file"
-    if driver == "none":
-        config["composer"]["log"] = {"keep": False}
-        return
-    options = value.get("options") or {}
-    size, count = _KEPT.get(driver, (0, 1))
-    size = parse_size_bytes(str(options.get("max-size") or size))
-    count = int(options.get("max-file") or count)
-    if count < 1:
-        raise ValueError(f"max-file {count} is less than 1")
-    if options.get("max-file") and size <= 0:
-        raise ValueError("max-file needs max-size")
-    if size > 0:
-        # Docker keeps between max-file minus one and max-file whole files; of a single one it drops everything.
-        config["composer"]["log"] = {"most": size * count, "least": size * (count - 1) or size // 2}
-
-
-def _logging_limits(value: Any) -> list[Limitation]:
-    driver = (value or {}).get("driver") or "json-file"
-    if driver not in ("json-file", "local", "none"):
-        reason = f"the built-in runtime has no log driver '{driver}'"
-        return [Limitation(("logging", "driver"), reason, hint="use json-file, local or none")]
-    return [
-        Limitation(("logging", "options", key), "it has no effect on how logs are kept here", fatal=False)
-        for key in (value or {}).get("options") or {}
-        if key not in ("max-size", "max-file")
-    ]
-
-
 Row = tuple["Callable[[Config, Any], None]", "Callable[[Any], list[Limitation]] | None"]
 
 ATTRIBUTES: dict[str, Row] = {
@@ -462,7 +428,7 @@ ATTRIBUTES: dict[str, Row] = {
         _nothing,
         _oneof("isolation", "only containers of Windows have isolation modes", "default"),
     ),
-    "logging": (_logging, _logging_limits),
+    "logging": (logdrivers.apply, logdrivers.limits),
     "mac_address": (_nothing, None),  # of the first endpoint, see bundle
     "oom_score_adj": (_process("oomScoreAdj"), None),
     "platform": (_nothing, _platform_limits),

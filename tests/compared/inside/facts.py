@@ -204,6 +204,10 @@ def _addresses(lines: list[str]) -> Pairs:
             name = match[1]
         elif (match := re.match(r"\s+(inet6?) (\S+)(.*)", line)) and not _OF_BACKENDS.match(name):
             words = [w for w in match[3].split() if w not in ("tentative", "optimistic", "nodad", name)]
+            words = [
+                w if previous != "brd" else _network(w)
+                for previous, w in zip(["", *words], words, strict=False)
+            ]
             text = " ".join([_network(match[2]), *words])
             found.setdefault(f"{name} {match[1]}", []).append(text)
     for key, texts in found.items():

@@ -25,11 +25,15 @@ class Difference(NamedTuple):
 
 
 class Reason(NamedTuple):
-    """``services`` and ``facts`` are patterns as of file names; ``text`` says why it may differ."""
+    """``services`` and ``facts`` are patterns as of file names; ``text`` says why it may differ.
+
+    What ``varies`` is by chance, or by the machine: it need not be there.
+    """
 
     text: str
     facts: tuple[str, ...]
     services: tuple[str, ...]
+    varies: bool = False
 
     def explains(self, one: Difference) -> bool:
         return any(fnmatch.fnmatchcase(one.service, p) for p in self.services) and any(
@@ -40,7 +44,10 @@ class Reason(NamedTuple):
 def reasons() -> list[Reason]:
     """Return the table of reasons."""
     found = yaml.safe_load(_REASONS.read_text()) or []
-    return [Reason(one["why"], tuple(one["facts"]), tuple(one.get("services") or ["*"])) for one in found]
+    return [
+        Reason(one["why"], tuple(one["facts"]), tuple(one.get("services") or ["*"]), bool(one.get("varies")))
+        for one in found
+    ]
 
 
 def differences(ours: dict[str, Facts], theirs: dict[str, Facts]) -> list[Difference]:
@@ -64,7 +71,9 @@ def write(ours: dict[str, Facts], theirs: dict[str, Facts], page: pathlib.Path, 
         (unexplained if reason is None else sorted_out[reason]).append(one)
     for one in unexplained:
         print(f"{one.service}: {one.fact}\n    docker   {one.theirs}\n    composer {one.ours}")
-    idle = [reason for reason, found in sorted_out.items() if not found] if complete else []
+    idle = (
+        [reason for reason, found in sorted_out.items() if not (found or reason.varies)] if complete else []
+    )
     for reason in idle:
         print(f"nothing differs for this reason: {reason.text}", file=sys.stderr)
     count = sum(len(facts) for facts in theirs.values())

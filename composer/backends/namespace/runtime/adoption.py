@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 
-from composer.backends.namespace.runtime import answering, endpoints, files, preparing
+from composer.backends.namespace.runtime import answering, endpoints, files, preparing, relay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ def adopt(task: Task, held: dict[str, int], status: int | None) -> None:
     task.ports.published = list(task.state.get("ports", ()))
     task.ports.sockets = [
         socket.socket(fileno=held.pop(key)) for key in sorted(held) if key.startswith("port-")
+    ]
+    task.ports.companions = [
+        socket.socket(fileno=held.pop(key)) if (key := f"port6-{index:04}") in held else None
+        for index in range(len(task.ports.sockets))
     ]
     task.output.console = held.pop("console", -1)
     task.input.writer = held.pop("stdin", -1)
@@ -72,4 +76,5 @@ def _adopt_running(task: Task, held: dict[str, int]) -> None:
     publications = task.ports.publications(task.attachments)
     if publications:
         supervisor.networks.firewall.publish(publications)
+    relay.serve_ports(task)
     task.start_health(files.read_json(f"{task.bundle}/health.json"))

@@ -17,6 +17,7 @@ from composer.backends.namespace.runtime import (
     endpoints,
     netlink,
     process,
+    relay,
     sandbox,
     sharing,
     syscalls,
@@ -109,6 +110,7 @@ def _publish(task: Task, before: Sequence[Any]) -> None:
     after = task.ports.publications(task.attachments)
     if list(map(str, before)) != list(map(str, after)):
         supervisor.networks.firewall.republish(before, after)
+    relay.serve_ports(task)
 
 
 def _configure(task: Task, fresh: Sequence[endpoints.Attachment], had: dict[str, list[str]]) -> None:

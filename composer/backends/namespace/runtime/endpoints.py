@@ -268,23 +268,28 @@ def link_name(container: str, network_id: str) -> str:
 
 
 class Ports:
-    """Published ports of one container: the sockets that reserve them, and the firewall's elements."""
+    """Published ports of one container: the sockets that reserve them, and the firewall's elements.
 
-    __slots__ = ("published", "sockets")
+    ``companions``, beside ``sockets``, have the same ports of IPv6 where a port is published at every address.
+    """
+
+    __slots__ = ("companions", "published", "sockets")
 
     def __init__(self) -> None:
         self.published: list[dict[str, Any]] = []
         self.sockets: list[socket.socket] = []
+        self.companions: list[socket.socket | None] = []
 
     def reserve(self, wanted: Sequence[Mapping[str, Any]]) -> None:
         """Bind a socket for each port; ``host_port`` 0 takes any, ``host_port_end`` makes it a range."""
         for port in wanted:
             try:
                 reservation = _bind(port)
+                self.sockets.append(reservation)
+                self.companions.append(_companion(port, reservation))
             except NetworkFailed:
                 self.release()
                 raise
-            self.sockets.append(reservation)
             self.published.append(
                 {
                     "protocol": port["protocol"],
@@ -294,12 +299,25 @@ class Ports:
                 }
             )
 
+    def relayed(self, attachments: Sequence[Attachment]) -> list[tuple[socket.socket, tuple[str, int]]]:
+        """Return the sockets of IPv6 at which connections may arrive, and where each is to be passed on to."""
+        target = _target(attachments)
+        if target is None:
+            return []
+        # By IPv6 where it has that: its own firewall and logs then see what they would see.
+        address = sorted((str(ip) for ip, _ in target.addresses), key=lambda ip: ":" not in ip)[0]
+        found = []
+        for port, own, companion in zip(self.published, self.sockets, self.companions, strict=True):
+            listener = companion or (own if ":" in port["host_ip"] else None)
+            if listener is not None and port["protocol"] == "tcp":
+                found.append((listener, (address, int(port["container_port"]))))
+        return found
+
     def publications(self, attachments: Sequence[Attachment]) -> list[firewall.Publication]:
         """Lead each port to the container's address in the network that is its way out."""
-        usable = [a for a in attachments if a.gateways] or list(attachments)[:1]
-        if not usable or not usable[0].addresses:
+        target = _target(attachments)
+        if target is None:
             return []
-        target = usable[0]
         found = []
         for port in self.published:
             for address, _ in target.addresses:
@@ -317,10 +335,26 @@ class Ports:
         return found
 
     def release(self) -> None:
-        for reservation in self.sockets:
-            reservation.close()
+        for reservation in (*self.sockets, *self.companions):
+            if reservation is not None:
+                reservation.close()
         self.sockets.clear()
+        self.companions.clear()
         self.published.clear()
+
+
+def _target(attachments: Sequence[Attachment]) -> Attachment | None:
+    """Return the network that published ports lead through: the way out, or the first."""
+    usable = [a for a in attachments if a.gateways] or list(attachments)[:1]
+    return usable[0] if usable and usable[0].addresses else None
+
+
+def _companion(port: Mapping[str, Any], reservation: socket.socket) -> socket.socket | None:
+    """Reserve the same port of IPv6; None where it is not asked for, or this machine has no IPv6."""
+    if port.get("host_ip") or not os.path.exists("/proc/sys/net/ipv6"):
+        return None
+    number = reservation.getsockname()[1]
+    return _bind({**port, "host_ip": "::", "host_port": number, "host_port_end": number})
 
 
 def _same_family(host_ip: str, address: str) -> bool:

@@ -4,7 +4,7 @@ How a packet goes:
 
     prerouting raw   for 127.0.0.0/8, but not from lo: a forgery, as our bridges have route_localnet; drop
     prerouting nat   to a published port of this host: on to the container, even from one (hairpin)
-    output nat       the same for the host's own connections, to 127.0.0.1 too
+    output nat       the same for the host's own connections, to 127.0.0.1 too; not to ::1, see `relay`
     input            from an internal network: only to its own gateway
     forward          known connection, same bridge, published port: accept
                      any other way into a bridge of ours, or out of an internal one: drop
@@ -40,6 +40,7 @@ CHAINS = """
  chain published {
   meta nfproto ipv4 dnat ip to ip daddr . meta l4proto . th dport map @at4
   meta nfproto ipv4 dnat ip to meta l4proto . th dport map @ports4
+  ip6 daddr ::1 return
   meta nfproto ipv6 dnat ip6 to ip6 daddr . meta l4proto . th dport map @at6
   meta nfproto ipv6 dnat ip6 to meta l4proto . th dport map @ports6
  }

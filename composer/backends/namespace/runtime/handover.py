@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from composer.backends.namespace.runtime import endpoints, files
+from composer.backends.namespace.runtime import endpoints, files, relay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,15 +59,19 @@ def _pass_ports(source: Task, target: Task) -> None:
             missing.append(port)
         else:
             target.ports.sockets.append(source.ports.sockets.pop(index))
+            target.ports.companions.append(source.ports.companions.pop(index))
             found = source.ports.published.pop(index)
             target.ports.published.append({**found, "container_port": port["container_port"]})
     kept.reserve(missing)
     target.ports.sockets += kept.sockets
+    target.ports.companions += kept.companions
     target.ports.published += kept.published
     after = source.ports.publications(source.attachments)
     staying = set(map(str, after))
     given = [one for one in before if str(one) not in staying]
     supervisor.networks.firewall.republish(given, target.ports.publications(target.attachments))
+    for task in (source, target):
+        relay.serve_ports(task)
     supervisor.hold_ports(target.id, target.ports)
     supervisor.hold_ports(source.id, source.ports)
     _record(source, target)

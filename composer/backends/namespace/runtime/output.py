@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from composer.backends.namespace.runtime import logs
+from composer.backends.namespace.runtime import forwarding, logs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,14 +15,18 @@ _READ_BYTES = 1 << 16
 
 
 class Output:
-    """What one container writes. ``console`` is the master of its terminal, -1 when it has none."""
+    """What one container writes. ``console`` is the master of its terminal, -1 when it has none.
 
-    __slots__ = ("_stopped", "_task", "console")
+    ``forwarder`` sends what is in the log elsewhere, where that was asked for.
+    """
+
+    __slots__ = ("_stopped", "_task", "console", "forwarder")
 
     def __init__(self, task: Task) -> None:
         self._task = task
         self._stopped = True
         self.console = -1
+        self.forwarder: forwarding.Forwarder | None = None
 
     def take_console(self, master: int) -> None:
         self.console = master
@@ -32,6 +36,10 @@ class Output:
     def watch(self) -> None:
         """Move output as it comes. A terminal's cannot be spliced: it passes through here."""
         self._stopped = False
+        wanted = self._task.own.get("forward")
+        if wanted and self.forwarder is None:
+            self.forwarder = forwarding.Forwarder(self._task.supervisor.loop, self._task.bundle, wanted)
+            self.forwarder.look()  # what an earlier run, or a supervisor before this one, left unsent
         if self.console >= 0:
             self._task.supervisor.loop.watch(self.console, lambda _: self._on_console())
             return
@@ -49,6 +57,8 @@ class Output:
             # The program waits, as it would on a full disk of its own, and goes on when there is room.
             loop.forget(log.readers()[stream])
             loop.after(_FULL_DISK_PAUSE_S, lambda: self._watch_stream(stream))
+        if self.forwarder is not None:
+            self.forwarder.look()
 
     def _on_console(self) -> None:
         self._read_console()
@@ -63,6 +73,8 @@ class Output:
             data = b""  # EIO: nobody has the terminal open any more
         if data and self._task.log is not None:
             self._task.log.append(0, data)
+            if self.forwarder is not None:
+                self.forwarder.look()
         elif not data:
             self._task.supervisor.loop.forget(self.console)
         return bool(data)
@@ -81,3 +93,7 @@ class Output:
         if self._task.log is not None:
             for fd in self._task.log.readers():
                 loop.forget(fd)
+        if self.forwarder is not None:
+            self.forwarder.look(last=True)
+            self.forwarder.close()
+            self.forwarder = None

@@ -246,12 +246,16 @@ class Supervisor:
         return self._filters.get(None if profile == "default" else profile, bounding)
 
     def hold_ports(self, id: str, ports: endpoints.Ports) -> None:
-        for first in range(0, len(ports.sockets), wire.MAX_DESCRIPTORS):
-            some = ports.sockets[first : first + wire.MAX_DESCRIPTORS]
-            self.keeper.hold({f"{id}/port-{first + i:04}": one.fileno() for i, one in enumerate(some)})
+        held = {f"{id}/port-{index:04}": one.fileno() for index, one in enumerate(ports.sockets)}
+        companions = enumerate(ports.companions)
+        held |= {f"{id}/port6-{index:04}": one.fileno() for index, one in companions if one is not None}
+        keys = list(held)
+        for first in range(0, len(keys), wire.MAX_DESCRIPTORS):
+            self.keeper.hold({key: held[key] for key in keys[first : first + wire.MAX_DESCRIPTORS]})
 
     def drop_ports(self, id: str, ports: endpoints.Ports) -> None:
-        self.keeper.drop(*(f"{id}/port-{index:04}" for index in range(len(ports.sockets))))
+        indices = range(len(ports.sockets))
+        self.keeper.drop(*(f"{id}/{kind}-{index:04}" for kind in ("port", "port6") for index in indices))
 
     def reap(self, pid: int, pidfd: int, *, wait: bool = False) -> int | None:
         """Return a wait status, from whoever knows it; None when it is not known (yet)."""

@@ -31,6 +31,7 @@ from composer.backends.namespace.runtime import (
     output,
     preparing,
     probing,
+    relay,
     restart,
     sandbox,
     sharing,
@@ -80,6 +81,7 @@ class Task:
         self.pidfd = -1
         self.attachments: list[endpoints.Attachment] = []
         self.ports = endpoints.Ports()
+        self.relay = relay.Relay(supervisor.loop)
         self.cgroup = cgroups.Cgroup(
             supervisor.hierarchies, id, config["linux"].get("resources"), parent=self.own.get("cgroup_parent")
         )
@@ -279,6 +281,7 @@ class Task:
         publications = self.ports.publications(self.attachments)
         if publications:
             self.supervisor.networks.firewall.publish(publications)
+        relay.serve_ports(self)
         self.transition(RUNNING, started_ns=time.time_ns(), finished_ns=0, warnings=self._warnings)
         self._sent_start = True
         assert self._sync is not None
@@ -434,6 +437,7 @@ class Task:
                 self.supervisor.networks.firewall.unpublish(publications)
             except Exception as error:
                 self.supervisor.on_error(error)  # somebody emptied the table: the rest must go all the same
+        self.relay.close()
         self.supervisor.drop_ports(self.id, self.ports)
         self.ports.release()
         shared = sharing.is_marked(self.bundle)
