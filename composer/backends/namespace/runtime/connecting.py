@@ -16,6 +16,7 @@ from composer.backends.namespace.runtime import (
     container,
     endpoints,
     netlink,
+    preparing,
     process,
     relay,
     sandbox,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 def update(task: Task, reply: Reply) -> None:
     """Bring a container's networks to what its configuration says; ``reply`` says why where that cannot be."""
     task.reload()
+    preparing.unprepare(task)  # it has what the configuration said then
     if task.status not in (RUNNING, PAUSED, RESTARTING):
         reply(
             {"ok": True} if not task.is_active() else _failure("it is being started: try again", "Conflict")

@@ -34,6 +34,7 @@ from composer.backends.namespace.runtime import (
     firewall,
     hooks,
     netlink,
+    nftables,
     process,
     rootfs,
     sharing,
@@ -181,6 +182,7 @@ def _detach(launch: Launch) -> list[str]:
     """
     own = (launch.sync.fileno(), launch.stdin, launch.stdout, launch.stderr, *launch.owners.values())
     syscalls.close_all_but({0, 1, 2, *(fd for fd in own if fd >= 0)})
+    nftables.forget_spares()
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     syscalls.set_process_name("composer-init")
     process.reset_signals()

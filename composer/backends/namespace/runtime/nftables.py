@@ -63,6 +63,11 @@ def load() -> bool:
     return True
 
 
+def forget_spares() -> None:
+    """Know that all descriptors have been closed: low ones are free, and these numbers may be somebody else's."""
+    _spares.clear()
+
+
 def _spare() -> None:
     """Have low descriptors in hand again."""
     while len(_spares) < _SPARES:
@@ -138,10 +143,12 @@ def run(commands: str, *, json: bool = False) -> str:
 
 
 def _new_context() -> Any:
+    has_spares = bool(_spares)
     while _spares:
         os.close(_spares.pop())
     context = _library.nft_ctx_new(0)
-    _spare()
+    if has_spares:
+        _spare()
     if context:
         _library.nft_ctx_buffer_output(context)
         _library.nft_ctx_buffer_error(context)

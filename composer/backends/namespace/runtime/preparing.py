@@ -10,9 +10,7 @@ it is ``prepared``, written before the first effect, so that whoever comes next 
 
 from __future__ import annotations
 
-import select
-
-from composer.backends.namespace.runtime import endpoints, sharing
+from composer.backends.namespace.runtime import endpoints, sharing, wire
 from composer.errors import Conflict
 
 TYPE_CHECKING = False
@@ -52,7 +50,7 @@ def unprepare(task: Task, *, thorough: bool = False) -> None:
 
 def take(task: Task) -> bool:
     """Make a prepared start the real one; False where there is none, or where its process has died."""
-    if task.preparer is not None and select.select([task.pidfd], [], [], 0)[0]:
+    if task.preparer is not None and wire.is_readable(task.pidfd):
         unprepare(task)
     is_there, task.preparer = task.preparer is not None, None
     task.state.pop("prepared", None)

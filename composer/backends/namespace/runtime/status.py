@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 CREATED, STARTING, RUNNING, PAUSED, RESTARTING, EXITED = (
     "created",
     "starting",
@@ -19,3 +21,8 @@ MOVES = {
     RESTARTING: {STARTING, EXITED},
     EXITED: {STARTING},
 }
+
+
+def exit_code_of(status: int) -> int:
+    """Return the code of a wait status as shells and Docker count it: 128 + signal for a killed process."""
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)

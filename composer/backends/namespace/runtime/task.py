@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import signal
 import time
 
@@ -48,6 +47,7 @@ from composer.backends.namespace.runtime.status import (
     RESTARTING,
     RUNNING,
     STARTING,
+    exit_code_of,
 )
 from composer.errors import Conflict
 
@@ -168,7 +168,7 @@ class Task:
 
     def _fail_as_reported(self) -> bool:
         """Fail with what the child said, where it ended before our part was done: that is the reason."""
-        if self._sync is None or not _is_readable(self._sync.fileno()):
+        if self._sync is None or not wire.is_readable(self._sync.fileno()):
             return False
         message, descriptors = wire.receive(self._sync)
         wire.close_all(descriptors)
@@ -237,7 +237,9 @@ class Task:
             {"name": a.interface, "addresses": a.addresses, "gateways": a.gateways, "sysctls": a.sysctls}
             for a in self.attachments
         ]
-        self._tell({"network": {"interfaces": interfaces, "dns": answering.has_names(self) and bool(interfaces)}})
+        self._tell(
+            {"network": {"interfaces": interfaces, "dns": answering.has_names(self) and bool(interfaces)}}
+        )
 
     def _tell(self, message: dict[str, Any]) -> None:
         assert self._sync is not None
@@ -347,7 +349,7 @@ class Task:
 
     def finish_status(self, status: int | None) -> None:
         """Record an exit by its wait status; None when nobody could see it."""
-        self.finish(None if status is None else _exit_code(status))
+        self.finish(None if status is None else exit_code_of(status))
 
     def _drain_sync(self) -> bool:
         """Hear what it said before it died; False when that was all there is to it."""
@@ -592,14 +594,3 @@ class Task:
             self.supervisor.loop.forget(self._sync.fileno())
             self._sync.close()
             self._sync = None
-
-
-def _is_readable(fd: int) -> bool:
-    poll = select.poll()  # select(2) knows no descriptors above 1023
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _exit_code(status: int) -> int:
-    """Return the code of a wait status as shells and Docker count it: 128 + signal for a killed process."""
-    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import array
 import json
 import os
+import select
 import socket
 import struct
 
@@ -49,6 +50,13 @@ def receive(peer: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
         return None, []
     message = json.loads(data)
     return message, descriptors
+
+
+def is_readable(fd: int) -> bool:
+    """Tell whether a read would not wait now. By poll(2): select(2) knows no descriptors above 1023."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def close_all(descriptors: Sequence[int]) -> None:
