@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit bench compared setup system images fuzz pulls adoption clean
+.PHONY: demo test lint unit bench compared inside setup system images fuzz pulls adoption clean
 
 setup: $(STAMP)
 
@@ -57,6 +57,10 @@ bench: setup
 # Situations played with docker compose and with composer, into docs/compared.md: needs docker compose and an engine.
 compared: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.compared.run
+
+# Services compared from within on both backends, into docs/compared.md: needs an engine at DOCKER_HOST.
+inside: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.compared.inside.compare
 
 # Projects of others (COMPOSE_ADOPTION: directories of projects, separated by :) taken over in both directions.
 adoption: setup

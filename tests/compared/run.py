@@ -14,6 +14,7 @@ import pathlib
 import sys
 import tempfile
 
+from tests.compared.inside import report
 from tests.compared.places import IMAGE, PLACES, Place, versions
 from tests.compared.scenarios import SCENARIOS, Result, Scenario
 from tests.integration.contract.conftest import root_archive
@@ -38,7 +39,8 @@ def main() -> int:
         os.environ["PYTHONPATH"] = str(ROOT)
         _images(pathlib.Path(directory))
         rows = [(scenario, _play(scenario, pathlib.Path(directory))) for scenario in chosen]
-    pathlib.Path(options.to).write_text(_HEAD + _table(rows) + _foot(rows))
+    page = pathlib.Path(options.to)
+    page.write_text(_HEAD + _table(rows) + _foot(rows) + report.kept(page))
     return 0
 
 

@@ -119,6 +119,13 @@ def _cell(value: str) -> str:
     return short.replace("|", "\\|")
 
 
+def kept(page: pathlib.Path) -> str:
+    """Return the section as the page has it, for who writes the rest anew."""
+    text = page.read_text() if page.exists() else ""
+    _, found, rest = text.partition(_BEGIN)
+    return f"\n{_BEGIN}{rest}" if found else ""
+
+
 def put(page: pathlib.Path, text: str) -> None:
     """Replace the section between its two marks; add it at the end where there is none."""
     before = page.read_text() if page.exists() else ""
