@@ -25,7 +25,8 @@ _PTS_MAJOR = range(136, 144)
 
 def cgroup_of(config: Mapping[str, Any], id: str) -> cgroups.Cgroup:
     """Return a container's cgroup as the supervisor made it."""
-    return cgroups.Cgroup(cgroups.detect(), id, config["linux"].get("resources"))
+    parent = config["composer"].get("cgroup_parent")
+    return cgroups.Cgroup(cgroups.detect(), id, config["linux"].get("resources"), parent=parent)
 
 
 # ------------------------------------------------------------------ counters

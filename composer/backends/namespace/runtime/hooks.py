@@ -23,7 +23,9 @@ _PATIENCE_S = 60.0
 
 def run(config: Mapping[str, Any], bundle: str) -> None:
     """Run a configuration's hooks in their order. Raises ProcessFailed for one that fails or takes too long."""
-    hooks = config.get("hooks") or {}
+    hooks = config.get("hooks")
+    if not hooks:
+        return
     state = {
         "ociVersion": config["ociVersion"],
         "id": os.path.basename(bundle),

@@ -208,8 +208,10 @@ def _mount_tmpfs(
 
 def _mount_bind(root: int, destination: str, entry: Mapping[str, Any], flags: int, propagation: int) -> None:
     if propagation & syscalls.MS_SHARED:
-        _mount_shared(root, destination, entry, flags)
-        return
+        if "tree" in entry:
+            _mount_shared(root, destination, entry, flags)
+            return
+        propagation = syscalls.MS_SLAVE | syscalls.MS_REC  # nobody runs here who could mount anything
     source = _open_source(entry)
     options = entry.get("options", ())
     try:
