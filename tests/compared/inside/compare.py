@@ -32,9 +32,10 @@ _PROJECT = "inside"
 _PROBED_S = 30.0
 _ENDED = ("exited", "dead", "created")
 # Where exec has a part of its own in what the attribute does: each takes a command on each side.
-_EXECUTED = re.compile(
-    "plain|cap_|priv|no_new|seccomp_|user_|group|ulimits$|oom_score|init|working_dir$|environment|tty|terminal|"
-    "cgroup_|image_says|device_cdi|network_host|pid_|uts_host|logging_none|stop_of_init"
+_EXECUTED = frozenset(
+    "plain cap_add cap_drop_all privileged user_name user_group_add group_add no_new_privileges seccomp_unconfined "
+    "ulimits oom_score_adj init stop_of_init working_dir environment tty terminal cgroup_private image_says device_cdi "
+    "network_host pid_service uts_host logging_none".split()
 )
 
 
@@ -108,7 +109,7 @@ def _observe(place: Place, project: dict[str, Any]) -> dict[str, Facts]:
     reached = {name: _reach(service.get("x-reach", ())) for name, service in project["services"].items()}
     containers = {str(one["Service"]): one for one in place.containers()}
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        running = [n for n, one in containers.items() if one["State"] == "running" and _EXECUTED.match(n)]
+        running = [n for n, one in containers.items() if one["State"] == "running" and n in _EXECUTED]
         executed = dict(zip(running, pool.map(lambda name: _inside(place, name), running), strict=True))
     facts: dict[str, Facts] = {}
     for name in project["services"]:

@@ -37,6 +37,6 @@ part names of others; for one in ${ASKED:-target target-too nowhere.invalid}; do
   echo "? $one"; timeout 3 nslookup $one 2>&1 | sed -n '/^Name/,$p;/NXDOMAIN/p;/can.t/p'; done
 part writable; for one in / /etc /tmp /dev /dev/shm /proc/sys/kernel/domainname /sys/fs/cgroup /run /data /scratch; do
   [ -w $one ] && echo $one; done
-part programs; cat /proc/1/comm; ls -d /proc/[0-9]* | wc -l
+part first program; cat /proc/1/comm
 part end
 [ "$1" = ends ] || exec sleep 3600
