@@ -10,6 +10,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 
 import pytest
@@ -155,3 +156,64 @@ def test_a_profile_and_a_mistake(stack: Stack) -> None:
     file.write_text(right)
     stack.run("up", "-d", "--wait")
     assert stack.states()["web-1"] == "running"
+
+
+def test_files_processes_and_images_of_containers(stack: Stack, tmp_path: pathlib.Path) -> None:
+    stack.run("up", "-d", "db")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "file").write_text("copied\n")
+    stack.run("cp", f"{tmp_path}/in", "db:/srv/")
+    assert stack.run("exec", "-T", "db", "cat", "/srv/in/file").stdout == "copied\n"
+    stack.run("cp", "db:/srv/in/.", f"{tmp_path}/out")
+    assert (tmp_path / "out" / "file").read_text() == "copied\n"
+    assert "there is no '/none'" in stack.run("cp", "db:/none", str(tmp_path), code=1).stderr
+
+    lines = stack.run("top").stdout.splitlines()
+    assert lines[0].split()[:5] == ["SERVICE", "#", "UID", "PID", "PPID"]
+    assert lines[1].split()[:2] == ["db", "1"] and "sleep 600" in lines[-1]
+    used = json.loads(stack.run("stats", "--no-stream", "--format", "json").stdout)
+    assert used["Name"] == f"{stack.name}-db-1" and int(used["PIDs"]) >= 1 and used["MemUsage"] != "0B / 0B"
+    template = 'table {{.Name}}\\t{{.Label "com.docker.compose.service"}}'
+    assert stack.run("ps", "--format", template).stdout.split() == [
+        "NAME",
+        "SERVICE",
+        f"{stack.name}-db-1",
+        "db",
+    ]
+
+    stack.run("export", "-o", f"{tmp_path}/files.tar", "db")
+    with tarfile.open(tmp_path / "files.tar") as archive:
+        names = archive.getnames()
+    assert "srv/in/file" in names and "data/state" not in names
+    image = f"{stack.name}-changed:1"
+    stack.run("commit", "-m", "why", "-c", "ENV ADDED=yes", "db", image)
+    try:
+        found = stack.run(
+            "image", "inspect", "--format", "{{index .RepoTags 0}} {{.Id}}", image
+        ).stdout.split()
+        assert found[0].startswith(image) and found[1].startswith("sha256:")
+        text = (
+            f"services: {{again: {{image: '{image}', command: [sh, -c, 'cat /srv/in/file; echo $$ADDED']}}}}"
+        )
+        (stack.directory / "again.yaml").write_text(text)
+        again = ("-p", f"{stack.name}x", "-f", "again.yaml")
+        assert stack.run(*again, "run", "--rm", "-T", "again").stdout == "copied\nyes\n"
+        stack.run(*again, "down")
+    finally:
+        stack.run("image", "rm", image)
+
+
+def test_stopped_containers_and_what_is_left_behind(stack: Stack, tmp_path: pathlib.Path) -> None:
+    stack.run("create", "db")
+    (tmp_path / "file").write_text("before the start\n")
+    stack.run("cp", f"{tmp_path}/file", "db:/srv/")
+    stack.run("start", "db")
+    assert stack.run("exec", "-T", "db", "cat", "/srv/file").stdout == "before the start\n"
+    stack.run("rm", "-fsv", "db")
+    stack.run("rm", "-fsv", "db")
+    own = f"label=com.docker.compose.project={stack.name}"
+    assert f"{stack.name}_default" in stack.run("network", "prune", "-f", "--filter", own).stdout
+    assert f"{stack.name}_data" not in stack.run("volume", "prune", "-f", "--filter", own).stdout
+    assert f"{stack.name}_data" in stack.run("volume", "prune", "-af", "--filter", own).stdout
+    kinds = [line.split("  ")[0] for line in stack.run("system", "df").stdout.splitlines()]
+    assert kinds == ["TYPE", "Images", "Containers", "Local Volumes", "Build Cache"]
