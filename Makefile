@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit bench compared inside setup system images fuzz pulls adoption clean
+.PHONY: demo test lint unit bench compared inside setup system images fuzz pulls adoption samples bench-inside bench-scale clean
 
 setup: $(STAMP)
 
@@ -52,7 +52,7 @@ lint: setup
 	$(VENV)/bin/mypy
 
 bench: setup
-	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python tests/bench/run.py
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.bench.run
 
 # Situations played with docker compose and with composer, into docs/compared.md: needs docker compose and an engine.
 compared: setup
@@ -65,6 +65,14 @@ inside: setup
 # Projects of others (COMPOSE_ADOPTION: directories of projects, separated by :) taken over in both directions.
 adoption: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSE_ADOPTION="$(COMPOSE_ADOPTION)" $(PYTEST) -q tests/integration/docker/test_corpus.py
+
+# Samples of others, COMPOSE_SAMPLES: a directory with a project in each folder, into docs/samples.md.
+samples: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.samples.run $(COMPOSE_SAMPLES) --write
+
+
+bench-scale: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.bench.scale
 
 # Eight processes that pull overlapping images, killed at random: fifty rounds, some minutes.
 pulls: setup

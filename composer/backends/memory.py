@@ -236,6 +236,10 @@ class MemoryBackend(Images, Files):
                 tuple(v for v in self._volumes.values() if v.labels.get(_PROJECT) == project),
             )
 
+    def holds(self, project: str) -> bool:
+        seen = self.observe(project)
+        return bool(seen.containers or seen.volumes)
+
     def projects(self) -> Sequence[ObservedContainer]:
         with self.changed:
             return [c.seen for c in self.containers.values() if _PROJECT in c.seen.labels]

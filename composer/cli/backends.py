@@ -82,7 +82,7 @@ def choose(
     wanted = wanted or configured(environment)
     if wanted:
         backend = connect(wanted, environment)
-        if project and not _holds(backend, project):
+        if project and not backend.holds(project):
             _refuse_elsewhere(project, wanted, environment, connect)
         return backend
     first: Backend | None = None
@@ -90,7 +90,7 @@ def choose(
     for name in CHOICES:
         try:
             backend = connect(name, environment)
-            if project and _holds(backend, project):
+            if project and backend.holds(project):
                 return backend
         except (Unavailable, PermissionDenied) as error:
             reasons.append(f"{name}: {error}")
@@ -106,11 +106,6 @@ def choose(
     return first
 
 
-def _holds(backend: Backend, project: str) -> bool:
-    observed = backend.observe(project)
-    return bool(observed.containers or observed.volumes)
-
-
 def _refuse_elsewhere(project: str, wanted: str, environment: Mapping[str, str], connect: Connect) -> None:
     for name in CHOICES:
         if name == wanted:
@@ -120,7 +115,7 @@ def _refuse_elsewhere(project: str, wanted: str, environment: Mapping[str, str],
         except (Unavailable, PermissionDenied):
             continue
         try:
-            if _holds(other, project):
+            if other.holds(project):
                 raise Conflict(
                     f"project '{project}' lives on the {name} backend, not on {wanted}",
                     hint=f"use --backend {name}, or remove it there first: composer --backend {name} down",

@@ -361,6 +361,10 @@ class Observer(Inspection, Protocol):
 
     def observe(self, project: str) -> Observed: ...
 
+    def holds(self, project: str) -> bool:
+        """Tell whether a project has a container or a volume here; cheaper than to observe it."""
+        ...
+
     def projects(self) -> Sequence[ObservedContainer]:
         """Return every container that carries a project label, of all projects."""
         ...

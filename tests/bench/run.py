@@ -1,6 +1,6 @@
 """The figures of docs/benchmarks.md: composer beside docker compose on a Docker Engine, in one run.
 
-    python tests/bench/run.py [--runs N] [--write]
+    python -m tests.bench.run [--runs N] [--write]
 
 Needs root, docker with its compose plugin on PATH, an engine at DOCKER_HOST, and busybox-static for a small
 image. The two take turns, so that a machine whose speed drifts is fair to both; medians and ranges are printed.
@@ -20,6 +20,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+
+from tests.bench.page import write_section
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COMPOSER = str(pathlib.Path(sys.executable).with_name("composer"))
@@ -104,22 +106,25 @@ def one_container(count: int, environment: dict[str, str]) -> list[float]:
     return found
 
 
+def pss_mb() -> float:
+    """Return what all our long-lived processes on this machine weigh: their proportional set size, MB."""
+    total_kb = 0
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if pathlib.Path(f"/proc/{entry}/cmdline").read_bytes().startswith(b"composer: "):
+                rollup = pathlib.Path(f"/proc/{entry}/smaps_rollup").read_text()
+                total_kb += int(rollup.split("Pss:")[1].split()[0])
+        except OSError:
+            continue  # it ended meanwhile
+    return total_kb / 1024
+
+
 def memory(environment: dict[str, str], file: pathlib.Path) -> tuple[float, float]:
     """Return the PSS (MB) of keeper and supervisor with one and with fifty containers."""
     found = []
     for services in (["s000"], []):
         timed([COMPOSER, "--backend", "namespace", "-f", str(file), "up", "-d", *services], environment)
-        total_kb = 0
-        for entry in os.listdir("/proc"):
-            if entry.isdigit():
-                try:
-                    title = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes()
-                    if title.startswith(b"composer: "):
-                        rollup = pathlib.Path(f"/proc/{entry}/smaps_rollup").read_text()
-                        total_kb += int(rollup.split("Pss:")[1].split()[0])
-                except OSError:
-                    continue
-        found.append(total_kb / 1024)
+        found.append(pss_mb())
     timed([COMPOSER, "--backend", "namespace", "-f", str(file), "down"], environment)
     return found[0], found[1]
 
@@ -206,9 +211,7 @@ def main() -> None:
 
     report(options.runs, say)
     if options.write:
-        path = ROOT / "docs/benchmarks.md"
-        head = path.read_text().split("<!-- figures -->")[0] if path.exists() else "# Benchmarks\n\n"
-        path.write_text(f"{head}<!-- figures -->\n\n" + "\n".join(lines) + "\n")
+        write_section("figures", "\n".join(lines))
 
 
 if __name__ == "__main__":

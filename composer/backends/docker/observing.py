@@ -52,6 +52,12 @@ class DockerObserver:
             tuple(reading.volume(entry) for entry in volumes or ()),
         )
 
+    def holds(self, project: str) -> bool:
+        filters = {"label": [f"{PROJECT_LABEL}={project}"]}
+        if self.client.get("/containers/json", {"all": True, "limit": 1, "filters": filters}):
+            return True
+        return bool((self.client.get("/volumes", {"filters": filters}) or {}).get("Volumes"))
+
     def _inspect_all(self, ids: Any) -> list[ObservedContainer]:
         """Return whole containers: the list knows neither times nor names in networks. One that went is left out."""
         found = _each(list(ids), self._inspect)

@@ -121,7 +121,7 @@ class NamespaceBackend(NamespaceObserver):
         from composer.backends.namespace import housekeeping
 
         gone = []
-        for record in housekeeping.unused_networks(self._networks, self._metas(), labels):
+        for record in housekeeping.unused_networks(self._networks, list(self._metas()), labels):
             try:
                 self.remove_network(record["id"])
             except errors.Conflict:
@@ -136,7 +136,7 @@ class NamespaceBackend(NamespaceObserver):
 
         gone, freed_bytes = [], 0
         for record in housekeeping.unused_volumes(
-            self._volumes, self._metas(), labels, everything=everything
+            self._volumes, list(self._metas()), labels, everything=everything
         ):
             size = housekeeping.remove_volume(self.paths, self._volumes, record)
             if size is not None:
@@ -423,13 +423,6 @@ class NamespaceBackend(NamespaceObserver):
 
     def _has_active(self, project: str) -> bool:
         return any(meta["project"] == project and self._is_active(meta["id"]) for meta in self._metas())
-
-    def _metas(self) -> list[dict[str, Any]]:
-        found = (
-            files.read_json(f"{self.paths.container(id)}/meta.json")
-            for id in state.list_directory(self.paths.containers())
-        )
-        return [meta for meta in found if meta is not None]
 
     # -------------------------------------------------------------- small things
 

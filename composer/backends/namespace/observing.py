@@ -60,9 +60,8 @@ class NamespaceObserver:
     # -------------------------------------------------------------- containers
 
     def observe(self, project: str) -> Observed:
-        containers = tuple(c for c in self.projects() if c.labels.get(PROJECT_LABEL) == project)
         return Observed(
-            containers,
+            tuple(self._all(project)),
             tuple(
                 networks.observed(r)
                 for r in self._networks.all()
@@ -73,28 +72,39 @@ class NamespaceObserver:
             ),
         )
 
+    def holds(self, project: str) -> bool:
+        return any(
+            record["labels"].get(PROJECT_LABEL) == project
+            for records in (self._metas(), self._volumes.all())
+            for record in records
+        )
+
     def projects(self) -> Sequence[ObservedContainer]:
         return [container for container in self._all() if PROJECT_LABEL in container.labels]
 
-    def _all(self) -> Iterator[ObservedContainer]:
+    def _metas(self) -> Iterator[dict[str, Any]]:
+        """Yield the ``meta.json`` of every container."""
         for id in state.list_directory(self.paths.containers()):
-            found = self._read(id)
-            if found is not None:
-                yield found
+            meta = files.read_json(f"{self.paths.container(id)}/meta.json")
+            if meta is not None:
+                yield meta
+
+    def _all(self, project: str | None = None) -> Iterator[ObservedContainer]:
+        """Yield all containers, or those of one project: only of these is more read than their labels."""
+        for meta in self._metas():
+            if project is None or meta["labels"].get(PROJECT_LABEL) == project:
+                yield self._observed(meta)
 
     def container(self, id: str) -> ObservedContainer:
         from composer.errors import NotFound
 
-        found = self._read(state.find_container(self.paths, id))
-        if found is None:
-            raise NotFound(f"no container '{id}'")
-        return found
-
-    def _read(self, id: str) -> ObservedContainer | None:
-        directory = self.paths.container(id)
-        meta = files.read_json(f"{directory}/meta.json")
+        meta = files.read_json(f"{self.paths.container(state.find_container(self.paths, id))}/meta.json")
         if meta is None:
-            return None
+            raise NotFound(f"no container '{id}'")
+        return self._observed(meta)
+
+    def _observed(self, meta: dict[str, Any]) -> ObservedContainer:
+        directory = self.paths.container(meta["id"])
         current = files.read_json(f"{directory}/state.json") or {}
         if current.get("status") in ("running", "paused") and not self._is_alive(current):
             # It ended a moment ago, or while nobody watched. A supervisor that is there knows how it ended and is

@@ -71,7 +71,7 @@ def _adopt_running(task: Task, held: dict[str, int]) -> None:
         supervisor.executions.reopen_names(task)
     if not task.ports.sockets and task.ports.published:
         wanted, task.ports.published = task.ports.published, []
-        task.ports.reserve(wanted)
+        task.ports.reserve(wanted, os.path.dirname(task.bundle))
         supervisor.hold_ports(task.id, task.ports)
     publications = task.ports.publications(task.attachments)
     if publications:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+_TRIES = 8
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "sctp": socket.SOCK_SEQPACKET}
 
 
@@ -280,16 +281,19 @@ class Ports:
         self.sockets: list[socket.socket] = []
         self.companions: list[socket.socket | None] = []
 
-    def reserve(self, wanted: Sequence[Mapping[str, Any]]) -> None:
-        """Bind a socket for each port; ``host_port`` 0 takes any, ``host_port_end`` makes it a range."""
+    def reserve(self, wanted: Sequence[Mapping[str, Any]], containers: str) -> None:
+        """Bind a socket for each port; ``host_port`` 0 takes any, ``host_port_end`` makes it a range.
+
+        ``containers`` is the directory of all containers, where who has a port already is looked up.
+        """
         for port in wanted:
             try:
-                reservation = _bind(port)
-                self.sockets.append(reservation)
-                self.companions.append(_companion(port, reservation))
+                reservation, companion = _reserve(port, containers)
             except NetworkFailed:
                 self.release()
                 raise
+            self.sockets.append(reservation)
+            self.companions.append(companion)
             self.published.append(
                 {
                     "protocol": port["protocol"],
@@ -349,12 +353,25 @@ def _target(attachments: Sequence[Attachment]) -> Attachment | None:
     return usable[0] if usable and usable[0].addresses else None
 
 
-def _companion(port: Mapping[str, Any], reservation: socket.socket) -> socket.socket | None:
+def _reserve(port: Mapping[str, Any], containers: str) -> tuple[socket.socket, socket.socket | None]:
+    """Bind a port and its companion; where any number will do, one that is free in both families."""
+    for attempt in range(_TRIES):
+        reservation = _bind(port, containers)
+        try:
+            return reservation, _companion(port, reservation, containers)
+        except NetworkFailed:
+            reservation.close()
+            if port.get("host_port") or attempt == _TRIES - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _companion(port: Mapping[str, Any], reservation: socket.socket, containers: str) -> socket.socket | None:
     """Reserve the same port of IPv6; None where it is not asked for, or this machine has no IPv6."""
     if port.get("host_ip") or not os.path.exists("/proc/sys/net/ipv6"):
         return None
     number = reservation.getsockname()[1]
-    return _bind({**port, "host_ip": "::", "host_port": number, "host_port_end": number})
+    return _bind({**port, "host_ip": "::", "host_port": number, "host_port_end": number}, containers)
 
 
 def _same_family(host_ip: str, address: str) -> bool:
@@ -363,7 +380,17 @@ def _same_family(host_ip: str, address: str) -> bool:
     return (":" in host_ip) == (":" in address)
 
 
-def _bind(port: Mapping[str, Any]) -> socket.socket:
+def _holder(containers: str, protocol: str, number: int) -> dict[str, Any] | None:
+    """Return the ``meta.json`` of the container of ours, in whatever project, that has a port of the host."""
+    for id in sorted(os.listdir(containers)):
+        state = files.read_json(f"{containers}/{id}/state.json") or {}
+        held = [(port["protocol"], port["host_port"]) for port in state.get("ports") or ()]
+        if (protocol, number) in held:
+            return files.read_json(f"{containers}/{id}/meta.json")
+    return None
+
+
+def _bind(port: Mapping[str, Any], containers: str) -> socket.socket:
     host_ip = port.get("host_ip") or "0.0.0.0"
     family = socket.AF_INET6 if ":" in host_ip else socket.AF_INET
     first = port.get("host_port") or 0
@@ -389,6 +416,13 @@ def _bind(port: Mapping[str, Any]) -> socket.socket:
     address = f"{port['host_ip']}:" if port.get("host_ip") else ""
     shown = f"{address}{first}{f'-{last}' if last != first else ''}"
     if failure is not None and failure.errno == errno.EADDRINUSE:
+        holder = _holder(containers, port["protocol"], first)
+        if holder is not None:
+            raise NetworkFailed(
+                f"cannot publish port {shown}/{port['protocol']}: container '{holder['name']}' of project "
+                f"'{holder['project']}' has it",
+                hint=f"stop that one (composer -p {holder['project']} stop), or publish another port",
+            )
         raise NetworkFailed(
             f"cannot publish port {shown}/{port['protocol']}: the address is already in use",
             hint=f"stop what listens there (ss -lp 'sport = :{first}'), or publish another port",

@@ -7,6 +7,7 @@ nobody is connected to a port that it listens on, or the patience is over.
 
 from __future__ import annotations
 
+import os
 import time
 
 from composer.backends.namespace.runtime import endpoints, files, relay
@@ -62,7 +63,7 @@ def _pass_ports(source: Task, target: Task) -> None:
             target.ports.companions.append(source.ports.companions.pop(index))
             found = source.ports.published.pop(index)
             target.ports.published.append({**found, "container_port": port["container_port"]})
-    kept.reserve(missing)
+    kept.reserve(missing, os.path.dirname(target.bundle))
     target.ports.sockets += kept.sockets
     target.ports.companions += kept.companions
     target.ports.published += kept.published

@@ -181,7 +181,7 @@ class Task:
         if not is_prepared:
             self.lease()
         if not self.ports.sockets and not handover.waits_for_ports(self):
-            self.ports.reserve(self.own["network"].get("ports", ()))
+            self.ports.reserve(self.own["network"].get("ports", ()), os.path.dirname(self.bundle))
             self.supervisor.hold_ports(self.id, self.ports)
         self.state["ports"] = self.ports.published
         if self.state["ports"] or not is_prepared:
