@@ -355,15 +355,16 @@ def _target(attachments: Sequence[Attachment]) -> Attachment | None:
 
 def _reserve(port: Mapping[str, Any], containers: str) -> tuple[socket.socket, socket.socket | None]:
     """Bind a port and its companion; where any number will do, one that is free in both families."""
-    for attempt in range(_TRIES):
+    left = 0 if port.get("host_port") else _TRIES
+    while True:
         reservation = _bind(port, containers)
         try:
             return reservation, _companion(port, reservation, containers)
         except NetworkFailed:
             reservation.close()
-            if port.get("host_port") or attempt == _TRIES - 1:
+            if not left:
                 raise
-    raise AssertionError("unreachable")
+            left -= 1
 
 
 def _companion(port: Mapping[str, Any], reservation: socket.socket, containers: str) -> socket.socket | None:
