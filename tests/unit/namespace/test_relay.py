@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from composer.backends.namespace.runtime import relay as relay_module
 from composer.backends.namespace.runtime.loop import Loop
 from composer.backends.namespace.runtime.relay import Relay
 
@@ -57,6 +60,74 @@ def test_every_byte_arrives_and_either_end_may_come_first(
             inner.sendall(b"answer after the end of the question")
             inner.shutdown(socket.SHUT_WR)
             assert _all(client) == b"answer after the end of the question"
+
+
+def test_a_slow_reader_gets_an_answer_whole_after_the_end_of_its_question(
+    relayed: tuple[socket.socket, tuple[str, int]],
+) -> None:
+    """Both directions of the server's side are shut long before the client has read anything of it."""
+    server, address = relayed
+    answer = bytes(range(256)) * 24_000
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    client.settimeout(5)
+    client.connect(address)
+    with client:
+        client.sendall(b"question")
+        client.shutdown(socket.SHUT_WR)
+        inner, _ = server.accept()
+        inner.settimeout(5)
+        assert _all(inner) == b"question"
+
+        def say() -> None:
+            with inner:
+                inner.sendall(answer)
+
+        saying = threading.Thread(target=say)
+        saying.start()
+        time.sleep(0.3)
+        assert _all(client) == answer
+        saying.join(5)
+
+
+def test_more_connections_than_may_be_wait_and_are_served_later(
+    monkeypatch: pytest.MonkeyPatch, relayed: tuple[socket.socket, tuple[str, int]]
+) -> None:
+    monkeypatch.setattr(relay_module, "_MAX_PAIRS", 2)
+    monkeypatch.setattr(relay_module, "_PAUSE_S", 0.05)
+    server, address = relayed
+    clients = [socket.create_connection(address, timeout=5) for _ in range(5)]
+    for client in clients:
+        inner, _ = server.accept()
+        inner.sendall(b"served")
+        inner.close()
+        assert _all(client) == b"served"
+        client.close()
+
+
+def test_no_descriptor_left_is_no_end_of_listening(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_module, "_PAUSE_S", 0.05)
+    loop = Loop(_raise)
+    relay = Relay(loop)
+    server, listener = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
+    server.settimeout(5)
+    relay.serve([(listener, server.getsockname())])
+    client = socket.create_connection(listener.getsockname(), timeout=5)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        loop.after(0.1, loop.stop)
+        loop.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    loop.after(0.2, loop.stop)
+    loop.run()
+    with server.accept()[0]:
+        relay.close()
+        assert client.recv(1) == b""
+    for one in (client, server, listener):
+        one.close()
+    loop.close()
 
 
 def test_who_is_not_there_is_an_end(relayed: tuple[socket.socket, tuple[str, int]]) -> None:

@@ -8,6 +8,7 @@ only: a datagram to ::1 finds nobody.
 from __future__ import annotations
 
 import errno
+import os
 import select
 import socket
 
@@ -17,13 +18,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from composer.backends.namespace.runtime.loop import Loop
+    from composer.backends.namespace.runtime.loop import Loop, Timer
     from composer.backends.namespace.runtime.task import Task
 
 _BACKLOG = 128
 _HANGUP = select.EPOLLHUP | select.EPOLLERR
 _PIECE_BYTES = 1 << 16
 _FULL_BYTES = 1 << 18
+_MAX_PAIRS = 1024
+"""Connections of one container at once, two descriptors each, which starts need too. More wait in the kernel."""
+_PAUSE_S = 0.5
 
 
 def serve_ports(task: Task) -> None:
@@ -38,6 +42,7 @@ class Relay:
         self._loop = loop
         self._listening: dict[int, tuple[socket.socket, tuple[str, int]]] = {}
         self._pairs: set[_Pair] = set()
+        self._paused: Timer | None = None
 
     def serve(self, listeners: Sequence[tuple[socket.socket, tuple[str, int]]]) -> None:
         """Accept at these sockets, and at no others any more; connections that exist go on."""
@@ -45,27 +50,45 @@ class Relay:
         for listener, target in listeners:
             listener.setblocking(False)
             listener.listen(_BACKLOG)
-            fd = listener.fileno()
-            self._listening[fd] = (listener, target)
-            self._loop.watch(fd, lambda _, fd=fd: self._accept(fd))  # type: ignore[misc]
+            self._listening[listener.fileno()] = (listener, target)
+        self._resume()
 
     def _accept(self, fd: int) -> None:
         listener, target = self._listening[fd]
+        if len(self._pairs) >= _MAX_PAIRS:
+            self._pause()
+            return
         try:
             client, _ = listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return
-        family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
-        server = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        client.setblocking(False)
-        number = server.connect_ex(target)
-        if number not in (0, errno.EINPROGRESS):
-            client.close()
-            server.close()
+        except OSError:
+            self._pause()  # no descriptor is left, or no memory: there may be later
             return
+        try:
+            server = _connecting(target)
+        except OSError:
+            client.close()
+            return
+        client.setblocking(False)
         self._pairs.add(_Pair(self._loop, client, server, self._pairs.discard))
 
+    def _pause(self) -> None:
+        """Accept nothing for a while; who comes meanwhile waits in the kernel."""
+        for fd in self._listening:
+            self._loop.forget(fd)
+        if self._paused is None:
+            self._paused = self._loop.after(_PAUSE_S, self._resume)
+
+    def _resume(self) -> None:
+        self._paused = None
+        for fd in self._listening:
+            self._loop.watch(fd, lambda _, fd=fd: self._accept(fd))  # type: ignore[misc]
+
     def _stop_listening(self) -> None:
+        if self._paused is not None:
+            self._paused.cancel()
+            self._paused = None
         for fd in self._listening:
             self._loop.forget(fd)
         self._listening.clear()
@@ -75,6 +98,17 @@ class Relay:
         self._stop_listening()
         for pair in list(self._pairs):
             pair.close()
+
+
+def _connecting(target: tuple[str, int]) -> socket.socket:
+    """Return a connection that is being made. Raises OSError."""
+    family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
+    server = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    number = server.connect_ex(target)
+    if number not in (0, errno.EINPROGRESS):
+        server.close()
+        raise OSError(number, os.strerror(number))
+    return server
 
 
 class _Pair:
@@ -92,6 +126,11 @@ class _Pair:
     def _watch(self) -> None:
         for side in self._sides:
             fd = side.socket.fileno()
+            if side.has_ended() or side.has_to_wait():
+                # epoll would go on to tell that it has hung up: its last words would be read with nowhere to
+                # put them, or the pair be ended before the other side has them
+                self._loop.forget(fd)
+                continue
             self._loop.watch(fd, lambda events, side=side: self._on(side, events), side.events())  # type: ignore[misc]
 
     def _on(self, side: _Side, events: int) -> None:
@@ -159,6 +198,10 @@ class _Side:
         if self.other._is_read and not self._is_shut:
             self._is_shut = True
             self.socket.shutdown(socket.SHUT_WR)
+
+    def has_to_wait(self) -> bool:
+        """Tell a side of which nothing is wanted until the other has taken what it has said so far."""
+        return not self.events() and bool(self.other._unsent)
 
     def has_said_all(self) -> bool:
         return self._is_read
