@@ -294,7 +294,7 @@ class _Action:
             value = operand(scope)
             given = (*(argument(scope) for argument in arguments), *more)
             if callable(value):
-                return value(*given)
+                return _call(value, self._text, [lambda one=one: one for one in given], ())
             if given:
                 raise fault(f"'{self._text}' gives arguments to what is no function")
             return value

@@ -115,3 +115,9 @@ def test_a_table_of_a_template_has_headings() -> None:
     assert listing.render("table {{.Name}}", [], HEADERS) == "NAME"
     with pytest.raises(click.BadParameter):
         listing.render(layout, rows, HEADERS)
+
+
+@pytest.mark.parametrize("text", ["{{.Label}}", "{{.Label | lower}}", '{{.Label "a" "b"}}'])
+def test_a_method_without_its_arguments_is_an_error_of_the_template(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="Label"):
+        Template(text).render(Record(Label=lambda key: key))
