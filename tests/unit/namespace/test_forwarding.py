@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
+import os
 import pathlib
 import re
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -185,6 +189,53 @@ def test_a_stream_takes_messages_one_after_the_other(receiver: Receiver) -> None
     ]
     connection.close()
     server.close()
+
+
+def test_a_receiver_that_is_slower_gets_all_as_fast_as_it_takes_it(receiver: Receiver) -> None:
+    """A Unix socket has room for a handful of datagrams; whoever waits a second for each would never be done."""
+    receiver.write("".join(f"line {n}\n" for n in range(500)))
+    found: list[str] = []
+
+    def read() -> None:
+        found.extend(receiver.received())
+        receiver.loop.after(0.001, read)
+
+    receiver.loop.after(0, read)
+    receiver.forwarder().look()
+    receiver.loop.after(1, receiver.loop.stop)
+    receiver.loop.run()
+    assert [one.partition(": ")[2] for one in found] == [f"line {n}\n" for n in range(500)]
+
+
+def test_a_long_backlog_lets_others_have_their_turn(receiver: Receiver) -> None:
+    target = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    target.bind(("127.0.0.1", 0))
+    receiver.write("x" * 60 + "\n", "stderr")
+    receiver.write(("x" * 60 + "\n") * 100_000)
+    forwarder = receiver.forwarder(
+        _wanted("syslog", syslog_address=f"udp://127.0.0.1:{target.getsockname()[1]}")
+    )
+    turns: list[float] = []
+
+    def turn() -> None:
+        turns.append(time.monotonic())
+        receiver.loop.after(0.01, turn) if len(turns) < 10 else receiver.loop.stop()
+
+    turn()
+    forwarder.look()
+    receiver.loop.run()
+    assert max(later - earlier for earlier, later in itertools.pairwise(turns)) < 0.5
+    target.close()
+
+
+def test_a_full_disk_is_no_reason_to_stop(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(os, "pwrite", refuse)
+    receiver.write("hello\n")
+    receiver.forwarder().look()
+    assert len(receiver.received()) == 1
 
 
 @pytest.mark.parametrize(

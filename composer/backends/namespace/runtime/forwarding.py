@@ -14,6 +14,7 @@ import struct
 import time
 
 from composer.backends.namespace.runtime import logs
+from composer.backends.namespace.runtime.loop import WRITE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ _POSITIONS = struct.Struct("<QQ")
 _PIECE_BYTES = 1 << 16
 _LONGEST_LINE = 16 << 10  # Docker's: a longer line is sent in pieces
 _RETRY_S = 1.0
+_TURN_S = 0.02  # all containers of a project share one loop: a long backlog goes in turns
+_LAST_TURN_S = 0.5
 _SEVERITY = (6, 3)  # informational for stdout, error for stderr
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 
@@ -40,20 +43,31 @@ class Forwarder:
         self._timer: Timer | None = None
         self._socket: socket.socket | None = None
         self._waiting = b""
+        self._deadline_s = 0.0
         self._sent = list(self._read_positions())
 
     def look(self, *, last: bool = False) -> None:
         """Send what has come. With ``last`` also a line that has no end yet: there will be no more of it."""
+        self._deadline_s = time.monotonic() + (_LAST_TURN_S if last else _TURN_S)
+        pause_s = 0.0
         try:
             self._send_waiting()
-            for stream in range(len(logs.STREAMS)):
-                self._send_stream(stream, last=last)
+            done = [self._send_stream(stream, last=last) for stream in range(len(logs.STREAMS))]
+            is_done = all(done)
         except BlockingIOError:
-            self._again(last)  # it is busy, or the connection is still being made
+            is_done, pause_s = False, _RETRY_S  # it is busy, or the connection is still being made
         except OSError:
             self._close_socket()
-            self._again(last)
-        self._write_positions()
+            is_done, pause_s = False, _RETRY_S
+        try:
+            self._write_positions()
+        except OSError:
+            is_done, pause_s = (
+                False,
+                _RETRY_S,
+            )  # the disk is full: after a kill now, lines would be sent twice
+        if not (is_done or last):
+            self._again(pause_s)
 
     def close(self) -> None:
         """Stop; what could not be sent is sent at the next start."""
@@ -63,13 +77,16 @@ class Forwarder:
 
     # -------------------------------------------------------------- reading
 
-    def _send_stream(self, stream: int, *, last: bool) -> None:
+    def _send_stream(self, stream: int, *, last: bool) -> bool:
+        """Send what there is of a stream; False when there is more than this turn's time was enough for."""
         start = logs.read_starts(self._directory)[stream]
         self._sent[stream] = max(self._sent[stream], start)  # what was dropped before it could be sent
         with open(f"{self._directory}/{logs.STREAMS[stream]}", "rb", buffering=0) as file:
             while piece := os.pread(file.fileno(), _PIECE_BYTES, self._sent[stream]):
                 used = 0
                 while used < len(piece):
+                    if time.monotonic() > self._deadline_s:
+                        return False
                     end = piece.find(b"\n", used, used + _LONGEST_LINE)
                     whole = end + 1 if end >= 0 else used + _LONGEST_LINE
                     if end < 0 and whole > len(piece):
@@ -79,9 +96,10 @@ class Forwarder:
                     used = whole
                 if used == 0:
                     if not last:
-                        return
+                        break
                     self._send_line(stream, piece)
                     self._sent[stream] += len(piece)
+        return True
 
     def _read_positions(self) -> tuple[int, int]:
         try:
@@ -123,14 +141,22 @@ class Forwarder:
         taken = self._socket.send(data, socket.MSG_NOSIGNAL)
         return len(data) if self._socket.type == socket.SOCK_DGRAM else taken
 
-    def _again(self, last: bool) -> None:
+    def _again(self, pause_s: float) -> None:
+        """Look again after a while, and sooner where a receiver that is busy takes more before."""
         if self._timer is not None:
             self._timer.cancel()
-        if not last:
-            self._timer = self._loop.after(_RETRY_S, self.look)
+        self._timer = self._loop.after(pause_s, self.look)
+        if pause_s and self._socket is not None:
+            self._loop.watch(self._socket.fileno(), lambda _: self._on_writable(), WRITE)
+
+    def _on_writable(self) -> None:
+        if self._socket is not None:
+            self._loop.forget(self._socket.fileno())
+        self.look()
 
     def _close_socket(self) -> None:
         if self._socket is not None:
+            self._loop.forget(self._socket.fileno())
             self._socket.close()
             self._socket = None
         self._waiting = b""  # another connection must not begin in the middle of a message
