@@ -2,7 +2,7 @@
 
     running      the root of its first process, as it sees it: volumes, tmpfs, everything. Nothing of ours enters it
     stopped      its overlay and its bind mounts, mounted in a mount namespace that only a child of ours is in
-    restarting   the same, read-only: the supervisor may mount the overlay itself at any moment
+    to be read   the same without the use of its own layer: whoever starts it mounts that, at any moment
 
 What comes back is a descriptor to look names up from with openat2(RESOLVE_IN_ROOT), never a path. The child holds
 the mounts for as long as it is needed and does nothing else; when it ends, however, they are gone.
@@ -49,12 +49,11 @@ def open_root(bundle: str, *, writable: bool = False) -> Opened:
         if process is not None:
             fd = resources.enter_context(_descriptor(process))
         else:
-            is_active = current.get("status") in status.ACTIVE
-            if is_active and writable:
+            if writable and _is_being_started(current):
                 raise errors.Conflict(
-                    "the container is just being restarted", hint="stop it first, or wait until it runs"
+                    "the container is just being started", hint="stop it first, or wait until it runs"
                 )
-            fd = resources.enter_context(_held(lambda: _mount_all(bundle, writable=not is_active)))
+            fd = resources.enter_context(_held(lambda: _mount_all(bundle, writable=writable)))
         return Opened(fd, resources.pop_all())
 
 
@@ -89,6 +88,14 @@ def _process(current: Mapping[str, Any]) -> int | None:
         os.close(fd)
         return None  # the number is somebody else's by now
     return fd
+
+
+def _is_being_started(current: Mapping[str, Any]) -> bool:
+    """Tell whether the container's layers are in use, or may be at any moment."""
+    if current.get("status") in status.ACTIVE:
+        return True
+    pid = int(current.get("pid") or 0)
+    return bool(current.get("prepared") and pid and files.start_time(pid) == current.get("start_ticks"))
 
 
 @contextmanager
@@ -151,25 +158,46 @@ def _hold(mount: Callable[[], int], sync: socket.socket) -> None:
 def _mount_all(bundle: str, *, writable: bool) -> int:
     """Mount a container's overlay, and into it what is bound there; return the root's descriptor."""
     config = _config(bundle)
+    target, overlay = f"{bundle}/{config['root']['path']}", config["composer"]["overlay"]
+    syscalls.unshare(syscalls.CLONE_NEWNS)
     if not writable:
-        root = _mount_layers(bundle, config)
-    else:
-        syscalls.unshare(syscalls.CLONE_NEWNS)
-        root = rootfs.mount_root(f"{bundle}/{config['root']['path']}", config["composer"]["overlay"])
+        syscalls.mount(None, "/", None, syscalls.MS_SLAVE | syscalls.MS_REC)
+        overlay = _for_reading(target, overlay)
+    root = rootfs.mount_root(target, overlay)
     for entry in config["mounts"]:
         is_missing = entry["type"] == "bind" and not os.path.lexists(entry["source"])
         if entry["type"] not in ("bind", "overlay") or is_missing:
             continue  # /etc/hosts and its like are written by the first start
-        try:
-            rootfs.apply_mounts(root, [entry], _NO_CGROUP)
-        except rootfs.MountFailed:
-            if writable:
-                raise
-            # read-only, with no mount point made yet: the container has never been there either
+        rootfs.apply_mounts(root, [entry if writable else _only_read(entry)], _NO_CGROUP)
     if config["root"].get("readonly"):
         flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY
         syscalls.mount(None, rootfs.by_fd(root), None, flags)
     return root
+
+
+def _for_reading(target: str, overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an overlay that shows the same, with another place for mount points that are still to be made.
+
+    The container's own upper directory may be in use by now, and mounting it once more would take the working
+    directory away from that mount: whatever the container wants to change from then on is an error to it.
+    """
+    syscalls.mount("tmpfs", target, "tmpfs", 0, "mode=700")
+    for name in ("upper", "work"):
+        os.mkdir(f"{target}/{name}")
+    top = os.stat(overlay["upper"])
+    os.chown(f"{target}/upper", top.st_uid, top.st_gid)
+    os.chmod(f"{target}/upper", top.st_mode & 0o7777)
+    lower = [overlay["upper"], *overlay["lower"]]
+    return {"lower": lower, "upper": f"{target}/upper", "work": f"{target}/work"}
+
+
+def _only_read(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a mount of the host's programs with a layer over them, without the use of that layer."""
+    if entry["type"] != "overlay":
+        return entry
+    parts = dict(option.partition("=")[::2] for option in entry["options"])
+    layers = ":".join((parts["upperdir"], parts["lowerdir"]))
+    return {**entry, "options": ["ro", f"lowerdir={layers}"]}
 
 
 def _mount_layers(bundle: str, config: Mapping[str, Any]) -> int:

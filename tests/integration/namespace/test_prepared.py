@@ -118,6 +118,16 @@ def test_what_a_dependency_changes_while_the_container_is_prepared_is_seen(stack
     wait_for(lambda: stack.out("logs", "--no-log-prefix", "web") == "after\n", what="the new content")
 
 
+def test_looking_into_a_prepared_container_does_not_disturb_it(stack: Stack) -> None:
+    with waiting(stack) as up:
+        stack.run("cp", "web:/etc/hostname", str(stack.directory / "hostname"))
+        stack.run("export", "web", "-o", str(stack.directory / "web.tar"))
+        open_gate(stack)
+        assert up.wait(20) == 0
+    # Each needs the working directory of its overlay: the root's, and that over the host's programs.
+    stack.shell("web", "mkdir /made && rmdir /made && chmod 700 /usr/bin && chmod 755 /etc")
+
+
 def test_a_wait_that_fails_takes_the_preparation_back(stack: Stack) -> None:
     with waiting(stack) as up:
         ids = [record(stack, service)["id"] for service in ("web", "idle")]
