@@ -22,32 +22,48 @@ if TYPE_CHECKING:
     from composer.engine.backend import ObservedContainer
     from composer.engine.facts import LabelFilter
 
+_MAX_DEPTH = 400  # one descriptor for each level; no tree that people make is as deep
+
 
 def tree_size(path: str) -> int:
     """Return the bytes of all files below a directory, each once, nothing beyond a mount point included."""
-    try:
-        device = os.lstat(path).st_dev
-    except FileNotFoundError:
-        return 0
     seen: set[int] = set()
     total = 0
-    for _, directories, names, fd in os.fwalk(path, onerror=None, follow_symlinks=False):
-        directories[:] = [name for name in directories if _lstat(name, fd, device) is not None]
-        for name in names:
-            found = _lstat(name, fd, device)
-            if found is not None and found.st_ino not in seen:
-                total += found.st_size if not stat.S_ISCHR(found.st_mode) else 0
-                if found.st_nlink > 1:
-                    seen.add(found.st_ino)
+    for found in _files(path):
+        if found.st_ino not in seen:
+            total += found.st_size if not stat.S_ISCHR(found.st_mode) else 0
+            if found.st_nlink > 1:
+                seen.add(found.st_ino)
     return total
 
 
-def _lstat(name: str, directory: int, device: int) -> os.stat_result | None:
+def _files(path: str) -> Iterator[os.stat_result]:
+    """Yield what is no directory below a path; by descriptor, for the tree may belong to a container that runs."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        found = os.lstat(name, dir_fd=directory)
+        top = os.open(path, flags & ~os.O_NOFOLLOW)
     except FileNotFoundError:
-        return None  # it went while we were on our way
-    return found if found.st_dev == device else None
+        return
+    device, stack = os.fstat(top).st_dev, [(top, iter(os.listdir(top)))]
+    try:
+        while stack:
+            directory, names = stack[-1]
+            name = next(names, None)
+            if name is None:
+                os.close(stack.pop()[0])
+                continue
+            try:
+                found = os.lstat(name, dir_fd=directory)
+                if found.st_dev == device and not stat.S_ISDIR(found.st_mode):
+                    yield found
+                elif found.st_dev == device and len(stack) < _MAX_DEPTH:
+                    fd = os.open(name, flags, dir_fd=directory)
+                    stack.append((fd, iter(os.listdir(fd))))
+            except (FileNotFoundError, NotADirectoryError):
+                continue  # it went, or became another thing, while we were on our way
+    finally:
+        for fd, _ in stack:
+            os.close(fd)
 
 
 # ------------------------------------------------------------------ pruning

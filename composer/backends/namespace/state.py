@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Docker's rule for names of containers and volumes.
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_TEMPORARY = re.compile(r"\.[0-9a-f]+\.([0-9]+)\.tmp")
+_MAX_DEPTH = 200
 
 
 class Paths(NamedTuple):
@@ -165,7 +167,7 @@ def remove_tree(path: str) -> None:
     except FileNotFoundError:
         return
     try:
-        _remove_entry(parent, os.path.basename(path), _mount_id(parent), os.fstat(parent).st_dev)
+        _Removal(parent).run(os.path.basename(path))
     finally:
         os.close(parent)
 
@@ -218,34 +220,63 @@ def sweep(paths: Paths) -> None:
             continue
         for name in names:
             # no object's name begins with a dot
-            if name.startswith(".") and files.start_time(int(name.split(".")[-2])) is None:
+            maker = _TEMPORARY.fullmatch(name)
+            if maker is None or files.start_time(int(maker[1])) is not None:
+                continue
+            try:
                 remove_tree(f"{directory}/{name}")
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+                # Somebody has mounted something in there: said when it was to be removed, and no concern of others.
 
 
 def _temporary(path: str) -> str:
     return f"{os.path.dirname(path)}/.{os.urandom(6).hex()}.{os.getpid()}.tmp"
 
 
-def _remove_entry(parent: int, name: str, mount: int, device: int) -> None:
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        fd = os.open(name, flags, dir_fd=parent)
-    except NotADirectoryError:
-        _gone_is_fine(os.unlink, name, parent)
-        return
-    except FileNotFoundError:
-        return
-    except OSError:
-        _gone_is_fine(os.unlink, name, parent)  # ELOOP: a symlink
-        return
-    try:
-        if os.fstat(fd).st_dev != device or _mount_id(fd) != mount:
-            raise OSError(16, "something is still mounted here", os.readlink(f"/proc/self/fd/{fd}"))
-        for entry in os.listdir(fd):
-            _remove_entry(fd, entry, mount, device)
-    finally:
-        os.close(fd)
-    _gone_is_fine(os.rmdir, name, parent)
+class _Removal:
+    """One tree on its way out. What lies too deep for our stack and descriptors is moved up, and goes from there."""
+
+    def __init__(self, parent: int) -> None:
+        self._parent, self._top = parent, -1
+        self._mount, self._device = _mount_id(parent), os.fstat(parent).st_dev
+
+    def run(self, name: str) -> None:
+        self._entry(self._parent, name, 0)
+
+    def _entry(self, parent: int, name: str, depth: int) -> None:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(name, flags, dir_fd=parent)
+        except NotADirectoryError:
+            _gone_is_fine(os.unlink, name, parent)
+            return
+        except FileNotFoundError:
+            return
+        except OSError:
+            _gone_is_fine(os.unlink, name, parent)  # ELOOP: a symlink
+            return
+        try:
+            if os.fstat(fd).st_dev != self._device or _mount_id(fd) != self._mount:
+                raise OSError(16, "something is still mounted here", os.readlink(f"/proc/self/fd/{fd}"))
+            if depth > _MAX_DEPTH:
+                os.rename(name, f".{os.urandom(6).hex()}", src_dir_fd=parent, dst_dir_fd=self._top)
+                return
+            self._children(fd, depth)
+        finally:
+            os.close(fd)
+        _gone_is_fine(os.rmdir, name, parent)
+
+    def _children(self, fd: int, depth: int) -> None:
+        if depth:
+            for entry in os.listdir(fd):
+                self._entry(fd, entry, depth + 1)
+            return
+        self._top = fd
+        while entries := os.listdir(fd):
+            for entry in entries:
+                self._entry(fd, entry, 1)
 
 
 def _gone_is_fine(remove: Callable[..., None], name: str, parent: int) -> None:

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from composer.backends.namespace import state
+from composer.backends.namespace import housekeeping, state
 from composer.backends.namespace.backend import NamespaceBackend
 from composer.backends.namespace.runtime.files import append_event
 from composer.backends.namespace.state import Paths
@@ -93,3 +93,32 @@ def test_a_command_that_only_looks_takes_nothing_away(paths: Paths) -> None:
     backend.observe("shop")
     backend.close()
     assert left.exists()
+
+
+def test_a_tree_of_any_depth_is_measured_and_removed(tmp_path: pathlib.Path) -> None:
+    """A container may make directories in each other until its removal fails, and with it every later command."""
+    (tmp_path / "tree").mkdir()
+    top = os.open(tmp_path / "tree", os.O_RDONLY)
+    fd = os.dup(top)
+    for _ in range(1500):
+        os.mkdir("a", dir_fd=fd)
+        below = os.open("a", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(fd)
+    os.close(top)
+    (tmp_path / "tree/file").write_bytes(b"12345")
+    try:
+        assert housekeeping.tree_size(str(tmp_path / "tree")) == 5
+        state.remove_tree(str(tmp_path / "tree"))
+        assert os.listdir(tmp_path) == []
+    finally:
+        subprocess.run(["rm", "-rf", str(tmp_path / "tree")], check=True)  # pytest cannot
+
+
+def test_what_is_not_ours_in_the_state_directory_is_left_alone(tmp_path: pathlib.Path) -> None:
+    paths = state.Paths(f"{tmp_path}/lib", f"{tmp_path}/run")
+    for name in (".stray", ".nfs0001", ".a.b.c"):
+        os.makedirs(f"{paths.volumes()}/{name}")
+    state.sweep(paths)
+    assert len(os.listdir(paths.volumes())) == 3
