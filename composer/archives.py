@@ -12,6 +12,7 @@ import errno
 import os
 import stat
 import tarfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from composer.errors import CopyFailed
@@ -443,3 +444,33 @@ def directory_below(top: int, parts: tuple[str, ...]) -> int:
             os.close(fd)
         fd = below
     return fd
+
+
+# ------------------------------------------------------------------ an archive becomes a file
+
+
+@contextmanager
+def whole_file(path: str, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Open a file for writing that gets its name when the block ends well. Raises OSError.
+
+    A device or a pipe is written to: giving another file its name would take ``/dev/null`` from the machine. A link
+    stays, and what it leads to is replaced.
+    """
+    target = os.path.realpath(path)
+    try:
+        is_regular = stat.S_ISREG(os.stat(target).st_mode)
+    except FileNotFoundError:
+        is_regular = True
+    if not is_regular:
+        with open(target, "wb") as file:
+            yield file
+        return
+    temporary = f"{target}.{os.getpid()}.part"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with open(descriptor, "wb") as file:
+            yield file
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -50,6 +50,17 @@ def read_label_filters(given: Iterable[str]) -> list[LabelFilter]:
     return found
 
 
+def refuse_dry_run(context: Context, verb: str, instead: str) -> None:
+    """Refuse ``--dry-run`` where only the backend finds out what would go, by removing it. Raises ProjectError."""
+    if context.settings.dry_run:
+        from composer.errors import ProjectError
+
+        raise ProjectError(
+            f"{verb} cannot say beforehand what it would remove",
+            hint=f"composer {instead} shows what there is",
+        )
+
+
 def agreed(context: Context, warning: str, *, force: bool) -> bool:
     """Say what is going to be lost, and ask. Raises ProjectError where nobody can answer."""
     if force:

@@ -283,18 +283,16 @@ def _directory(path: str) -> Iterator[bytes]:
 
 def save(client: Client, references: Sequence[str], path: str) -> None:
     """Write images to one tar, under another name until it is whole."""
+    from composer.archives import whole_file
+
     response = client.open("GET", "/images/get", {"names": tuple(references)})
-    temporary = f"{path}.part"
     try:
-        with open(temporary, "wb") as file:
+        with whole_file(path) as file:
             while piece := response.read_some():
                 file.write(piece)
-        os.replace(temporary, path)
     except Broken as error:
         raise failures.lost(client.endpoint.url) from error
     except OSError as error:
         raise ImageError(f"cannot write '{path}': {(error.strerror or '').lower()}") from error
     finally:
         response.close()
-        if os.path.exists(temporary):
-            os.unlink(temporary)

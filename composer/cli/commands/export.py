@@ -53,17 +53,12 @@ def command(context: Context, /, service: str, output: str | None, index: int | 
 
 
 def _write(path: str, pieces: Iterator[bytes]) -> None:
-    """Write a file under another name until it is whole."""
+    from composer.archives import whole_file
     from composer.errors import CopyFailed
 
-    temporary = f"{path}.{os.getpid()}.part"
     try:
-        with open(temporary, "xb") as file:
+        with whole_file(path) as file:
             for piece in pieces:
                 file.write(piece)
-        os.replace(temporary, path)
     except OSError as error:
         raise CopyFailed(f"cannot write '{path}': {(error.strerror or str(error)).lower()}") from error
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)

@@ -93,6 +93,9 @@ def import_image(
 
     given = [*_instructions(instructions), *changes]
     config = apply_changes(_read_config(context, config_file), given)
+    if context.settings.dry_run:
+        context.write(f"import {path} as {reference}")
+        return
     image = context.backend().import_image(_absolute(context, path), reference, config)
     context.write(image.id)
 
@@ -194,6 +197,9 @@ def load_images(context: Context, /, path: str | None, path_option: str | None) 
     found = path or path_option
     if found is None:
         raise click.UsageError("say which archive to load")
+    if context.settings.dry_run:
+        context.write(f"load {found}")
+        return
     for image in context.backend().load_images(_absolute(context, found)):
         for reference in image.references or (image.id,):
             context.write(f"Loaded image: {reference}")
@@ -204,6 +210,9 @@ def load_images(context: Context, /, path: str | None, path_option: str | None) 
 @click.argument("references", nargs=-1, required=True, metavar="IMAGE...")
 @click.pass_obj
 def save_images(context: Context, /, references: tuple[str, ...], output: str) -> None:
+    if context.settings.dry_run:
+        context.write(f"save {' '.join(references)} to {output}")
+        return
     _store(context).save_images(references, _absolute(context, output))
 
 
@@ -212,6 +221,9 @@ def save_images(context: Context, /, references: tuple[str, ...], output: str) -
 @click.argument("name", metavar="NAME[:TAG]")
 @click.pass_obj
 def tag_image(context: Context, /, reference: str, name: str) -> None:
+    if context.settings.dry_run:
+        context.write(f"tag {reference} as {name}")
+        return
     context.backend().tag_image(reference, name)
 
 
@@ -221,6 +233,7 @@ def tag_image(context: Context, /, reference: str, name: str) -> None:
 def prune_images(context: Context, /, unused: bool) -> None:
     from composer.cli import table
 
+    shared.refuse_dry_run(context, "image prune", "image ls")
     gone, freed_bytes = _store(context).prune_images(unused=unused)
     for id in gone:
         context.write(f"Removed: {id}")
@@ -255,6 +268,9 @@ def remove_images(context: Context, /, references: tuple[str, ...], force: bool)
         try:
             if backend.find_image(reference) is None:
                 raise NotFound(f"no image '{reference}'")
+            if context.settings.dry_run:
+                context.write(f"remove image {reference}")
+                continue
             backend.remove_image(reference, force=force)
         except BackendError as error:
             failures.append(error)

@@ -83,6 +83,9 @@ def remove_networks(context: Context, /, names: tuple[str, ...], force: bool) ->
                 if force:
                     continue
                 raise NotFound(f"no network '{name}'")
+            if context.settings.dry_run:
+                context.write(f"remove network {name}")
+                continue
             backend.remove_network(found.id)
         except BackendError as error:
             failures.append(error)
@@ -97,6 +100,7 @@ def remove_networks(context: Context, /, names: tuple[str, ...], force: bool) ->
 @shared.label_filters
 @click.pass_obj
 def prune_networks(context: Context, /, filters: tuple[str, ...], force: bool) -> None:
+    shared.refuse_dry_run(context, "network prune", "network ls")
     labels = shared.read_label_filters(filters)
     if not shared.agreed(
         context, "This will remove all custom networks not used by at least one container.", force=force

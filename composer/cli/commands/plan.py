@@ -100,13 +100,11 @@ def _inputs(context: Context, project: str) -> dict[str, Any]:
 
 def _write(path: str, document: dict[str, Any]) -> None:
     """Write a file that only its owner may read, whole or not at all."""
+    from composer.archives import whole_file
     from composer.errors import ProjectError
 
-    temporary = f"{path}.{os.getpid()}"
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "w") as file:
-            file.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-        os.replace(temporary, path)
+        with whole_file(path, 0o600) as file:
+            file.write(f"{json.dumps(document, indent=2, ensure_ascii=False)}\n".encode())
     except OSError as error:
         raise ProjectError(f"cannot write '{path}': {(error.strerror or str(error)).lower()}") from None

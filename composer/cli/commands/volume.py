@@ -79,6 +79,9 @@ def remove_volumes(context: Context, /, names: tuple[str, ...], force: bool) -> 
                 if force:
                     continue
                 raise NotFound(f"no volume '{name}'")
+            if context.settings.dry_run:
+                context.write(f"remove volume {name}")
+                continue
             backend.remove_volume(name)
         except BackendError as error:
             failures.append(error)
@@ -96,6 +99,7 @@ def remove_volumes(context: Context, /, names: tuple[str, ...], force: bool) -> 
 def prune_volumes(context: Context, /, filters: tuple[str, ...], everything: bool, force: bool) -> None:
     from composer.cli import table
 
+    shared.refuse_dry_run(context, "volume prune", "system df -v")
     labels = shared.read_label_filters(filters)
     which = "all local volumes" if everything else "anonymous local volumes"
     if not shared.agreed(

@@ -21,6 +21,21 @@ def test_an_archive_is_written(stack: Console) -> None:
     assert not [name for name in os.listdir(stack.directory) if name.endswith(".part") or name == "x"]
 
 
+def test_a_pipe_is_written_to_and_a_link_stays(stack: Console) -> None:
+    """Under root, giving the archive the name of /dev/null would take that from the machine."""
+    os.mkfifo(stack.directory / "pipe")
+    (stack.directory / "link").symlink_to("web.tar")
+    reader = os.open(stack.directory / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    for name in ("pipe", "link"):
+        assert stack("export", "web", "-o", name).code == 0
+    assert os.read(reader, 1 << 16)
+    os.close(reader)
+    assert (stack.directory / "pipe").is_fifo() and (stack.directory / "link").is_symlink()
+    assert tarfile.is_tarfile(stack.directory / "web.tar")
+    assert stack("plan", "--destroy", "--out", "/dev/null").code == 0
+    assert not os.path.isfile("/dev/null")
+
+
 def test_a_commit_says_all_that_was_given(stack: Console) -> None:
     options = ("-a", "me", "-m", "why", "-c", "ENV A=1", "-c", 'CMD ["x"]', "--pause=false")
     result = stack("commit", *options, "web", "repo:tag")

@@ -40,6 +40,17 @@ def test_volumes(left: Console) -> None:
     assert "app_data" in left("volume", "prune", "-af", "--filter", label).out
 
 
+@pytest.mark.parametrize("kind", ["network", "volume", "image"])
+def test_a_dry_run_removes_nothing(left: Console, kind: str) -> None:
+    name = {"network": "app_default", "volume": "app_data", "image": "nginx"}[kind]
+    before = len(left.backend.networks()), len(left.backend.volumes()), len(left.backend.images())
+    asked = left("--dry-run", kind, "rm", name)
+    assert (asked.code, asked.out) == (0, f"remove {kind} {name}\n")
+    refused = left("--dry-run", kind, "prune", *(["-f"] if kind != "image" else []))
+    assert (refused.code, refused.out) == (1, "") and "cannot say beforehand" in refused.err
+    assert (len(left.backend.networks()), len(left.backend.volumes()), len(left.backend.images())) == before
+
+
 @pytest.mark.parametrize("text", ["label", "label=", "until=5m", "x=y"])
 def test_filters_that_are_none(left: Console, text: str) -> None:
     assert "is neither label=KEY" in left("network", "prune", "-f", "--filter", text).err

@@ -8,6 +8,7 @@ import os
 import tarfile
 from typing import TYPE_CHECKING, Any
 
+from composer.archives import whole_file
 from composer.backends.namespace.images import reference
 from composer.backends.namespace.images.content import Content, canonical_json, hex_of
 from composer.backends.namespace.runtime import files
@@ -19,18 +20,14 @@ if TYPE_CHECKING:
 
 def save(content: Content, chosen: Sequence[tuple[str, tuple[str, ...]]], path: str) -> None:
     """Write images, given as (id, full references), to ``path``, which is replaced only when all went well."""
-    temporary = f"{path}.{os.getpid()}.tmp"
     try:
         with (
-            open(temporary, "xb") as file,
-            tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
+            whole_file(path) as file,
+            tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as tar,
         ):
             _write(content, chosen, tar)
-        os.rename(temporary, path)
     except OSError as error:
         raise ImageError(f"cannot write '{path}': {error.strerror}") from error
-    finally:
-        files.remove_file(temporary)
 
 
 def _write(content: Content, chosen: Sequence[tuple[str, tuple[str, ...]]], tar: tarfile.TarFile) -> None:
