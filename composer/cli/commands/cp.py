@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -11,6 +12,8 @@ from composer.cli import options as shared
 from composer.cli.telling import told
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from composer.cli.context import Context
     from composer.engine.backend import Backend, Observed, ObservedContainer
 
@@ -49,7 +52,8 @@ def command(
     backend = context.backend(project)
     containers = _containers(backend.observe(project), service, index, everything=everything)
     if ends[0].service:
-        _out(context, backend, containers[0], ends[0].path, ends[1].path, follow=follow_link)
+        with _undisturbed(context, project, containers[0]):
+            _out(context, backend, containers[0], ends[0].path, ends[1].path, follow=follow_link)
         return
     copying = _In(context, backend, project, follow_link, archive)
     copying.run(containers, ends[0].path, ends[1].path)
@@ -119,6 +123,18 @@ def _out(
             copying.copy_out(backend, container.id, source, _local(context, target), follow=follow)
 
 
+@contextmanager
+def _undisturbed(context: Context, project: str, container: ObservedContainer) -> Iterator[None]:
+    """Keep other commands from starting a container that does not run while its files are open."""
+    from composer.engine.backend import ContainerState
+
+    if container.state in (ContainerState.RUNNING, ContainerState.PAUSED):
+        yield
+        return
+    with context.lock(project, "cp"):
+        yield
+
+
 class _In:
     """Copying into one or more containers. One that does not run is not started meanwhile by another command."""
 
@@ -137,15 +153,12 @@ class _In:
                 self._one(container, source, target)
 
     def _one(self, container: ObservedContainer, source: str, target: str) -> None:
-        from contextlib import ExitStack
-
         from composer.engine import copying
-        from composer.engine.backend import ContainerState
 
-        with ExitStack() as held:
-            if container.state not in (ContainerState.RUNNING, ContainerState.PAUSED):
-                held.enter_context(self._context.lock(self._project, "cp"))
-            held.enter_context(told(self._context, container, "copying", "copied"))
+        with (
+            _undisturbed(self._context, self._project, container),
+            told(self._context, container, "copying", "copied"),
+        ):
             if source == "-":
                 stream = self._context.stdin.buffer
                 copying.stream_in(self._backend, container.id, stream, target, to_user=self._to_user)
@@ -166,5 +179,8 @@ class _In:
             shutil.copyfileobj(self._context.stdin.buffer, kept)
             for container in containers:
                 kept.seek(0)
-                with told(self._context, container, "copying", "copied"):
+                with (
+                    _undisturbed(self._context, self._project, container),
+                    told(self._context, container, "copying", "copied"),
+                ):
                     copying.stream_in(self._backend, container.id, kept, target, to_user=self._to_user)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,23 @@ def test_archives_on_standard_input_and_output(web: Console, tmp_path: Path) -> 
     assert play("cp", "-", "web:/srv", data=data)[0] == 0
     assert all(_has(web, f"app-web-{n}", "/srv/file") for n in (1, 2, 3))
     assert "must be a directory" in play("cp", "-", "web:/srv/file", data=data)[2]
+
+
+def test_a_container_that_does_not_run_is_not_started_meanwhile(web: Console, tmp_path: Path) -> None:
+    root = tmp_path / "state"
+    (root / "locks").mkdir(parents=True)
+    web("stop", "db", COMPOSER_ROOT=str(root))
+    held = os.open(root / "locks" / "app", os.O_RDWR | os.O_CREAT)
+    os.write(held, b"composer up (pid 1)")
+    fcntl.flock(held, fcntl.LOCK_EX)
+    assert web("cp", "file", "web:/tmp/", COMPOSER_ROOT=str(root)).code == 0, "it runs: nobody waits"
+    results = []
+    copying = threading.Thread(
+        target=lambda: results.append(web("cp", "file", "db:/tmp/", COMPOSER_ROOT=str(root)))
+    )
+    copying.start()
+    copying.join(0.3)
+    assert copying.is_alive() and not _has(web, "app-db-1", "/tmp/file")
+    os.close(held)
+    copying.join(10)
+    assert "waiting for it to finish" in results[0].err and _has(web, "app-db-1", "/tmp/file")
