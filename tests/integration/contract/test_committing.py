@@ -14,7 +14,7 @@ from composer.engine import copying
 from composer.engine.backend import ContainerState, ExecSpec, MountSpec
 from composer.engine.facts import CommitSpec
 from composer.errors import ComposerError
-from tests.integration.contract.conftest import IMAGE, Place, eventually, root_archive
+from tests.integration.contract.conftest import IMAGE, SERVICE, Place, eventually, root_archive
 
 
 @pytest.fixture
@@ -94,9 +94,9 @@ def test_a_commit_of_a_commit_has_lost_what_was_removed(stored: Place) -> None:
 @pytest.mark.real
 def test_an_image_runs_as_its_container_did_with_what_was_changed(stored: Place) -> None:
     name = f"{stored.project}-committed:run"
-    id = stored.start(
-        environment={"A": "of the service", "B": "kept"}, user="65534", working_dir="/srv", labels={"x": "y"}
-    )
+    labels = stored.labels(x="y", **{SERVICE: "web"})
+    environment = {"A": "of the service", "B": "kept"}
+    id = stored.start(environment=environment, user="65534", working_dir="/srv", labels=labels)
     changes = {"Env": ["A=changed"], "Cmd": ["sh", "-c", "echo $A $B $(id -u) $(pwd); sleep 600"]}
     try:
         image = stored.backend.commit_container(id, CommitSpec(name, changes=changes))
