@@ -91,9 +91,10 @@ class NamespaceObserver:
 
     def _all(self, project: str | None = None) -> Iterator[ObservedContainer]:
         """Yield all containers, or those of one project: only of these is more read than their labels."""
+        watched: dict[str, bool] = {}
         for meta in self._metas():
             if project is None or meta["labels"].get(PROJECT_LABEL) == project:
-                yield self._observed(meta)
+                yield self._observed(meta, watched)
 
     def container(self, id: str) -> ObservedContainer:
         from composer.errors import NotFound
@@ -101,19 +102,22 @@ class NamespaceObserver:
         meta = files.read_json(f"{self.paths.container(state.find_container(self.paths, id))}/meta.json")
         if meta is None:
             raise NotFound(f"no container '{id}'")
-        return self._observed(meta)
+        return self._observed(meta, {})
 
-    def _observed(self, meta: dict[str, Any]) -> ObservedContainer:
+    def _observed(self, meta: dict[str, Any], watched: dict[str, bool]) -> ObservedContainer:
+        """Return a container; ``watched`` keeps which projects' supervisors listen, each asked once."""
         directory = self.paths.container(meta["id"])
         current = files.read_json(f"{directory}/state.json") or {}
-        if current.get("status") in ("running", "paused") and not self._is_alive(current):
-            # It ended a moment ago, or while nobody watched. A supervisor that is there knows how it ended and is
-            # about to write it: until then what is written holds, and the event that follows tells the rest.
-            is_watched = self._is_watched(str(meta["project"]))
-            current = files.read_json(f"{directory}/state.json") or {}
-            is_over = current.get("status") in ("running", "paused") and not self._is_alive(current)
-            if is_over and not is_watched:
-                current = {**current, "status": "exited", "exit_code": None, "exit_unknown": True}
+        if current.get("status") in ("running", "paused"):
+            # A supervisor that is there writes how a container ended as soon as it did: what is written holds, and
+            # the event that follows tells the rest. Where none is, it may have ended while nobody watched.
+            project = str(meta["project"])
+            if project not in watched:
+                watched[project] = self._is_watched(project)
+            if not watched[project] and not self._is_alive(current):
+                current = files.read_json(f"{directory}/state.json") or {}
+                if current.get("status") in ("running", "paused") and not self._is_alive(current):
+                    current = {**current, "status": "exited", "exit_code": None, "exit_unknown": True}
         health = files.read_json(f"{directory}/health.json") if meta["health"] else None
         return _observed(meta, current, health)
 
