@@ -34,7 +34,7 @@ Projects of [awesome-compose](https://github.com/docker/awesome-compose), their 
 runtime: `make samples COMPOSE_SAMPLES=DIRECTORY`. Their images and the applications that they build are stood in for by
 PostgreSQL, MariaDB, Redis, nginx, Python and Node from Debian packages (`tests/samples/`). Each came up, every page
 answered and counted its visits in its database, counted on after `down` and `up`, and `down -v` left nothing: no
-process, mount, cgroup, namespace, link, rule or file. The table is the script's.
+process, mount, cgroup, namespace, link or rule. The table is the script's.
 
 | sample | services | `up -d --wait` s | first answer s | up again s | `down -v` s |
 | --- | ---: | ---: | ---: | ---: | ---: |
