@@ -57,7 +57,11 @@ def pack(parent: int, base: str, name: str, describe: Describe | None = None) ->
     Sorted, links as links, no link followed; sockets are left out. ``describe`` says which headers stand for a thing.
     """
     packing = _Packing(describe or describe_plainly)
-    yield from packing.run(Found(parent, base, name, os.lstat(base, dir_fd=parent)))
+    try:
+        state = os.lstat(base, dir_fd=parent)
+    except OSError as error:
+        raise _unreadable(name or base, error) from error
+    yield from packing.run(Found(parent, base, name, state))
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
@@ -116,9 +120,16 @@ class _Packing:
             return
         if stat.S_ISDIR(found.state.st_mode):
             self._enter(found)
-        if found.name:
-            for info in self._describe(found):
-                yield _header(info)
+        if not found.name:
+            return
+        try:
+            infos = self._describe(found)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL):
+                raise _unreadable(found.name, error) from error
+            return  # it went, or is no link any more
+        for info in infos:
+            yield _header(info)
 
     def _enter(self, found: Found) -> None:
         if len(self._stack) >= _MAX_DEPTH:
@@ -249,7 +260,7 @@ def unpack(
                     reason = (error.strerror or str(error)).lower()
                     raise CopyFailed(f"cannot write '{'/'.join(parts) or '.'}': {reason}") from error
         unpacking.finish()
-    except (tarfile.TarError, EOFError, ValueError) as error:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise CopyFailed(f"this is no tar archive, or a damaged one: {error}") from error
 
 

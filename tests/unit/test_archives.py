@@ -189,3 +189,29 @@ def test_a_file_that_became_shorter_is_not_filled_up(tmp_path: Path) -> None:
             taken += list(pieces)
     finally:
         os.close(fd)
+
+
+@pytest.mark.parametrize("fields", [{"mtime": 2**70}, {"uid": 2**40}, {"uid": -5}])
+def test_numbers_that_no_file_can_have(tmp_path: Path, fields: dict[str, int]) -> None:
+    with pytest.raises(CopyFailed, match="damaged"):
+        unpacked(archive_of(entry("file", **fields)), tmp_path / "out", keep=True)
+
+
+def test_what_changes_while_it_is_read(tree: Path) -> None:
+    """A link that is none any more when it is to be read is left out; what is asked for itself has to be there."""
+    (tree / "alink").symlink_to("file")
+
+    def swap(found: archives.Found) -> list[tarfile.TarInfo]:
+        if found.base == "alink":
+            (tree / "alink").unlink()
+            (tree / "alink").touch()
+        return archives.describe_plainly(found)
+
+    fd = os.open(tree.parent, os.O_RDONLY)
+    data = b"".join(archives.pack(fd, tree.name, "tree", swap))
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        names = archive.getnames()
+    assert "tree" in names and "tree/alink" not in names
+    with pytest.raises(CopyFailed, match="cannot read 'gone': no such file"):
+        b"".join(archives.pack(fd, "gone", "gone"))
+    os.close(fd)
