@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import socket
+import subprocess
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from composer.backends import namespace
 from composer.backends.namespace.backend import NamespaceBackend
 from composer.engine.backend import EndpointSpec
-from composer.errors import Conflict
+from composer.errors import BackendError, Conflict
 from tests.integration.namespace.conftest import Stack, wait_for
 
 pytestmark = pytest.mark.root
@@ -98,6 +100,23 @@ def test_an_address_that_is_taken_changes_nothing(stack: Stack, backend: Namespa
         backend.connect_network(web, EndpointSpec(second, ("web",), {"ipv4_address": taken}))
     assert stack.shell("web", "ip addr; cat /etc/hosts") == before
     assert [e.network for e in backend.container(web).endpoints] == [f"{stack.name}_a"]
+
+
+def test_a_name_that_the_container_has_taken_leaves_the_way_out_as_it_was(
+    stack: Stack, backend: NamespaceBackend
+) -> None:
+    stack.up(_TWO)
+    web, second = _id(stack, "web"), f"{stack.name}_b"
+    state = next(stack.state.glob(f"lib/containers/{backend.container(web).id}/state.json"))
+    before = json.loads(state.read_text())
+    inside = ["nsenter", "-n", "-t", str(before["pid"]), "ip", "link", "add", "late0", "type", "bridge"]
+    subprocess.run(inside, check=True)
+    with pytest.raises(BackendError, match="cannot change the networks"):
+        backend.connect_network(
+            web, EndpointSpec(second, ("web",), {"interface_name": "late0", "gw_priority": 5})
+        )
+    assert json.loads(state.read_text())["endpoints"] == before["endpoints"]
+    _answers(18477)
 
 
 def test_it_is_remembered_over_a_kill_of_the_supervisor(stack: Stack, backend: NamespaceBackend) -> None:

@@ -78,6 +78,7 @@ def _change(task: Task) -> None:
     try:
         planned = networks.plan(task.id, wanted, tuple(present.values()))
     except BaseException:
+        _restore_gateways(present, had)
         networks.release_all(task.id, [one for one in wanted if one["network_id"] not in present])
         raise
     fresh = [one for one in planned if one.network_id not in present]
@@ -90,9 +91,16 @@ def _change(task: Task) -> None:
         for attachment in fresh:
             networks.detach(task.id, attachment, with_link=True)
         task.attachments = [one for one in planned if one not in fresh]
+        _restore_gateways(present, had)
         _save(task)
         raise
     _publish(task, before)
+
+
+def _restore_gateways(present: dict[str, endpoints.Attachment], had: dict[str, list[str]]) -> None:
+    """Let the way out be the one that it was: ports and look-ups to outside go by it."""
+    for id, attachment in present.items():
+        attachment.gateways = had[id]
 
 
 def _save(task: Task) -> None:
