@@ -147,6 +147,7 @@ def _config(
         first = own["network"]["endpoints"][0]
         first["mac"] = first["mac"] or spec.attributes["mac_address"]
     own["network"]["takes_over"] = spec.takes_over
+    own["network"]["ports"] = _bound(own["network"]["ports"], own["network"]["endpoints"], networks)
     if spec.network_mode not in (None, "none", "host", "bridge") and "network" not in owners:
         raise errors.Unsupported(
             "network_mode",
@@ -156,6 +157,23 @@ def _config(
     if spec.network_mode == "host" and own["network"]["ports"]:
         own["network"]["ports"] = []
     return config
+
+
+def _bound(
+    ports: list[dict[str, Any]], endpoints: Sequence[Mapping[str, Any]], networks: Networks
+) -> list[dict[str, Any]]:
+    """Publish what names no address at those that the network says which is the way out (``host_binding_ipv4``)."""
+    records = [(endpoint, networks.find(str(endpoint["network_id"])) or {}) for endpoint in endpoints]
+    outward = [(e, record) for e, record in records if not record.get("internal")]
+    if not outward:
+        return ports
+    record = min(outward, key=lambda pair: (-int(pair[0]["gw_priority"]), str(pair[0]["network"])))[1]
+    bindings = record.get("host_bindings") or [""]
+    return [
+        {**port, "host_ip": port["host_ip"] or binding}
+        for port in ports
+        for binding in (bindings if not port["host_ip"] else bindings[:1])
+    ]
 
 
 def _given_names(spec: ContainerSpec) -> list[str]:

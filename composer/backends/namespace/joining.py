@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from composer.backends.namespace.networks import Networks
 
 
+_NAME_OPTION = "com.docker.network.endpoint.ifname"
 _SYSCTLS_OPTION = "com.docker.network.endpoint.sysctls"
 DEFAULT_NETWORK = "bridge"
 """The network of ``network_mode: bridge``: nobody's, made for its first container and gone with its last."""
@@ -31,6 +32,7 @@ def endpoint_record(endpoint: EndpointSpec, networks: Networks) -> dict[str, Any
     if network is None:
         raise errors.NotFound(f"network '{endpoint.network}' does not exist")
     attributes = endpoint.attributes
+    options = attributes.get("driver_opts") or {}
     return {
         "network": network["name"],
         "network_id": network["id"],
@@ -39,8 +41,9 @@ def endpoint_record(endpoint: EndpointSpec, networks: Networks) -> dict[str, Any
         "ipv4": attributes.get("ipv4_address") or "",
         "ipv6": attributes.get("ipv6_address") or "",
         "mac": attributes.get("mac_address") or None,
-        "interface": attributes.get("interface_name") or None,
-        "sysctls": _sysctls(attributes.get("driver_opts") or {}),
+        "interface": attributes.get("interface_name") or options.get(_NAME_OPTION) or None,
+        "link_local": [str(ip) for ip in attributes.get("link_local_ips") or ()],
+        "sysctls": _sysctls(options),
         "gw_priority": int(attributes.get("gw_priority") or 0),
     }
 

@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.backends.namespace import state
+from composer.backends.namespace import networkoptions, state
 from composer.backends.namespace.runtime import files
 from composer.engine.backend import NetworkSpec, ObservedNetwork
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from composer.backends.namespace.runtime import firewall
 
-_BRIDGE_NAME = "com.docker.network.bridge.name"
-_MTU = "com.docker.network.driver.mtu"
 # docker0's usual subnet, kept free for a Docker that is installed or started later.
 _DOCKERS_OWN = "172.17.0.0/16"
 _IFF_UP = 1  # netdevice(7)
@@ -68,7 +66,7 @@ class Networks:
                 # It would be removed with the network, whoever made it.
                 raise errors.Conflict(
                     f"cannot create network '{spec.name}': this machine has an interface '{record['bridge']}' already",
-                    hint=f"choose another name in driver_opts, {_BRIDGE_NAME}",
+                    hint=f"choose another name in driver_opts, {networkoptions.NAME}",
                 )
             state.make_directory(self._paths.networks())
             with state.making(f"{self._paths.networks()}/{record['id']}") as directory:
@@ -105,8 +103,8 @@ class Networks:
             "labels": dict(spec.labels),
             "driver": "bridge",
             "attributes": dict(attributes),
-            "bridge": options.get(_BRIDGE_NAME) or f"cmp{id[:10]}",
-            "mtu": int(options[_MTU]) if options.get(_MTU) else None,
+            "bridge": options.get(networkoptions.NAME) or f"cmp{id[:10]}",
+            **networkoptions.read(spec.name, options),
             "internal": bool(attributes.get("internal")),
             "pools": [
                 {
@@ -232,6 +230,7 @@ def _bridge(record: Mapping[str, Any]) -> firewall.Bridge:
         subnet6=six["subnet"] if six else None,
         gateway6=six["gateway"] if six else None,
         internal=bool(record["internal"]),
+        masquerade=bool(record.get("masquerade", True)),
     )
 
 

@@ -105,6 +105,12 @@ def _limits(lines: list[str]) -> Pairs:
         yield line[:26].strip(), " ".join(line[26:].split())
 
 
+def _words(lines: list[str]) -> Pairs:
+    for line in lines:
+        key, _, value = line.partition(" ")
+        yield key, value
+
+
 def _namespaces(lines: list[str]) -> Pairs:
     for line in lines:
         kind, _, name = line.partition(" ")
@@ -285,6 +291,7 @@ _READERS: Mapping[str, Callable[[list[str]], Pairs]] = {
     "addresses": _addresses,
     "routes": _routes,
     "names of others": _answers,
+    "reached": _words,
     "etc hosts": _etc,
     "etc resolv.conf": _etc,
     "etc hostname": _etc,

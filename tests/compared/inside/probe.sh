@@ -35,6 +35,7 @@ part addresses; ip addr
 part routes; ip route; ip -6 route
 part names of others; for one in ${ASKED:-target target-too nowhere.invalid}; do
   echo "? $one"; timeout 3 nslookup $one 2>&1 | sed -n '/^Name/,$p;/NXDOMAIN/p;/can.t/p'; done
+part reached; for one in $PINGED; do echo "$one $(ping -c 1 -W 1 $one >/dev/null 2>&1 && echo yes || echo no)"; done
 part writable; for one in / /etc /tmp /dev /dev/shm /proc/sys/kernel/domainname /sys/fs/cgroup /run /data /scratch; do
   [ -w $one ] && echo $one; done
 part first program; cat /proc/1/comm

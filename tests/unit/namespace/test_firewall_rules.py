@@ -46,3 +46,8 @@ def test_one_address_is_part_of_the_key():
 
 def test_a_publication_reads_as_people_write_it():
     assert str(Publication("udp", "::1", 53, "fd00::2", 5353)) == "[::1]:53/udp → [fd00::2]:5353"
+
+
+def test_a_network_without_masquerade_is_in_no_outbound_set():
+    elements = dict(rules.network_elements("cmpa", "10.0.0.0/24", "fd00::/64", False, masquerade=False))
+    assert set(elements) == {"bridges", "same", "home4", "home6"}

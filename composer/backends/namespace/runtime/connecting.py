@@ -132,7 +132,7 @@ def _configure(task: Task, fresh: Sequence[endpoints.Attachment], had: dict[str,
         for one in task.attachments
         if one.gateways != had.get(one.network_id, [])
     ]
-    interfaces = [{"name": a.interface, "addresses": a.addresses, "sysctls": a.sysctls} for a in fresh]
+    interfaces = [attachment.interface_of_container() for attachment in fresh]
     if not interfaces and not routes:
         return
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

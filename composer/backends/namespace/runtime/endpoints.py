@@ -40,6 +40,7 @@ class Attachment:
         "gateways",
         "interface",
         "link",
+        "link_local",
         "mac",
         "network",
         "network_id",
@@ -56,8 +57,18 @@ class Attachment:
         self.addresses: list[list[Any]] = [list(pair) for pair in record["addresses"]]
         self.gateways: list[str] = list(record["gateways"])
         self.aliases: list[str] = list(record["aliases"])
+        self.link_local: list[list[Any]] = [list(pair) for pair in record.get("link_local", ())]
         self.priority = int(record.get("priority", 0))
         self.sysctls: dict[str, str] = dict(record.get("sysctls") or {})
+
+    def interface_of_container(self) -> dict[str, Any]:
+        """Return what the container's side has to make of it."""
+        return {
+            "name": self.interface,
+            "addresses": self.addresses + self.link_local,
+            "gateways": self.gateways,
+            "sysctls": self.sysctls,
+        }
 
     def record(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -134,6 +145,7 @@ class Networks:
                 "gateways": [],
                 "aliases": endpoint.get("aliases", ()),
                 "priority": endpoint.get("gw_priority", 0),
+                "link_local": [[ip, 64 if ":" in ip else 16] for ip in endpoint.get("link_local", ())],
                 "sysctls": _of_interface(endpoint.get("sysctls") or {}, interface),
             }
         )
@@ -162,11 +174,14 @@ class Networks:
             "hairpin": True,
         }
         try:
-            self.netlink.create_veth(attachment.link, **arguments)
-        except FileExistsError:
-            # Left by a start that was killed between this and its record.
-            self._delete_link(attachment.link)
-            self.netlink.create_veth(attachment.link, **arguments)
+            try:
+                port = self.netlink.create_veth(attachment.link, **arguments)
+            except FileExistsError:
+                # Left by a start that was killed between this and its record.
+                self._delete_link(attachment.link)
+                port = self.netlink.create_veth(attachment.link, **arguments)
+            if network.get("isolated"):
+                self.netlink.set_isolated(port, True)
         except OSError as error:
             self._bridges.pop(attachment.network_id, None)
             raise NetworkFailed(

@@ -31,10 +31,11 @@ _NETWORK_SETS = ("bridges", "same", "internal", "home4", "home6")
 class Bridge:
     """A network as the firewall sees it.
 
-    Subnets are ``address/prefix``; internal ones have no way in or out.
+    Subnets are ``address/prefix``; internal ones have no way in or out. Without ``masquerade`` containers are seen
+    outside under their own addresses.
     """
 
-    __slots__ = ("gateway4", "gateway6", "internal", "name", "subnet4", "subnet6")
+    __slots__ = ("gateway4", "gateway6", "internal", "masquerade", "name", "subnet4", "subnet6")
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Bridge:
         subnet6: str | None = None,
         gateway6: str | None = None,
         internal: bool = False,
+        masquerade: bool = True,
     ) -> None:
         self.name = name
         self.subnet4 = subnet4
@@ -51,6 +53,7 @@ class Bridge:
         self.subnet6 = subnet6
         self.gateway6 = gateway6
         self.internal = internal
+        self.masquerade = masquerade
 
 
 class Publication:
@@ -109,7 +112,7 @@ class Firewall:
         Idempotent. Ends with `ensure_docker_user`.
         """
         elements = firewall_rules.network_elements(
-            bridge.name, bridge.subnet4, bridge.subnet6, bridge.internal
+            bridge.name, bridge.subnet4, bridge.subnet6, bridge.internal, masquerade=bridge.masquerade
         )
         batch = "".join(f"add element {_TABLE} {name} {{ {element} }}\n" for name, element in elements)
         with _Lock(self._lock_path):

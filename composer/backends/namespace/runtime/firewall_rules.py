@@ -94,7 +94,7 @@ def create_table() -> str:
 
 
 def network_elements(
-    name: str, subnet4: str | None, subnet6: str | None, internal: bool
+    name: str, subnet4: str | None, subnet6: str | None, internal: bool, *, masquerade: bool = True
 ) -> list[tuple[str, str]]:
     """Return (set, element) for a network, in the order in which they are added."""
     quoted = f'"{name}"'
@@ -104,7 +104,7 @@ def network_elements(
     for family, subnet in (("4", subnet4), ("6", subnet6)):
         if subnet:
             elements.append((f"home{family}", f"{quoted} . {subnet}"))
-            if not internal:
+            if masquerade and not internal:
                 elements.append((f"outbound{family}", subnet))
     return elements
 

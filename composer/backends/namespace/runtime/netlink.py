@@ -36,7 +36,7 @@ _TYPE_MASK = 0x3FFF
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_PROTINFO = 1, 3, 4, 10, 12
 _IFLA_LINKINFO, _IFLA_NET_NS_PID, _IFLA_NET_NS_FD = 18, 19, 28
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
-_BRPORT_HAIRPIN = 4
+_BRPORT_HAIRPIN, _BRPORT_ISOLATED = 4, 33
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_TABLE = 1, 4, 5, 6, 15
 _EXTACK_TEXT = 1
@@ -262,6 +262,12 @@ class Netlink(Connection):
         body = _IFINFO.pack(socket.AF_BRIDGE, 0, index, 0, 0)
         body += nested(_IFLA_PROTINFO, attribute(_BRPORT_HAIRPIN, b"\x01" if on else b"\x00"))
         self.call(_SETLINK, 0, body, f"cannot set hairpin mode of interface {index}")
+
+    def set_isolated(self, index: int, on: bool) -> None:
+        """Keep a bridge port from those that are isolated too; the bridge itself can be reached."""
+        body = _IFINFO.pack(socket.AF_BRIDGE, 0, index, 0, 0)
+        body += nested(_IFLA_PROTINFO, attribute(_BRPORT_ISOLATED, b"\x01" if on else b"\x00"))
+        self.call(_SETLINK, 0, body, f"cannot isolate interface {index}")
 
     def delete_link(self, index: int) -> None:
         """Delete an interface. Raises OSError(ENODEV) when it is gone."""

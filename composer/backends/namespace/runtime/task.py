@@ -233,10 +233,7 @@ class Task:
             return
         for attachment in self.attachments:
             self.supervisor.networks.attach(attachment, self.pid)
-        interfaces = [
-            {"name": a.interface, "addresses": a.addresses, "gateways": a.gateways, "sysctls": a.sysctls}
-            for a in self.attachments
-        ]
+        interfaces = [attachment.interface_of_container() for attachment in self.attachments]
         self._tell(
             {"network": {"interfaces": interfaces, "dns": answering.has_names(self) and bool(interfaces)}}
         )

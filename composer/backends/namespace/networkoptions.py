@@ -1,0 +1,60 @@
+"""``driver_opts`` of a network: Docker's options of its bridge driver, by Docker's names.
+
+What changes how a network behaves is honoured or refused; options of nobody's are left alone, as Docker does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from composer import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_BRIDGE = "com.docker.network.bridge"
+NAME = f"{_BRIDGE}.name"
+_MTU = "com.docker.network.driver.mtu"
+_MASQUERADE, _ICC = f"{_BRIDGE}.enable_ip_masquerade", f"{_BRIDGE}.enable_icc"
+_BINDINGS = (f"{_BRIDGE}.host_binding_ipv4", f"{_BRIDGE}.host_binding_ipv6")
+_USUAL = {
+    f"{_BRIDGE}.default_bridge": "false",
+    f"{_BRIDGE}.gateway_mode_ipv4": "nat",
+    f"{_BRIDGE}.gateway_mode_ipv6": "nat",
+    f"{_BRIDGE}.inhibit_ipv4": "false",
+    f"{_BRIDGE}.trusted_host_interfaces": "",
+    "com.docker.network.container_iface_prefix": "eth",
+}
+"""What the built-in runtime has only in one way: Docker's default."""
+
+_TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
+
+
+def read(network: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a network's record says of its options. Raises Unsupported, or BackendError for a bad value."""
+    texts = {key: str(value) for key, value in options.items()}
+    for key, usual in _USUAL.items():
+        if texts.get(key, usual).lower() != usual:
+            raise errors.Unsupported(
+                "driver_opts",
+                f"cannot create network '{network}': the built-in runtime cannot do {key}={texts[key]}",
+                hint=f"leave it out, or use {usual}" if usual else "leave it out",
+            )
+    found: dict[str, Any] = {
+        "mtu": int(texts[_MTU]) if texts.get(_MTU) else None,
+        "masquerade": _flag(network, texts, _MASQUERADE),
+        "isolated": not _flag(network, texts, _ICC),
+    }
+    bindings = [texts[key] for key in _BINDINGS if texts.get(key)]
+    if bindings:
+        found["host_bindings"] = bindings
+    return found
+
+
+def _flag(network: str, texts: Mapping[str, str], key: str) -> bool:
+    text = texts.get(key, "true").lower()
+    if text not in (*_TRUE, *_FALSE):
+        raise errors.BackendError(
+            f"cannot create network '{network}': {key} '{text}' is neither true nor false"
+        )
+    return text in _TRUE

@@ -1,0 +1,41 @@
+"""Options of Docker's bridge driver: honoured, refused by name, or nobody's."""
+
+from __future__ import annotations
+
+import pytest
+
+from composer.backends.namespace import networkoptions
+from composer.errors import BackendError, Unsupported
+
+_BRIDGE = "com.docker.network.bridge"
+
+
+def test_defaults_are_dockers() -> None:
+    assert networkoptions.read("net", {}) == {"mtu": None, "masquerade": True, "isolated": False}
+
+
+def test_what_is_said_is_read() -> None:
+    options = {
+        f"{_BRIDGE}.enable_icc": "false",
+        f"{_BRIDGE}.enable_ip_masquerade": "0",
+        f"{_BRIDGE}.host_binding_ipv4": "127.0.0.1",
+        f"{_BRIDGE}.gateway_mode_ipv4": "nat",
+        "com.docker.network.driver.mtu": "1400",
+        "somebody.else": "anything",
+    }
+    assert networkoptions.read("net", options) == {
+        "mtu": 1400,
+        "masquerade": False,
+        "isolated": True,
+        "host_bindings": ["127.0.0.1"],
+    }
+
+
+def test_what_would_change_something_and_cannot_is_refused_by_its_name() -> None:
+    with pytest.raises(Unsupported, match="gateway_mode_ipv4=routed"):
+        networkoptions.read("net", {f"{_BRIDGE}.gateway_mode_ipv4": "routed"})
+
+
+def test_a_flag_is_true_or_false() -> None:
+    with pytest.raises(BackendError, match="'maybe' is neither"):
+        networkoptions.read("net", {f"{_BRIDGE}.enable_icc": "maybe"})
