@@ -265,6 +265,29 @@ def test_ports_answer_on_every_address_of_the_machine(stack: Stack) -> None:
     assert b"one" in wait_for(lambda: _get("::1", 18462))
 
 
+def test_datagrams_reach_every_address_of_the_machine_too(stack: Stack) -> None:
+    script = (
+        "import socket; s=socket.socket(2,2); s.bind(('',53))\\nwhile 1:\\n d,a=s.recvfrom(99); s.sendto(d,a)"
+    )
+    stack.up(
+        f'services:\n  web: {{image: host, command: [/usr/bin/python3, -S, -c, "{script}"], '
+        "stop_signal: SIGKILL, ports: ['18464:53/udp']}\n"
+    )
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        with socket.socket(family, socket.SOCK_DGRAM) as client:
+            client.settimeout(0.5)
+            client.connect((host, 18464))
+            assert wait_for(lambda client=client: _echo(client)) == b"hello", host  # type: ignore[misc]
+
+
+def _echo(client: socket.socket) -> bytes:
+    try:
+        client.send(b"hello")
+        return client.recv(100)
+    except OSError:
+        return b""
+
+
 def _get(host: str, port: int) -> bytes:
     try:
         with socket.create_connection((host, port), timeout=3) as connection:

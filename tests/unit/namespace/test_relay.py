@@ -154,3 +154,30 @@ def test_several_at_once_do_not_mix(relayed: tuple[socket.socket, tuple[str, int
     assert [_all(client) for client in clients] == [b"%d\n" % number for number in range(20)]
     for client in clients:
         client.close()
+
+
+def test_datagrams_go_there_and_answers_come_back_to_who_asked() -> None:
+    loop = Loop(_raise)
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("127.0.0.1", 0))
+    listener = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    listener.bind(("::1", 0))
+    relay = Relay(loop)
+    relay.serve([(listener, server.getsockname())])
+    clients = [socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) for _ in range(3)]
+    for number, client in enumerate(clients):
+        client.settimeout(5)
+        client.sendto(b"%d" % number, listener.getsockname())
+    loop.after(0.1, loop.stop)
+    loop.run()
+    server.settimeout(5)
+    for _ in clients:
+        data, sender = server.recvfrom(100)
+        server.sendto(b"answer " + data, sender)
+    loop.after(0.1, loop.stop)
+    loop.run()
+    assert [client.recv(100) for client in clients] == [b"answer 0", b"answer 1", b"answer 2"]
+    relay.close()
+    loop.close()
+    for one in (server, listener, *clients):
+        one.close()

@@ -328,7 +328,7 @@ class Ports:
         found = []
         for port, own, companion in zip(self.published, self.sockets, self.companions, strict=True):
             listener = companion or (own if ":" in port["host_ip"] else None)
-            if listener is not None and port["protocol"] == "tcp":
+            if listener is not None and port["protocol"] in ("tcp", "udp"):
                 found.append((listener, (address, int(port["container_port"]))))
         return found
 

@@ -1,8 +1,8 @@
 """Published ports that packets cannot be led to: connections to ::1, and IPv6 ones to a container without IPv6.
 
 The kernel does not let a translated packet out whose source is ::1, and translates no IPv6 into IPv4. Such a connection
-arrives at the socket that reserves the port, and is passed on from there, byte by byte, as Docker's proxy does. TCP
-only: a datagram to ::1 finds nobody.
+arrives at the socket that reserves the port, and is passed on from there, as Docker's proxy does: byte by byte, or
+datagram by datagram with a socket for each sender until it has been silent for a while.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import select
 import socket
 
+from composer.backends.namespace.runtime.datagrams import Datagrams
 from composer.backends.namespace.runtime.loop import READ, WRITE
 
 TYPE_CHECKING = False
@@ -41,6 +42,7 @@ class Relay:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._listening: dict[int, tuple[socket.socket, tuple[str, int]]] = {}
+        self._datagrams: list[Datagrams] = []
         self._pairs: set[_Pair] = set()
         self._paused: Timer | None = None
 
@@ -49,6 +51,9 @@ class Relay:
         self._stop_listening()
         for listener, target in listeners:
             listener.setblocking(False)
+            if listener.type == socket.SOCK_DGRAM:
+                self._datagrams.append(Datagrams(self._loop, listener, target))
+                continue
             listener.listen(_BACKLOG)
             self._listening[listener.fileno()] = (listener, target)
         self._resume()
@@ -92,6 +97,9 @@ class Relay:
         for fd in self._listening:
             self._loop.forget(fd)
         self._listening.clear()
+        for one in self._datagrams:
+            one.close()
+        self._datagrams.clear()
 
     def close(self) -> None:
         """Accept no more, and end what there is: the container has."""
