@@ -222,7 +222,7 @@ def _addresses(lines: list[str]) -> Pairs:
 
 # Addresses that the table of services asks for; every other was drawn.
 _CHOSEN = re.compile(
-    r"127\.|::1|10\.97\.\d\.(0|1|10|200|254|255)$|fd97:\d::(1|10)?$|10\.1\.1\.|fd00::|192\.0\.2\.|10\.255\."
+    r"127\.|169\.254\.8|::1|10\.97\.\d\.(0|1|10|200|254|255)$|fd97:\d::(1|10)?$|10\.1\.1\.|fd00::|192\.0\.2\.|10\.255\."
 )
 # Interfaces that the backends themselves have on the machine: only who is in its network sees them.
 _OF_BACKENDS = re.compile(r"(br-|cmp|veth|docker0)")
