@@ -369,17 +369,21 @@ def _target(attachments: Sequence[Attachment]) -> Attachment | None:
 
 
 def _reserve(port: Mapping[str, Any], containers: str) -> tuple[socket.socket, socket.socket | None]:
-    """Bind a port and its companion; where any number will do, one that is free in both families."""
-    left = 0 if port.get("host_port") else _TRIES
+    """Bind a port and its companion; where there is a choice, one that is free in both families."""
+    first = port.get("host_port") or 0
+    last = port.get("host_port_end") or first
+    left = _TRIES
     while True:
-        reservation = _bind(port, containers)
+        reservation = _bind({**port, "host_port": first, "host_port_end": last}, containers)
+        number = reservation.getsockname()[1]
         try:
             return reservation, _companion(port, reservation, containers)
         except NetworkFailed:
             reservation.close()
-            if not left:
+            if number >= last if first else not left:
                 raise
             left -= 1
+            first = number + 1 if first else 0
 
 
 def _companion(port: Mapping[str, Any], reservation: socket.socket, containers: str) -> socket.socket | None:

@@ -23,6 +23,8 @@ def prepare(task: Task, preparer: object) -> None:
     takes_over = task.own["network"].get("takes_over")
     if task.is_active() or task.preparer is not None or takes_over or sharing.owners(task.config):
         return
+    if any(not {"shared", "rshared"}.isdisjoint(mount.get("options", ())) for mount in task.config["mounts"]):
+        return  # what is shared with the host has to be taken as it is at the start
     task.preparer = preparer
     task.state.update(prepared=True, boot_id=task.supervisor.boot)
     try:
