@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,9 +38,9 @@ def _taken_of_six() -> Iterator[int]:
         yield holder.getsockname()[1]
 
 
-def test_every_address_means_both_families() -> None:
+def test_every_address_means_both_families(tmp_path: pathlib.Path) -> None:
     ports = Ports()
-    ports.reserve([_port(), _port("127.0.0.1"), _port("::1")], "/nowhere")
+    ports.reserve([_port(), _port("127.0.0.1"), _port("::1")], str(tmp_path))
     companion = ports.companions[0]
     assert companion is not None
     assert companion.getsockname()[:2] == ("::", ports.published[0]["host_port"])
@@ -47,24 +48,26 @@ def test_every_address_means_both_families() -> None:
     ports.release()
 
 
-def test_a_port_that_is_taken_of_one_family_is_taken() -> None:
+def test_a_port_that_is_taken_of_one_family_is_taken(tmp_path: pathlib.Path) -> None:
     ports = Ports()
     with _taken_of_six() as number, pytest.raises(NetworkFailed, match="already in use"):
-        ports.reserve([_port(first=number)], "/nowhere")
+        ports.reserve([_port(first=number)], str(tmp_path))
     assert (ports.sockets, ports.companions, ports.published) == ([], [], [])
 
 
-def test_of_a_range_one_is_chosen_that_is_free_in_both() -> None:
+def test_of_a_range_one_is_chosen_that_is_free_in_both(tmp_path: pathlib.Path) -> None:
     ports = Ports()
     with _taken_of_six() as number:
-        ports.reserve([_port(first=number, last=number + 20)], "/nowhere")
+        ports.reserve([_port(first=number, last=number + 20)], str(tmp_path))
         assert ports.published[0]["host_port"] > number
     ports.release()
 
 
-def test_what_is_relayed_goes_to_the_address_of_its_own_family_where_there_is_one() -> None:
+def test_what_is_relayed_goes_to_the_address_of_its_own_family_where_there_is_one(
+    tmp_path: pathlib.Path,
+) -> None:
     ports = Ports()
-    ports.reserve([_port(), _port("127.0.0.1"), _port("::1")], "/nowhere")
+    ports.reserve([_port(), _port("127.0.0.1"), _port("::1")], str(tmp_path))
     four = [target for _, target in ports.relayed([_attachment("10.0.0.2")])]
     both = [target for _, target in ports.relayed([_attachment("10.0.0.2", "fd00::2")])]
     assert four == [("10.0.0.2", 80)] * 2
