@@ -8,7 +8,10 @@ import os
 import threading
 from pathlib import Path
 
+import pytest
 from console import Console, states
+
+from composer.cli import lock
 
 
 def test_the_tree_says_what_and_why_and_counts(stack: Console) -> None:
@@ -106,7 +109,17 @@ def test_what_is_no_plan_is_told(stack: Console) -> None:
     assert "cannot read the plan 'missing.json'" in stack("apply", "missing.json").err
 
 
-def test_the_second_command_waits_and_says_for_whom(stack: Console, tmp_path: Path) -> None:
+def test_the_second_command_waits_and_says_for_whom(
+    stack: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, take = threading.Event(), lock._lock
+
+    def seen(descriptor: int, *, wait: bool) -> bool:
+        if wait:
+            waits.set()
+        return take(descriptor, wait=wait)
+
+    monkeypatch.setattr(lock, "_lock", seen)
     root = tmp_path / "state"
     (root / "locks").mkdir(parents=True)
     held = os.open(root / "locks" / "app", os.O_RDWR | os.O_CREAT)
@@ -115,12 +128,13 @@ def test_the_second_command_waits_and_says_for_whom(stack: Console, tmp_path: Pa
     results = []
     waiting = threading.Thread(target=lambda: results.append(stack("stop", COMPOSER_ROOT=str(root))))
     waiting.start()
+    assert waits.wait(30)
     # another project is not kept waiting
     other = stack("-p", "other", "stop", COMPOSER_ROOT=str(root))
     assert other.code == 0 and "waiting" not in other.err
     assert waiting.is_alive() and states(stack)["app-db-1"] == "running"
     fcntl.flock(held, fcntl.LOCK_UN)
     os.close(held)
-    waiting.join(10)
+    waiting.join(30)
     assert "project 'app' is being changed by composer up (pid 1): waiting for it to finish" in results[0].err
     assert states(stack) == {"app-db-1": "exited", "app-web-1": "exited"}
