@@ -52,8 +52,8 @@ def command(
     backend = context.backend(project)
     containers = _containers(backend.observe(project), service, index, everything=everything)
     if ends[0].service:
-        with _undisturbed(context, project, containers[0]):
-            _out(context, backend, containers[0], ends[0].path, ends[1].path, follow=follow_link)
+        # Without the project's lock: a look disturbs no start, and an `up` that waits for long keeps nobody from it.
+        _out(context, backend, containers[0], ends[0].path, ends[1].path, follow=follow_link)
         return
     copying = _In(context, backend, project, follow_link, archive)
     copying.run(containers, ends[0].path, ends[1].path)
@@ -125,7 +125,7 @@ def _out(
 
 @contextmanager
 def _undisturbed(context: Context, project: str, container: ObservedContainer) -> Iterator[None]:
-    """Keep other commands from starting a container that does not run while its files are open."""
+    """Keep other commands from starting a container that does not run while its files are written."""
     from composer.engine.backend import ContainerState
 
     if container.state in (ContainerState.RUNNING, ContainerState.PAUSED):
