@@ -29,6 +29,7 @@ _FULL_BYTES = 1 << 18
 _MAX_PAIRS = 1024
 """Connections of one container at once, two descriptors each, which starts need too. More wait in the kernel."""
 _PAUSE_S = 0.5
+_KEEPALIVE_S = 15
 
 
 def serve_ports(task: Task) -> None:
@@ -76,6 +77,12 @@ class Relay:
             client.close()
             return
         client.setblocking(False)
+        for one in (client, server):
+            # As Docker's proxy: what is written goes at once, and who vanished without a word is noticed
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_S)
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _KEEPALIVE_S)
         self._pairs.add(_Pair(self._loop, client, server, self._pairs.discard))
 
     def _pause(self) -> None:
