@@ -229,12 +229,17 @@ def tag_image(context: Context, /, reference: str, name: str) -> None:
 
 @command.command(name="prune", help="Remove images without a name, and what else nothing needs.")
 @click.option("-a", "--all", "unused", is_flag=True, help="Remove all images that no container uses.")
+@shared.force
 @click.pass_obj
-def prune_images(context: Context, /, unused: bool) -> None:
+def prune_images(context: Context, /, unused: bool, force: bool) -> None:
     from composer.cli import table
 
     shared.refuse_dry_run(context, "image prune", "image ls")
-    gone, freed_bytes = _store(context).prune_images(unused=unused)
+    store = _store(context)
+    which = "all images that no container uses" if unused else "all images without a name"
+    if not shared.agreed(context, f"This will remove {which}.", force=force):
+        return
+    gone, freed_bytes = store.prune_images(unused=unused)
     for id in gone:
         context.write(f"Removed: {id}")
     context.write(f"Total reclaimed space: {table.size(freed_bytes)}")

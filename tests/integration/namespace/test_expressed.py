@@ -33,7 +33,7 @@ def test_an_image_is_a_volume_that_nobody_changes(stack: Stack, tmp_path: pathli
         "/some/busybox",
     ]
     stack.run("image", "rm", "--force", "small", check=False)
-    stack.run("image", "prune", check=False)
+    stack.run("image", "prune", "-f", check=False)
     stack.run("restart", "-t", "0")
     assert stack.shell("web", "ls /some/busybox") == "/some/busybox"
 

@@ -54,3 +54,21 @@ def test_options_of_an_import_are_words_of_an_image_configuration() -> None:
 def test_a_backend_that_keeps_no_images_says_so(console: Console, arguments: tuple[str, ...]) -> None:
     assert not isinstance(console.backend, ImageStore)
     assert "does not keep its images itself" in console("image", *arguments).err
+
+
+def test_images_go_only_after_a_word_of_assent(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def prune(*, unused: bool = False) -> tuple[list[str], int]:
+        asked.append(unused)
+        return ["sha256:1"], 7
+
+    monkeypatch.setattr(console.backend, "prune_images", prune, raising=False)
+    for name in ("save_images", "resolve_image"):
+        monkeypatch.setattr(console.backend, name, prune, raising=False)
+    assert console("image", "prune", "-a").code == 1, "nobody can answer"
+    assert console("image", "prune", stdin="n\n", terminal=True).out == ""
+    assert asked == []
+    assert "7B" in console("image", "prune", "-af").out
+    assert "7B" in console("image", "prune", stdin="y\n", terminal=True).out
+    assert asked == [True, False]
