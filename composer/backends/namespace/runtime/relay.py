@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _BACKLOG = 128
 _HANGUP = select.EPOLLHUP | select.EPOLLERR
 _PIECE_BYTES = 1 << 16
-_FULL_BYTES = 1 << 18
+_FULL_BYTES = 1 << 16
 _MAX_PAIRS = 1024
 """Connections of one container at once, two descriptors each, which starts need too. More wait in the kernel."""
 _PAUSE_S = 0.5
