@@ -135,14 +135,16 @@ class NamespaceBackend(NamespaceObserver):
         from composer.backends.namespace import housekeeping
 
         gone, freed_bytes = [], 0
-        for record in housekeeping.unused_volumes(
-            self._volumes, list(self._metas()), labels, everything=everything
-        ):
-            size = housekeeping.remove_volume(self.paths, self._volumes, record)
-            if size is not None:
-                gone.append(str(record["name"]))
-                freed_bytes += size
-                self._emit(record["labels"], "volume", "destroy", record["name"], record["name"])
+        # A container that is just being made has volumes already, and is not there yet to be seen having them.
+        with self.store.excluding():
+            for record in housekeeping.unused_volumes(
+                self._volumes, list(self._metas()), labels, everything=everything
+            ):
+                size = housekeeping.remove_volume(self.paths, self._volumes, record)
+                if size is not None:
+                    gone.append(str(record["name"]))
+                    freed_bytes += size
+                    self._emit(record["labels"], "volume", "destroy", record["name"], record["name"])
         return gone, freed_bytes
 
     # -------------------------------------------------------------- containers

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import subprocess
+import threading
 
 import pytest
 
@@ -122,3 +124,20 @@ def test_what_is_not_ours_in_the_state_directory_is_left_alone(tmp_path: pathlib
         os.makedirs(f"{paths.volumes()}/{name}")
     state.sweep(paths)
     assert len(os.listdir(paths.volumes())) == 3
+
+
+def test_a_volume_of_a_container_that_is_just_being_made_is_not_pruned(paths: Paths) -> None:
+    maker, pruner, volumes = NamespaceBackend(paths), NamespaceBackend(paths), Volumes(paths)
+    with maker.store.using():
+        name = volumes.create_anonymous({})
+        pruning = threading.Thread(target=lambda: pruner.prune_volumes([]))
+        pruning.start()
+        pruning.join(0.2)
+        assert volumes.find(name) is not None
+        container = pathlib.Path(paths.container(ID))
+        container.mkdir(parents=True)
+        (container / "meta.json").write_text(
+            json.dumps({"name": "web", "project": "shop", "mounts": [{"name": name}], "networks": []})
+        )
+    pruning.join(10)
+    assert volumes.find(name) is not None

@@ -81,6 +81,10 @@ class Store:
         """Keep every image from being removed, while a container is made that will keep its own from then on."""
         return self._content.adding()
 
+    def excluding(self) -> AbstractContextManager[None]:
+        """Wait until nobody adds an image or makes a container, and keep everybody from it."""
+        return self._content.removing()
+
     # -------------------------------------------------------------- adding
 
     def puller(self, environment: Mapping[str, str]) -> Puller:
