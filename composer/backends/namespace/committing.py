@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from composer.backends.namespace.images import Image, Store
     from composer.engine.facts import CommitSpec
 
+_WHITEOUT = ".wh."
 _OPAQUE_XATTR = "trusted.overlay.opaque"
 _UNREADABLE_XATTRS = ("trusted.overlay.redirect", "trusted.overlay.metacopy")
 _ETC = frozenset(("etc/hosts", "etc/hostname", "etc/resolv.conf"))
@@ -101,6 +102,11 @@ def describe(top: int, hidden: frozenset[str]) -> Callable[[archives.Found], lis
 
     def headers(found: archives.Found) -> list[tarfile.TarInfo]:
         state, name = found.state, found.name
+        if found.base.startswith(_WHITEOUT):
+            raise CopyFailed(
+                f"'{name}' cannot be in a layer, where such a name removes a file",
+                hint="remove it, or give it another name",
+            )
         if stat.S_ISCHR(state.st_mode) and state.st_rdev == 0:
             return [_whiteout(name, found.base)]
         if stat.S_ISREG(state.st_mode):
@@ -139,7 +145,7 @@ def _refuse_redirects(found: archives.Found) -> None:
 
 
 def _whiteout(name: str, base: str) -> tarfile.TarInfo:
-    return _plain(f"{name[: len(name) - len(base)]}.wh.{base}")
+    return _plain(f"{name[: len(name) - len(base)]}{_WHITEOUT}{base}")
 
 
 def _plain(name: str) -> tarfile.TarInfo:
