@@ -19,6 +19,7 @@ from tests.integration.contract.conftest import root_archive
 
 HERE = pathlib.Path(__file__).parent
 IMAGE, CONFIGURED = "composer-inside", "composer-inside-configured"
+_PARENT = "inside-parent"
 _CDI = pathlib.Path("/var/run/cdi/composer-inside.json")
 
 _PASSWD = "root:x:0:0:root:/root:/bin/sh\napp:x:1001:1002:App:/home/app:/bin/sh\n"
@@ -133,6 +134,14 @@ def machine(folder: pathlib.Path) -> Iterator[None]:
     finally:
         subprocess.run(["umount", "-R", str(target)], check=False)
         os.rmdir(target)
+        _remove_cgroups()
+
+
+def _remove_cgroups() -> None:
+    """Remove the parent that services name: Docker leaves it."""
+    for path in pathlib.Path("/sys/fs/cgroup").glob(f"*/{_PARENT}"):
+        with contextlib.suppress(OSError):
+            path.rmdir()
 
 
 def _mount(*arguments: str) -> None:
