@@ -42,6 +42,24 @@ services:
     depends_on: {web: {condition: service_started}}
 """
 
+TAKEN = """
+services:
+  db:
+    image: host
+    command: [sleep, infinity]
+    stop_signal: SIGKILL
+    healthcheck: {test: [CMD, "true"], interval: 1s}
+    networks: {b: {ipv4_address: 10.98.2.77}}
+  web:
+    image: host
+    command: [sleep, infinity]
+    networks: {a: , b: {ipv4_address: 10.98.2.77}}
+    depends_on: {db: {condition: CONDITION}}
+networks:
+  a: {ipam: {config: [{subnet: 10.98.1.0/24}]}}
+  b: {ipam: {config: [{subnet: 10.98.2.0/24}]}}
+"""
+
 
 def record(stack: Stack, service: str) -> dict[str, object]:
     """Return what is on the disk of a service's container, with its id; empty where there is none."""
@@ -169,6 +187,18 @@ def test_a_prepared_start_survives_our_processes_or_is_made_anew(
     stack.run("up", "-d")
     assert set(states(stack).values()) == {"running"}
     assert not any(record(stack, service).get("prepared") for service in ("db", "web", "idle"))
+
+
+@pytest.mark.parametrize("condition", ["service_started", "service_healthy"])
+def test_an_address_that_cannot_be_had_takes_no_other_along(stack: Stack, condition: str) -> None:
+    """Of two networks the second has no address for it: that of the first is not kept, prepared or not."""
+    stack.write(TAKEN.replace("CONDITION", condition))
+    assert "10.98.2.77" in stack.run("up", "-d", check=False).stderr
+    web = record(stack, "web")["id"]
+    assert not [
+        path for path in stack.state.glob("lib/networks/*/leases/*") if path.read_text().strip() == web
+    ]
+    stack.run("down", "-t", "0")
 
 
 def test_everything_killed_and_taken_down_leaves_nothing(stack: Stack) -> None:

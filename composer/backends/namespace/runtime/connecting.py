@@ -79,7 +79,6 @@ def _change(task: Task) -> None:
         planned = networks.plan(task.id, wanted, tuple(present.values()))
     except BaseException:
         _restore_gateways(present, had)
-        networks.release_all(task.id, [one for one in wanted if one["network_id"] not in present])
         raise
     fresh = [one for one in planned if one.network_id not in present]
     task.attachments = planned

@@ -107,10 +107,20 @@ class Networks:
     ) -> list[Attachment]:
         """Lease addresses for each network; interface names follow the order, gateways the priority.
 
-        What is ``present`` already keeps its addresses and its interface's name.
+        What is ``present`` already keeps its addresses and its interface's name. Where one of the others cannot
+        be had, none of them is kept.
         """
-        attachments = []
         joined = {attachment.network_id: attachment for attachment in present}
+        try:
+            return self._plan(container, wanted, joined)
+        except BaseException:
+            self.release_all(container, [one for one in wanted if one["network_id"] not in joined])
+            raise
+
+    def _plan(
+        self, container: str, wanted: Sequence[Mapping[str, Any]], joined: Mapping[str, Attachment]
+    ) -> list[Attachment]:
+        attachments = []
         names = _interface_names(wanted, joined)
         by_priority = sorted(
             range(len(wanted)), key=lambda i: (-wanted[i].get("gw_priority", 0), wanted[i]["network"])
