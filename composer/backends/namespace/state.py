@@ -191,6 +191,7 @@ def making(path: str) -> Iterator[str]:
     """
     temporary = _temporary(path)
     os.mkdir(temporary, 0o700)
+    held = _hold(temporary)
     try:
         yield temporary
         os.rename(temporary, path)
@@ -199,6 +200,29 @@ def making(path: str) -> Iterator[str]:
         if isinstance(error, OSError) and error.errno == errno.ENOTEMPTY:
             raise FileExistsError(errno.EEXIST, "it is there already", path) from None
         raise
+    finally:
+        os.close(held)
+
+
+def _hold(directory: str) -> int:
+    """Mark a directory as in somebody's hands, in whatever pid namespace; let go of by closing what comes back."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    return fd
+
+
+def _is_held(directory: str) -> bool:
+    try:
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return True  # another command is removing it, or it is nothing that we made
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def put_away(path: str) -> None:
@@ -221,7 +245,11 @@ def sweep(paths: Paths) -> None:
         for name in names:
             # no object's name begins with a dot
             maker = _TEMPORARY.fullmatch(name)
-            if maker is None or files.start_time(int(maker[1])) is not None:
+            if (
+                maker is None
+                or files.start_time(int(maker[1])) is not None
+                or _is_held(f"{directory}/{name}")
+            ):
                 continue
             try:
                 remove_tree(f"{directory}/{name}")

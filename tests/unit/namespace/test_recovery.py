@@ -55,6 +55,19 @@ def test_a_directory_of_a_living_process_stays(paths: Paths) -> None:
     assert left.exists()
 
 
+def test_a_directory_that_a_process_of_another_pid_namespace_makes_stays(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number is nobody's here; it holds the directory all the same."""
+    dead = _dead_pid()
+    monkeypatch.setattr(os, "getpid", lambda: dead)
+    os.makedirs(paths.volumes())
+    with state.making(f"{paths.volumes()}/data") as temporary:
+        state.sweep(paths)
+        assert os.path.isdir(temporary)
+    assert os.listdir(paths.volumes()) == ["data"]
+
+
 def test_what_is_half_made_or_half_removed_has_no_name(paths: Paths) -> None:
     volumes = Volumes(paths)
     volumes.create(VolumeSpec("data", {}, {}))
