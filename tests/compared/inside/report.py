@@ -94,7 +94,7 @@ def section(found: dict[Reason, list[Difference]], services: int, facts: int) ->
 `make inside` starts {services} differently configured services with the same file on composer's own runtime and on
 Docker Engine, and looks at each from within: capabilities, seccomp, mounts and their options, devices, the files of
 /etc, environment, identity, limits, sysctls, cgroups, addresses, routes, name service, exit codes. Of {facts} facts
-{total} differ, for these reasons; one without a reason makes it fail, in the tests too.
+{total} differ, for these reasons; one without a reason makes it fail.
 
 | why | fact | services | Docker Engine | composer |
 | --- | --- | --- | --- | --- |

@@ -49,7 +49,8 @@ def test_a_difference_has_a_name(
 @given(st.text(min_size=6), st.sampled_from(["DB_PASSWORD", "SecretKey", "AUTH", "MY_TOKEN"]))
 def test_no_secret_is_in_the_label(value: str, name: str) -> None:
     label = compare.fields_label({"environment": {name: f"#{value}#"}}, KEY)
-    assert json.dumps(value)[1:-1] not in label.replace(name, "") or len(set(value)) < 3
+    written = json.dumps(value)[1:-1]
+    assert f"#{written}" not in label and f"{written}#" not in label
     assert differences({"environment": {name: value}}, {"environment": {name: value}}) == []
 
 
