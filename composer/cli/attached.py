@@ -151,7 +151,7 @@ class _Session:
         death = None if self._cancel.level else self._wait()
         if death is None and not self._cancel.level:
             return self._code_of(self._abort.code_from) if self._abort.code_from else 0
-        self._stop(gracefully=self._cancel.level < 2, interrupted=death is None)
+        self._stop(self._cancel.level, interrupted=death is None)
         if death is None:
             return _INTERRUPTED
         if self._abort.code_from is not None:
@@ -168,13 +168,16 @@ class _Session:
                 return death
         return None
 
-    def _stop(self, *, gracefully: bool, interrupted: bool) -> None:
+    def _stop(self, level: int, *, interrupted: bool) -> None:
+        """Stop all; ``level`` is how often that was asked for when it was decided."""
+        gracefully = level < 2
         self._attachment.expect_all()
         if interrupted and gracefully:
             self._output.note("\nGracefully stopping… press Ctrl+C again to force")
         engine = self._engine._replace(cancel=self._cancel.following(urgent=True))
         try:
-            if gracefully:
+            # one more that came before anybody listened for it counts as well
+            if gracefully and self._cancel.level == level:
                 actions.stop(engine, self._project)
                 return
         except Cancelled:

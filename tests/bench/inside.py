@@ -1,6 +1,6 @@
 """How fast what runs inside is: the same images on the built-in runtime and on Docker Engine, taking turns in one run.
 
-    python -m tests.bench.inside [--rounds N] [--write]
+    python -m tests.bench.inside [--rounds N] [--only WORD] [--write]
 
 PostgreSQL under pgbench and nginx under wrk, by the service's name and through the published port (from the host's
 network); writes in a volume and in the container's own layer. Needs root, mmdebstrap and an engine at DOCKER_HOST.
@@ -129,12 +129,14 @@ MEASURES: dict[str, Callable[[Stack], float]] = {
 }
 
 
-def play(stack: Stack, figures: Figures) -> None:
-    """One round: up, every measure, down."""
+def play(stack: Stack, figures: Figures, only: str) -> None:
+    """One round: up, every measure whose name has ``only`` in it, down."""
     try:
         stack.run("up", "-d", "--wait")
         stack.exec("client", "pgbench", "-h", "db", "-i", "-q", "-s", "10")
         for name, measure in MEASURES.items():
+            if only not in name:
+                continue
             figures.setdefault(name, {}).setdefault(stack.backend, []).append(measure(stack))
             print(f"{stack.backend:10} {name}: {figures[name][stack.backend][-1]:.0f}", flush=True)
     finally:
@@ -155,6 +157,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="measures whose name has this in it")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     os.environ.setdefault("COMPOSER_ROOT", str(stand_ins.KEPT / "samples-state"))
@@ -167,9 +170,9 @@ def main() -> int:
             stand_ins.import_images(stack.composer, os.environ, ("postgres", "nginx"))
         for number in range(options.rounds):
             for stack in stacks if number % 2 == 0 else stacks[::-1]:
-                play(stack, figures)
+                play(stack, figures, options.only)
     print(table(figures))
-    if options.write:
+    if options.write and not options.only:
         write_section("inside", table(figures))
     return 0
 
