@@ -43,13 +43,13 @@ services:
     command: [sleep, infinity]
     environment: &login {PGPASSWORD: secret, PGUSER: postgres, PGDATABASE: postgres}
     volumes: ["disk:/volume"]
-    init: true
+    stop_signal: SIGKILL
   outside:
     image: stand-in/postgres
     command: [sleep, infinity]
     environment: *login
     network_mode: host
-    init: true
+    stop_signal: SIGKILL
 volumes: {db: , disk: }
 """
 Figures = dict[str, dict[str, list[float]]]
