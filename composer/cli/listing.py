@@ -12,9 +12,12 @@ from composer.cli.table import align
 from composer.cli.template import Record, Template, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeVar
 
     from composer.cli.context import Context
+
+    T = TypeVar("T")
 
 _NONE: Mapping[str, str] = {}
 
@@ -75,14 +78,29 @@ def _label_header(name: str) -> str:
     return name.rpartition(".")[2].replace("-", " ").replace("_", " ").upper()
 
 
-def inspect(context: Context, style: str | None, found: Sequence[dict[str, Any]]) -> None:
-    """Write whole objects: as an array of JSON, or through a template one by one."""
+def inspect(
+    context: Context,
+    style: str | None,
+    kind: str,
+    names: Sequence[str],
+    find: Callable[[str], T | None],
+    picture: Callable[[T], dict[str, Any]],
+) -> None:
+    """Write whole objects: as an array of JSON, or through a template one by one. Raises NotFound."""
     import json
 
+    from composer.errors import NotFound
+
+    found = []
+    for name in names:
+        each = find(name)
+        if each is None:
+            raise NotFound(f"no {kind} '{name}'", hint=f"composer {kind} ls shows what there is")
+        found.append(picture(each))
     if style in (None, "", "json"):
         indent = None if style == "json" else 4
-        context.write(json.dumps(list(found), indent=indent, ensure_ascii=False))
+        context.write(json.dumps(found, indent=indent, ensure_ascii=False))
         return
     template = Template((style or "").replace("\\t", "\t").replace("\\n", "\n"))
-    for each in found:
-        context.write(template.render(Record(each)))
+    for shown in found:
+        context.write(template.render(Record(shown)))

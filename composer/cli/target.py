@@ -43,9 +43,13 @@ def container_of(
         hint = f"there are: {', '.join(names)}" if names else "composer up starts the project"
         raise UnknownService(f"no container of service '{service}'", hint=hint)
     if index is not None:
-        found = [c for c in found if labels.number_of(c) == index]
-        if not found:
-            raise ProjectError(f"service '{service}' has no container with index {index}")
+        numbers = [labels.number_of(c) for c in found]
+        if index not in numbers:
+            raise ProjectError(
+                f"service '{service}' has no container with index {index}",
+                hint=f"there are: {', '.join(map(str, numbers))}",
+            )
+        found = [found[numbers.index(index)]]
     if not running:
         return found[0]
     for container in found:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from composer.cli.context import Context
-    from composer.engine.backend import ImageStore
+    from composer.engine.backend import ImageStore, ObservedImage
 
 
 @click.group(name="image", help="Manage images.")
@@ -166,27 +166,18 @@ def pull_images(context: Context, /, references: tuple[str, ...], quiet: bool) -
 @click.pass_obj
 def inspect_images(context: Context, /, references: tuple[str, ...], style: str | None) -> None:
     from composer.cli import listing
-    from composer.errors import NotFound
 
-    shown = []
-    for reference in references:
-        found = context.backend().find_image(reference)
-        if found is None:
-            raise NotFound(f"no image '{reference}'")
-        shown.append(
-            {
-                "Id": found.id,
-                "RepoTags": [name for name in found.references if "@" not in name],
-                "RepoDigests": list(found.digests),
-                "Created": found.created,
-                "Size": found.size_bytes,
-                "Config": {
-                    "Labels": dict(found.labels),
-                    "Volumes": {path: {} for path in found.volumes},
-                },
-            }
-        )
-    listing.inspect(context, style, shown)
+    def picture(found: ObservedImage) -> dict[str, Any]:
+        return {
+            "Id": found.id,
+            "RepoTags": [name for name in found.references if "@" not in name],
+            "RepoDigests": list(found.digests),
+            "Created": found.created,
+            "Size": found.size_bytes,
+            "Config": {"Labels": dict(found.labels), "Volumes": {path: {} for path in found.volumes}},
+        }
+
+    listing.inspect(context, style, "image", references, context.backend().find_image, picture)
 
 
 @command.command(name="load", help="Load images from a docker-archive or an OCI layout.")

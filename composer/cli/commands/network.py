@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,7 @@ from composer.cli import options as shared
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
+    from composer.engine.backend import ObservedNetwork
 
 
 @click.group(name="network", help="Manage networks.")
@@ -54,17 +55,11 @@ _HEADERS = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Project": "
 @click.pass_obj
 def inspect_networks(context: Context, /, names: tuple[str, ...], style: str | None) -> None:
     from composer.cli import listing
-    from composer.errors import NotFound
 
-    shown = []
-    for name in names:
-        found = context.backend().find_network(name)
-        if found is None:
-            raise NotFound(f"no network '{name}'")
-        shown.append(
-            {"Id": found.id, "Name": found.name, "Driver": found.driver, "Labels": dict(found.labels)}
-        )
-    listing.inspect(context, style, shown)
+    def picture(found: ObservedNetwork) -> dict[str, Any]:
+        return {"Id": found.id, "Name": found.name, "Driver": found.driver, "Labels": dict(found.labels)}
+
+    listing.inspect(context, style, "network", names, context.backend().find_network, picture)
 
 
 @command.command(name="rm", help="Remove networks.")

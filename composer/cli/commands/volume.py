@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,7 @@ from composer.cli import options as shared
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
+    from composer.engine.backend import ObservedVolume
 
 
 @click.group(name="volume", help="Manage volumes.")
@@ -53,15 +54,11 @@ _HEADERS = {"Driver": "DRIVER", "Name": "VOLUME NAME", "Project": "PROJECT"}
 @click.pass_obj
 def inspect_volumes(context: Context, /, names: tuple[str, ...], style: str | None) -> None:
     from composer.cli import listing
-    from composer.errors import NotFound
 
-    shown = []
-    for name in names:
-        found = context.backend().find_volume(name)
-        if found is None:
-            raise NotFound(f"no volume '{name}'")
-        shown.append({"Name": found.name, "Driver": found.driver, "Labels": dict(found.labels)})
-    listing.inspect(context, style, shown)
+    def picture(found: ObservedVolume) -> dict[str, Any]:
+        return {"Name": found.name, "Driver": found.driver, "Labels": dict(found.labels)}
+
+    listing.inspect(context, style, "volume", names, context.backend().find_volume, picture)
 
 
 @command.command(name="rm", help="Remove volumes: their data is lost.")

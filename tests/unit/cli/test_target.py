@@ -1,0 +1,18 @@
+"""What is asked for and is not there is answered with what there is."""
+
+from __future__ import annotations
+
+import pytest
+from console import Console
+
+
+@pytest.mark.parametrize("kind", ["network", "volume", "image"])
+def test_what_cannot_be_inspected_has_a_remedy(stack: Console, kind: str) -> None:
+    done = stack(kind, "inspect", "missing")
+    assert done.code == 1
+    assert f"no {kind} 'missing'\n  hint: composer {kind} ls shows what there is" in done.err
+
+
+def test_an_index_that_is_not_there_is_answered_with_those_that_are(stack: Console) -> None:
+    done = stack("export", "web", "--index", "7", "-o", "x.tar")
+    assert "service 'web' has no container with index 7\n  hint: there are: 1" in done.err
