@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.namespace import networks, state, volumes
-from composer.backends.namespace.events import ProjectEvents
-from composer.backends.namespace.images import Store
-from composer.backends.namespace.logs import Logs
 from composer.backends.namespace.runtime import files
 from composer.engine.backend import (
     ContainerState,
@@ -27,7 +24,9 @@ from composer.engine.backend import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from composer.backends.namespace.images import Image
+    from composer.backends.namespace.events import ProjectEvents
+    from composer.backends.namespace.images import Image, Store
+    from composer.backends.namespace.logs import Logs
     from composer.engine.facts import DiskUse, PathStat, Processes, Usage
 
 PROJECT_LABEL = "com.docker.compose.project"
@@ -55,6 +54,8 @@ class NamespaceObserver:
 
     @property
     def store(self) -> Store:
+        from composer.backends.namespace.images import Store
+
         return Store(f"{self.paths.root}/images")
 
     # -------------------------------------------------------------- containers
@@ -237,12 +238,16 @@ class NamespaceObserver:
         until_ns: int | None = None,
         tail: int | None = None,
     ) -> Logs:
+        from composer.backends.namespace.logs import Logs
+
         found = [state.find_container(self.paths, id) for id in ids]
         return Logs(self.paths, found, follow=follow, since_ns=since_ns, until_ns=until_ns, tail=tail)
 
     def events(
         self, project: str | None = None, *, since_ns: int | None = None, until_ns: int | None = None
     ) -> ProjectEvents:
+        from composer.backends.namespace.events import ProjectEvents
+
         return ProjectEvents(self.paths, project, since_ns, until_ns)
 
 

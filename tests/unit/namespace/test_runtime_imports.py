@@ -27,3 +27,16 @@ def test_a_runtime_module_imports_alone_and_nothing_heavy(name):
         [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, timeout=20, check=False
     )
     assert (done.returncode, done.stdout.split(), done.stderr) == (0, [], "")
+
+
+def test_looking_at_a_project_loads_neither_images_nor_logs(tmp_path: Path) -> None:
+    program = (
+        "import sys; from composer.backends.namespace.backend import NamespaceBackend\n"
+        "from composer.backends.namespace.state import Paths\n"
+        f"NamespaceBackend(Paths({str(tmp_path)!r}, {str(tmp_path)!r})).observe('shop')\n"
+        "print(*(name for name in sys.modules if name.startswith('composer.backends.namespace.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = {name.removeprefix("composer.backends.namespace.") for name in done.stdout.split()}
+    assert "observing" in loaded
+    assert not loaded & {"images", "images.store", "logs", "events", "bundle", "client"}
