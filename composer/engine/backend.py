@@ -230,21 +230,29 @@ class ObservedContainer(NamedTuple):
 
 
 class ObservedNetwork(NamedTuple):
-    """A network as it is. ``attributes`` are those of the `NetworkSpec` that would make it again."""
+    """A network as it is. ``attributes`` are those of the `NetworkSpec` that would make it again.
+
+    ``pools`` are its addresses, chosen ones too, in the words of ``ipam.config``.
+    """
 
     id: str
     name: str
     labels: Mapping[str, str]
     driver: str = "bridge"
     attributes: Mapping[str, Any] = {}
+    pools: tuple[Mapping[str, Any], ...] = ()
+    created_ns: int = 0
 
 
 class ObservedVolume(NamedTuple):
-    """A volume as it is."""
+    """A volume as it is. ``options`` are its ``driver_opts``; ``mountpoint`` is where its data is on the host."""
 
     name: str
     labels: Mapping[str, str]
     driver: str = "local"
+    options: Mapping[str, str] = {}
+    mountpoint: str = ""
+    created_ns: int = 0
 
 
 class ObservedImage(NamedTuple):

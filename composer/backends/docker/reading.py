@@ -181,8 +181,15 @@ def probes(entry: Json) -> list[Probe]:
 
 def network(entry: Json) -> ObservedNetwork:
     driver = entry.get("Driver") or "bridge"
+    attributes = _network_attributes(entry, driver)
     return ObservedNetwork(
-        entry["Id"], entry["Name"], entry.get("Labels") or {}, driver, _network_attributes(entry, driver)
+        entry["Id"],
+        entry["Name"],
+        entry.get("Labels") or {},
+        driver,
+        attributes,
+        tuple((attributes.get("ipam") or {}).get("config", ())),
+        time_ns(entry.get("Created")),
     )
 
 
@@ -208,7 +215,14 @@ def _network_attributes(entry: Json, driver: str) -> dict[str, Any]:
 
 
 def volume(entry: Json) -> ObservedVolume:
-    return ObservedVolume(entry["Name"], entry.get("Labels") or {}, entry.get("Driver") or "local")
+    return ObservedVolume(
+        entry["Name"],
+        entry.get("Labels") or {},
+        entry.get("Driver") or "local",
+        entry.get("Options") or {},
+        entry.get("Mountpoint") or "",
+        time_ns(entry.get("CreatedAt")),
+    )
 
 
 def image(entry: Json) -> ObservedImage:

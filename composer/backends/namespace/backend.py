@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace import state
+from composer.backends.namespace.filesystems import Filesystems
 from composer.backends.namespace.joining import DEFAULT_NETWORK
 from composer.backends.namespace.observing import PROJECT_LABEL, NamespaceObserver, observed_image
 from composer.backends.namespace.runtime import files, status
@@ -41,6 +42,7 @@ class NamespaceBackend(NamespaceObserver):
         super().__init__(paths)
         self._environment = environment or {}
         self._puller: Puller | None = None
+        self._filesystems = Filesystems(paths, self._volumes)
         self._clients: dict[str, Client] = {}
         self._doomed_links: list[str] = []
         self._touched: set[str] = set()
@@ -176,7 +178,8 @@ class NamespaceBackend(NamespaceObserver):
         id, meta = self._meta(id)
         for _, network_id in meta["networks"]:
             self._networks.ensure_up(network_id)
-        self._client(meta).ask({"op": op, "id": id})
+        with self._filesystems.mounted(_volumes_of(meta)):
+            self._client(meta).ask({"op": op, "id": id})
 
     def unprepare_container(self, id: str) -> None:
         id, meta = self._meta(id)
@@ -387,6 +390,7 @@ class NamespaceBackend(NamespaceObserver):
 
     def recover(self, project: str) -> None:
         state.sweep(self.paths)
+        self._filesystems.release(self._volumes_in_use)
         self._recovered.add(project)  # its directory of run state goes at the end, when nobody is in there
 
     def close(self) -> None:
@@ -396,6 +400,8 @@ class NamespaceBackend(NamespaceObserver):
                 client.close(wait=not self._has_active(project))
             for project in self._recovered.union(self._touched, self._clients):
                 self._sweep_project(project)
+            if self._clients:
+                self._filesystems.release(self._volumes_in_use)
             self._clients.clear()
             if self._puller is not None:
                 self._puller.close()
@@ -425,6 +431,15 @@ class NamespaceBackend(NamespaceObserver):
 
     def _has_active(self, project: str) -> bool:
         return any(meta["project"] == project and self._is_active(meta["id"]) for meta in self._metas())
+
+    def _volumes_in_use(self) -> set[str]:
+        """Return the volumes that a container has which runs, or is prepared."""
+        return {
+            name
+            for meta in self._metas()
+            if self._is_active(meta["id"]) or self._is_prepared(meta["id"])
+            for name in _volumes_of(meta)
+        }
 
     # -------------------------------------------------------------- small things
 
@@ -459,6 +474,10 @@ class NamespaceBackend(NamespaceObserver):
             attributes = {key: labels[key] for key in EVENT_LABELS if key in labels}
             directory = self.paths.project(project)
             files.append_event(directory, kind, action, id, {"name": name, **attributes})
+
+
+def _volumes_of(meta: Mapping[str, Any]) -> list[str]:
+    return [mount["name"] for mount in meta["mounts"] if mount["type"] == "volume"]
 
 
 def _merged(base: Sequence[str], extra: Sequence[str], *, tty: bool) -> list[str]:

@@ -109,11 +109,9 @@ def _populated(directory: str) -> bool:
 def _mounts(paths: Paths, known: set[str]) -> list[Leftover]:
     above = f"{paths.containers()}/"
     found = []
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            target = line.split()[4]
-            if target.startswith(above) and target.removeprefix(above).split("/")[0] not in known:
-                found.append(Leftover(f"mount '{target}' belongs to no container", f"umount --lazy {target}"))
+    for target, _ in state.mount_points():
+        if target.startswith(above) and target.removeprefix(above).split("/")[0] not in known:
+            found.append(Leftover(f"mount '{target}' belongs to no container", f"umount --lazy {target}"))
     return found
 
 

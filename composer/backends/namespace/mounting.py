@@ -90,9 +90,14 @@ class Wanted:
         if name is None:
             name = self._volumes.create_anonymous({})
             self._made.append(name)
-        data = self._volumes.data(name)
+        data, filesystem = self._volumes.data(name), self._volumes.filesystem(name)
+        entry = entry._replace(read_only=entry.read_only or (filesystem.is_bind and filesystem.is_read_only))
         shown = {**_shown(entry, source=data), "name": name, "anonymous": entry.source is None}
-        return _volume(entry, data), shown
+        mount = _volume(entry, data)
+        if filesystem.is_mounted:
+            # for whoever looks into the container while it does not run, when this is not mounted
+            mount["filesystem"] = {"name": name, **filesystem._asdict()}
+        return mount, shown
 
     def _of_image(self, entry: MountSpec) -> Mount:
         """Show the files of an image, which stays in the store as long as the container does."""
@@ -163,12 +168,9 @@ def _check_shared(source: str, entry: MountSpec, spec: ContainerSpec) -> None:
     """Refuse to share what the host does not share: nothing would ever come of it."""
     path = os.path.realpath(source)
     best, tags = "", list[str]()
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        for line in file:
-            fields = line.partition(" - ")[0].split()
-            point = fields[4].encode().decode("unicode_escape") if "\\" in fields[4] else fields[4]
-            if len(point) >= len(best) and f"{path}/".startswith(point.rstrip("/") + "/"):
-                best, tags = point, fields[6:]
+    for point, fields in state.mount_points():
+        if len(point) >= len(best) and f"{path}/".startswith(point.rstrip("/") + "/"):
+            best, tags = point, fields
     if not any(tag.startswith("shared:") for tag in tags):
         raise errors.BackendError(
             f"cannot mount {source} with propagation '{entry.options['propagation']}' in service "

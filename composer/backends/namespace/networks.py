@@ -7,6 +7,7 @@ that a removal after a kill finds everything; a bridge that a reboot took is mad
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
@@ -102,6 +103,7 @@ class Networks:
             "name": spec.name,
             "labels": dict(spec.labels),
             "driver": "bridge",
+            "created_ns": time.time_ns(),
             "attributes": dict(attributes),
             "bridge": options.get(networkoptions.NAME) or f"cmp{id[:10]}",
             **networkoptions.read(spec.name, options),
@@ -236,5 +238,21 @@ def _bridge(record: Mapping[str, Any]) -> firewall.Bridge:
 
 def observed(record: Mapping[str, Any]) -> ObservedNetwork:
     return ObservedNetwork(
-        record["id"], record["name"], record["labels"], record["driver"], record.get("attributes") or {}
+        record["id"],
+        record["name"],
+        record["labels"],
+        record["driver"],
+        record.get("attributes") or {},
+        tuple(_pool(pool) for pool in record["pools"]),
+        int(record.get("created_ns") or 0),
     )
+
+
+def _pool(pool: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a pool in the words of ``ipam.config``."""
+    found = {"subnet": pool["subnet"], "gateway": pool["gateway"]}
+    if pool["range"] != pool["subnet"]:
+        found["ip_range"] = pool["range"]
+    if pool["reserved"]:
+        found["aux_addresses"] = pool["reserved"]
+    return found

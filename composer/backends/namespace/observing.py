@@ -69,7 +69,9 @@ class NamespaceObserver:
                 if r["labels"].get(PROJECT_LABEL) == project
             ),
             tuple(
-                volumes.observed(r) for r in self._volumes.all() if r["labels"].get(PROJECT_LABEL) == project
+                self._observed_volume(r)
+                for r in self._volumes.all()
+                if r["labels"].get(PROJECT_LABEL) == project
             ),
         )
 
@@ -209,13 +211,16 @@ class NamespaceObserver:
 
     def find_volume(self, name: str) -> ObservedVolume | None:
         record = self._volumes.find(name)
-        return volumes.observed(record) if record else None
+        return self._observed_volume(record) if record else None
+
+    def _observed_volume(self, record: Mapping[str, Any]) -> ObservedVolume:
+        return volumes.observed(record, self.paths.volumes())
 
     def networks(self) -> Sequence[ObservedNetwork]:
         return [networks.observed(record) for record in self._networks.all()]
 
     def volumes(self) -> Sequence[ObservedVolume]:
-        return [volumes.observed(record) for record in self._volumes.all()]
+        return [self._observed_volume(record) for record in self._volumes.all()]
 
     def find_image(self, reference: str) -> ObservedImage | None:
         found = self.store.find(reference)

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
+from composer.backends.namespace import filesystems, state
 from composer.backends.namespace.runtime import cgroups, container, files, rootfs, status, syscalls, wire
 
 if TYPE_CHECKING:
@@ -168,11 +169,19 @@ def _mount_all(bundle: str, *, writable: bool) -> int:
         is_missing = entry["type"] == "bind" and not os.path.lexists(entry["source"])
         if entry["type"] not in ("bind", "overlay") or is_missing:
             continue  # /etc/hosts and its like are written by the first start
+        _mount_filesystem(entry)
         rootfs.apply_mounts(root, [entry if writable else _only_read(entry)], _NO_CGROUP)
     if config["root"].get("readonly"):
         flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY
         syscalls.mount(None, rootfs.by_fd(root), None, flags)
     return root
+
+
+def _mount_filesystem(entry: Mapping[str, Any]) -> None:
+    """Mount the file system that a volume is, in this namespace alone, where no running container has it mounted."""
+    if "filesystem" in entry and not state.is_mount_point(entry["source"]):
+        given = dict(entry["filesystem"])
+        filesystems.mount(given.pop("name"), filesystems.Filesystem(**given), entry["source"])
 
 
 def _for_reading(target: str, overlay: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # Docker's rule for names of containers and volumes.
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _TEMPORARY = re.compile(r"\.[0-9a-f]+\.([0-9]+)\.tmp")
+_ESCAPED = re.compile(rb"\\([0-7]{3})")
 _MAX_DEPTH = 200
 
 
@@ -312,6 +313,28 @@ def _gone_is_fine(remove: Callable[..., None], name: str, parent: int) -> None:
         remove(name, dir_fd=parent)
     except FileNotFoundError:
         pass  # another command sweeps the same leftovers
+
+
+def mount_points() -> Iterator[tuple[str, list[str]]]:
+    """Yield where something is mounted on this machine, with its optional fields (``shared:N``, ``master:N``)."""
+    with open("/proc/self/mountinfo", "rb") as file:
+        for line in file:
+            fields = line.partition(b" - ")[0].split()
+            point = _ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), fields[4])
+            yield os.fsdecode(point), [os.fsdecode(field) for field in fields[6:]]
+
+
+def is_mount_point(path: str) -> bool:
+    """Tell whether something is mounted on a directory, bind mounts of the same device included."""
+    above = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = os.open(os.path.basename(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=above)
+        try:
+            return _mount_id(fd) != _mount_id(above)
+        finally:
+            os.close(fd)
+    finally:
+        os.close(above)
 
 
 def _mount_id(fd: int) -> int:

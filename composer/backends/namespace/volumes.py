@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
@@ -12,6 +13,8 @@ from composer.engine.backend import ObservedVolume, VolumeSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from composer.backends.namespace.filesystems import Filesystem
 
 ANONYMOUS = "com.docker.volume.anonymous"
 
@@ -33,7 +36,7 @@ class Volumes:
 
     def create(self, spec: VolumeSpec) -> str:
         """Make a volume, or return the one that has this name."""
-        _refuse_driver(spec)
+        _check_driver(spec)
         state.check_name(spec.name, "volume")
         directory = f"{self._paths.volumes()}/{spec.name}"
         if self.find(spec.name) is None:
@@ -42,6 +45,7 @@ class Volumes:
                 "name": spec.name,
                 "labels": dict(spec.labels),
                 "driver": "local",
+                "created_ns": time.time_ns(),
                 "options": {
                     key: str(value) for key, value in (spec.attributes.get("driver_opts") or {}).items()
                 },
@@ -63,15 +67,22 @@ class Volumes:
 
     def data(self, name: str) -> str:
         """Return the directory to mount. Raises NotFound."""
+        filesystem = self.filesystem(name)
+        return str(filesystem.device) if filesystem.is_bind else f"{self._paths.volumes()}/{name}/_data"
+
+    def filesystem(self, name: str) -> Filesystem:
+        """Return what a volume's data is on. Raises NotFound."""
+        from composer.backends.namespace import filesystems
+
         record = self.find(name)
         if record is None:
             raise errors.NotFound(f"volume '{name}' does not exist")
-        device = record["options"].get("device")
-        return str(device) if device else f"{self._paths.volumes()}/{name}/_data"
+        return filesystems.parse(record["options"])
 
     def remove(self, name: str) -> None:
         """Remove a volume and its data. Raises Conflict, naming who, while a container has it."""
-        if self.find(name) is None:
+        record = self.find(name)
+        if record is None:
             return
         users = [meta["name"] for meta in self._users(name)]
         if users:
@@ -79,6 +90,10 @@ class Volumes:
                 f"volume '{name}' is in use by {', '.join(sorted(users))}",
                 hint="remove these containers first",
             )
+        if record["options"]:
+            from composer.backends.namespace import filesystems
+
+            filesystems.unmount_for_removal(name, f"{self._paths.volumes()}/{name}")
         state.put_away(f"{self._paths.volumes()}/{name}")
 
     def _users(self, name: str) -> Iterator[dict[str, Any]]:
@@ -88,7 +103,9 @@ class Volumes:
                 yield meta
 
 
-def _refuse_driver(spec: VolumeSpec) -> None:
+def _check_driver(spec: VolumeSpec) -> None:
+    from composer.backends.namespace import filesystems
+
     driver = spec.attributes.get("driver") or "local"
     if driver != "local":
         raise errors.Unsupported(
@@ -96,15 +113,16 @@ def _refuse_driver(spec: VolumeSpec) -> None:
             f"cannot create volume '{spec.name}': the built-in runtime has no volume driver '{driver}'",
             hint="leave driver out, or use local",
         )
-    options = spec.attributes.get("driver_opts") or {}
-    is_bind = "bind" in str(options.get("o", "")).split(",") and options.get("device")
-    if options and not is_bind:
-        raise errors.Unsupported(
-            "driver_opts",
-            f"cannot create volume '{spec.name}': of driver_opts only o=bind with a device works yet",
-            hint="use a bind mount in the service, or type: none, o: bind, device: /path",
-        )
+    filesystems.check(spec.name, spec.attributes.get("driver_opts") or {})
 
 
-def observed(record: Mapping[str, Any]) -> ObservedVolume:
-    return ObservedVolume(record["name"], record["labels"], record["driver"])
+def observed(record: Mapping[str, Any], directory: str) -> ObservedVolume:
+    """Return a volume as others see it; ``directory`` is where volumes are."""
+    return ObservedVolume(
+        record["name"],
+        record["labels"],
+        record["driver"],
+        record["options"],
+        f"{directory}/{record['name']}/_data",
+        int(record.get("created_ns") or 0),
+    )

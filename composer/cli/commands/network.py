@@ -9,8 +9,10 @@ import click
 from composer.cli import options as shared
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from composer.cli.context import Context
-    from composer.engine.backend import ObservedNetwork
+    from composer.engine.backend import ObservedContainer, ObservedNetwork
 
 
 @click.group(name="network", help="Manage networks.")
@@ -56,10 +58,57 @@ _HEADERS = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Project": "
 def inspect_networks(context: Context, /, names: tuple[str, ...], style: str | None) -> None:
     from composer.cli import listing
 
-    def picture(found: ObservedNetwork) -> dict[str, Any]:
-        return {"Id": found.id, "Name": found.name, "Driver": found.driver, "Labels": dict(found.labels)}
+    backend = context.backend()
+    containers = backend.projects()
+    listing.inspect(context, style, "network", names, backend.find_network, lambda n: _picture(n, containers))
 
-    listing.inspect(context, style, "network", names, context.backend().find_network, picture)
+
+def _picture(found: ObservedNetwork, containers: Sequence[ObservedContainer]) -> dict[str, Any]:
+    """Return Docker's fields of an inspected network."""
+    attributes = found.attributes
+    ipam = attributes.get("ipam") or {}
+    return {
+        "Name": found.name,
+        "Id": found.id,
+        "Created": shared.moment(found.created_ns),
+        "Scope": "local",
+        "Driver": found.driver,
+        "EnableIPv4": attributes.get("enable_ipv4", True) is not False,
+        "EnableIPv6": bool(attributes.get("enable_ipv6")),
+        "IPAM": {
+            "Driver": ipam.get("driver") or "default",
+            "Config": [{_POOL[key]: value for key, value in pool.items()} for pool in found.pools],
+        },
+        "Internal": bool(attributes.get("internal")),
+        "Attachable": bool(attributes.get("attachable")),
+        "Containers": {
+            container.id: {
+                "Name": container.name,
+                "MacAddress": endpoint.mac,
+                "IPv4Address": _with_prefix(endpoint.ipv4, found),
+                "IPv6Address": _with_prefix(endpoint.ipv6, found),
+            }
+            for container in containers
+            for endpoint in container.endpoints
+            if endpoint.network_id == found.id and (endpoint.ipv4 or endpoint.ipv6)
+        },
+        "Options": {key: str(value) for key, value in (attributes.get("driver_opts") or {}).items()},
+        "Labels": dict(found.labels),
+    }
+
+
+def _with_prefix(address: str, network: ObservedNetwork) -> str:
+    """Return an address with the length of its subnet's prefix, as Docker shows it."""
+    subnets = [pool["subnet"] for pool in network.pools if (":" in pool["subnet"]) == (":" in address)]
+    return f"{address}/{subnets[0].partition('/')[2]}" if address and subnets else address
+
+
+_POOL = {
+    "subnet": "Subnet",
+    "ip_range": "IPRange",
+    "gateway": "Gateway",
+    "aux_addresses": "AuxiliaryAddresses",
+}
 
 
 @command.command(name="rm", help="Remove networks.")

@@ -56,7 +56,15 @@ def inspect_volumes(context: Context, /, names: tuple[str, ...], style: str | No
     from composer.cli import listing
 
     def picture(found: ObservedVolume) -> dict[str, Any]:
-        return {"Name": found.name, "Driver": found.driver, "Labels": dict(found.labels)}
+        return {
+            "CreatedAt": shared.moment(found.created_ns),
+            "Driver": found.driver,
+            "Labels": dict(found.labels),
+            "Mountpoint": found.mountpoint,
+            "Name": found.name,
+            "Options": dict(found.options),
+            "Scope": "local",
+        }
 
     listing.inspect(context, style, "volume", names, context.backend().find_volume, picture)
 

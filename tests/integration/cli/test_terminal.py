@@ -9,6 +9,7 @@ import signal
 import socket
 import termios
 import threading
+import time
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -128,10 +129,17 @@ def test_without_input_the_command_sees_the_end_at_once(remote: Remote) -> None:
 
 def test_signals_are_passed_on_without_a_terminal(remote: Remote) -> None:
     reader, writer = os.pipe()
-    timer = threading.Timer(0.05, lambda: (os.kill(os.getpid(), signal.SIGTERM), os.close(writer)))
-    timer.start()
+
+    def terminate() -> None:
+        while signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # it would end the tests
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.close(writer)
+
+    sender = threading.Thread(target=terminate)
+    sender.start()
     with os.fdopen(reader) as stdin:
         converse(remote, context(stdin, io.StringIO()), tty=False, interactive=True)
-    timer.join(5)
+    sender.join(5)
     assert remote.signals == [signal.SIGTERM]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

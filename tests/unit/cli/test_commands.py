@@ -11,7 +11,7 @@ import pytest
 from console import STACK, Console, states
 
 from composer.backends.memory import Behaviour
-from composer.engine.backend import ExecSpec, Health
+from composer.engine.backend import Event, ExecSpec, Health
 from composer.errors import BackendError
 
 
@@ -348,18 +348,21 @@ def test_pull(console: Console) -> None:
 
 
 def test_events_come_as_they_happen(stack: Console) -> None:
-    def work() -> None:
-        time.sleep(0.1)
-        stack.backend.stop_container("app-web-1")
-        time.sleep(0.1)
-        stream.close()
-
     stream = stack.backend.events("app")
+    follow = stream.next
+
+    def following(timeout_s: float | None) -> Event | None:
+        if timeout_s is None and not stopped:
+            threading.Thread(target=stack.backend.stop_container, args=("app-web-1",)).start()
+            stopped.append(True)
+            return follow(None)
+        return follow(0)  # nothing more comes: the end
+
+    stopped: list[bool] = []
+    stream.next = following  # type: ignore[method-assign]
     stack.backend.events = lambda project=None, **_: stream  # type: ignore[method-assign]
-    worker = threading.Thread(target=work)
-    worker.start()
     lines = [json.loads(line) for line in stack("events", "--json", "web").out.splitlines()]
-    worker.join()
+    assert stopped
     assert [(line["action"], line["service"]) for line in lines][:1] == [("die", "web")]
     assert lines[0]["attributes"]["exitCode"] == "143"
 

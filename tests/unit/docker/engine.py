@@ -37,6 +37,7 @@ class Engine:
     def __init__(self, directory: pathlib.Path, reply: Reply, version: str = "1.51") -> None:
         self.url = f"unix://{directory}/engine.sock"
         self.asked: list[Asked] = []
+        self.answered = threading.Event()
         self.connections = 0
         self._reply, self._version = reply, version
         self._open: list[socket.socket] = []
@@ -84,6 +85,7 @@ class Engine:
                 if not reply:
                     return
                 connection.sendall(reply)
+                self.answered.set()
 
     def hang_up(self) -> None:
         """Close every connection, as an engine does that is restarted."""

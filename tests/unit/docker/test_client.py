@@ -72,7 +72,7 @@ def test_an_engine_that_goes_in_the_middle_is_one_clear_line(engine: Start) -> N
     half = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nhalf"
     found = engine(lambda asked: half)
     client = found.client()
-    threading.Timer(0.2, found.hang_up).start()
+    threading.Thread(target=lambda: (found.answered.wait(30), found.hang_up())).start()
     with pytest.raises(Unavailable, match="went away in the middle of a request") as caught:
         client.get("/x")
     assert "run the command again" in str(caught.value.hint)

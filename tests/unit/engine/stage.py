@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import dedent
 
@@ -72,6 +73,18 @@ class Stage:
 
     def up(self, text: str, options: Options = PLAIN, **environment: str) -> Plan:
         return actions.up(self.engine, self.project(text, **environment), options)
+
+    def when_running(self, names: Sequence[str], do: Callable[[], None]) -> None:
+        """Do something, in a thread of its own, once all of these containers run."""
+
+        def wait() -> None:
+            with self.backend.changed:
+                self.backend.changed.wait_for(
+                    lambda: {"running"} == {self.states().get(n) for n in names}, 60
+                )
+            do()
+
+        threading.Thread(target=wait, daemon=True).start()
 
     def names(self) -> list[str]:
         return sorted(c.name for c in self.backend.observe("app").containers)

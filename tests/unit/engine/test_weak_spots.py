@@ -7,6 +7,7 @@ What is about output has its test beside the command: logs merged by time and st
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,12 @@ def test_health_is_waited_for_by_events_not_by_asking(stage: Stage) -> None:
         return container(id)
 
     stage.backend.container = count  # type: ignore[assignment,method-assign]
-    threading.Timer(0.3, lambda: stage.backend.set_health("app-db-1", Health.HEALTHY)).start()
+
+    def probe() -> None:
+        time.sleep(0.3)  # somebody who asks again and again would have
+        stage.backend.set_health("app-db-1", Health.HEALTHY)
+
+    stage.when_running(["app-db-1"], probe)
     stage.up(
         "services: {db: {image: i, healthcheck: {test: [CMD, a]}}, "
         "web: {image: i, depends_on: {db: {condition: service_healthy}}}}"
@@ -123,7 +129,7 @@ def test_every_replica_counts(stage: Stage) -> None:
         stage.backend.set_health("app-db-1", Health.HEALTHY)
         stage.backend.set_health("app-db-2", Health.UNHEALTHY)
 
-    threading.Timer(0.2, probe).start()
+    stage.when_running(["app-db-1", "app-db-2"], probe)
     with pytest.raises(ComposerError, match="container 'app-db-2' is unhealthy"):
         stage.up(text)
     assert stage.states()["app-web-1"] == "created"
@@ -137,7 +143,7 @@ def test_every_replica_of_a_job_is_waited_for(stage: Stage) -> None:
         assert stage.states()["app-web-1"] == "created"
         stage.backend.end("app-job-2", 0)
 
-    threading.Timer(0.2, work).start()
+    stage.when_running(["app-job-1", "app-job-2"], work)
     stage.up(
         "services: {job: {image: i, scale: 2}, "
         "web: {image: i, depends_on: {job: {condition: service_completed_successfully}}}}"

@@ -24,6 +24,8 @@ _FLAGS = {
     "nosuid": syscalls.MS_NOSUID,
     "nodev": syscalls.MS_NODEV,
     "noexec": syscalls.MS_NOEXEC,
+    "sync": syscalls.MS_SYNCHRONOUS,
+    "dirsync": syscalls.MS_DIRSYNC,
     "noatime": syscalls.MS_NOATIME,
     "nodiratime": syscalls.MS_NODIRATIME,
     "relatime": syscalls.MS_RELATIME,
@@ -137,7 +139,7 @@ def apply_mounts(root: int, mounts: Sequence[Mapping[str, Any]], cgroup: cgroups
 
 def _apply_mount(root: int, entry: Mapping[str, Any], cgroup: cgroups.Cgroup) -> None:
     destination = os.path.normpath("/" + entry["destination"])
-    flags, propagation, data = _options(entry.get("options", ()))
+    flags, propagation, data = split_options(entry.get("options", ()))
     kind = entry["type"]
     if destination == "/":
         raise MountFailed("the root of a container cannot be mounted over")
@@ -173,7 +175,7 @@ def _exists(root: int, path: str) -> bool:
     return True
 
 
-def _options(options: Sequence[str]) -> tuple[int, int, str]:
+def split_options(options: Sequence[str]) -> tuple[int, int, str]:
     """Split OCI mount options into (flags, propagation, data for the file system)."""
     flags = propagation = 0
     data = []
