@@ -225,6 +225,8 @@ class MemoryBackend(Images, Files):
             # a run that would end like the last one is what a back-off looks like from outside
             if container.runs < len(exits) or exits[-1] is None:
                 self._run(container)
+        elif container.spec.auto_remove:
+            self._drop(container, volumes=True)
 
     # ------------------------------------------------------------- Observer
 
@@ -489,13 +491,17 @@ class MemoryBackend(Images, Files):
                 if not force:
                     raise Conflict(f"container '{container.seen.name}' is running")
                 self._exit(container, _KILLED, by_us=True)
-            del self.containers[container.seen.id]
-            if volumes:
-                in_use = {m.name for c in self.containers.values() for m in c.seen.mounts}
-                for name in {m.name for m in container.seen.mounts} - in_use:
-                    if name in self._volumes and _ANONYMOUS in self._volumes[name].labels:
-                        del self._volumes[name]
-            self._emit("container", "destroy", container)
+            self._drop(container, volumes=volumes)
+
+    def _drop(self, container: Container, *, volumes: bool) -> None:
+        if self.containers.pop(container.seen.id, None) is None:
+            return  # it went by itself when it ended
+        if volumes:
+            in_use = {m.name for c in self.containers.values() for m in c.seen.mounts}
+            for name in {m.name for m in container.seen.mounts} - in_use:
+                if name in self._volumes and _ANONYMOUS in self._volumes[name].labels:
+                    del self._volumes[name]
+        self._emit("container", "destroy", container)
 
     def rename_container(self, id: str, name: str) -> None:
         with self.changed:

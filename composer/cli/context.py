@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from composer.engine.backend import Backend
     from composer.engine.events import Cancellation, Events
     from composer.engine.plan import Plan
-    from composer.schema.load import LoadOptions
     from composer.schema.model import Project
+    from composer.schema.options import LoadOptions
 
 _KEY_BYTES = 32
 
@@ -71,7 +71,7 @@ class Context:
     # ------------------------------------------------------------- the project
 
     def load_options(self) -> LoadOptions:
-        from composer.schema.load import LoadOptions
+        from composer.schema.options import LoadOptions
 
         settings = self.settings
         return LoadOptions(
@@ -102,7 +102,7 @@ class Context:
         return project
 
     def project_name(self) -> str:
-        from composer.schema.load import project_name
+        from composer.schema.naming import project_name
 
         return project_name(self.load_options())
 

@@ -102,6 +102,8 @@ class ContainerSpec(NamedTuple):
     image_id: str | None = None
     """The image that was observed when the plan was made; None leaves it to the backend's look-up of ``image``."""
     oneoff: bool = False
+    auto_remove: bool = False
+    """It goes when it has ended, with its anonymous volumes; nobody waits for that."""
     takes_over: str = ""
     """The id of a container whose fixed published ports this one gets later, by `Backend.move_ports`."""
 

@@ -14,7 +14,8 @@ class OneOff(NamedTuple):
     """A container of ``run``: a service's, under a name of its own, with what was asked for instead.
 
     ``attributes`` replace the service's, ``environment`` and ``labels`` are added to its own, ``mounts`` too.
-    ``ports`` None is none at all; ``use_aliases``: it answers to the service's names.
+    ``ports`` None is none at all; ``use_aliases``: it answers to the service's names; ``auto_remove``: it goes by
+    itself when it has ended.
     """
 
     service: str
@@ -27,6 +28,7 @@ class OneOff(NamedTuple):
     ports: tuple[Mapping[str, Any], ...] = ()
     service_ports: bool = False
     use_aliases: bool = False
+    auto_remove: bool = False
 
 
 class Options(NamedTuple):

@@ -125,7 +125,10 @@ def _stop(backend: Backend, operation: op.StopContainer, report: Report) -> None
             continue
         if code:
             report(str(_hook_failed("pre_stop", hook, code, output)))
-    backend.stop_container(operation.container.id, timeout_s=operation.timeout_s)
+    try:
+        backend.stop_container(operation.container.id, timeout_s=operation.timeout_s)
+    except NotFound:
+        pass  # it ended by itself meanwhile, and was to be removed then
 
 
 def _kill(backend: Backend, operation: op.KillContainer, _: Report) -> None:

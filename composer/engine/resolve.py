@@ -385,6 +385,7 @@ def oneoff_spec(
             e._replace(aliases=(*own, *e.aliases[1:]) if oneoff.use_aliases else own) for e in base.endpoints
         ),
         oneoff=True,
+        auto_remove=oneoff.auto_remove,
     )
 
 

@@ -28,8 +28,8 @@ from composer.schema.tree import Map, find, mark_at
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from composer.schema.load import LoadOptions
     from composer.schema.model import Project
+    from composer.schema.options import LoadOptions
 
 _KINDS: dict[type[ConfigError], str] = {
     YamlError: "yaml",

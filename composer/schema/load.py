@@ -7,7 +7,7 @@ per project    defaults → checks → paths → normalise → decode → profil
 from __future__ import annotations
 
 import os.path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from composer.errors import ConfigError, Mark, YamlError
 from composer.schema import environment, files, kinds, profiles, shape
@@ -19,6 +19,7 @@ from composer.schema.include import Include
 from composer.schema.interpolate import Variables, interpolate
 from composer.schema.merge import merge, unique
 from composer.schema.model import Project
+from composer.schema.options import LoadOptions as LoadOptions  # noqa: TC001 - those who load find it here
 from composer.schema.paths import Base, resolve_paths
 from composer.schema.problems import Problems
 from composer.schema.setting import Setting, directory_name, explicit_name, find_setting, written_name
@@ -26,37 +27,9 @@ from composer.schema.source import MAX_NODES, Document, parse, remove_paths
 from composer.schema.tree import INVALID, NOWHERE, WORKLOADS, Map, Seq
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from composer.schema.tree import Path
 
 MAX_INCLUDES = 500
-
-
-class LoadOptions(NamedTuple):
-    """What to load, and with which surroundings. Nothing below reads the process's own environment.
-
-    ``files`` are paths as given by ``-f`` (``-`` reads ``stdin``); empty means discovery in ``working_dir`` and
-    its parents. ``environment`` is the shell's; ``home`` replaces ``~``. The flags are those of ``config``;
-    ``all_resources`` keeps resources that no enabled service uses.
-    """
-
-    files: tuple[str, ...] = ()
-    directory: str | None = None
-    name: str | None = None
-    profiles: tuple[str, ...] = ()
-    env_files: tuple[str, ...] = ()
-    environment: Mapping[str, str] = {}
-    working_dir: str = "."
-    home: str = ""
-    stdin: Callable[[], str] | None = None
-    cache_dir: str | None = None
-    interpolate: bool = True
-    normalize: bool = True
-    resolve_paths: bool = True
-    consistency: bool = True
-    resolve_env: bool = True
-    all_resources: bool = False
 
 
 def load(options: LoadOptions, problems: Problems | None = None) -> Project:
@@ -78,7 +51,7 @@ def load(options: LoadOptions, problems: Problems | None = None) -> Project:
 
 
 def project_name(options: LoadOptions) -> str:
-    """Return the project's name without loading its model: for ``ps``, ``logs``, ``down``."""
+    """Return the project's name without loading its model. `naming` has a shorter way for most files."""
     problems = Problems()
     setting = find_setting(options, problems, need_files=False)
     name = explicit_name(options, setting.variables)

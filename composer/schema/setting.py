@@ -14,7 +14,7 @@ from composer.schema.paths import clean
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from composer.schema.load import LoadOptions
+    from composer.schema.options import LoadOptions
     from composer.schema.problems import Problems
     from composer.schema.tree import Map
 

@@ -49,6 +49,8 @@ def container(spec: ContainerSpec, api: Api) -> Creation:
     if spec.oneoff and body.get("OpenStdin"):
         body["StdinOnce"] = True  # of a run: its input ends with ours
     host = body["HostConfig"]
+    if spec.auto_remove:
+        host["AutoRemove"] = True
     for mount in spec.mounts:
         _add_mount(host, mount)
     for file in spec.files:

@@ -208,7 +208,10 @@ class NamespaceBackend(NamespaceObserver):
                 f"container '{meta['name']}' is running", hint="stop it first, or remove it with force"
             )
         if self._is_active(id) or self._is_prepared(id):
-            self._client(meta).ask({"op": "remove", "id": id})
+            try:
+                self._client(meta).ask({"op": "remove", "id": id})
+            except errors.NotFound:
+                return  # it ended in the same moment and was to be removed then
         self._touched.add(str(meta["project"]))
         self._doomed_links += [link_name(id, network_id) for _, network_id in meta["networks"]]
         bundle.remove(self.paths, id)
@@ -391,7 +394,15 @@ class NamespaceBackend(NamespaceObserver):
     def recover(self, project: str) -> None:
         state.sweep(self.paths)
         self._filesystems.release(self._volumes_in_use)
+        self._remove_ended(project)
         self._recovered.add(project)  # its directory of run state goes at the end, when nobody is in there
+
+    def _remove_ended(self, project: str) -> None:
+        """Remove what was to go by itself, and ended when no supervisor was there to see it."""
+        doomed = [meta for meta in self._metas() if meta["project"] == project and meta.get("auto_remove")]
+        for meta in doomed:
+            if self.container(meta["id"]).state is ContainerState.EXITED:
+                self.remove_container(meta["id"], force=True, volumes=True)
 
     def close(self) -> None:
         """Let go of the supervisors; wait for those that have nothing left to do, so that nothing stays behind."""

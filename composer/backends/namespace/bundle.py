@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from composer import errors
 from composer.backends.namespace import logdrivers, mounting, namespaces, state, translate
 from composer.backends.namespace.joining import DEFAULT_ENDPOINTS, endpoint_record
-from composer.backends.namespace.runtime import files
+from composer.backends.namespace.runtime import files, trees
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ def remove(paths: state.Paths, id: str) -> None:
     meta = files.read_json(f"{final}/meta.json")
     if meta is not None:
         state.free_name(paths, meta["name"], id)
-    state.put_away(final)
+    trees.put_away(final)
 
 
 # ------------------------------------------------------------------ config.json and meta.json
@@ -126,6 +126,7 @@ def _config(
         service=spec.service,
         name=spec.name,
         names=list(dict.fromkeys([spec.name, id[:12], *_given_names(spec)])),
+        auto_remove=spec.auto_remove,
         overlay={"lower": list(image.layers), "upper": f"{directory}/upper", "work": f"{directory}/work"},
         event={
             **{key: spec.labels[key] for key in EVENT_LABELS if key in spec.labels},
@@ -202,4 +203,5 @@ def _meta(
         "aliases": {endpoint.network: list(endpoint.aliases) for endpoint in spec.endpoints},
         "exposed": sorted(image.config.get("ExposedPorts") or ()),
         "health": bool(config["composer"]["health"]),
+        "auto_remove": spec.auto_remove,
     }

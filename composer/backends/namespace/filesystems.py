@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from composer import errors
 from composer.backends.namespace import state
+from composer.backends.namespace.runtime import trees
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -102,11 +103,11 @@ class Filesystems:
         try:
             while True:
                 fcntl.flock(fd, fcntl.LOCK_SH)
-                if state.is_mount_point(f"{directory}/_data"):
+                if trees.is_mount_point(f"{directory}/_data"):
                     return fd
                 # Changing a lock lets go of it for a moment: look again with each of the two.
                 fcntl.flock(fd, fcntl.LOCK_EX)
-                if not state.is_mount_point(f"{directory}/_data"):
+                if not trees.is_mount_point(f"{directory}/_data"):
                     mount(name, filesystem, f"{directory}/_data")
         except BaseException:
             os.close(fd)
@@ -191,9 +192,9 @@ def _unmount(target: str) -> None:
 def unmount_for_removal(name: str, directory: str) -> None:
     """Take a volume's file system away before the volume goes. Raises Conflict while somebody is in there."""
     target = f"{directory}/_data"
-    if state.is_mount_point(target):
+    if trees.is_mount_point(target):
         _unmount(target)
-        if state.is_mount_point(target):
+        if trees.is_mount_point(target):
             raise errors.Conflict(
                 f"volume '{name}' is in use: a process of this machine has files of {target} open",
                 hint="end it first",

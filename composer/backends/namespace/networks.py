@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace import networkoptions, state
-from composer.backends.namespace.runtime import files
+from composer.backends.namespace.runtime import files, trees
 from composer.engine.backend import NetworkSpec, ObservedNetwork
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ class Networks:
             firewall.Firewall().remove_network(record["bridge"])
             if index is not None:
                 link.delete_link(index)
-        state.put_away(f"{self._paths.networks()}/{record['id']}")
+        trees.put_away(f"{self._paths.networks()}/{record['id']}")
 
 
 def _is_up(interface: str) -> bool:

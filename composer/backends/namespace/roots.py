@@ -16,8 +16,17 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.backends.namespace import filesystems, state
-from composer.backends.namespace.runtime import cgroups, container, files, rootfs, status, syscalls, wire
+from composer.backends.namespace import filesystems
+from composer.backends.namespace.runtime import (
+    cgroups,
+    container,
+    files,
+    rootfs,
+    status,
+    syscalls,
+    trees,
+    wire,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -179,7 +188,7 @@ def _mount_all(bundle: str, *, writable: bool) -> int:
 
 def _mount_filesystem(entry: Mapping[str, Any]) -> None:
     """Mount the file system that a volume is, in this namespace alone, where no running container has it mounted."""
-    if "filesystem" in entry and not state.is_mount_point(entry["source"]):
+    if "filesystem" in entry and not trees.is_mount_point(entry["source"]):
         given = dict(entry["filesystem"])
         filesystems.mount(given.pop("name"), filesystems.Filesystem(**given), entry["source"])
 

@@ -19,17 +19,16 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.backends.namespace.runtime import files
+from composer.backends.namespace.runtime import files, trees
 from composer.errors import BackendError, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 # Docker's rule for names of containers and volumes.
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _TEMPORARY = re.compile(r"\.[0-9a-f]+\.([0-9]+)\.tmp")
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
-_MAX_DEPTH = 200
 
 
 class Paths(NamedTuple):
@@ -157,22 +156,6 @@ def read_object(path: str) -> dict[str, Any] | None:
     return files.read_json(path)
 
 
-def remove_tree(path: str) -> None:
-    """Remove a directory and all below it, but never anything beyond a mount point.
-
-    A mount of the host may lie in there (a bind of ``/`` would take the machine along): each directory is
-    entered by descriptor, and one on another device or another mount is refused.
-    """
-    try:
-        parent = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        _Removal(parent).run(os.path.basename(path))
-    finally:
-        os.close(parent)
-
-
 def remove_directory(path: str) -> None:
     """Remove a directory unless somebody has taken it away, or uses it."""
     try:
@@ -190,14 +173,14 @@ def making(path: str) -> Iterator[str]:
 
     Raises FileExistsError when another made it meanwhile. After an error, or a kill, nothing has this name.
     """
-    temporary = _temporary(path)
+    temporary = trees.temporary(path)
     os.mkdir(temporary, 0o700)
     held = _hold(temporary)
     try:
         yield temporary
         os.rename(temporary, path)
     except BaseException as error:
-        remove_tree(temporary)
+        trees.remove_tree(temporary)
         if isinstance(error, OSError) and error.errno == errno.ENOTEMPTY:
             raise FileExistsError(errno.EEXIST, "it is there already", path) from None
         raise
@@ -226,16 +209,6 @@ def _is_held(directory: str) -> bool:
     return False
 
 
-def put_away(path: str) -> None:
-    """Remove an object's directory: in one moment for whoever looks, then bit by bit. Idempotent."""
-    doomed = _temporary(path)
-    try:
-        os.rename(path, doomed)
-    except FileNotFoundError:
-        return
-    remove_tree(doomed)
-
-
 def sweep(paths: Paths) -> None:
     """Remove what processes that were killed left half made or half removed."""
     for directory in (paths.containers(), paths.networks(), paths.volumes()):
@@ -253,66 +226,11 @@ def sweep(paths: Paths) -> None:
             ):
                 continue
             try:
-                remove_tree(f"{directory}/{name}")
+                trees.remove_tree(f"{directory}/{name}")
             except OSError as error:
                 if error.errno != errno.EBUSY:
                     raise
                 # Somebody has mounted something in there: said when it was to be removed, and no concern of others.
-
-
-def _temporary(path: str) -> str:
-    return f"{os.path.dirname(path)}/.{os.urandom(6).hex()}.{os.getpid()}.tmp"
-
-
-class _Removal:
-    """One tree on its way out. What lies too deep for our stack and descriptors is moved up, and goes from there."""
-
-    def __init__(self, parent: int) -> None:
-        self._parent, self._top = parent, -1
-        self._mount, self._device = _mount_id(parent), os.fstat(parent).st_dev
-
-    def run(self, name: str) -> None:
-        self._entry(self._parent, name, 0)
-
-    def _entry(self, parent: int, name: str, depth: int) -> None:
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            fd = os.open(name, flags, dir_fd=parent)
-        except NotADirectoryError:
-            _gone_is_fine(os.unlink, name, parent)
-            return
-        except FileNotFoundError:
-            return
-        except OSError:
-            _gone_is_fine(os.unlink, name, parent)  # ELOOP: a symlink
-            return
-        try:
-            if os.fstat(fd).st_dev != self._device or _mount_id(fd) != self._mount:
-                raise OSError(16, "something is still mounted here", os.readlink(f"/proc/self/fd/{fd}"))
-            if depth > _MAX_DEPTH:
-                os.rename(name, f".{os.urandom(6).hex()}", src_dir_fd=parent, dst_dir_fd=self._top)
-                return
-            self._children(fd, depth)
-        finally:
-            os.close(fd)
-        _gone_is_fine(os.rmdir, name, parent)
-
-    def _children(self, fd: int, depth: int) -> None:
-        if depth:
-            for entry in os.listdir(fd):
-                self._entry(fd, entry, depth + 1)
-            return
-        self._top = fd
-        while entries := os.listdir(fd):
-            for entry in entries:
-                self._entry(fd, entry, 1)
-
-
-def _gone_is_fine(remove: Callable[..., None], name: str, parent: int) -> None:
-    try:
-        remove(name, dir_fd=parent)
-    except FileNotFoundError:
-        pass  # another command sweeps the same leftovers
 
 
 def mount_points() -> Iterator[tuple[str, list[str]]]:
@@ -322,24 +240,3 @@ def mount_points() -> Iterator[tuple[str, list[str]]]:
             fields = line.partition(b" - ")[0].split()
             point = _ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), fields[4])
             yield os.fsdecode(point), [os.fsdecode(field) for field in fields[6:]]
-
-
-def is_mount_point(path: str) -> bool:
-    """Tell whether something is mounted on a directory, bind mounts of the same device included."""
-    above = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fd = os.open(os.path.basename(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=above)
-        try:
-            return _mount_id(fd) != _mount_id(above)
-        finally:
-            os.close(fd)
-    finally:
-        os.close(above)
-
-
-def _mount_id(fd: int) -> int:
-    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
-        for line in file:
-            if line.startswith("mnt_id:"):
-                return int(line.split()[1])
-    raise OSError(0, "this kernel does not tell mount ids")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace import state
-from composer.backends.namespace.runtime import files
+from composer.backends.namespace.runtime import files, trees
 from composer.engine.backend import ObservedVolume, VolumeSpec
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Volumes:
             from composer.backends.namespace import filesystems
 
             filesystems.unmount_for_removal(name, f"{self._paths.volumes()}/{name}")
-        state.put_away(f"{self._paths.volumes()}/{name}")
+        trees.put_away(f"{self._paths.volumes()}/{name}")
 
     def _users(self, name: str) -> Iterator[dict[str, Any]]:
         for id in state.list_directory(self._paths.containers()):

@@ -51,13 +51,7 @@ def command(context: Context, /, service: str, words: tuple[str, ...], **given: 
     from composer.cli import options as shared
     from composer.engine.actions import create_oneoff
     from composer.engine.options import Options
-    from composer.errors import ProjectError
 
-    if given["detach"] and given["remove"]:
-        raise ProjectError(
-            "--rm needs somebody who waits for the end, and --detach does not",
-            hint="leave one of them out; composer down removes the container",
-        )
     project = context.project()
     known = project.tree.get("services") or {}
     shared.check_services(known, project.disabled, (service,))
@@ -88,10 +82,16 @@ def command(context: Context, /, service: str, words: tuple[str, ...], **given: 
 def _start(context: Context, id: str, given: dict[str, Any], *, tty: bool) -> int:
     """Start the container and stay with it to its end."""
     from composer.cli.terminal import converse
+    from composer.errors import BackendError
 
     backend = context.backend()
     if given["detach"]:
-        backend.start_container(id)
+        try:
+            backend.start_container(id)
+        except BackendError:
+            if given["remove"]:
+                backend.remove_container(id, force=True, volumes=True)
+            raise
         context.write(id)
         return 0
     try:
@@ -146,6 +146,7 @@ def _oneoff(
         ports=tuple(port for text in given["publish"] for port in _ports(text)),
         service_ports=given["service_ports"],
         use_aliases=given["use_aliases"],
+        auto_remove=given["detach"] and given["remove"],
     )
 
 

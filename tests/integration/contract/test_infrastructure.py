@@ -8,7 +8,7 @@ import pytest
 
 from composer.engine.backend import FileSpec, MountSpec, NetworkSpec, VolumeSpec
 from composer.errors import Conflict, NotFound
-from tests.integration.contract.conftest import PROJECT, Place
+from tests.integration.contract.conftest import PROJECT, Place, eventually
 
 
 def test_a_network_is_made_once(place: Place) -> None:
@@ -104,6 +104,18 @@ def test_anonymous_volumes_go_with_their_container_where_asked(place: Place) -> 
     place.backend.remove_container(id, volumes=True)
     assert place.backend.find_volume(seen["/anonymous"]) is None
     assert place.backend.find_volume(seen["/named"]) is not None
+
+
+def test_what_is_to_go_when_it_has_ended_goes_with_its_anonymous_volumes(place: Place) -> None:
+    mounts = (MountSpec("volume", None, "/anonymous"), MountSpec("volume", place.volume(), "/named"))
+    id = place.start(mounts=mounts, auto_remove=True)
+    seen = {m.target: m.name for m in place.backend.container(id).mounts}
+    place.backend.kill_container(id, "SIGKILL")
+    eventually(lambda: not place.backend.observe(place.project).containers, what="its removal")
+    eventually(lambda: place.backend.find_volume(seen["/anonymous"]) is None, what="its volume's removal")
+    assert place.backend.find_volume(seen["/named"]) is not None
+    place.backend.remove_container(id, force=True)  # nothing is left to do
+    place.start(mounts=mounts)  # its name is free
 
 
 @pytest.mark.real

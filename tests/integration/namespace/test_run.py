@@ -76,6 +76,36 @@ def test_run_kept_and_its_environment(stack: Stack) -> None:
     stack.run("down")
 
 
+def test_run_detached_removes_what_has_ended(stack: Stack) -> None:
+    stack.write("services: {job: {image: host, command: [sleep, inf], init: true}}")
+    first = stack.out("run", "-d", "--rm", "job", "sh", "-c", "echo done; exit 3").strip()
+    wait_for(lambda: not (stack.state / "lib/containers" / first).exists(), what="its removal")
+    assert stack.out("ps", "-aq") == ""
+    second = stack.out("run", "-d", "--rm", "--name", "mine", "job").strip()
+    assert stack.out("ps", "-q").strip() == second
+    stack.run("down")  # which stops and removes what removes itself
+    assert stack.out("ps", "-aq") == ""
+    failed = stack.run("run", "-d", "--rm", "job", "/no/such/program", check=False)
+    assert failed.returncode != 0
+    assert stack.out("ps", "-aq") == ""
+
+
+def test_what_ended_while_nobody_was_there_is_removed_by_the_next_command(stack: Stack) -> None:
+    stack.write(
+        "services: {job: {image: host, command: [sleep, inf]}, web: {image: host, command: [sleep, inf]}}"
+    )
+    id = stack.out("run", "-d", "--rm", "job").strip()
+    pid = json.loads((stack.state / "lib/containers" / id / "state.json").read_text())["pid"]
+    keeper, supervisor = stack.pid("keeper"), stack.pid("supervisor")
+    os.kill(keeper, signal.SIGSTOP)
+    for victim in (supervisor, keeper, pid):
+        os.kill(victim, signal.SIGKILL)
+    stack.run("up", "-d", "web")
+    wait_for(
+        lambda: stack.out("ps", "-aq").split() == stack.out("ps", "-q", "web").split(), what="its removal"
+    )
+
+
 def test_run_passes_signals_on(stack: Stack) -> None:
     stack.write(PROJECT)
     process = stack.popen(

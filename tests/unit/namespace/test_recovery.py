@@ -12,6 +12,7 @@ import pytest
 
 from composer.backends.namespace import housekeeping, state
 from composer.backends.namespace.backend import NamespaceBackend
+from composer.backends.namespace.runtime import trees
 from composer.backends.namespace.runtime.files import append_event
 from composer.backends.namespace.state import Paths
 from composer.backends.namespace.volumes import Volumes
@@ -125,7 +126,7 @@ def test_a_tree_of_any_depth_is_measured_and_removed(tmp_path: pathlib.Path) -> 
     (tmp_path / "tree/file").write_bytes(b"12345")
     try:
         assert housekeeping.tree_size(str(tmp_path / "tree")) == 5
-        state.remove_tree(str(tmp_path / "tree"))
+        trees.remove_tree(str(tmp_path / "tree"))
         assert os.listdir(tmp_path) == []
     finally:
         subprocess.run(["rm", "-rf", str(tmp_path / "tree")], check=True)  # pytest cannot

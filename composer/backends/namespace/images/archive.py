@@ -13,8 +13,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.backends.namespace import state
-from composer.backends.namespace.runtime import syscalls
+from composer.backends.namespace.runtime import syscalls, trees
 from composer.errors import ImageError
 
 if TYPE_CHECKING:
@@ -210,7 +209,7 @@ class _Unpacking:
         for path in [path for path, fd in self._open.items() if fd != parent]:
             os.close(self._open.pop(path))
         if stat.S_ISDIR(found.st_mode):
-            state.remove_tree(f"/proc/self/fd/{parent}/{name}")
+            trees.remove_tree(f"/proc/self/fd/{parent}/{name}")
         else:
             os.unlink(name, dir_fd=parent)
 

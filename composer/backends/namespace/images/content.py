@@ -23,7 +23,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.backends.namespace import state
-from composer.backends.namespace.runtime import files
+from composer.backends.namespace.runtime import files, trees
 from composer.errors import ImageError
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ class Content:
         try:
             yield directory, consume
         finally:
-            state.remove_tree(directory)
+            trees.remove_tree(directory)
 
     def _receive(
         self, chunks: Iterator[bytes], consume: Callable[[Pipeline], int], digests: tuple[str, str]

@@ -14,7 +14,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.namespace import state as objects
-from composer.backends.namespace.runtime import files
+from composer.backends.namespace.runtime import files, trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,4 +149,4 @@ def _copy(source: str, target: str) -> None:
 
 
 def _discard(directory: str) -> None:
-    objects.remove_tree(directory)
+    trees.remove_tree(directory)

@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from composer.backends.namespace import state
 from composer.backends.namespace.images import host
 from composer.backends.namespace.images.content import Content, hex_of
-from composer.backends.namespace.runtime import files
+from composer.backends.namespace.runtime import files, trees
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,7 +104,7 @@ def _names(directory: str) -> list[str]:
 def _remove(path: str) -> int:
     """Remove a file or tree and return what it took on the disk."""
     size = _disk_bytes(path)
-    state.remove_tree(path)
+    trees.remove_tree(path)
     return size
 
 

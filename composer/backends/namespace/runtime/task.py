@@ -19,6 +19,7 @@ import time
 
 from composer.backends.namespace.runtime import (
     answering,
+    autoremove,
     cgroups,
     container,
     endpoints,
@@ -385,6 +386,8 @@ class Task:
         if stopped:
             self.emit("stop")
         self._answer_enders()
+        if pause_s is None and autoremove.is_wanted(self.config):
+            autoremove.remove(self)
         self.supervisor.on_task_ended()
 
     def restart_after(self, pause_s: float) -> None:

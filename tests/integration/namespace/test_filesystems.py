@@ -1,0 +1,134 @@
+"""Volumes with a file system of their own: mounted while somebody runs who has them, shared, and never left behind."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+from .conftest import Stack, wait_for
+
+pytestmark = pytest.mark.root
+
+SCRATCH = """
+services:
+  writer: {image: host, command: [sleep, inf], init: true, volumes: ["scratch:/scratch"]}
+  reader: {image: host, command: [sleep, inf], init: true, volumes: ["scratch:/seen:ro"]}
+volumes:
+  scratch: {driver_opts: {type: tmpfs, device: tmpfs, o: "size=1m,uid=7,mode=750"}}
+"""
+
+
+def mounted(stack: Stack) -> list[str]:
+    text = pathlib.Path("/proc/self/mountinfo").read_text()
+    return [line.split()[4] for line in text.splitlines() if f"{stack.state}/lib/volumes/" in line]
+
+
+def test_a_tmpfs_is_shared_while_somebody_uses_it_and_gone_after(stack: Stack) -> None:
+    stack.up(SCRATCH)
+    assert (
+        stack.shell("writer", "stat -c '%u %a' /scratch; stat -f -c '%T %b' /scratch") == "7 750\ntmpfs 256"
+    )
+    stack.shell("writer", "echo here > /scratch/file")
+    assert stack.shell("reader", "cat /seen/file") == "here"
+    assert len(mounted(stack)) == 1
+    stack.run("restart", "writer")
+    assert stack.shell("writer", "cat /scratch/file") == "here"  # the reader kept it
+    stack.run("stop")
+    assert mounted(stack) == []
+    stack.run("start")
+    assert stack.shell("writer", "ls -A /scratch") == ""
+    stack.run("down", "-v")
+    assert mounted(stack) == []
+
+
+def test_what_a_killed_command_or_a_container_that_ended_left_mounted_goes(stack: Stack) -> None:
+    stack.up(SCRATCH)
+    for service in ("writer", "reader"):
+        stack.run("exec", "-T", service, "sh", "-c", "kill -KILL -1 2>/dev/null; kill -TERM 1", check=False)
+    wait_for(lambda: stack.out("ps", "-q") == "", what="the end of both")
+    assert len(mounted(stack)) == 1  # nobody was there to take it away
+    stack.run("stop")
+    assert mounted(stack) == []
+
+
+def test_one_that_cannot_be_mounted_is_named(stack: Stack) -> None:
+    stack.write(SCRATCH.replace("type: tmpfs", "type: nosuchfs"))
+    failed = stack.run("up", "-d", check=False)
+    assert failed.returncode == 1
+    assert f"cannot mount volume '{stack.name}_scratch', tmpfs as nosuchfs" in failed.stderr
+    assert "kernel has no file system 'nosuchfs'" in failed.stderr
+    stack.run("down", "-v")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("{o: bind, device: /tmp}", "driver_opts has no 'type'"),
+        ("{type: tmpfs}", "driver_opts has no 'device'"),
+        ("{size: 1g}", "this runtime has no quotas"),
+        ("{type: tmpfs, device: tmpfs, colour: blue}", "the local driver has no option 'colour'"),
+    ],
+)
+def test_what_dockers_local_driver_refuses_is_refused(stack: Stack, options: str, reason: str) -> None:
+    stack.write(
+        "services: {a: {image: host, command: [sleep, inf], volumes: ['v:/v']}}\n"
+        f"volumes: {{v: {{driver_opts: {options}}}}}\n"
+    )
+    failed = stack.run("up", "-d", check=False)
+    assert failed.returncode == 1
+    assert reason in failed.stderr
+
+
+def test_a_directory_can_be_bound_read_only(stack: Stack, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "shown").mkdir()
+    (tmp_path / "shown/file").write_text("text")
+    stack.up(
+        "services: {a: {image: host, command: [sleep, inf], init: true, volumes: ['v:/v']}}\n"
+        f"volumes: {{v: {{driver_opts: {{type: none, o: 'bind,ro', device: {tmp_path}/shown}}}}}}\n"
+    )
+    assert stack.shell("a", "cat /v/file") == "text"
+    assert "ead-only" in stack.run("exec", "-T", "a", "touch", "/v/new", check=False).stderr
+
+
+def test_files_are_copied_in_and_out_of_one_that_is_not_mounted(stack: Stack, tmp_path: pathlib.Path) -> None:
+    """They are in the file system that the container would see, and never in the directory below it."""
+    image = tmp_path / "disk"
+    with image.open("wb") as file:
+        file.truncate(8 << 20)
+    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
+    loop = subprocess.run(
+        ["losetup", "--find", "--show", str(image)], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    try:
+        stack.up(
+            "services: {a: {image: host, command: [sleep, inf], init: true, volumes: ['v:/v']}}\n"
+            f"volumes: {{v: {{driver_opts: {{type: ext4, device: {loop}}}}}}}\n"
+        )
+        stack.shell("a", "echo inside > /v/file")
+        stack.run("stop")
+        assert mounted(stack) == []
+        assert stack.out("cp", "a:/v/file", "-")
+        (tmp_path / "more").write_text("from outside")
+        stack.run("cp", str(tmp_path / "more"), "a:/v/more")
+        below = stack.state / "lib/volumes" / f"{stack.name}_v" / "_data"
+        assert os.listdir(below) == []
+        stack.run("start")
+        assert stack.shell("a", "cat /v/file /v/more") == "inside\nfrom outside"
+        stack.run("down", "-v")
+    finally:
+        subprocess.run(["losetup", "--detach", loop], check=True)
+
+
+def test_both_of_our_processes_killed_it_stays_until_the_containers_end(stack: Stack) -> None:
+    stack.up(SCRATCH)
+    stack.shell("writer", "echo here > /scratch/file")
+    keeper, supervisor = stack.pid("keeper"), stack.pid("supervisor")
+    os.kill(keeper, signal.SIGSTOP)
+    for victim in (supervisor, keeper):
+        os.kill(victim, signal.SIGKILL)
+    stack.run("up", "-d")
+    assert stack.shell("reader", "cat /seen/file") == "here"
