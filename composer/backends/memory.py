@@ -25,11 +25,9 @@ from composer.backends.memory_parts import (
     publish,
     restarts,
 )
-from composer.engine.backend import (
-    ContainerSpec,
+from composer.engine.observed import (
     ContainerState,
     Event,
-    ExecSpec,
     Health,
     LogLine,
     Observed,
@@ -46,8 +44,15 @@ from composer.errors import Conflict, NotFound
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from composer.engine.backend import EndpointSpec, Limitation, NetworkSpec, VolumeSpec
     from composer.engine.facts import LabelFilter
+    from composer.engine.wanted import (
+        ContainerSpec,
+        EndpointSpec,
+        ExecSpec,
+        Limitation,
+        NetworkSpec,
+        VolumeSpec,
+    )
 
 _PROJECT = "com.docker.compose.project"
 _HOOK = "com.docker.compose.hook"

@@ -9,8 +9,8 @@ import posixpath
 import stat
 from typing import TYPE_CHECKING
 
-from composer.engine.backend import ContainerState
 from composer.engine.facts import ContainerUse, DiskUse, ImageUse, PathStat, Processes, Usage, VolumeUse
+from composer.engine.observed import ContainerState
 from composer.errors import Conflict, CopyFailed, NotFound
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from composer.backends.memory_parts import Behaviour, Container
-    from composer.engine.backend import ObservedImage, ObservedVolume
+    from composer.engine.observed import ObservedImage, ObservedVolume
 
 _THERE = ("/", "/tmp", "/etc", "/srv", "/data")
 """The directories that every container has."""

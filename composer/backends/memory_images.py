@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from composer.engine.backend import ObservedImage
+from composer.engine.observed import ObservedImage
 from composer.errors import Conflict, ImageError, NotFound, PullFailed
 
 if TYPE_CHECKING:
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from composer.backends.memory_parts import Container
-    from composer.engine.backend import BuildSpec
     from composer.engine.facts import CommitSpec
+    from composer.engine.wanted import BuildSpec
 
 
 class Images:

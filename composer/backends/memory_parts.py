@@ -6,8 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.engine.backend import ContainerState, Health, ObservedPort
 from composer.engine.facts import Usage
+from composer.engine.observed import ContainerState, Health, ObservedPort
 from composer.errors import Conflict
 
 if TYPE_CHECKING:
@@ -15,15 +15,8 @@ if TYPE_CHECKING:
     from tarfile import TarInfo
 
     from composer.backends.memory import MemoryBackend
-    from composer.engine.backend import (
-        ContainerSpec,
-        Event,
-        ExecSpec,
-        LogLine,
-        ObservedContainer,
-        ObservedImage,
-        Probe,
-    )
+    from composer.engine.observed import Event, LogLine, ObservedContainer, ObservedImage, Probe
+    from composer.engine.wanted import ContainerSpec, ExecSpec
     from composer.errors import StartFailed
 
 _PROJECT = "com.docker.compose.project"

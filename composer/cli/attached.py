@@ -19,8 +19,8 @@ from composer.errors import Cancelled, ProjectError
 if TYPE_CHECKING:
     from composer.cli.context import Context
     from composer.engine.actions import Change, Engine
-    from composer.engine.backend import LogLine
     from composer.engine.events import Cancellation
+    from composer.engine.observed import LogLine
     from composer.engine.options import Options
     from composer.schema.model import Project
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer.cli.telling import told
-from composer.engine.backend import ContainerState
+from composer.engine.observed import ContainerState
 
 if TYPE_CHECKING:
     from composer.cli.context import Context

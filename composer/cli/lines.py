@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import TextIO
 
-    from composer.engine.backend import LogLine
+    from composer.engine.observed import LogLine
 
 _COLORS = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from composer.cli.record import Record, to_json
 from composer.cli.table import align
-from composer.cli.template import Record, Template, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -54,6 +54,8 @@ def render(
         return to_json(rows) if array else "\n".join(to_json(row) for row in rows)
     if style == "table":
         return align([tuple(headers.values()), *(tuple(str(row[key]) for key in headers) for row in rows)])
+    from composer.cli.template import Template
+
     is_table = style.startswith("table ")
     template = Template(style.removeprefix("table ").replace("\\t", "\t").replace("\\n", "\n"))
     lines = [template.render(row) for row in rows]
@@ -101,6 +103,8 @@ def inspect(
         indent = None if style == "json" else 4
         context.write(json.dumps(found, indent=indent, ensure_ascii=False))
         return
+    from composer.cli.template import Template
+
     template = Template((style or "").replace("\\t", "\t").replace("\\n", "\n"))
     for shown in found:
         context.write(template.render(Record(shown)))

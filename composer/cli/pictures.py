@@ -7,14 +7,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.engine import labels
-from composer.engine.backend import ContainerState
+from composer.engine.observed import ContainerState
 from composer.engine.wait import describe
 from composer.graph import COMPLETED, HEALTHY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from composer.engine.backend import ObservedContainer
+    from composer.engine.observed import ObservedContainer
     from composer.graph import Dependency, Graph
 
 _WORDS = {HEALTHY: "healthy", COMPLETED: "completed"}

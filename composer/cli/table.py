@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.engine.backend import ContainerState, Health
+from composer.engine.observed import ContainerState, Health
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from composer.engine.backend import ObservedContainer, ObservedPort
+    from composer.engine.observed import ObservedContainer, ObservedPort
 
 _GAP = 3
 _LEAST = 10

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer.engine import labels
-from composer.engine.backend import ContainerState
+from composer.engine.observed import ContainerState
 from composer.errors import ProjectError, UnknownService
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
-    from composer.engine.backend import Observed, ObservedContainer
+    from composer.engine.observed import Observed, ObservedContainer
 
 
 def present(context: Context, observed: Observed, services: tuple[str, ...]) -> tuple[str, ...] | None:

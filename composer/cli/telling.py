@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from composer.cli.context import Context
-    from composer.engine.backend import ObservedContainer
+    from composer.engine.observed import ObservedContainer
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import click
 
+from composer.cli.record import NO_VALUE, Record, to_json
+
 _ACTION = re.compile(r"\{\{(?P<left>-(?=\s))?(?P<body>.*?)(?P<right>(?<=\s)-)?\}\}", re.DOTALL)
 _TOKEN = re.compile(
     r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*"|`[^`]*`)|(?P<number>[-+]?\d+(?:\.\d+)?)|(?P<variable>\$\w*)"""
@@ -25,20 +27,6 @@ _TOKEN = re.compile(
 )
 _UNSUPPORTED = ("define", "template", "block", "break", "continue")
 _VERB = re.compile(r"%([-+# 0]*)(\d*)(?:\.(\d+))?([vsqdxXtfgeTc%])")
-
-
-class _NoValue:
-    """What a map says of a key that it does not have."""
-
-    def __bool__(self) -> bool:
-        return False
-
-
-NO_VALUE = _NoValue()
-
-
-class Record(dict[str, Any]):
-    """A struct: its fields are known. A value that can be called is a method."""
 
 
 def fault(text: str) -> click.BadParameter:
@@ -405,19 +393,6 @@ def text_of(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + " ".join(text_of(item) for item in value) + "]"
     return str(value)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value without methods, for JSON."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items() if not callable(item)}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item) for item in value]
-    return None if value is NO_VALUE else value
-
-
-def to_json(value: Any) -> str:
-    return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
 
 
 # ------------------------------------------------------------------ functions

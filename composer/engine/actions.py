@@ -13,9 +13,10 @@ from composer.engine.outcome import PARALLEL, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from composer.engine.backend import Backend, Observed
+    from composer.engine.backend import Backend
     from composer.engine.events import Events
     from composer.engine.lifecycle import Teardown
+    from composer.engine.observed import Observed
     from composer.engine.options import OneOff, Options
     from composer.engine.plan import Plan
     from composer.schema.model import Project

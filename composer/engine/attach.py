@@ -19,7 +19,8 @@ from composer.errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from composer.engine.backend import Backend, Event, LogLine, LogStream, ObservedContainer
+    from composer.engine.backend import Backend, LogStream
+    from composer.engine.observed import Event, LogLine, ObservedContainer
     from composer.engine.plan import Plan
 
 

@@ -1,17 +1,12 @@
-"""What the engine needs of a backend, and the values that cross the border.
+"""What the engine needs of a backend: the protocols. The values that cross the border are in `wanted` and `observed`.
 
 A backend is two protocols. `Observer` reads and cannot change anything; a plan is made with nothing else.
 `Backend` adds the effects. Both speak of resolved things: real names of networks and volumes, absolute paths,
 contents of secrets. A backend never sees a compose file.
-
-`ContainerSpec.attributes` holds the service's canonical attributes under Compose's own names with canonical
-values (durations and sizes as strings for `composer.units`, numbers and booleans as such), so a new attribute
-is one row in a backend's table and nothing here.
 """
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from composer.engine.facts import Handling, Inspection
@@ -19,305 +14,25 @@ from composer.engine.facts import Handling, Inspection
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    Path = tuple[str | int, ...]
-
-
-# ------------------------------------------------------------------ what is wanted
-
-
-class NetworkSpec(NamedTuple):
-    """A network to create. ``attributes``: driver, driver_opts, ipam, internal, enable_ipv6, … as in Compose."""
-
-    name: str
-    labels: Mapping[str, str]
-    attributes: Mapping[str, Any]
-
-
-class VolumeSpec(NamedTuple):
-    """A named volume to create. ``attributes``: driver, driver_opts."""
-
-    name: str
-    labels: Mapping[str, str]
-    attributes: Mapping[str, Any]
-
-
-class MountSpec(NamedTuple):
-    """One entry of ``volumes`` or ``tmpfs``.
-
-    ``source`` is an absolute host path (bind), a volume's real name (volume), an image reference (image) or
-    None (anonymous volume, tmpfs). ``options`` is the sub-object of that type: ``bind``, ``volume``, ``tmpfs``
-    or ``image``, as in Compose's long syntax.
-    """
-
-    type: str
-    source: str | None
-    target: str
-    read_only: bool = False
-    options: Mapping[str, Any] = {}
-
-
-class EndpointSpec(NamedTuple):
-    """One network that a container joins, under these names. ``network`` is the real name.
-
-    ``attributes``: ipv4_address, ipv6_address, mac_address, gw_priority, interface_name, driver_opts, …
-    Specs are in the order in which the container should get its interfaces.
-    """
-
-    network: str
-    aliases: tuple[str, ...] = ()
-    attributes: Mapping[str, Any] = {}
-
-
-class FileSpec(NamedTuple):
-    """A config or secret to appear at ``target``: from the host file ``source``, or with ``content``.
-
-    ``mode`` is an int such as 0o444, or None for the default; ``uid`` and ``gid`` are numbers as text, or None.
-    """
-
-    kind: str
-    name: str
-    target: str
-    source: str | None = None
-    content: bytes | None = None
-    uid: str | None = None
-    gid: str | None = None
-    mode: int | None = None
-
-
-class ContainerSpec(NamedTuple):
-    """A container to create: everything that a backend has to know, resolved."""
-
-    name: str
-    project: str
-    service: str
-    number: int
-    image: str
-    labels: Mapping[str, str]
-    attributes: Mapping[str, Any]
-    mounts: tuple[MountSpec, ...] = ()
-    endpoints: tuple[EndpointSpec, ...] = ()
-    files: tuple[FileSpec, ...] = ()
-    network_mode: str | None = None
-    """None when ``endpoints`` says it; else ``host``, ``none`` or ``container:<id or name>``."""
-    image_id: str | None = None
-    """The image that was observed when the plan was made; None leaves it to the backend's look-up of ``image``."""
-    oneoff: bool = False
-    auto_remove: bool = False
-    """It goes when it has ended, with its anonymous volumes; nobody waits for that."""
-    takes_over: str = ""
-    """The id of a container whose fixed published ports this one gets later, by `Backend.move_ports`."""
-
-
-class BuildSpec(NamedTuple):
-    """An image to build, to be called ``reference``.
-
-    ``attributes`` is the canonical ``build`` of a service: context, dockerfile, args, target, …; ``labels`` come on
-    top of its own. ``secrets`` are its sources, with the build's id for each as ``target``.
-    """
-
-    reference: str
-    service: str
-    attributes: Mapping[str, Any]
-    labels: Mapping[str, str] = {}
-    secrets: tuple[FileSpec, ...] = ()
-    platform: str | None = None
-    no_cache: bool = False
-    pull: bool = False
-
-
-class ExecSpec(NamedTuple):
-    """A command to run inside a running container. With ``detach`` nobody reads its output or waits for it."""
-
-    command: Sequence[str]
-    environment: Sequence[str] = ()
-    user: str | None = None
-    working_dir: str | None = None
-    tty: bool = False
-    interactive: bool = True
-    privileged: bool = False
-    detach: bool = False
-
-
-class Limitation(NamedTuple):
-    """An attribute that a backend does not honour. ``path`` is relative to the service (``("gpus",)``).
-
-    ``fatal`` ones stop the plan; the others are warnings. ``reason`` ends a sentence; ``hint`` is the remedy.
-    """
-
-    path: Path
-    reason: str
-    fatal: bool = True
-    hint: str | None = None
-
-
-# ------------------------------------------------------------------ what exists
-
-
-class ContainerState(Enum):
-    """Docker's states, with Docker's words."""
-
-    CREATED = "created"
-    RUNNING = "running"
-    RESTARTING = "restarting"
-    PAUSED = "paused"
-    REMOVING = "removing"
-    EXITED = "exited"
-    DEAD = "dead"
-
-
-class Health(Enum):
-    """Docker's health states; NONE when the container has no health check."""
-
-    NONE = "none"
-    STARTING = "starting"
-    HEALTHY = "healthy"
-    UNHEALTHY = "unhealthy"
-
-
-class ObservedPort(NamedTuple):
-    """A container's port; ``host_port`` is 0 where it is only exposed, not published."""
-
-    protocol: str
-    container_port: int
-    host_ip: str = ""
-    host_port: int = 0
-
-
-class ObservedEndpoint(NamedTuple):
-    """A container's place in a network, by the network's name and id."""
-
-    network: str
-    network_id: str
-    ipv4: str = ""
-    ipv6: str = ""
-    mac: str = ""
-    aliases: tuple[str, ...] = ()
-
-
-class ObservedMount(NamedTuple):
-    """A mount of a container. ``name`` is the volume's, ``source`` the host path behind it."""
-
-    type: str
-    target: str
-    name: str = ""
-    source: str = ""
-    read_only: bool = False
-
-
-class ObservedContainer(NamedTuple):
-    """A container as it is. Times are Unix nanoseconds, 0 when it has not happened.
-
-    ``exit_code`` is None while it never exited, and also when nobody could see it exit (``exit_unknown``).
-    """
-
-    id: str
-    name: str
-    labels: Mapping[str, str]
-    state: ContainerState
-    image: str = ""
-    image_id: str = ""
-    health: Health = Health.NONE
-    exit_code: int | None = None
-    exit_unknown: bool = False
-    oom_killed: bool = False
-    error: str = ""
-    created_ns: int = 0
-    started_ns: int = 0
-    finished_ns: int = 0
-    restarts: int = 0
-    command: tuple[str, ...] = ()
-    ports: tuple[ObservedPort, ...] = ()
-    endpoints: tuple[ObservedEndpoint, ...] = ()
-    mounts: tuple[ObservedMount, ...] = ()
-
-
-class ObservedNetwork(NamedTuple):
-    """A network as it is. ``attributes`` are those of the `NetworkSpec` that would make it again.
-
-    ``pools`` are its addresses, chosen ones too, in the words of ``ipam.config``.
-    """
-
-    id: str
-    name: str
-    labels: Mapping[str, str]
-    driver: str = "bridge"
-    attributes: Mapping[str, Any] = {}
-    pools: tuple[Mapping[str, Any], ...] = ()
-    created_ns: int = 0
-
-
-class ObservedVolume(NamedTuple):
-    """A volume as it is. ``options`` are its ``driver_opts``; ``mountpoint`` is where its data is on the host."""
-
-    name: str
-    labels: Mapping[str, str]
-    driver: str = "local"
-    options: Mapping[str, str] = {}
-    mountpoint: str = ""
-    created_ns: int = 0
-
-
-class ObservedImage(NamedTuple):
-    """An image in the backend's store. ``id`` is the digest that the image label carries.
-
-    ``digests`` are what registries call it (``redis@sha256:…``). ``tagged_ns`` is when the name that was asked for
-    was last pulled or given here, in Unix nanoseconds; 0 when the backend does not know.
-    """
-
-    id: str
-    references: tuple[str, ...] = ()
-    created: str = ""
-    size_bytes: int = 0
-    labels: Mapping[str, str] = {}
-    volumes: tuple[str, ...] = ()
-    has_healthcheck: bool = False
-    digests: tuple[str, ...] = ()
-    tagged_ns: int = 0
-
-
-class Probe(NamedTuple):
-    """One run of a health check. ``output`` is cut to 4096 bytes."""
-
-    started_ns: int
-    ended_ns: int
-    exit_code: int
-    output: str
-
-
-class Observed(NamedTuple):
-    """Everything that carries a project's label, by Docker Compose's labels."""
-
-    containers: tuple[ObservedContainer, ...] = ()
-    networks: tuple[ObservedNetwork, ...] = ()
-    volumes: tuple[ObservedVolume, ...] = ()
-
-
-class Event(NamedTuple):
-    """Something that happened. ``action`` is Docker's word.
-
-    container: create, start, die, stop, kill, restart, destroy, rename, oom, health_status, exec_create, …;
-    network: create, connect, disconnect, destroy; volume: create, mount, destroy; image: pull, import, delete.
-    ``attributes`` has Docker's: ``name``, ``exitCode`` and ``willRestart`` (``"true"``/``"false"``) on die,
-    ``health_status``, and the container's labels.
-    """
-
-    time_ns: int
-    kind: str
-    action: str
-    id: str
-    attributes: Mapping[str, str] = {}
-
-
-class LogLine(NamedTuple):
-    """A piece of a container's output: at most one line, ``data`` with its newline where it had one."""
-
-    container_id: str
-    time_ns: int
-    stream: str
-    data: bytes
-
-
-# ------------------------------------------------------------------ the protocols
+    from composer.engine.observed import (
+        Event,
+        LogLine,
+        Observed,
+        ObservedContainer,
+        ObservedImage,
+        ObservedNetwork,
+        ObservedVolume,
+        Probe,
+    )
+    from composer.engine.wanted import (
+        BuildSpec,
+        ContainerSpec,
+        EndpointSpec,
+        ExecSpec,
+        Limitation,
+        NetworkSpec,
+        VolumeSpec,
+    )
 
 
 class LogStream(Protocol):

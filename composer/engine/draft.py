@@ -10,14 +10,15 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.engine import labels, resolve
-from composer.engine.backend import ContainerState
+from composer.engine.observed import ContainerState
 from composer.engine.operations import ContainerRef, RemoveContainer, StopContainer
 from composer.engine.plan import PlanBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from composer.engine.backend import ExecSpec, ObservedContainer
+    from composer.engine.observed import ObservedContainer
+    from composer.engine.wanted import ExecSpec
 
 ACTIVE = frozenset((ContainerState.RUNNING, ContainerState.RESTARTING, ContainerState.PAUSED))
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer.engine import labels, resolve
-from composer.engine.backend import ContainerState
 from composer.engine.draft import Draft, ref
 from composer.engine.extension import extension
 from composer.engine.identity import container_labels, substitute_shared
 from composer.engine.infrastructure import Infrastructure, orphaned_volumes
+from composer.engine.observed import ContainerState
 from composer.engine.operations import (
     BuildImage,
     ConnectNetwork,
@@ -35,8 +35,8 @@ from composer.graph import COMPLETED, STARTED, Dependency, Graph, sharing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from composer.engine.backend import ObservedContainer
     from composer.engine.observe import World
+    from composer.engine.observed import ObservedContainer
     from composer.engine.options import Options
     from composer.engine.plan import Plan
     from composer.engine.reconcile import Decision

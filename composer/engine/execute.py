@@ -38,8 +38,9 @@ from composer.errors import ComposerError, OperationFailed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from composer.engine.backend import Backend, Event, EventStream, ObservedImage
+    from composer.engine.backend import Backend, EventStream
     from composer.engine.events import Events
+    from composer.engine.observed import Event, ObservedImage
     from composer.engine.operations import Operation, Resource
     from composer.engine.plan import Plan, Step
 

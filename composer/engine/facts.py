@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from composer.engine.backend import ObservedContainer, ObservedImage
+    from composer.engine.observed import ObservedContainer, ObservedImage
 
 
 class PathStat(NamedTuple):

@@ -16,7 +16,7 @@ from composer.units import parse_duration_ns
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from composer.engine.backend import ObservedImage
+    from composer.engine.observed import ObservedImage
     from composer.schema.model import Project
 
     Find = Callable[[str], ObservedImage | None]

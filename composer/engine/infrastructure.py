@@ -24,9 +24,9 @@ from composer.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from composer.engine.backend import ObservedContainer, ObservedNetwork, ObservedVolume
     from composer.engine.draft import Draft
     from composer.engine.observe import World
+    from composer.engine.observed import ObservedContainer, ObservedNetwork, ObservedVolume
     from composer.schema.model import Project
 
     Tree = Mapping[str, Any]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from composer.engine.backend import ObservedContainer
+    from composer.engine.observed import ObservedContainer
     from composer.graph import Dependency
 
 _DOCKER = "com.docker.compose."

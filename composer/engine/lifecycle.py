@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.engine import labels
-from composer.engine.backend import ContainerState
 from composer.engine.draft import ACTIVE, Draft, ref, start_hooks
+from composer.engine.observed import ContainerState
 from composer.engine.operations import (
     KillContainer,
     RemoveImage,
@@ -23,7 +23,7 @@ from composer.errors import UnknownService
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from composer.engine.backend import Observed, ObservedContainer
+    from composer.engine.observed import Observed, ObservedContainer
     from composer.engine.plan import Plan
 
 _STARTED = "service_started"

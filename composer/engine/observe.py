@@ -11,14 +11,15 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.engine import compare, labels, resolve
-from composer.engine.backend import Limitation, Observed, ObservedImage, ObservedNetwork, ObservedVolume
 from composer.engine.extension import extension, place_of
+from composer.engine.observed import Observed, ObservedImage, ObservedNetwork, ObservedVolume
 from composer.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from composer.engine.backend import Observer
+    from composer.engine.wanted import Limitation
     from composer.schema.model import Project
 
 _CHUNK_BYTES = 1 << 20

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from composer.engine.backend import (
+    from composer.engine.wanted import (
         BuildSpec,
         ContainerSpec,
         EndpointSpec,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from composer.engine.backend import MountSpec
+    from composer.engine.wanted import MountSpec
 
 
 class OneOff(NamedTuple):

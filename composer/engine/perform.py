@@ -13,7 +13,9 @@ from composer.errors import BackendError, EngineError, NotFound
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from composer.engine.backend import Backend, ExecSpec, ObservedImage
+    from composer.engine.backend import Backend
+    from composer.engine.observed import ObservedImage
+    from composer.engine.wanted import ExecSpec
 
     Report = Callable[[str], None]
     Perform = Callable[[Backend, Any, Report], Any]

@@ -17,18 +17,19 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.engine import compare, labels, resolve
-from composer.engine.backend import ContainerState, Limitation
 from composer.engine.emit import Emitter
 from composer.engine.hashing import service_hash
 from composer.engine.identity import contents_of, hashed_tree
+from composer.engine.observed import ContainerState
+from composer.engine.wanted import Limitation
 from composer.errors import Unsupported
 from composer.graph import Graph, sharing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from composer.engine.backend import ObservedContainer
     from composer.engine.observe import World
+    from composer.engine.observed import ObservedContainer
     from composer.engine.options import Options
     from composer.engine.plan import Plan
     from composer.schema.model import Project

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import __version__
 from composer.engine import labels
-from composer.engine.backend import (
+from composer.engine.wanted import (
     BuildSpec,
     ContainerSpec,
     EndpointSpec,

@@ -11,9 +11,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from composer.engine import labels
-from composer.engine.backend import ContainerState, EndpointSpec, NetworkSpec
 from composer.engine.draft import Draft, ref, start_hooks
 from composer.engine.lifecycle import Fleet
+from composer.engine.observed import ContainerState
 from composer.engine.operations import (
     ConnectNetwork,
     CreateNetwork,
@@ -28,11 +28,12 @@ from composer.engine.operations import (
 )
 from composer.engine.rollout import batches, update_of
 from composer.engine.wait import STEADY
+from composer.engine.wanted import EndpointSpec, NetworkSpec
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from composer.engine.backend import Observed, ObservedContainer, ObservedEndpoint
+    from composer.engine.observed import Observed, ObservedContainer, ObservedEndpoint
     from composer.engine.plan import Plan
 
 _CAUSE = "rollback"

@@ -26,8 +26,8 @@ from composer.units import parse_duration_ns
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from composer.engine.backend import ObservedContainer
     from composer.engine.emit import Emitter
+    from composer.engine.observed import ObservedContainer
     from composer.engine.reconcile import Fate
 
     Tree = Mapping[str, Any]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.engine.backend import ContainerState, Health
+from composer.engine.observed import ContainerState, Health
 from composer.errors import ComposerError, DependencyFailed, NotFound, Timeout, Unhealthy
 from composer.graph import COMPLETED, HEALTHY
 from composer.units import format_duration
@@ -17,7 +17,8 @@ from composer.units import format_duration
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from composer.engine.backend import ObservedContainer, Observer
+    from composer.engine.backend import Observer
+    from composer.engine.observed import ObservedContainer
     from composer.engine.operations import WaitService
 
 MET = "met"

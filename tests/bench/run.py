@@ -78,7 +78,7 @@ def measure(prefix: list[str], file: pathlib.Path, environment: dict[str, str], 
 def one_container(count: int, environment: dict[str, str]) -> list[float]:
     """Return the ms from create to exec'ed of containers on a network, one after the other, supervisor warm."""
     from composer.backends import namespace
-    from composer.engine.backend import ContainerSpec, EndpointSpec, NetworkSpec
+    from composer.engine.wanted import ContainerSpec, EndpointSpec, NetworkSpec
 
     backend = namespace.connect(environment)
     labels = {"com.docker.compose.project": "benchone"}

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 from composer.backends.docker import creation, reading
 from composer.backends.docker.observing import DockerObserver
-from composer.engine.backend import ContainerState
+from composer.engine.observed import ContainerState
 from composer.errors import BackendError, Conflict, NotFound, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from composer.backends.docker.client import Client
-    from composer.engine.backend import (
+    from composer.engine.backend import Session
+    from composer.engine.facts import CommitSpec, LabelFilter
+    from composer.engine.observed import ObservedImage
+    from composer.engine.wanted import (
         BuildSpec,
         ContainerSpec,
         EndpointSpec,
         ExecSpec,
         NetworkSpec,
-        ObservedImage,
-        Session,
         VolumeSpec,
     )
-    from composer.engine.facts import CommitSpec, LabelFilter
 
 
 class DockerBackend(DockerObserver):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from composer.backends.docker.client import Client
-    from composer.engine.backend import BuildSpec
+    from composer.engine.wanted import BuildSpec
 
     Report = Callable[[str], None]
     Environment = Mapping[str, str]

@@ -16,7 +16,7 @@ from composer.units import parse_size_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from composer.engine.backend import (
+    from composer.engine.wanted import (
         ContainerSpec,
         EndpointSpec,
         FileSpec,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.backends.docker import failures
 from composer.backends.docker.http import Broken
-from composer.engine.backend import Event
+from composer.engine.observed import Event
 from composer.errors import BackendError
 
 if TYPE_CHECKING:

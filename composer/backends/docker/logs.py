@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from composer.backends.docker import failures, reading
 from composer.backends.docker.http import Broken
-from composer.engine.backend import ContainerState, LogLine
+from composer.engine.observed import ContainerState, LogLine
 from composer.errors import BackendError, NotFound, Unsupported
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from composer.backends.docker import reading
-from composer.engine.backend import Observed, ObservedContainer
+from composer.engine.observed import Observed, ObservedContainer
 from composer.errors import NotFound
 
 if TYPE_CHECKING:
@@ -14,14 +14,9 @@ if TYPE_CHECKING:
     from composer.backends.docker.client import Client
     from composer.backends.docker.events import EngineEvents
     from composer.backends.docker.logs import EngineLogs
-    from composer.engine.backend import (
-        Limitation,
-        ObservedImage,
-        ObservedNetwork,
-        ObservedVolume,
-        Probe,
-    )
     from composer.engine.facts import DiskUse, PathStat, Processes, Usage
+    from composer.engine.observed import ObservedImage, ObservedNetwork, ObservedVolume, Probe
+    from composer.engine.wanted import Limitation
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from composer.engine.backend import (
+from composer.engine.observed import (
     ContainerState,
     Health,
     ObservedContainer,

@@ -18,7 +18,7 @@ from composer.errors import Conflict, Unavailable
 
 if TYPE_CHECKING:
     from composer.backends.docker.client import Client
-    from composer.engine.backend import ExecSpec
+    from composer.engine.wanted import ExecSpec
 
 _CHUNK_BYTES = 1 << 16
 _KEYS = {"SIGINT": b"\x03", "SIGQUIT": b"\x1c"}

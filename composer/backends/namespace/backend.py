@@ -13,23 +13,24 @@ from composer.backends.namespace.filesystems import Filesystems
 from composer.backends.namespace.joining import DEFAULT_NETWORK
 from composer.backends.namespace.observing import PROJECT_LABEL, NamespaceObserver, observed_image
 from composer.backends.namespace.runtime import files, status
-from composer.engine.backend import ContainerState, NetworkSpec
+from composer.engine.observed import ContainerState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from composer.backends.namespace.client import Client
     from composer.backends.namespace.images.registry.pull import Puller
-    from composer.engine.backend import (
+    from composer.engine.backend import Session
+    from composer.engine.facts import CommitSpec, LabelFilter
+    from composer.engine.observed import ObservedImage
+    from composer.engine.wanted import (
         BuildSpec,
         ContainerSpec,
         EndpointSpec,
         ExecSpec,
-        ObservedImage,
-        Session,
+        NetworkSpec,
         VolumeSpec,
     )
-    from composer.engine.facts import CommitSpec, LabelFilter
 
 
 _LINKS_GONE_S = 5.0
@@ -155,6 +156,8 @@ class NamespaceBackend(NamespaceObserver):
         from composer.backends.namespace import bundle
 
         if spec.network_mode == DEFAULT_NETWORK:
+            from composer.engine.wanted import NetworkSpec
+
             self._networks.create(NetworkSpec(DEFAULT_NETWORK, {}, {}))
         with self.store.using():
             image = self.store.find(spec.image_id or spec.image) or self.store.find(spec.image)

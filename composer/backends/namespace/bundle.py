@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from composer.backends.namespace.mounting import Images
     from composer.backends.namespace.networks import Networks
     from composer.backends.namespace.volumes import Volumes
-    from composer.engine.backend import ContainerSpec
+    from composer.engine.wanted import ContainerSpec
 
 # What the event journal says of a container beside its name and image; the whole list is in meta.json.
 EVENT_LABELS = (

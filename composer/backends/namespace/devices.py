@@ -14,7 +14,7 @@ import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.backends.namespace.runtime import hooks
-from composer.engine.backend import Limitation
+from composer.engine.wanted import Limitation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from composer.backends.namespace import state
 from composer.backends.namespace.runtime import syscalls
-from composer.engine.backend import Event
+from composer.engine.observed import Event
 
 if TYPE_CHECKING:
     from composer.backends.namespace.state import Paths

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from composer.backends.namespace.images import Image
     from composer.backends.namespace.networks import Networks
     from composer.backends.namespace.volumes import Volumes
-    from composer.engine.backend import ObservedContainer
     from composer.engine.facts import LabelFilter
+    from composer.engine.observed import ObservedContainer
 
 _MAX_DEPTH = 400  # one descriptor for each level; no tree that people make is as deep
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace.runtime import files
-from composer.engine.backend import EndpointSpec
+from composer.engine.wanted import EndpointSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

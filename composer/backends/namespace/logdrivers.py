@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.namespace.runtime import forwarding
-from composer.engine.backend import Limitation
+from composer.engine.wanted import Limitation
 from composer.units import parse_size_bytes
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from composer.backends.namespace.runtime import files, logs, status, syscalls
-from composer.engine.backend import LogLine
+from composer.engine.observed import LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from composer import errors
 from composer.backends.namespace import state
 from composer.backends.namespace.runtime import files
-from composer.engine.backend import ContainerSpec, FileSpec, MountSpec
+from composer.engine.wanted import ContainerSpec, FileSpec, MountSpec
 
 if TYPE_CHECKING:
     from composer.backends.namespace.images import Image

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from composer import errors
 from composer.backends.namespace import state
 from composer.backends.namespace.runtime import files
-from composer.engine.backend import ContainerSpec, Limitation
+from composer.engine.wanted import ContainerSpec, Limitation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

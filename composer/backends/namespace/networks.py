@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from composer import errors
 from composer.backends.namespace import networkoptions, state
 from composer.backends.namespace.runtime import files, trees
-from composer.engine.backend import NetworkSpec, ObservedNetwork
+from composer.engine.observed import ObservedNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from composer.backends.namespace.runtime import firewall
+    from composer.engine.wanted import NetworkSpec
 
 # docker0's usual subnet, kept free for a Docker that is installed or started later.
 _DOCKERS_OWN = "172.17.0.0/16"

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from composer.backends.namespace import networks, state, volumes
 from composer.backends.namespace.runtime import files
-from composer.engine.backend import (
+from composer.engine.observed import (
     ContainerState,
     Health,
-    Limitation,
     Observed,
     ObservedContainer,
     ObservedEndpoint,
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from composer.backends.namespace.images import Image, Store
     from composer.backends.namespace.logs import Logs
     from composer.engine.facts import DiskUse, PathStat, Processes, Usage
+    from composer.engine.wanted import Limitation
 
 PROJECT_LABEL = "com.docker.compose.project"
 _STATES = {

@@ -12,7 +12,7 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.namespace import devices
-from composer.engine.backend import Limitation
+from composer.engine.wanted import Limitation
 from composer.units import parse_duration_ns, parse_size_bytes
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from composer import errors
 from composer.backends.namespace import devices, logdrivers, namespaces, resources
 from composer.backends.namespace.runtime import capabilities
-from composer.engine.backend import ContainerSpec, Limitation
+from composer.engine.wanted import ContainerSpec, Limitation
 from composer.units import parse_duration_ns, parse_size_bytes
 
 if TYPE_CHECKING:

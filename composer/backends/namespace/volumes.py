@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from composer import errors
 from composer.backends.namespace import state
 from composer.backends.namespace.runtime import files, trees
-from composer.engine.backend import ObservedVolume, VolumeSpec
+from composer.engine.observed import ObservedVolume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from composer.backends.namespace.filesystems import Filesystem
+    from composer.engine.wanted import VolumeSpec
 
 ANONYMOUS = "com.docker.volume.anonymous"
 
@@ -63,6 +64,8 @@ class Volumes:
 
     def create_anonymous(self, labels: Mapping[str, str]) -> str:
         """Make a volume that goes with its container."""
+        from composer.engine.wanted import VolumeSpec
+
         return self.create(VolumeSpec(os.urandom(32).hex(), {ANONYMOUS: "", **labels}, {}))
 
     def data(self, name: str) -> str:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from composer.cli.context import Context
-    from composer.engine.backend import Backend, Observed, ObservedContainer
+    from composer.engine.backend import Backend
+    from composer.engine.observed import Observed, ObservedContainer
 
 
 @click.command(
@@ -126,7 +127,7 @@ def _out(
 @contextmanager
 def _undisturbed(context: Context, project: str, container: ObservedContainer) -> Iterator[None]:
     """Keep other commands from starting a container that does not run while its files are written."""
-    from composer.engine.backend import ContainerState
+    from composer.engine.observed import ContainerState
 
     if container.state in (ContainerState.RUNNING, ContainerState.PAUSED):
         yield

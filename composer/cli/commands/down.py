@@ -11,8 +11,8 @@ from composer.cli import options as shared
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
-    from composer.engine.backend import Observed
     from composer.engine.lifecycle import Teardown
+    from composer.engine.observed import Observed
 
 
 @click.command(name="down", help="Stop and remove containers and networks.")

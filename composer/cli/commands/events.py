@@ -12,7 +12,7 @@ from composer.cli import options as shared
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
-    from composer.engine.backend import Event
+    from composer.engine.observed import Event
 
 _HIDDEN = ("com.docker.compose.", "composer.")
 

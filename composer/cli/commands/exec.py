@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def command(context: Context, /, service: str, words: tuple[str, ...], **given: Any) -> int:
     from composer.cli.target import container_of
     from composer.cli.terminal import converse
-    from composer.engine.backend import ExecSpec
+    from composer.engine.wanted import ExecSpec
 
     project = context.project_name()
     backend = context.backend(project)

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from composer.cli.context import Context
-    from composer.engine.backend import ImageStore, ObservedImage
+    from composer.engine.backend import ImageStore
+    from composer.engine.observed import ObservedImage
 
 
 @click.group(name="image", help="Manage images.")
@@ -30,7 +31,7 @@ def command() -> None:
 @click.pass_obj
 def list_images(context: Context, /, name: str | None, quiet: bool, style: str) -> None:
     from composer.cli import listing, table
-    from composer.cli.template import Record
+    from composer.cli.record import Record
 
     images = sorted(context.backend().images(), key=lambda image: (image.references, image.id))
     if name is not None:

@@ -10,8 +10,8 @@ from composer.cli import options as shared
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
-    from composer.cli.template import Record
-    from composer.engine.backend import ObservedContainer, ObservedImage
+    from composer.cli.record import Record
+    from composer.engine.observed import ObservedContainer, ObservedImage
 
 _HEADERS = {
     "ContainerName": "CONTAINER",
@@ -46,7 +46,7 @@ def command(context: Context, /, services: tuple[str, ...], quiet: bool, style: 
 def _row(container: ObservedContainer, image: ObservedImage | None, *, short: bool) -> Record:
     """Return the fields of one line: texts for people, or whole ids and numbers for programs."""
     from composer.cli import table
-    from composer.cli.template import Record
+    from composer.cli.record import Record
 
     repository, tag = table.split_reference(container.image)
     size = image.size_bytes if image else 0

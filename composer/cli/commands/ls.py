@@ -11,7 +11,7 @@ from composer.cli import options as shared
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
-    from composer.engine.backend import ObservedContainer
+    from composer.engine.observed import ObservedContainer
 
 _HEADERS = {"Name": "NAME", "Status": "STATUS", "ConfigFiles": "CONFIG FILES", "Backend": "BACKEND"}
 _SHOWN = ("running", "restarting", "paused")
@@ -25,7 +25,7 @@ _SHOWN = ("running", "restarting", "paused")
 @click.pass_obj
 def command(context: Context, /, everything: bool, quiet: bool, filters: tuple[str, ...], style: str) -> None:
     from composer.cli import listing
-    from composer.cli.template import Record
+    from composer.cli.record import Record
 
     rows = [row for row in _rows(context, everything) if _matches(row[0], filters)]
     if quiet:

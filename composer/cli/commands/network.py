@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from composer.cli.context import Context
-    from composer.engine.backend import ObservedContainer, ObservedNetwork
+    from composer.engine.observed import ObservedContainer, ObservedNetwork
 
 
 @click.group(name="network", help="Manage networks.")
@@ -26,7 +26,7 @@ def command() -> None:
 @click.pass_obj
 def list_networks(context: Context, /, quiet: bool, style: str) -> None:
     from composer.cli import listing
-    from composer.cli.template import Record
+    from composer.cli.record import Record
     from composer.engine import labels
 
     networks = sorted(context.backend().networks(), key=lambda network: network.name)

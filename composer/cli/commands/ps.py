@@ -11,8 +11,8 @@ from composer.cli import options as shared
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
-    from composer.cli.template import Record
-    from composer.engine.backend import ObservedContainer, ObservedPort
+    from composer.cli.record import Record
+    from composer.engine.observed import ObservedContainer, ObservedPort
 
 _HEADERS = {
     "Name": "NAME",
@@ -111,9 +111,9 @@ def _check(containers: tuple[ObservedContainer, ...], services: tuple[str, ...],
 def _row(container: ObservedContainer, width: int | None) -> Record:
     """Return Docker Compose's fields (formatter/container.go), which templates name and other tools parse."""
     from composer.cli import table
-    from composer.cli.template import Record
+    from composer.cli.record import Record
     from composer.engine import labels
-    from composer.engine.backend import Health
+    from composer.engine.observed import Health
 
     now_ns = time.time_ns()
     created_s = container.created_ns / 1e9
@@ -145,7 +145,7 @@ def _row(container: ObservedContainer, width: int | None) -> Record:
 
 
 def _publisher(port: ObservedPort) -> Record:
-    from composer.cli.template import Record
+    from composer.cli.record import Record
 
     return Record(
         {

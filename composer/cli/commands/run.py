@@ -9,8 +9,8 @@ import click
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
-    from composer.engine.backend import MountSpec
     from composer.engine.options import OneOff
+    from composer.engine.wanted import MountSpec
     from composer.schema.model import Project
 
 
@@ -186,8 +186,8 @@ def _ports(text: str) -> list[dict[str, Any]]:
 
 
 def _mount(context: Context, project: Project, text: str) -> MountSpec:
-    from composer.engine.backend import MountSpec
     from composer.engine.resolve import real_name
+    from composer.engine.wanted import MountSpec
     from composer.schema.shortforms import parse_volume
 
     try:

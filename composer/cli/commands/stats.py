@@ -11,9 +11,10 @@ from composer.cli import options as shared
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
-    from composer.cli.template import Record
-    from composer.engine.backend import Backend, ObservedContainer
+    from composer.cli.record import Record
+    from composer.engine.backend import Backend
     from composer.engine.facts import Usage
+    from composer.engine.observed import ObservedContainer
 
 _INTERVAL_S = 1.0
 _HEADERS = {
@@ -92,7 +93,7 @@ def _samples(
 def row(container: ObservedContainer, before: Usage | None, now: Usage | None, *, whole: bool) -> Record:
     """Return Docker's fields of one line."""
     from composer.cli import table
-    from composer.cli.template import Record
+    from composer.cli.record import Record
 
     limit = now.memory_limit_bytes if now else 0
     used = now.memory_bytes if now else 0

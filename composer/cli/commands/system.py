@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from composer.cli.context import Context
-    from composer.cli.template import Record
+    from composer.cli.record import Record
     from composer.engine.facts import CacheUse, ContainerUse, DiskUse, ImageUse, VolumeUse
 
 _HEADERS = {
@@ -100,7 +100,7 @@ def summary(found: DiskUse) -> list[Record]:
 
 
 def _line(kind: str, total: int, active: int, size: int, free: int, *, percent: bool = True) -> Record:
-    from composer.cli.template import Record
+    from composer.cli.record import Record
 
     share = f" ({free * 100 // size}%)" if size > 0 and percent else ""
     return Record(

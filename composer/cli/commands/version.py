@@ -30,7 +30,8 @@ def command(context: Context, /, short: bool, style: str) -> None:
     elif style == "json":
         context.write(json.dumps({"version": f"v{__version__}"}))
     elif style not in ("", "pretty"):
-        from composer.cli.template import Record, Template
+        from composer.cli.record import Record
+        from composer.cli.template import Template
 
         context.write(Template(style).render(Record(Version=__version__)))
     else:

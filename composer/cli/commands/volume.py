@@ -10,7 +10,7 @@ from composer.cli import options as shared
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
-    from composer.engine.backend import ObservedVolume
+    from composer.engine.observed import ObservedVolume
 
 
 @click.group(name="volume", help="Manage volumes.")
@@ -24,7 +24,7 @@ def command() -> None:
 @click.pass_obj
 def list_volumes(context: Context, /, quiet: bool, style: str) -> None:
     from composer.cli import listing
-    from composer.cli.template import Record
+    from composer.cli.record import Record
     from composer.engine import labels
 
     volumes = sorted(context.backend().volumes(), key=lambda volume: (volume.driver, volume.name))

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from composer.cli.context import Context
-    from composer.engine.backend import Backend, ObservedContainer
+    from composer.engine.backend import Backend
+    from composer.engine.observed import ObservedContainer
 
 
 @click.command(name="wait", help="Block until containers of services stop; exit with the code of the last.")

@@ -17,16 +17,9 @@ from typing import Any, TypeVar
 import pytest
 
 from composer.backends.memory import Behaviour, MemoryBackend
-from composer.engine.backend import (
-    Backend,
-    ContainerSpec,
-    ContainerState,
-    EndpointSpec,
-    Event,
-    EventStream,
-    NetworkSpec,
-    VolumeSpec,
-)
+from composer.engine.backend import Backend, EventStream
+from composer.engine.observed import ContainerState, Event
+from composer.engine.wanted import ContainerSpec, EndpointSpec, NetworkSpec, VolumeSpec
 
 T = TypeVar("T")
 IMAGE = "composer-contract"
@@ -96,7 +89,7 @@ class Place:
 
     def output(self, id: str, *command: str) -> str:
         """Return what a command inside a container prints, for backends that run any."""
-        from composer.engine.backend import ExecSpec
+        from composer.engine.wanted import ExecSpec
 
         session = self.backend.exec(id, ExecSpec(command, interactive=False))
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from composer.backends.memory import Behaviour
-from composer.engine.backend import ContainerState, Session
+from composer.engine.backend import Session
+from composer.engine.observed import ContainerState
 from composer.errors import Conflict
 
 from .conftest import Place

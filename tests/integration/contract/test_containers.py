@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from composer.backends.memory import Behaviour
-from composer.engine.backend import ContainerState, Health
+from composer.engine.observed import ContainerState, Health
 from composer.errors import BackendError, Conflict, NotFound, StartFailed
 from tests.integration.contract.conftest import PROJECT, Place, eventually
 

@@ -13,7 +13,7 @@ import pytest
 
 from composer.backends.memory import Behaviour
 from composer.engine import copying
-from composer.engine.backend import MountSpec
+from composer.engine.wanted import MountSpec
 from composer.errors import ComposerError, CopyFailed, NotFound
 from tests.integration.contract.conftest import Place
 

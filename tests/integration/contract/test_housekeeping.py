@@ -5,8 +5,8 @@ from __future__ import annotations
 import pathlib
 
 from composer.engine import copying
-from composer.engine.backend import MountSpec, VolumeSpec
 from composer.engine.facts import LabelFilter
+from composer.engine.wanted import MountSpec, VolumeSpec
 from tests.integration.contract.conftest import PROJECT, Place
 
 ANONYMOUS = "com.docker.volume.anonymous"

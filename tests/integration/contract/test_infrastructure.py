@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from composer.engine.backend import FileSpec, MountSpec, NetworkSpec, VolumeSpec
+from composer.engine.wanted import FileSpec, MountSpec, NetworkSpec, VolumeSpec
 from composer.errors import Conflict, NotFound
 from tests.integration.contract.conftest import PROJECT, Place, eventually
 

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from composer.backends.memory import Behaviour
-from composer.engine.backend import ExecSpec, Health, LogLine
+from composer.engine.observed import Health, LogLine
+from composer.engine.wanted import ExecSpec
 from composer.errors import BackendError
 from tests.integration.contract.conftest import Place, eventually, until
 

@@ -13,7 +13,7 @@ import pytest
 
 from composer.backends import namespace
 from composer.backends.namespace.backend import NamespaceBackend
-from composer.engine.backend import EndpointSpec
+from composer.engine.wanted import EndpointSpec
 from composer.errors import BackendError, Conflict
 from tests.integration.namespace.conftest import Stack, wait_for
 

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from composer.backends import namespace
-from composer.engine.backend import ContainerState
+from composer.engine.observed import ContainerState
 from tests.integration.namespace.conftest import Stack
 
 pytestmark = pytest.mark.root

@@ -11,7 +11,8 @@ import pytest
 from console import STACK, Console, states
 
 from composer.backends.memory import Behaviour
-from composer.engine.backend import Event, ExecSpec, Health
+from composer.engine.observed import Event, Health
+from composer.engine.wanted import ExecSpec
 from composer.errors import BackendError
 
 

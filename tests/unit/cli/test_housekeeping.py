@@ -8,8 +8,8 @@ import pytest
 from console import Console
 
 from composer.cli.commands.system import summary
-from composer.engine.backend import ContainerState, ObservedContainer
 from composer.engine.facts import CacheUse, ContainerUse, DiskUse, ImageUse, LabelFilter, VolumeUse
+from composer.engine.observed import ContainerState, ObservedContainer
 
 
 @pytest.fixture

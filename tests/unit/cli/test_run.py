@@ -67,8 +67,12 @@ def test_run_with_everything(ready: Console) -> None:
 def test_run_says_what_is_wrong(ready: Console) -> None:
     assert "no service 'wbe' in the project" in ready("run", "wbe").err
     assert "the project has no volume 'nope'" in ready("run", "-v", "nope:/x", "web").err
-    assert "--rm needs somebody who waits" in ready("run", "-d", "--rm", "web").err
     assert "--publish" in ready("run", "-p", "x:y", "web").err
+
+
+def test_a_detached_run_removes_itself_when_it_has_ended(ready: Console) -> None:
+    assert ready("run", "-d", "--rm", "web").code == 0  # it ends at once
+    assert states(ready) == {"app-db-1": "running"}
 
 
 def test_a_run_that_is_over_is_an_orphan_of_nobody_else(ready: Console) -> None:

@@ -8,8 +8,8 @@ from console import Console
 
 from composer.backends.memory import Behaviour
 from composer.cli.commands.stats import cpu_percent, row
-from composer.engine.backend import ContainerState, ObservedContainer
 from composer.engine.facts import Usage
+from composer.engine.observed import ContainerState, ObservedContainer
 
 S = 1_000_000_000
 FIRST = Usage(10 * S, cpu_ns=S)

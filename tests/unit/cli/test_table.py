@@ -6,7 +6,7 @@ import pytest
 
 from composer.cli import table
 from composer.cli.changes import apply_changes
-from composer.engine.backend import ContainerState, Health, ObservedContainer, ObservedPort
+from composer.engine.observed import ContainerState, Health, ObservedContainer, ObservedPort
 
 S = 1_000_000_000
 

@@ -6,7 +6,8 @@ import click
 import pytest
 
 from composer.cli import listing
-from composer.cli.template import Record, Template
+from composer.cli.record import Record
+from composer.cli.template import Template
 
 ROW = Record(
     Name="app-web-1",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from composer.backends.docker.builds import _CLASSIC, ATTRIBUTES, REFUSED, _secrets, classic_query, command
-from composer.engine.backend import BuildSpec, FileSpec
+from composer.engine.wanted import BuildSpec, FileSpec
 from composer.errors import Unsupported
 from tests.unit.docker.test_attributes import SCHEMA
 

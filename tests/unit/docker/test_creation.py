@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from composer.backends.docker import creation
-from composer.engine.backend import ContainerSpec, EndpointSpec, FileSpec, MountSpec, NetworkSpec, VolumeSpec
+from composer.engine.wanted import ContainerSpec, EndpointSpec, FileSpec, MountSpec, NetworkSpec, VolumeSpec
 from composer.errors import Unsupported
 
 NEW, OLD = (1, 51), (1, 41)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from composer.backends.docker import reading
-from composer.engine.backend import ContainerState, Health, ObservedPort
+from composer.engine.observed import ContainerState, Health, ObservedPort
 
 
 @given(
@@ -124,7 +124,7 @@ def test_an_image_without_a_name_has_none() -> None:
 
 def test_a_network_can_be_made_again_from_what_is_read() -> None:
     from composer.backends.docker import creation
-    from composer.engine.backend import NetworkSpec
+    from composer.engine.wanted import NetworkSpec
 
     wanted = {
         "driver": "bridge",

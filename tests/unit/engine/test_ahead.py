@@ -9,7 +9,8 @@ from stage import Stage
 
 from composer.backends.memory import Behaviour, MemoryBackend
 from composer.engine.ahead import AHEAD
-from composer.engine.backend import Health, Preparer
+from composer.engine.backend import Preparer
+from composer.engine.observed import Health
 from composer.errors import BackendError, DependencyFailed
 
 LENGTH = AHEAD + 3

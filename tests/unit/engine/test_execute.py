@@ -12,10 +12,11 @@ from stage import Stage
 
 from composer.backends.memory import Behaviour
 from composer.engine import actions
-from composer.engine.backend import ContainerSpec, ExecSpec, Health, Limitation
 from composer.engine.execute import execute
 from composer.engine.lifecycle import Teardown
+from composer.engine.observed import Health
 from composer.engine.options import Options
+from composer.engine.wanted import ContainerSpec, ExecSpec, Limitation
 from composer.errors import (
     BackendError,
     Cancelled,

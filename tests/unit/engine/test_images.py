@@ -6,8 +6,8 @@ import pathlib
 
 import pytest
 
-from composer.engine.backend import ObservedImage
 from composer.engine.images import plan_pull, plan_refresh, window_ns
+from composer.engine.observed import ObservedImage
 from composer.engine.operations import PullImage
 from composer.schema.load import LoadOptions, load
 from composer.schema.model import Project

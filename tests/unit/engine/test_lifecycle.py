@@ -6,8 +6,9 @@ import pytest
 from stage import Stage
 
 from composer.engine import labels, lifecycle
-from composer.engine.backend import ContainerState, NetworkSpec, Observed, ObservedContainer
 from composer.engine.lifecycle import Fleet, Teardown
+from composer.engine.observed import ContainerState, Observed, ObservedContainer
+from composer.engine.wanted import NetworkSpec
 from composer.errors import ConfigError, UnknownService
 
 CHAIN = """

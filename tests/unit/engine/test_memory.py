@@ -11,16 +11,8 @@ from pathlib import Path
 import pytest
 
 from composer.backends.memory import Behaviour, MemoryBackend, connect
-from composer.engine.backend import (
-    ContainerSpec,
-    ContainerState,
-    EndpointSpec,
-    ExecSpec,
-    Health,
-    MountSpec,
-    NetworkSpec,
-    VolumeSpec,
-)
+from composer.engine.observed import ContainerState, Health
+from composer.engine.wanted import ContainerSpec, EndpointSpec, ExecSpec, MountSpec, NetworkSpec, VolumeSpec
 from composer.errors import Conflict, ImageError, NotFound, PullFailed
 
 LABELS = {"com.docker.compose.project": "app", "com.docker.compose.service": "web"}

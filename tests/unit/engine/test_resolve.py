@@ -6,7 +6,7 @@ import pytest
 from stage import Stage
 
 from composer.engine import resolve
-from composer.engine.backend import ContainerSpec, EndpointSpec, FileSpec, MountSpec
+from composer.engine.wanted import ContainerSpec, EndpointSpec, FileSpec, MountSpec
 from composer.errors import ConfigError
 
 

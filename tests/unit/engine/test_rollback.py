@@ -12,8 +12,8 @@ from stage import PLAIN, Stage
 
 from composer.backends.memory import Behaviour
 from composer.engine import actions, labels
-from composer.engine.backend import Health
 from composer.engine.events import Cancellation
+from composer.engine.observed import Health
 from composer.engine.options import Options
 from composer.errors import BackendError, Cancelled, ComposerError, StartFailed
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from stage import Stage
 
-from composer.engine.backend import ContainerState as S
-from composer.engine.backend import Health as H
-from composer.engine.backend import ObservedContainer, Probe
+from composer.engine.observed import ContainerState as S
+from composer.engine.observed import Health as H
+from composer.engine.observed import ObservedContainer, Probe
 from composer.engine.operations import ContainerRef, WaitService
 from composer.engine.wait import FAILED, MET, PENDING, describe, judge, look
 from composer.graph import COMPLETED, HEALTHY

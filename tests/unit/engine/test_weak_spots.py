@@ -14,8 +14,9 @@ import pytest
 from stage import Stage
 
 from composer.backends.memory import Behaviour
-from composer.engine.backend import ExecSpec, Health, Probe
+from composer.engine.observed import Health, Probe
 from composer.engine.options import Options
+from composer.engine.wanted import ExecSpec
 from composer.errors import ComposerError, StartFailed
 
 ORPHANS = Options(remove_orphans=True)

@@ -16,7 +16,7 @@ from composer.backends.namespace.runtime import trees
 from composer.backends.namespace.runtime.files import append_event
 from composer.backends.namespace.state import Paths
 from composer.backends.namespace.volumes import Volumes
-from composer.engine.backend import VolumeSpec
+from composer.engine.wanted import VolumeSpec
 
 ID = "c" * 64
 

@@ -1,0 +1,173 @@
+"""What a backend shows of what exists. A module without protocols: whoever only looks imports no more than this."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ContainerState(Enum):
+    """Docker's states, with Docker's words."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    RESTARTING = "restarting"
+    PAUSED = "paused"
+    REMOVING = "removing"
+    EXITED = "exited"
+    DEAD = "dead"
+
+
+class Health(Enum):
+    """Docker's health states; NONE when the container has no health check."""
+
+    NONE = "none"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+class ObservedPort(NamedTuple):
+    """A container's port; ``host_port`` is 0 where it is only exposed, not published."""
+
+    protocol: str
+    container_port: int
+    host_ip: str = ""
+    host_port: int = 0
+
+
+class ObservedEndpoint(NamedTuple):
+    """A container's place in a network, by the network's name and id."""
+
+    network: str
+    network_id: str
+    ipv4: str = ""
+    ipv6: str = ""
+    mac: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+class ObservedMount(NamedTuple):
+    """A mount of a container. ``name`` is the volume's, ``source`` the host path behind it."""
+
+    type: str
+    target: str
+    name: str = ""
+    source: str = ""
+    read_only: bool = False
+
+
+class ObservedContainer(NamedTuple):
+    """A container as it is. Times are Unix nanoseconds, 0 when it has not happened.
+
+    ``exit_code`` is None while it never exited, and also when nobody could see it exit (``exit_unknown``).
+    """
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    state: ContainerState
+    image: str = ""
+    image_id: str = ""
+    health: Health = Health.NONE
+    exit_code: int | None = None
+    exit_unknown: bool = False
+    oom_killed: bool = False
+    error: str = ""
+    created_ns: int = 0
+    started_ns: int = 0
+    finished_ns: int = 0
+    restarts: int = 0
+    command: tuple[str, ...] = ()
+    ports: tuple[ObservedPort, ...] = ()
+    endpoints: tuple[ObservedEndpoint, ...] = ()
+    mounts: tuple[ObservedMount, ...] = ()
+
+
+class ObservedNetwork(NamedTuple):
+    """A network as it is. ``attributes`` are those of the `NetworkSpec` that would make it again.
+
+    ``pools`` are its addresses, chosen ones too, in the words of ``ipam.config``.
+    """
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    driver: str = "bridge"
+    attributes: Mapping[str, Any] = {}
+    pools: tuple[Mapping[str, Any], ...] = ()
+    created_ns: int = 0
+
+
+class ObservedVolume(NamedTuple):
+    """A volume as it is. ``options`` are its ``driver_opts``; ``mountpoint`` is where its data is on the host."""
+
+    name: str
+    labels: Mapping[str, str]
+    driver: str = "local"
+    options: Mapping[str, str] = {}
+    mountpoint: str = ""
+    created_ns: int = 0
+
+
+class ObservedImage(NamedTuple):
+    """An image in the backend's store. ``id`` is the digest that the image label carries.
+
+    ``digests`` are what registries call it (``redis@sha256:…``). ``tagged_ns`` is when the name that was asked for
+    was last pulled or given here, in Unix nanoseconds; 0 when the backend does not know.
+    """
+
+    id: str
+    references: tuple[str, ...] = ()
+    created: str = ""
+    size_bytes: int = 0
+    labels: Mapping[str, str] = {}
+    volumes: tuple[str, ...] = ()
+    has_healthcheck: bool = False
+    digests: tuple[str, ...] = ()
+    tagged_ns: int = 0
+
+
+class Probe(NamedTuple):
+    """One run of a health check. ``output`` is cut to 4096 bytes."""
+
+    started_ns: int
+    ended_ns: int
+    exit_code: int
+    output: str
+
+
+class Observed(NamedTuple):
+    """Everything that carries a project's label, by Docker Compose's labels."""
+
+    containers: tuple[ObservedContainer, ...] = ()
+    networks: tuple[ObservedNetwork, ...] = ()
+    volumes: tuple[ObservedVolume, ...] = ()
+
+
+class Event(NamedTuple):
+    """Something that happened. ``action`` is Docker's word.
+
+    container: create, start, die, stop, kill, restart, destroy, rename, oom, health_status, exec_create, …;
+    network: create, connect, disconnect, destroy; volume: create, mount, destroy; image: pull, import, delete.
+    ``attributes`` has Docker's: ``name``, ``exitCode`` and ``willRestart`` (``"true"``/``"false"``) on die,
+    ``health_status``, and the container's labels.
+    """
+
+    time_ns: int
+    kind: str
+    action: str
+    id: str
+    attributes: Mapping[str, str] = {}
+
+
+class LogLine(NamedTuple):
+    """A piece of a container's output: at most one line, ``data`` with its newline where it had one."""
+
+    container_id: str
+    time_ns: int
+    stream: str
+    data: bytes
