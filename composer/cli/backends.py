@@ -46,6 +46,12 @@ def diagnose(name: str, environment: Mapping[str, str]) -> list[Finding]:
     return found
 
 
+def clean(environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Remove what the built-in runtime left behind; return what went, and what could not, with the reason."""
+    found: tuple[list[str], list[str]] = import_module(MODULES[CHOICES[0]]).clean(environment)
+    return found
+
+
 def configured(environment: Mapping[str, str]) -> str | None:
     """Return the backend named by COMPOSER_BACKEND or by the user's configuration file."""
     name = environment.get("COMPOSER_BACKEND") or _from_file(environment)

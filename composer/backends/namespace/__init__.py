@@ -25,3 +25,14 @@ def diagnose(environment: Mapping[str, str]) -> list[Finding]:
     from composer.backends.namespace import doctor
 
     return doctor.diagnose(environment)
+
+
+def clean(environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Remove what is left on this machine of stacks that are no more; return what went, and what could not, and why."""
+    from composer.backends.namespace import requirements
+
+    requirements.check()
+    from composer.backends.namespace import leftovers, state
+
+    gone, kept = leftovers.clear(state.paths_of(environment))
+    return [one.text for one in gone], [f"{one.text}: {error.strerror or error}" for one, error in kept]

@@ -240,7 +240,9 @@ def _leftovers(paths: Paths) -> Iterator[Finding]:
 
     found = leftovers.find(paths)
     for one in found:
-        yield Finding("warning", "leftovers", one.text, one.hint)
+        yield Finding(
+            "warning", "leftovers", one.text, f"{one.hint}; composer doctor --clean does it for all"
+        )
     if not found:
         yield Finding("ok", "leftovers", "none")
 

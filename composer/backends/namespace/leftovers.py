@@ -15,6 +15,8 @@ from composer.backends.namespace.networks import Networks
 from composer.backends.namespace.runtime import cgroups, endpoints, firewall
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from composer.backends.namespace.state import Paths
 
 _PREFIX = "cmp"
@@ -23,10 +25,19 @@ _SETTLING_S = 0.2
 
 
 class Leftover(NamedTuple):
-    """``text`` says what it is, ``hint`` how to remove it."""
+    """``text`` says what it is, ``hint`` how to remove it by hand: ``remove`` does it, of a thing of this ``kind``."""
 
     text: str
     hint: str
+    kind: str
+    name: str
+
+    def remove(self) -> None:
+        """Take it away. Raises OSError while somebody uses it; what has gone meanwhile is fine."""
+        try:
+            _REMOVE[self.kind](self.name)
+        except FileNotFoundError:
+            pass  # its owner was only slow
 
 
 def find(paths: Paths, *, settling_s: float = _SETTLING_S) -> list[Leftover]:
@@ -36,6 +47,27 @@ def find(paths: Paths, *, settling_s: float = _SETTLING_S) -> list[Leftover]:
         return []
     time.sleep(settling_s)
     return [one for one in _all(paths) if one in first]
+
+
+def clear(
+    paths: Paths, *, settling_s: float = _SETTLING_S
+) -> tuple[list[Leftover], list[tuple[Leftover, OSError]]]:
+    """Remove what is left; return what went, and what did not with the reason.
+
+    Nothing is lost by it: all of this is made anew by the start of whatever it belonged to.
+    """
+    gone: list[Leftover] = []
+    kept: list[tuple[Leftover, OSError]] = []
+    for _ in range(2):  # once a bridge has gone, the firewall's elements for it are left
+        kept.clear()
+        for one in find(paths, settling_s=settling_s):
+            try:
+                one.remove()
+                gone.append(one)
+            except OSError as error:
+                kept.append((one, error))
+    cgroups.remove_parents()
+    return gone, kept
 
 
 def _all(paths: Paths) -> list[Leftover]:
@@ -60,7 +92,8 @@ def _links(known: set[str]) -> list[Leftover]:
         # a port of a bridge goes with it, or is its state's
         if os.path.exists(f"{base}/master") or _entries(f"{base}/brif"):
             continue
-        found.append(Leftover(f"link '{name}' belongs to no network of ours", f"ip link delete {name}"))
+        text = f"link '{name}' belongs to no network of ours"
+        found.append(Leftover(text, f"ip link delete {name}", "link", name))
     return found
 
 
@@ -75,6 +108,8 @@ def _rules(known: set[str]) -> list[Leftover]:
             f"the firewall knows bridge '{name}', which does not exist",
             "it goes with the last network: composer down; or, when nothing of composer runs: "
             "nft delete table inet composer",
+            "rules",
+            name,
         )
         for name in names
         if name not in known and not os.path.exists(f"/sys/class/net/{name}")
@@ -88,9 +123,8 @@ def _cgroups(known: set[str]) -> list[Leftover]:
             directory = f"{base}/{cgroups.PARENT}/{id}"
             if not os.path.isdir(directory) or id in known or _populated(directory):
                 continue
-            found.append(
-                Leftover(f"cgroup '{directory}' is empty and belongs to no container", f"rmdir {directory}")
-            )
+            text = f"cgroup '{directory}' is empty and belongs to no container"
+            found.append(Leftover(text, f"rmdir {directory}", "cgroup", directory))
     return found
 
 
@@ -111,7 +145,8 @@ def _mounts(paths: Paths, known: set[str]) -> list[Leftover]:
     found = []
     for target, _ in state.mount_points():
         if target.startswith(above) and target.removeprefix(above).split("/")[0] not in known:
-            found.append(Leftover(f"mount '{target}' belongs to no container", f"umount --lazy {target}"))
+            text = f"mount '{target}' belongs to no container"
+            found.append(Leftover(text, f"umount --lazy {target}", "mount", target))
     return found
 
 
@@ -120,3 +155,42 @@ def _entries(path: str) -> list[str]:
         return sorted(os.listdir(path))
     except OSError:
         return []
+
+
+# ------------------------------------------------------------------ taking it away
+
+
+def _remove_link(name: str) -> None:
+    from composer.backends.namespace.runtime import netlink
+
+    with netlink.Netlink() as link:
+        index = link.link_index(name)
+        if index is not None:
+            link.delete_link(index)
+
+
+def _remove_rules(name: str) -> None:
+    session = firewall.Firewall()
+    try:
+        session.remove_network(name)
+    finally:
+        session.close()
+
+
+def _remove_cgroup(directory: str) -> None:
+    for path, _, _ in os.walk(directory, topdown=False):
+        os.rmdir(path)
+
+
+def _remove_mount(target: str) -> None:
+    from composer.backends.namespace.runtime import syscalls
+
+    syscalls.umount(target, syscalls.MNT_DETACH | syscalls.UMOUNT_NOFOLLOW)
+
+
+_REMOVE: dict[str, Callable[[str], None]] = {
+    "link": _remove_link,
+    "rules": _remove_rules,
+    "cgroup": _remove_cgroup,
+    "mount": _remove_mount,
+}

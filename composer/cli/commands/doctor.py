@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from composer.cli import backends
+from composer.errors import ProjectError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,8 +24,11 @@ _TITLES = {"namespace": "The built-in runtime", "docker": "Docker Engine"}
 
 @click.command(name="doctor", help="Check what this machine can run.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@click.option("--clean", is_flag=True, help="Remove what stacks that are no more left behind.")
 @click.pass_obj
-def command(context: Context, /, as_json: bool) -> int:
+def command(context: Context, /, as_json: bool, clean: bool) -> int:
+    if clean:
+        return _clean(context)
     found = {name: backends.diagnose(name, context.environment) for name in backends.CHOICES}
     wanted = context.settings.backend or backends.configured(context.environment)
     chosen, reason = _choice(found, wanted, by_option=context.settings.backend is not None)
@@ -37,6 +41,22 @@ def command(context: Context, /, as_json: bool) -> int:
             f"New projects go to {_TITLES[chosen]}: {reason}." if chosen else f"No backend: {reason}."
         )
     return 0 if chosen else 1
+
+
+def _clean(context: Context) -> int:
+    """Remove leftovers: none of it is data, and whatever it belonged to would make it anew."""
+    if context.settings.dry_run:
+        raise ProjectError(
+            "doctor --clean has no --dry-run", hint="composer doctor names what it would remove"
+        )
+    gone, kept = backends.clean(context.environment)
+    for text in gone:
+        context.write(f"removed: {text}")
+    for text in kept:
+        context.display().warn(text)
+    if not gone and not kept:
+        context.write("nothing is left behind")
+    return 1 if kept else 0
 
 
 def _works(findings: Sequence[Finding]) -> bool:

@@ -45,6 +45,20 @@ def test_a_tmpfs_is_shared_while_somebody_uses_it_and_gone_after(stack: Stack) -
     assert mounted(stack) == []
 
 
+def test_a_volume_is_filled_by_a_new_container_only(stack: Stack) -> None:
+    """Its owner and content stay what somebody made of them, in a restart and where the image has no such directory."""
+    stack.up(
+        "services: {a: {image: host, command: [sleep, inf], init: true, volumes: ['one:/not/there', 'two:/etc']}}\n"
+        "volumes: {one: {}, two: {}}\n"
+    )
+    assert stack.shell("a", "test -e /etc/passwd && echo filled") == "filled"
+    stack.shell("a", "chown 7 /not/there; rm -rf /etc/*; chown 8 /etc")
+    stack.run("restart")
+    assert stack.shell("a", "stat -c %u /not/there /etc; test ! -e /etc/passwd") == "7\n8"
+    stack.run("up", "-d", "--force-recreate")
+    assert stack.shell("a", "stat -c %u /not/there") == "7"
+
+
 def test_what_a_killed_command_or_a_container_that_ended_left_mounted_goes(stack: Stack) -> None:
     stack.up(SCRATCH)
     for service in ("writer", "reader"):
@@ -75,8 +89,8 @@ def test_one_that_cannot_be_mounted_is_named(stack: Stack) -> None:
 )
 def test_what_dockers_local_driver_refuses_is_refused(stack: Stack, options: str, reason: str) -> None:
     stack.write(
-        "services: {a: {image: host, command: [sleep, inf], volumes: ['v:/v']}}\n"
-        f"volumes: {{v: {{driver_opts: {options}}}}}\n"
+        "services: {a: {image: host, command: [sleep, inf], volumes: ['vol:/v']}}\n"
+        f"volumes: {{vol: {{driver_opts: {options}}}}}\n"
     )
     failed = stack.run("up", "-d", check=False)
     assert failed.returncode == 1
@@ -87,8 +101,8 @@ def test_a_directory_can_be_bound_read_only(stack: Stack, tmp_path: pathlib.Path
     (tmp_path / "shown").mkdir()
     (tmp_path / "shown/file").write_text("text")
     stack.up(
-        "services: {a: {image: host, command: [sleep, inf], init: true, volumes: ['v:/v']}}\n"
-        f"volumes: {{v: {{driver_opts: {{type: none, o: 'bind,ro', device: {tmp_path}/shown}}}}}}\n"
+        "services: {a: {image: host, command: [sleep, inf], init: true, volumes: ['vol:/v']}}\n"
+        f"volumes: {{vol: {{driver_opts: {{type: none, o: 'bind,ro', device: {tmp_path}/shown}}}}}}\n"
     )
     assert stack.shell("a", "cat /v/file") == "text"
     assert "ead-only" in stack.run("exec", "-T", "a", "touch", "/v/new", check=False).stderr
@@ -105,8 +119,8 @@ def test_files_are_copied_in_and_out_of_one_that_is_not_mounted(stack: Stack, tm
     ).stdout.strip()
     try:
         stack.up(
-            "services: {a: {image: host, command: [sleep, inf], init: true, volumes: ['v:/v']}}\n"
-            f"volumes: {{v: {{driver_opts: {{type: ext4, device: {loop}}}}}}}\n"
+            "services: {a: {image: host, command: [sleep, inf], init: true, volumes: ['vol:/v']}}\n"
+            f"volumes: {{vol: {{driver_opts: {{type: ext4, device: {loop}}}}}}}\n"
         )
         stack.shell("a", "echo inside > /v/file")
         stack.run("stop")
@@ -114,7 +128,7 @@ def test_files_are_copied_in_and_out_of_one_that_is_not_mounted(stack: Stack, tm
         assert stack.out("cp", "a:/v/file", "-")
         (tmp_path / "more").write_text("from outside")
         stack.run("cp", str(tmp_path / "more"), "a:/v/more")
-        below = stack.state / "lib/volumes" / f"{stack.name}_v" / "_data"
+        below = stack.state / "lib/volumes" / f"{stack.name}_vol" / "_data"
         assert os.listdir(below) == []
         stack.run("start")
         assert stack.shell("a", "cat /v/file /v/more") == "inside\nfrom outside"

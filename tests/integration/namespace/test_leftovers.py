@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import signal
 import subprocess
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from composer.backends.namespace import doctor, leftovers
 from composer.backends.namespace.runtime import cgroups
 from composer.backends.namespace.state import Paths
-from tests.integration.namespace.conftest import Stack
+from tests.integration.namespace.conftest import Stack, wait_for
 
 pytestmark = pytest.mark.root
 LINK = "cmpleftover0"
@@ -42,13 +44,32 @@ def test_an_empty_cgroup_without_a_container(tmp_path: pathlib.Path) -> None:
         cgroups.remove_parents()
 
 
+def test_what_is_left_of_stacks_whose_state_is_gone_is_cleaned_away(
+    stack: Stack, tmp_path: pathlib.Path
+) -> None:
+    """Everything is killed from outside, as the end of a machine's session does, and the state is taken away."""
+    stack.up("services: {a: {image: host, command: [sleep, inf], init: true, ports: ['127.0.0.1::80']}}")
+    (container,) = stack.state.glob("lib/containers/*/state.json")
+    victims = [stack.pid("keeper"), stack.pid("supervisor"), json.loads(container.read_text())["pid"]]
+    os.kill(victims[0], signal.SIGSTOP)
+    for pid in reversed(victims):
+        os.kill(pid, signal.SIGKILL)
+    stack.state.rename(tmp_path / "elsewhere")
+    wait_for(lambda: any("cgroup" in text for text in texts(stack.state)), what="the end of its processes")
+    told = stack.out("doctor", "--clean")
+    for kind in ("removed: link 'cmp", "removed: the firewall knows bridge", "removed: cgroup"):
+        assert kind in told
+    assert stack.out("doctor", "--clean") == "nothing is left behind\n"
+
+
 def test_a_running_stack_is_no_leftover(stack: Stack, tmp_path: pathlib.Path) -> None:
     """Neither for its own state directory nor for another, which cannot know it."""
+    before = texts(stack.state) or ["none"]
     stack.up("services: {web: {image: host, command: [sleep, '600'], stop_signal: SIGKILL}}")
     found = json.loads(stack.out("doctor", "--json"))["backends"]["namespace"]
     assert found["works"]
-    assert [one["text"] for one in found["findings"] if one["subject"] == "leftovers"] == ["none"]
-    assert texts(tmp_path / "other") == []
+    assert [one["text"] for one in found["findings"] if one["subject"] == "leftovers"] == before
+    assert texts(tmp_path / "other") == [text for text in before if text != "none"]
 
 
 def test_the_overlay_is_really_tried(tmp_path: pathlib.Path) -> None:

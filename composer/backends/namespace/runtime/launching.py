@@ -9,6 +9,9 @@ from composer.backends.namespace.runtime import container, files, logs, sharing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from composer.backends.namespace.runtime.task import Task
 
 
@@ -18,6 +21,8 @@ def clone(task: Task) -> socket.socket:
     Sets the task's pid and pidfd. Raises OwnerFailed when a namespace that it shares is not there.
     """
     supervisor, config = task.supervisor, task.config
+    if task.state.get("started_ns"):
+        config = _without_copy_up(config)
     owners = sharing.open_owners(supervisor.root, supervisor.boot, config)
     terminal = bool(config["process"].get("terminal"))
     writers = [-1, -1]
@@ -53,3 +58,14 @@ def clone(task: Task) -> socket.socket:
     task.state.update(pid=task.pid, start_ticks=files.start_time(task.pid))
     supervisor.keeper.hold({f"{task.id}/pidfd": task.pidfd}, task.pid)
     return ours
+
+
+def _without_copy_up(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration that fills no volume: as with Docker, only what a new container finds empty is filled."""
+    mounts = [
+        {**entry, "options": [option for option in entry["options"] if option != "copyup"]}
+        if "copyup" in entry.get("options", ())
+        else entry
+        for entry in config["mounts"]
+    ]
+    return {**config, "mounts": mounts}

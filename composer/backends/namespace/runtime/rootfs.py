@@ -218,8 +218,9 @@ def _mount_bind(root: int, destination: str, entry: Mapping[str, Any], flags: in
     options = entry.get("options", ())
     try:
         if stat.S_ISDIR(os.fstat(source).st_mode):
+            is_filled = "copyup" in options and _exists(root, destination)
             target = make_directory(root, destination)
-            if "copyup" in options:
+            if is_filled:
                 volumes.copy_up(target, by_fd(source))
         else:
             target = make_file(root, destination)
