@@ -28,6 +28,7 @@ def remove(task: Task) -> None:
     """Remove a container that has ended for good."""
     supervisor, root = task.supervisor, task.supervisor.root
     meta = files.read_json(f"{task.bundle}/meta.json") or {}
+    unused = _unused(root, meta)
     task.release()
     supervisor.forget(task.id)
     name = f"{root}/names/{task.name}"
@@ -38,8 +39,7 @@ def remove(task: Task) -> None:
         pass  # it was renamed, or removed in the same moment
     doomed = [trees.set_aside(task.bundle)]
     task.emit("destroy")
-    paths = [f"{root}/volumes/{name}" for name in _unused(root, meta)]
-    doomed += [trees.set_aside(path) for path in paths]
+    doomed += [trees.set_aside(f"{root}/volumes/{name}") for name in unused]
     _remove_in_child(supervisor.loop, [path for path in doomed if path is not None])
 
 
@@ -49,6 +49,8 @@ def _unused(root: str, meta: dict[str, Any]) -> list[str]:
     if anonymous:
         for id in os.listdir(f"{root}/containers"):
             other = files.read_json(f"{root}/containers/{id}/meta.json") or {}
+            if other.get("id") == meta["id"]:
+                continue
             anonymous -= {mount["name"] for mount in other.get("mounts", ()) if mount["type"] == "volume"}
     return sorted(anonymous)
 
