@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -136,11 +137,11 @@ def left_behind(before: dict[str, list[str]], timeout_s: float = 5) -> dict[str,
     deadline_s = time.monotonic() + timeout_s
     while True:
         after = listing()
-        found = {
-            kind: [entry for entry in after[kind] if entry not in entries]
-            + [f"- {entry}" for entry in entries if entry not in after[kind] and kind not in _ENDING]
-            for kind, entries in before.items()
-        }
+        found = {}
+        for kind, entries in before.items():
+            counted, counted_after = Counter(entries), Counter(after[kind])
+            less = () if kind in _ENDING else (counted - counted_after).elements()
+            found[kind] = [*(counted_after - counted).elements(), *(f"- {entry}" for entry in less)]
         found = {kind: entries for kind, entries in found.items() if entries}
         if not found or time.monotonic() > deadline_s:
             return found
