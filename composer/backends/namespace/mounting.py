@@ -146,6 +146,12 @@ def _bind(entry: MountSpec, spec: ContainerSpec) -> Mount:
                 hint="make it, or set bind.create_host_path",
             )
         os.makedirs(source, 0o755, exist_ok=True)
+    if entry.options.get("selinux") and os.path.exists(_SELINUX):
+        raise errors.Unsupported(
+            "volumes",
+            f"cannot mount {source} in service '{spec.service}': the built-in runtime gives no SELinux labels",
+            hint="leave out z or Z, and label the directory with chcon -t container_file_t",
+        )
     propagation = entry.options.get("propagation") or "rprivate"
     if propagation.endswith("shared"):
         _check_shared(source, entry, spec)
@@ -159,6 +165,9 @@ def _bind(entry: MountSpec, spec: ContainerSpec) -> Mount:
         "options": options,
     }
 
+
+_SELINUX = "/sys/fs/selinux/enforce"
+"""There where SELinux is on; elsewhere ``z`` and ``Z`` have nothing to do, as with Docker."""
 
 _READ_ONLY = {"writable": "ro", "disabled": "ro"}
 """``rro`` is runc's word for a mount that is read-only with all that is mounted below it: Docker's default."""

@@ -56,6 +56,13 @@ class Networks:
                 f"cannot create network '{spec.name}': the built-in runtime has no driver '{attributes['driver']}'",
                 hint="leave driver out, or use bridge",
             )
+        ipam_driver = (attributes.get("ipam") or {}).get("driver") or "default"
+        if ipam_driver != "default":
+            raise errors.Unsupported(
+                "ipam.driver",
+                f"cannot create network '{spec.name}': the built-in runtime has no IPAM driver '{ipam_driver}'",
+                hint="leave ipam.driver out, or use default",
+            )
         with state.host_lock():
             existing = self.find(spec.name)
             if existing is not None:
@@ -255,5 +262,5 @@ def _pool(pool: Mapping[str, Any]) -> dict[str, Any]:
     if pool["range"] != pool["subnet"]:
         found["ip_range"] = pool["range"]
     if pool["reserved"]:
-        found["aux_addresses"] = pool["reserved"]
+        found["aux_addresses"] = {name: address for address, name in pool["reserved"].items()}
     return found
