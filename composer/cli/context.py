@@ -43,6 +43,8 @@ class Settings(NamedTuple):
     backend: str | None = None
     debug: bool = False
     dry_run: bool = False
+    all_resources: bool = False
+    compatibility: bool = False
 
 
 class Context:
@@ -85,6 +87,7 @@ class Context:
             home=self.environment.get("HOME", ""),
             stdin=self.stdin.read,
             cache_dir=self._cache_dir(),
+            all_resources=settings.all_resources,
         )
 
     def _cache_dir(self) -> str | None:
@@ -97,6 +100,9 @@ class Context:
         from composer.schema.load import load
 
         project = load(self.load_options())
+        if self.settings.compatibility or self.flag("COMPOSE_COMPATIBILITY"):
+            project.separator = "_"
+        project.all_resources = self.settings.all_resources
         for notice in project.warnings:
             self.display().warn(str(notice))
         return project

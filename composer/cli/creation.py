@@ -20,7 +20,7 @@ def engine_options(
 
     Raises ProjectError for options that contradict each other and UnknownService for names.
     """
-    context.quiet_pulls = context.quiet_pulls or bool(given.get("quiet_pull"))
+    context.quiet_pulls = context.quiet_pulls or bool(given.get("quiet_pull") or given.get("quiet_build"))
     known = project.tree.get("services") or {}
     shared.check_services(known, project.disabled, services)
     scale = shared.scale(given.get("scales") or ())

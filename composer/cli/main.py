@@ -64,6 +64,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("up", "Create and start containers"),
     "version": ("version", "Show the version"),
     "volume": ("volume", "Manage volumes"),
+    "volumes": ("volumes", "List the volumes of the project"),
     "wait": ("wait", "Block until containers of services stop"),
 }
 
@@ -123,6 +124,8 @@ class Verbs(click.Group):
     "--ansi", type=click.Choice(("auto", "always", "never")), help="When colours and cursor control are used."
 )
 @click.option("--parallel", type=int, metavar="N", help="How many things are done at once.")
+@click.option("--all-resources", is_flag=True, help="Include resources that no service uses.")
+@click.option("--compatibility", is_flag=True, help="Name containers as Compose V1 did, with underscores.")
 @click.option("--backend", type=click.Choice(backends.CHOICES), help="What runs the containers.")
 @click.version_option(__version__, "-v", "--version", message="Composer version v%(version)s")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")

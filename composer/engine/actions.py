@@ -204,11 +204,18 @@ def restart(
     return plan
 
 
-def kill(engine: Engine, project: str, services: Sequence[str] = (), signal: str = "SIGKILL") -> Plan:
-    """Send a signal to services."""
+def kill(
+    engine: Engine,
+    project: str,
+    services: Sequence[str] = (),
+    signal: str = "SIGKILL",
+    *,
+    spare: frozenset[str] = frozenset(),
+) -> Plan:
+    """Send a signal to services, all but those to ``spare``."""
     from composer.engine.lifecycle import plan_kill
 
-    plan = plan_kill(engine.backend.observe(project), services, signal)
+    plan = plan_kill(engine.backend.observe(project), services, signal, spare=spare)
     engine.apply(project, plan)
     return plan
 

@@ -152,7 +152,7 @@ class Emitter:
 
     def _pull(self, service: str) -> None:
         decision, tree = self._decisions[service], self.services[service]
-        reference = resolve.image_of(self.project.name, service, tree)
+        reference = resolve.image_of(self.project, service, tree)
         wanted = decision.create or decision.replace or self._is_oneoff(service)
         if not wanted or reference in self.world.images or reference in self._images:
             return
@@ -249,7 +249,7 @@ class Emitter:
         found = ref(container)
         if labels.FIELDS not in container.labels or found.number == 0:
             return found
-        name = resolve.container_name(self.project.name, service, self.services[service], found.number)
+        name = resolve.container_name(self.project, service, self.services[service], found.number)
         return found._replace(name=name) if self._holders.get(name, container.id) == container.id else found
 
     def _needs_start(self, service: str, container: ObservedContainer) -> str:
@@ -301,7 +301,7 @@ class Emitter:
         return steps
 
     def _create(self, service: str, number: int, cause: str, refs: list[ContainerRef]) -> tuple[int, ...]:
-        name = resolve.container_name(self.project.name, service, self.services[service], number)
+        name = resolve.container_name(self.project, service, self.services[service], number)
         new = ContainerRef(name, service, number)
         refs.append(new)
         creation = self.creation(service, new, cause, replaced=None)
@@ -316,7 +316,7 @@ class Emitter:
         oneoff = self.options.oneoff
         assert oneoff is not None
         tree = self.services[service]
-        image = self.world.images.get(resolve.image_of(self.project.name, service, tree))
+        image = self.world.images.get(resolve.image_of(self.project, service, tree))
         image_id = image.id if image else ""
         own = container_labels(
             self.project, service, 1, self.world, depends_on=self.graph.conditions[service], image_id=image_id
@@ -335,7 +335,7 @@ class Emitter:
         """Return the steps after which everything is there that a new container called ``name`` is made of."""
         tree = self.services[service]
         needs = self._infrastructure.needs(tree)
-        image = self._images.get(resolve.image_of(self.project.name, service, tree))
+        image = self._images.get(resolve.image_of(self.project, service, tree))
         needs += [image] if image else []
         for mount in tree.get("volumes") or ():
             if mount["type"] == "image" and mount.get("source") in self._images:
@@ -350,7 +350,7 @@ class Emitter:
     ) -> CreateContainer:
         """Return the operation that creates a container; it inherits the anonymous volumes of ``replaced``."""
         tree = self.services[service]
-        image = self.world.images.get(resolve.image_of(self.project.name, service, tree))
+        image = self.world.images.get(resolve.image_of(self.project, service, tree))
         spec = resolve.container_spec(
             self.project,
             service,

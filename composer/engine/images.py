@@ -43,7 +43,7 @@ def plan_refresh(
     services = project.tree.get("services") or {}
     for name in sorted(services):
         tree = services[name]
-        reference = resolve.image_of(project.name, name, tree)
+        reference = resolve.image_of(project, name, tree)
         policy = override or tree.get("pull_policy") or "missing"
         if tree.get("build") and build is not False and (build or policy == "build"):
             if reference not in seen:
@@ -82,9 +82,13 @@ def plan_build(
     *,
     no_cache: bool = False,
     pull: bool = False,
-    arguments: Mapping[str, str] | None = None,
+    wanted: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """Return the builds of every service that has one, after those whose image is a context of theirs."""
+    """Return the builds of every service that has one, after those whose image is a context of theirs.
+
+    ``wanted`` are attributes of ``build`` that the command line asks for: ``args`` and ``ssh`` come on top of the
+    file's, others take their place.
+    """
     builder = PlanBuilder()
     services = project.tree.get("services") or {}
     steps: dict[str, int] = {}
@@ -97,14 +101,19 @@ def plan_build(
         bases = (str(c).removeprefix("service:") for c in contexts if str(c).startswith("service:"))
         needs = [step for base in bases if (step := add(base, (*above, name)))]
         spec = resolve.build_spec(project, name)
-        merged = {**spec.attributes, "args": {**(spec.attributes.get("args") or {}), **(arguments or {})}}
-        spec = spec._replace(attributes=merged, no_cache=no_cache, pull=pull)
+        spec = spec._replace(attributes=_asked(spec.attributes, wanted or {}), no_cache=no_cache, pull=pull)
         steps[name] = builder.add(BuildImage(spec, "build"), needs)
         return steps[name]
 
     for name in sorted(services):
         add(name)
     return builder.build()
+
+
+def _asked(attributes: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    args = {**(attributes.get("args") or {}), **(wanted.get("args") or {})}
+    ssh = [*(attributes.get("ssh") or ()), *(wanted.get("ssh") or ())]
+    return {**attributes, **wanted, "args": args, **({"ssh": ssh} if ssh else {})}
 
 
 def plan_push(project: Project, *, optional: bool = False) -> Plan:

@@ -70,8 +70,10 @@ class Infrastructure:
                     )
 
     def _uses(self, kind: str) -> Iterator[_Use]:
-        """Yield the networks or volumes that the services use, by key."""
+        """Yield the networks or volumes that the services use, by key; all of them where that was asked for."""
         keys: set[str] = set()
+        if self._project.all_resources:
+            keys.update(self._project.tree.get(f"{kind}s") or ())
         for tree in (self._project.tree.get("services") or {}).values():
             if kind == "network":
                 keys.update(() if tree.get("network_mode") else tree.get("networks") or ())

@@ -134,7 +134,7 @@ def _images(project: str, fleet: Fleet, options: Teardown) -> list[str]:
         container.image
         for service in fleet.selected
         for container in fleet.containers.get(service, ())
-        if options.images == "all" or container.image == f"{project}-{service}"
+        if options.images == "all" or container.image in (f"{project}-{service}", f"{project}_{service}")
     }
     return sorted(used - {""})
 
@@ -220,11 +220,13 @@ def _gates(fleet: Fleet, draft: Draft, service: str, started: dict[str, list[int
     return steps
 
 
-def plan_kill(observed: Observed, services: Sequence[str], signal: str) -> Plan:
+def plan_kill(
+    observed: Observed, services: Sequence[str], signal: str, *, spare: frozenset[str] = frozenset()
+) -> Plan:
     """Send a signal to what runs."""
     fleet = Fleet(observed, services, oneoff=True)
     draft = Draft()
-    for service in sorted(fleet.selected):
+    for service in sorted(set(fleet.selected) - spare):
         for container in fleet.containers[service]:
             if container.state is ContainerState.RUNNING:
                 draft.builder.add(KillContainer(ref(container), signal, "kill"))

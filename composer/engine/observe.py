@@ -61,7 +61,7 @@ def observe(observer: Observer, project: Project, key: bytes) -> World:
 
 def _images(observer: Observer, project: Project) -> dict[str, ObservedImage]:
     services = project.tree.get("services") or {}
-    references = {resolve.image_of(project.name, name, tree) for name, tree in services.items()}
+    references = {resolve.image_of(project, name, tree) for name, tree in services.items()}
     references |= {
         mount["source"]
         for tree in services.values()

@@ -141,11 +141,11 @@ class _Judge:
         return "; ".join(f"the content of {name.replace(':', ' ', 1)} changed" for name in changed)
 
     def _image(self, container: ObservedContainer) -> str:
-        image = self._world.images.get(resolve.image_of(self._project.name, self._service, self._tree))
+        image = self._world.images.get(resolve.image_of(self._project, self._service, self._tree))
         had = container.labels.get(labels.IMAGE)
         if not image or not had or had == image.id:
             return ""
-        reference = resolve.image_of(self._project.name, self._service, self._tree)
+        reference = resolve.image_of(self._project, self._service, self._tree)
         return f"image {reference}: {_short(had)} → {_short(image.id)}"
 
     def _networks(self, container: ObservedContainer) -> str:

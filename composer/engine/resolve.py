@@ -66,13 +66,13 @@ _NOT_OF_HOOKS = frozenset(
 """What a pre_start hook's container does not have from its service."""
 
 
-def container_name(project: str, service: str, tree: Tree, number: int) -> str:
-    return tree.get("container_name") or f"{project}-{service}-{number}"
+def container_name(project: Project, service: str, tree: Tree, number: int) -> str:
+    return tree.get("container_name") or project.separator.join((project.name, service, str(number)))
 
 
-def image_of(project: str, service: str, tree: Tree) -> str:
+def image_of(project: Project, service: str, tree: Tree) -> str:
     """Return the image's reference; a service that is only built gets Docker Compose's name for it."""
-    return tree.get("image") or f"{project}-{service}"
+    return tree.get("image") or project.separator.join((project.name, service))
 
 
 def real_name(project: Project, section: str, key: str) -> str:
@@ -135,14 +135,14 @@ def container_spec(
     or links to it means that one. ``carried`` maps a target to the anonymous volume of the container that is replaced.
     """
     tree: Tree = project.tree["services"][service]
-    name = container_name(project.name, service, tree, number)
+    name = container_name(project, service, tree, number)
     network_mode = _shared(project, firsts, tree.get("network_mode"))
     return ContainerSpec(
         name=name,
         project=project.name,
         service=service,
         number=number,
-        image=image_of(project.name, service, tree),
+        image=image_of(project, service, tree),
         labels={**_labels(tree), **labels},
         attributes=_attributes(project, firsts, tree),
         mounts=tuple(mounts(project, tree, carried or {})),
@@ -182,7 +182,7 @@ def _shared(project: Project, firsts: Mapping[str, int], mode: str | None) -> st
 
 def _first_container(project: Project, firsts: Mapping[str, int], service: str) -> str:
     tree = project.tree["services"].get(service) or project.disabled.get(service) or {}
-    return container_name(project.name, service, tree, firsts.get(service, 1))
+    return container_name(project, service, tree, firsts.get(service, 1))
 
 
 def _volumes_from(project: Project, firsts: Mapping[str, int], entry: str) -> str:
@@ -327,7 +327,7 @@ def build_spec(project: Project, service: str) -> BuildSpec:
         source, content = file_source(project, "secret", key, entry, path)
         secrets.append(FileSpec("secret", key, grant.get("target") or key, source=source, content=content))
     return BuildSpec(
-        image_of(project.name, service, tree),
+        image_of(project, service, tree),
         service,
         attributes,
         {labels.PROJECT: project.name, labels.SERVICE: service, labels.VERSION: __version__},
@@ -340,7 +340,7 @@ def _build_context(project: Project, source: str) -> str:
     kind, _, name = source.partition(":")
     if kind != "service":
         return source
-    return f"docker-image://{image_of(project.name, name, project.tree['services'].get(name) or {})}"
+    return f"docker-image://{image_of(project, name, project.tree['services'].get(name) or {})}"
 
 
 def hooks(tree: Tree, attribute: str) -> tuple[ExecSpec, ...]:
@@ -410,7 +410,8 @@ def pre_start_specs(
         per_replica = bool(hook.get("per_replica"))
         own = {k: v for k, v in hook.items() if k not in ("per_replica", "image")}
         environment = {**(inherited.get("environment") or {}), **(own.pop("environment", None) or {})}
-        name = f"{project.name}-{service}-pre_start-{index + 1}" + (f"-{number}" if per_replica else "")
+        parts = (project.name, service, "pre_start", str(index + 1), *((str(number),) if per_replica else ()))
+        name = project.separator.join(parts)
         yield (
             per_replica,
             base._replace(

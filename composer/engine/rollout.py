@@ -170,7 +170,7 @@ class Rollout:
 
     def _final(self, old: ObservedContainer) -> ContainerRef:
         number = labels.number_of(old)
-        name = resolve.container_name(self._emitter.project.name, self._service, self._tree, number)
+        name = resolve.container_name(self._emitter.project, self._service, self._tree, number)
         return ContainerRef(name, self._service, number)
 
     def _create(self, fate: Fate, new: ContainerRef, needs: Iterable[int], after: Iterable[int]) -> int:

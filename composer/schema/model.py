@@ -38,12 +38,14 @@ class Project:
     strings, sizes as decimal strings, long forms only), its keys in the same order. ``disabled`` holds the
     services that no active profile enables, in the same form; ``whole`` is the tree before resources that nobody
     uses were left out, ``extensions`` the ``x-…`` children that the JSON form, and so the tree, leaves out.
-    ``environment`` is what ``${…}`` saw.
+    ``environment`` is what ``${…}`` saw. ``separator`` joins the parts of the names of containers: ``_`` with
+    ``--compatibility``, as Compose V1 had it; ``all_resources`` keeps and makes what no service uses.
     """
 
     __slots__ = (
         "_enable",
         "_views",
+        "all_resources",
         "directory",
         "disabled",
         "env_files",
@@ -52,6 +54,7 @@ class Project:
         "files",
         "name",
         "profiles",
+        "separator",
         "tree",
         "warnings",
         "whole",
@@ -79,6 +82,8 @@ class Project:
         self.environment: Mapping[str, str] = environment or {}
         self.disabled: Mapping[str, Map] = disabled or {}
         self.profiles = profiles
+        self.separator = "-"
+        self.all_resources = False
         self.warnings = warnings
         self.whole = tree
         self.extensions: Mapping[Path, Map] = {}
@@ -156,7 +161,7 @@ class Project:
         tree.drop("jobs")  # naming services leaves the rest out, and what only the rest uses
         selected = Project(
             self.name,
-            profiles.prune(tree),
+            tree if self.all_resources else profiles.prune(tree),
             directory=self.directory,
             files=self.files,
             env_files=self.env_files,
@@ -168,6 +173,7 @@ class Project:
         )
         selected.whole = tree
         selected.extensions = self.extensions
+        selected.separator, selected.all_resources = self.separator, self.all_resources
         return selected
 
     def enabled(self, name: str) -> Map:

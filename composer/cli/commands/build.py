@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,29 +17,43 @@ if TYPE_CHECKING:
 @click.option(
     "--build-arg", "arguments", multiple=True, metavar="KEY=VALUE", help="Set an argument of the build."
 )
+@click.option("--builder", metavar="NAME", help="The builder of docker buildx to use.")
+@click.option("-m", "--memory", metavar="SIZE", help="Limit of the build's memory: BuildKit has none.")
 @click.option("--no-cache", is_flag=True, help="Use nothing of earlier builds.")
+@click.option("--provenance", metavar="MODE", help="Attest how the images came to be.")
 @click.option("--pull", is_flag=True, help="Ask the registry for newer base images.")
 @click.option("--push", is_flag=True, help="Push the images afterwards.")
+@click.option("--sbom", metavar="MODE", help="Attest what is in the images.")
+@click.option("--ssh", metavar="default|ID=PATH", help="Let the build use an SSH agent or key.")
 @click.option("--with-dependencies", is_flag=True, help="Build the images of dependencies too.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @shared.services
 @click.pass_obj
-def command(
-    context: Context,
-    /,
-    services: tuple[str, ...],
-    arguments: tuple[str, ...],
-    no_cache: bool,
-    pull: bool,
-    push: bool,
-    with_dependencies: bool,
-    quiet: bool,
-) -> None:
+def command(context: Context, /, services: tuple[str, ...], arguments: tuple[str, ...], **given: Any) -> None:
     from composer.cli.imagework import images_of
     from composer.engine.images import plan_build, plan_push
 
+    if given["builder"]:
+        context.environment = {**context.environment, "BUILDX_BUILDER": given["builder"]}
+    if given["memory"]:
+        context.display().warn("--memory has no effect: BuildKit does not limit the memory of a build")
+    wanted: dict[str, Any] = {"args": _arguments(context, arguments)}
+    wanted.update({key: given[key] for key in ("provenance", "sbom") if given[key] is not None})
+    if given["ssh"]:
+        wanted["ssh"] = [given["ssh"]]
+    with images_of(
+        context, "build", services, dependencies=given["with_dependencies"], quiet=given["quiet"]
+    ) as (chosen, engine):
+        plan = plan_build(chosen, no_cache=given["no_cache"], pull=given["pull"], wanted=wanted)
+        engine.apply(chosen.name, plan)
+        if given["push"]:
+            engine.apply(chosen.name, plan_push(chosen))
+
+
+def _arguments(context: Context, given: tuple[str, ...]) -> dict[str, str]:
+    """Read ``--build-arg``: one without a value has it from the environment."""
     values = {}
-    for argument in arguments:
+    for argument in given:
         key, separator, value = argument.partition("=")
         if not separator and key not in context.environment:
             raise ProjectError(
@@ -47,10 +61,4 @@ def command(
                 hint=f"write {key}=VALUE, or set {key} in the environment",
             )
         values[key] = value if separator else context.environment[key]
-    with images_of(context, "build", services, dependencies=with_dependencies, quiet=quiet) as (
-        chosen,
-        engine,
-    ):
-        engine.apply(chosen.name, plan_build(chosen, no_cache=no_cache, pull=pull, arguments=values))
-        if push:
-            engine.apply(chosen.name, plan_push(chosen))
+    return values

@@ -84,7 +84,7 @@ def _load(context: Context, given: dict[str, bool], show: str | None) -> Project
         resolve_paths=not given["no_path_resolution"],
         consistency=not given["no_consistency"],
         resolve_env=not given["no_env_resolution"],
-        all_resources=show == "variables",
+        all_resources=context.settings.all_resources or show == "variables",
     )
     return load(options)
 

@@ -65,11 +65,11 @@ def teardown(
     from composer.engine.lifecycle import Teardown
 
     remove, _ = shared.orphans(context, remove_orphans)
-    spare = frozenset() if remove else _foreign_services(context, observed)
+    spare = frozenset() if remove else foreign_services(context, observed)
     return Teardown(services, volumes, rmi or "", timeout_s, spare)
 
 
-def _foreign_services(context: Context, observed: Observed) -> frozenset[str]:
+def foreign_services(context: Context, observed: Observed) -> frozenset[str]:
     """Return services of the project that come from other compose files than the ones in use now.
 
     Where every container was made from one set of files, and no other is asked for, there are none: no need to

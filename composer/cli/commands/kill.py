@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 
 @click.command(name="kill", help="Force stop services, or send them another signal.")
 @click.option("-s", "--signal", default="SIGKILL", show_default=True, help="Signal, by name or number.")
+@click.option("--remove-orphans", is_flag=True, help="Containers of services that are gone too.")
 @shared.services
 @click.pass_obj
-def command(context: Context, /, services: tuple[str, ...], signal: str) -> None:
+def command(context: Context, /, services: tuple[str, ...], signal: str, remove_orphans: bool) -> None:
+    from composer.cli.commands.down import foreign_services
     from composer.engine import actions
 
     project = context.project_name()
-    actions.kill(context.engine(project, title="kill"), project, services, _name(signal))
+    engine = context.engine(project, title="kill")
+    spare = frozenset() if remove_orphans else foreign_services(context, engine.backend.observe(project))
+    actions.kill(engine, project, services, _name(signal), spare=spare)
 
 
 def _name(text: str) -> str:

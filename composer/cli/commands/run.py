@@ -134,7 +134,7 @@ def _oneoff(
             attributes[key] = [*(tree.get(key) or ()), *given[key]]
     return OneOff(
         service=service,
-        name=given["name"] or f"{project.name}-{service}-run-{slug}",
+        name=given["name"] or project.separator.join((project.name, service, "run", slug)),
         slug=slug,
         attributes=attributes,
         environment={

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 @click.option("--no-color", is_flag=True, help="Show output without colours.")
 @click.option("--no-log-prefix", is_flag=True, help="Show output without the container's name.")
 @click.option("--timestamps", is_flag=True, help="Show output with its time.")
+@click.option("--quiet-build", is_flag=True, help="Do not show the steps of builds.")
+@click.option("--menu", is_flag=True, hidden=True)  # of keys, under the output: there is none
 @shared.creation
 @shared.timeout
 @shared.services

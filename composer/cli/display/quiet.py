@@ -36,7 +36,7 @@ class QuietDisplay:
 
 
 class WithoutPulls:
-    """Events without how far each pull is (``--quiet-pull``); that there is one, and its end, are told."""
+    """Events without how far each pull or build is (``--quiet-pull``, ``--quiet-build``): only its begin and end."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
