@@ -30,7 +30,7 @@ def test_a_base_is_built_before_what_is_built_upon_it(stage: Stage) -> None:
 
 def test_a_build_is_told_everything(stage: Stage) -> None:
     project = stage.project(TEXT, KEY="hidden")
-    plan = plan_build(project, no_cache=True, pull=True, arguments={"B": "2"})
+    plan = plan_build(project, no_cache=True, pull=True, wanted={"args": {"B": "2"}})
     base, app, _ = (step.operation.spec for step in plan.steps if isinstance(step.operation, BuildImage))
     assert base.attributes["args"] == {"A": "1", "B": "2"}
     assert (base.no_cache, base.pull) == (True, True)
