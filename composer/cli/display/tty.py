@@ -79,7 +79,9 @@ class TtyDisplay:
             now = self._clock()
             self._places.setdefault(event.resource, len(self._places))
             old = self._lines.get(event.resource)
-            began = old.began if old else now
+            # after settling, what begins is another story: a stop hours after the start did not take hours
+            is_anew = self._settled and event.status == WORKING and old is not None and old.ended is not None
+            began = now if old is None or is_anew else old.began
             ended = None if event.status == WORKING else now
             line = _Line(event.status, event.text, event.detail, began, ended)
             if self._settled:

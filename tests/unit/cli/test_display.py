@@ -109,6 +109,17 @@ def test_settling_leaves_every_line_once_and_appends_after_that() -> None:
     assert "[+]" not in text
 
 
+def test_a_stop_long_after_the_start_has_a_time_of_its_own() -> None:
+    harness = Harness()
+    harness.display.progress(Progress(DONE, WEB, "started"))
+    harness.display.settle()
+    harness.now += 3600
+    harness.display.progress(Progress(WORKING, WEB, "stopping"))
+    harness.now += 0.5
+    harness.display.progress(Progress(DONE, WEB, "stopped"))
+    assert harness.flush().splitlines()[-1].endswith(" 0.5s")
+
+
 def test_a_warning_stays_above() -> None:
     harness = Harness()
     harness.display.progress(Progress(WORKING, NET, "creating"))
