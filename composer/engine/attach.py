@@ -68,6 +68,7 @@ class Attachment:
         self._runs: set[tuple[str, int]] = set()
         self._expected: set[str] = set()
         self._ended_before: dict[str, int] = {}
+        self._last_ends: dict[str, int] = {}
         self._events = backend.events(project)
         self._pump = threading.Thread(target=self._read_events, name="attach", daemon=True)
 
@@ -84,7 +85,7 @@ class Attachment:
             if isinstance(step.operation, StopContainer | RemoveContainer):
                 self._expected.add(step.operation.container.id)
         for container in observed:
-            self._ended_before[container.id] = container.finished_ns
+            self._ended_before[container.id] = self._last_ends[container.id] = container.finished_ns
             if container.state in ACTIVE and container.id not in self._expected:
                 self._follow(container, since_ns=0, tail=0)
         self._pump.start()
@@ -111,8 +112,9 @@ class Attachment:
         observed = self._backend.observe(self._project).containers
         for container in observed:
             if container.finished_ns != self._ended_before.get(container.id, 0):
-                is_new = container.id not in self._ended_before
-                self._follow(container, since_ns=0 if is_new else container.started_ns, tail=None)
+                is_followed = any(id == container.id for id, _ in self._runs)
+                since_ns = container.started_ns if is_followed else self._since_ns(container.id)
+                self._follow(container, since_ns=since_ns, tail=None)
         return frozenset(c.id for c in observed if c.state in ACTIVE)
 
     def expect_all(self) -> None:
@@ -164,9 +166,17 @@ class Attachment:
                 container = self._backend.container(event.id)
             except BackendError:
                 return  # gone again: there is nothing to follow
-            self._follow(container, since_ns=event.time_ns, tail=None)
+            self._follow(container, since_ns=self._since_ns(event.id), tail=None)
         elif event.action == "die":
+            self._last_ends[event.id] = event.time_ns
             self._died(event)
+
+    def _since_ns(self, id: str) -> int:
+        """Return from when on output is of a container's present run: after the end of the one before.
+
+        The event of the start, and the time that an engine says it was at, may be later than the first line.
+        """
+        return self._last_ends[id] + 1 if self._last_ends.get(id) else 0
 
     def _died(self, event: Event) -> None:
         service = event.attributes.get(labels.SERVICE, "")

@@ -114,6 +114,15 @@ def test_a_day(stack: Stack) -> None:
     assert [name for name in stack.states() if name.startswith("web")] == ["web-1"]
 
 
+def test_what_ends_at_once_is_heard_to_its_last_word(stack: Stack) -> None:
+    """Each time anew: the container is the same, what it said the times before is not said again."""
+    (stack.directory / "compose.yaml").write_text(
+        f"name: {stack.name}\nservices: {{job: {{image: {IMAGE}, command: [echo, words]}}}}\n"
+    )
+    for _ in range(3):
+        assert stack.run("up").stdout.count("words") == 1
+
+
 def test_stopping_and_going_on(stack: Stack) -> None:
     stack.run("up", "-d")
     before = stack.containers()
