@@ -1,7 +1,9 @@
 """``composer up`` in the foreground: start, show output, and stop with the terminal.
 
-The first Ctrl-C stops the containers gracefully, in reverse order; the second kills them. Exit codes are Docker
-Compose's: 130 after a signal, that of the service asked for with --exit-code-from, or of the first that ended.
+The first Ctrl-C stops the containers gracefully, in reverse order; the second kills them. As with Docker Compose
+these are all containers, or those of the services that were named: what they depend on goes on. Exit codes are
+Docker Compose's too: 130 after a signal, that of the service asked for with --exit-code-from, or of the first
+that ended.
 """
 
 from __future__ import annotations
@@ -56,10 +58,11 @@ def run_attached(context: Context, project: Project, options: Options, given: di
         engine = lock.enter_context(timed(context, engine, project.name, given))
         change = actions.prepare_up(engine, project, options, context.asker())
         output = _Output(context, given)
-        attachment = Attachment(
-            engine.backend, project.name, services, _shown(project, services, options, given), output
-        )
-        session = _Session(engine, project.name, attachment, output, abort, cancel)
+        shown = _shown(project, services, options, given)
+        awaited = _awaited(services, options, given) & shown or shown or frozenset(services)
+        awaited |= {abort.code_from} if abort.code_from else set()
+        attachment = Attachment(engine.backend, project.name, awaited, shown, output)
+        session = _Session(engine, project.name, options.services, attachment, output, abort, cancel)
         attachment.open(change.plan)
         try:
             return session.run(change, lock)
@@ -79,6 +82,14 @@ def _shown(
         trees = project.tree["services"]
         shown = {name for name in services if (trees.get(name) or {}).get("attach") is not False}
     return frozenset(shown - set(given["no_attach"]))
+
+
+def _awaited(services: tuple[str, ...], options: Options, given: dict[str, Any]) -> frozenset[str]:
+    """Return the services whose end matters: when all of these have ended, or one does that ends everything.
+
+    As with Docker Compose: those that were named, of which the dependencies go on.
+    """
+    return frozenset(given["attach"] or options.services or services)
 
 
 class _Output:
@@ -132,12 +143,13 @@ class _Session:
         self,
         engine: Engine,
         project: str,
+        services: tuple[str, ...],
         attachment: Attachment,
         output: _Output,
         abort: Abort,
         cancel: Cancellation,
     ) -> None:
-        self._engine, self._project = engine, project
+        self._engine, self._project, self._services = engine, project, services
         self._attachment, self._output = attachment, output
         self._abort, self._cancel = abort, cancel
 
@@ -169,8 +181,11 @@ class _Session:
         return None
 
     def _stop(self, level: int, *, interrupted: bool) -> None:
-        """Stop all; ``level`` is how often that was asked for when it was decided."""
+        """Stop what was asked for; ``level`` is how often that was asked for when it was decided."""
         gracefully = level < 2
+        services = self._present()
+        if self._services and not services:
+            return  # none of them has come into being
         self._attachment.expect_all()
         if interrupted and gracefully:
             self._output.note("\nGracefully stopping… press Ctrl+C again to force")
@@ -178,11 +193,16 @@ class _Session:
         try:
             # one more that came before anybody listened for it counts as well
             if gracefully and self._cancel.level == level:
-                actions.stop(engine, self._project)
+                actions.stop(engine, self._project, services)
                 return
         except Cancelled:
             pass  # the second Ctrl-C: do not wait for them any longer
-        actions.kill(self._engine._replace(cancel=None), self._project)
+        actions.kill(self._engine._replace(cancel=None), self._project, services)
+
+    def _present(self) -> tuple[str, ...]:
+        """Return the services that were named and have a container."""
+        found = {labels.service_of(c) for c in self._engine.backend.observe(self._project).containers}
+        return tuple(name for name in self._services if name in found)
 
     def _code_of(self, service: str) -> int:
         """Return the exit code of a service: of its first container, in the order of numbers."""

@@ -109,8 +109,11 @@ def _range(first: int, last: int) -> str:
 
 
 def command_line(container: ObservedContainer, width: int | None = 20) -> str:
-    """Return the command in quotes, cut to ``width`` characters."""
-    text = " ".join(container.command)
+    """Return the command as Docker lists it: words with a space in quotes, all of it cut to ``width`` characters."""
+    words = (
+        word if " " not in word or index == 0 else f"'{word}'" for index, word in enumerate(container.command)
+    )
+    text = " ".join(words)
     if width is not None and len(text) > width:
         text = text[: width - 1] + "…"
     return f'"{text}"'

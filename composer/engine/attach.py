@@ -46,7 +46,7 @@ class Death(NamedTuple):
 
 
 class Attachment:
-    """Follows the containers of ``services``; shows those of ``shown``. Open it before anything is started.
+    """Waits for the containers of ``services``; shows those of ``shown``. Open it before anything is started.
 
     ``deaths`` gets a `Death` for each container that ends by itself, None when the events cannot be read any more.
     """
@@ -180,7 +180,7 @@ class Attachment:
 
     def _died(self, event: Event) -> None:
         service = event.attributes.get(labels.SERVICE, "")
-        if service not in self._services or event.attributes.get(labels.ONEOFF) == "True":
+        if event.attributes.get(labels.ONEOFF) == "True":
             return
         code = event.attributes.get("exitCode", "")
         if event.attributes.get("willRestart") == "true":
@@ -188,7 +188,7 @@ class Attachment:
                 with self._lock:
                     self._output.say(event.id, f"exited with code {code or 'unknown'} (restarting)")
             return
-        if event.id not in self._expected:
+        if service in self._services and event.id not in self._expected:
             self.deaths.put(Death(event.id, service, int(code) if code.isdigit() else None))
 
     # ------------------------------------------------------------- output

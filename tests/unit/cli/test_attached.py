@@ -160,3 +160,51 @@ def test_a_restart_is_told(console: Console) -> None:
     out = attached(console, ends=(("web", 0),))
     assert out.count("hello") == 2
     assert "web-1 exited with code 0" in out.splitlines()
+
+
+PROJECT = """
+    services:
+      db: {image: db}
+      quick: {image: quick, depends_on: [db]}
+      slow: {image: slow}
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ends", "code", "running"),
+    [
+        (("quick",), ("quick",), 0, {"db"}),
+        (("quick", "slow"), ("quick", "slow"), 0, {"db"}),
+        (("--attach-dependencies", "quick"), ("quick",), 0, {"db"}),
+        (("--attach", "quick"), ("quick",), 0, {"db", "slow"}),
+        (("--no-attach", "db"), ("quick", "slow"), 0, {"db"}),
+        (("--no-attach", "db", "--no-attach", "slow"), ("quick",), 0, {"db", "slow"}),
+        ((), ("quick", "slow", "db"), 0, set()),
+        (("--abort-on-container-exit", "quick"), ("quick",), 4, {"db"}),
+        (("--exit-code-from", "quick", "quick"), ("quick",), 4, {"db"}),
+        (("--abort-on-container-exit", "--attach", "slow"), ("quick", "slow"), 5, set()),
+        (("--abort-on-container-failure", "--no-attach", "quick"), ("quick", "slow"), 5, set()),
+    ],
+)
+def test_whose_end_is_waited_for_and_what_it_ends(
+    console: Console, arguments: tuple[str, ...], ends: tuple[str, ...], code: int, running: set[str]
+) -> None:
+    """What Docker Compose 2.40 does, found by trying it: `up` is over with the services that were named."""
+    console.write(PROJECT)
+    codes = {"quick": 4, "slow": 5, "db": 0}
+    wanted = {"db", *ends, *running}
+
+    def work() -> None:
+        with console.backend.changed:
+            console.backend.changed.wait_for(
+                lambda: all(states(console).get(f"app-{name}-1") == "running" for name in wanted), 30
+            )
+        for name in ends:
+            console.backend.end(f"app-{name}-1", codes[name])
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    result = console("up", *arguments)
+    worker.join()
+    assert result.code == code
+    assert {name[4:-2] for name, state in states(console).items() if state == "running"} == running
