@@ -110,8 +110,6 @@ def decimal(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
         if value != value or abs(value) == float("inf"):
             raise ValueError(f"{go_text(value)} is not a finite number")
         value = float32(float(value))
-        if value.is_integer() and abs(value) < 1e15:
-            value = int(value)
     return value or OMIT
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from composer.schema.golang import go_json_float
+from composer.schema.golang import go_float, go_json_float
 from composer.schema.source import resolve_scalar
 
 if TYPE_CHECKING:
@@ -171,18 +171,20 @@ def _yaml_map(
 ) -> None:
     pad = "  " * depth
     for key, value in tree.items():
-        if _is_zero(key, value, path):
-            continue
         name = key.lower() if path[2:3] == ("blkio_config",) else key
         out.append(f"{first or pad}{_yaml_scalar(name, depth, key=True)}:")
         first = ""
         _yaml_value(value, out, depth, (*path, key))
-    if first:
-        out.append(f"{first}{{}}\n")
+
+
+def _written(tree: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
+    """Return a mapping without the fields that YAML leaves out."""
+    return {key: value for key, value in tree.items() if not _is_zero(key, value, path)}
 
 
 def _yaml_value(value: Any, out: list[str], depth: int, path: tuple[str, ...]) -> None:
     if isinstance(value, dict):
+        value = _written(value, path)
         if value:
             out.append("\n")
             _yaml_map(value, out, depth + 1, path)
@@ -201,6 +203,8 @@ def _yaml_value(value: Any, out: list[str], depth: int, path: tuple[str, ...]) -
 def _yaml_list(items: list[Any], out: list[str], depth: int, path: tuple[str, ...]) -> None:
     pad = "  " * depth
     for item in items:
+        if isinstance(item, dict):
+            item = _written(item, path)
         if isinstance(item, dict) and item:
             _yaml_map(item, out, depth + 1, path, f"{pad}- ")
         elif isinstance(item, list) and item:
@@ -223,7 +227,7 @@ _INDICATORS = frozenset("-?:,[]{}#&*!|>'\"%@`")
 def _yaml_scalar(value: Any, depth: int, *, key: bool = False) -> str:
     if not isinstance(value, str):
         if isinstance(value, float):
-            return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(repr(value)) or go_json_float(value)
+            return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(repr(value)) or go_float(value)
         return _json_scalar(value)
     if "\n" in value and not key and _printable(value):
         return _block(value, depth)

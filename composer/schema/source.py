@@ -55,6 +55,16 @@ class Timestamp(str):
     __slots__ = ()
 
 
+_CORE: dict[str, type] = {
+    "bool": bool,
+    "float": float,
+    "int": int,
+    "null": type(None),
+    "timestamp": Timestamp,
+}
+"""Tags that a scalar may have, with what its text must then be; ``!!str`` and ``!!binary`` take any."""
+
+
 class Tagged:
     """A node under ``!reset`` or ``!override``; gone once `_collect_tags` has seen it."""
 
@@ -255,7 +265,7 @@ class _Composer:
             return resolve_scalar(text) if event.implicit[0] else text
         if tag.startswith("tag:yaml.org,2002:"):
             return self._cast(event, text, tag[18:])
-        return text if event.style else resolve_scalar(text)
+        return text  # to go-yaml a tag that it does not know makes a text: `!override 010` is no number
 
     def _cast(self, event: Any, text: str, tag: str) -> Any:
         """Apply an explicit core tag such as ``!!str`` or ``!!int``."""
@@ -263,13 +273,12 @@ class _Composer:
             return text
         if tag == "binary":
             return self._binary(event, text)
+        if tag not in _CORE:
+            return text
         value = resolve_scalar(text)
         if tag == "float" and type(value) is int:
             return float(value)
-        wanted = {"int": int, "float": float, "bool": bool, "null": type(None), "timestamp": Timestamp}.get(
-            tag
-        )
-        if wanted is not None and type(value) is not wanted:
+        if type(value) is not _CORE[tag]:
             raise YamlError(f"cannot read '{text}' as !!{tag}", at=self._mark(event))
         return value
 
