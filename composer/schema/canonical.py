@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from composer.schema.tree import Path, Rule
 
 
+_NEVER_NULL = frozenset(
+    ("build", "depends_on", "env_file", "extends", "gpus", "ports", "ssh", "additional_contexts")
+)
 MAX_PORTS = 100_000
 """Ranges are short to write; each entry is an entry of the model."""
 
@@ -92,7 +95,7 @@ class _Canonical:
 
     def _written(self, rule: Rule, name: str) -> Rule:
         """Return a rule that refuses ``null``: the schema does, but it does not see a service that another extends."""
-        if name not in ("build", "depends_on", "env_file", "extends", "ports", "ssh", "additional_contexts"):
+        if name not in _NEVER_NULL:
             return rule
 
         def checked(value: Any, path: Path, mark: Mark) -> Any:

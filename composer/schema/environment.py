@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import ConfigError, Mark
 from composer.schema import dotenv, files
+from composer.schema.defaults import resolve_values
 from composer.schema.tree import NOWHERE, Map
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def resolve_service(
     """
     new = service.copy()
     own = service.get("environment") or Map()
+    if None in own.values():  # with --no-normalize nothing has looked at them before
+        own = new["environment"] = resolve_values(own, variables, keep=True)
     if env_files and service.get("env_file"):
 
         def lookup(key: str) -> str | None:

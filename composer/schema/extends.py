@@ -27,7 +27,10 @@ MAX_CHAIN = 100
 
 
 class Extension(NamedTuple):
-    """A file in which services are looked up. ``label`` is its name in messages."""
+    """A file in which services are looked up. ``label`` is its name in messages.
+
+    ``resets`` are the paths that its last document takes out of what its services extend.
+    """
 
     file: str
     label: str
@@ -37,20 +40,21 @@ class Extension(NamedTuple):
 
 
 class Extends:
-    """Resolves the services of one document. ``open_file`` reads, parses and interpolates another file."""
+    """Resolves the services of one document.
+
+    ``open_file`` reads another file, with its short forms expanded, since only long ones have paths to see.
+    """
 
     def __init__(
         self,
         problems: Problems,
         base: Callable[[str], Base],
         open_file: Callable[[str, Mark, Path], Extension | None],
-        canonical: Callable[[Map], Map],
         section: str = "services",
     ) -> None:
         self._problems = problems
         self._base = base
         self._open = open_file
-        self._canonical = canonical
         self._section = section
         self._files: dict[str, Extension | None] = {}
         self._origin: Extension | None = None
@@ -125,16 +129,10 @@ class Extends:
     def _own(self, file: Extension, service: Map) -> Map:
         """Return what a file says of a service, with paths that mean the same to whoever extends it.
 
-        Short forms are expanded first, since only long ones have paths to see. Once for each file: with
-        ``--no-path-resolution`` paths stay relative, and doing it again would add directories again.
+        Once for each file: with ``--no-path-resolution`` paths stay relative, and doing it again would add
+        directories again.
         """
-        if file is self._origin:
-            return service
-        whole, services = Map(), Map()
-        services.put("base", service, NOWHERE)
-        whole.put("services", services, NOWHERE)
-        expanded: Any = self._canonical(whole)["services"]["base"]
-        return resolve_service_paths(expanded, self._base(file.directory))
+        return service if file is self._origin else resolve_service_paths(service, self._base(file.directory))
 
     def _reference(self, value: Any, mark: Mark, path: Path) -> tuple[str | None, str | None]:
         if isinstance(value, str):

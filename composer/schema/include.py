@@ -73,7 +73,7 @@ class Include:
                 self._environment(env_files, self._base.directory, at, path)
             return None
         found = tuple(expand(one, self._base) for one in paths)
-        directory = expand(directory, self._base) if directory else os.path.dirname(found[0])
+        directory = self._directory(directory) if directory else os.path.dirname(found[0])
         if len(including) > MAX_DEPTH:
             self._problems.error(f"files include each other more than {MAX_DEPTH} levels deep", at, path)
             return None
@@ -91,6 +91,13 @@ class Include:
             return None
         variables = self._environment(env_files, directory, at, path)
         return self._load(found, directory, variables, including, at, self._base.directory)
+
+    def _directory(self, written: str) -> str:
+        """Return a project directory; a relative one that is not there, or a file, stands for the one that it is in."""
+        directory = expand(written, self._base)
+        if os.path.isabs(written) or os.path.isdir(directory):
+            return directory
+        return os.path.dirname(directory)
 
     def _entry(self, entry: Any, at: Mark, path: Path) -> tuple[list[str], str | None, list[str] | None]:
         """Return the paths, the project directory and the env files (None: the default) of an entry."""

@@ -373,9 +373,12 @@ class Keep:
 
 
 class Struct:
-    """A Go struct: its fields in their order. ``always`` fields are printed even when nothing set them."""
+    """A Go struct: its fields in their order. ``always`` fields are printed even when nothing set them.
 
-    __slots__ = ("always", "fields", "renamed")
+    An ``extended`` one has a field for its ``x-…`` children; Compose forgets those of the others.
+    """
+
+    __slots__ = ("always", "extended", "fields", "renamed")
 
     def __init__(
         self,
@@ -383,10 +386,12 @@ class Struct:
         *,
         always: dict[str, Any] | None = None,
         renamed: dict[str, str] | None = None,
+        extended: bool = True,
     ) -> None:
         self.fields = fields
         self.always = always or {}
         self.renamed = renamed or {}
+        self.extended = extended
 
     def __call__(self, value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
         if value is None:
@@ -407,14 +412,20 @@ class Struct:
                     continue
             if key in self.always:
                 new[self.renamed.get(key, key)] = self.always[key]
-        if any(key.startswith("x-") for key in value) and path[-1:] != (EXTENSIONS,):
-            extra = Map()
-            for key in sorted(value):
-                if key.startswith("x-") and value[key] is not INVALID:
-                    extra.take(key, value)
-                    extra[key] = sort_keys(value[key])
-            decoder.extensions[path] = extra
+        if self.extended and path[-1:] != (EXTENSIONS,):
+            _extend(value, path, decoder)
         return new
+
+
+def _extend(value: Map, path: Path, decoder: Decoder) -> None:
+    """Note the ``x-…`` children of a struct."""
+    extra = Map()
+    for key in sorted(key for key in value if key.startswith("x-")):
+        if value[key] is not INVALID:
+            extra.take(key, value)
+            extra[key] = sort_keys(value[key])
+    if extra:
+        decoder.extensions[path] = extra
 
 
 def decode(kind: Kind, value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:

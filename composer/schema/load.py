@@ -42,7 +42,8 @@ def load(options: LoadOptions, problems: Problems | None = None) -> Project:
     reader = _Reader(options, setting.working_dir, problems)
     sources = [(path, reader.documents(path)) for path in setting.files]
     name = _name(options, setting, sources)
-    variables = _with_name(setting.variables, name)
+    # what --no-interpolate prints holds no variable's value: Compose gives it no environment but the files' own
+    variables = _with_name(setting.variables if options.interpolate else Variables({}, {}), name)
     loader = _Loader(options, reader, problems, setting)
     tree = loader.project(sources, setting.directory, variables, ())
     if options.normalize or options.interpolate:
@@ -67,7 +68,7 @@ def _name(options: LoadOptions, setting: Setting, sources: list[tuple[str, list[
     ]
     return (
         explicit_name(options, setting.variables)
-        or written_name(documents, setting.variables)
+        or written_name(documents, setting.variables, as_written=not options.normalize)
         or directory_name(setting.directory)
     )
 
@@ -214,13 +215,15 @@ class _Loader:
         """Return the members of a section with ``extends`` carried out. A job may also extend a service."""
 
         def open_file(file: str, at: Mark, where: Path) -> Extension | None:
-            merged = Map()
+            merged, resets = Map(), ()
             for found in self._reader.documents(file, at):
                 if isinstance(found.tree, Map):
-                    other = _workloads(self._interpolated(found.tree, variables))
-                    merged = merge(merged, other, self._problems) if merged else other
+                    other, resets = _workloads(self._interpolated(found.tree, variables)), found.resets
+                    below = remove_paths(merged, resets) if resets else merged
+                    merged = unique(self._canonical(unique(merge(below, other, self._problems))))
             known = _extendable(merged, section)
-            return Extension(file, self._reader.label(file), os.path.dirname(file), known) if known else None
+            directory = os.path.dirname(file)
+            return Extension(file, self._reader.label(file), directory, known, resets) if known else None
 
         known = _extendable(tree, section)
         origin = Extension(path, self._reader.label(path), base.directory, known, document.resets)
@@ -228,7 +231,7 @@ class _Loader:
         def paths_base(directory: str) -> Base:
             return self._paths_base(directory, base.directory)
 
-        extended = Extends(self._problems, paths_base, open_file, self._canonical, section).apply(origin)
+        extended = Extends(self._problems, paths_base, open_file, section).apply(origin)
         new = Map()
         for name in tree[section]:
             if name in extended:

@@ -153,7 +153,7 @@ def _mapping(started: Any) -> Merger:
     def merger(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, merge: _Merge) -> Any:
         old, new = convert(old), convert(new)
         if new is None or old is None:
-            return old if new is None else new
+            return (old or Map()) if new is None else new
         if not isinstance(old, Map) or not isinstance(new, Map):
             return merge.refuse(old, path, new_mark, _kind(old), new)
         return merge.maps(old, new, path, None)

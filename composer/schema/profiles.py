@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from composer.errors import UnknownService
+from composer.errors import DisabledService, UnknownService
 from composer.schema.problems import did_you_mean
 from composer.schema.tree import WORKLOADS, Map
 
@@ -33,7 +33,8 @@ def choose(
 ) -> list[str]:
     """Return the names of the services to keep, those named and, when asked, all that they depend on.
 
-    Naming a disabled service activates its profiles. Raises UnknownService.
+    Naming a disabled service activates its profiles. Raises UnknownService, and DisabledService when a dependency
+    that is required is left disabled.
     """
     for name in names:
         if name not in services and name not in disabled:
@@ -57,8 +58,22 @@ def choose(
             continue
         kept.append(name)
         if dependencies:
-            queue.extend(usable[name].get("depends_on") or ())
+            needed = usable[name].get("depends_on") or {}
+            _check_enabled(name, needed, usable, disabled)
+            queue.extend(needed)
     return kept
+
+
+def _check_enabled(
+    name: str, needed: Mapping[str, Any], usable: Mapping[str, Any], disabled: Mapping[str, Map]
+) -> None:
+    for other, how in needed.items():
+        if other in disabled and other not in usable and how.get("required"):
+            profiles = disabled[other].get("profiles") or ()
+            raise DisabledService(
+                f"service '{name}' needs '{other}', which no active profile enables",
+                hint=f"enable it with --profile {profiles[0]}" if profiles else None,
+            )
 
 
 def without_dependencies(service: Map, kept: Iterable[str]) -> Map:

@@ -42,8 +42,9 @@ def absolute(path: str, directory: str, home: str) -> str:
 def find_setting(options: LoadOptions, problems: Problems, *, need_files: bool = True) -> Setting:
     """Find the files and read the env files. Raises ProjectError when no compose file is there."""
     working_dir = os.path.abspath(options.working_dir)
-    shell = options.environment
-    named = options.files or _compose_file(shell)
+    # as Compose has it: a shell sets PWD, but a service manager or a program that starts us may not
+    options = options._replace(environment={"PWD": working_dir, **options.environment})
+    named = options.files or _compose_file(options.environment)
     directory = options.directory and absolute(options.directory, working_dir, options.home)
     first_dir = directory or _first_directory(named, working_dir, options.home)
     env_files, variables = _read_env(options, first_dir, working_dir, problems)
@@ -153,8 +154,13 @@ def explicit_name(options: LoadOptions, variables: Variables) -> str | None:
     return name
 
 
-def written_name(documents: Sequence[Map], variables: Variables) -> str | None:
-    """Return the last ``name:`` of the files, interpolated and normalised; None when there is none."""
+def written_name(
+    documents: Sequence[Map], variables: Variables, *, as_written: bool = False
+) -> str | None:
+    """Return the last ``name:`` of the files, interpolated; None when there is none.
+
+    It is made a name that a project can have, but for ``as_written`` (``--no-normalize``).
+    """
     found: Any = None
     for document in documents:
         name = document.get("name")
@@ -163,7 +169,8 @@ def written_name(documents: Sequence[Map], variables: Variables) -> str | None:
     if found is None:
         return None
     try:
-        name = normal_name(substitute(found, variables.values.get))
+        name = substitute(found, variables.values.get)
+        name = name if as_written else normal_name(name)
     except TemplateError:
         return None
     if not name:

@@ -49,7 +49,7 @@ _OPT_BOOL = Keep(boolean, False)
 _OPT_INT = Keep(integer, 0)
 _OPT_UNSIGNED = Keep(unsigned, 0)
 
-_ULIMIT = Struct({"single": integer, "soft": integer, "hard": integer})
+_ULIMIT = Struct({"single": integer, "soft": integer, "hard": integer}, extended=False)
 
 
 def ulimit(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
@@ -93,7 +93,8 @@ _DEVICE_REQUEST = Struct(
         "count": device_count,
         "device_ids": _STRINGS,
         "options": _LABELS,
-    }
+    },
+    extended=False,
 )
 
 BUILD = Struct(
@@ -421,7 +422,8 @@ NETWORK = Struct(
                             "gateway": text,
                             "ip_range": text,
                             "aux_addresses": _OPTIONS,
-                        }
+                        },
+                        extended=False,
                     )
                 ),
             }

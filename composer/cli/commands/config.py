@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.errors import DisabledService
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from composer.cli.context import Context
     from composer.schema.model import Project
+
+
+_OF_ALL = frozenset(("services", "volumes", "networks", "models", "variables"))
+"""What is listed of the whole project, whichever services are named: so does docker compose."""
 
 
 @click.command(name="config", help="Parse, resolve and render compose files in canonical form.")
@@ -59,7 +65,7 @@ def command(
         # docker compose is silent about a project that it prints; its warnings come while it loads, as ours do
         for notice in project.warnings:
             context.display().warn(str(notice))
-    if services and hashed is None:
+    if services and hashed is None and show not in _OF_ALL and not given["no_interpolate"]:
         project = project.select(services)
     if quiet:
         return 0
@@ -135,6 +141,8 @@ def _names(project: Project, show: str) -> list[str]:
     if show == "profiles":
         every = [*services.values(), *project.disabled.values()]
         return sorted({profile for service in every for profile in service.get("profiles") or ()})
+    if show == "services":
+        return _dependencies_first(services)
     if show == "images":
         return [service.get("image") or f"{project.name}-{name}" for name, service in services.items()]
     if show == "models":
@@ -142,9 +150,23 @@ def _names(project: Project, show: str) -> list[str]:
     return list(project.tree.get(show) or ())
 
 
+def _dependencies_first(services: Mapping[str, Any]) -> list[str]:
+    """Return the names as docker compose prints them: what a service depends on stands before it."""
+    from graphlib import CycleError, TopologicalSorter
+
+    edges = {name: service.get("depends_on") or () for name, service in services.items()}
+    try:
+        return [name for name in TopologicalSorter(edges).static_order() if name in services]
+    except CycleError:  # --no-consistency
+        return list(services)
+
+
 def _hashes(project: Project, wanted: str) -> list[str]:
     from composer.engine.hashing import service_hash
 
+    for name in wanted.split(","):
+        if name in project.disabled:
+            raise DisabledService(f"service '{name}' is not enabled", hint="enable its profile with --profile")
     if wanted != "*":
         project = project.select(wanted.split(","), dependencies=False)
     return [f"{name} {service_hash(service)}" for name, service in project.tree["services"].items()]
