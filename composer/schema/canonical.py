@@ -68,6 +68,8 @@ class _Canonical:
             "configs.*": self._wrap("source"),
             "depends_on": self.depends_on,
             "devices": self.devices,
+            "develop.watch.*.ignore": self.string_list,
+            "develop.watch.*.include": self.string_list,
             "dns": self.dns,
             "env_file": self.env_file,
             "build.ssh": self.ssh,

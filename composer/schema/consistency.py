@@ -296,12 +296,12 @@ class Consistency:
             self._resource("networks", network, name, "networks", network)
 
     def namespaces(self, name: str, service: Map) -> None:
-        for attribute in ("network_mode", "ipc", "pid", "uts", "cgroup"):
-            value = service.get(attribute)
-            if isinstance(value, str) and value.startswith("service:"):
-                wanted = value.removeprefix("service:")
-                if wanted not in self._services and wanted not in (service.get("depends_on") or {}):
-                    self.unknown_service(name, wanted, attribute)
+        # what ipc, pid and the like name is a dependency by now, or nothing (--no-normalize)
+        mode = service.get("network_mode")
+        if isinstance(mode, str) and mode.startswith("service:"):
+            wanted = mode.removeprefix("service:")
+            if wanted not in self._services and wanted not in (service.get("depends_on") or {}):
+                self.unknown_service(name, wanted, "network_mode")
 
     def volumes(self, name: str, service: Map) -> None:
         for index, volume in enumerate(service.get("volumes") or ()):

@@ -54,7 +54,7 @@ def _device_request(value: Any, path: Path, mark: Mark) -> Any:
     if not isinstance(value, Map) or "count" in value or "device_ids" in value:
         return value
     new = value.copy()
-    new.put("count", -1, _default(mark))
+    new.put("count", "all", _default(mark))
     return new
 
 

@@ -52,7 +52,7 @@ def parse_env(
 def parse_raw(text: str, file: str, lookup: Lookup) -> dict[str, str]:
     """Return the variables of a ``format: raw`` file: everything after ``=`` is the value, as it stands."""
     found: dict[str, str] = {}
-    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         line = line.removesuffix("\r")
         if not line.strip() or line.lstrip().startswith("#"):
             continue

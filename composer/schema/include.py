@@ -166,6 +166,8 @@ class Include:
             if not isinstance(theirs, Map):
                 continue
             ours = new.get(section)
+            if ours is not None and not isinstance(ours, Map):
+                continue  # the schema refuses it
             both = ours.copy() if isinstance(ours, Map) else Map()
             for name in theirs:
                 if name not in both:
@@ -178,6 +180,8 @@ class Include:
     def _join(self, section: str, name: str, theirs: Map, ours: Map, resets: tuple[Path, ...]) -> Any:
         if not isinstance(theirs[name], Map) or not isinstance(ours[name], Map):
             return theirs[name] if ours[name] is None else ours[name]
+        if theirs[name] == ours[name]:
+            return ours[name]  # the same file came in twice: appending its lists would double them
         base, over = _wrap(section, name, theirs), _wrap(section, name, ours)
         base = remove_paths(base, resets)
         return merge(base, over, self._problems)[section][name]

@@ -7,6 +7,7 @@ together to structs.
 
 from __future__ import annotations
 
+import re
 from struct import pack, unpack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from composer.schema.tree import Path
 
     Kind = Callable[[Any, Path, Mark, "Decoder"], Any]
+
+
+_OCTAL = re.compile("[-+]?[0-7]+")
 
 
 class _Omit:
@@ -80,26 +84,30 @@ def device_count(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     return -1 if value == "all" else integer(value, path, mark, decoder)
 
 
-def weight(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
-    """A uint16 that no variable can give: texts are refused, and what is too large wraps around, as in Compose."""
-    if isinstance(value, str):
-        raise ValueError(f"'{value}' must be a number without quotes")
-    number = unsigned(value, path, mark, decoder)
-    if not isinstance(number, int) or number < 1 << 16:
-        return number
-    decoder.problems.warn(
-        f"{_subject(path)}: {number} is too large and becomes {number % (1 << 16)}",
-        mark,
-        hint="weights are from 10 to 1000",
-    )
-    return number % (1 << 16) or OMIT
-
-
 def unsigned(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     number = integer(value, path, mark, decoder)
     if isinstance(number, int) and number < 0:
         raise ValueError(f"{number} is negative")
     return number
+
+
+def wrapping(bits: int, hint: str) -> Kind:
+    """Return the kind of a number without a sign that no variable can give.
+
+    Texts are refused, and what does not fit into the bits wraps around, as in Compose.
+    """
+
+    def rule(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+        if isinstance(value, str):
+            raise ValueError(f"'{value}' must be a number without quotes")
+        number = unsigned(value, path, mark, decoder)
+        if not isinstance(number, int) or number < 1 << bits:
+            return number
+        kept = number % (1 << bits)
+        decoder.problems.warn(f"{_subject(path)}: {number} is too large and becomes {kept}", mark, hint=hint)
+        return kept or OMIT
+
+    return rule
 
 
 def decimal(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
@@ -205,10 +213,9 @@ def file_mode(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     if value is None:
         return OMIT
     if isinstance(value, str):
-        try:
-            value = int(value, 8)
-        except ValueError:
-            raise ValueError(f"'{value}' is not an octal file mode such as 0440") from None
+        if not _OCTAL.fullmatch(value):
+            raise ValueError(f"'{value}' is not an octal file mode such as 0440")
+        value = int(value, 8)
     if isinstance(value, float):
         raise ValueError(f"{go_text(value)} is not a file mode such as 0440")
     return f"0{value:o}"

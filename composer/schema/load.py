@@ -46,6 +46,8 @@ def load(options: LoadOptions, problems: Problems | None = None) -> Project:
     variables = _with_name(setting.variables if options.interpolate else Variables({}, {}), name)
     loader = _Loader(options, reader, problems, setting)
     tree = loader.project(sources, setting.directory, variables, ())
+    if not tree and not problems.errors:
+        problems.errors.append(_empty(reader.label(setting.files[0])))
     if options.normalize or options.interpolate:
         tree.put("name", name, tree.mark("name") if "name" in tree else Mark("", why="project name"))
     return _finish(tree, name, options, setting._replace(variables=variables), problems)
@@ -110,13 +112,15 @@ class _Reader:
             if all(document.tree is None for document in documents):
                 documents = []
             if not documents and len(self._problems.errors) == before:
-                raise ConfigError(
-                    "the compose file is empty", at=Mark(label), hint="it needs 'services:' at least"
-                )
+                raise _empty(label)
         except ConfigError as error:
             self._problems.errors.append(error)
         self._parsed[path] = documents
         return documents
+
+
+def _empty(label: str) -> ConfigError:
+    return ConfigError("the compose file is empty", at=Mark(label), hint="it needs 'services:' at least")
 
 
 class _Loader:
@@ -215,7 +219,7 @@ class _Loader:
         """Return the members of a section with ``extends`` carried out. A job may also extend a service."""
 
         def open_file(file: str, at: Mark, where: Path) -> Extension | None:
-            merged, resets = Map(), ()
+            merged, resets = Map(), document.resets[:0]
             for found in self._reader.documents(file, at):
                 if isinstance(found.tree, Map):
                     other, resets = _workloads(self._interpolated(found.tree, variables)), found.resets

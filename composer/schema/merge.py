@@ -383,6 +383,14 @@ UNIQUE: dict[tuple[str, ...], Callable[[Any], Any]] = {
 _RULES = Rules({pattern: _unique(key) for pattern, key in UNIQUE.items()})
 
 
+def is_unique(path: tuple[str, ...]) -> bool:
+    """Tell whether the items of the list at a path are unique."""
+    return any(
+        len(pattern) == len(path) and all(part in ("*", at) for part, at in zip(pattern, path, strict=True))
+        for pattern in UNIQUE
+    )
+
+
 def unique(tree: Map) -> Map:
     """Return the tree with list items that mean the same thing reduced to the last one, in the first one's place."""
     new: Map = walk(tree, _RULES, (), NOWHERE)

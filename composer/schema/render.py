@@ -10,13 +10,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from composer.schema.golang import go_float, go_json_float
-from composer.schema.source import resolve_scalar
+from composer.schema.merge import is_unique
+from composer.schema.yaml_scalars import is_simple_key, scalar, sorted_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from composer.schema.tree import Path
 
+_RESOLVED = ("args", "environment")
+"""Lists that a look for bare KEYs made anew."""
 _YAML_ORDER = ("name", "services", "networks", "volumes", "secrets", "configs", "models", "jobs")
 
 
@@ -46,19 +49,24 @@ def project_json(tree: Mapping[str, Any]) -> str:
     """
     return to_json(
         {
-            key: nil_lists(value) if key.startswith("x-") else value
+            key: nil_lists(value, (key,)) if key.startswith("x-") else value
             for key, value in tree.items()
             if key != "models"
         }
     )
 
 
-def nil_lists(tree: Any) -> Any:
-    """Return a tree as Compose's JSON has what belongs to no struct: an empty list is null there (not in YAML)."""
+def nil_lists(tree: Any, path: tuple[str, ...] = ()) -> Any:
+    """Return a tree as Compose's JSON has what belongs to no struct: an empty list is null there (not in YAML).
+
+    Those whose items are unique were made anew, and are lists.
+    """
     if isinstance(tree, dict):
-        return {key: nil_lists(value) for key, value in tree.items()}
+        return {key: nil_lists(value, (*path, key)) for key, value in tree.items()}
     if isinstance(tree, list):
-        return [nil_lists(value) for value in tree] or None
+        return [nil_lists(value, (*path, "*")) for value in tree] or (
+            [] if is_unique(path) and path[-1] not in _RESOLVED else None
+        )
     return tree
 
 
@@ -121,7 +129,7 @@ def _escape(match: re.Match[str]) -> str:
 def to_yaml(tree: Mapping[str, Any], extensions: Mapping[Path, Mapping[str, Any]] | None = None) -> str:
     """Return a project's tree as YAML, with the ``x-…`` children that JSON leaves out."""
     ordered = {key: tree[key] for key in _YAML_ORDER if key in tree}
-    ordered.update({key: value for key, value in tree.items() if key not in ordered})
+    ordered.update({key: tree[key] for key in sorted_keys(tree) if key not in ordered})
     for path, extra in (extensions or {}).items():
         ordered = _extended(ordered, path, extra)
     out: list[str] = []
@@ -132,7 +140,10 @@ def to_yaml(tree: Mapping[str, Any], extensions: Mapping[Path, Mapping[str, Any]
 def _extended(tree: Any, path: Path, extra: Mapping[str, Any]) -> Any:
     """Return the tree with keys added at the end of a mapping; unchanged when that was left out."""
     if not path:
-        return {**tree, **escape_dollars(extra)} if isinstance(tree, dict) else tree
+        keys = sorted_keys(extra)
+        return (
+            {**tree, **escape_dollars({key: extra[key] for key in keys})} if isinstance(tree, dict) else tree
+        )
     part = path[0]
     if isinstance(tree, dict) and part in tree:
         return {**tree, part: _extended(tree[part], path[1:], extra)}
@@ -145,7 +156,7 @@ def yaml_text(value: Any) -> str:
     """Return any tree as YAML, in its own order."""
     out: list[str] = []
     if isinstance(value, dict) and value:
-        _yaml_map(value, out, 0, ("x-",))
+        _yaml_map(_written(value, ("x-",)), out, 0, ("x-",))
     elif isinstance(value, list) and value:
         _yaml_list(value, out, 0, ("x-",))
     else:
@@ -172,14 +183,19 @@ def _yaml_map(
     pad = "  " * depth
     for key, value in tree.items():
         name = key.lower() if path[2:3] == ("blkio_config",) else key
-        out.append(f"{first or pad}{_yaml_scalar(name, depth, key=True)}:")
+        if is_simple_key(name):
+            out.append(f"{first or pad}{_yaml_scalar(name, depth, key=True)}:")
+        else:
+            out.append(f"{first or pad}? {_yaml_scalar(name, depth + 1)}\n{pad}:")
         first = ""
         _yaml_value(value, out, depth, (*path, key))
 
 
 def _written(tree: Mapping[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
     """Return a mapping without the fields that YAML leaves out."""
-    return {key: value for key, value in tree.items() if not _is_zero(key, value, path)}
+    if path[-2:-1] == ("ulimits",) and path[0] in ("services", "jobs"):
+        return {"soft": 0, "hard": 0, **tree}
+    return {key: tree[key] for key in sorted_keys(tree) if not _is_zero(key, tree[key], path)}
 
 
 def _yaml_value(value: Any, out: list[str], depth: int, path: tuple[str, ...]) -> None:
@@ -200,95 +216,24 @@ def _yaml_value(value: Any, out: list[str], depth: int, path: tuple[str, ...]) -
         out.append(f" {_yaml_scalar(value, depth + 1)}\n")
 
 
-def _yaml_list(items: list[Any], out: list[str], depth: int, path: tuple[str, ...]) -> None:
+def _yaml_list(items: list[Any], out: list[str], depth: int, path: tuple[str, ...], first: str = "") -> None:
     pad = "  " * depth
     for item in items:
+        dash, first = f"{first or pad}- ", ""
         if isinstance(item, dict):
             item = _written(item, path)
         if isinstance(item, dict) and item:
-            _yaml_map(item, out, depth + 1, path, f"{pad}- ")
+            _yaml_map(item, out, depth + 1, path, dash)
         elif isinstance(item, list) and item:
-            out.append(f"{pad}-\n")
-            _yaml_list(item, out, depth + 1, path)
+            _yaml_list(item, out, depth + 1, path, dash)
         else:
             empty = "{}" if isinstance(item, dict) else "[]" if isinstance(item, list) else None
-            out.append(f"{pad}- {empty or _yaml_scalar(item, depth + 1)}\n")
-
-
-_BOOLISH = frozenset(
-    word
-    for lower in ("y", "yes", "on", "n", "no", "off")
-    for word in (lower, lower.capitalize(), lower.upper())
-)
-_BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
-_INDICATORS = frozenset("-?:,[]{}#&*!|>'\"%@`")
+            out.append(f"{dash}{empty or _yaml_scalar(item, depth + 1)}\n")
 
 
 def _yaml_scalar(value: Any, depth: int, *, key: bool = False) -> str:
-    if not isinstance(value, str):
-        if isinstance(value, float):
-            return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(repr(value)) or go_float(value)
-        return _json_scalar(value)
-    if "\n" in value and not key and _printable(value):
-        return _block(value, depth)
-    if _needs_double(value):
-        return _double(value)
-    if value in _BOOLISH or _BASE_60.fullmatch(value) or value in ("<<", "="):
-        return f'"{value}"'
-    if not isinstance(resolve_scalar(value), str) or type(resolve_scalar(value)) is not str:
-        return f'"{value}"'
-    if _is_plain(value):
-        return value
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _printable(text: str) -> bool:
-    return all(char.isprintable() or char in "\n\t" for char in text) and not text.startswith(
-        (" ", "\n", "\t")
-    )
-
-
-def _needs_double(text: str) -> bool:
-    return any(not char.isprintable() for char in text)
-
-
-def _is_plain(text: str) -> bool:
-    if not text or text[0] == " " or text[-1] == " ":
-        return False
-    if text.startswith(("---", "...")):
-        return False
-    if text[0] in _INDICATORS and not (text[0] in "-?:" and len(text) > 1 and text[1] != " "):
-        return False
-    return ": " not in text and " #" not in text and not text.endswith(":")
-
-
-def _double(text: str) -> str:
-    escapes = {
-        **_SHORT,
-        "\0": "\\0",
-        "\x07": "\\a",
-        "\x0b": "\\v",
-        "\x1b": "\\e",
-        "\x85": "\\N",
-        "\xa0": "\\_",
-    }
-    out = []
-    for char in text:
-        if char in escapes:
-            out.append(escapes[char])
-        elif char.isprintable():
-            out.append(char)
-        else:
-            code = ord(char)
-            out.append(
-                f"\\x{code:02X}" if code < 256 else f"\\u{code:04X}" if code < 65536 else f"\\U{code:08X}"
-            )
-    return f'"{"".join(out)}"'
-
-
-def _block(text: str, depth: int) -> str:
-    """Return a text of several lines as a literal block."""
-    chomp = "-" if not text.endswith("\n") else "+" if text.endswith("\n\n") or text == "\n" else ""
-    pad = "  " * depth
-    lines = text.removesuffix("\n").split("\n") if chomp != "-" else text.split("\n")
-    return f"|{chomp}\n" + "\n".join(pad + line if line else "" for line in lines)
+    if isinstance(value, str):
+        return scalar(value, depth, key=key)
+    if isinstance(value, float):
+        return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(repr(value)) or go_float(value)
+    return _json_scalar(value)

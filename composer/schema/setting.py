@@ -154,9 +154,7 @@ def explicit_name(options: LoadOptions, variables: Variables) -> str | None:
     return name
 
 
-def written_name(
-    documents: Sequence[Map], variables: Variables, *, as_written: bool = False
-) -> str | None:
+def written_name(documents: Sequence[Map], variables: Variables, *, as_written: bool = False) -> str | None:
     """Return the last ``name:`` of the files, interpolated; None when there is none.
 
     It is made a name that a project can have, but for ``as_written`` (``--no-normalize``).

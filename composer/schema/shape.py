@@ -33,7 +33,7 @@ from composer.schema.kinds import (
     text_or_null,
     texts,
     unsigned,
-    weight,
+    wrapping,
 )
 from composer.schema.tree import Map, Seq
 
@@ -49,6 +49,8 @@ _OPT_BOOL = Keep(boolean, False)
 _OPT_INT = Keep(integer, 0)
 _OPT_UNSIGNED = Keep(unsigned, 0)
 
+_WEIGHT_NUMBER = wrapping(16, "weights are from 10 to 1000")
+_MODE = wrapping(32, "modes are octal, such as 01777")
 _ULIMIT = Struct({"single": integer, "soft": integer, "hard": integer}, extended=False)
 
 
@@ -147,7 +149,7 @@ _RATE = Struct(
     renamed={"path": "Path", "rate": "Rate"},
 )
 _WEIGHT = Struct(
-    {"path": text, "weight": weight},
+    {"path": text, "weight": _WEIGHT_NUMBER},
     always={"path": "", "weight": 0},
     renamed={"path": "Path", "weight": "Weight"},
 )
@@ -213,7 +215,7 @@ _VOLUME = Struct(
             {"selinux": text, "propagation": text, "create_host_path": boolean, "recursive": text}
         ),
         "volume": Struct({"labels": _LABELS, "nocopy": boolean, "subpath": text}),
-        "tmpfs": Struct({"size": size, "mode": unsigned}),
+        "tmpfs": Struct({"size": size, "mode": _MODE}),
         "image": Struct({"subpath": text}),
     }
 )
@@ -271,7 +273,7 @@ SERVICE = Struct(
         ),
         "blkio_config": Struct(
             {
-                "weight": weight,
+                "weight": _WEIGHT_NUMBER,
                 "weight_device": list_of(_WEIGHT),
                 "device_read_bps": list_of(_RATE),
                 "device_read_iops": list_of(_RATE),

@@ -95,6 +95,10 @@ def _is_drive(buffer: str, follow: str) -> bool:
     return follow == ":" and len(buffer) == 1 and buffer.isalpha()
 
 
+def _is_open(buffer: str) -> bool:
+    return "${" in buffer and buffer.count("${") > buffer.count("}")
+
+
 def is_file_path(source: str) -> bool:
     """Tell whether the source of a short volume is a path of the host rather than a volume's name."""
     if not source:
@@ -103,10 +107,10 @@ def is_file_path(source: str) -> bool:
 
 
 def split_volume(text: str) -> list[str]:
-    """Return the parts between the colons, with Windows drives kept whole."""
+    """Return the parts between the colons, with Windows drives and ``${…}`` kept whole."""
     parts, buffer = [], ""
     for char in text:
-        if char == ":" and not _is_drive(buffer, char):
+        if char == ":" and not _is_drive(buffer, char) and not _is_open(buffer):
             parts.append(buffer)
             buffer = ""
         else:

@@ -333,7 +333,7 @@ class _Composer:
 
     def _string_key(self, key: Any, event: Any) -> str:
         text = event.value if type(event) is self._scalar_event else "…"
-        if not isinstance(key, str):
+        if not isinstance(key, str) or isinstance(key, Timestamp):
             self._problems.error(
                 f"key '{text}' is not a string",
                 self._mark(event),

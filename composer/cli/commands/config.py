@@ -166,7 +166,9 @@ def _hashes(project: Project, wanted: str) -> list[str]:
 
     for name in wanted.split(","):
         if name in project.disabled:
-            raise DisabledService(f"service '{name}' is not enabled", hint="enable its profile with --profile")
+            raise DisabledService(
+                f"service '{name}' is not enabled", hint="enable its profile with --profile"
+            )
     if wanted != "*":
         project = project.select(wanted.split(","), dependencies=False)
     return [f"{name} {service_hash(service)}" for name, service in project.tree["services"].items()]

@@ -13,6 +13,7 @@ from project import write
 
 from composer.cli.commands.config import command
 from composer.engine.hashing import service_hash
+from composer.errors import DisabledService
 from composer.schema.load import LoadOptions, load
 
 TEXT = """\
@@ -82,15 +83,29 @@ def test_json(directory: Path) -> None:
         (["--volumes"], []),
         (["--images"], ["nginx:1"]),
         (["--profiles"], ["ops"]),
-        (["--environment"], ["COMPOSE_PROJECT_NAME=demo", "E=1"]),
-        (["--services", "job"], ["job"]),
-        (["--volumes", "job"], ["data"]),
+        (["--environment"], ["COMPOSE_PROJECT_NAME=demo", "E=1", "PWD=DIRECTORY"]),
+        (["--services", "job"], ["web"]),
+        (["--volumes", "job"], []),
         (["--images", "job"], ["demo-job"]),
         (["-q"], []),
     ],
 )
 def test_lists(directory: Path, arguments: list[str], lines: list[str]) -> None:
-    assert run(directory, *arguments).splitlines() == lines
+    assert run(directory, *arguments).replace(str(directory), "DIRECTORY").splitlines() == lines
+
+
+def test_services_stand_after_what_they_depend_on(directory: Path) -> None:
+    write(directory, {"compose.yaml": "services: {a: {image: i, depends_on: [z]}, z: {image: i}}\n"})
+    assert run(directory, "--services").splitlines() == ["z", "a"]
+
+
+def test_what_is_disabled_has_no_hash_and_is_no_dependency(directory: Path) -> None:
+    with pytest.raises(DisabledService, match="'job' is not enabled"):
+        run(directory, "--hash", "job")
+    text = "services: {a: {image: i, depends_on: [z], profiles: [p]}, z: {image: i, profiles: [q]}}\n"
+    write(directory, {"compose.yaml": text})
+    with pytest.raises(DisabledService, match="'a' needs 'z', which no active profile enables"):
+        run(directory, "a")
 
 
 def test_variables(directory: Path) -> None:
