@@ -101,10 +101,9 @@ class _Canonical:
             return rule
 
         def checked(value: Any, path: Path, mark: Mark) -> Any:
-            if value is None and not self._lenient:
-                return self._fail(
-                    ValueError(f"'{name}' is empty"), value, path, mark, "remove it, or write a value"
-                )
+            if value is None:
+                self._problems.error(f"'{name}' is empty", mark, path, hint="remove it, or write a value")
+                return INVALID
             return rule(value, path, mark)
 
         return checked

@@ -244,7 +244,9 @@ def _type_hint(wanted: list[str], value: Any, path: Path) -> str | None:
         return "write 'name: value' lines without '- '"
     if "object" in wanted and value is None and path:
         return "something should be indented under it; remove it if it is empty on purpose"
-    return None
+    if value is None:
+        return "write a value, or remove it"
+    return "write a single value" if isinstance(value, (Map, Seq)) else None
 
 
 _DURATIONS = frozenset(

@@ -111,6 +111,7 @@ def _read_one(
     problems: Problems,
     merged: Map,
 ) -> None:
+    what = f"{str(path[2]).removesuffix('_file')} file"
     file, form = os.path.join(directories.project, entry.get("path", "")), entry.get("format")
     if not entry.get("required") and not files.is_file(file):
         return
@@ -125,7 +126,7 @@ def _read_one(
             raise ConfigError(
                 f"env_file format '{form}' is not known", at=at, hint="leave it out, or write raw"
             )
-        text = files.read_text(file, label, at, what="env file")
+        text = files.read_text(file, label, at, what=what)
         problems.read(label, text)
         if form == "raw":
             found = dotenv.parse_raw(text, label, look)
@@ -138,7 +139,10 @@ def _read_one(
         if error.at is not at and not error.chain:
             error.chain = (at,)
         if error.hint is None and "no such file" in error.message:
-            error.hint = "create it, or write 'required: false' beside its path"
+            optional = (
+                ", or write 'required: false' beside its path" if what == "env file" else ", or leave it out"
+            )
+            error.hint = f"create it{optional}"
         problems.errors.append(error)
         return
     for key, value in found.items():

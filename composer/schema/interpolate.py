@@ -179,20 +179,24 @@ _TRUE, _FALSE = frozenset({"true", "y", "yes", "on"}), frozenset({"false", "n", 
 
 
 class CastError(ValueError):
-    """A text is not of the type that its attribute has."""
+    """A text is not of the type that its attribute has. ``hint`` is the remedy."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 def to_int(text: str) -> int:
     """Return the decimal number of a text. Raises CastError."""
     if len(text) > 20 or not _ATOI.fullmatch(text):
-        raise CastError(f"'{text[:40]}' is not a whole number")
+        raise CastError(f"'{text[:40]}' is not a whole number", "write digits only, such as 3")
     return int(text)
 
 
 def to_float(text: str) -> float:
     """Return the number of a text. Raises CastError."""
     if not _GO_FLOAT.fullmatch(text):
-        raise CastError(f"'{text}' is not a number")
+        raise CastError(f"'{text}' is not a number", "write digits, such as 2 or 0.5")
     return float(text)
 
 
@@ -203,7 +207,7 @@ def to_bool(text: str) -> bool:
         return True
     if word in _FALSE:
         return False
-    raise CastError(f"'{text}' is neither true nor false")
+    raise CastError(f"'{text}' is neither true nor false", "write true or false")
 
 
 _INT = (
@@ -359,8 +363,10 @@ class _Interpolation:
         try:
             value = cast(text)
         except CastError as error:
-            hint = "write true or false" if cast is to_bool else None
-            self._problems.error(str(error), mark, tuple(self._path), hint=hint, kind=InterpolationError)
+            name = next((part for part in reversed(self._path) if isinstance(part, str)), "value")
+            self._problems.error(
+                f"'{name}': {error}", mark, tuple(self._path), hint=error.hint, kind=InterpolationError
+            )
             return INVALID
         if cast is to_bool and text.lower() not in ("true", "false"):
             self._problems.warn(

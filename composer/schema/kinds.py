@@ -12,7 +12,7 @@ from struct import pack, unpack
 from typing import TYPE_CHECKING, Any, Final
 
 from composer.schema.golang import ShellWordsError, go_text, shell_words
-from composer.schema.interpolate import to_bool, to_float, to_int
+from composer.schema.interpolate import CastError, to_bool, to_float, to_int
 from composer.schema.tree import INVALID, Map, Seq
 from composer.units import format_duration, parse_duration_ns, parse_size_bytes
 
@@ -440,7 +440,8 @@ def decode(kind: Kind, value: Any, path: Path, mark: Mark, decoder: Decoder) -> 
     try:
         return kind(value, path, mark, decoder)
     except (ValueError, OverflowError) as error:
-        decoder.problems.error(f"{_subject(path)}: {error}", mark, path)
+        hint = error.hint if isinstance(error, CastError) else None
+        decoder.problems.error(f"{_subject(path)}: {error}", mark, path, hint=hint)
         return INVALID
 
 

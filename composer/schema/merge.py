@@ -123,8 +123,6 @@ def _first(pair: tuple[str, Mark]) -> str:
 
 
 def _sequences(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, merge: _Merge) -> Any:
-    if new is None and old is None:
-        return None
     left, right = as_sequence(old, old_mark), as_sequence(new, new_mark)
     return Seq([*left, *right], [*left.marks, *right.marks])
 

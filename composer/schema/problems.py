@@ -63,6 +63,7 @@ class Problems:
         chain: tuple[Mark, ...] = (),
     ) -> None:
         """Report an error, once per place and text."""
+        message = message.replace("\n", "\\n")  # of a value that it quotes: an error is one line first
         at = at if at and (at.file or at.why) else None
         if (message, at) in self._seen or len(self.errors) >= MAX_ERRORS:
             return

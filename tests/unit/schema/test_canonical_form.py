@@ -45,6 +45,7 @@ NOT_READABLE = {
     "hosts-order-and-commas",
     "interp-keys-literal",
     "network-names-any",
+    "no-normalize-namespaces",
     "port-number-and-text",
     "profiles-dep-disabled-opt",
 }

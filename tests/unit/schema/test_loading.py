@@ -288,3 +288,21 @@ def test_an_error_says_which_files_led_to_it(tmp_path: Path) -> None:
     for error in found:
         assert [str(mark) for mark in error.chain] == ["sub/inc.yaml:3:14", "compose.yaml:2:5"]
         assert explain(error).splitlines()[3:5] == ["  from sub/inc.yaml:3:14", "  from compose.yaml:2:5"]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "message", "hint"),
+    [
+        ("tty: ./x", "'tty': './x' is neither true nor false", "write true or false"),
+        ("scale: x", "'scale': 'x' is not a whole number", "write digits only"),
+        ('cpus: "a\\nb"', r"'cpus': 'a\nb' is not a number", "write digits"),
+        ("cpu_count: [a]", "must be a text or a whole number, not a list", "write a single value"),
+        ("label_file: none", "cannot read label file 'none'", "create it, or leave it out"),
+    ],
+)
+def test_errors_are_one_line_with_the_attribute_and_a_remedy(
+    tmp_path: Path, attribute: str, message: str, hint: str
+) -> None:
+    (error,) = errors(tmp_path, f"services: {{a: {{image: i, {attribute}}}}}")
+    assert message in error.message and "\n" not in error.message
+    assert hint in (error.hint or "")
