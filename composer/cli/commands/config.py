@@ -84,13 +84,14 @@ def command(
 def _load(context: Context, given: dict[str, bool], show: str | None) -> Project:
     from composer.schema.load import load
 
-    options = context.load_options()._replace(
+    options = context.load_options()
+    options = options._replace(
         interpolate=not given["no_interpolate"] and show != "variables",
         normalize=not given["no_normalize"],
         resolve_paths=not given["no_path_resolution"],
         consistency=not given["no_consistency"],
         resolve_env=not given["no_env_resolution"],
-        all_resources=context.settings.all_resources or show == "variables",
+        all_resources=options.all_resources or show == "variables",
     )
     return load(options)
 
