@@ -40,13 +40,19 @@ class AttachSession:
         from_start: bool,
     ) -> None:
         self._directory = directory
+        # Not makedirs: of a container that removed itself meanwhile it would make half of one again.
+        try:
+            os.mkdir(f"{directory}/logs", 0o700)
+        except FileExistsError:
+            pass  # it ran before
+        except FileNotFoundError:
+            raise errors.NotFound("the container was removed") from None
         self._wait, self._kill = wait, kill
         self._chunks: deque[tuple[str, bytes]] = deque()
         self._input, self.tty = -1, False
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC)
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._position, self._ends = 0, [0, 0]
-        os.makedirs(f"{directory}/logs", 0o700, exist_ok=True)
         self._inotify = syscalls.inotify_init()
         for path in (directory, f"{directory}/logs"):
             syscalls.inotify_add_watch(self._inotify, path, _WATCHED)

@@ -5,6 +5,7 @@ The format is `runtime.logs`'. A line belongs to the moment at which its end was
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import os
 import select
@@ -28,6 +29,9 @@ class _Reader:
     def __init__(self, id: str, directory: str) -> None:
         self.id = id
         self.directory = directory
+        meta = files.read_json(f"{directory}/meta.json") or {}
+        self._is_fleeting = bool(meta.get("auto_remove"))
+        self._held: dict[str, int] = {}
         self._position = 0
         self._latest_ns = 0
         self._ends = [0, 0]
@@ -37,28 +41,53 @@ class _Reader:
     def new_lines(self) -> Iterator[LogLine]:
         """Yield complete lines that have come since the last call."""
         try:
-            index = open(f"{self.directory}/logs/index", "rb")  # noqa: SIM115 - it is closed below
+            if self._is_fleeting:
+                self._hold()
+            with self._open("index") as index:
+                self._position = max(self._position, self._skip_dropped()[2])
+                yield from self._lines(index)
         except FileNotFoundError:
+            return  # nothing has come yet, or the container was removed
+
+    def _lines(self, index: int) -> Iterator[LogLine]:
+        while True:
+            data = os.pread(index, logs.RECORD.size * 4096, self._position)
+            whole = len(data) - len(data) % logs.RECORD.size
+            if not whole:
+                return
+            self._position += whole
+            for time_ns, stream, end in logs.RECORD.iter_unpack(data[:whole]):
+                # The order of the index is the order in which things came, whatever a clock that was set says.
+                self._latest_ns = max(self._latest_ns, time_ns)
+                yield from self._chunk(self._latest_ns, stream, end)
+
+    def _hold(self) -> None:
+        """Keep the files open: they go in the moment in which the container ends, with its last lines in them."""
+        for name in ("index", *logs.STREAMS):
+            if name not in self._held:
+                self._held[name] = os.open(f"{self.directory}/logs/{name}", os.O_RDONLY | os.O_CLOEXEC)
+
+    @contextlib.contextmanager
+    def _open(self, name: str) -> Iterator[int]:
+        if name in self._held:
+            yield self._held[name]
             return
-        with index:
-            self._position = max(self._position, self._skip_dropped()[2])
-            while True:
-                data = os.pread(index.fileno(), logs.RECORD.size * 4096, self._position)
-                whole = len(data) - len(data) % logs.RECORD.size
-                if not whole:
-                    return
-                self._position += whole
-                for time_ns, stream, end in logs.RECORD.iter_unpack(data[:whole]):
-                    # The order of the index is the order in which things came, whatever a clock that was set says.
-                    self._latest_ns = max(self._latest_ns, time_ns)
-                    yield from self._chunk(self._latest_ns, stream, end)
+        fd = os.open(f"{self.directory}/logs/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def close(self) -> None:
+        while self._held:
+            os.close(self._held.popitem()[1])
 
     def _chunk(self, time_ns: int, stream: int, end: int) -> Iterator[LogLine]:
         start = self._ends[stream]
         if end <= start:
             return  # dropped, or a hole in the index where it was
-        with open(f"{self.directory}/logs/{logs.STREAMS[stream]}", "rb") as file:
-            data = os.pread(file.fileno(), end - start, start)
+        with self._open(logs.STREAMS[stream]) as file:
+            data = os.pread(file, end - start, start)
         # What was dropped while we read came as zeros.
         self._skip_dropped()
         data = data[self._ends[stream] - start :]
@@ -128,12 +157,19 @@ class Logs:
     def _watch(self) -> int:
         inotify = syscalls.inotify_init()
         for reader in self._readers:
+            try:
+                # Not makedirs: of a container that has been removed it would make half of one again.
+                if not os.path.isdir(f"{reader.directory}/logs"):
+                    os.mkdir(f"{reader.directory}/logs", 0o700)
+            except FileExistsError:
+                pass  # its supervisor made it in this moment
+            except FileNotFoundError:
+                continue  # it has been removed: there is nothing to follow
             for path in (reader.directory, f"{reader.directory}/logs"):
                 try:
-                    os.makedirs(path, 0o700, exist_ok=True)
                     syscalls.inotify_add_watch(inotify, path, _WATCHED)
                 except FileNotFoundError:
-                    continue  # it has been removed: there is nothing to follow
+                    continue  # it has just gone
         return inotify
 
     def _past(self, *, last: bool) -> Iterator[LogLine]:
@@ -170,3 +206,5 @@ class Logs:
     def __del__(self) -> None:
         os.close(self._wake)
         os.close(self._waker)
+        for reader in self._readers:
+            reader.close()
