@@ -1,7 +1,8 @@
 """What is on this machine under our names and belongs to nothing that we know: links, cgroups, mounts, bridges.
 
 There should be none. What is in use (a cgroup with processes, a bridge with ports) is somebody's: another
-``COMPOSER_ROOT`` has its own state, which cannot be seen from here, and is never called a leftover.
+``COMPOSER_ROOT`` has its own state, and is never called a leftover. Where nothing runs in a network of it, its
+bridge says where that state is.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from composer.backends.namespace.runtime import cgroups, endpoints, firewall
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from composer.backends.namespace.runtime import netlink
     from composer.backends.namespace.state import Paths
 
 _PREFIX = "cmp"
@@ -85,16 +87,26 @@ def _all(paths: Paths) -> list[Leftover]:
 
 def _links(known: set[str]) -> list[Leftover]:
     found = []
-    for name in sorted(os.listdir("/sys/class/net")):
-        base = f"/sys/class/net/{name}"
-        if not name.startswith(_PREFIX) or name in known:
+    links = _links_here()
+    bridges = {link.master for link in links}
+    for link in sorted(links, key=lambda link: link.name):
+        is_ours = link.name.startswith(_PREFIX) and link.kind in ("bridge", "veth")
+        if not is_ours or link.name in known:
             continue
-        # a port of a bridge goes with it, or is its state's
-        if os.path.exists(f"{base}/master") or _entries(f"{base}/brif"):
+        # A port of a bridge goes with it, or is its state's. A bridge without one may wait for a restart.
+        if link.master or link.index in bridges or (link.alias and os.path.isdir(link.alias)):
             continue
-        text = f"link '{name}' belongs to no network of ours"
-        found.append(Leftover(text, f"ip link delete {name}", "link", name))
+        text = f"link '{link.name}' belongs to no network of ours"
+        found.append(Leftover(text, f"ip link delete {link.name}", "link", link.name))
     return found
+
+
+def _links_here() -> list[netlink.Link]:
+    """Return the links of our network namespace, which /sys shows only to who mounted it in there."""
+    from composer.backends.namespace.runtime import netlink
+
+    with netlink.Netlink() as session:
+        return session.links()
 
 
 def _rules(known: set[str]) -> list[Leftover]:
@@ -103,6 +115,7 @@ def _rules(known: set[str]) -> list[Leftover]:
         names = session.networks()
     finally:
         session.close()
+    links = {link.name for link in _links_here()}
     return [
         Leftover(
             f"the firewall knows bridge '{name}', which does not exist",
@@ -112,7 +125,7 @@ def _rules(known: set[str]) -> list[Leftover]:
             name,
         )
         for name in names
-        if name not in known and not os.path.exists(f"/sys/class/net/{name}")
+        if name not in known and name not in links
     ]
 
 

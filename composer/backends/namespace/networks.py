@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # docker0's usual subnet, kept free for a Docker that is installed or started later.
 _DOCKERS_OWN = "172.17.0.0/16"
+_MAX_ALIAS_BYTES = 255
 _IFF_UP = 1  # netdevice(7)
 _DRIVERS = ("", "bridge", "default")
 
@@ -172,6 +173,9 @@ class Networks:
             index = link.link_index(bridge)
             if index is None:
                 index = link.create_bridge(bridge, mtu=record.get("mtu"), up=False)
+                owner = f"{self._paths.networks()}/{record['id']}"
+                if len(os.fsencode(owner)) <= _MAX_ALIAS_BYTES:
+                    link.set_alias(index, owner)  # who else looks for leftovers sees by it that this is none
             for pool in record["pools"]:
                 prefix = addresses.parse_subnet(pool["subnet"]).prefix
                 try:

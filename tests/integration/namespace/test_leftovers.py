@@ -7,11 +7,12 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 
 import pytest
 
 from composer.backends.namespace import doctor, leftovers
-from composer.backends.namespace.runtime import cgroups
+from composer.backends.namespace.runtime import cgroups, netlink
 from composer.backends.namespace.state import Paths
 from tests.integration.namespace.conftest import Stack, wait_for
 
@@ -70,6 +71,44 @@ def test_a_running_stack_is_no_leftover(stack: Stack, tmp_path: pathlib.Path) ->
     assert found["works"]
     assert [one["text"] for one in found["findings"] if one["subject"] == "leftovers"] == before
     assert texts(tmp_path / "other") == [text for text in before if text != "none"]
+
+
+def test_a_stack_of_another_state_directory_is_no_leftover_while_nothing_of_it_runs(
+    stack: Stack, tmp_path: pathlib.Path
+) -> None:
+    """Its bridge has no port while what restarts is waiting; without the bridge it could not start again."""
+    stack.up("services: {web: {image: host, command: [sleep, '600'], stop_signal: SIGKILL}}")
+    (network,) = (stack.state / "lib/networks").glob("*/network.json")
+    bridge = json.loads(network.read_text())["bridge"]
+    stack.run("stop")
+    assert not any(bridge in text for text in texts(tmp_path / "other"))
+
+
+def test_a_link_that_only_has_a_name_like_ours_is_somebodys(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links = [netlink.Link(9, LINK, kind, "", 1500, 0, True) for kind in ("bridge", "wireguard", "")]
+    for link, count in zip(links, (1, 0, 0), strict=True):
+        monkeypatch.setattr(leftovers, "_links_here", lambda link=link: [link])
+        assert sum(LINK in text for text in texts(tmp_path)) == count
+
+
+def test_rules_of_another_network_namespace_are_not_judged_by_the_links_of_this_one(
+    tmp_path: pathlib.Path,
+) -> None:
+    """`nsenter --net` leaves /sys as it is: what it lists are the links of the namespace that was left."""
+    script = (
+        "from composer.backends.namespace import leftovers\n"
+        "from composer.backends.namespace.runtime import firewall, netlink\n"
+        "from composer.backends.namespace.state import Paths\n"
+        f"name, paths = {LINK!r}, Paths({str(tmp_path / 'lib')!r}, {str(tmp_path / 'run')!r})\n"
+        "with netlink.Netlink() as link:\n"
+        "    bridge = link.create_bridge(name)\n"
+        "    port = link.create_bridge('port')\n"
+        "firewall.Firewall().add_network(firewall.Bridge(name, subnet4='10.1.2.0/24', gateway4='10.1.2.1'))\n"
+        "assert not any(one.kind == 'rules' for one in leftovers.find(paths, settling_s=0))\n"
+    )
+    subprocess.run(["unshare", "--net", sys.executable, "-c", script], check=True)
 
 
 def test_the_overlay_is_really_tried(tmp_path: pathlib.Path) -> None:

@@ -34,7 +34,7 @@ _NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
 _NESTED = 0x8000
 _TYPE_MASK = 0x3FFF
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_PROTINFO = 1, 3, 4, 10, 12
-_IFLA_LINKINFO, _IFLA_NET_NS_PID, _IFLA_NET_NS_FD = 18, 19, 28
+_IFLA_LINKINFO, _IFLA_NET_NS_PID, _IFLA_IFALIAS, _IFLA_NET_NS_FD = 18, 19, 20, 28
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _BRPORT_HAIRPIN, _BRPORT_ISOLATED = 4, 33
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST = 1, 2, 4
@@ -53,12 +53,15 @@ _DUMP_ATTEMPTS = 5
 class Link:
     """.
 
-    network interface. ``master`` is the bridge's index or 0, ``kind`` is ``bridge``, ``veth``, … or empty.
+    network interface. ``master`` is the bridge's index or 0, ``kind`` is ``bridge``, ``veth``, … or empty; ``alias`` is
+    what whoever made it wrote beside it.
     """
 
-    __slots__ = ("index", "kind", "mac", "master", "mtu", "name", "up")
+    __slots__ = ("alias", "index", "kind", "mac", "master", "mtu", "name", "up")
 
-    def __init__(self, index: int, name: str, kind: str, mac: str, mtu: int, master: int, up: bool) -> None:
+    def __init__(
+        self, index: int, name: str, kind: str, mac: str, mtu: int, master: int, up: bool, alias: str = ""
+    ) -> None:
         self.index = index
         self.name = name
         self.kind = kind
@@ -66,6 +69,7 @@ class Link:
         self.mtu = mtu
         self.master = master
         self.up = up
+        self.alias = alias
 
 
 class Address:
@@ -252,6 +256,10 @@ class Netlink(Connection):
     def set_master(self, index: int, master_index: int) -> None:
         """Put an interface into a bridge; 0 takes it out."""
         self._change(index, _number(_IFLA_MASTER, master_index))
+
+    def set_alias(self, index: int, alias: str) -> None:
+        """Write beside an interface what it is for, in at most 255 bytes."""
+        self._change(index, _text(_IFLA_IFALIAS, alias))
 
     def set_mac(self, index: int, mac: str) -> None:
         """Give an interface a hardware address."""
@@ -441,6 +449,7 @@ def _parse_link(body: bytes) -> Link:
         _u32(attributes, _IFLA_MTU),
         _u32(attributes, _IFLA_MASTER),
         bool(flags & _IFF_UP),
+        _string(attributes.get(_IFLA_IFALIAS, b"")),
     )
 
 
