@@ -116,6 +116,9 @@ class Filesystems:
     def release(self, used: Callable[[], Collection[str]]) -> None:
         """Take away the mounts that no active container has; ``used`` names the volumes that one has."""
         for name in self._mounts():
+            record = self._volumes.find(name)
+            if record is None or not parse(record["options"]).is_mounted:
+                continue  # somebody's own: a disk that was mounted there to have the data on it
             directory = f"{self._paths.volumes()}/{name}"
             try:
                 fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -169,10 +172,12 @@ def _with_address(name: str, data: str) -> str:
         key, _, host = word.partition("=")
         if key == "addr" and host:
             try:
-                words[index] = f"addr={socket.getaddrinfo(host, None)[0][4][0]}"
+                # As bytes: a text is encoded by a module that a helper which loads nothing more may not have.
+                words[index] = f"addr={socket.getaddrinfo(os.fsencode(host), None)[0][4][0]}"
             except OSError as error:
+                reason = (error.strerror or str(error)).lower()
                 raise errors.BackendError(
-                    f"cannot mount volume '{name}': the address of '{host}' is not known ({error})",
+                    f"cannot mount volume '{name}': the address of '{host}' is not known ({reason})",
                     hint="correct addr in o of its driver_opts",
                 ) from error
     return ",".join(words)

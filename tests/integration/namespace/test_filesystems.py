@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import signal
@@ -61,8 +62,8 @@ def test_a_volume_is_filled_by_a_new_container_only(stack: Stack) -> None:
 
 def test_what_a_killed_command_or_a_container_that_ended_left_mounted_goes(stack: Stack) -> None:
     stack.up(SCRATCH)
-    for service in ("writer", "reader"):
-        stack.run("exec", "-T", service, "sh", "-c", "kill -KILL -1 2>/dev/null; kill -TERM 1", check=False)
+    for file in stack.state.glob("lib/containers/*/state.json"):
+        os.kill(json.loads(file.read_text())["pid"], signal.SIGKILL)  # by no command of ours: that would look
     wait_for(lambda: stack.out("ps", "-q") == "", what="the end of both")
     assert len(mounted(stack)) == 1  # nobody was there to take it away
     stack.run("stop")
@@ -95,6 +96,36 @@ def test_what_dockers_local_driver_refuses_is_refused(stack: Stack, options: str
     failed = stack.run("up", "-d", check=False)
     assert failed.returncode == 1
     assert reason in failed.stderr
+
+
+def test_a_disk_that_somebody_mounted_on_a_volume_stays(stack: Stack) -> None:
+    """Such a volume has no file system of its own, as far as we know: its data would be gone for its container."""
+    stack.up(
+        "services: {a: {image: host, command: [sleep, inf], init: true, volumes: ['vol:/v']}}\n"
+        "volumes: {vol: {}}\n"
+    )
+    stack.run("stop")
+    data = stack.state / "lib/volumes" / f"{stack.name}_vol/_data"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "somebodys", str(data)], check=True)
+    try:
+        (data / "file").write_text("theirs")
+        stack.run("start")
+        assert stack.shell("a", "cat /v/file") == "theirs"
+        stack.run("stop")
+        assert data.is_mount()
+    finally:
+        subprocess.run(["umount", str(data)], check=True)
+
+
+def test_the_name_of_a_server_is_looked_up_for_a_copy_too(stack: Stack) -> None:
+    """What the kernel then says depends on the machine; that it was asked does not."""
+    stack.write(
+        "services: {a: {image: host, command: [sleep, inf], network_mode: none, volumes: ['vol:/v']}}\n"
+        "volumes: {vol: {driver_opts: {type: nfs, o: 'addr=localhost,nolock,soft', device: ':/none'}}}\n"
+    )
+    stack.run("create")
+    failed = stack.run("cp", "a:/v", "-", check=False)
+    assert "cannot mount volume" in failed.stderr
 
 
 def test_a_directory_can_be_bound_read_only(stack: Stack, tmp_path: pathlib.Path) -> None:
