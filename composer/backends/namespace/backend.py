@@ -155,11 +155,11 @@ class NamespaceBackend(NamespaceObserver):
     def create_container(self, spec: ContainerSpec) -> str:
         from composer.backends.namespace import bundle
 
-        if spec.network_mode == DEFAULT_NETWORK:
-            from composer.engine.wanted import NetworkSpec
-
-            self._networks.create(NetworkSpec(DEFAULT_NETWORK, {}, {}))
         with self.store.using():
+            if spec.network_mode == DEFAULT_NETWORK:
+                from composer.engine.wanted import NetworkSpec
+
+                self._networks.create(NetworkSpec(DEFAULT_NETWORK, {}, {}))
             image = self.store.find(spec.image_id or spec.image) or self.store.find(spec.image)
             if image is None:
                 raise errors.NotFound(
@@ -224,7 +224,10 @@ class NamespaceBackend(NamespaceObserver):
         if volumes:
             for mount in meta["mounts"]:
                 if mount.get("anonymous"):
-                    self._volumes.remove(mount["name"])
+                    try:
+                        self._volumes.remove(mount["name"])
+                    except errors.Conflict:
+                        continue  # another container has come by it through `volumes_from`
 
     def _remove_default_network(self) -> None:
         """Remove what `network_mode: bridge` made, once no container is to be in it."""
@@ -237,6 +240,16 @@ class NamespaceBackend(NamespaceObserver):
                 self._networks.remove(record["id"])
             except errors.Conflict:
                 pass  # a container that joined in the same moment keeps it, and its removal comes here again
+
+    def _remove_forgotten_network(self) -> None:
+        """Remove what `network_mode: bridge` made for containers that went by themselves when they ended."""
+        if self._networks.find(DEFAULT_NETWORK) is None:
+            return
+        try:
+            with self.store.excluding(wait=False):
+                self._remove_default_network()
+        except BlockingIOError:
+            pass  # a container is just being made, perhaps for this network: the next command comes here again
 
     def rename_container(self, id: str, name: str) -> None:
         id, meta = self._meta(id)
@@ -398,13 +411,18 @@ class NamespaceBackend(NamespaceObserver):
         state.sweep(self.paths)
         self._filesystems.release(self._volumes_in_use)
         self._remove_ended(project)
+        self._remove_forgotten_network()
         self._recovered.add(project)  # its directory of run state goes at the end, when nobody is in there
 
     def _remove_ended(self, project: str) -> None:
         """Remove what was to go by itself, and ended when no supervisor was there to see it."""
         doomed = [meta for meta in self._metas() if meta["project"] == project and meta.get("auto_remove")]
         for meta in doomed:
-            if self.container(meta["id"]).state is ContainerState.EXITED:
+            try:
+                has_ended = self.container(meta["id"]).state is ContainerState.EXITED
+            except errors.NotFound:
+                continue  # a supervisor was there, and has removed it in this moment
+            if has_ended:
                 self.remove_container(meta["id"], force=True, volumes=True)
 
     def close(self) -> None:

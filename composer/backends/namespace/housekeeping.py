@@ -44,6 +44,9 @@ def _files(path: str) -> Iterator[os.stat_result]:
         top = os.open(path, flags & ~os.O_NOFOLLOW)
     except FileNotFoundError:
         return
+    except NotADirectoryError:
+        yield os.stat(path)  # a volume that is one file of the host, bound
+        return
     device, stack = os.fstat(top).st_dev, [(top, iter(os.listdir(top)))]
     try:
         while stack:

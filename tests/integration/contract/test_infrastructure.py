@@ -118,6 +118,14 @@ def test_what_is_to_go_when_it_has_ended_goes_with_its_anonymous_volumes(place: 
     place.start(mounts=mounts)  # its name is free
 
 
+def test_an_anonymous_volume_that_another_container_has_stays(place: Place) -> None:
+    id = place.start(mounts=(MountSpec("volume", None, "/anonymous"),))
+    (seen,) = place.backend.container(id).mounts
+    place.start("other", mounts=(MountSpec("volume", seen.name, "/theirs"),))
+    place.backend.remove_container(id, force=True, volumes=True)
+    assert place.backend.find_volume(str(seen.name)) is not None
+
+
 @pytest.mark.real
 def test_data_outlives_the_container(place: Place) -> None:
     mounts = (MountSpec("volume", place.volume(), "/data"),)

@@ -90,6 +90,24 @@ def test_run_detached_removes_what_has_ended(stack: Stack) -> None:
     assert stack.out("ps", "-aq") == ""
 
 
+def test_what_removes_itself_takes_along_what_its_project_had_of_the_machine(stack: Stack) -> None:
+    """Without a command: its tree is still being removed when the supervisor ends."""
+    stack.write("services: {job: {image: host, command: [sleep, inf], init: true}}")
+    script = "mkdir /tmp/many; cd /tmp/many; for i in $(seq 20000); do : > $i; done"
+    stack.run("run", "-d", "--rm", "job", "sh", "-c", script)
+    wait_for(lambda: not os.listdir(stack.state / "lib/containers"), what="its removal", timeout_s=60)
+    wait_for(lambda: not os.listdir(stack.state / "run/projects"), what="the end of the project")
+    stack.run("down")
+
+
+def test_the_network_of_what_removed_itself_goes_with_the_next_command(stack: Stack) -> None:
+    stack.write("services: {job: {image: host, network_mode: bridge, command: ['true']}}")
+    stack.run("run", "-d", "--rm", "job")
+    wait_for(lambda: not os.listdir(stack.state / "lib/containers"), what="its removal")
+    stack.run("down")
+    assert os.listdir(stack.state / "lib/networks") == []
+
+
 def test_what_ended_while_nobody_was_there_is_removed_by_the_next_command(stack: Stack) -> None:
     stack.write(
         "services: {job: {image: host, command: [sleep, inf]}, web: {image: host, command: [sleep, inf]}}"

@@ -103,12 +103,27 @@ def test_the_run_state_of_a_project_without_containers_goes(paths: Paths) -> Non
     assert os.listdir(f"{paths.run}/projects") == ["other"]
 
 
+def test_what_removes_itself_may_go_while_a_command_looks_at_it(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meta = {"id": ID, "name": "job", "project": "shop", "auto_remove": True, "mounts": [], "networks": []}
+    backend = NamespaceBackend(paths)
+    monkeypatch.setattr(backend, "_metas", lambda: iter([meta]))
+    backend.recover("shop")
+    backend.close()
+
+
 def test_a_command_that_only_looks_takes_nothing_away(paths: Paths) -> None:
     left = _half_made(paths, _dead_pid())
     backend = NamespaceBackend(paths)
     backend.observe("shop")
     backend.close()
     assert left.exists()
+
+
+def test_a_volume_that_is_one_file_is_measured(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    assert housekeeping.tree_size(str(tmp_path / "file")) == 5
 
 
 def test_a_tree_of_any_depth_is_measured_and_removed(tmp_path: pathlib.Path) -> None:

@@ -93,10 +93,10 @@ class Content:
             yield
 
     @contextlib.contextmanager
-    def removing(self) -> Iterator[None]:
-        """Wait until nobody adds, and keep everybody out."""
+    def removing(self, *, wait: bool = True) -> Iterator[None]:
+        """Wait until nobody adds, and keep everybody out. Raises BlockingIOError where it may not ``wait``."""
         state.make_directory(self.root)
-        with self._locked("lock", fcntl.LOCK_EX):
+        with self._locked("lock", fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB):
             yield
 
     @contextlib.contextmanager

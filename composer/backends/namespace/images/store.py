@@ -81,9 +81,12 @@ class Store:
         """Keep every image from being removed, while a container is made that will keep its own from then on."""
         return self._content.adding()
 
-    def excluding(self) -> AbstractContextManager[None]:
-        """Wait until nobody adds an image or makes a container, and keep everybody from it."""
-        return self._content.removing()
+    def excluding(self, *, wait: bool = True) -> AbstractContextManager[None]:
+        """Wait until nobody adds an image or makes a container, and keep everybody from it.
+
+        Without ``wait`` it raises BlockingIOError while somebody does.
+        """
+        return self._content.removing(wait=wait)
 
     # -------------------------------------------------------------- adding
 

@@ -152,7 +152,7 @@ class Supervisor:
             container, _, kind = key.partition("/")
             by_container.setdefault(container, {})[kind] = fd
         directory = f"{self.root}/containers"
-        for id in sorted(os.listdir(directory)) if os.path.isdir(directory) else ():
+        for id in self._containers():
             state = files.read_json(f"{directory}/{id}/state.json")
             if state is None or not (state.get("status") in status.ACTIVE or state.get("prepared")):
                 continue
@@ -214,18 +214,23 @@ class Supervisor:
         files.remove_file(f"{self.run_directory}/exits")
         if not self._has_containers():
             shutil.rmtree(self.run_directory, ignore_errors=True)
-        directory = f"{self.root}/containers"
-        if not (os.path.isdir(directory) and os.listdir(directory)):
+        if not self._containers():
             cgroups.remove_parents()  # the command that removed the last container may have been killed
         self.loop.stop()
 
     def _has_containers(self) -> bool:
-        directory = f"{self.root}/containers"
-        for id in os.listdir(directory) if os.path.isdir(directory) else ():
-            config = files.read_json(f"{directory}/{id}/config.json")
+        for id in self._containers():
+            config = files.read_json(f"{self.root}/containers/{id}/config.json")
             if config is not None and config["composer"]["project"] == self.project:
                 return True
         return False
+
+    def _containers(self) -> list[str]:
+        """Return the ids of all containers, without what is half made, or half removed by a child of ours."""
+        try:
+            return sorted(id for id in os.listdir(f"{self.root}/containers") if not id.startswith("."))
+        except FileNotFoundError:
+            return []
 
     def start_keeper(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
