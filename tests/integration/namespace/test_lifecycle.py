@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import re
 import select
 import signal
@@ -331,3 +332,14 @@ def test_abort_on_container_exit_has_the_code_of_the_one_that_ended(stack: Stack
     stack.write(f"services:\n  main: {{image: host, command: [sh, -c, 'exit 5']}}\n  side:\n    {IDLE}\n")
     result = stack.run("up", "--abort-on-container-exit", "--exit-code-from", "main", check=False)
     assert result.returncode == 5
+
+
+def test_what_a_caller_has_open_for_its_children_is_not_kept(stack: Stack, tmp_path: pathlib.Path) -> None:
+    """Such as the lock of `flock FILE composer up`, which nobody else could have before the stack is down."""
+    stack.write("services: {a: {image: host, command: [sleep, inf], init: true}}")
+    with (tmp_path / "lock").open("w") as lock:
+        assert stack.popen("up", "-d", pass_fds=(lock.fileno(),)).wait(30) == 0
+    for role in ("keeper", "supervisor"):
+        held = pathlib.Path(f"/proc/{stack.pid(role)}/fd").iterdir()
+        assert str(tmp_path / "lock") not in {os.readlink(fd) for fd in held}
+    stack.run("down")

@@ -160,6 +160,9 @@ class Keeper:
 def main(image: spawn.Image, arguments: list[str]) -> None:
     """Run as ``keeper PROJECT ROOT RUN READY-FDS SUPERVISOR-FD``; a descriptor of -1 is not there."""
     project, root, run, ready, supervisor = arguments[:5]
+    # What the caller had open for its children (`flock FILE composer up`) would be held as long as the stack is there.
+    given = {int(fd) for fd in (*ready.split(","), supervisor) if fd and int(fd) >= 0}
+    syscalls.close_all_but({0, 1, 2, image.code, image.directory, *given})
     spawn.detach()
     syscalls.set_title(f"composer: keeper {project}")
     syscalls.set_process_name("composer-keeper")
