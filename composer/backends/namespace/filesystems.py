@@ -103,6 +103,10 @@ class Filesystems:
         try:
             while True:
                 fcntl.flock(fd, fcntl.LOCK_SH)
+                if not os.path.exists(directory) or not os.path.samestat(os.fstat(fd), os.stat(directory)):
+                    raise errors.NotFound(
+                        f"volume '{name}' has just been removed", hint="run the command again"
+                    )
                 if trees.is_mount_point(f"{directory}/_data"):
                     return fd
                 # Changing a lock lets go of it for a moment: look again with each of the two.
@@ -194,13 +198,25 @@ def _unmount(target: str) -> None:
             raise
 
 
-def unmount_for_removal(name: str, directory: str) -> None:
-    """Take a volume's file system away before the volume goes. Raises Conflict while somebody is in there."""
+@contextlib.contextmanager
+def removing(name: str, directory: str, filesystem: Filesystem) -> Iterator[None]:
+    """Take a volume's file system away, and keep others from mounting it again while the volume goes.
+
+    Raises Conflict while a process of this machine is in there, or where what is mounted there is somebody's own.
+    """
     target = f"{directory}/_data"
-    if trees.is_mount_point(target):
-        _unmount(target)
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
         if trees.is_mount_point(target):
-            raise errors.Conflict(
-                f"volume '{name}' is in use: a process of this machine has files of {target} open",
-                hint="end it first",
-            )
+            if filesystem.is_mounted:
+                _unmount(target)
+            if trees.is_mount_point(target):
+                whose = "has files open in" if filesystem.is_mounted else "has mounted something on"
+                raise errors.Conflict(
+                    f"volume '{name}' is in use: somebody on this machine {whose} {target}",
+                    hint="end that first" if filesystem.is_mounted else f"umount {target}",
+                )
+        yield
+    finally:
+        os.close(fd)

@@ -93,11 +93,11 @@ class Volumes:
                 f"volume '{name}' is in use by {', '.join(sorted(users))}",
                 hint="remove these containers first",
             )
-        if record["options"]:
-            from composer.backends.namespace import filesystems
+        from composer.backends.namespace import filesystems
 
-            filesystems.unmount_for_removal(name, f"{self._paths.volumes()}/{name}")
-        trees.put_away(f"{self._paths.volumes()}/{name}")
+        directory = f"{self._paths.volumes()}/{name}"
+        with filesystems.removing(name, directory, filesystems.parse(record["options"])):
+            trees.put_away(directory)
 
     def _users(self, name: str) -> Iterator[dict[str, Any]]:
         for id in state.list_directory(self._paths.containers()):

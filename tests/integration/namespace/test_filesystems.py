@@ -117,6 +117,24 @@ def test_a_disk_that_somebody_mounted_on_a_volume_stays(stack: Stack) -> None:
         subprocess.run(["umount", str(data)], check=True)
 
 
+def test_a_volume_with_somebodys_disk_on_it_is_not_removed(stack: Stack) -> None:
+    stack.up(
+        "services: {a: {image: host, command: [sleep, inf], init: true, volumes: ['vol:/v']}}\nvolumes: {vol: {}}\n"
+    )
+    stack.run("down")
+    data = stack.state / "lib/volumes" / f"{stack.name}_vol" / "_data"
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(data)], check=True)
+    try:
+        (data / "file").write_text("kept")
+        failed = stack.run("volume", "rm", f"{stack.name}_vol", check=False)
+        assert failed.returncode == 1
+        assert "somebody on this machine has mounted something on" in failed.stderr
+        assert (data / "file").read_text() == "kept"
+    finally:
+        subprocess.run(["umount", str(data)], check=True)
+    stack.run("volume", "rm", f"{stack.name}_vol")
+
+
 def test_the_name_of_a_server_is_looked_up_for_a_copy_too(stack: Stack) -> None:
     """What the kernel then says depends on the machine; that it was asked does not."""
     stack.write(

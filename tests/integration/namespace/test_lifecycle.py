@@ -338,7 +338,9 @@ def test_what_a_caller_has_open_for_its_children_is_not_kept(stack: Stack, tmp_p
     """Such as the lock of `flock FILE composer up`, which nobody else could have before the stack is down."""
     stack.write("services: {a: {image: host, command: [sleep, inf], init: true}}")
     with (tmp_path / "lock").open("w") as lock:
-        assert stack.popen("up", "-d", pass_fds=(lock.fileno(),)).wait(30) == 0
+        up = stack.popen("up", "-d", pass_fds=(lock.fileno(),))
+        up.communicate(timeout=30)
+    assert up.returncode == 0
     for role in ("keeper", "supervisor"):
         held = pathlib.Path(f"/proc/{stack.pid(role)}/fd").iterdir()
         assert str(tmp_path / "lock") not in {os.readlink(fd) for fd in held}

@@ -25,7 +25,14 @@ def is_wanted(config: dict[str, Any]) -> bool:
 
 
 def remove(task: Task) -> None:
-    """Remove a container that has ended for good."""
+    """Remove a container that has ended for good. What goes wrong is the log's: others want to end too."""
+    try:
+        _remove(task)
+    except Exception as error:
+        task.supervisor.on_error(error)  # the next command removes it
+
+
+def _remove(task: Task) -> None:
     supervisor, root = task.supervisor, task.supervisor.root
     meta = files.read_json(f"{task.bundle}/meta.json") or {}
     unused = _unused(root, meta)
@@ -63,6 +70,8 @@ def _remove_in_child(loop: Loop, paths: Sequence[str]) -> None:
             syscalls.close_all_but({0, 1, 2})
             for path in paths:
                 trees.remove_tree(path)
+        except OSError as error:
+            os.write(2, f"cannot remove {paths}: {error}\n".encode())  # the log: the next command sweeps it
         finally:
             os._exit(0)
     pidfd = os.pidfd_open(pid)
