@@ -478,7 +478,7 @@ class MemoryBackend(Images, Files):
         with self.changed:
             container = self._find(id)
             self._called("kill_container", container.seen.name)
-            if container.seen.state is not ContainerState.RUNNING:
+            if container.seen.state not in (ContainerState.RUNNING, ContainerState.PAUSED):
                 raise Conflict(f"container '{container.seen.name}' is not running")
             self._emit("container", "kill", container, signal=signal)
             code = {"SIGKILL": _KILLED, "KILL": _KILLED, "9": _KILLED}.get(signal)

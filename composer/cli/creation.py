@@ -27,7 +27,10 @@ def engine_options(
     shared.check_services(known, project.disabled, scale)
     if given.get("force_recreate") and given.get("no_recreate"):
         raise ProjectError("--force-recreate and --no-recreate contradict each other", hint="use one of them")
-    recreate = "force" if given.get("force_recreate") else "never" if given.get("no_recreate") else "diverged"
+    force = given.get("force_recreate") or given.get(
+        "renew_anon_volumes"
+    )  # a container keeps the volumes it has
+    recreate = "never" if given.get("no_recreate") else "force" if force else "diverged"
     dependencies = "diverged" if recreate == "force" and not given.get("always_recreate_deps") else recreate
     pull = given.get("pull")
     remove_orphans, ignore_orphans = shared.orphans(context, bool(given.get("remove_orphans")))

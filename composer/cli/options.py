@@ -157,7 +157,10 @@ def creation(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--remove-orphans", is_flag=True, help="Remove containers of services that are gone."
             ),
             click.option(
-                "-V", "--renew-anon-volumes", is_flag=True, help="Give new containers new anonymous volumes."
+                "-V",
+                "--renew-anon-volumes",
+                is_flag=True,
+                help="Replace containers, with new anonymous volumes.",
             ),
             click.option(
                 "--pull",

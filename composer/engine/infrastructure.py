@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from composer.engine.draft import Draft
     from composer.engine.observe import World
     from composer.engine.observed import ObservedContainer, ObservedNetwork, ObservedVolume
+    from composer.engine.wanted import VolumeSpec
     from composer.schema.model import Project
 
     Tree = Mapping[str, Any]
@@ -128,18 +129,12 @@ class Infrastructure:
                 self._create("volume", use, "does not exist")
 
     def _create(self, kind: str, use: _Use, cause: str, needs: Iterable[int] = ()) -> None:
-        own = {
-            labels.PROJECT: self._project.name,
-            labels.NETWORK if kind == "network" else labels.VOLUME: use.key,
-            labels.VERSION: __version__,
-        }
         if kind == "network":
-            own[labels.CONFIG_HASH] = network_hash(use.entry)
+            own = _labels(self._project, labels.NETWORK, use.key, network_hash(use.entry))
             network = CreateNetwork(resolve.network_spec(self._project, use.key, own), cause)
             self.network_steps[use.name] = self._draft.builder.add(network, needs)
         else:
-            own[labels.CONFIG_HASH] = volume_hash(use.entry)
-            volume = CreateVolume(resolve.volume_spec(self._project, use.key, own), cause)
+            volume = CreateVolume(wanted_volume(self._project, use.key), cause)
             self.volume_steps[use.name] = self._draft.builder.add(volume, needs)
 
     def _replace_network(self, use: _Use) -> None:
@@ -204,6 +199,21 @@ class Infrastructure:
             self._draft.builder.add(
                 RemoveNetwork(network.name, network.id, cause, optional=True), needs, after
             )
+
+
+def wanted_volume(project: Project, key: str) -> VolumeSpec:
+    """Return a volume of the project as it is created."""
+    hashed = volume_hash(resolve.entry_of(project, "volumes", key))
+    return resolve.volume_spec(project, key, _labels(project, labels.VOLUME, key, hashed))
+
+
+def _labels(project: Project, kind: str, key: str, hashed: str) -> dict[str, str]:
+    return {
+        labels.PROJECT: project.name,
+        kind: key,
+        labels.VERSION: __version__,
+        labels.CONFIG_HASH: hashed,
+    }
 
 
 def orphaned_volumes(project: Project, world: World) -> list[str]:

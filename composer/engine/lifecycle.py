@@ -161,6 +161,8 @@ def plan_start(
 ) -> Plan:
     """Start what does not run, waiting for dependencies as depends_on says."""
     fleet = Fleet(observed, services)
+    if not fleet.selected:
+        raise UnknownService("there is no container to start", hint="composer up makes them")
     draft = Draft()
     _start_all(fleet, draft, fleet.order(), wait=wait, wait_timeout_s=wait_timeout_s)
     return draft.builder.build()
@@ -223,12 +225,12 @@ def _gates(fleet: Fleet, draft: Draft, service: str, started: dict[str, list[int
 def plan_kill(
     observed: Observed, services: Sequence[str], signal: str, *, spare: frozenset[str] = frozenset()
 ) -> Plan:
-    """Send a signal to what runs."""
+    """Send a signal to what runs, paused or not."""
     fleet = Fleet(observed, services, oneoff=True)
     draft = Draft()
     for service in sorted(set(fleet.selected) - spare):
         for container in fleet.containers[service]:
-            if container.state is ContainerState.RUNNING:
+            if container.state in (ContainerState.RUNNING, ContainerState.PAUSED):
                 draft.builder.add(KillContainer(ref(container), signal, "kill"))
     return draft.builder.build()
 

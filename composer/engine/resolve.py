@@ -77,8 +77,16 @@ def image_of(project: Project, service: str, tree: Tree) -> str:
 
 def real_name(project: Project, section: str, key: str) -> str:
     """Return what a network, volume, config or secret is called outside of the project."""
-    entry = (project.tree.get(section) or {}).get(key) or {}
-    return entry.get("name") or f"{project.name}_{key}"
+    return entry_of(project, section, key).get("name") or f"{project.name}_{key}"
+
+
+def entry_of(project: Project, section: str, key: str) -> Tree:
+    """Return what is written of a network, volume, config or secret, also of one that no selected service uses."""
+    for tree in (project.tree, project.whole):
+        entry: Tree | None = (tree.get(section) or {}).get(key)
+        if entry:
+            return entry
+    return {}
 
 
 def is_external(entry: Tree | None) -> bool:
@@ -110,7 +118,7 @@ def network_spec(project: Project, key: str, labels: Mapping[str, str]) -> Netwo
 
 
 def volume_spec(project: Project, key: str, labels: Mapping[str, str]) -> VolumeSpec:
-    entry: Tree = (project.tree.get("volumes") or {}).get(key) or {}
+    entry = entry_of(project, "volumes", key)
     attributes = {k: v for k, v in entry.items() if k not in ("name", "external", "labels")}
     return VolumeSpec(real_name(project, "volumes", key), {**_labels(entry), **labels}, attributes)
 
@@ -199,17 +207,17 @@ def mounts(project: Project, tree: Tree, carried: Mapping[str, str]) -> Iterator
     for entry in tree.get("volumes") or ():
         kind, source, target = entry["type"], entry.get("source"), entry["target"]
         targets.add(target)
-        if kind == "volume" and source:
-            source = real_name(project, "volumes", source)
-        elif kind == "volume":
-            source = carried.get(target)
-        yield MountSpec(kind, source or None, target, bool(entry.get("read_only")), entry.get(kind) or {})
+        is_carried = kind == "volume" and not source and target in carried
+        if kind == "volume":
+            source = real_name(project, "volumes", source) if source else carried.get(target)
+        options = entry.get(kind) or {}
+        yield MountSpec(kind, source or None, target, bool(entry.get("read_only")), options, is_carried)
     for text in _strings(tree.get("tmpfs")):
         target, _, options = text.partition(":")
         targets.add(target)
         yield MountSpec("tmpfs", None, target, options=_tmpfs_options(options))
     for target in sorted(carried.keys() - targets):
-        yield MountSpec("volume", carried[target], target)
+        yield MountSpec("volume", carried[target], target, anonymous=True)
 
 
 def _tmpfs_options(text: str) -> dict[str, Any]:

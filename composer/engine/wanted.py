@@ -35,7 +35,8 @@ class MountSpec(NamedTuple):
     """One entry of ``volumes`` or ``tmpfs``.
 
     ``source`` is an absolute host path (bind), a volume's real name (volume), an image reference (image) or
-    None (anonymous volume, tmpfs). ``options`` is the sub-object of that type: ``bind``, ``volume``, ``tmpfs``
+    None (anonymous volume, tmpfs); an ``anonymous`` volume with a source is another container's, and goes with whoever
+    has it last. ``options`` is the sub-object of that type: ``bind``, ``volume``, ``tmpfs``
     or ``image``, as in Compose's long syntax.
     """
 
@@ -44,6 +45,7 @@ class MountSpec(NamedTuple):
     target: str
     read_only: bool = False
     options: Mapping[str, Any] = {}
+    anonymous: bool = False
 
 
 class EndpointSpec(NamedTuple):

@@ -33,7 +33,8 @@ def mounts_from(paths: state.Paths, spec: ContainerSpec) -> list[MountSpec]:
             taken.add(mount["target"].rstrip("/"))
             source = mount["name"] if mount["type"] == "volume" else mount["source"]
             read_only = access == "ro" or (bool(mount.get("read_only")) and access != "rw")
-            found.append(MountSpec(mount["type"], source, mount["target"], read_only))
+            anonymous = bool(mount.get("anonymous"))
+            found.append(MountSpec(mount["type"], source, mount["target"], read_only, anonymous=anonymous))
     return found
 
 
@@ -92,7 +93,11 @@ class Wanted:
             self._made.append(name)
         data, filesystem = self._volumes.data(name), self._volumes.filesystem(name)
         entry = entry._replace(read_only=entry.read_only or (filesystem.is_bind and filesystem.is_read_only))
-        shown = {**_shown(entry, source=data), "name": name, "anonymous": entry.source is None}
+        shown = {
+            **_shown(entry, source=data),
+            "name": name,
+            "anonymous": entry.anonymous or entry.source is None,
+        }
         mount = _volume(entry, data)
         if filesystem.is_mounted:
             # for whoever looks into the container while it does not run, when this is not mounted

@@ -82,7 +82,7 @@ def test_run_detached_removes_what_has_ended(stack: Stack) -> None:
     wait_for(lambda: not (stack.state / "lib/containers" / first).exists(), what="its removal")
     assert stack.out("ps", "-aq") == ""
     second = stack.out("run", "-d", "--rm", "--name", "mine", "job").strip()
-    assert stack.out("ps", "-q").strip() == second
+    assert stack.out("ps", "-aq").strip() == second
     stack.run("down")  # which stops and removes what removes itself
     assert stack.out("ps", "-aq") == ""
     failed = stack.run("run", "-d", "--rm", "job", "/no/such/program", check=False)
@@ -213,6 +213,13 @@ def test_attached_input_survives_the_supervisor(stack: Stack) -> None:
     assert echoed(stack, "still\n") == "still\n"
 
 
+def test_kill_ends_what_is_paused(stack: Stack) -> None:
+    stack.up(PROJECT, "echo")
+    stack.run("pause")
+    stack.run("kill", timeout_s=20)
+    assert "Exited (137)" in stack.out("ps", "-a", "--format", "{{.Status}}")
+
+
 def test_pause_freezes_and_unpause_goes_on(stack: Stack) -> None:
     stack.up(
         "services:\n  tick: {image: host, stop_signal: SIGKILL, "
@@ -226,3 +233,22 @@ def test_pause_freezes_and_unpause_goes_on(stack: Stack) -> None:
     assert stack.out("logs", "--no-log-prefix") == before
     stack.run("unpause")
     wait_for(lambda: len(stack.out("logs", "--no-log-prefix")) > len(before), what="more output")
+
+
+def test_down_takes_the_anonymous_volumes_that_went_from_one_container_to_the_next(stack: Stack) -> None:
+    """With what `volumes_from` shows elsewhere, and after -V has renewed them; rm -v leaves what another has."""
+    stack.up(
+        "services:\n"
+        "  own: {image: host, command: [sleep, inf], init: true, volumes: [/own]}\n"
+        "  guest: {image: host, command: [sleep, inf], init: true, volumes_from: [own]}\n"
+    )
+    stack.shell("own", "echo kept > /own/file")
+    stack.run("up", "-d", "--force-recreate")
+    assert stack.shell("guest", "cat /own/file") == "kept"
+    stack.run("up", "-d", "-V")
+    assert stack.shell("guest", "ls /own") == ""
+    assert len(stack.out("volume", "ls", "-q").split()) == 1
+    stack.run("rm", "-s", "-f", "-v", "own")
+    assert len(stack.out("volume", "ls", "-q").split()) == 1
+    stack.run("down", "-v")
+    assert stack.out("volume", "ls", "-q") == ""

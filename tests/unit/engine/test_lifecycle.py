@@ -104,6 +104,12 @@ def test_kill_and_rm(stage: Stage) -> None:
     assert len(lifecycle.plan_remove(observed(stage), ("web",), stop=True, volumes=False).steps) == 3
 
 
+def test_there_must_be_something_to_start(stage: Stage) -> None:
+    with pytest.raises(UnknownService) as caught:
+        lifecycle.plan_start(observed(stage), ())
+    assert str(caught.value) == "there is no container to start"
+
+
 def test_an_unknown_service_is_named_with_what_there_is(stage: Stage) -> None:
     stage.up(CHAIN)
     with pytest.raises(UnknownService) as caught:

@@ -70,7 +70,10 @@ def test_carried_volumes_take_the_place_of_anonymous_ones(stage: Stage) -> None:
     found = resolve.container_spec(
         project, "web", 1, labels={}, firsts={}, carried={"/a": "one", "/of-the-image": "two"}
     )
-    assert found.mounts == (MountSpec("volume", "one", "/a"), MountSpec("volume", "two", "/of-the-image"))
+    assert found.mounts == (
+        MountSpec("volume", "one", "/a", anonymous=True),
+        MountSpec("volume", "two", "/of-the-image", anonymous=True),
+    )
 
 
 def test_endpoints_are_in_order_and_complete(stage: Stage) -> None:

@@ -517,6 +517,7 @@ class Task:
         if number == signal.SIGKILL:
             self._enders.append(reply)
             self.cgroup.kill()
+            self.resume()  # what is frozen does not end
             return
         self.signal(number)
         reply({"ok": True})
