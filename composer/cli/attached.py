@@ -30,16 +30,19 @@ _INTERRUPTED = 130
 
 
 class Abort(NamedTuple):
-    """When the end of one container ends everything: any end, any failure, or that of one service."""
+    """When the end of one container ends everything: any end, or any failure.
+
+    As with Docker Compose ``code_from`` wants any end as well: a test waits in vain for a database that is gone.
+    """
 
     on_exit: bool = False
     on_failure: bool = False
     code_from: str | None = None
 
     def is_due(self, death: Death) -> bool:
-        if self.code_from is not None:
-            return self.on_exit or death.service == self.code_from
-        return self.on_exit or (self.on_failure and death.exit_code != 0)
+        if self.on_failure:
+            return death.exit_code != 0
+        return self.on_exit or self.code_from is not None
 
 
 def run_attached(context: Context, project: Project, options: Options, given: dict[str, Any]) -> int:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from composer.cli.backends import Connect
 
 _CLOSED_PIPE = 141
+_BOOLEANS = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("apply", "Carry out a plan that was written to a file"),
@@ -64,7 +68,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("up", "Create and start containers"),
     "version": ("version", "Show the version"),
     "volume": ("volume", "Manage volumes"),
-    "volumes": ("volumes", "List the volumes of the project"),
+    "volumes": ("volumes", "List the project's volumes"),
     "wait": ("wait", "Block until containers of services stop"),
 }
 
@@ -82,6 +86,8 @@ class Verbs(click.Group):
         from importlib import import_module
 
         command: click.Command = import_module(f"composer.cli.commands.{entry[0]}").command
+        if not isinstance(command, click.Group) and all(p.name != "dry_run" for p in command.params):
+            command.params.append(_dry_run())
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -92,13 +98,53 @@ class Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         try:
-            return super().resolve_command(ctx, args)
+            name, command, rest = super().resolve_command(ctx, args)
         except click.UsageError:
-            from difflib import get_close_matches
+            from composer.cli.elsewhere import explain
 
-            near = get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            ctx.fail(f"unknown command '{args[0]}'{hint}")
+            ctx.fail(explain(args[0], COMMANDS))
+        if command is not None and any("=" in word for word in rest):
+            rest = without_values(command, rest)
+        return name, command, rest
+
+
+def _dry_run() -> click.Option:
+    """Return ``--dry-run`` for behind a verb, where Docker Compose takes it too."""
+
+    def callback(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
+        if value:
+            context: Context = ctx.obj
+            context.settings = context.settings._replace(dry_run=True)
+
+    return click.Option(["--dry-run"], is_flag=True, hidden=True, expose_value=False, callback=callback)
+
+
+def without_values(command: click.Command, words: Sequence[str]) -> list[str]:
+    """Return a command's words with ``--flag=true`` and ``--flag=false`` as click knows them.
+
+    Docker's programs take a value for every flag (``--menu=false``); what is false is left out, or is its opposite.
+    """
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    flags = {name: option.secondary_opts for option in options if option.is_flag for name in option.opts}
+    taking = {name for option in options if not option.is_flag and not option.count for name in option.opts}
+    is_mixed = command.context_settings.get("allow_interspersed_args", True)
+    found: list[str] = []
+    pending = list(words)
+    while pending:
+        word = pending.pop(0)
+        if word == "--" or not (is_mixed or word.startswith("-")):
+            return [*found, word, *pending]
+        name, equals, value = word.partition("=")
+        if word in taking:
+            found += [word, *pending[:1]]
+            del pending[:1]
+        elif not equals or name not in flags or value not in _BOOLEANS:
+            found.append(word)
+        elif _BOOLEANS[value]:
+            found.append(name)
+        elif flags[name]:
+            found.append(flags[name][0])
+    return found
 
 
 @click.command(

@@ -34,25 +34,34 @@ def container_of(
 ) -> ObservedContainer:
     """Return the replica ``index`` of a service, the first one by default; with ``running`` the first that runs.
 
-    Raises UnknownService or ProjectError.
+    A container that run made is meant where the service has no other (that runs). Raises UnknownService or
+    ProjectError.
     """
-    known = [c for c in observed.containers if not labels.is_oneoff(c)]
-    found = sorted((c for c in known if labels.service_of(c) == service), key=labels.number_of)
+    candidates = [c for c in observed.containers if labels.service_of(c) == service]
+    found = sorted(candidates, key=lambda c: (labels.is_oneoff(c), labels.number_of(c)))
     if not found:
-        names = sorted({labels.service_of(c) for c in known})
+        names = sorted({labels.service_of(c) for c in observed.containers})
         hint = f"there are: {', '.join(names)}" if names else "composer up starts the project"
         raise UnknownService(f"no container of service '{service}'", hint=hint)
     if index is not None:
-        numbers = [labels.number_of(c) for c in found]
-        if index not in numbers:
-            raise ProjectError(
-                f"service '{service}' has no container with index {index}",
-                hint=f"there are: {', '.join(map(str, numbers))}",
-            )
-        found = [found[numbers.index(index)]]
+        found = [_replica(found, service, index)]
     if not running:
         return found[0]
     for container in found:
         if container.state is ContainerState.RUNNING:
             return container
+        if container.state is ContainerState.PAUSED:
+            hint = f"composer unpause {service} lets it go on"
+            raise ProjectError(f"container '{container.name}' is paused", hint=hint)
     raise ProjectError(f"service '{service}' is not running", hint=f"composer up -d {service} starts it")
+
+
+def _replica(found: list[ObservedContainer], service: str, index: int) -> ObservedContainer:
+    numbered = {labels.number_of(c): c for c in found if not labels.is_oneoff(c)}
+    if index not in numbered:
+        there = ", ".join(map(str, numbered))
+        raise ProjectError(
+            f"service '{service}' has no container with index {index}",
+            hint=f"there are: {there}" if there else f"composer up -d {service} starts it",
+        )
+    return numbered[index]

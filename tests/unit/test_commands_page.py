@@ -45,7 +45,10 @@ NOTES = {
         "Sorted, so that equal files give equal bytes. Of `image: host` without the programs of this machine."
     ),
     "rm": "Asks on a terminal; without one it wants `-f`.",
-    "run": "With `--rm` and `--detach` the container goes by itself when it has ended.",
+    "run": (
+        "With `--rm` and `--detach` the container goes by itself when it has ended. A volume that `-v` names and "
+        "the project does not have is made under that name, belongs to no project, and stays."
+    ),
     "stats": "Several services may be named. On a pipe each round is a plain table, without terminal codes.",
     "system df": "Sizes on the built-in runtime are of files, each counted once.",
     "volume prune": "Anonymous volumes only, unless `-a` is given; `--filter` knows labels.",

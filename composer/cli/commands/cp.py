@@ -81,16 +81,14 @@ def _containers(
     from composer.cli.target import container_of
     from composer.engine import labels
 
-    first = container_of(observed, service, index) if index or not everything else None
-    if index and first:
+    first = container_of(observed, service, index)
+    if index or (labels.is_oneoff(first) and not everything):
         return [first]
     found = [
         c
         for c in observed.containers
         if labels.service_of(c) == service and (everything or not labels.is_oneoff(c))
     ]
-    if not found:
-        container_of(observed, service, None)  # says what there is
     return sorted(found, key=lambda c: (labels.is_oneoff(c), labels.number_of(c), c.created_ns))
 
 

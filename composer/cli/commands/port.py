@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(context: Context, /, service: str, private_port: int, protocol: str, index: int | None) -> None:
     from composer.cli.target import container_of
+    from composer.engine.observed import ContainerState
     from composer.errors import ProjectError
 
     project = context.project_name()
@@ -35,6 +36,8 @@ def command(context: Context, /, service: str, private_port: int, protocol: str,
         for port in container.ports
         if (port.protocol, port.container_port) == (protocol, private_port) and port.host_port
     ]
+    if not published and container.state is ContainerState.EXITED:
+        raise ProjectError(f"service '{service}' is not running", hint=f"composer up -d {service} starts it")
     if not published:
         raise ProjectError(
             f"container '{container.name}' does not publish port {private_port}/{protocol}",

@@ -34,7 +34,9 @@ _STATES = ("created", "running", "restarting", "paused", "removing", "exited", "
 
 
 @click.command(name="ps", help="List containers.")
-@click.option("-a", "--all", "everything", is_flag=True, help="Show stopped containers too.")
+@click.option(
+    "-a", "--all", "everything", is_flag=True, help="Show stopped containers too, and those made by run."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Show ids only.")
 @click.option("--services", "names", is_flag=True, help="Show the names of services only.")
 @click.option(
@@ -94,7 +96,7 @@ def _selected(
         for c in containers
         if (not services or labels.service_of(c) in services)
         and (c.state.value in states if states else given["everything"] or c.state.value in _STATES[1:4])
-        and (given["everything"] or not labels.is_oneoff(c) or c.state.value == "running")
+        and (given["everything"] or not labels.is_oneoff(c))
     ]
     return sorted(found, key=lambda c: (labels.service_of(c), labels.number_of(c), c.name))
 

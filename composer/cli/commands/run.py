@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
+    from composer.engine.backend import Backend
     from composer.engine.options import OneOff
     from composer.engine.wanted import MountSpec
     from composer.schema.model import Project
@@ -74,6 +75,7 @@ def command(context: Context, /, service: str, words: tuple[str, ...], **given: 
 
             context.show_plan(plan_up(engine, project, options._replace(services=(service,), oneoff=oneoff)))
             return 0
+        _make_volumes(engine.backend, project, oneoff)
         id = create_oneoff(engine, project, oneoff, options)
     context.display().settle()
     return _start(context, id, given, tty=tty)
@@ -176,6 +178,20 @@ def _file_variables(context: Context, files: tuple[str, ...]) -> dict[str, str |
     return found
 
 
+def _make_volumes(backend: Backend, project: Project, oneoff: OneOff) -> None:
+    """Make the volumes that ``-v`` names; one that the project does not have is nobody's, as with Docker."""
+    from composer.engine.infrastructure import wanted_volume
+    from composer.engine.resolve import is_external, real_name
+    from composer.engine.wanted import VolumeSpec
+
+    entries = project.whole.get("volumes") or {}
+    keys = {real_name(project, "volumes", key): key for key in entries}
+    for name in [mount.source for mount in oneoff.mounts if mount.type == "volume" and mount.source]:
+        if backend.find_volume(name) is None and not is_external(entries.get(keys.get(name))):
+            known = name in keys
+            backend.create_volume(wanted_volume(project, keys[name]) if known else VolumeSpec(name, {}, {}))
+
+
 def _ports(text: str) -> list[dict[str, Any]]:
     from composer.schema.shortforms import parse_ports
 
@@ -197,9 +213,7 @@ def _mount(context: Context, project: Project, text: str) -> MountSpec:
     kind, source = found["type"], found.get("source")
     if kind == "bind" and source:
         source = os.path.normpath(os.path.join(context.working_dir, os.path.expanduser(source)))
-    elif kind == "volume" and source:
-        if source not in (project.whole.get("volumes") or {}):
-            raise click.BadParameter(f"the project has no volume '{source}'", param_hint="--volume")
+    elif kind == "volume" and source and source in (project.whole.get("volumes") or {}):
         source = real_name(project, "volumes", source)
     options = found.get(kind) or {}
     return MountSpec(kind, source or None, found["target"], bool(found.get("read_only")), options)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--exit-code-from",
     metavar="SERVICE",
-    help="Exit with this service's code; stops everything when it ends.",
+    help="Exit with this service's code; stops everything when a container ends.",
 )
 @click.option(
     "--attach", "attach", multiple=True, metavar="SERVICE", help="Show the output of these services only."
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 @click.option("--timestamps", is_flag=True, help="Show output with its time.")
 @click.option("--quiet-build", is_flag=True, help="Do not show the steps of builds.")
 @click.option("--menu", is_flag=True, hidden=True)  # of keys, under the output: there is none
+@click.option("-w", "--watch", is_flag=True, hidden=True)
 @shared.creation
 @shared.timeout
 @shared.services
@@ -100,6 +101,11 @@ def timed(context: Context, engine: Engine, project: str, given: dict[str, Any])
 def _check(given: dict[str, Any]) -> None:
     from composer.errors import ProjectError
 
+    if given["watch"]:
+        raise ProjectError(
+            "composer does not watch files",
+            hint="mount the source (volumes: ./src:/src), and use composer up -d or composer restart after a change",
+        )
     aborts = (
         given["abort_on_container_exit"] or given["abort_on_container_failure"] or given["exit_code_from"]
     )

@@ -9,6 +9,8 @@ import click
 from composer.cli import options as shared
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from composer.cli.context import Context
     from composer.engine.observed import ObservedVolume
 
@@ -23,29 +25,46 @@ def command() -> None:
 @shared.style
 @click.pass_obj
 def list_volumes(context: Context, /, quiet: bool, style: str) -> None:
+    show_volumes(context, context.backend().volumes(), _HEADERS, quiet=quiet, style=style)
+
+
+def show_volumes(
+    context: Context,
+    volumes: Iterable[ObservedVolume],
+    headers: Mapping[str, str],
+    *,
+    quiet: bool,
+    style: str,
+) -> None:
+    """Write a list of volumes, in the order of drivers and names."""
     from composer.cli import listing
     from composer.cli.record import Record
     from composer.engine import labels
 
-    volumes = sorted(context.backend().volumes(), key=lambda volume: (volume.driver, volume.name))
+    volumes = sorted(volumes, key=lambda volume: (volume.driver, volume.name))
     if quiet:
         for volume in volumes:
             context.write(volume.name)
         return
     rows = [
         Record(
+            **_UNKNOWN,
             Driver=v.driver,
             Name=v.name,
+            Mountpoint=v.mountpoint,
+            Scope="local",
             Project=v.labels.get(labels.PROJECT, ""),
             Labels=shared.pairs(v.labels),
             Label=shared.label_of(v.labels),
         )
         for v in volumes
     ]
-    listing.show(context, style, rows, _HEADERS)
+    listing.show(context, style, rows, headers)
 
 
 _HEADERS = {"Driver": "DRIVER", "Name": "VOLUME NAME", "Project": "PROJECT"}
+_UNKNOWN = dict.fromkeys(("Availability", "Group", "Links", "Size", "Status"), "N/A")
+"""Docker's other fields, which its own list leaves empty too."""
 
 
 @command.command(name="inspect", help="Show volumes as JSON.")

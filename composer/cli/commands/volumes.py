@@ -1,4 +1,4 @@
-"""``composer volumes``: the volumes of the project, or of some of its services."""
+"""``composer volumes``: the project's volumes."""
 
 from __future__ import annotations
 
@@ -11,38 +11,23 @@ from composer.cli import options as shared
 if TYPE_CHECKING:
     from composer.cli.context import Context
 
-_HEADERS = {"Driver": "DRIVER", "Name": "VOLUME NAME"}
-_UNKNOWN = dict.fromkeys(("Availability", "Group", "Links", "Size", "Status"), "N/A")
 
-
-@click.command(name="volumes", help="List the volumes of the project.")
+@click.command(
+    name="volumes", help="List the project's volumes; of services, those that their containers have."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Show names only.")
 @shared.style
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], quiet: bool, style: str) -> None:
-    from composer.cli import listing
-    from composer.cli.record import Record
+    from composer.cli.commands.volume import show_volumes
     from composer.engine.lifecycle import selected
 
     project = context.project_name()
     observed = context.backend(project).observe(project)
-    used = {mount.name for container in selected(observed, services) for mount in container.mounts}
-    found = sorted(v for v in observed.volumes if not services or v.name in used)
-    if quiet:
-        for volume in found:
-            context.write(volume.name)
-        return
-    rows = [
-        Record(
-            **_UNKNOWN,
-            Driver=volume.driver,
-            Label=shared.label_of(volume.labels),
-            Labels=shared.pairs(volume.labels),
-            Mountpoint=volume.mountpoint,
-            Name=volume.name,
-            Scope="local",
-        )
-        for volume in found
-    ]
-    listing.show(context, style, rows, _HEADERS)
+    volumes = list(observed.volumes)
+    if services:
+        used = {mount.name for c in selected(observed, services) for mount in c.mounts if mount.name}
+        volumes = [volume for volume in volumes if volume.name in used]
+    headers = {"Driver": "DRIVER", "Name": "VOLUME NAME"}
+    show_volumes(context, volumes, headers, quiet=quiet, style=style)

@@ -46,6 +46,7 @@ def test_up_attached_ends_with_its_containers(console: Console) -> None:
         (("--abort-on-container-failure",), ("web", 2), 2),
         (("--exit-code-from", "web"), ("web", 9), 9),
         (("--exit-code-from", "web", "--abort-on-container-exit"), ("db", 1), 143),
+        (("--exit-code-from", "web"), ("db", 0), 143),
     ],
 )
 def test_one_end_ends_everything(

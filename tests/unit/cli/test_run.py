@@ -66,8 +66,42 @@ def test_run_with_everything(ready: Console) -> None:
 
 def test_run_says_what_is_wrong(ready: Console) -> None:
     assert "no service 'wbe' in the project" in ready("run", "wbe").err
-    assert "the project has no volume 'nope'" in ready("run", "-v", "nope:/x", "web").err
     assert "--publish" in ready("run", "-p", "x:y", "web").err
+
+
+def test_run_makes_the_volumes_that_it_names(ready: Console) -> None:
+    ready.write(
+        PROJECT.replace("volumes: {data: {}}", "volumes: {data: {}, other: {name: shared}, mine: {}}")
+    )
+    ready("run", "-v", "shared:/x", "-v", "other:/y", "-v", "mine:/z", "-v", "loose:/w", "web")
+    spec, _ = oneoff(ready)
+    sources = {mount.target: mount.source for mount in spec.mounts}  # type: ignore[attr-defined]
+    assert sources == {"/data": "app_data", "/x": "shared", "/y": "shared", "/z": "app_mine", "/w": "loose"}
+    made = {volume.name: volume.labels for volume in ready.backend.volumes()}
+    assert made["app_mine"]["com.docker.compose.volume"] == "mine"
+    assert made["shared"]["com.docker.compose.project"] == "app"
+    assert made["loose"] == {}
+
+
+def test_a_container_of_run_is_listed_with_all_and_meant_where_there_is_no_other(ready: Console) -> None:
+    ready.backend.behave("web", Behaviour())
+    ready("run", "-d", "--name", "job", "-P", "web")
+    assert (ready("ps", "-q", "web").out, ready("ps", "--services").out) == ("", "db\n")
+    assert "job" in ready("ps", "-a").out
+    assert ready("exec", "-T", "web", "true").code == 0
+    assert ready("port", "web", "80").out == "0.0.0.0:80\n"
+    assert "service 'web' has no container with index 1" in ready("port", "--index", "1", "web", "80").err
+    ready("kill", "web")
+    assert "service 'web' is not running" in ready("exec", "-T", "web", "true").err
+
+
+def test_what_is_paused_is_said_to_be(ready: Console) -> None:
+    ready("up", "-d", "db")
+    ready("pause")
+    done = ready("exec", "-T", "db", "true")
+    assert "container 'app-db-1' is paused\n  hint: composer unpause db lets it go on" in done.err
+    assert "Killed" in ready("kill", "db").err
+    assert states(ready) == {"app-db-1": "exited"}
 
 
 def test_a_detached_run_removes_itself_when_it_has_ended(ready: Console) -> None:
