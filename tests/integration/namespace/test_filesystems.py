@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from .conftest import Stack, wait_for
+from .conftest import COMMAND, Stack, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -184,6 +184,41 @@ def test_files_are_copied_in_and_out_of_one_that_is_not_mounted(stack: Stack, tm
         stack.run("down", "-v")
     finally:
         subprocess.run(["losetup", "--detach", loop], check=True)
+
+
+def test_a_command_in_another_mount_namespace_does_not_lose_what_is_written(stack: Stack) -> None:
+    """What it mounts is not there for the supervisor: said, in place of a start with the directory below."""
+    stack.up(SCRATCH, "reader")
+    stack.run("stop")
+    assert mounted(stack) == []
+    stack.up(
+        SCRATCH.replace("writer:", "idle: {image: host, command: [sleep, inf], init: true}\n  writer:"),
+        "idle",
+    )
+    apart = subprocess.run(
+        [
+            "unshare",
+            "--mount",
+            "--propagation",
+            "slave",
+            COMMAND,
+            "--backend",
+            "namespace",
+            "up",
+            "-d",
+            "writer",
+        ],
+        cwd=stack.directory,
+        env=stack.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert apart.returncode == 1
+    assert "is not mounted where this project's supervisor runs" in apart.stderr
+    stack.run("up", "-d")
+    assert stack.shell("writer", "stat -f -c %T /scratch") == "tmpfs"
 
 
 def test_both_of_our_processes_killed_it_stays_until_the_containers_end(stack: Stack) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 
-from composer.backends.namespace.runtime import container, files, logs, sharing
+from composer.backends.namespace.runtime import container, files, logs, sharing, trees
+from composer.errors import Conflict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 def clone(task: Task) -> socket.socket:
     """Bring the first process into being; return our end of the conversation with it.
 
-    Sets the task's pid and pidfd. Raises OwnerFailed when a namespace that it shares is not there.
+    Sets the task's pid and pidfd. Raises OwnerFailed when a namespace that it shares is not there, Conflict when a
+    file system that it needs is not.
     """
     supervisor, config = task.supervisor, task.config
+    _check_filesystems(config)
     if task.state.get("started_ns"):
         config = _without_copy_up(config)
     owners = sharing.open_owners(supervisor.root, supervisor.boot, config)
@@ -69,3 +72,14 @@ def _without_copy_up(config: Mapping[str, Any]) -> dict[str, Any]:
         for entry in config["mounts"]
     ]
     return {**config, "mounts": mounts}
+
+
+def _check_filesystems(config: Mapping[str, Any]) -> None:
+    """Raise Conflict where a volume's own file system is not mounted here: its data would go to the directory below."""
+    for entry in config["mounts"]:
+        if "filesystem" in entry and not trees.is_mount_point(entry["source"]):
+            raise Conflict(
+                f"volume '{entry['filesystem']['name']}' is not mounted where this project's supervisor runs, which is "
+                "another mount namespace than the command's",
+                hint="composer down, then composer up from here",
+            )
