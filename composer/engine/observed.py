@@ -129,6 +129,8 @@ class ObservedImage(NamedTuple):
     has_healthcheck: bool = False
     digests: tuple[str, ...] = ()
     tagged_ns: int = 0
+    platform: str = ""
+    """``linux/amd64``; empty where the backend does not say."""
 
 
 class Probe(NamedTuple):

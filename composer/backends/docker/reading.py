@@ -240,6 +240,7 @@ def image(entry: Json) -> ObservedImage:
         has_healthcheck=bool(check) and check[0] not in ("", "NONE"),
         digests=tuple(entry.get("RepoDigests") or ()),
         tagged_ns=time_ns((entry.get("Metadata") or {}).get("LastTagTime")),
+        platform="/".join(str(entry[key]) for key in ("Os", "Architecture", "Variant") if entry.get(key)),
     )
 
 

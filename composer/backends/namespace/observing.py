@@ -319,6 +319,8 @@ def _endpoints(meta: Mapping[str, Any], current: Mapping[str, Any]) -> Iterator[
 
 
 def observed_image(image: Image) -> ObservedImage:
+    from composer.backends.namespace.images import adding
+
     config = image.config
     return ObservedImage(
         image.id,
@@ -330,4 +332,5 @@ def observed_image(image: Image) -> ObservedImage:
         has_healthcheck=bool((config.get("Healthcheck") or {}).get("Test")),
         digests=image.digests,
         tagged_ns=image.tagged_ns,
+        platform=f"linux/{adding.architecture()}",  # the store has no others
     )

@@ -17,8 +17,10 @@ _HEADERS = {
     "ContainerName": "CONTAINER",
     "Repository": "REPOSITORY",
     "Tag": "TAG",
+    "Platform": "PLATFORM",
     "ID": "IMAGE ID",
     "Size": "SIZE",
+    "Created": "CREATED",
 }
 
 
@@ -33,8 +35,9 @@ def command(context: Context, /, services: tuple[str, ...], quiet: bool, style: 
 
     project = context.project_name()
     backend = context.backend(project)
-    known = {image.id: image for image in backend.images()}
-    found = [(c, known.get(c.image_id)) for c in selected(backend.observe(project), services)]
+    containers = selected(backend.observe(project), services)
+    known = {id: backend.find_image(id) for id in {c.image_id for c in containers}}
+    found = [(c, known[c.image_id]) for c in containers]
     if quiet:
         for id in dict.fromkeys(c.image_id.removeprefix("sha256:") for c, _ in found):
             context.write(id)
@@ -56,7 +59,24 @@ def _row(container: ObservedContainer, image: ObservedImage | None, *, short: bo
             "ContainerName": container.name,
             "Repository": repository,
             "Tag": tag,
+            "Platform": image.platform if image else "",
             "Size": (table.size(size) if image else "<unknown>") if short else size,
-            "Created": image.created if image else "",
+            "Created": _age(image) if short else image.created if image else "",
         }
     )
+
+
+def _age(image: ObservedImage | None) -> str:
+    """Return how long ago an image was made; ``N/A`` where nothing says so, as with a build without times."""
+    import time
+    from datetime import datetime
+
+    from composer.cli import table
+
+    try:
+        made = datetime.fromisoformat(image.created[:19] + "+00:00") if image else None
+    except ValueError:
+        made = None
+    if made is None or made.year < 1970:
+        return "N/A"
+    return f"{table.duration(time.time() - made.timestamp())} ago"

@@ -252,7 +252,9 @@ def test_ls_images_version_volume(stack: Console) -> None:
         "memory",
     ]
     assert json.loads(stack("ls", "--format", "json").out)[0]["Name"] == "app"
-    assert stack("images").out.splitlines()[1].split()[:3] == ["app-db-1", "postgres", "16"]
+    head, first, *_ = stack("images").out.splitlines()
+    assert head.split() == "CONTAINER REPOSITORY TAG PLATFORM IMAGE ID SIZE CREATED".split()
+    assert first.split()[:3] == ["app-db-1", "postgres", "16"]
     assert stack("version", "--short").out.strip()
     assert stack("volume", "ls").out.splitlines()[1].split() == ["local", "app_data", "app"]
     assert "in use" in stack("volume", "rm", "app_data").err
