@@ -76,6 +76,19 @@ def test_run_kept_and_its_environment(stack: Stack) -> None:
     stack.run("down")
 
 
+def test_nothing_that_the_command_was_given_stays_open(stack: Stack) -> None:
+    """As under `flock FILE composer up -d`, or where somebody reads a pipe to its end."""
+    stack.write(PROJECT)
+    reader, writer = os.pipe()
+    process = stack.popen("up", "-d", "echo", pass_fds=(writer,))
+    process.communicate(timeout=60)
+    os.close(writer)
+    assert select.select([reader], [], [], 10)[0], "somebody still has the pipe"
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+    stack.run("down")
+
+
 def test_run_detached_removes_what_has_ended(stack: Stack) -> None:
     stack.write("services: {job: {image: host, command: [sleep, inf], init: true}}")
     first = stack.out("run", "-d", "--rm", "job", "sh", "-c", "echo done; exit 3").strip()
