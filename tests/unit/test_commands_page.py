@@ -44,6 +44,7 @@ NOTES = {
     "export": (
         "Sorted, so that equal files give equal bytes. Of `image: host` without the programs of this machine."
     ),
+    "logs": "Followed containers may be replaced meanwhile; it ends when none runs and none is about to start.",
     "rm": "Asks on a terminal; without one it wants `-f`.",
     "run": (
         "With `--rm` and `--detach` the container goes by itself when it has ended. A volume that `-v` names and "

@@ -10,8 +10,13 @@ import click
 from composer.cli import options as shared
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from composer.cli.context import Context
-    from composer.engine.backend import LogStream
+    from composer.cli.following import Following
+    from composer.cli.lines import Printer
+    from composer.engine.backend import Backend, LogStream
+    from composer.engine.observed import ObservedContainer
 
 
 @click.command(name="logs", help="View output from containers.")
@@ -34,21 +39,11 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
 
     project = context.project_name()
     backend = context.backend(project)
-    found = [
-        c
-        for c in backend.observe(project).containers
-        if (not services or labels.service_of(c) in services)
-        and (given["index"] is None or labels.number_of(c) == given["index"])
-    ]
-    _check([labels.service_of(c) for c in found], services)
-    now_ns = time.time_ns()
-    stream = backend.logs(
-        [c.id for c in sorted(found, key=lambda c: c.name)],
-        follow=given["follow"],
-        since_ns=moment(given["since"], "--since", now_ns) or 0,
-        until_ns=moment(given["until"], "--until", now_ns),
-        tail=_tail(given["tail"]),
-    )
+
+    def wanted(container: ObservedContainer) -> bool:
+        is_named = not services or labels.service_of(container) in services
+        return is_named and given["index"] in (None, labels.number_of(container))
+
     printer = Printer(
         context.stdout,
         context.stderr,
@@ -56,19 +51,40 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
         prefix=not given["no_log_prefix"],
         timestamps=given["timestamps"],
     )
-    printer.add((c.id, short_name(c.name, project)) for c in found)
-    return _print(stream, printer)
+    now_ns = time.time_ns()
+    part: dict[str, Any] = {
+        "since_ns": moment(given["since"], "--since", now_ns) or 0,
+        "until_ns": moment(given["until"], "--until", now_ns),
+        "tail": _tail(given["tail"]),
+    }
+    following = _following(backend, project, wanted, printer) if given["follow"] else None
+    found = sorted(filter(wanted, backend.observe(project).containers), key=lambda c: c.name)
+    _check([labels.service_of(c) for c in found], services)
+    try:
+        if following is not None:
+            following.run(found, **part)
+        else:
+            printer.add((c.id, short_name(c.name, project)) for c in found)
+            _print(backend.logs([c.id for c in found], **part), printer)
+    except KeyboardInterrupt:
+        return 130
+    return None
 
 
-def _print(stream: LogStream, printer: Any) -> int | None:
+def _following(
+    backend: Backend, project: str, wanted: Callable[[ObservedContainer], bool], printer: Printer
+) -> Following:
+    from composer.cli.following import Following
+
+    return Following(backend, project, wanted, printer)
+
+
+def _print(stream: LogStream, printer: Printer) -> None:
     try:
         for line in stream:
             printer.write(line)
-    except KeyboardInterrupt:
-        return 130
     finally:
         stream.close()
-    return None
 
 
 def _check(known: list[str], services: tuple[str, ...]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from console import STACK, Console, states
@@ -147,6 +149,29 @@ def test_logs_follow_to_the_end(stack: Console) -> None:
     timer = threading.Timer(0.05, work)
     timer.start()
     assert stack("logs", "-f").out == "web-1  | late\n"
+
+
+def test_logs_follow_what_takes_the_place_of_a_container(stack: Console) -> None:
+    followed = threading.Event()
+    original = stack.backend.logs
+
+    def logs(ids: Sequence[str], **options: Any) -> Any:
+        stream = original(ids, **options)
+        followed.set()
+        return stream
+
+    stack.backend.logs = logs  # type: ignore[method-assign]
+
+    def work() -> None:
+        assert followed.wait(5)
+        stack("up", "-d", "--force-recreate", "--no-deps", "web")
+        stack.backend.write("app-web-1", "anew")
+        stack.backend.end("app-web-1", 0)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    assert stack("logs", "-f", "web").out == "web-1  | anew\n"
+    worker.join()
 
 
 def test_logs_go_to_the_stream_that_they_came_from(stack: Console) -> None:

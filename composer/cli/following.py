@@ -1,0 +1,111 @@
+"""``composer logs --follow``: output as it comes, also of containers that take the place of those that were there.
+
+The containers that are there are one stream, merged by time. What starts later gets a stream of its own, until
+nothing that is followed runs any more and nothing that was created meanwhile is still to start.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from composer.cli.lines import short_name
+from composer.engine.draft import ACTIVE, ref
+from composer.engine.observed import ContainerState
+from composer.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from composer.cli.lines import Printer
+    from composer.engine.backend import Backend, LogStream
+    from composer.engine.observed import Event, ObservedContainer
+
+
+class Following:
+    """``wanted`` tells which containers of the project are meant. Make it before they are observed."""
+
+    def __init__(
+        self, backend: Backend, project: str, wanted: Callable[[ObservedContainer], bool], printer: Printer
+    ) -> None:
+        self._backend, self._project, self._wanted, self._printer = backend, project, wanted, printer
+        self._lock = threading.Lock()
+        self._news: SimpleQueue[Exception | Event | None] = SimpleQueue()
+        self._open: dict[LogStream, frozenset[str]] = {}
+        self._known: dict[str, int] = {}  # since when each is, or was, followed
+        self._events = backend.events(project)
+
+    def run(self, containers: Sequence[ObservedContainer], **options: Any) -> None:
+        """Show the output of ``containers`` and of what comes after them, to its end. Raises BackendError."""
+        self._follow(containers, **options)
+        threading.Thread(target=self._read_events, name="events", daemon=True).start()
+        try:
+            while self._is_going_on():
+                news = self._news.get()
+                if isinstance(news, Exception):
+                    raise news
+                if news is not None and news.action == "start":
+                    self._started(news)
+        finally:
+            self._events.close()
+            for stream in tuple(self._open):
+                stream.close()
+
+    def _is_going_on(self) -> bool:
+        """Tell whether something is followed or still to come; follow what started while its last stream ended."""
+        observed = [c for c in self._backend.observe(self._project).containers if self._wanted(c)]
+        for container in observed:
+            is_new = container.id not in self._known
+            if container.state is not ContainerState.CREATED and (is_new or container.state in ACTIVE):
+                self._follow_one(container, 0 if is_new else container.started_ns)
+        with self._lock:
+            return bool(self._open) or any(c.id not in self._known for c in observed)
+
+    def _started(self, event: Event) -> None:
+        if event.time_ns <= self._known.get(event.id, 0):
+            return  # seen already, when it was observed
+        try:
+            container = self._backend.container(event.id)
+        except BackendError:
+            return  # gone again
+        if self._wanted(container):
+            self._follow_one(container, event.time_ns if event.id in self._known else 0)
+
+    def _follow_one(self, container: ObservedContainer, since_ns: int) -> None:
+        with self._lock:
+            is_followed = any(container.id in ids for ids in self._open.values())
+        if not is_followed:  # a stream goes on over restarts
+            self._follow([container], since_ns=since_ns)
+
+    def _follow(self, containers: Sequence[ObservedContainer], **options: Any) -> None:
+        ids = [c.id for c in containers]
+        with self._lock:
+            self._printer.add((c.id, short_name(ref(c).name, self._project)) for c in containers)
+            stream = self._backend.logs(ids, follow=True, **options)
+            self._open[stream] = frozenset(ids)
+            self._known.update(dict.fromkeys(ids, time.time_ns()))
+        threading.Thread(target=self._copy, args=(stream,), name="logs", daemon=True).start()
+
+    def _copy(self, stream: LogStream) -> None:
+        failure: Exception | None = None
+        try:
+            for line in stream:
+                with self._lock:
+                    self._printer.write(line)
+        except (BackendError, BrokenPipeError) as error:
+            failure = error
+        finally:
+            stream.close()
+        with self._lock:
+            self._open.pop(stream, None)
+        self._news.put(failure)
+
+    def _read_events(self) -> None:
+        try:
+            while (event := self._events.next(None)) is not None:
+                if event.kind == "container":
+                    self._news.put(event)
+        except BackendError as error:
+            self._news.put(error)
