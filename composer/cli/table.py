@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from composer.engine.observed import ObservedContainer, ObservedPort
 
 _GAP = 3
+_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+"""As in Go's strconv.Quote."""
 _LEAST = 10
 _STEPS = ((60, "second"), (60, "minute"), (24, "hour"), (7, "day"), (4.345, "week"), (12, "month"))
 
@@ -108,15 +110,13 @@ def _range(first: int, last: int) -> str:
     return str(first) if first == last else f"{first}-{last}"
 
 
-def command_line(container: ObservedContainer, width: int | None = 20) -> str:
-    """Return the command as Docker lists it: words with a space in quotes, all of it cut to ``width`` characters."""
-    words = (
-        word if " " not in word or index == 0 else f"'{word}'" for index, word in enumerate(container.command)
-    )
-    text = " ".join(words)
+def command_line(words: Sequence[str], width: int | None = 20) -> str:
+    """Return the command in quotes, cut to ``width`` characters: words with spaces quoted as the engine quotes them."""
+    first, *rest = words or ("",)
+    text = " ".join([first, *(f"'{word}'" if " " in word else word for word in rest)])
     if width is not None and len(text) > width:
         text = text[: width - 1] + "…"
-    return f'"{text}"'
+    return '"' + "".join(_ESCAPES.get(c, c if c.isprintable() else f"\\x{ord(c):02x}") for c in text) + '"'
 
 
 def split_reference(reference: str) -> tuple[str, str]:

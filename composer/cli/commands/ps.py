@@ -121,7 +121,7 @@ def _row(container: ObservedContainer, width: int | None) -> Record:
     created_s = container.created_ns / 1e9
     return Record(
         {
-            "Command": table.command_line(container, width),
+            "Command": table.command_line(container.command, width),
             "CreatedAt": time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(created_s)),
             "ExitCode": container.exit_code or 0,
             "Health": "" if container.health is Health.NONE else container.health.value,

@@ -150,7 +150,7 @@ def _containers(entries: Iterable[ContainerUse]) -> str:
         (
             entry.container.id[:12],
             entry.container.image,
-            table.command_line(entry.container),
+            table.command_line(entry.container.command),
             str(entry.volumes),
             table.size(entry.size_bytes),
             _ago_ns(now_ns, entry.container.created_ns),

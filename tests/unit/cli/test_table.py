@@ -49,6 +49,21 @@ def test_status(container: dict[str, object], text: str) -> None:
     assert table.status(found, 10 * S) == text
 
 
+@pytest.mark.parametrize(
+    ("words", "width", "text"),
+    [
+        (("sh", "-c", 'trap "exit 3" TERM; sleep 1'), 20, '"sh -c \'trap \\"exit 3…"'),
+        (("sh", "-c", "a\tb\\c\n"), None, '"sh -c a\\tb\\\\c\\n"'),
+        (("sleep", "1000"), 20, '"sleep 1000"'),
+        ((), 20, '""'),
+    ],
+)
+def test_a_command_is_quoted_as_docker_quotes_it(
+    words: tuple[str, ...], width: int | None, text: str
+) -> None:
+    assert table.command_line(words, width) == text
+
+
 def test_ports_are_joined_where_they_follow_each_other() -> None:
     ports = [
         ObservedPort("tcp", 80, "0.0.0.0", 8000),
