@@ -35,6 +35,7 @@ class Following:
         self._news: SimpleQueue[Exception | Event | None] = SimpleQueue()
         self._open: dict[LogStream, frozenset[str]] = {}
         self._known: dict[str, int] = {}  # since when each is, or was, followed
+        self._ends: dict[str, int] = {}
         self._events = backend.events(project)
 
     def run(self, containers: Sequence[ObservedContainer], **options: Any) -> None:
@@ -48,6 +49,8 @@ class Following:
                     raise news
                 if news is not None and news.action == "start":
                     self._started(news)
+                elif news is not None and news.action == "die":
+                    self._ends[news.id] = news.time_ns
         finally:
             self._events.close()
             for stream in tuple(self._open):
@@ -59,7 +62,7 @@ class Following:
         for container in observed:
             is_new = container.id not in self._known
             if container.state is not ContainerState.CREATED and (is_new or container.state in ACTIVE):
-                self._follow_one(container, 0 if is_new else container.started_ns)
+                self._follow_one(container, self._since_ns(container))
         with self._lock:
             return bool(self._open) or any(c.id not in self._known for c in observed)
 
@@ -71,7 +74,14 @@ class Following:
         except BackendError:
             return  # gone again
         if self._wanted(container):
-            self._follow_one(container, event.time_ns if event.id in self._known else 0)
+            self._follow_one(container, self._since_ns(container))
+
+    def _since_ns(self, container: ObservedContainer) -> int:
+        """Return from when on output is new: the event of a start may be later than the first line of a short run."""
+        if container.id not in self._known:
+            return 0
+        ended_ns = self._ends.get(container.id)
+        return ended_ns + 1 if ended_ns else container.started_ns
 
     def _follow_one(self, container: ObservedContainer, since_ns: int) -> None:
         with self._lock:
