@@ -15,6 +15,9 @@ import urllib.request
 
 import pytest
 
+from composer.backends.namespace.observing import NamespaceObserver
+from composer.backends.namespace.state import Paths
+
 from .conftest import COMMAND, Stack, wait_for
 
 pytestmark = pytest.mark.root
@@ -59,6 +62,20 @@ def test_exit_codes_are_kept_for_signals_and_statuses(stack: Stack) -> None:
     assert rows(stack)["three-1"]["ExitCode"] == 3
     assert rows(stack)["killed-1"]["ExitCode"] == 143
     assert stack.run("wait", "three", check=False).returncode == 3
+
+
+def test_between_two_runs_it_is_restarting(stack: Stack) -> None:
+    """Also while the next run is being set up: down and stop would not stop what was only created."""
+    stack.up("services: {a: {image: host, command: [sh, -c, 'exit 3'], restart: always}}")
+    observer = NamespaceObserver(Paths(f"{stack.state}/lib", f"{stack.state}/run"))
+    seen = set()
+    ends = time.monotonic() + 3
+    while time.monotonic() < ends:
+        [container] = observer.observe(stack.name).containers
+        seen.add((container.state.value, container.exit_code))
+    assert ("restarting", 3) in seen
+    assert seen <= {("restarting", 3), ("running", None)}
+    stack.run("down")
 
 
 def test_on_failure_restarts_as_often_as_it_may_with_growing_pauses(stack: Stack) -> None:

@@ -151,7 +151,8 @@ class Task:
 
     def _begin(self) -> None:
         is_prepared = preparing.take(self)
-        fresh: dict[str, Any] = {"error": "", "exit_code": None, "exit_unknown": False, "oom_killed": False}
+        fresh: dict[str, Any] = {"error": "", "exit_unknown": False, "oom_killed": False}
+        fresh["again"] = self.status == RESTARTING
         self.transition(STARTING, save=False, boot_id=self.supervisor.boot, **fresh)
         try:
             self._launch(is_prepared=is_prepared)
@@ -282,6 +283,7 @@ class Task:
         if publications:
             self.supervisor.networks.firewall.publish(publications)
         relay.serve_ports(self)
+        self.state["exit_code"] = None
         self.transition(RUNNING, started_ns=time.time_ns(), finished_ns=0, warnings=self._warnings)
         self._sent_start = True
         assert self._sync is not None
