@@ -305,6 +305,20 @@ def test_layers_that_another_image_shares_stay(store: Store, tmp_path: pathlib.P
     }
 
 
+def test_prune_sweeps_what_a_killed_process_was_writing_wherever_it_is(store: Store) -> None:
+    root = pathlib.Path(store._root)
+    left = [
+        root / "references.json.77.7f00.tmp",
+        *(root / part / "x.77.7f00.tmp" for part in ("images", "layers")),
+    ]
+    left += [root / "blobs/x.part.tmp", root / "blobs/sha256/x.77.7f00.tmp"]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    store.prune()
+    assert not list(root.rglob("*.tmp"))
+
+
 def test_prune_keeps_what_has_a_name_or_a_container(store: Store, tmp_path: pathlib.Path) -> None:
     old = store.import_rootfs(write(tmp_path / "a.tar", BASE), "a", {})
     new = store.import_rootfs(write(tmp_path / "b.tar", TOP), "a", {})

@@ -54,6 +54,9 @@ def sweep(content: Content) -> int:
     for name in _names(f"{content.root}/blobs/sha256"):
         if name not in blobs:
             freed += _remove(f"{content.root}/blobs/sha256/{name}")
+    for name in _names(content.root):
+        if name.endswith(".tmp"):
+            files.remove_file(f"{content.root}/{name}")
     for part in ("locks", "images"):
         for name in _names(f"{content.root}/{part}"):
             if part == "locks" or name.endswith(".tmp"):
