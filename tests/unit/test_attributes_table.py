@@ -34,6 +34,12 @@ IN_PART = {
 }
 """What the built-in runtime does of an attribute that is honoured for some values only."""
 
+NEITHER = {
+    "develop": "no effect: composer has no watch",
+    "provider": "no: services of a provider are not run yet",
+}
+"""What stands in the model and that the engine does not carry out, on whatever backend."""
+
 YES = ("yes", "yes")
 ENGINE = ("engine", "engine")
 NO_EFFECT = ("no effect: only Swarm knows it", "no effect: only Swarm knows it")
@@ -161,14 +167,14 @@ def _attributes() -> list[str]:
 def _namespace(name: str) -> str:
     if name in namespace.REFUSED:
         return f"no: {namespace.REFUSED[name][0]}"
-    return "engine" if name in namespace.ELSEWHERE else IN_PART.get(name, "yes")
+    return NEITHER.get(name, "engine") if name in namespace.ELSEWHERE else IN_PART.get(name, "yes")
 
 
 def _docker(name: str) -> str:
     if name in docker.REFUSED:
         return f"no: {docker.REFUSED[name][0]}"
     if name in docker.ELSEWHERE:
-        return "engine"
+        return NEITHER.get(name, "engine")
     return "yes, where its API is new enough" if name in docker.PROBES else "yes"
 
 
