@@ -260,9 +260,8 @@ def _observed(
     meta: Mapping[str, Any], current: Mapping[str, Any], health: Mapping[str, Any] | None
 ) -> ObservedContainer:
     status = _STATES.get(current.get("status", "created"), ContainerState.DEAD)
-    if current.get("status") == "starting" and current.get(
-        "again"
-    ):  # for the restart policy, and not done yet
+    if current.get("status") == "starting" and current.get("again"):
+        # for the restart policy, and not done yet
         status = ContainerState.RESTARTING
     running = status in (ContainerState.RUNNING, ContainerState.PAUSED)
     starting = Health.STARTING if meta["health"] and running else Health.NONE
