@@ -31,6 +31,7 @@ def _oracle() -> dict[str, dict[str, object]]:
                 "master": link.get_attr("IFLA_MASTER") or 0,
                 "up": bool(link["flags"] & 1),
                 "kind": info.get_attr("IFLA_INFO_KIND") if info else "",
+                "alias": link.get_attr("IFLA_IFALIAS") or "",
             }
         return found
 
@@ -45,6 +46,7 @@ def test_bridge_and_veth_are_what_an_independent_reader_sees():
                 "cmpv1", master_index=bridge, peer_name="eth0", peer_netns_pid=pid,
                 peer_mac="02:42:ac:11:00:02", mtu=1400, hairpin=True,
             )  # fmt: skip
+            netlink.set_alias(bridge, "/where/its network/is")
             ours = [{name: getattr(link, name) for name in link.__slots__} for link in netlink.links()]
             return bridge, host, ours
 
@@ -54,7 +56,7 @@ def test_bridge_and_veth_are_what_an_independent_reader_sees():
         assert {link["name"]: {k: v for k, v in link.items() if k != "name"} for link in ours} == oracle
         assert oracle["cmp0123456789"] == {
             "index": bridge, "mac": "02:42:aa:bb:cc:dd", "mtu": 1400, "master": 0, "up": True, "kind":
-            "bridge",
+            "bridge", "alias": "/where/its network/is",
         }  # fmt: skip
         assert oracle["cmpv1"]["master"] == bridge and oracle["cmpv1"]["up"]
         peer = container.call(_oracle)["eth0"]
