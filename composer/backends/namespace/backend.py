@@ -442,11 +442,11 @@ class NamespaceBackend(NamespaceObserver):
 
     def _clear_away(self) -> None:
         """Wait for what goes by itself after a removal, and take away what the last container leaves."""
-        from composer.backends.namespace.links import wait_gone
+        from composer.backends.namespace import links
         from composer.backends.namespace.runtime import cgroups
 
         state.sweep(self.paths)
-        wait_gone(self._doomed_links, _LINKS_GONE_S)
+        links.delete(links.wait_gone(self._doomed_links, _LINKS_GONE_S))
         self._doomed_links.clear()
         self._touched.clear()
         if not state.list_directory(self.paths.containers()):

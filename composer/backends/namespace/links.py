@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -28,6 +29,21 @@ def wait_gone(names: Iterable[str], timeout_s: float) -> list[str]:
             ready, _, _ = select.select([news], [], [], remaining_s)
             if ready:
                 _drain(news)
+
+
+def delete(names: Iterable[str]) -> None:
+    """Delete interfaces whose namespace the kernel is too busy to clean: the other end goes with this one."""
+    from composer.backends.namespace.runtime import netlink
+
+    with netlink.Netlink() as link:
+        for name in names:
+            index = link.link_index(name)
+            if index is not None:
+                try:
+                    link.delete_link(index)
+                except OSError as error:
+                    if error.errno != errno.ENODEV:  # it has just gone by itself
+                        raise
 
 
 def _drain(news: socket.socket) -> None:

@@ -194,3 +194,20 @@ def test_a_pair_takes_about_a_millisecond():
         best = space.call(inside, container.pid)
         print(f"veth + peer + master + up: {best * 1000:.2f} ms")
         assert best < 0.02
+
+
+def test_links_that_do_not_go_by_themselves_are_deleted():
+    from composer.backends.namespace import links
+
+    def inside(pid: int) -> list[str]:
+        with Netlink() as netlink:
+            bridge = netlink.create_bridge("cmpbr")
+            for name in ("cmpa", "cmpb"):
+                netlink.create_veth(name, master_index=bridge, peer_name=name, peer_netns_pid=pid)
+        links.delete(["cmpa", "cmpb", "cmpgone"])
+        with Netlink() as netlink:
+            return [link.name for link in netlink.links()]
+
+    with namespaces(2) as (host_ns, container):
+        assert host_ns.call(inside, container.pid) == ["lo", "cmpbr"]
+        assert list(container.call(_oracle)) == ["lo"]
