@@ -143,8 +143,11 @@ def _compare(left: str, right: str) -> int:
     return -1 if a < b else 1
 
 
-def _number(text: str, at: int, other: str) -> tuple[int, int]:
-    """Return the number that begins at an index, and where it ends. A zero among digits counts them."""
+def _number(text: str, at: int, other: str) -> tuple[int, str, int]:
+    """Return the number that begins at an index, as its length and its digits, and where it ends.
+
+    A zero among digits counts them. Not as an int: Python makes none of thousands of digits.
+    """
     end = at
     while end < len(text) and text[end].isdigit():
         end += 1
@@ -152,7 +155,6 @@ def _number(text: str, at: int, other: str) -> tuple[int, int]:
     while start and text[start - 1].isdigit():
         start -= 1
     leading = "0" in (text[at], other) and text[start:at].strip("0") != ""
-    digits = text[at:end]
-    return int(
-        ("1" if leading else "0") + "".join(str(int(digit)) for digit in digits if digit.isdecimal())
-    ), end
+    found = "".join(str(int(digit)) for digit in text[at:end] if digit.isdecimal())
+    number = f"1{found}" if leading else found.lstrip("0")
+    return len(number), number, end

@@ -68,3 +68,9 @@ def test_keys_stand_in_natural_order() -> None:
     keys = ["web", "web10", "web2", "A_B", "AB", "A10", "A2", "a-b", "01", "1"]
     assert sorted_keys(sorted(keys)) == ["1", "01", "A_B", "A2", "A10", "AB", "a-b", "web", "web2", "web10"]
     assert sorted_keys(["image", "build"]) == ["image", "build"]
+
+
+def test_keys_with_thousands_of_digits_are_sorted_too() -> None:
+    long = [f"a{digit}{'0' * 5000}" for digit in "129"]
+    assert sorted_keys([*long, "a3"]) == [*long, "a3"]  # in a struct's order: they stay
+    assert sorted_keys(sorted([*long, "a3"])) == ["a3", *long]
