@@ -174,12 +174,9 @@ def _entries(path: str) -> list[str]:
 
 
 def _remove_link(name: str) -> None:
-    from composer.backends.namespace.runtime import netlink
+    from composer.backends.namespace import links
 
-    with netlink.Netlink() as link:
-        index = link.link_index(name)
-        if index is not None:
-            link.delete_link(index)
+    links.delete([name])
 
 
 def _remove_rules(name: str) -> None:

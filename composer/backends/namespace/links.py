@@ -32,7 +32,7 @@ def wait_gone(names: Iterable[str], timeout_s: float) -> list[str]:
 
 
 def delete(names: Iterable[str]) -> None:
-    """Delete interfaces whose namespace the kernel is too busy to clean: the other end goes with this one."""
+    """Delete interfaces that do not go by themselves; the other end of each goes with it. What has gone is fine."""
     from composer.backends.namespace.runtime import netlink
 
     with netlink.Netlink() as link:

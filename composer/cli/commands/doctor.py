@@ -28,7 +28,7 @@ _TITLES = {"namespace": "The built-in runtime", "docker": "Docker Engine"}
 @click.pass_obj
 def command(context: Context, /, as_json: bool, clean: bool) -> int:
     if clean:
-        return _clean(context)
+        return _clean(context, as_json=as_json)
     found = {name: backends.diagnose(name, context.environment) for name in backends.CHOICES}
     wanted = context.settings.backend or backends.configured(context.environment)
     chosen, reason = _choice(found, wanted, by_option=context.settings.backend is not None)
@@ -43,13 +43,16 @@ def command(context: Context, /, as_json: bool, clean: bool) -> int:
     return 0 if chosen else 1
 
 
-def _clean(context: Context) -> int:
+def _clean(context: Context, *, as_json: bool) -> int:
     """Remove leftovers: none of it is data, and whatever it belonged to would make it anew."""
     if context.settings.dry_run:
         raise ProjectError(
             "doctor --clean has no --dry-run", hint="composer doctor names what it would remove"
         )
     gone, kept = backends.clean(context.environment)
+    if as_json:
+        context.write(json.dumps({"removed": gone, "kept": kept}, ensure_ascii=False, indent=2))
+        return 1 if kept else 0
     for text in gone:
         context.write(f"removed: {text}")
     for text in kept:

@@ -61,6 +61,7 @@ def test_what_is_left_of_stacks_whose_state_is_gone_is_cleaned_away(
     for kind in ("removed: link 'cmp", "removed: the firewall knows bridge", "removed: cgroup"):
         assert kind in told
     assert stack.out("doctor", "--clean") == "nothing is left behind\n"
+    assert json.loads(stack.out("doctor", "--clean", "--json")) == {"removed": [], "kept": []}
 
 
 def test_a_running_stack_is_no_leftover(stack: Stack, tmp_path: pathlib.Path) -> None:
