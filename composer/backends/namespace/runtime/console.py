@@ -28,14 +28,18 @@ class Console:
         self.master = master
         self.slave = slave
 
-    def take(self) -> None:
-        """Make the slave this process's controlling terminal and its stdin, stdout and stderr."""
+    def to_stdio(self) -> None:
+        """Make the slave this process's stdin, stdout and stderr, and close both ends."""
         for number in (0, 1, 2):
             os.dup2(self.slave, number)
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         for fd in (self.master, self.slave):
             if fd > 2:
                 os.close(fd)
+
+
+def take_control() -> None:
+    """Make the terminal on stdin this session's; for the process that leads it."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def open_console(root: int, uid: int, *, bind: bool = True) -> Console:

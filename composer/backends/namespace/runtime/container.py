@@ -29,6 +29,7 @@ import socket
 import sys
 
 from composer.backends.namespace.runtime import (
+    birth,
     cgroups,
     console,
     firewall,
@@ -60,7 +61,18 @@ _OWN_KINDS = frozenset({"proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", 
 class Launch:
     """What the child needs, prepared by the parent before the clone."""
 
-    __slots__ = ("bundle", "cgroup", "config", "filter", "owners", "stderr", "stdin", "stdout", "sync")
+    __slots__ = (
+        "bundle",
+        "cgroup",
+        "config",
+        "filter",
+        "note",
+        "owners",
+        "stderr",
+        "stdin",
+        "stdout",
+        "sync",
+    )
 
     def __init__(
         self,
@@ -71,6 +83,7 @@ class Launch:
         cgroup: cgroups.Cgroup,
         filter: bytes | None,
         owners: Mapping[str, int],
+        note: birth.Note,
         stdin: int,
         stdout: int,
         stderr: int,
@@ -81,6 +94,7 @@ class Launch:
         self.cgroup = cgroup
         self.filter = filter
         self.owners = owners
+        self.note = note
         self.stdin = stdin
         self.stdout = stdout
         self.stderr = stderr
@@ -122,7 +136,7 @@ def _report(sync: socket.socket, message: str, exit_code: int) -> None:
 def _run(launch: Launch) -> None:
     config, sync = launch.config, launch.sync
     warnings = _detach(launch)
-    shm = sharing.join(launch.owners)
+    shared = sharing.join(launch.owners)
     joining = _Joining(launch.cgroup)
     own = config.get("composer", {})
     rootfs.open_shared(config["mounts"])
@@ -130,9 +144,9 @@ def _run(launch: Launch) -> None:
     mounts = config["mounts"]
     later, outside = _index_of_cgroup_mount(mounts), index_of_outside(config, launch.bundle)
     first = min(later, outside)
-    rootfs.apply_mounts(root, mounts[:first], launch.cgroup)
-    if shm >= 0:
-        sharing.mount_shm(root, shm)
+    rootfs.apply_mounts(root, mounts[:first], launch.cgroup, proc=shared.proc)
+    if shared.shm >= 0:
+        sharing.mount_shm(root, shared.shm)
     if namespace_flags(config) & syscalls.CLONE_NEWNET:
         _configure_network(sync, _expect(sync, "network")["network"])
     if outside < len(mounts):
@@ -166,12 +180,29 @@ def _run(launch: Launch) -> None:
     process.enter_directory(spec.get("cwd", "/"), identity)
     warnings += process.set_limits(spec.get("rlimits", ()))
     sync.send(json.dumps({"ready": True, "warnings": warnings}).encode())
-    _expect(sync, "start")
     environment = process.build_environment(spec.get("env", ()), identity)
-    process.become(identity, spec, launch.filter)
+    if "pid" in launch.owners:
+        _go_inside(launch, identity)
+        _expect(sync, "start")
+    else:
+        if terminal is not None:
+            console.take_control()
+        _expect(sync, "start")
+        process.become(identity, spec, launch.filter)
     if own.get("init"):
         supervise_as_init(sync)
-    finish(sync, spec["args"], environment)
+    finish(sync.fileno(), spec["args"], environment)
+
+
+def _go_inside(launch: Launch, identity: process.Identity) -> None:
+    """Become what the container's processes are, and go on as one that is born in the owner's pid namespace."""
+    spec = launch.config["process"]
+    sharing.join_pids(launch.owners)
+    syscalls.close_all_but({0, 1, 2, launch.sync.fileno()})
+    process.become(identity, spec, launch.filter)
+    if birth.give(launch.note):
+        os._exit(0)
+    birth.lead_session(has_terminal=bool(spec.get("terminal")))
 
 
 def _detach(launch: Launch) -> list[str]:
@@ -184,7 +215,7 @@ def _detach(launch: Launch) -> list[str]:
     syscalls.close_all_but({0, 1, 2, *(fd for fd in own if fd >= 0)})
     nftables.forget_spares()
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-    syscalls.set_process_name("composer-init")
+    syscalls.set_process_name(syscalls.FIRST_PROCESS)
     process.reset_signals()
     os.setsid()
     warnings = join_keyring(launch.cgroup.name)
@@ -332,7 +363,7 @@ def _take_stdio(
     launch: Launch, null: int, terminal: console.Console | None, identity: process.Identity
 ) -> None:
     if terminal is not None:
-        terminal.take()
+        terminal.to_stdio()
         return
     for number, given in enumerate((launch.stdin, launch.stdout, launch.stderr)):
         os.dup2(null if given < 0 else given, number)
@@ -362,6 +393,7 @@ def supervise_as_init(sync: socket.socket) -> None:
     sync.close()
     syscalls.close_range(3)
     syscalls.set_title("composer: init")
+    syscalls.set_process_name("init")
     while True:
         number = signal.sigwait(everything)
         if number != signal.SIGCHLD:
@@ -385,9 +417,9 @@ def _reap_as_init(child: int) -> None:
             os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
 
 
-def finish(sync: socket.socket, arguments: Sequence[str], environment: Mapping[bytes, bytes]) -> None:
-    """Close every descriptor but stdio and the report's, which execve closes, and execute."""
-    number = os.dup2(sync.fileno(), 3, inheritable=False) if sync.fileno() != 3 else 3
+def finish(report: int, arguments: Sequence[str], environment: Mapping[bytes, bytes]) -> NoReturn:
+    """Close every descriptor but stdio and ``report``, and execute, which closes that; a failure is written to it."""
+    number = os.dup2(report, 3, inheritable=False) if report != 3 else 3
     syscalls.close_range(4)
     try:
         process.execute(arguments, environment)

@@ -1,7 +1,6 @@
 """Running more processes inside a container: `exec`, health probes, and work in its namespaces.
 
-The supervisor enters the container's pid namespace for the moment of the clone, so that the child is a direct
-child of its own; the child joins the other namespaces itself, in one setns on the container's pidfd.
+The supervisor's side of it: what the processes do on their way is in `entering`.
 """
 
 from __future__ import annotations
@@ -11,17 +10,13 @@ import json
 import os
 import signal
 import socket
-import stat
 
 from composer.backends.namespace.runtime import (
     answering,
-    cgroups,
-    console,
+    birth,
     container,
+    entering,
     health,
-    process,
-    rootfs,
-    sharing,
     syscalls,
     wire,
 )
@@ -34,14 +29,6 @@ if TYPE_CHECKING:
     from composer.backends.namespace.runtime.loop import Timer
     from composer.backends.namespace.runtime.supervisor import Supervisor
     from composer.backends.namespace.runtime.task import Task
-
-_JOINED = (
-    syscalls.CLONE_NEWNS
-    | syscalls.CLONE_NEWNET
-    | syscalls.CLONE_NEWIPC
-    | syscalls.CLONE_NEWUTS
-    | syscalls.CLONE_NEWCGROUP
-)
 
 
 class Execution:
@@ -60,54 +47,104 @@ class Execution:
         self._supervisor = supervisor
         self._on_started = on_started
         self._on_ended = on_ended
-        self._console = -1
         self._started = False
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._signals: list[int] = []
+        self._pid, self._pidfd = 0, -1
+        self._note = birth.Note()
+        self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        self._report, report = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         filter = None if spec.get("privileged") else supervisor.filter(task.config)
-        self.pid, self.pidfd = sharing.clone(0, task.pidfd)
-        if self.pid == 0:
-            _run(task.pidfd, task.cgroup, spec, theirs, filter, stdio)
-        theirs.close()
-        self._sync = ours
-        supervisor.loop.watch(ours.fileno(), lambda _: self._on_sync())
-        supervisor.loop.watch(self.pidfd, lambda _: self._on_exit())
+        try:
+            self._helper, self._helper_fd = syscalls.clone(0)
+            if self._helper == 0:
+                way = entering.Way(self._note, theirs, report)
+                entering.run(task.pidfd, task.cgroup, spec["process"], filter, stdio, way)
+        except OSError:
+            self._sync.close()
+            os.close(self._report)
+            raise
+        finally:
+            theirs.close()
+            os.close(report)
+        self._note.keep_from_children()
+        supervisor.loop.watch(self._helper_fd, lambda _: self._on_entered())
 
-    def _on_sync(self) -> None:
-        message, descriptors = wire.receive(self._sync)
-        if message is None:
-            self._close_sync()
-            self._started = True
-            self._on_started(None, self._console)
-        elif "console" in message:
-            self._console = descriptors[0]
-        else:
-            self._close_sync()
-            if self._console >= 0:
-                os.close(self._console)
-                self._console = -1
-            self._on_started(
-                {"error": message["error"], "kind": "StartFailed", "exit_code": message["exit_code"]}, -1
-            )
+    def _on_entered(self) -> None:
+        """The helper is done: take over the process that it let be born, or say why there is none."""
+        loop = self._supervisor.loop
+        loop.forget(self._helper_fd)
+        self._supervisor.reap(self._helper, self._helper_fd, wait=True)
+        os.close(self._helper_fd)
+        self._helper_fd = -1
+        said = self._note.read()
+        self._console = self._take_console()
+        self._pid = int(said.get("pid", 0))
+        if not self._pid:
+            os.close(self._report)
+            reason = said.get("error") or "cannot enter the container: it ended, or its limits leave no room"
+            self._fail(reason, int(said.get("exit_code", 126)))
+            return
+        self._pidfd = os.pidfd_open(self._pid)  # a child of ours, and not reaped: the number is nobody else's
+        loop.watch(self._report, lambda _: self._on_report())
+        loop.watch(self._pidfd, lambda _: self._on_exit())
+        for number in self._signals:
+            self.signal(number)
 
-    def _close_sync(self) -> None:
-        self._supervisor.loop.forget(self._sync.fileno())
-        self._sync.close()
+    def _take_console(self) -> int:
+        try:
+            _, descriptors = wire.receive(self._sync)
+        except BlockingIOError:
+            return -1
+        finally:
+            self._sync.close()
+        wire.close_all(descriptors[1:])
+        return descriptors[0] if descriptors else -1
+
+    def _on_report(self) -> None:
+        try:
+            failure = entering.read_report(self._report)
+        except BlockingIOError:
+            return
+        self._close_report()
+        if failure is not None:
+            self._fail(failure["error"], failure["exit_code"])
+            return
+        self._started = True
+        self._on_started(None, self._console)
+
+    def _close_report(self) -> None:
+        self._supervisor.loop.forget(self._report)
+        os.close(self._report)
+        self._report = -1
+
+    def _fail(self, message: str, exit_code: int) -> None:
+        if self._console >= 0:
+            os.close(self._console)
+        self._on_started({"error": message, "kind": "StartFailed", "exit_code": exit_code}, -1)
 
     def _on_exit(self) -> None:
-        while self._sync.fileno() >= 0:
-            self._on_sync()  # it is dead: what it said is there, and then the end
-        self._supervisor.loop.forget(self.pidfd)
-        status = self._supervisor.reap(self.pid, self.pidfd, wait=True)
-        os.close(self.pidfd)
-        self.pidfd = -1
+        if self._report >= 0:
+            self._on_report()  # what it said is there, and then the end
+        if self._report >= 0:
+            # Somebody inside holds the other end, which only the program's process has: it did run.
+            self._close_report()
+            self._started = True
+            self._on_started(None, self._console)
+        self._supervisor.loop.forget(self._pidfd)
+        status = self._supervisor.reap(self._pid, self._pidfd, wait=True)
+        os.close(self._pidfd)
+        self._pidfd = -1
         if self._started:
             code = 255 if status is None else os.waitstatus_to_exitcode(status)
             self._on_ended(code if code >= 0 else 128 - code)
 
     def signal(self, number: int) -> None:
-        if self.pidfd >= 0:
+        """Send a signal to the process; one that is still on its way gets it when it is there."""
+        if self._helper_fd >= 0:
+            self._signals.append(number)
+        elif self._pidfd >= 0:
             try:
-                syscalls.pidfd_send_signal(self.pidfd, number)
+                syscalls.pidfd_send_signal(self._pidfd, number)
             except ProcessLookupError:
                 pass  # it has just ended
 
@@ -219,82 +256,6 @@ class _Probe:
             self._output += data
 
 
-def _run(
-    pidfd: int,
-    cgroup: cgroups.Cgroup,
-    spec: dict[str, Any],
-    sync: socket.socket,
-    filter: bytes | None,
-    stdio: Sequence[int],
-) -> NoReturn:
-    """The child: join the container, become the program. Never returns."""
-    try:
-        _join_and_execute(pidfd, cgroup, spec["process"], sync, filter, stdio)
-    except process.ProcessFailed as error:
-        _report(sync, str(error), error.exit_code)
-    except (OSError, rootfs.MountFailed) as error:
-        _report(sync, f"cannot enter the container: {error}", 126)
-    except BaseException as error:
-        _report(sync, f"cannot enter the container: {type(error).__name__}: {error}", 126)
-    os._exit(126)
-
-
-def _join_and_execute(
-    pidfd: int,
-    cgroup: cgroups.Cgroup,
-    spec: dict[str, Any],
-    sync: socket.socket,
-    filter: bytes | None,
-    stdio: Sequence[int],
-) -> None:
-    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-    syscalls.set_process_name("composer-exec")
-    process.reset_signals()
-    os.setsid()
-    container.join_keyring(cgroup.name)
-    cgroup.join()
-    _take_oom_score(spec)
-    container.forget_imports()
-    syscalls.setns(pidfd, _JOINED)
-    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    identity = process.resolve_identity(root, *process.user_of(spec["user"]))
-    if spec.get("terminal"):
-        terminal = console.open_console(root, identity.uid, bind=False)
-        console.send_master(sync, terminal)
-        terminal.take()
-    else:
-        null = rootfs.open_null(root)
-        for number, given in enumerate(stdio):
-            os.dup2(null if given < 0 or _is_null(given) else given, number)
-    os.umask(spec["user"].get("umask", 0o022))
-    process.enter_directory(spec.get("cwd", "/"), identity, create=False)
-    process.set_limits(spec.get("rlimits", ()))
-    environment = process.build_environment(spec.get("env", ()), identity)
-    process.become(identity, spec, filter)
-    container.finish(sync, spec["args"], environment)
-
-
-def _take_oom_score(spec: dict[str, Any]) -> None:
-    """Be killed in the container's turn for want of memory."""
-    try:
-        process.set_oom_score(spec.get("oomScoreAdj"))
-    except PermissionError:
-        pass  # it would have to be lowered: the container's start has warned of that
-
-
-def _is_null(fd: int) -> bool:
-    """Tell the host's null device, whose mode and owner a container could change for the whole machine."""
-    state = os.fstat(fd)
-    return stat.S_ISCHR(state.st_mode) and state.st_rdev == os.makedev(1, 3)
-
-
-def _report(sync: socket.socket, message: str, exit_code: int) -> None:
-    try:
-        sync.send(json.dumps({"error": message, "exit_code": exit_code}).encode())
-    except OSError:
-        pass  # nobody is listening any more
-
-
 def _open_names(pidfd: int, sync: socket.socket) -> NoReturn:
     """In a child: bind the name server's sockets inside the container's network namespace and send them back."""
     try:
@@ -303,6 +264,6 @@ def _open_names(pidfd: int, sync: socket.socket) -> NoReturn:
         rights = array.array("i", [server.fileno() for server in sockets])
         sync.sendmsg([b'{"sockets":true}'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
     except OSError as error:
-        _report(sync, str(error), 1)
+        sync.send(json.dumps({"error": str(error)}).encode())
     finally:
         os._exit(0)

@@ -5,7 +5,16 @@ from __future__ import annotations
 import os
 import socket
 
-from composer.backends.namespace.runtime import container, files, logs, sharing, trees
+from composer.backends.namespace.runtime import (
+    birth,
+    container,
+    files,
+    logs,
+    process,
+    sharing,
+    syscalls,
+    trees,
+)
 from composer.errors import Conflict
 
 TYPE_CHECKING = False
@@ -33,6 +42,7 @@ def clone(task: Task) -> socket.socket:
         writers = [logs.open_writer(task.bundle, stream) for stream in logs.STREAMS]
     stdin = task.input.open()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    note = birth.Note()
     launch = container.Launch(
         config,
         task.bundle,
@@ -40,14 +50,17 @@ def clone(task: Task) -> socket.socket:
         cgroup=task.cgroup,
         filter=supervisor.filter(config),
         owners=owners,
+        note=note,
         stdin=stdin,
         stdout=writers[0],
         stderr=writers[1],
     )
     try:
-        task.pid, task.pidfd = sharing.clone(container.namespace_flags(config), owners.get("pid", -1))
+        task.pid, task.pidfd = syscalls.clone(container.namespace_flags(config))
         if task.pid == 0:
             container.run(launch)
+        note.keep_from_children()
+        task.note = note if "pid" in owners else None
     except OSError:
         ours.close()
         raise
@@ -61,6 +74,27 @@ def clone(task: Task) -> socket.socket:
     task.state.update(pid=task.pid, start_ticks=files.start_time(task.pid))
     supervisor.keeper.hold({f"{task.id}/pidfd": task.pidfd}, task.pid)
     return ours
+
+
+def take_born(task: Task, note: birth.Note) -> None:
+    """Go on with the process that a first one let be born in another's pid namespace, and which takes its place.
+
+    Raises ProcessFailed with what the first one said, where there is none.
+    """
+    supervisor = task.supervisor
+    supervisor.loop.forget(task.pidfd)
+    supervisor.reap(task.pid, task.pidfd, wait=True)
+    said = note.read()
+    os.close(task.pidfd)
+    task.pid, task.pidfd = int(said.get("pid", 0)), -1
+    if not task.pid:
+        supervisor.keeper.drop(f"{task.id}/pidfd")
+        reason = said.get("error") or "the container ended while it was being set up"
+        raise process.ProcessFailed(reason, int(said.get("exit_code", 125)))
+    task.pidfd = os.pidfd_open(task.pid)  # ours, and not reaped: the number is nobody else's
+    task.state.update(pid=task.pid, start_ticks=files.start_time(task.pid))
+    supervisor.keeper.hold({f"{task.id}/pidfd": task.pidfd}, task.pid)
+    task.watch_exit()
 
 
 def _without_copy_up(config: Mapping[str, Any]) -> dict[str, Any]:

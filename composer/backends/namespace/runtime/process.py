@@ -17,7 +17,7 @@ from composer.backends.namespace.runtime import capabilities, rootfs, seccomp, s
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
+    from typing import Any, NoReturn
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MAX_DATABASE_BYTES = 4 << 20
@@ -274,7 +274,7 @@ def build_environment(environment: Sequence[str], identity: Identity) -> dict[by
     return result
 
 
-def execute(arguments: Sequence[str], environment: Mapping[bytes, bytes]) -> None:
+def execute(arguments: Sequence[str], environment: Mapping[bytes, bytes]) -> NoReturn:
     """Replace this process by the program. Returns only by raising ProcessFailed."""
     argv = [argument.encode("utf-8", "surrogateescape") for argument in arguments]
     program = argv[0]

@@ -118,12 +118,17 @@ def escape(path: str) -> str:
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
-def apply_mounts(root: int, mounts: Sequence[Mapping[str, Any]], cgroup: cgroups.Cgroup) -> None:
-    """Make the mounts of an OCI configuration, in their order."""
+def apply_mounts(
+    root: int, mounts: Sequence[Mapping[str, Any]], cgroup: cgroups.Cgroup, *, proc: int = -1
+) -> None:
+    """Make the mounts of an OCI configuration, in their order.
+
+    ``proc`` is a detached procfs, for a container whose pid namespace is not that of this process.
+    """
     late_readonly = []
     for entry in mounts:
         try:
-            _apply_mount(root, entry, cgroup)
+            _apply_mount(root, entry, cgroup, proc)
         except (OSError, MountFailed) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             what = entry.get("source") or entry["type"]
@@ -137,7 +142,7 @@ def apply_mounts(root: int, mounts: Sequence[Mapping[str, Any]], cgroup: cgroups
         os.close(fd)
 
 
-def _apply_mount(root: int, entry: Mapping[str, Any], cgroup: cgroups.Cgroup) -> None:
+def _apply_mount(root: int, entry: Mapping[str, Any], cgroup: cgroups.Cgroup, proc: int) -> None:
     destination = os.path.normpath("/" + entry["destination"])
     flags, propagation, data = split_options(entry.get("options", ()))
     kind = entry["type"]
@@ -161,6 +166,9 @@ def _apply_mount(root: int, entry: Mapping[str, Any], cgroup: cgroups.Cgroup) ->
             _mount_cgroup(root, destination, target, flags, cgroup)
         elif kind == "tmpfs":
             _mount_tmpfs(root, destination, target, flags, data, entry)
+        elif kind == "proc" and proc >= 0:
+            syscalls.move_mount(proc, target)
+            _remount(proc, flags)
         else:
             syscalls.mount(entry.get("source") or kind, by_fd(target), kind, flags, data)
     finally:

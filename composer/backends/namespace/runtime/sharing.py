@@ -45,8 +45,20 @@ def has_own(config: Mapping[str, Any], kind: str) -> bool:
 
 def is_coming_back(root: str, config: Mapping[str, Any]) -> bool:
     """Tell whether an owner does not run now, but is going to without being asked."""
-    states = (files.read_json(f"{root}/containers/{id}/state.json") or {} for id in owners(config).values())
-    return any(state.get("status") in (STARTING, RESTARTING) for state in states)
+    states = [files.read_json(f"{root}/containers/{id}/state.json") or {} for id in owners(config).values()]
+    return any(
+        state.get("status") in (STARTING, RESTARTING) or not _is_program(int(state.get("pid") or 0))
+        for state in states
+    )
+
+
+def _is_program(pid: int) -> bool:
+    """Tell a container's program from a first process that still has our rights: guests must not meet that."""
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().rstrip("\n") != syscalls.FIRST_PROCESS
+    except (FileNotFoundError, ProcessLookupError):
+        return True  # there is nobody to meet
 
 
 def open_owners(root: str, boot: str, config: Mapping[str, Any]) -> dict[str, int]:
@@ -76,6 +88,8 @@ def _open(bundle: str, boot: str, what: str) -> int:
     pid = int(state.get("pid") or 0)
     if state.get("status") not in (RUNNING, PAUSED) or state.get("boot_id") != boot or not pid:
         raise OwnerFailed(f"{what}: it is not running", "Conflict", "start that container first")
+    if not _is_program(pid):
+        raise OwnerFailed(f"{what}: it is just being started", "Conflict", "try again")
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -99,37 +113,37 @@ def is_marked(bundle: str) -> bool:
     return os.path.exists(f"{bundle}/{_MARK}")
 
 
-def clone(flags: int, owner: int = -1) -> tuple[int, int]:
-    """Clone into new namespaces and, where ``owner`` is a pidfd, into that one's pid namespace.
+class Trees:
+    """What is taken from owners as detached mounts, -1 for nothing: their /dev/shm and their /proc."""
 
-    The child is a direct child of the caller all the same. (pid, pidfd); (0, -1) in the child.
+    __slots__ = ("proc", "shm")
+
+    def __init__(self, shm: int = -1, proc: int = -1) -> None:
+        self.shm = shm
+        self.proc = proc
+
+
+def join(owners: Mapping[str, int]) -> Trees:
+    """Enter the owners' namespaces; return what else is theirs to share.
+
+    Not their pid namespace: who enters that is seen by all in there, so it comes last (`join_pids`).
     """
-    if owner < 0:
-        return syscalls.clone(flags)
-    ours = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        syscalls.setns(owner, syscalls.CLONE_NEWPID)
-        pid = -1
-        try:
-            pid, child = syscalls.clone(flags)
-        finally:
-            if pid != 0:
-                syscalls.setns(ours, syscalls.CLONE_NEWPID)
-    finally:
-        os.close(ours)
-    return pid, child
-
-
-def join(owners: Mapping[str, int]) -> int:
-    """Enter the owners' namespaces, in the child; return their /dev/shm as a detached mount, or -1."""
     for kind, pidfd in owners.items():
         if kind in _FLAGS:
             syscalls.setns(pidfd, _FLAGS[kind])
-    return _clone_shm(owners["ipc"]) if "ipc" in owners else -1
+    return Trees(
+        shm=_clone_of(owners["ipc"], "/dev/shm") if "ipc" in owners else -1,
+        proc=_clone_proc(owners["pid"]) if "pid" in owners else -1,
+    )
 
 
-def _clone_shm(pidfd: int) -> int:
-    """Copy the mount of an owner's /dev/shm, which only a process in its mount namespace may do.
+def join_pids(owners: Mapping[str, int]) -> None:
+    """Let the next process that this one clones be born in the owner's pid namespace."""
+    syscalls.setns(owners["pid"], syscalls.CLONE_NEWPID)
+
+
+def _clone_of(pidfd: int, path: str) -> int:
+    """Copy a mount of an owner's, which only a process in its mount namespace may do.
 
     While there, this one follows no link of the owner's: openat2 as everywhere, and none at all.
     """
@@ -139,17 +153,40 @@ def _clone_shm(pidfd: int) -> int:
         try:
             root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
             resolve = syscalls.RESOLVE_IN_ROOT | syscalls.RESOLVE_NO_SYMLINKS
-            shm = syscalls.openat2(root, "/dev/shm", os.O_PATH | os.O_DIRECTORY, resolve=resolve)
+            found = syscalls.openat2(root, path, os.O_PATH | os.O_DIRECTORY, resolve=resolve)
             os.close(root)
-            tree = syscalls.clone_tree(shm)
-            os.close(shm)
+            tree = syscalls.clone_tree(found)
+            os.close(found)
             return tree
         finally:
             syscalls.setns(ours, syscalls.CLONE_NEWNS)
     except OSError as error:
-        raise rootfs.MountFailed(f"cannot share /dev/shm: {error.strerror}") from error
+        raise rootfs.MountFailed(f"cannot share {path}: {error.strerror}") from error
     finally:
         os.close(ours)
+
+
+def _clone_proc(pidfd: int) -> int:
+    """Copy an owner's procfs: a new one would show the pid namespace of this process, which is the host's.
+
+    The owner may have put something else there, so it is looked at: the root of a procfs, of the owner's namespace.
+    """
+    tree = _clone_of(pidfd, "/proc")
+    try:
+        if not syscalls.is_procfs_root(tree):
+            raise rootfs.MountFailed("cannot share the pid namespace: its owner has no procfs at /proc")
+        shown = os.readlink("1/ns/pid", dir_fd=tree)
+        with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
+            number = next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
+        if shown != os.readlink(f"/proc/{number}/ns/pid"):
+            raise rootfs.MountFailed("cannot share the pid namespace: its owner's /proc shows another one")
+    except OSError as error:
+        os.close(tree)
+        raise rootfs.MountFailed(f"cannot share the pid namespace: {error.strerror}") from error
+    except rootfs.MountFailed:
+        os.close(tree)
+        raise
+    return tree
 
 
 def mount_shm(root: int, tree: int) -> None:

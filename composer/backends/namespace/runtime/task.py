@@ -20,6 +20,7 @@ import time
 from composer.backends.namespace.runtime import (
     answering,
     autoremove,
+    birth,
     cgroups,
     container,
     endpoints,
@@ -31,6 +32,7 @@ from composer.backends.namespace.runtime import (
     output,
     preparing,
     probing,
+    process,
     relay,
     restart,
     sandbox,
@@ -93,6 +95,8 @@ class Task:
         policy = self.own.get("restart", {})
         self.policy = restart.Policy(policy.get("policy", "no"), policy.get("maximum", 0))
         self._sync: socket.socket | None = None
+        self.note: birth.Note | None = None
+        """Says who takes the first process's place, where its pid namespace is another's (`launching.take_born`)."""
         self.preparer: object | None = None
         """Who has a start prepared that has not begun (`preparing`)."""
         self._ready = self._sent_start = False
@@ -220,8 +224,7 @@ class Task:
         """Let the first process go on from where it waits when nobody has asked for a start yet."""
         if container.index_of_outside(self.config, self.bundle) < len(self.config["mounts"]):
             self._tell({"mounts": True})
-        if self._ready:
-            self._release()
+        self._release_if_ready()
 
     def open_log(self) -> None:
         """Open the log and its FIFOs. The keeper holds these too: what is in a FIFO that nobody has open is gone."""
@@ -265,6 +268,10 @@ class Task:
                 self.fail("the container ended while it was being set up", 125, "StartFailed")
         elif "error" in message:
             self.fail(message["error"], message["exit_code"], "StartFailed")
+        elif self._ready:
+            wire.close_all(
+                descriptors
+            )  # nothing else is due: it may be the container's own process that speaks
         elif "sockets" in message:
             answering.take(self, descriptors)
         elif "console" in message:
@@ -272,8 +279,11 @@ class Task:
         elif "ready" in message:
             self._warnings += message["warnings"]
             self._ready = True
-            if self.status == STARTING:
-                self._release()
+            self._release_if_ready()
+
+    def _release_if_ready(self) -> None:
+        if self._ready and self.note is None and self.status == STARTING:
+            self._release()
 
     def _release(self) -> None:
         """Make it known to the others, then let the program run."""
@@ -337,6 +347,9 @@ class Task:
 
     def _on_exit(self, since_s: float) -> None:
         """The first process is gone, and with it every other of its pid namespace."""
+        if self.note is not None:
+            self._take_born(self.note)
+            return
         self.supervisor.loop.forget(self.pidfd)
         if self._sync is not None and not self._drain_sync():
             return
@@ -346,6 +359,18 @@ class Task:
             self._after("reap", _REAP_PAUSE_S, lambda: self._on_exit(since_s))
             return
         self.finish_status(status)
+
+    def _take_born(self, note: birth.Note) -> None:
+        self.note = None
+        try:
+            launching.take_born(self, note)
+            self._release_if_ready()
+        except process.ProcessFailed as error:
+            if not self._fail_as_reported():
+                self.fail(str(error), error.exit_code, "StartFailed")
+        except Exception as error:
+            self.supervisor.on_error(error)
+            self.fail(f"{error}", 125, "StartFailed")
 
     def finish_status(self, status: int | None) -> None:
         """Record an exit by its wait status; None when nobody could see it."""

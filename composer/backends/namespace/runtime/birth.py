@@ -1,0 +1,80 @@
+"""Processes that are born in a pid namespace which others can already look into.
+
+A process is visible in a pid namespace from its birth. Whoever has SYS_PTRACE there may then open its root, its
+descriptors and its memory through /proc, whatever PR_SET_DUMPABLE says. So a helper that nobody there can see does
+everything that takes rights or shows the host, and then clones a process that has just the container's root,
+directory, namespaces, capabilities and filter. It is the supervisor's own child (CLONE_PARENT).
+
+Facts: pid_namespaces(7), clone(2), ptrace(2) under "Ptrace access mode checking".
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import mmap
+import os
+
+from composer.backends.namespace.runtime import console, process, syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_NOTE_BYTES = 4096
+
+
+class Note:
+    """Memory that a helper shares with the supervisor, to say what came of it. Its own children do not have it.
+
+    Memory and not a descriptor: a descriptor could be taken from the process that is born inside, and a number
+    written into it would be that of somebody else's process.
+    """
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, _NOTE_BYTES)
+
+    def write(self, **values: Any) -> None:
+        """Say it, once: ``pid``, or ``error`` and ``exit_code``."""
+        data = json.dumps(values).encode()
+        if len(data) > _NOTE_BYTES:
+            data = json.dumps({**values, "error": str(values["error"])[: _NOTE_BYTES // 16]}).encode()
+        self._memory[: len(data)] = data
+
+    def keep_from_children(self) -> None:
+        """Let no process that this one clones from here on have this memory."""
+        self._memory.madvise(mmap.MADV_DONTFORK)
+
+    def read(self) -> dict[str, Any]:
+        """Return what was said, and let go of the memory; nothing where the helper died before it could."""
+        data = self._memory[:].rstrip(b"\0")
+        self._memory.close()
+        found: dict[str, Any] = json.loads(data) if data else {}
+        return found
+
+
+def give(note: Note) -> bool:
+    """Clone this process into the pid namespace that it has joined; tell the helper (True) from the new one."""
+    note.keep_from_children()
+    try:
+        pid = syscalls.clone_sibling()
+    except OSError as error:
+        hint = "; the container's seccomp profile has to allow clone" if error.errno == errno.EPERM else ""
+        raise process.ProcessFailed(
+            f"cannot make a process inside: {os.strerror(error.errno or 0)}{hint}", 126
+        ) from None
+    if pid:
+        note.write(pid=pid)
+    return bool(pid)
+
+
+def lead_session(*, has_terminal: bool) -> None:
+    """Begin a session in the new process, which gets its terminal that way."""
+    try:
+        os.setsid()
+        if has_terminal:
+            console.take_control()
+    except OSError as error:
+        # Without a terminal the helper's own session, which nobody is left in, does as well.
+        if has_terminal:
+            raise process.ProcessFailed(f"cannot take the terminal: {error.strerror}", 126) from None
