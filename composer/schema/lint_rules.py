@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.schema.profiles import used_resources
 from composer.schema.tree import Map, Seq, mark_at
+from composer.sysctls import find_faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -247,6 +248,12 @@ def privileged(model: Model) -> Iterator[Advice]:
             )
 
 
+def machine_sysctl(model: Model) -> Iterator[Advice]:
+    for service in model.services.values():
+        for key, reason, hint in find_faults(service):
+            yield Advice(reason, mark_at(service, ("sysctls", key)), hint)
+
+
 _TABLE = (
     Rule("yaml", "error", "the text is not YAML, or not YAML that Compose reads"),
     Rule("interpolation", "error", "a ${…} cannot be replaced"),
@@ -298,6 +305,12 @@ _TABLE = (
         container_name_replicas,
     ),
     Rule("docker-socket", "advice", "the socket of the Docker Engine is root on the machine", docker_socket),
+    Rule(
+        "machine-sysctl",
+        "warning",
+        "a kernel setting that is not the container's own is refused when it starts",
+        machine_sysctl,
+    ),
     Rule("privileged", "advice", "a privileged container is not contained", privileged),
 )
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from composer import sysctls
 from composer.engine.wanted import Limitation
 from composer.errors import BackendError
 from composer.units import parse_duration_ns, parse_size_bytes
@@ -37,6 +38,11 @@ def limitations(attributes: Mapping[str, Any], api: Api) -> list[Limitation]:
             found += PROBES[name](value, api) if value is not None else []
         elif name not in ATTRIBUTES and name not in ELSEWHERE:
             found.append(Limitation((name,), "the Docker Engine does not know it"))
+    # it would refuse them too, when networks and containers are there already
+    found += [
+        Limitation(("sysctls", key), reason, hint=hint)
+        for key, reason, hint in sysctls.find_faults(attributes)
+    ]
     return found
 
 

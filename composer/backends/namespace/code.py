@@ -14,7 +14,7 @@ from importlib import util
 from composer.backends.namespace.runtime import files
 
 _PACKAGES = ("composer", "composer/backends", "composer/backends/namespace")
-_SINGLE = ("composer/errors.py", "composer/units.py")
+_SINGLE = ("composer/errors.py", "composer/sysctls.py", "composer/units.py")
 
 
 def runtime_zip(cache: str) -> bytes:

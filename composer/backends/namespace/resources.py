@@ -125,12 +125,13 @@ def _blkio_config(config: Config, value: Any) -> None:
             raise ValueError(f"weight {value['weight']} is not between 10 and 1000")
         found["weight"] = int(value["weight"])
     found["weightDevice"] = [
-        {**_numbers(entry["path"]), "weight": int(entry["weight"])}
+        {**_numbers(entry.get("path", "")), "weight": int(entry.get("weight", 0))}
         for entry in value.get("weight_device") or ()
     ]
     for name, field in _THROTTLES.items():
         found[field] = [
-            {**_numbers(entry["path"]), "rate": _size(entry["rate"])} for entry in value.get(name) or ()
+            {**_numbers(entry.get("path", "")), "rate": _size(entry.get("rate", 0))}
+            for entry in value.get(name) or ()
         ]
     config["linux"]["resources"]["blockIO"] = found
 
@@ -139,7 +140,7 @@ def _numbers(path: str) -> Config:
     try:
         state = os.stat(path)
     except OSError as error:
-        raise ValueError(f"{path}: {(error.strerror or '').lower()}") from error
+        raise ValueError(f"'{path}': {(error.strerror or '').lower()}") from error
     if not stat.S_ISBLK(state.st_mode):
         raise ValueError(f"{path} is not a block device")
     return {"major": os.major(state.st_rdev), "minor": os.minor(state.st_rdev)}

@@ -14,7 +14,7 @@ import signal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from composer import errors
+from composer import errors, sysctls
 from composer.backends.namespace import devices, logdrivers, namespaces, resources
 from composer.backends.namespace.runtime import capabilities
 from composer.engine.wanted import ContainerSpec, Limitation
@@ -37,17 +37,32 @@ _TERM = "TERM=xterm"
 def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
     """Return what would not be honoured of a service's attributes, before anything is created."""
     found = namespaces.limitations(attributes)
+    found += [
+        Limitation(("sysctls", key), reason, hint=hint)
+        for key, reason, hint in sysctls.find_faults(attributes)
+    ]
     for name, value in attributes.items():
         if name in REFUSED:
             if value not in (None, "", [], {}, False):
                 reason, hint = REFUSED[name]
                 found.append(Limitation((name,), reason, hint=hint))
         elif name in ATTRIBUTES:
-            probe = ATTRIBUTES[name][1]
-            if probe is not None:
-                found += probe(value)
+            found += _limitations_of(name, value)
         elif name not in ELSEWHERE:
             found.append(Limitation((name,), "the built-in runtime does not know it"))
+    return found
+
+
+def _limitations_of(name: str, value: Any) -> list[Limitation]:
+    """Return what the row of an attribute says, and what it would stumble over: once it is created it is too late."""
+    apply, probe = ATTRIBUTES[name]
+    found = probe(value) if probe is not None else []
+    if found or value is None:
+        return found
+    try:
+        apply(_base("", {}), value)
+    except ValueError as error:
+        found = [Limitation((name,), str(error))]
     return found
 
 

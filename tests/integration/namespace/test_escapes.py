@@ -375,3 +375,35 @@ def test_an_index_of_ours_cannot_be_written_by_output(stack: Stack) -> None:
     assert data == b"one\0\xfftwo\n"
     assert (container / "logs" / "index").stat().st_size % 24 == 0
     assert json.loads((container / "state.json").read_text())["status"] == "running"
+
+
+# ------------------------------------------------------------------ settings of the kernel
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"),
+    [
+        ("kernel.printk_ratelimit", ""),
+        ("net/../../../{trap}", ""),
+        ("net.core.somaxconn", "    network_mode: host\n"),
+        ("kernel.msgmax", "    ipc: host\n"),
+    ],
+)
+def test_sysctls_of_the_machine_are_refused_before_any_effect(
+    stack: Stack, tmp_path: pathlib.Path, name: str, extra: str
+) -> None:
+    trap = tmp_path / "trap"
+    trap.write_text("as it was")
+    name = name.format(trap=trap)
+    setting = pathlib.Path("/proc/sys/", name.replace(".", "/")) if "/" not in name else trap
+    before = setting.read_text()
+    stack.write(f"services:\n  a:\n    {IDLE}\n    sysctls:\n      {name}: '77'\n{extra}")
+    assert name in stack.out("config")
+    assert "machine-sysctl" in stack.run("lint", check=False).stdout
+    for command in (("plan",), ("up", "-d"), ("create",), ("run", "--rm", "a", "true")):
+        done = stack.run(*command, check=False)
+        assert done.returncode == 1 and re.search(r"compose.yaml:7:\d+: services.a.sysctls", done.stderr), (
+            done.stderr
+        )
+        assert not (stack.state / "lib" / "containers").exists() or containers(stack) == []
+    assert setting.read_text() == before

@@ -55,6 +55,12 @@ SPEAKS = [
         "1:40",
     ),
     ("docker-socket", "services: {a: {image: 'i:1', use_api_socket: true}}", "1:46"),
+    ("machine-sysctl", "services: {a: {image: 'i:1', sysctls: {kernel.core_pattern: x}}}", "1:61"),
+    (
+        "machine-sysctl",
+        "services: {a: {image: 'i:1', network_mode: host, sysctls: {net.core.somaxconn: 1}}}",
+        "1:80",
+    ),
     ("privileged", "services: {a: {image: 'i:1', privileged: true}}", "1:42"),
     ("obsolete-version", "version: '3'\nservices: {a: {image: 'i:1'}}", "1:1"),
 ]

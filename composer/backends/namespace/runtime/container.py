@@ -164,7 +164,7 @@ def _run(launch: Launch) -> None:
         terminal = console.open_console(root, identity.uid)
         console.send_master(sync, terminal)
     null = rootfs.open_null(root)
-    rootfs.set_sysctls(config["linux"].get("sysctl", {}))
+    rootfs.set_sysctls(config["linux"].get("sysctl", {}), sharing.foreign_kinds(config))
     rootfs.mask_paths(root, config["linux"].get("maskedPaths", ()), config["linux"].get("readonlyPaths", ()))
     hooks.run(config, launch.bundle)
     forget_imports()
@@ -326,7 +326,8 @@ def configure_interface(link: netlink.Netlink, interface: Mapping[str, Any]) -> 
     for address, prefix in interface["addresses"]:
         link.add_address(index, address, prefix)
     link.set_up(index)
-    rootfs.set_sysctls(interface.get("sysctls") or {})
+    for name, value in (interface.get("sysctls") or {}).items():
+        rootfs.write_sysctl(name.split("/"), value)
     return index
 
 

@@ -12,6 +12,7 @@ import errno
 import os
 import stat
 
+from composer import sysctls
 from composer.backends.namespace.runtime import cgroups, syscalls, volumes
 
 TYPE_CHECKING = False
@@ -509,18 +510,33 @@ def _open_existing(root: int, path: str) -> int:
         return -1
 
 
-def set_sysctls(sysctls: Mapping[str, str]) -> None:
-    """Write sysctls of our own namespaces through the host's procfs, which no image can have replaced."""
-    for name, value in sysctls.items():
-        path = "/proc/sys/" + (name if "/" in name else name.replace(".", "/"))
+def set_sysctls(wanted: Mapping[str, str], shared: Mapping[str, str]) -> None:
+    """Write sysctls of our own namespaces. Raises MountFailed for one that is not: ``shared`` says what is not ours."""
+    for name, value in wanted.items():
+        fault = sysctls.find_fault(name, shared)
+        if fault:
+            raise MountFailed(f"cannot set sysctl {name}: {fault[0]}")
+        write_sysctl(name.split("."), value)
+
+
+def write_sysctl(parts: Sequence[str], value: str) -> None:
+    """Write one sysctl through the host's procfs, which no image can have replaced (CVE-2025-52881)."""
+    name = ".".join(parts)
+    try:
+        base = os.open("/proc/sys", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(fd, value.encode())
-            finally:
-                os.close(fd)
-        except OSError as error:
-            raise MountFailed(f"cannot set sysctl {name} to {value}: {error.strerror}") from error
+            if any(part in ("", ".", "..") or "/" in part for part in parts) or not syscalls.is_procfs(base):
+                raise MountFailed(f"cannot set sysctl {name}: there is no such setting")
+            beneath = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_XDEV
+            fd = syscalls.openat2(base, "/".join(parts), os.O_WRONLY, resolve=beneath)
+        finally:
+            os.close(base)
+        try:
+            os.write(fd, value.encode())
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise MountFailed(f"cannot set sysctl {name} to {value}: {error.strerror}") from error
 
 
 def pivot(root: int, *, readonly: bool) -> None:

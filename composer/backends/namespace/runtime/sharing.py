@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PAUSE_S = 0.25
 """How long to wait before looking again whether an owner has come back from its own restart."""
 
+_PROC_ROOT = 1  # the inode of a procfs' root directory
 _MARK = "shared"
 _FLAGS = {
     "ipc": syscalls.CLONE_NEWIPC,
@@ -41,6 +42,12 @@ def owners(config: Mapping[str, Any]) -> dict[str, str]:
 def has_own(config: Mapping[str, Any], kind: str) -> bool:
     """Tell whether a container gets a new namespace of this kind."""
     return any(e["type"] == kind and not e.get("container") for e in config["linux"]["namespaces"])
+
+
+def foreign_kinds(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the kinds of namespaces that a container does not have to itself, and whose they are."""
+    own = {e["type"] for e in config["linux"]["namespaces"] if not e.get("container") and not e.get("path")}
+    return {kind: "another's" for kind in ("network", "ipc", "uts") if kind not in own}
 
 
 def is_coming_back(root: str, config: Mapping[str, Any]) -> bool:
@@ -173,7 +180,7 @@ def _clone_proc(pidfd: int) -> int:
     """
     tree = _clone_of(pidfd, "/proc")
     try:
-        if not syscalls.is_procfs_root(tree):
+        if not syscalls.is_procfs(tree) or os.fstat(tree).st_ino != _PROC_ROOT:
             raise rootfs.MountFailed("cannot share the pid namespace: its owner has no procfs at /proc")
         shown = os.readlink("1/ns/pid", dir_fd=tree)
         with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:

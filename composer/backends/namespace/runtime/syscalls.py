@@ -303,12 +303,12 @@ def clone_tree(fd: int, *, recursive: bool = False) -> int:
     return _check(_syscall(SYS["open_tree"], ctypes.c_int(fd), b"", flags), "open_tree")
 
 
-def is_procfs_root(fd: int) -> bool:
-    """Tell whether a descriptor is of the root directory of a procfs. fstatfs(2); its inode is 1."""
+def is_procfs(fd: int) -> bool:
+    """Tell whether a descriptor is of something in a procfs. fstatfs(2)"""
     buffer = ctypes.create_string_buffer(256)
     _check(libc.fstatfs(ctypes.c_int(fd), buffer), "fstatfs")
     (kind,) = struct.unpack_from("@l", buffer.raw)  # f_type
-    return bool(kind == 0x9FA0) and os.fstat(fd).st_ino == 1
+    return bool(kind == 0x9FA0)
 
 
 def inotify_init() -> int:
