@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.engine import compare, labels, resolve
 from composer.engine.extension import extension, place_of
@@ -53,10 +53,14 @@ def observe(observer: Observer, project: Project, key: bytes) -> World:
         networks=_networks(observer, project, observed),
         volumes=_volumes(observer, project, observed),
         contents={**contents(project, key), **{f"image:{name}": image.id for name, image in images.items()}},
-        limitations={name: tuple(observer.limitations(services[name])) for name in sorted(services)},
+        limitations={name: _limitations(observer, tree) for name, tree in sorted(services.items())},
         key=key,
         moves_ports=observer.moves_ports,
     )
+
+
+def _limitations(observer: Observer, tree: Mapping[str, Any]) -> tuple[Limitation, ...]:
+    return tuple(observer.limitations(resolve.in_compose_names(tree)))
 
 
 def _images(observer: Observer, project: Project) -> dict[str, ObservedImage]:

@@ -170,9 +170,15 @@ def _attributes(project: Project, firsts: Mapping[str, int], tree: Tree) -> dict
         attributes["volumes_from"] = [
             _volumes_from(project, firsts, str(entry)) for entry in tree["volumes_from"]
         ]
-    if tree.get("blkio_config"):
-        attributes["blkio_config"] = {k: _lowered(v) for k, v in tree["blkio_config"].items()}
-    return attributes
+    return in_compose_names(attributes)
+
+
+def in_compose_names(attributes: Tree) -> dict[str, Any]:
+    """Return attributes of a service as backends know them: the canonical form has some of Go's names."""
+    found = dict(attributes)
+    if found.get("blkio_config"):
+        found["blkio_config"] = {k: _lowered(v) for k, v in found["blkio_config"].items()}
+    return found
 
 
 def _lowered(value: Any) -> Any:

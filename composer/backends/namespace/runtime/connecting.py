@@ -18,6 +18,7 @@ from composer.backends.namespace.runtime import (
     netlink,
     preparing,
     process,
+    publishing,
     relay,
     sandbox,
     sharing,
@@ -116,6 +117,8 @@ def _publish(task: Task, before: Sequence[Any]) -> None:
     for attachment in task.attachments:
         supervisor.networks.announce(task.id, attachment, task.own["names"])
     answering.refresh(task)
+    publishing.reserve(task)
+    task.save()
     after = task.ports.publications(task.attachments)
     if list(map(str, before)) != list(map(str, after)):
         supervisor.networks.firewall.republish(before, after)

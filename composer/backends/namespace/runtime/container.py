@@ -322,7 +322,7 @@ def configure_interface(link: netlink.Netlink, interface: Mapping[str, Any]) -> 
     index = link.link_index(interface["name"])
     if index is None:
         raise process.ProcessFailed(f"the interface {interface['name']} did not appear")
-    _switch_ipv6(interface)
+    _set_up_ipv6(interface)
     for address, prefix in interface["addresses"]:
         link.add_address(index, address, prefix)
     link.set_up(index)
@@ -331,17 +331,18 @@ def configure_interface(link: netlink.Netlink, interface: Mapping[str, Any]) -> 
     return index
 
 
-def _switch_ipv6(interface: Mapping[str, Any]) -> None:
-    """Have IPv6 where the network has it, and no link-local addresses elsewhere."""
-    has = any(":" in address for address, _ in interface["addresses"])
-    try:
-        fd = os.open(f"/proc/sys/net/ipv6/conf/{interface['name']}/disable_ipv6", os.O_WRONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+def _set_up_ipv6(interface: Mapping[str, Any]) -> None:
+    """Have IPv6 where the network has it, no link-local addresses elsewhere, and routes and addresses of ours alone.
+
+    A neighbour that sends router advertisements would become the way out (CVE-2020-13401).
+    """
+    if not os.path.isdir("/proc/sys/net/ipv6/conf"):
         return  # a kernel without IPv6
-    try:
-        os.write(fd, b"0" if has else b"1")
-    finally:
-        os.close(fd)
+    conf = ("net", "ipv6", "conf", interface["name"])
+    rootfs.write_sysctl((*conf, "accept_ra"), "0")
+    rootfs.write_sysctl((*conf, "autoconf"), "0")
+    has = any(":" in address for address, _ in interface["addresses"])
+    rootfs.write_sysctl((*conf, "disable_ipv6"), "0" if has else "1")
 
 
 def open_name_sockets() -> list[socket.socket]:

@@ -373,9 +373,13 @@ class Ports:
 
 
 def _target(attachments: Sequence[Attachment]) -> Attachment | None:
-    """Return the network that published ports lead through: the way out, or the first."""
-    usable = [a for a in attachments if a.gateways] or list(attachments)[:1]
-    return usable[0] if usable and usable[0].addresses else None
+    """Return the network that published ports lead through, the way out; None where all networks are internal."""
+    return next((one for one in attachments if one.gateways and one.addresses), None)
+
+
+def has_way_out(attachments: Sequence[Attachment]) -> bool:
+    """Tell whether a container reaches anything outside of its networks, and can be reached from there."""
+    return _target(attachments) is not None
 
 
 def _reserve(port: Mapping[str, Any], containers: str) -> tuple[socket.socket, socket.socket | None]:

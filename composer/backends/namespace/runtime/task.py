@@ -25,7 +25,6 @@ from composer.backends.namespace.runtime import (
     container,
     endpoints,
     files,
-    handover,
     input,
     launching,
     logs,
@@ -33,6 +32,7 @@ from composer.backends.namespace.runtime import (
     preparing,
     probing,
     process,
+    publishing,
     relay,
     restart,
     sandbox,
@@ -186,10 +186,7 @@ class Task:
     def _launch(self, *, is_prepared: bool) -> None:
         if not is_prepared:
             self.lease()
-        if not self.ports.sockets and not handover.waits_for_ports(self):
-            self.ports.reserve(self.own["network"].get("ports", ()), os.path.dirname(self.bundle))
-            self.supervisor.hold_ports(self.id, self.ports)
-        self.state["ports"] = self.ports.published
+        publishing.reserve(self)
         if self.state["ports"] or not is_prepared:
             self.save()
         if is_prepared:
