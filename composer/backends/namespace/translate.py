@@ -8,6 +8,7 @@ Values are canonical (see `ContainerSpec`); image defaults have Docker's names (
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import signal
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
 
     Config = dict[str, Any]
 
-_MASKED = [
+MASKED = [
     f"/proc/{name}" for name in "acpi asound interrupts kcore keys latency_stats sched_debug scsi".split()
 ]
-_MASKED += ["/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"]
+# One for each processor, as far as the machine has them: they tell what the neighbours do.
+MASKED += [f"{path}/thermal_throttle" for path in sorted(glob.glob("/sys/devices/system/cpu/cpu[0-9]*"))]
+MASKED += ["/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"]
 _READONLY = [f"/proc/{name}" for name in ("bus", "fs", "irq", "sys", "sysrq-trigger")]
 _PTS = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
 _TERM = "TERM=xterm"
+_KINDS = ("mount", "pid", "ipc", "uts", "network", "cgroup", "time")
 
 
 def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
@@ -114,12 +118,12 @@ def _base(hostname: str, image: Mapping[str, Any]) -> Config:
         },
         "mounts": _default_mounts(),
         "linux": {
-            "namespaces": [{"type": kind} for kind in ("mount", "pid", "ipc", "uts", "network", "cgroup")],
+            "namespaces": [{"type": kind} for kind in _KINDS],
             "resources": {"devices": resources.default_devices()},
             "devices": [],
             "sysctl": {},
             "seccomp": "default",
-            "maskedPaths": list(_MASKED),
+            "maskedPaths": list(MASKED),
             "readonlyPaths": list(_READONLY),
         },
         "composer": {

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import os
 import pickle
 import socket
+import struct
 import time
 from collections.abc import Callable
 
@@ -133,6 +135,32 @@ def test_the_default_filter_in_the_kernel():
         "newer than everything": errno.ENOSYS,
         "fork": 0,
     }
+
+
+def _socketcall(family: int) -> int:
+    """Make a socket as a 32-bit program does: int 0x80 with eax 102, ebx 1 and three numbers at ecx; the errno."""
+    low = 0x40  # MAP_32BIT: such a program's pointers have 32 bits
+    page = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | low, 7)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    page[2048:2060] = struct.pack("=3I", family, socket.SOCK_SEQPACKET, 0)
+    registers = b"\xb8" + struct.pack("=I", 102) + b"\xbb" + struct.pack("=I", 1)
+    registers += b"\xb9" + struct.pack("=I", address + 2048)
+    code = b"\x53" + registers + b"\xcd\x80\x5b\xc3"  # push rbx; …; int 0x80; pop rbx; ret
+    page[: len(code)] = code
+    returned = int(ctypes.CFUNCTYPE(ctypes.c_int)(address)())
+    return -returned if returned < 0 else 0
+
+
+@x86_64
+@pytest.mark.parametrize("family", [38, 40], ids=["AF_ALG", "AF_VSOCK"])
+def test_a_32_bit_program_gets_no_socket_of_a_family_that_is_refused(family: int):
+    filter = seccomp.FilterCache().get(None, capabilities.DEFAULT)
+
+    def confine() -> int:
+        seccomp.install(filter)
+        return _socketcall(family)
+
+    assert _in_child(confine) == errno.ENOSYS
 
 
 @x86_64

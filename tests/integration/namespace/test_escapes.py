@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ import subprocess
 
 import pytest
 
+from composer.backends.namespace import translate
 from tests.archives import archive, directory, file, symlink
 from tests.integration.namespace.conftest import Stack, wait_for
 
@@ -407,3 +409,40 @@ def test_sysctls_of_the_machine_are_refused_before_any_effect(
         )
         assert not (stack.state / "lib" / "containers").exists() or containers(stack) == []
     assert setting.read_text() == before
+
+
+# ------------------------------------------------------------------ what tells of the machine and of others
+
+
+def test_every_namespace_is_new(stack: Stack) -> None:
+    """That of time too, where the kernel has it; exec and the first process are in the same."""
+    stack.up(f"services:\n  a:\n    {IDLE}\n")
+    shown = "for n in cgroup ipc mnt net pid time uts; do readlink /proc/{0}/ns/$n; done"
+    first = stack.shell("a", shown.format(1)).split()
+    assert stack.shell("a", shown.format("self")).split() == first
+    ours = [os.readlink(path) for path in pathlib.Path("/proc/self/ns").iterdir()]
+    kinds = {link.partition(":")[0] for link in first}
+    assert kinds == {"cgroup", "ipc", "mnt", "net", "pid", "uts"} | (
+        {"time"} & {o.partition(":")[0] for o in ours}
+    )
+    assert set(first).isdisjoint(ours)
+
+
+def test_what_tells_of_neighbours_is_masked(stack: Stack) -> None:
+    """Each path that Docker hides, where this machine has it: files are empty, directories too; none is written."""
+    stack.up(f"services:\n  a:\n    {IDLE}\n")
+    masked = [
+        "/proc/" + name for name in "acpi asound interrupts kcore keys latency_stats sched_debug scsi".split()
+    ]
+    masked += ["/proc/timer_list", "/proc/timer_stats", "/sys/firmware", "/sys/devices/virtual/powercap"]
+    masked += sorted(glob.glob("/sys/devices/system/cpu/cpu[0-9]*/thermal_throttle"))
+    for path in filter(os.path.exists, masked):
+        found = stack.shell("a", f"ls -A {path} 2>/dev/null; cat {path} 2>/dev/null | head -c 10")
+        assert found in ("", path), path
+
+
+def test_the_files_that_tell_of_each_processors_heat_are_on_the_list(tmp_path: pathlib.Path) -> None:
+    """This machine need not have them."""
+    there = [str(path) for path in pathlib.Path("/sys/devices/system/cpu").glob("cpu[0-9]*")]
+    assert there
+    assert {f"{path}/thermal_throttle" for path in there} <= set(translate.MASKED)

@@ -54,6 +54,7 @@ NAMESPACES = {
     "uts": syscalls.CLONE_NEWUTS,
     "network": syscalls.CLONE_NEWNET,
     "cgroup": syscalls.CLONE_NEWCGROUP,
+    "time": syscalls.CLONE_NEWTIME if syscalls.has_time_namespaces() else 0,
 }
 _OWN_KINDS = frozenset({"proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "overlay"})
 

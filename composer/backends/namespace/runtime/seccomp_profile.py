@@ -45,7 +45,7 @@ semop semtimedop semtimedop_time64 send sendfile sendfile64 sendmmsg sendmsg sen
 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 setitimer setpgid setpriority setregid setregid32
 setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 setrlimit set_robust_list setsid setsockopt
 set_thread_area set_tid_address setuid setuid32 setxattr setxattrat shmat shmctl shmdt shmget shutdown
-sigaltstack signalfd signalfd4 sigprocmask sigreturn socketcall socketpair splice stat stat64 statfs
+sigaltstack signalfd signalfd4 sigprocmask sigreturn socketpair splice stat stat64 statfs
 statfs64 statmount statx symlink symlinkat sync sync_file_range syncfs sysinfo tee tgkill time timer_create
 timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 timerfd_create
 timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64 times tkill truncate truncate64
@@ -84,6 +84,10 @@ TRACING = "process_vm_readv process_vm_writev ptrace"
 # All address families but AF_ALG (38) and AF_VSOCK (40).
 SOCKET_FAMILIES = (("SCMP_CMP_LT", 38), ("SCMP_CMP_EQ", 39), ("SCMP_CMP_GT", 40))
 
+# The call by which 32-bit x86 programs reach every socket call has the address family behind a pointer, which a
+# filter cannot read: it makes no sockets. socket(2), which such programs have too since Linux 4.3, is checked.
+SOCKETCALL_SOCKET = 1
+
 PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 
 # Every CLONE_NEW* flag: a container may not make namespaces. The flags of clone3 are behind a pointer, which
@@ -95,6 +99,11 @@ def profile() -> dict[str, Any]:
     """Return the profile in the shape of Docker's JSON."""
     groups: list[dict[str, Any]] = [_allow(ALWAYS), _allow(TRACING, includes={"minKernel": "4.8"})]
     groups += [_allow("socket", args=[_argument(op, value)]) for op, value in SOCKET_FAMILIES]
+    groups.append(_allow("socketcall", args=[_argument("SCMP_CMP_GT", SOCKETCALL_SOCKET)]))
+    no_sockets = [_argument("SCMP_CMP_EQ", SOCKETCALL_SOCKET)]
+    groups.append(
+        {"names": ["socketcall"], "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS, "args": no_sockets}
+    )
     groups += [_allow("personality", args=[_argument("SCMP_CMP_EQ", value)]) for value in PERSONALITIES]
     groups += [_allow(names, includes={"arches": list(arches)}) for arches, names in BY_ARCH.items()]
     groups += [_allow(names, includes={"caps": [name]}) for name, names in BY_CAPABILITY.items()]
