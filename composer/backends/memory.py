@@ -42,7 +42,7 @@ from composer.engine.observed import (
 from composer.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from composer.engine.facts import LabelFilter
     from composer.engine.wanted import (
@@ -97,6 +97,7 @@ class MemoryBackend(Images, Files):
         self._images: dict[str, ObservedImage] = {}
         self._untagged: dict[str, ObservedImage] = {}
         self._behaviours: dict[str, Behaviour] = {}
+        self._faults: dict[str, tuple[str, ...]] = {}
         self._limitations: Callable[[Mapping[str, Any]], Sequence[Limitation]] = lambda _: ()
         self._failures: dict[tuple[str, str], deque[Exception]] = {}
         for reference in images:
@@ -270,6 +271,15 @@ class MemoryBackend(Images, Files):
         with self.changed:
             return list(self._volumes.values())
 
+    def network_faults(self, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+        with self.changed:
+            return {id: self._faults[id] for id in ids if id in self._faults}
+
+    def damage_network(self, name: str, *faults: str) -> None:
+        """Be somebody who takes away a part of a network."""
+        with self.changed:
+            self._faults[self._networks[name][0].id] = faults
+
     def probes(self, id: str) -> Sequence[Probe]:
         with self.changed:
             return list(self._find(id).probes[-5:])
@@ -312,6 +322,11 @@ class MemoryBackend(Images, Files):
             self._networks[spec.name] = (network, spec)
             self._emit("network", "create", spec.name)
             return network.id
+
+    def mend_network(self, id: str) -> None:
+        with self.changed:
+            self._called("mend_network", id)
+            self._faults.pop(id, None)
 
     def remove_network(self, id: str) -> None:
         with self.changed:

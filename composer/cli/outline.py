@@ -9,7 +9,7 @@
         remove the old one
     2 changes: 1 to create, 1 to replace; 3 unchanged
 
-``+`` is made, ``~`` replaced or changed, ``-`` removed, ``>`` started, ``.`` waited for.
+``+`` is made, ``~`` replaced, changed or mended, ``-`` removed, ``>`` started, ``.`` waited for.
 """
 
 from __future__ import annotations
@@ -24,12 +24,21 @@ if TYPE_CHECKING:
     from composer.engine.operations import Resource
     from composer.engine.plan import Plan, Step
 
-CREATE, REPLACE, REMOVE, START, STOP, WAIT, PULL = (
-    "create", "replace", "remove", "start", "stop", "wait", "pull",
+CREATE, REPLACE, REMOVE, START, STOP, WAIT, PULL, MEND = (
+    "create", "replace", "remove", "start", "stop", "wait", "pull", "mend",
 )  # fmt: skip
-_MARKS = {CREATE: "+", REPLACE: "~", REMOVE: "-", START: ">", STOP: "!", WAIT: ".", PULL: "+"}
-_COLORS = {CREATE: "32", REPLACE: "33", REMOVE: "31", START: "36", STOP: "31", WAIT: "2", PULL: "32"}
-_ORDER = (PULL, CREATE, REPLACE, START, STOP, REMOVE)
+_MARKS = {CREATE: "+", REPLACE: "~", REMOVE: "-", START: ">", STOP: "!", WAIT: ".", PULL: "+", MEND: "~"}
+_COLORS = {
+    CREATE: "32",
+    REPLACE: "33",
+    REMOVE: "31",
+    START: "36",
+    STOP: "31",
+    WAIT: "2",
+    PULL: "32",
+    MEND: "33",
+}
+_ORDER = (PULL, CREATE, REPLACE, MEND, START, STOP, REMOVE)
 
 
 class _Entry(NamedTuple):
@@ -87,7 +96,11 @@ _KINDS: tuple[tuple[str, Callable[[set[type]], Any]], ...] = (
     (CREATE, lambda t: t & {op.CreateContainer, op.CreateNetwork, op.CreateVolume}),
     (REMOVE, lambda t: t & {op.RemoveContainer, op.RemoveNetwork, op.RemoveVolume, op.RemoveImage}),
     (PULL, lambda t: t & {op.PullImage, op.BuildImage, op.PushImage}),
-    (REPLACE, lambda t: t & {op.RenameContainer, op.ConnectNetwork, op.DisconnectNetwork, op.TagImage}),
+    (
+        REPLACE,
+        lambda t: t & {op.RenameContainer, op.ConnectNetwork, op.DisconnectNetwork, op.TagImage},
+    ),
+    (MEND, lambda t: op.MendNetwork in t),
     (START, lambda t: op.StartContainer in t),
     (START, lambda t: op.RunHook in t),
     (STOP, lambda t: t & {op.StopContainer, op.KillContainer}),

@@ -16,6 +16,7 @@ from composer.engine.operations import (
     CreateNetwork,
     CreateVolume,
     DisconnectNetwork,
+    MendNetwork,
     RemoveNetwork,
     RemoveVolume,
 )
@@ -122,6 +123,8 @@ class Infrastructure:
                 self._replace_network(use)
             elif use.name not in self._world.networks:
                 self._create("network", use, "does not exist")
+            else:
+                self._mend(self._world.networks[use.name])
         for use in self._uses("volume"):
             if use.name in self.replaced_volumes:
                 self._replace_volume(use)
@@ -136,6 +139,12 @@ class Infrastructure:
         else:
             volume = CreateVolume(wanted_volume(self._project, use.key), cause)
             self.volume_steps[use.name] = self._draft.builder.add(volume, needs)
+
+    def _mend(self, network: ObservedNetwork) -> None:
+        faults = self._world.network_faults.get(network.id)
+        if faults:
+            operation = MendNetwork(network.name, network.id, "; ".join(faults))
+            self.network_steps[network.name] = self._draft.builder.add(operation)
 
     def _replace_network(self, use: _Use) -> None:
         cause = f"the configuration of network '{use.key}' changed"

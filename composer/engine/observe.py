@@ -38,6 +38,7 @@ class World(NamedTuple):
     volumes: Mapping[str, ObservedVolume] = {}
     contents: Mapping[str, str] = {}
     limitations: Mapping[str, tuple[Limitation, ...]] = {}
+    network_faults: Mapping[str, tuple[str, ...]] = {}
     key: bytes = b""
     moves_ports: bool = False
 
@@ -47,10 +48,12 @@ def observe(observer: Observer, project: Project, key: bytes) -> World:
     observed = observer.observe(project.name)
     services = project.tree.get("services") or {}
     images = _images(observer, project)
+    networks = _networks(observer, project, observed)
     return World(
         observed=observed,
         images=images,
-        networks=_networks(observer, project, observed),
+        networks=networks,
+        network_faults=observer.network_faults([network.id for network in networks.values()]),
         volumes=_volumes(observer, project, observed),
         contents={**contents(project, key), **{f"image:{name}": image.id for name, image in images.items()}},
         limitations={name: _limitations(observer, tree) for name, tree in sorted(services.items())},

@@ -59,6 +59,14 @@ class RemoveNetwork(NamedTuple):
     optional: bool = False
 
 
+class MendNetwork(NamedTuple):
+    """What others took away of a network is put back while its containers run."""
+
+    name: str
+    id: str
+    cause: str
+
+
 class ConnectNetwork(NamedTuple):
     """The endpoint is complete, aliases and fixed addresses included: a bare reconnect would lose them."""
 
@@ -225,6 +233,7 @@ class WaitService(NamedTuple):
 Operation: TypeAlias = (
     CreateNetwork
     | RemoveNetwork
+    | MendNetwork
     | ConnectNetwork
     | DisconnectNetwork
     | CreateVolume
@@ -291,6 +300,7 @@ _MADE, _CONTAINER = _field("spec.name"), _field("container.name")
 _TABLE: dict[type, _Row] = {
     CreateNetwork: _Row("create network", "creating", "created", _about("network", "spec.name"), _MADE),
     RemoveNetwork: _Row("remove network", "removing", "removed", _NETWORK, _field("name")),
+    MendNetwork: _Row("mend network", "mending", "mended", _NETWORK, _field("name")),
     ConnectNetwork: _Row(
         "connect container",
         "connecting",

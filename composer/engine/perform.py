@@ -40,6 +40,10 @@ def _remove_network(backend: Backend, operation: op.RemoveNetwork, _: Report) ->
     _optionally(operation.optional, lambda: backend.remove_network(operation.id or operation.name))
 
 
+def _mend_network(backend: Backend, operation: op.MendNetwork, _: Report) -> None:
+    backend.mend_network(operation.id)
+
+
 def _connect(backend: Backend, operation: op.ConnectNetwork, _: Report) -> None:
     backend.connect_network(operation.container.id, operation.endpoint)
 
@@ -187,6 +191,7 @@ def _optionally(optional: bool, effect: Callable[[], None]) -> None:
 _TABLE: dict[type, Perform] = {
     op.CreateNetwork: _create_network,
     op.RemoveNetwork: _remove_network,
+    op.MendNetwork: _mend_network,
     op.ConnectNetwork: _connect,
     op.DisconnectNetwork: _disconnect,
     op.CreateVolume: _create_volume,

@@ -56,6 +56,11 @@ class DockerBackend(DockerObserver):
         except NotFound:
             pass  # that is what was asked for
 
+    def mend_network(self, id: str) -> None:
+        raise Unsupported(
+            "mend_network", "the Docker Engine mends its networks itself", hint="restart the engine"
+        )
+
     def connect_network(self, id: str, endpoint: EndpointSpec) -> None:
         config = creation.endpoint_settings(endpoint, self.client.api)
         body = {"Container": id, "EndpointConfig": config}

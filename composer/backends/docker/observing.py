@@ -9,7 +9,7 @@ from composer.engine.observed import Observed, ObservedContainer
 from composer.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from composer.backends.docker.client import Client
     from composer.backends.docker.events import EngineEvents
@@ -128,6 +128,9 @@ class DockerObserver:
 
     def volumes(self) -> Sequence[ObservedVolume]:
         return [reading.volume(entry) for entry in self.client.get("/volumes").get("Volumes") or ()]
+
+    def network_faults(self, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+        return {}  # the engine watches over its own
 
     def limitations(self, attributes: Mapping[str, Any]) -> Sequence[Limitation]:
         from composer.backends.docker.translate import limitations

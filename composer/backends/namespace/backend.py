@@ -67,6 +67,12 @@ class NamespaceBackend(NamespaceObserver):
                 self._touched.add(project)
             self._emit(record["labels"], "network", "destroy", record["id"], record["name"])
 
+    def mend_network(self, id: str) -> None:
+        from composer.backends.namespace import kernel_state
+
+        for project in kernel_state.projects_in(self.paths, id):
+            self._client({"project": project}).ask({"op": "mend"})
+
     def connect_network(self, id: str, endpoint: EndpointSpec) -> None:
         from composer.backends.namespace import joining
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from composer.backends.namespace import requirements
 from composer.engine.backend import Finding
@@ -247,6 +247,28 @@ def _leftovers(paths: Paths) -> Iterator[Finding]:
         yield Finding("ok", "leftovers", "none")
 
 
+def _intact(paths: Paths) -> Iterator[Finding]:
+    """Compare what the kernel has of networks in use with what the records say."""
+    from composer.backends.namespace import kernel_state
+
+    try:
+        found = kernel_state.network_faults(paths)
+    except OSError as error:
+        yield Finding("warning", "networks", f"cannot be looked at: {(error.strerror or str(error)).lower()}")
+        return
+    for id, faults in sorted(found.items()):
+        name = (_record(paths, id) or {}).get("name", id[:12])
+        yield Finding("warning", "networks", f"'{name}': {'; '.join(faults)}", "composer up puts it back")
+    if not found:
+        yield Finding("ok", "networks", "the kernel has all that running containers need")
+
+
+def _record(paths: Paths, network_id: str) -> dict[str, Any] | None:
+    from composer.backends.namespace.runtime import files
+
+    return files.read_json(f"{paths.networks()}/{network_id}/network.json")
+
+
 CHECKS: tuple[Callable[[Paths], Iterator[Finding]], ...] = (
     _kernel,
     _privileges,
@@ -257,6 +279,7 @@ CHECKS: tuple[Callable[[Paths], Iterator[Finding]], ...] = (
     _nftables,
     _dns,
     _disk,
+    _intact,
     _leftovers,
 )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
-import os
 import select
 import socket
 import time
 from typing import TYPE_CHECKING
+
+from composer.backends.namespace.runtime import syscalls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +23,7 @@ def wait_gone(names: Iterable[str], timeout_s: float) -> list[str]:
         deadline_s = time.monotonic() + timeout_s
         left = list(names)
         while True:
-            left = [name for name in left if os.path.isdir(f"/sys/class/net/{name}")]
+            left = [name for name in left if syscalls.link_flags(name) is not None]
             remaining_s = deadline_s - time.monotonic()
             if not left or remaining_s <= 0:
                 return left

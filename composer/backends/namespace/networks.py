@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace import networkoptions, state
-from composer.backends.namespace.runtime import files, trees
+from composer.backends.namespace.runtime import files, syscalls, trees
 from composer.engine.observed import ObservedNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from composer.backends.namespace.runtime import firewall
     from composer.engine.wanted import NetworkSpec
 
 # docker0's usual subnet, kept free for a Docker that is installed or started later.
 _DOCKERS_OWN = "172.17.0.0/16"
-_MAX_ALIAS_BYTES = 255
 _IFF_UP = 1  # netdevice(7)
 _DRIVERS = ("", "bridge", "default")
 
@@ -72,7 +70,7 @@ class Networks:
                     return str(existing["id"])
                 raise errors.Conflict(f"network '{spec.name}' exists already, with other labels")
             record = self._plan(spec)
-            if os.path.exists(f"/sys/class/net/{record['bridge']}"):
+            if syscalls.link_flags(record["bridge"]) is not None:
                 # It would be removed with the network, whoever made it.
                 raise errors.Conflict(
                     f"cannot create network '{spec.name}': this machine has an interface '{record['bridge']}' already",
@@ -166,26 +164,9 @@ class Networks:
                 self._raise_up(record)
 
     def _raise_up(self, record: Mapping[str, Any]) -> None:
-        from composer.backends.namespace.runtime import addresses, firewall, netlink
+        from composer.backends.namespace.runtime import bridges
 
-        bridge = record["bridge"]
-        with netlink.Netlink() as link:
-            index = link.link_index(bridge)
-            if index is None:
-                index = link.create_bridge(bridge, mtu=record.get("mtu"), up=False)
-                owner = f"{self._paths.networks()}/{record['id']}"
-                if len(os.fsencode(owner)) <= _MAX_ALIAS_BYTES:
-                    link.set_alias(index, owner)  # who else looks for leftovers sees by it that this is none
-            for pool in record["pools"]:
-                prefix = addresses.parse_subnet(pool["subnet"]).prefix
-                try:
-                    link.add_address(index, pool["gateway"], prefix)
-                except FileExistsError:
-                    continue  # it has it, from a command that was killed
-            wall = firewall.Firewall()
-            wall.add_network(_bridge(record))
-            wall.ensure_docker_user()
-            link.set_up(index)  # last: see `ensure_up`
+        bridges.raise_up(record, f"{self._paths.networks()}/{record['id']}")
 
     def remove(self, id: str) -> None:
         """Remove a network. Raises Conflict, naming who is in it, while it is in use."""
@@ -225,27 +206,7 @@ class Networks:
 
 
 def _is_up(interface: str) -> bool:
-    try:
-        with open(f"/sys/class/net/{interface}/flags", encoding="ascii") as file:
-            return bool(int(file.read(), 16) & _IFF_UP)
-    except FileNotFoundError:
-        return False
-
-
-def _bridge(record: Mapping[str, Any]) -> firewall.Bridge:
-    from composer.backends.namespace.runtime import addresses, firewall
-
-    pools = {addresses.parse_subnet(pool["subnet"]).family: pool for pool in record["pools"]}
-    four, six = pools.get(4), pools.get(6)
-    return firewall.Bridge(
-        record["bridge"],
-        subnet4=four["subnet"] if four else None,
-        gateway4=four["gateway"] if four else None,
-        subnet6=six["subnet"] if six else None,
-        gateway6=six["gateway"] if six else None,
-        internal=bool(record["internal"]),
-        masquerade=bool(record.get("masquerade", True)),
-    )
+    return bool((syscalls.link_flags(interface) or 0) & _IFF_UP)
 
 
 def observed(record: Mapping[str, Any]) -> ObservedNetwork:

@@ -21,7 +21,7 @@ from composer.engine.observed import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from composer.backends.namespace.events import ProjectEvents
     from composer.backends.namespace.images import Image, Store
@@ -152,6 +152,11 @@ class NamespaceObserver:
         return (
             current.get("boot_id") == self._boot and ticks is not None and ticks == current.get("start_ticks")
         )
+
+    def network_faults(self, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+        from composer.backends.namespace import kernel_state
+
+        return kernel_state.network_faults(self.paths, ids)
 
     def probes(self, id: str) -> Sequence[Probe]:
         directory = self.paths.container(state.find_container(self.paths, id))

@@ -80,14 +80,9 @@ def make_directory(path: str) -> str:
 
 @contextlib.contextmanager
 def host_lock() -> Iterator[None]:
-    """Hold the one lock for what all projects of this host share: subnets, bridges, the firewall's table.
-
-    It is a lock on the network namespace itself, so its reach is exactly that of what it guards, whatever
-    ``COMPOSER_ROOT`` says, and it leaves no file behind.
-    """
-    fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    """Hold the lock of `files.lock_host`."""
+    fd = files.lock_host()
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
         os.close(fd)

@@ -97,6 +97,12 @@ def _change(task: Task) -> None:
     _publish(task, before)
 
 
+def rejoin(task: Task, attachment: endpoints.Attachment) -> None:
+    """Give a running container the interface of a network again, which somebody deleted. Raises as `_configure`."""
+    had = {one.network_id: list(one.gateways) for one in task.attachments if one is not attachment}
+    _configure(task, [attachment], had)
+
+
 def _restore_gateways(present: dict[str, endpoints.Attachment], had: dict[str, list[str]]) -> None:
     """Let the way out be the one that it was: ports and look-ups to outside go by it."""
     for id, attachment in present.items():

@@ -10,6 +10,7 @@ there: the supervisor does not end while one is open. Only the owner of the stat
     {"op": "exec", "id": …, "process": {…}, "privileged": …} + stdin, stdout, stderr
                                      → {"started": true} (+ the terminal), then {"exit_code": n}
     {"op": "signal", "signal": n}    to the command that this connection executes; no answer
+    {"op": "mend"}                   put back what others took of the kernel's state
     {"op": "reload", "id": …}        it was renamed
     {"op": "reconnect", "id": …}     its networks changed
     {"op": "attach", "id": …, "once": …}   → {"ok": true, "tty": …} + what writes to its input, if anything does
@@ -154,6 +155,8 @@ class Peer:
         elif op == "signal":
             if self._execution is not None:
                 self._execution.signal(int(message["signal"]))
+        elif op == "mend":
+            self._supervisor.guard.ask(self.reply)
         elif op == "exec":
             self._exec(message, descriptors)
         else:

@@ -198,6 +198,10 @@ class Networks:
                 f"cannot join network {network['name']}: {error.strerror or error}"
             ) from error
 
+    def forget_bridges(self) -> None:
+        """Look bridges up anew: they may have been made again."""
+        self._bridges.clear()
+
     def announce(self, container: str, attachment: Attachment, names: Sequence[str]) -> None:
         """Publish the container's names in a network, for the name servers of all projects."""
         directory = f"{self.directory}/{attachment.network_id}/endpoints"

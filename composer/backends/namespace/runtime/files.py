@@ -6,6 +6,7 @@ A kill needs no fsync (the page cache survives it); what must survive a power cu
 from __future__ import annotations
 
 import _thread
+import fcntl
 import json
 import os
 import time
@@ -94,6 +95,21 @@ def start_time(pid: int) -> int | None:
     except (FileNotFoundError, ProcessLookupError):
         return None
     return None if fields[0] in "ZX" else int(fields[19])
+
+
+def lock_host() -> int:
+    """Wait for the one lock for what all projects of this host share: subnets, bridges, the firewall's table.
+
+    It is a lock on the network namespace itself, so its reach is exactly that of what it guards, whatever
+    ``COMPOSER_ROOT`` says, and it leaves no file behind. Closing the descriptor gives it back.
+    """
+    fd = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def append_event(directory: str, kind: str, action: str, id: str, attributes: Mapping[str, str]) -> None:

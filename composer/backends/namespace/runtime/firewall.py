@@ -16,7 +16,7 @@ from composer.backends.namespace.runtime import conntrack, firewall_docker, fire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from typing import Any
 
@@ -54,6 +54,21 @@ class Bridge:
         self.gateway6 = gateway6
         self.internal = internal
         self.masquerade = masquerade
+
+
+def bridge_of(record: Mapping[str, Any]) -> Bridge:
+    """Return a network's record as the firewall sees it."""
+    pools = {":" in pool["subnet"]: pool for pool in record["pools"]}
+    four, six = pools.get(False), pools.get(True)
+    return Bridge(
+        record["bridge"],
+        subnet4=four["subnet"] if four else None,
+        gateway4=four["gateway"] if four else None,
+        subnet6=six["subnet"] if six else None,
+        gateway6=six["gateway"] if six else None,
+        internal=bool(record["internal"]),
+        masquerade=bool(record.get("masquerade", True)),
+    )
 
 
 class Publication:
@@ -152,6 +167,21 @@ class Firewall:
             for publication in ports:
                 if publication.bridge == name:
                     batch += _port_command("delete", publication)
+            self._session.run(batch)
+
+    def restore(self) -> None:
+        """Make the table's rules again where somebody took some of them, with all networks and ports that it has."""
+        with _Lock(self._lock_path):
+            state = _read(self._session)
+            if state is None:
+                return
+            networks, ports = state
+            batch = f"delete table {_TABLE}\n{firewall_rules.create_table()}"
+            for elements in networks.values():
+                batch += "".join(
+                    f"add element {_TABLE} {name} {{ {element} }}\n" for name, element in elements
+                )
+            batch += "".join(_port_command("add", one) for one in ports)
             self._session.run(batch)
 
     # -------------------------------------------------------------- ports

@@ -93,6 +93,19 @@ def create_table() -> str:
     return f"create table {TABLE}\ntable {TABLE} {{{SETS}{HAIRPIN}{CHAINS}}}\n"
 
 
+def rules_of_chains() -> dict[str, int]:
+    """Return how many rules each chain has, as `create_table` makes them."""
+    found: dict[str, int] = {}
+    chain = ""
+    for line in (HAIRPIN + CHAINS).splitlines():
+        words = line.split()
+        if words[:1] == ["chain"]:
+            chain = words[1]
+        elif words and words[0] not in ("type", "}"):
+            found[chain] = found.get(chain, 0) + 1
+    return found
+
+
 def network_elements(
     name: str, subnet4: str | None, subnet6: str | None, internal: bool, *, masquerade: bool = True
 ) -> list[tuple[str, str]]:

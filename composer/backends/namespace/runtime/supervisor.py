@@ -27,6 +27,7 @@ from composer.backends.namespace.runtime import (
     executions,
     files,
     loop,
+    mending,
     names,
     nftables,
     process,
@@ -132,6 +133,7 @@ class Supervisor:
         nftables.load()  # once, here: a container's first process then has it
         self._filters = seccomp.FilterCache(f"{root}/cache")
         self.control = control.Control(self)
+        self.guard = mending.Guard(self)
 
     # -------------------------------------------------------------- life
 
@@ -140,6 +142,7 @@ class Supervisor:
         self.read_exits()
         self._adopt(held)
         self.keeper.watch()
+        self.guard.begin()
         self.control.listen()
         wire.close_all(ready)
         self.loop.run()
@@ -297,8 +300,11 @@ class Supervisor:
             self.on_error(error)  # the disk is full: what happens goes on all the same
 
     def on_error(self, error: BaseException) -> None:
+        self.log("".join(traceback.format_exception(error)))
+
+    def log(self, text: str) -> None:
+        """Write to the supervisor's own log."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S")
-        text = "".join(traceback.format_exception(error))
         try:
             sys.stderr.write(f"{stamp} {text}\n")
             sys.stderr.flush()
