@@ -411,8 +411,33 @@ class NamespaceBackend(NamespaceObserver):
         state.sweep(self.paths)
         self._filesystems.release(self._volumes_in_use)
         self._remove_ended(project)
+        self._watch_over(project)
         self._remove_forgotten_network()
         self._recovered.add(project)  # its directory of run state goes at the end, when nobody is in there
+
+    def _watch_over(self, project: str) -> None:
+        """Start the supervisor where something is to run and nobody watches: after a reboot, for one."""
+        if self._is_watched(project):
+            return
+        mine = (meta for meta in self._metas() if meta["project"] == project)
+        active = next((meta for meta in mine if self._is_active(meta["id"])), None)
+        if active is not None:
+            self._client(active).ask({"op": "hello"})
+
+    def _raise_for(self, project: str) -> None:
+        """Make what a reboot takes and a supervisor cannot make: bridges and file systems of what is to run."""
+        for meta in self._metas():
+            if meta["project"] == project and self._is_active(meta["id"]):
+                try:
+                    self._raise_all(meta)
+                except (errors.BackendError, OSError):
+                    continue  # its start says what is missing; others may have all that they need
+
+    def _raise_all(self, meta: Mapping[str, Any]) -> None:
+        for _, network_id in meta["networks"]:
+            self._networks.ensure_up(network_id)
+        with self._filesystems.mounted(_volumes_of(meta)):
+            pass  # it stays: the container counts as one that has it
 
     def _remove_ended(self, project: str) -> None:
         """Remove what was to go by itself, and ended when no supervisor was there to see it."""
@@ -453,13 +478,13 @@ class NamespaceBackend(NamespaceObserver):
             cgroups.remove_parents()
 
     def _sweep_project(self, project: str) -> None:
-        directory = self.paths.project(project)
-        if not os.path.isdir(directory) or os.path.exists(f"{directory}/control.sock"):
+        directory, place = self.paths.project(project), self.paths.supervision(project)
+        if os.path.exists(f"{directory}/control.sock") or not (
+            os.path.isdir(directory) or os.path.isdir(place)
+        ):
             return
         if not any(meta.get("project") == project for meta in self._metas()):
-            for name in os.listdir(directory):
-                files.remove_file(f"{directory}/{name}")
-            state.remove_directory(directory)
+            state.sweep_run_state(self.paths, project)
 
     def _has_active(self, project: str) -> bool:
         return any(meta["project"] == project and self._is_active(meta["id"]) for meta in self._metas())
@@ -495,7 +520,7 @@ class NamespaceBackend(NamespaceObserver):
         project = str(meta["project"])
         with self._lock:
             if project not in self._clients:
-                self._clients[project] = Client(self.paths, project)
+                self._clients[project] = Client(self.paths, project, lambda: self._raise_for(project))
             return self._clients[project]
 
     def _emit(self, labels: Mapping[str, str], kind: str, action: str, id: str, name: str) -> None:
