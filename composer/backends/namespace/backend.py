@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal as signals
 import threading
@@ -16,7 +17,7 @@ from composer.backends.namespace.runtime import files, status
 from composer.engine.observed import ContainerState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from composer.backends.namespace.client import Client
     from composer.backends.namespace.images.registry.pull import Puller
@@ -172,17 +173,23 @@ class NamespaceBackend(NamespaceObserver):
         return id
 
     def start_container(self, id: str) -> None:
-        self._ask_up(id, "start")
+        with self._starting(id) as (client, request):
+            client.ask(request)
 
     def prepare_container(self, id: str) -> None:
-        self._ask_up(id, "prepare")
+        with self._starting(id) as (client, request):
+            client.ask({**request, "op": "prepare"})
 
-    def _ask_up(self, id: str, op: str) -> None:
+    @contextlib.contextmanager
+    def _starting(self, id: str) -> Iterator[tuple[Client, dict[str, Any]]]:
+        """Yield whom to ask for a start, and how, with all there that the start needs."""
         id, meta = self._meta(id)
         for _, network_id in meta["networks"]:
             self._networks.ensure_up(network_id)
+        current = files.read_json(f"{self.paths.container(id)}/state.json") or {}
+        seen_ns = int(current.get("started_ns") or 0)
         with self._filesystems.mounted(_volumes_of(meta)):
-            self._client(meta).ask({"op": op, "id": id})
+            yield self._client(meta), {"op": "start", "id": id, "seen_ns": seen_ns}
 
     def unprepare_container(self, id: str) -> None:
         id, meta = self._meta(id)
@@ -297,7 +304,9 @@ class NamespaceBackend(NamespaceObserver):
 
             process["capabilities"] = {"bounding": sorted(capabilities.resolve((), (), privileged=True))}
         request = {"op": "exec", "id": id, "process": process, "privileged": spec.privileged}
-        return ExecSession(self._client(meta), request, tty=spec.tty, interactive=spec.interactive)
+        return ExecSession(
+            self._client(meta), request, tty=spec.tty, interactive=spec.interactive, detach=spec.detach
+        )
 
     def write_path(self, id: str, path: str, archive: Iterable[bytes], *, to_user: bool = False) -> None:
         from composer.backends.namespace import inside
@@ -309,20 +318,28 @@ class NamespaceBackend(NamespaceObserver):
         self._emit(meta["labels"], "container", "extract-to-dir", id, meta["name"])
 
     def attach(self, id: str, *, stdin: bool = False, start: bool = False) -> Session:
-        from composer.backends.namespace.attaching import AttachSession, lend_input
+        from composer.backends.namespace.attaching import AttachSession, lend_input, start_with_input
 
         id, meta = self._meta(id)
         if not start and not self._is_active(id):
             raise errors.Conflict(f"container '{meta['name']}' is not running")
         config = files.read_json(f"{self.paths.container(id)}/config.json") or {}
+        wants_input = stdin or bool(config["process"].get("terminal"))
+
+        def begin() -> tuple[int, bool]:
+            if not start:
+                return lend_input(self._client(meta), id) if wants_input else (-1, False)
+            with self._starting(id) as (client, request):
+                if wants_input:
+                    return start_with_input(client, request)
+                client.ask(request)
+                return (-1, False)
+
         return AttachSession(
             self.paths.container(id),
-            stdin=stdin or bool(config["process"].get("terminal")),
-            begin=(lambda: self.start_container(id)) if start else (lambda: None),
-            lend=lambda: lend_input(self._client(meta), id, once=start),
+            begin=begin,
             wait=lambda: self.wait_container(id),
             kill=lambda number: self.kill_container(id, number),
-            from_start=start,
         )
 
     def pause_container(self, id: str) -> None:

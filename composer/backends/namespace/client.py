@@ -49,6 +49,12 @@ class Client:
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Send one request and return the answer. Raises what the supervisor says, as the class it names."""
+        answer, descriptors = self.ask_for(request)
+        wire.close_all(descriptors)
+        return answer
+
+    def ask_for(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
+        """Send one request and return the answer with the descriptors that came with it, the caller's to close."""
         for attempt in range(_ATTEMPTS):
             connection = self.take()
             try:
@@ -56,10 +62,9 @@ class Client:
                 answer, descriptors = wire.receive(connection)
             except OSError:
                 answer, descriptors = None, []
-            wire.close_all(descriptors)
             if answer is not None:
                 self.give_back(connection)
-                return checked(answer)
+                return checked(answer), descriptors
             connection.close()
             self._drop_idle()
             if attempt + 1 == _ATTEMPTS:

@@ -3,16 +3,18 @@
 One request at a time per connection; an answer may come much later. A connection also says that somebody is
 there: the supervisor does not end while one is open. Only the owner of the state directory may speak.
 
-    {"op": "start", "id": …}                                     → {"ok": true, "warnings": […]}
+    {"op": "start", "id": …, "seen_ns": …}                       → {"ok": true, "warnings": […]}
+    … with "attach": true            the same, "tty" + what writes to its input, which nobody else then has
     {"op": "prepare" | "unprepare", "id": …}                     → {"ok": true}; it goes with the connection
     {"op": "stop", "id": …, "timeout_s": …, "signal": …}         → {"ok": true, "exit_code": …}
     {"op": "kill" | "wait" | "pause" | "unpause" | "remove", "id": …}
     {"op": "exec", "id": …, "process": {…}, "privileged": …} + stdin, stdout, stderr
                                      → {"started": true} (+ the terminal), then {"exit_code": n}
+    … with "detached": true          without descriptors: nobody reads what it writes, and nobody ever closes that
     {"op": "signal", "signal": n}    to the command that this connection executes; no answer
     {"op": "reload", "id": …}        it was renamed
     {"op": "reconnect", "id": …}     its networks changed
-    {"op": "attach", "id": …, "once": …}   → {"ok": true, "tty": …} + what writes to its input, if anything does
+    {"op": "attach", "id": …}        → {"ok": true, "tty": …} + what writes to its input, if anything does
     {"op": "move_ports", "id": …, "source": …}     the answer comes when nobody uses ``source`` any more
     anything wrong                   → {"error": "…", "kind": "Conflict", "hint": …, "exit_code": …}
 """
@@ -34,9 +36,11 @@ from composer.backends.namespace.runtime import (
     syscalls,
     wire,
 )
+from composer.backends.namespace.runtime.input import Starter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from composer.backends.namespace.runtime.loop import Timer
@@ -215,7 +219,7 @@ class Peer:
         finally:
             wire.close_all(descriptors)
 
-    def reply(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+    def reply(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
         try:
             wire.send(self._connection, message, descriptors)
         except OSError:
@@ -236,7 +240,8 @@ class Peer:
     def _ask_task(self, op: str, message: dict[str, Any]) -> None:
         task = self._supervisor.task(message["id"])
         if op == "start":
-            task.start(self.reply)
+            starter = Starter(self.reply, wants_input="attach" in message)
+            task.start(starter, message.get("seen_ns"))
         elif op == "prepare":
             self._prepared.append(task)
             preparing.prepare(task, self)
@@ -263,17 +268,17 @@ class Peer:
         elif op == "reconnect":
             connecting.update(task, self.reply)
         elif op == "attach":
-            self._attach(task, once=bool(message.get("once")))
+            self._attach(task)
         elif op == "move_ports":
             handover.move(self._supervisor.task(message["source"]), task, self.reply)
         else:
             self.reply({"error": f"this supervisor does not know '{op}'", "kind": "Unsupported"})
 
-    def _attach(self, task: Task, *, once: bool) -> None:
+    def _attach(self, task: Task) -> None:
         if task.status != "running":
             self.reply({"error": f"container {task.name} is not running", "kind": "Conflict"})
             return
-        lent = task.input.lend(task.output.console, once=once)
+        lent = task.input.lend()
         self.reply({"ok": True, "tty": task.output.console >= 0}, (lent,) if lent >= 0 else ())
         if lent >= 0:
             os.close(lent)
@@ -300,6 +305,10 @@ class Peer:
         def started(failure: dict[str, Any] | None, console: int) -> None:
             if failure is not None:
                 self.reply(failure)
+                return
+            if message.get("detached") and console >= 0:
+                self.reply({"started": True})
+                executions.drain(self._supervisor.loop, console)
                 return
             self.reply({"started": True}, (console,) if console >= 0 else ())
             if console >= 0:

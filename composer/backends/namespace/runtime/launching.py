@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from composer.backends.namespace.runtime import container, files, logs, sharing, trees
+from composer.backends.namespace.runtime import container, files, generations, logs, sharing, trees
 from composer.errors import Conflict
 
 TYPE_CHECKING = False
@@ -30,7 +30,7 @@ def clone(task: Task) -> socket.socket:
     terminal = bool(config["process"].get("terminal"))
     writers = [-1, -1]
     if not terminal and task.own.get("log", {}).get("keep", True):
-        writers = [logs.open_writer(task.bundle, stream) for stream in logs.STREAMS]
+        writers = [logs.open_writer(task.bundle, stream) for stream in generations.STREAMS]
     stdin = task.input.open()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     launch = container.Launch(

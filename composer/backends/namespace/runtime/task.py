@@ -23,6 +23,7 @@ from composer.backends.namespace.runtime import (
     container,
     endpoints,
     files,
+    generations,
     handover,
     input,
     launching,
@@ -56,12 +57,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeVar
 
     from composer.backends.namespace.runtime.loop import Timer
     from composer.backends.namespace.runtime.supervisor import Supervisor
 
     Reply = Callable[[dict[str, Any]], None]
+    _Waiting = TypeVar("_Waiting")
 
 _REAP_PAUSE_S = 0.005
 _REAP_PATIENCE_S = 10.0
@@ -99,7 +101,7 @@ class Task:
         self.preparer: object | None = None
         """Who has a start prepared that has not begun (`preparing`)."""
         self._ready = self._sent_start = False
-        self._starters: list[Reply] = []
+        self._starters: list[input.Starter] = []
         self.enders: list[Reply] = []
         self._timers: dict[str, Timer] = {}
         self._unsaved: Timer | None = None
@@ -160,12 +162,21 @@ class Task:
 
     # -------------------------------------------------------------- starting
 
-    def start(self, reply: Reply) -> None:
-        """Start it; ``reply`` comes when the program has been executed, or could not be."""
+    def start(self, starter: input.Starter, seen_ns: int | None = None) -> None:
+        """Start it; ``starter`` is answered when the program has been executed, or could not be.
+
+        ``seen_ns`` is when it was started last as far as the starter knew: a request that is sent again, for the
+        supervisor that carried it out was killed, starts nothing twice.
+        """
         if self.status in (RUNNING, PAUSED):
-            reply({"ok": True, "already": True})
+            starter.take(self)
+            starter.started(self, already=True)
             return
-        self._starters.append(reply)
+        started_ns = int(self.state.get("started_ns") or 0)
+        if seen_ns is not None and not self.is_active() and started_ns > seen_ns:
+            starter.started(self, already=True)
+            return
+        self._starters.append(starter)
         if self.status == STARTING:
             return
         if self.status == RESTARTING:
@@ -252,7 +263,7 @@ class Task:
         """Open the log and its FIFOs. The keeper holds these too: what is in a FIFO that nobody has open is gone."""
         if self.log is None:
             self.log = logs.Log(self.bundle, self.own.get("log"))
-            fds = zip(logs.STREAMS, self.log.readers(), strict=True)
+            fds = zip(generations.STREAMS, self.log.readers(), strict=True)
             self.supervisor.keeper.hold({f"{self.id}/{stream}": fd for stream, fd in fds})
 
     def _give_network(self) -> None:
@@ -312,6 +323,8 @@ class Task:
         changes: dict[str, Any] = {"started_ns": time.time_ns(), "finished_ns": 0, "warnings": self._warnings}
         self.transition(RUNNING, save=False, **changes)
         self.save(strict=True)
+        for starter in self._starters:
+            starter.take(self)
         self._sent_start = True
         assert self._sync is not None
         wire.send(self._sync, {"start": True})
@@ -320,8 +333,8 @@ class Task:
         self._close_sync()
         self.output.watch()
         self.emit("start")
-        for reply in self._take(self._starters):
-            reply({"ok": True, "warnings": self._warnings})
+        for starter in self._take(self._starters):
+            starter.started(self, self._warnings)
         self.start_health()
 
     def fail(
@@ -343,8 +356,8 @@ class Task:
         if pause_s is not None:
             self.restart_after(pause_s)
         answer = {"error": message, "kind": kind, "hint": hint, "exit_code": exit_code}
-        for reply in self._take(self._starters):
-            reply(answer)
+        for starter in self._take(self._starters):
+            starter.failed(answer)
         self.answer_enders()
         self.supervisor.on_task_ended()
 
@@ -543,9 +556,9 @@ class Task:
             reply(self._ending())
 
     @staticmethod
-    def _take(replies: list[Reply]) -> list[Reply]:
-        taken = replies[:]
-        replies.clear()
+    def _take(waiting: list[_Waiting]) -> list[_Waiting]:
+        taken = waiting[:]
+        waiting.clear()
         return taken
 
     def after(self, name: str, delay_s: float, call: Callable[[], None]) -> None:

@@ -6,7 +6,7 @@ for them.
 
 from __future__ import annotations
 
-from composer.backends.namespace.runtime import files, logs, sharing
+from composer.backends.namespace.runtime import files, generations, logs, sharing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def undo(task: Task, *, thorough: bool = False) -> None:
     if task.log is not None:
         task.log.close()
         task.log = None
-    for stream in logs.STREAMS:
+    for stream in generations.STREAMS:
         task.supervisor.keeper.drop(f"{task.id}/{stream}")
         safely(task, files.remove_file, logs.fifo_path(task.bundle, stream))
     safely(task, task.supervisor.remove_cgroup, task.cgroup)
