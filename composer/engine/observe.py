@@ -38,6 +38,7 @@ class World(NamedTuple):
     volumes: Mapping[str, ObservedVolume] = {}
     contents: Mapping[str, str] = {}
     limitations: Mapping[str, tuple[Limitation, ...]] = {}
+    network_limitations: Mapping[str, tuple[Limitation, ...]] = {}
     key: bytes = b""
     moves_ports: bool = False
 
@@ -54,6 +55,11 @@ def observe(observer: Observer, project: Project, key: bytes) -> World:
         volumes=_volumes(observer, project, observed),
         contents={**contents(project, key), **{f"image:{name}": image.id for name, image in images.items()}},
         limitations={name: tuple(observer.limitations(services[name])) for name in sorted(services)},
+        network_limitations={
+            name: tuple(observer.network_limitations(tree))
+            for name, tree in sorted((project.tree.get("networks") or {}).items())
+            if tree and not tree.get("external")
+        },
         key=key,
         moves_ports=observer.moves_ports,
     )

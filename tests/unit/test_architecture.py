@@ -14,8 +14,9 @@ ALLOWED: dict[str, set[str]] = {
     # layer → what it may import of the package, besides itself
     "errors": set(),
     "units": set(),
+    "values": set(),
     "archives": {"errors"},
-    "schema": {"errors", "units"},
+    "schema": {"errors", "units", "values"},
     "graph": {"schema.model", "schema.load", "errors"},
     # hashing is over the JSON text that the renderer writes
     "engine": {"graph", "schema.load", "schema.model", "schema.render", "archives", "errors", "units", ""},
@@ -27,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
         "archives",
         "errors",
         "units",
+        "values",
         "",
     },
     "cli": {"engine", "schema", "backends", "graph", "archives", "errors", "units", ""},

@@ -20,6 +20,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer import values
 from composer.backends.namespace.runtime import claims, files, trees
 from composer.errors import BackendError, NotFound
 
@@ -103,6 +104,9 @@ def check_name(name: str, what: str) -> None:
         raise BackendError(
             f"cannot use '{name}' as the name of a {what}: letters, digits, '_', '.' and '-' are allowed"
         )
+    problem = values.name_problem(name)
+    if problem is not None:
+        raise BackendError(f"cannot use '{name[:40]}…' as the name of a {what}: {problem}")
 
 
 def take_name(paths: Paths, name: str, id: str) -> str | None:

@@ -14,8 +14,8 @@ import signal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from composer import errors
-from composer.backends.namespace import devices, logdrivers, namespaces, resources
+from composer import errors, values
+from composer.backends.namespace import devices, logdrivers, namespaces, resources, unusable
 from composer.backends.namespace.runtime import capabilities
 from composer.engine.wanted import ContainerSpec, Limitation
 from composer.units import parse_duration_ns, parse_size_bytes
@@ -48,7 +48,7 @@ def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
                 found += probe(value)
         elif name not in ELSEWHERE:
             found.append(Limitation((name,), "the built-in runtime does not know it"))
-    return found
+    return [*found, *unusable.limitations(attributes)]
 
 
 def oci_config(
@@ -262,6 +262,9 @@ def _image_health(check: Mapping[str, Any] | None) -> Config | None:
 
 def _ports(config: Config, value: Any) -> None:
     for port in value:
+        problem = values.protocol_problem(port.get("protocol") or "tcp")
+        if problem is not None:
+            raise ValueError(problem)
         first, _, last = str(port.get("published") or "0").partition("-")
         config["composer"]["network"]["ports"].append(
             {

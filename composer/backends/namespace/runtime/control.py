@@ -32,6 +32,7 @@ from composer.backends.namespace.runtime import (
     files,
     handover,
     preparing,
+    requests,
     stopping,
     syscalls,
     wire,
@@ -202,13 +203,19 @@ class Peer:
             message, descriptors = wire.receive(self._connection)
         except (BlockingIOError, InterruptedError):
             return
-        except (OSError, ValueError):
+        except ValueError as error:
+            self._refuse(str(error))
+            return
+        except OSError:
             message, descriptors = None, []
         if message is None:
             self._close()
             return
         try:
+            requests.check(message)
             self._handle(message, descriptors)
+        except requests.Malformed as error:
+            self._refuse(str(error))
         except KeyError as error:
             self.reply({"error": str(error.args[0]), "kind": "NotFound"})
         except OSError as error:
@@ -218,6 +225,9 @@ class Peer:
             self.reply({"error": f"internal error: {type(error).__name__}: {error}", "kind": "BackendError"})
         finally:
             wire.close_all(descriptors)
+
+    def _refuse(self, reason: str) -> None:
+        self.reply({"error": f"cannot understand the request: {reason}", "kind": "BackendError"})
 
     def reply(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
         try:
