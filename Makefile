@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit bench compared inside setup system images fuzz pulls adoption samples bench-inside bench-scale clean
+.PHONY: demo test lint unit bench compared inside setup system images fuzz pulls runs storm reboot adoption samples bench-inside bench-scale clean
 
 setup: $(STAMP)
 
@@ -77,6 +77,10 @@ bench-scale: setup
 # Eight processes that pull overlapping images, killed at random: fifty rounds, some minutes.
 pulls: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSER_PULL_ROUNDS=50 $(PYTEST) -q tests/integration/namespace/test_registry_crashes.py
+
+# 300 rounds of `run` of short commands on a busy machine, on both backends (an engine at COMPOSER_TEST_DOCKER).
+runs: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSER_RUN_ROUNDS=300 $(PYTEST) -q tests/e2e/test_short_runs.py
 
 # Coverage-guided, of the loader: make fuzz SECONDS=300
 SECONDS ?= 60

@@ -287,6 +287,9 @@ class MemoryBackend(Images, Files):
     def limitations(self, attributes: Mapping[str, Any]) -> Sequence[Limitation]:
         return self._limitations(attributes)
 
+    def network_limitations(self, attributes: Mapping[str, Any]) -> Sequence[Limitation]:
+        return ()
+
     def logs(
         self,
         ids: Sequence[str],

@@ -1,7 +1,8 @@
 """One command at a time changes a project. Others wait, and say for whom; different projects never meet here.
 
 A lock is a file with a flock: it goes with the process that has it, however that ends. What is written in it only
-tells who that is. Windows has no flock: a byte far behind the text is locked there, which goes in the same way.
+tells who that is. Whoever had it removes the file, and who gets the lock of a file that is gone takes the next.
+Windows has no flock: a byte far behind the text is locked there, which goes in the same way.
 """
 
 from __future__ import annotations
@@ -28,13 +29,23 @@ def project_lock(directory: str, project: str, verb: str, say: Callable[[str], N
         os.write(descriptor, f"composer {verb} (pid {os.getpid()})".encode())
         yield
     finally:
+        _remove(f"{directory}/locks/{project}", descriptor)
         os.close(descriptor)
 
 
 def _take(directory: str, project: str, say: Callable[[str], None]) -> int:
+    while True:
+        descriptor = _take_file(directory, project, say)
+        if _is_there(f"{directory}/{project}", descriptor):
+            return descriptor
+        os.close(descriptor)  # whoever had it has removed it
+
+
+def _take_file(directory: str, project: str, say: Callable[[str], None]) -> int:
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)
-        descriptor = os.open(f"{directory}/{project}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+        descriptor = os.open(f"{directory}/{project}", flags, 0o600)
     except OSError as error:
         raise PermissionDenied(
             f"cannot lock project '{project}' in '{directory}': {(error.strerror or str(error)).lower()}",
@@ -49,6 +60,21 @@ def _take(directory: str, project: str, say: Callable[[str], None]) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _is_there(path: str, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _remove(path: str, descriptor: int) -> None:
+    try:
+        if _is_there(path, descriptor):
+            os.unlink(path)
+    except OSError:
+        pass  # Windows removes nothing that is open; a directory that was made read-only meanwhile keeps it
 
 
 def _lock(descriptor: int, *, wait: bool) -> bool:

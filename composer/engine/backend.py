@@ -117,6 +117,10 @@ class Observer(Inspection, Protocol):
         """Return what this backend would not honour of a service's canonical attributes."""
         ...
 
+    def network_limitations(self, attributes: Mapping[str, Any]) -> Sequence[Limitation]:
+        """Return the same of a network's. Paths are relative to the network."""
+        ...
+
     def logs(
         self,
         ids: Sequence[str],

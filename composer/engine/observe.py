@@ -39,6 +39,7 @@ class World(NamedTuple):
     contents: Mapping[str, str] = {}
     limitations: Mapping[str, tuple[Limitation, ...]] = {}
     network_faults: Mapping[str, tuple[str, ...]] = {}
+    network_limitations: Mapping[str, tuple[Limitation, ...]] = {}
     key: bytes = b""
     moves_ports: bool = False
 
@@ -57,6 +58,11 @@ def observe(observer: Observer, project: Project, key: bytes) -> World:
         volumes=_volumes(observer, project, observed),
         contents={**contents(project, key), **{f"image:{name}": image.id for name, image in images.items()}},
         limitations={name: _limitations(observer, tree) for name, tree in sorted(services.items())},
+        network_limitations={
+            name: tuple(observer.network_limitations(tree))
+            for name, tree in sorted((project.tree.get("networks") or {}).items())
+            if tree and not tree.get("external")
+        },
         key=key,
         moves_ports=observer.moves_ports,
     )

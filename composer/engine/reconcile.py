@@ -26,12 +26,13 @@ from composer.errors import Unsupported
 from composer.graph import Graph, sharing
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from composer.engine.observe import World
     from composer.engine.observed import ObservedContainer
     from composer.engine.options import Options
     from composer.engine.plan import Plan
+    from composer.engine.wanted import Path
     from composer.schema.model import Project
 
     Tree = Mapping[str, Any]
@@ -267,22 +268,29 @@ class _Reconciler:
             c.id for c in self._world.observed.containers if any(m.name in names for m in c.mounts)
         )
 
-    def _check_limitations(self) -> None:
-        fatal: list[Exception] = []
+    def _limitations(self) -> Iterator[tuple[Path, Limitation]]:
+        """Yield what the backend cannot do, with where in the files it is wanted."""
         for service in sorted(self._services):
             found = self._world.limitations.get(service, ())
             if self._services[service].get("provider"):
                 found = (*found, _NO_PROVIDERS)
             for limitation in found:
-                path = ("services", service, *limitation.path)
-                feature = compare.dotted(path)
-                mark = self._project.mark(path)
-                place = f"{mark}: " if mark and str(mark) else ""
-                sentence = f"{place}{feature}: {limitation.reason}"
-                if limitation.fatal:
-                    fatal.append(Unsupported(feature, sentence, hint=limitation.hint))
-                else:
-                    self._emitter.builder.warn(sentence)
+                yield ("services", service, *limitation.path), limitation
+        for network, found in self._world.network_limitations.items():
+            for limitation in found:
+                yield ("networks", network, *limitation.path), limitation
+
+    def _check_limitations(self) -> None:
+        fatal: list[Exception] = []
+        for path, limitation in self._limitations():
+            feature = compare.dotted(path)
+            mark = self._project.mark(path)
+            place = f"{mark}: " if mark and str(mark) else ""
+            sentence = f"{place}{feature}: {limitation.reason}"
+            if limitation.fatal:
+                fatal.append(Unsupported(feature, sentence, hint=limitation.hint))
+            else:
+                self._emitter.builder.warn(sentence)
         if len(fatal) == 1:
             raise fatal[0]
         if fatal:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from composer.schema.profiles import used_resources
 from composer.schema.tree import Map, Seq, mark_at
 from composer.sysctls import find_faults
+from composer.units import parse_duration_ns
+from composer.values import interval_problem, mac_problem, name_problem, protocol_problem, subnet_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -254,6 +256,42 @@ def machine_sysctl(model: Model) -> Iterator[Advice]:
             yield Advice(reason, mark_at(service, ("sysctls", key)), hint)
 
 
+def unusable_value(model: Model) -> Iterator[Advice]:
+    for name, service in model.services.items():
+        yield from _unusable_of(name, service)
+    for name, network in _map(model.tree, "networks").items():
+        for config in _seq(_map(network, "ipam"), "config") if isinstance(network, Map) else ():
+            problem = subnet_problem(str(config.get("subnet") or ""))
+            if problem is not None:
+                yield Advice(f"network '{name}': {problem}", config.mark("subnet"), "choose a private one")
+
+
+_INTERVALS = ("interval", "start_interval")
+
+
+def _nanoseconds(value: Any) -> int:
+    return parse_duration_ns(str(value)) if value else 0
+
+
+def _unusable_of(name: str, service: Map) -> Iterator[Advice]:
+    check, ports = _map(service, "healthcheck"), _seq(service, "ports")
+    endpoints = [one for one in _map(service, "networks").values() if isinstance(one, Map)]
+    found = [
+        (service, "container_name", name_problem(service.get("container_name") or "")),
+        *((check, key, interval_problem(_nanoseconds(check.get(key)))) for key in _INTERVALS),
+        *((port, "protocol", protocol_problem(port.get("protocol") or "tcp")) for port in ports),
+        *(
+            (place, "mac_address", mac_problem(place["mac_address"]))
+            for place in (service, *endpoints)
+            if place.get("mac_address")
+        ),
+    ]
+    for place, key, problem in found:
+        if problem is not None:
+            remedy = "leave it out, or give it a value that can be had"
+            yield Advice(f"{key} of service '{name}': {problem}", place.mark(key), remedy)
+
+
 _TABLE = (
     Rule("yaml", "error", "the text is not YAML, or not YAML that Compose reads"),
     Rule("interpolation", "error", "a ${…} cannot be replaced"),
@@ -264,6 +302,12 @@ _TABLE = (
     Rule("loading", "warning", "what is accepted, and surely not meant as it is written"),
     Rule("obsolete-version", "warning", "'version' has no meaning since the Compose specification"),
     Rule("unknown-rule", "warning", "a rule that was switched off does not exist"),
+    Rule(
+        "unusable-value",
+        "warning",
+        "what Compose accepts and no container can have",
+        unusable_value,
+    ),
     Rule(
         "unpinned-image",
         "advice",

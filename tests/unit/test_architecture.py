@@ -15,8 +15,9 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "units": set(),
     "sysctls": set(),
+    "values": set(),
     "archives": {"errors"},
-    "schema": {"errors", "units", "sysctls"},
+    "schema": {"errors", "units", "sysctls", "values"},
     "graph": {"schema.model", "schema.load", "errors"},
     # hashing is over the JSON text that the renderer writes
     "engine": {"graph", "schema.load", "schema.model", "schema.render", "archives", "errors", "units", ""},
@@ -29,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
         "errors",
         "units",
         "sysctls",
+        "values",
         "",
     },
     "cli": {"engine", "schema", "backends", "graph", "archives", "errors", "units", ""},

@@ -137,6 +137,9 @@ class DockerObserver:
 
         return limitations(attributes, self.client.api)
 
+    def network_limitations(self, attributes: Mapping[str, Any]) -> Sequence[Limitation]:
+        return ()  # the engine says it when it is asked for the network
+
     # -------------------------------------------------------------- streams
 
     def logs(

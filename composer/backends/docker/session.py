@@ -76,7 +76,10 @@ class ExecSession:
 
     def write(self, data: bytes) -> None:
         if self._socket is not None:
-            self._socket.sendall(data)
+            try:
+                self._socket.sendall(data)
+            except ConnectionResetError as error:
+                raise BrokenPipeError(*error.args) from None  # it has ended: it reads no more
 
     def close_stdin(self) -> None:
         if self._socket is None:

@@ -13,12 +13,12 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from composer import errors
-from composer.backends.namespace.client import checked
-from composer.backends.namespace.runtime import console, files, logs, status, syscalls, wire
+from composer.backends.namespace.runtime import console, files, generations, status, syscalls
 from composer.backends.namespace.session import write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
     from composer.backends.namespace.client import Client
 
@@ -26,18 +26,19 @@ _WATCHED = 0x00000002 | 0x00000100 | 0x00000080 | 0x00000400  # modify, create, 
 
 
 class AttachSession:
-    """One attachment. ``begin`` runs once it watches, and is where the container is started."""
+    """One attachment.
+
+    ``begin`` runs once it watches, and is where the container is started. It returns what writes to the container (-1
+    for nothing), and whether that is a terminal.
+    """
 
     def __init__(
         self,
         directory: str,
         *,
-        stdin: bool,
-        begin: Callable[[], None],
-        lend: Callable[[], tuple[int, bool]],
+        begin: Callable[[], tuple[int, bool]],
         wait: Callable[[], int | None],
         kill: Callable[[str], None],
-        from_start: bool,
     ) -> None:
         self._directory = directory
         # Not makedirs: of a container that removed itself meanwhile it would make half of one again.
@@ -52,18 +53,15 @@ class AttachSession:
         self._input, self.tty = -1, False
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC)
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._position, self._ends = 0, [0, 0]
+        self._cursor = generations.Cursor(f"{directory}/logs")
         self._inotify = syscalls.inotify_init()
         for path in (directory, f"{directory}/logs"):
             syscalls.inotify_add_watch(self._inotify, path, _WATCHED)
-        if not from_start or os.path.exists(f"{directory}/logs/index"):
-            for _ in self._fresh():
-                pass  # what was said before is not for us
+        for _ in self._cursor.chunks(read=False):
+            pass  # what was said before is not for us
         self._thread = threading.Thread(target=self._pump, name="attach", daemon=True)
         try:
-            begin()
-            if stdin:
-                self._input, self.tty = lend()
+            self._input, self.tty = begin()
         except BaseException:
             self._close_descriptors()
             raise
@@ -82,8 +80,8 @@ class AttachSession:
         try:
             while True:
                 is_over = not self._is_active()
-                for chunk in self._fresh():
-                    self._chunks.append(chunk)
+                for chunk in self._cursor.chunks():
+                    self._chunks.append((generations.STREAMS[chunk.stream], chunk.data))
                     os.write(self._writer, b".")
                 if is_over:
                     return
@@ -99,30 +97,6 @@ class AttachSession:
     def _is_active(self) -> bool:
         current = files.read_json(f"{self._directory}/state.json") or {}
         return current.get("status") in status.ACTIVE
-
-    def _fresh(self) -> list[tuple[str, bytes]]:
-        """Return what has come since the last call."""
-        directory = f"{self._directory}/logs"
-        self._position = max(self._position, logs.read_starts(directory)[2])
-        try:
-            with open(f"{directory}/index", "rb") as index:
-                data = os.pread(index.fileno(), 1 << 20, self._position)
-        except FileNotFoundError:
-            return []
-        whole = len(data) - len(data) % logs.RECORD.size
-        self._position += whole
-        found = []
-        for _, stream, end in logs.RECORD.iter_unpack(data[:whole]):
-            # What a limit drops from the front of a log reads as zeros, and its records as nothing.
-            start = max(self._ends[stream], logs.read_starts(directory)[stream])
-            if end <= start:
-                continue
-            with open(f"{directory}/{logs.STREAMS[stream]}", "rb") as file:
-                chunk = os.pread(file.fileno(), end - start, start)
-            dropped = max(0, logs.read_starts(directory)[stream] - start)
-            found.append((logs.STREAMS[stream], chunk[dropped:]))
-            self._ends[stream] = end
-        return found
 
     def write(self, data: bytes) -> None:
         if self._input >= 0:
@@ -161,13 +135,19 @@ class AttachSession:
         self._input = -1
 
 
-def lend_input(client: Client, id: str, *, once: bool) -> tuple[int, bool]:
+def lend_input(client: Client, id: str) -> tuple[int, bool]:
     """Ask the supervisor for what writes to a container; return it, and whether it is a terminal."""
-    connection = client.take()
-    wire.send(connection, {"op": "attach", "id": id, "once": once})
-    answer, descriptors = wire.receive(connection)
-    if answer is None:
-        raise errors.Unavailable("the supervisor went away while it was asked for a container's input")
-    client.give_back(connection)
-    checked(answer)
+    answer, descriptors = client.ask_for({"op": "attach", "id": id})
+    return _taken(answer, descriptors)
+
+
+def start_with_input(client: Client, request: Mapping[str, Any]) -> tuple[int, bool]:
+    """Start a container and return what writes to it. By one request: it may have ended when another one comes."""
+    answer, descriptors = client.ask_for({**request, "attach": True})
+    if "lent" not in answer:  # a supervisor that an earlier version started
+        return lend_input(client, request["id"])
+    return _taken(answer, descriptors)
+
+
+def _taken(answer: Mapping[str, Any], descriptors: list[int]) -> tuple[int, bool]:
     return (descriptors[0] if descriptors else -1), bool(answer.get("tty"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal as signals
 import threading
@@ -16,7 +17,7 @@ from composer.backends.namespace.runtime import files, status
 from composer.engine.observed import ContainerState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from composer.backends.namespace.client import Client
     from composer.backends.namespace.images.registry.pull import Puller
@@ -178,17 +179,23 @@ class NamespaceBackend(NamespaceObserver):
         return id
 
     def start_container(self, id: str) -> None:
-        self._ask_up(id, "start")
+        with self._starting(id) as (client, request):
+            client.ask(request)
 
     def prepare_container(self, id: str) -> None:
-        self._ask_up(id, "prepare")
+        with self._starting(id) as (client, request):
+            client.ask({**request, "op": "prepare"})
 
-    def _ask_up(self, id: str, op: str) -> None:
+    @contextlib.contextmanager
+    def _starting(self, id: str) -> Iterator[tuple[Client, dict[str, Any]]]:
+        """Yield whom to ask for a start, and how, with all there that the start needs."""
         id, meta = self._meta(id)
         for _, network_id in meta["networks"]:
             self._networks.ensure_up(network_id)
+        current = files.read_json(f"{self.paths.container(id)}/state.json") or {}
+        seen_ns = int(current.get("started_ns") or 0)
         with self._filesystems.mounted(_volumes_of(meta)):
-            self._client(meta).ask({"op": op, "id": id})
+            yield self._client(meta), {"op": "start", "id": id, "seen_ns": seen_ns}
 
     def unprepare_container(self, id: str) -> None:
         id, meta = self._meta(id)
@@ -303,7 +310,9 @@ class NamespaceBackend(NamespaceObserver):
 
             process["capabilities"] = {"bounding": sorted(capabilities.resolve((), (), privileged=True))}
         request = {"op": "exec", "id": id, "process": process, "privileged": spec.privileged}
-        return ExecSession(self._client(meta), request, tty=spec.tty, interactive=spec.interactive)
+        return ExecSession(
+            self._client(meta), request, tty=spec.tty, interactive=spec.interactive, detach=spec.detach
+        )
 
     def write_path(self, id: str, path: str, archive: Iterable[bytes], *, to_user: bool = False) -> None:
         from composer.backends.namespace import inside
@@ -315,20 +324,28 @@ class NamespaceBackend(NamespaceObserver):
         self._emit(meta["labels"], "container", "extract-to-dir", id, meta["name"])
 
     def attach(self, id: str, *, stdin: bool = False, start: bool = False) -> Session:
-        from composer.backends.namespace.attaching import AttachSession, lend_input
+        from composer.backends.namespace.attaching import AttachSession, lend_input, start_with_input
 
         id, meta = self._meta(id)
         if not start and not self._is_active(id):
             raise errors.Conflict(f"container '{meta['name']}' is not running")
         config = files.read_json(f"{self.paths.container(id)}/config.json") or {}
+        wants_input = stdin or bool(config["process"].get("terminal"))
+
+        def begin() -> tuple[int, bool]:
+            if not start:
+                return lend_input(self._client(meta), id) if wants_input else (-1, False)
+            with self._starting(id) as (client, request):
+                if wants_input:
+                    return start_with_input(client, request)
+                client.ask(request)
+                return (-1, False)
+
         return AttachSession(
             self.paths.container(id),
-            stdin=stdin or bool(config["process"].get("terminal")),
-            begin=(lambda: self.start_container(id)) if start else (lambda: None),
-            lend=lambda: lend_input(self._client(meta), id, once=start),
+            begin=begin,
             wait=lambda: self.wait_container(id),
             kill=lambda number: self.kill_container(id, number),
-            from_start=start,
         )
 
     def pause_container(self, id: str) -> None:
@@ -417,8 +434,33 @@ class NamespaceBackend(NamespaceObserver):
         state.sweep(self.paths)
         self._filesystems.release(self._volumes_in_use)
         self._remove_ended(project)
+        self._watch_over(project)
         self._remove_forgotten_network()
         self._recovered.add(project)  # its directory of run state goes at the end, when nobody is in there
+
+    def _watch_over(self, project: str) -> None:
+        """Start the supervisor where something is to run and nobody watches: after a reboot, for one."""
+        if self._is_watched(project):
+            return
+        mine = (meta for meta in self._metas() if meta["project"] == project)
+        active = next((meta for meta in mine if self._is_active(meta["id"])), None)
+        if active is not None:
+            self._client(active).ask({"op": "hello"})
+
+    def _raise_for(self, project: str) -> None:
+        """Make what a reboot takes and a supervisor cannot make: bridges and file systems of what is to run."""
+        for meta in self._metas():
+            if meta["project"] == project and self._is_active(meta["id"]):
+                try:
+                    self._raise_all(meta)
+                except (errors.BackendError, OSError):
+                    continue  # its start says what is missing; others may have all that they need
+
+    def _raise_all(self, meta: Mapping[str, Any]) -> None:
+        for _, network_id in meta["networks"]:
+            self._networks.ensure_up(network_id)
+        with self._filesystems.mounted(_volumes_of(meta)):
+            pass  # it stays: the container counts as one that has it
 
     def _remove_ended(self, project: str) -> None:
         """Remove what was to go by itself, and ended when no supervisor was there to see it."""
@@ -459,13 +501,13 @@ class NamespaceBackend(NamespaceObserver):
             cgroups.remove_parents()
 
     def _sweep_project(self, project: str) -> None:
-        directory = self.paths.project(project)
-        if not os.path.isdir(directory) or os.path.exists(f"{directory}/control.sock"):
+        directory, place = self.paths.project(project), self.paths.supervision(project)
+        if os.path.exists(f"{directory}/control.sock") or not (
+            os.path.isdir(directory) or os.path.isdir(place)
+        ):
             return
         if not any(meta.get("project") == project for meta in self._metas()):
-            for name in os.listdir(directory):
-                files.remove_file(f"{directory}/{name}")
-            state.remove_directory(directory)
+            state.sweep_run_state(self.paths, project)
 
     def _has_active(self, project: str) -> bool:
         return any(meta["project"] == project and self._is_active(meta["id"]) for meta in self._metas())
@@ -501,7 +543,7 @@ class NamespaceBackend(NamespaceObserver):
         project = str(meta["project"])
         with self._lock:
             if project not in self._clients:
-                self._clients[project] = Client(self.paths, project)
+                self._clients[project] = Client(self.paths, project, lambda: self._raise_for(project))
             return self._clients[project]
 
     def _emit(self, labels: Mapping[str, str], kind: str, action: str, id: str, name: str) -> None:

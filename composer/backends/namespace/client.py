@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace import state
-from composer.backends.namespace.runtime import files, spawn, syscalls, wire
+from composer.backends.namespace.runtime import claims, files, spawn, syscalls, wire
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _ANSWER_S = 10.0
 _ATTEMPTS = 3
@@ -34,16 +34,27 @@ class SupervisorLost(errors.BackendError):
 class Client:
     """The supervisor of one project, as seen from the command line. Thread-safe."""
 
-    def __init__(self, paths: state.Paths, project: str) -> None:
+    def __init__(
+        self, paths: state.Paths, project: str, before_start: Callable[[], None] = lambda: None
+    ) -> None:
+        """``before_start`` is called before a supervisor is started, which goes on with what it finds."""
         self._paths = paths
+        self._before_start = before_start
         self._project = project
         self._directory = paths.project(project)
+        self._place = paths.supervision(project)
         self._lock = threading.Lock()
         self._idle: list[socket.socket] = []
         self._watched: dict[int, int] = {}
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Send one request and return the answer. Raises what the supervisor says, as the class it names."""
+        answer, descriptors = self.ask_for(request)
+        wire.close_all(descriptors)
+        return answer
+
+    def ask_for(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
+        """Send one request and return the answer with the descriptors that came with it, the caller's to close."""
         for attempt in range(_ATTEMPTS):
             connection = self.take()
             try:
@@ -51,10 +62,9 @@ class Client:
                 answer, descriptors = wire.receive(connection)
             except OSError:
                 answer, descriptors = None, []
-            wire.close_all(descriptors)
             if answer is not None:
                 self.give_back(connection)
-                return checked(answer)
+                return checked(answer), descriptors
             connection.close()
             self._drop_idle()
             if attempt + 1 == _ATTEMPTS:
@@ -84,12 +94,12 @@ class Client:
 
     def _connect(self) -> socket.socket:
         """Connect under the project's lock: a supervisor that holds it is on its way out, and then a new one starts."""
-        directory = self._locked_directory()
+        lock = self._locked_directory()
         try:
-            connection = self._try_connect(directory)
+            connection = self._try_connect()
             if connection is None:
-                self._start(directory)
-                connection = self._try_connect(directory)
+                self._start(lock)
+                connection = self._try_connect()
             if connection is None:
                 raise errors.Unavailable(
                     f"cannot start the supervisor of project '{self._project}'",
@@ -97,25 +107,37 @@ class Client:
                 )
             return connection
         finally:
-            os.close(directory)
+            os.close(lock)
 
     def _locked_directory(self) -> int:
+        """Lock who may start a supervisor, or end as one. Not in the run state, which others clean up."""
         while True:
-            state.make_directory(self._directory)
+            state.make_directory(self._place)
             try:
-                fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                fd = os.open(self._place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             except FileNotFoundError:
                 continue  # an ending supervisor removed it between the two calls
             fcntl.flock(fd, fcntl.LOCK_EX)
             try:
-                current = os.stat(self._directory)
+                current = os.stat(self._place)
             except FileNotFoundError:
                 current = None
             if current is not None and os.path.samestat(current, os.fstat(fd)):
                 return fd
             os.close(fd)
 
-    def _try_connect(self, directory: int) -> socket.socket | None:
+    def _try_connect(self) -> socket.socket | None:
+        state.make_directory(self._directory)
+        try:
+            directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None  # removed in this moment
+        try:
+            return self._connect_in(directory)
+        finally:
+            os.close(directory)
+
+    def _connect_in(self, directory: int) -> socket.socket | None:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         connection.settimeout(_ANSWER_S)
         try:
@@ -141,10 +163,15 @@ class Client:
             )
         connection.settimeout(None)
         self._watch(int(answer["pid"]))
-        keeper = files.read_json(f"{self._directory}/keeper.json")
+        keeper = self._keeper()
         if keeper is not None:
             self._watch(int(keeper["pid"]))
         return connection
+
+    def _keeper(self) -> dict[str, Any] | None:
+        """Return the keeper's record; one of an earlier version has it in the run state."""
+        found = (files.read_json(f"{place}/keeper.json") for place in (self._place, self._directory))
+        return next((record for record in found if record is not None), None)
 
     def _watch(self, pid: int) -> None:
         if pid not in self._watched:
@@ -153,10 +180,11 @@ class Client:
             except ProcessLookupError:
                 pass  # it is gone already
 
-    def _start(self, directory: int) -> None:
+    def _start(self, lock: int) -> None:
         """Start a keeper, which starts a supervisor; return when that listens, or has failed to."""
-        if self._is_coming_back(directory):
+        if self._is_coming_back():
             return
+        self._before_start()
         from composer.backends.namespace import code
 
         interpreter = os.path.realpath(sys.executable)
@@ -170,23 +198,22 @@ class Client:
             state.make_directory(self._paths.containers())
             # The lock goes along, and is let go when the supervisor listens: should this command be killed
             # meanwhile, the next waits instead of starting a second supervisor.
-            ready_fds = f"{writer},{directory}"
+            ready_fds = f"{writer},{lock}"
             arguments = [self._project, self._paths.root, self._directory, ready_fds, "-1"]
-            spawn.daemon(image, "keeper", arguments, [writer, directory], f"{self._directory}/supervisor.log")
+            spawn.daemon(image, "keeper", arguments, [writer, lock], f"{self._directory}/supervisor.log")
         finally:
             for fd in (writer, image.code, image.directory):
                 os.close(fd)
         select.select([ready], [], [], _ANSWER_S)
         os.close(ready)
 
-    def _is_coming_back(self, directory: int) -> bool:
-        """Wait for a supervisor that its keeper is starting again. False when there is no keeper."""
-        record = files.read_json(f"{self._directory}/keeper.json")
-        if record is None or files.start_time(int(record["pid"])) != record["start_ticks"]:
-            return False
+    def _is_coming_back(self) -> bool:
+        """Wait for a supervisor that its keeper starts again, or that lost its socket; False when there is none."""
         pause = threading.Event()
         for _ in range(_COMING_BACK_ATTEMPTS):
-            connection = self._try_connect(directory)
+            if not self._is_supervised():
+                return False
+            connection = self._try_connect()
             if connection is not None:
                 self._idle.append(connection)
                 return True
@@ -196,6 +223,15 @@ class Client:
             f"the supervisor of project '{self._project}' does not come back",
             hint=f"see {self._directory}/supervisor.log",
         )
+
+    def _is_supervised(self) -> bool:
+        """Tell whether the project has a supervisor, or a keeper that is going to start one."""
+        if any(claims.is_claimed(self._paths.root, self._project, role) for role in ("keeper", "supervisor")):
+            return True
+        record = self._keeper()
+        if record is None or record.get("boot_id", files.boot_id()) != files.boot_id():
+            return False
+        return bool(files.start_time(int(record["pid"])) == record["start_ticks"])
 
     def close(self, *, wait: bool = False) -> None:
         """Close the connections; with ``wait`` return when an idle supervisor has gone, so that nothing is left."""

@@ -1,18 +1,17 @@
 """Reading what containers wrote: lines with times, merged over containers, and following them.
 
-The format is `runtime.logs`'. A line belongs to the moment at which its end was moved into the log.
+The format is `runtime.generations`'. A line belongs to the moment at which its end was moved into the log.
 """
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import os
 import select
 from collections import deque
 from typing import TYPE_CHECKING
 
-from composer.backends.namespace.runtime import files, logs, status, syscalls
+from composer.backends.namespace.runtime import files, generations, status, syscalls
 from composer.engine.observed import LogLine
 
 if TYPE_CHECKING:
@@ -30,91 +29,42 @@ class _Reader:
         self.id = id
         self.directory = directory
         meta = files.read_json(f"{directory}/meta.json") or {}
-        self._is_fleeting = bool(meta.get("auto_remove"))
-        self._held: dict[str, int] = {}
-        self._position = 0
+        # One that removes itself goes in the moment in which it ends, with its last lines.
+        self._cursor = generations.Cursor(f"{directory}/logs", hold=bool(meta.get("auto_remove")))
         self._latest_ns = 0
-        self._ends = [0, 0]
         self._rests: list[bytes | None] = [None, None]
         self._torn = [False, False]
 
     def new_lines(self) -> Iterator[LogLine]:
         """Yield complete lines that have come since the last call."""
-        try:
-            if self._is_fleeting:
-                self._hold()
-            with self._open("index") as index:
-                self._position = max(self._position, self._skip_dropped()[2])
-                yield from self._lines(index)
-        except FileNotFoundError:
-            return  # nothing has come yet, or the container was removed
+        for chunk in self._cursor.chunks():
+            # The order of the index is the order in which things came, whatever a clock that was set says.
+            self._latest_ns = max(self._latest_ns, chunk.time_ns)
+            yield from self._lines(chunk)
 
-    def _lines(self, index: int) -> Iterator[LogLine]:
-        while True:
-            data = os.pread(index, logs.RECORD.size * 4096, self._position)
-            whole = len(data) - len(data) % logs.RECORD.size
-            if not whole:
-                return
-            self._position += whole
-            for time_ns, stream, end in logs.RECORD.iter_unpack(data[:whole]):
-                # The order of the index is the order in which things came, whatever a clock that was set says.
-                self._latest_ns = max(self._latest_ns, time_ns)
-                yield from self._chunk(self._latest_ns, stream, end)
-
-    def _hold(self) -> None:
-        """Keep the files open: they go in the moment in which the container ends, with its last lines in them."""
-        for name in ("index", *logs.STREAMS):
-            if name not in self._held:
-                self._held[name] = os.open(f"{self.directory}/logs/{name}", os.O_RDONLY | os.O_CLOEXEC)
-
-    @contextlib.contextmanager
-    def _open(self, name: str) -> Iterator[int]:
-        if name in self._held:
-            yield self._held[name]
-            return
-        fd = os.open(f"{self.directory}/logs/{name}", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            yield fd
-        finally:
-            os.close(fd)
-
-    def close(self) -> None:
-        while self._held:
-            os.close(self._held.popitem()[1])
-
-    def _chunk(self, time_ns: int, stream: int, end: int) -> Iterator[LogLine]:
-        start = self._ends[stream]
-        if end <= start:
-            return  # dropped, or a hole in the index where it was
-        with self._open(logs.STREAMS[stream]) as file:
-            data = os.pread(file, end - start, start)
-        # What was dropped while we read came as zeros.
-        self._skip_dropped()
-        data = data[self._ends[stream] - start :]
-        self._ends[stream] = max(self._ends[stream], end)
+    def _lines(self, chunk: generations.Chunk) -> Iterator[LogLine]:
+        stream, data = chunk.stream, chunk.data
+        if chunk.gap:
+            self._rests[stream], self._torn[stream] = None, chunk.torn
         if self._torn[stream]:
+            # The line whose beginning was dropped is left out.
             _, newline, data = data.partition(b"\n")
             self._torn[stream] = not newline
         data = (self._rests[stream] or b"") + data
         lines = data.split(b"\n")
         self._rests[stream] = lines.pop() or None
         for line in lines:
-            yield LogLine(self.id, time_ns, logs.STREAMS[stream], line + b"\n")
-
-    def _skip_dropped(self) -> tuple[int, int, int]:
-        """Go on behind what has been dropped from the front of the log; the line that this tore is left out."""
-        starts = logs.read_starts(f"{self.directory}/logs")
-        for stream in (0, 1):
-            if starts[stream] > self._ends[stream]:
-                self._ends[stream], self._rests[stream], self._torn[stream] = starts[stream], None, True
-        return starts
+            yield LogLine(self.id, self._latest_ns, generations.STREAMS[stream], line + b"\n")
 
     def rest(self) -> Iterator[LogLine]:
         """Yield the last line of each stream where it has no end; for when no more can come."""
         for stream, rest in enumerate(self._rests):
             if rest is not None:
                 self._rests[stream] = None
-                yield LogLine(self.id, self._latest_ns, logs.STREAMS[stream], rest)
+                yield LogLine(self.id, self._latest_ns, generations.STREAMS[stream], rest)
+
+    def close(self) -> None:
+        self._cursor.close()
 
 
 class Logs:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from composer import errors
+from composer import errors, values
+from composer.engine.wanted import Limitation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _BRIDGE = "com.docker.network.bridge"
 NAME = f"{_BRIDGE}.name"
@@ -27,7 +28,40 @@ _USUAL = {
 }
 """What the built-in runtime has only in one way: Docker's default."""
 
+DRIVERS = ("", "bridge", "default")
 _TRUE, _FALSE = ("1", "t", "true"), ("0", "f", "false")
+
+
+def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
+    """Say what of a network cannot be done here, before anything is created."""
+    return list(_limitations(attributes))
+
+
+def _limitations(attributes: Mapping[str, Any]) -> Iterator[Limitation]:
+    driver, ipam = attributes.get("driver") or "", attributes.get("ipam") or {}
+    if driver not in DRIVERS:
+        reason = f"the built-in runtime has no network driver '{driver}'"
+        yield Limitation(("driver",), reason, hint="leave driver out, or use bridge")
+    if (ipam.get("driver") or "default") != "default":
+        reason = f"the built-in runtime has no IPAM driver '{ipam['driver']}'"
+        yield Limitation(("ipam", "driver"), reason, hint="leave ipam.driver out, or use default")
+    for index, config in enumerate(ipam.get("config") or ()):
+        problem = subnet_problem(str(config.get("subnet") or ""))
+        if problem is not None:
+            hint = "choose a private one, such as 10.1.0.0/16, or leave it out"
+            yield Limitation(("ipam", "config", index, "subnet"), problem, hint=hint)
+
+
+def subnet_problem(subnet: str) -> str | None:
+    from composer.backends.namespace.runtime import addresses
+
+    if not subnet:
+        return None
+    try:
+        addresses.parse_subnet(subnet)
+    except ValueError as error:
+        return str(error)
+    return values.subnet_problem(subnet)
 
 
 def read(network: str, options: Mapping[str, Any]) -> dict[str, Any]:

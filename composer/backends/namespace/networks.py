@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # docker0's usual subnet, kept free for a Docker that is installed or started later.
 _DOCKERS_OWN = "172.17.0.0/16"
 _IFF_UP = 1  # netdevice(7)
-_DRIVERS = ("", "bridge", "default")
 
 
 class Networks:
@@ -49,7 +48,7 @@ class Networks:
     def create(self, spec: NetworkSpec) -> str:
         """Make a network, or return the one of this name when it carries the same labels."""
         attributes = spec.attributes
-        if (attributes.get("driver") or "") not in _DRIVERS:
+        if (attributes.get("driver") or "") not in networkoptions.DRIVERS:
             raise errors.Unsupported(
                 "driver",
                 f"cannot create network '{spec.name}': the built-in runtime has no driver '{attributes['driver']}'",
@@ -141,6 +140,11 @@ class Networks:
         for config in ipam.get("config") or ():
             if not config.get("subnet"):
                 continue
+            problem = networkoptions.subnet_problem(str(config["subnet"]))
+            if problem is not None:
+                raise errors.Conflict(
+                    f"cannot create network '{name}': {problem}", hint="correct the network's ipam.config"
+                )
             wanted = addresses.parse_subnet(config["subnet"])
             for record in self.all():
                 for pool in record["pools"]:

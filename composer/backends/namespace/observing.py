@@ -239,6 +239,11 @@ class NamespaceObserver:
 
         return translate.limitations(attributes)
 
+    def network_limitations(self, attributes: Mapping[str, Any]) -> Sequence[Limitation]:
+        from composer.backends.namespace import networkoptions
+
+        return networkoptions.limitations(attributes)
+
     def logs(
         self,
         ids: Sequence[str],

@@ -22,7 +22,10 @@ _CHUNK_BYTES = 1 << 16
 class ExecSession:
     """One `exec`. The program's ends of the pipes belong to it alone, so their end is its end."""
 
-    def __init__(self, client: Client, request: dict[str, Any], *, tty: bool, interactive: bool) -> None:
+    def __init__(
+        self, client: Client, request: dict[str, Any], *, tty: bool, interactive: bool, detach: bool = False
+    ) -> None:
+        """With ``detach`` nothing of it is connected: what it writes is for nobody, and ends with nobody."""
         self._connection: socket.socket = client.take()
         self.tty = tty
         self._exit_code: int | None = None
@@ -30,7 +33,9 @@ class ExecSession:
         self._outputs: dict[int, str] = {}
         self._poll = select.epoll()
         theirs: list[int] = []
-        if not tty:
+        if detach:
+            request = {**request, "detached": True}
+        elif not tty:
             theirs = self._make_pipes(interactive)
         try:
             wire.send(self._connection, request, theirs)

@@ -5,6 +5,7 @@
     <root>/networks/<id>/     network.json leases/ endpoints/
     <root>/volumes/<name>/    volume.json _data/
     <root>/images/            see `images`
+    <root>/supervision/<project>/   the locks of those who supervise, see `runtime.claims`
     <run>/projects/<name>/    control.sock events supervisor.log, while something runs or is watched
 
 Root is /var/lib/composer and /run/composer; ``COMPOSER_ROOT`` moves both below one directory.
@@ -19,7 +20,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.backends.namespace.runtime import files, trees
+from composer import values
+from composer.backends.namespace.runtime import claims, files, trees
 from composer.errors import BackendError, NotFound
 
 if TYPE_CHECKING:
@@ -51,6 +53,9 @@ class Paths(NamedTuple):
 
     def names(self) -> str:
         return f"{self.root}/names"
+
+    def supervision(self, project: str) -> str:
+        return claims.directory(self.root, project)
 
     def project(self, name: str) -> str:
         return f"{self.run}/projects/{name}"
@@ -94,6 +99,9 @@ def check_name(name: str, what: str) -> None:
         raise BackendError(
             f"cannot use '{name}' as the name of a {what}: letters, digits, '_', '.' and '-' are allowed"
         )
+    problem = values.name_problem(name)
+    if problem is not None:
+        raise BackendError(f"cannot use '{name[:40]}…' as the name of a {what}: {problem}")
 
 
 def take_name(paths: Paths, name: str, id: str) -> str | None:
@@ -226,6 +234,28 @@ def sweep(paths: Paths) -> None:
                 if error.errno != errno.EBUSY:
                     raise
                 # Somebody has mounted something in there: said when it was to be removed, and no concern of others.
+
+
+def sweep_run_state(paths: Paths, project: str) -> None:
+    """Remove the run state and the locks of a project without containers, unless somebody is using them."""
+    directory, place = paths.project(project), paths.supervision(project)
+    for name in list_directory(directory):
+        files.remove_file(f"{directory}/{name}")
+    remove_directory(directory)
+    try:
+        lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not any(claims.is_claimed(paths.root, project, role) for role in ("keeper", "supervisor")):
+            for name in os.listdir(lock):
+                files.remove_file(f"{place}/{name}")
+            remove_directory(place)
+    except BlockingIOError:
+        pass  # another command is starting a supervisor
+    finally:
+        os.close(lock)
 
 
 def mount_points() -> Iterator[tuple[str, list[str]]]:

@@ -15,8 +15,8 @@ import signal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from composer import errors, sysctls
-from composer.backends.namespace import devices, logdrivers, namespaces, resources
+from composer import errors, sysctls, values
+from composer.backends.namespace import devices, logdrivers, namespaces, resources, unusable
 from composer.backends.namespace.runtime import capabilities
 from composer.engine.wanted import ContainerSpec, Limitation
 from composer.units import parse_duration_ns, parse_size_bytes
@@ -54,7 +54,7 @@ def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
             found += _limitations_of(name, value)
         elif name not in ELSEWHERE:
             found.append(Limitation((name,), "the built-in runtime does not know it"))
-    return found
+    return [*found, *unusable.limitations(attributes)]
 
 
 def _limitations_of(name: str, value: Any) -> list[Limitation]:
@@ -281,6 +281,9 @@ def _image_health(check: Mapping[str, Any] | None) -> Config | None:
 
 def _ports(config: Config, value: Any) -> None:
     for port in value:
+        problem = values.protocol_problem(port.get("protocol") or "tcp")
+        if problem is not None:
+            raise ValueError(problem)
         first, _, last = str(port.get("published") or "0").partition("-")
         config["composer"]["network"]["ports"].append(
             {

@@ -86,11 +86,11 @@ class Stack:
     def pid(self, role: str) -> int:
         """Return the pid of this project's keeper or supervisor."""
         return wait_for(
-            lambda: _find_process(f"composer: {role} {self.name}"), what=f"the {role} of {self.name}"
+            lambda: find_process(f"composer: {role} {self.name}"), what=f"the {role} of {self.name}"
         )
 
 
-def _find_process(title: str) -> int:
+def find_process(title: str) -> int:
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
@@ -199,5 +199,6 @@ def stack(tmp_path: pathlib.Path, request: pytest.FixtureRequest) -> Iterator[St
 
 def _state_left(state: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yield what is left of containers, names, networks, volumes and the run state."""
-    for part in ("lib/containers", "lib/names", "lib/networks", "lib/volumes", "run/projects"):
+    parts = ("lib/containers", "lib/names", "lib/networks", "lib/volumes", "lib/supervision", "run/projects")
+    for part in parts:
         yield from (state / part).glob("*")

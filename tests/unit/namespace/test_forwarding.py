@@ -41,7 +41,7 @@ class Receiver:
         (self.bundle / "logs").mkdir(parents=True)
         self.loop = Loop(_raise)
         self.forwarders: list[Forwarder] = []
-        for stream in ("stdout", "stderr"):
+        for stream in ("stdout", "stderr", "index"):
             (self.bundle / "logs" / stream).touch()
         self.open()
 

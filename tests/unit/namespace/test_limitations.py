@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from composer import values
+from composer.backends.namespace import networkoptions
+from composer.backends.namespace.runtime import health
 from composer.backends.namespace.translate import limitations
 
 
@@ -30,6 +33,13 @@ from composer.backends.namespace.translate import limitations
         ({"logging": {"driver": "syslog"}}, ("logging", "driver"), True),
         ({"logging": {"options": {"labels": "a"}}}, ("logging", "options", "labels"), False),
         ({"brand_new": 1}, ("brand_new",), True),
+        ({"container_name": "n" * 300}, ("container_name",), True),
+        ({"mac_address": "zz:zz"}, ("mac_address",), True),
+        ({"mac_address": "01:00:00:00:00:01"}, ("mac_address",), True),
+        ({"networks": {"n": {"mac_address": "0"}}}, ("networks", "n", "mac_address"), True),
+        ({"ports": [{"target": 80}, {"target": 81, "protocol": "foo"}]}, ("ports", 1, "protocol"), True),
+        ({"healthcheck": {"test": ["CMD", "x"], "interval": "1ns"}}, ("healthcheck", "interval"), False),
+        ({"healthcheck": {"start_interval": "99ms"}}, ("healthcheck", "start_interval"), False),
     ],
 )
 def test_a_limitation_has_its_place_and_a_reason(
@@ -55,3 +65,46 @@ def test_a_limitation_has_its_place_and_a_reason(
 )
 def test_what_it_can_do_is_not_complained_about(attributes: dict[str, Any]) -> None:
     assert limitations(attributes) == []
+
+
+@pytest.mark.parametrize(
+    ("attributes", "path"),
+    [
+        ({"driver": "overlay"}, ("driver",)),
+        ({"ipam": {"driver": "dhcp"}}, ("ipam", "driver")),
+        (
+            {"ipam": {"config": [{"subnet": "10.9.0.0/16"}, {"subnet": "127.0.0.0/8"}]}},
+            ("ipam", "config", 1, "subnet"),
+        ),
+        ({"ipam": {"config": [{"subnet": "::1/64"}]}}, ("ipam", "config", 0, "subnet")),
+        ({"ipam": {"config": [{"subnet": "224.1.0.0/16"}]}}, ("ipam", "config", 0, "subnet")),
+        ({"ipam": {"config": [{"subnet": "0.0.0.0/0"}]}}, ("ipam", "config", 0, "subnet")),
+        ({"ipam": {"config": [{"subnet": "10.0.0.0/99"}]}}, ("ipam", "config", 0, "subnet")),
+    ],
+)
+def test_so_has_one_of_a_network(attributes: dict[str, Any], path: tuple[str, ...]) -> None:
+    (found,) = networkoptions.limitations(attributes)
+    assert (found.path, found.fatal) == (path, True)
+    assert found.reason
+
+
+@pytest.mark.parametrize(
+    "subnet", ["10.0.0.0/8", "172.30.0.0/16", "192.168.1.0/24", "100.64.0.0/10", "fd00:1::/64"]
+)
+def test_usual_subnets_are_none(subnet: str) -> None:
+    assert (
+        networkoptions.limitations({"ipam": {"config": [{"subnet": subnet}, {"gateway": "10.0.0.1"}]}}) == []
+    )
+
+
+@pytest.mark.parametrize("mac", ["02:42:ac:11:00:02", "02-42-AC-11-00-02", "0242.ac11.0002"])
+def test_usual_hardware_addresses_are_none(mac: str) -> None:
+    assert limitations({"mac_address": mac}) == []
+
+
+def test_a_health_check_is_made_ten_times_a_second_and_no_more_often() -> None:
+    """Whether its interval came from the files or from the image."""
+    check = health.Check({"test": ["CMD", "true"], "interval": 1, "start_interval": 1, "start_period": 1}, 0)
+    check.add(1, 2, 0, "")
+    assert check.delay_s(3) == 0.1
+    assert health.LEAST_INTERVAL_NS == values.LEAST_INTERVAL_NS

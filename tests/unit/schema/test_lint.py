@@ -25,6 +25,19 @@ def rules(directory: Path, text: str, **files: str) -> list[str]:
 
 
 SPEAKS = [
+    ("unusable-value", "services: {a: {image: 'i:1', mac_address: zz}}", "1:43"),
+    ("unusable-value", f"services: {{a: {{image: 'i:1', container_name: {'n' * 300}}}}}", "1:46"),
+    ("unusable-value", "services: {a: {image: 'i:1', ports: [{target: 80, protocol: foo}]}}", "1:61"),
+    (
+        "unusable-value",
+        "services: {a: {image: 'i:1', healthcheck: {test: [CMD, 'true'], interval: 1ns}}}",
+        "1:75",
+    ),
+    (
+        "unusable-value",
+        "services: {a: {image: 'i:1', networks: [n]}}\nnetworks: {n: {ipam: {config: [{subnet: 127.1.0.0/16}]}}}",
+        "2:41",
+    ),
     ("unpinned-image", "services: {a: {image: nginx}}", "1:23"),
     ("unpinned-image", "services: {a: {image: 'r.example:5000/nginx:latest'}}", "1:23"),
     ("latest-never-pulled", "services: {a: {image: nginx, pull_policy: never}}", "1:23"),

@@ -1,7 +1,8 @@
 """Taking over a container that a supervisor before this one started, from its record and what the keeper held.
 
 The container may be alive, may have ended while nobody watched, or may have been in the middle of a start. None
-of them is started a second time, and an exit code that nobody could see stays unknown.
+of them is started a second time, and an exit code that nobody could see stays unknown. What had been published, and
+is held by nobody any more (a reboot, a kill of everybody), is taken back before a start reserves it anew.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 
-from composer.backends.namespace.runtime import answering, endpoints, files, preparing, relay
+from composer.backends.namespace.runtime import answering, endpoints, files, preparing, relay, undoing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,19 +22,14 @@ _RESTART_S = 0.1
 def adopt(task: Task, held: dict[str, int], status: int | None) -> None:
     """Go on with a container. ``held`` are descriptors by key, ``status`` the wait status that the keeper saw."""
     task.attachments = [endpoints.Attachment(record) for record in task.state.get("endpoints", ())]
-    task.ports.published = list(task.state.get("ports", ()))
-    task.ports.sockets = [
-        socket.socket(fileno=held.pop(key)) for key in sorted(held) if key.startswith("port-")
-    ]
-    task.ports.companions = [
-        socket.socket(fileno=held.pop(key)) if (key := f"port6-{index:04}") in held else None
-        for index in range(len(task.ports.sockets))
-    ]
+    _take_ports(task, held)
     task.output.console = held.pop("console", -1)
     task.input.writer = held.pop("stdin", -1)
     task.pid, task.pidfd = int(task.state.get("pid") or 0), held.pop("pidfd", -1)
     same_boot = task.state.get("boot_id") == task.supervisor.boot
     alive = same_boot and files.start_time(task.pid) == task.state.get("start_ticks") if task.pid else False
+    if not alive and len(task.ports.sockets) != len(task.ports.published):
+        undoing.unpublish(task)
     if task.state.get("prepared") and not task.is_active():
         preparing.unprepare(task, thorough=True)
     elif task.status == "restarting":
@@ -43,7 +39,7 @@ def adopt(task: Task, held: dict[str, int], status: int | None) -> None:
         task.fail(
             "the supervisor was killed while it started the container", 125, "StartFailed", thorough=True
         )
-    elif alive:
+    elif alive and _has_pidfd(task):
         _adopt_running(task, held)
     elif task.pidfd >= 0 and status is None:
         # It is dead, and its parent has not reaped it yet: the descriptor will tell how it ended.
@@ -57,11 +53,31 @@ def adopt(task: Task, held: dict[str, int], status: int | None) -> None:
         os.close(fd)  # duplicates of what has been opened anew, and sockets of the dead
 
 
+def _take_ports(task: Task, held: dict[str, int]) -> None:
+    """Take over what is published: the record of it, and the sockets that the keeper held."""
+    task.ports.published = list(task.state.get("ports", ()))
+    keys = sorted(key for key in held if key.startswith("port-"))
+    task.ports.sockets = [socket.socket(fileno=held.pop(key)) for key in keys]
+    # The same numbers for both families: one that was not handed over leaves a gap, and no shift.
+    companions = [key.replace("port-", "port6-", 1) for key in keys]
+    task.ports.companions = [
+        socket.socket(fileno=held.pop(key)) if key in held else None for key in companions
+    ]
+
+
+def _has_pidfd(task: Task) -> bool:
+    """Get hold of a process that nobody held; False when it has ended in this moment."""
+    if task.pidfd < 0:
+        try:
+            task.pidfd = os.pidfd_open(task.pid)
+        except ProcessLookupError:
+            return False
+        task.supervisor.keeper.hold({f"{task.id}/pidfd": task.pidfd}, task.pid)
+    return True
+
+
 def _adopt_running(task: Task, held: dict[str, int]) -> None:
     supervisor = task.supervisor
-    if task.pidfd < 0:
-        task.pidfd = os.pidfd_open(task.pid)
-        supervisor.keeper.hold({f"{task.id}/pidfd": task.pidfd}, task.pid)
     task.watch_exit()
     task.open_log()
     task.output.watch()
@@ -69,12 +85,24 @@ def _adopt_running(task: Task, held: dict[str, int]) -> None:
         answering.serve(task, *(socket.socket(fileno=held.pop(key)) for key in ("dns-udp", "dns-tcp")))
     elif task.attachments and answering.has_names(task):
         supervisor.executions.reopen_names(task)
-    if not task.ports.sockets and task.ports.published:
-        wanted, task.ports.published = task.ports.published, []
-        task.ports.reserve(wanted, os.path.dirname(task.bundle))
-        supervisor.hold_ports(task.id, task.ports)
-    publications = task.ports.publications(task.attachments)
+    # Each by itself: a port that somebody else has taken meanwhile must not cost the container its health check.
+    undoing.safely(task, _publish_again, task)
+    undoing.safely(task, relay.serve_ports, task)
+    task.start_health(files.read_json(f"{task.bundle}/health.json"))
+
+
+def _publish_again(task: Task) -> None:
+    """Lead the ports to it, where the keeper had their sockets and where everybody was killed who had."""
+    supervisor, ports = task.supervisor, task.ports
+    if len(ports.sockets) != len(ports.published):
+        wanted = ports.published[:]
+        undoing.unpublish(task)
+        try:
+            ports.reserve(wanted, os.path.dirname(task.bundle))
+        finally:
+            task.state["ports"] = ports.published
+            task.save()
+        supervisor.hold_ports(task.id, ports)
+    publications = ports.publications(task.attachments)
     if publications:
         supervisor.networks.firewall.publish(publications)
-    relay.serve_ports(task)
-    task.start_health(files.read_json(f"{task.bundle}/health.json"))

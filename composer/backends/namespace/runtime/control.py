@@ -3,17 +3,19 @@
 One request at a time per connection; an answer may come much later. A connection also says that somebody is
 there: the supervisor does not end while one is open. Only the owner of the state directory may speak.
 
-    {"op": "start", "id": …}                                     → {"ok": true, "warnings": […]}
+    {"op": "start", "id": …, "seen_ns": …}                       → {"ok": true, "warnings": […]}
+    … with "attach": true            the same, "tty" + what writes to its input, which nobody else then has
     {"op": "prepare" | "unprepare", "id": …}                     → {"ok": true}; it goes with the connection
     {"op": "stop", "id": …, "timeout_s": …, "signal": …}         → {"ok": true, "exit_code": …}
     {"op": "kill" | "wait" | "pause" | "unpause" | "remove", "id": …}
     {"op": "exec", "id": …, "process": {…}, "privileged": …} + stdin, stdout, stderr
                                      → {"started": true} (+ the terminal), then {"exit_code": n}
+    … with "detached": true          without descriptors: nobody reads what it writes, and nobody ever closes that
     {"op": "signal", "signal": n}    to the command that this connection executes; no answer
     {"op": "mend"}                   put back what others took of the kernel's state
     {"op": "reload", "id": …}        it was renamed
     {"op": "reconnect", "id": …}     its networks changed
-    {"op": "attach", "id": …, "once": …}   → {"ok": true, "tty": …} + what writes to its input, if anything does
+    {"op": "attach", "id": …}        → {"ok": true, "tty": …} + what writes to its input, if anything does
     {"op": "move_ports", "id": …, "source": …}     the answer comes when nobody uses ``source`` any more
     anything wrong                   → {"error": "…", "kind": "Conflict", "hint": …, "exit_code": …}
 """
@@ -24,17 +26,35 @@ import fcntl
 import os
 import socket
 
-from composer.backends.namespace.runtime import connecting, executions, files, handover, preparing, wire
+from composer.backends.namespace.runtime import (
+    claims,
+    connecting,
+    executions,
+    files,
+    handover,
+    preparing,
+    requests,
+    stopping,
+    syscalls,
+    wire,
+)
+from composer.backends.namespace.runtime.input import Starter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
+    from composer.backends.namespace.runtime.loop import Timer
     from composer.backends.namespace.runtime.supervisor import Supervisor
     from composer.backends.namespace.runtime.task import Task
 
 _LONELY_S = 5.0
 _FULL_PAUSE_S = 0.5
+_CLEANED_S = 0.05
+_WATCHED = (
+    0x00000200 | 0x00000040 | 0x00000400 | 0x00000800
+)  # inotify(7): delete, moved from, itself gone or moved
 
 
 class Control:
@@ -43,21 +63,66 @@ class Control:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
         self._peers: set[Peer] = set()
-        self._directory = os.open(supervisor.run_directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+        place = claims.directory(supervisor.root, supervisor.project)
+        os.makedirs(place, 0o700, exist_ok=True)
+        self._lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._server = _closed_socket()
+        self._path = f"{supervisor.run_directory}/{wire.SOCKET}"
+        self._inode = (0, 0)
+        self._inotify = syscalls.inotify_init()
+        self._look: Timer | None = None
 
     def listen(self) -> None:
-        """Take the socket's name over, from a supervisor before this one too."""
-        temporary = f"{wire.SOCKET}.{os.getpid()}"
-        path = f"{self._supervisor.run_directory}/{temporary}"
-        files.remove_file(path)
-        self._server.bind(wire.address(self._directory, temporary))
-        os.chmod(path, 0o600)
-        self._server.listen(128)
-        os.rename(path, f"{self._supervisor.run_directory}/{wire.SOCKET}")
-        self._watch()
+        """Take the socket's name over, from a supervisor before this one too; be told when it goes."""
+        self._bind()
+        self._supervisor.loop.watch(self._inotify, lambda _: self._on_change())
         # Whoever started us may have been killed before it could connect.
         self._supervisor.loop.after(_LONELY_S, self.consider_ending)
+
+    def _bind(self) -> None:
+        """Listen at a socket that appears by rename, so that nobody can find it deaf."""
+        directory = self._supervisor.run_directory
+        os.makedirs(directory, 0o700, exist_ok=True)
+        syscalls.inotify_add_watch(self._inotify, directory, _WATCHED)
+        temporary = f"{directory}/{wire.SOCKET}.{os.getpid()}"
+        files.remove_file(temporary)
+        server = _closed_socket()
+        place = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            server.bind(wire.address(place, os.path.basename(temporary)))
+            os.chmod(temporary, 0o600)
+            server.listen(128)
+            os.rename(temporary, self._path)
+        except OSError:
+            server.close()
+            raise
+        finally:
+            os.close(place)
+        self._supervisor.loop.forget(self._server.fileno())
+        self._server.close()
+        self._server, self._inode = server, _identity(self._path)
+        self._watch()
+
+    def _on_change(self) -> None:
+        """Something in the run state went: look soon, when whoever cleans up there has done with it."""
+        try:
+            os.read(self._inotify, 1 << 16)
+        except BlockingIOError:
+            return
+        if self._look is None:
+            self._look = self._supervisor.loop.after(_CLEANED_S, self._listen_again)
+
+    def _listen_again(self) -> None:
+        self._look = None
+        if _identity(self._path) == self._inode:
+            return
+        self._accept_all()  # who has connected to the old one is served
+        try:
+            self._bind()
+            self._supervisor.reopen_log()
+        except OSError as error:
+            self._supervisor.on_error(error)
+            self._look = self._supervisor.loop.after(_FULL_PAUSE_S, self._listen_again)
 
     def _watch(self) -> None:
         self._supervisor.loop.watch(self._server.fileno(), lambda _: self._accept_all())
@@ -97,15 +162,29 @@ class Control:
             return
         try:
             # Whoever connects holds this lock until we have answered: with it in hand, nobody is on the way.
-            fcntl.flock(self._directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._supervisor.loop.after(0.05, self._end_if_alone)
             return
         if self._accept():
-            fcntl.flock(self._directory, fcntl.LOCK_UN)
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
             return
-        files.remove_file(f"{self._supervisor.run_directory}/{wire.SOCKET}")
+        if _identity(self._path) == self._inode:
+            files.remove_file(self._path)  # our own, and nobody else's
         self._supervisor.end()
+
+
+def _closed_socket() -> socket.socket:
+    return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+
+
+def _identity(path: str) -> tuple[int, int]:
+    """Return what tells a file from every other; (0, 0) where there is none."""
+    try:
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return (0, 0)
+    return (found.st_dev, found.st_ino)
 
 
 class Peer:
@@ -125,13 +204,19 @@ class Peer:
             message, descriptors = wire.receive(self._connection)
         except (BlockingIOError, InterruptedError):
             return
-        except (OSError, ValueError):
+        except ValueError as error:
+            self._refuse(str(error))
+            return
+        except OSError:
             message, descriptors = None, []
         if message is None:
             self._close()
             return
         try:
+            requests.check(message)
             self._handle(message, descriptors)
+        except requests.Malformed as error:
+            self._refuse(str(error))
         except KeyError as error:
             self.reply({"error": str(error.args[0]), "kind": "NotFound"})
         except OSError as error:
@@ -142,7 +227,10 @@ class Peer:
         finally:
             wire.close_all(descriptors)
 
-    def reply(self, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+    def _refuse(self, reason: str) -> None:
+        self.reply({"error": f"cannot understand the request: {reason}", "kind": "BackendError"})
+
+    def reply(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
         try:
             wire.send(self._connection, message, descriptors)
         except OSError:
@@ -165,7 +253,8 @@ class Peer:
     def _ask_task(self, op: str, message: dict[str, Any]) -> None:
         task = self._supervisor.task(message["id"])
         if op == "start":
-            task.start(self.reply)
+            starter = Starter(self.reply, wants_input="attach" in message)
+            task.start(starter, message.get("seen_ns"))
         elif op == "prepare":
             self._prepared.append(task)
             preparing.prepare(task, self)
@@ -174,9 +263,9 @@ class Peer:
             preparing.unprepare(task)
             self.reply({"ok": True})
         elif op == "stop":
-            task.stop(self.reply, timeout_s=message.get("timeout_s"), number=message.get("signal"))
+            stopping.stop(task, self.reply, timeout_s=message.get("timeout_s"), number=message.get("signal"))
         elif op == "kill":
-            task.kill(int(message["signal"]), self.reply)
+            stopping.kill(task, int(message["signal"]), self.reply)
         elif op == "wait":
             task.wait(self.reply)
         elif op == "pause":
@@ -192,17 +281,17 @@ class Peer:
         elif op == "reconnect":
             connecting.update(task, self.reply)
         elif op == "attach":
-            self._attach(task, once=bool(message.get("once")))
+            self._attach(task)
         elif op == "move_ports":
             handover.move(self._supervisor.task(message["source"]), task, self.reply)
         else:
             self.reply({"error": f"this supervisor does not know '{op}'", "kind": "Unsupported"})
 
-    def _attach(self, task: Task, *, once: bool) -> None:
+    def _attach(self, task: Task) -> None:
         if task.status != "running":
             self.reply({"error": f"container {task.name} is not running", "kind": "Conflict"})
             return
-        lent = task.input.lend(task.output.console, once=once)
+        lent = task.input.lend()
         self.reply({"ok": True, "tty": task.output.console >= 0}, (lent,) if lent >= 0 else ())
         if lent >= 0:
             os.close(lent)
@@ -216,7 +305,7 @@ class Peer:
             self._supervisor.forget(id)
             self.reply({"ok": True})
 
-        task.stop(gone, timeout_s=0)
+        stopping.stop(task, gone, timeout_s=0)
 
     def _exec(self, message: dict[str, Any], descriptors: list[int]) -> None:
         task = self._supervisor.task(message["id"])
@@ -229,6 +318,10 @@ class Peer:
         def started(failure: dict[str, Any] | None, console: int) -> None:
             if failure is not None:
                 self.reply(failure)
+                return
+            if message.get("detached") and console >= 0:
+                self.reply({"started": True})
+                executions.drain(self._supervisor.loop, console)
                 return
             self.reply({"started": True}, (console,) if console >= 0 else ())
             if console >= 0:

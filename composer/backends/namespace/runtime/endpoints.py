@@ -129,7 +129,12 @@ class Networks:
         default = next((i for i in by_priority if not networks[i].get("internal")), None)
         for index, endpoint in enumerate(wanted):
             network = networks[index]
-            attachment = joined.get(network["id"]) or self._lease(container, endpoint, network, names[index])
+            try:
+                attachment = joined.get(network["id"]) or self._lease(
+                    container, endpoint, network, names[index]
+                )
+            except ValueError as error:  # an address that is none
+                raise NetworkFailed(f"cannot join network {network['name']}: {error}") from None
             attachment.gateways = [pool["gateway"] for pool in network["pools"]] if index == default else []
             attachments.append(attachment)
         return attachments
@@ -431,6 +436,10 @@ def _holder(containers: str, protocol: str, number: int) -> dict[str, Any] | Non
 def _bind(port: Mapping[str, Any], containers: str) -> socket.socket:
     host_ip = port.get("host_ip") or "0.0.0.0"
     family = socket.AF_INET6 if ":" in host_ip else socket.AF_INET
+    if port["protocol"] not in _KINDS:
+        raise NetworkFailed(
+            f"cannot publish port {port['container_port']}: '{port['protocol']}' is not a protocol that has ports"
+        )
     first = port.get("host_port") or 0
     last = port.get("host_port_end") or first
     failure: OSError | None = None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, NoReturn
 
-    from composer.backends.namespace.runtime.loop import Timer
+    from composer.backends.namespace.runtime.loop import Loop, Timer
     from composer.backends.namespace.runtime.supervisor import Supervisor
     from composer.backends.namespace.runtime.task import Task
 
@@ -147,6 +147,24 @@ class Execution:
                 syscalls.pidfd_send_signal(self._pidfd, number)
             except ProcessLookupError:
                 pass  # it has just ended
+
+
+def drain(loop: Loop, console: int) -> None:
+    """Read what a terminal shows, for nobody, until the last who has it open is gone; then close it."""
+    os.set_blocking(console, False)
+
+    def read(_: int) -> None:
+        try:
+            data = os.read(console, 1 << 16)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""  # EIO: nobody has it open any more
+        if not data:
+            loop.forget(console)
+            os.close(console)
+
+    loop.watch(console, read)
 
 
 class Executions:

@@ -13,7 +13,7 @@ import socket
 import struct
 import time
 
-from composer.backends.namespace.runtime import logs
+from composer.backends.namespace.runtime import generations
 from composer.backends.namespace.runtime.loop import WRITE
 
 TYPE_CHECKING = False
@@ -52,7 +52,7 @@ class Forwarder:
         pause_s = 0.0
         try:
             self._send_waiting()
-            done = [self._send_stream(stream, last=last) for stream in range(len(logs.STREAMS))]
+            done = [self._send_stream(stream, last=last) for stream in range(len(generations.STREAMS))]
             is_done = all(done)
         except BlockingIOError:
             is_done, pause_s = False, _RETRY_S  # it is busy, or the connection is still being made
@@ -79,27 +79,29 @@ class Forwarder:
 
     def _send_stream(self, stream: int, *, last: bool) -> bool:
         """Send what there is of a stream; False when there is more than this turn's time was enough for."""
-        start = logs.read_starts(self._directory)[stream]
-        self._sent[stream] = max(self._sent[stream], start)  # what was dropped before it could be sent
-        with open(f"{self._directory}/{logs.STREAMS[stream]}", "rb", buffering=0) as file:
-            while piece := os.pread(file.fileno(), _PIECE_BYTES, self._sent[stream]):
-                used = 0
-                while used < len(piece):
-                    if time.monotonic() > self._deadline_s:
-                        return False
-                    end = piece.find(b"\n", used, used + _LONGEST_LINE)
-                    whole = end + 1 if end >= 0 else used + _LONGEST_LINE
-                    if end < 0 and whole > len(piece):
-                        break
-                    self._send_line(stream, piece[used:whole])
-                    self._sent[stream] += whole - used
-                    used = whole
-                if used == 0:
-                    if not last:
-                        break
-                    self._send_line(stream, piece)
-                    self._sent[stream] += len(piece)
-        return True
+        while True:
+            # What was dropped before it could be sent is skipped.
+            self._sent[stream], piece = generations.read_at(
+                self._directory, stream, self._sent[stream], _PIECE_BYTES
+            )
+            if not piece:
+                return True
+            used = 0
+            while used < len(piece):
+                if time.monotonic() > self._deadline_s:
+                    return False
+                end = piece.find(b"\n", used, used + _LONGEST_LINE)
+                whole = end + 1 if end >= 0 else used + _LONGEST_LINE
+                if end < 0 and whole > len(piece):
+                    break
+                self._send_line(stream, piece[used:whole])
+                self._sent[stream] += whole - used
+                used = whole
+            if used == 0:
+                if not last:
+                    return True
+                self._send_line(stream, piece)
+                self._sent[stream] += len(piece)
 
     def _read_positions(self) -> tuple[int, int]:
         try:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 STARTING, HEALTHY, UNHEALTHY = "starting", "healthy", "unhealthy"
 _KEPT_PROBES = 5
 MAX_OUTPUT_BYTES = 4096
+LEAST_INTERVAL_NS = 100_000_000
+"""More often would keep the machine busy with nothing but probes; `composer.values` has it for who warns of that."""
 _SECOND = 1_000_000_000
 _DEFAULTS_NS = {
     "interval": 30 * _SECOND,
@@ -33,6 +35,8 @@ class Check:
 
     def __init__(self, config: Mapping[str, Any], started_ns: int) -> None:
         self.config = {**_DEFAULTS_NS, **{key: value for key, value in config.items() if value}}
+        for key in ("interval", "start_interval"):
+            self.config[key] = max(self.config[key], LEAST_INTERVAL_NS)
         self.retries = config.get("retries") or 3
         self.started_ns = started_ns
         self.status = STARTING

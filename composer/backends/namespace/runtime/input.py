@@ -1,4 +1,8 @@
-"""What is written to a running container: the pipe behind its stdin (`stdin_open`), open until somebody closes it."""
+"""What is written to a running container: the pipe behind its stdin (`stdin_open`), open until somebody closes it.
+
+Who starts a container to talk to it is lent its input before the program runs, and gets it with the answer: a program
+that ends at once is started and over as for anybody else.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,9 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
     from composer.backends.namespace.runtime.task import Task
 
 
@@ -27,21 +34,53 @@ class Input:
         self._task.supervisor.keeper.hold({f"{self._task.id}/stdin": self.writer})
         return reader
 
-    def lend(self, console: int, *, once: bool) -> int:
-        """Return a duplicate of what writes to the container; -1 when nothing does.
-
-        With ``once``, that is the last: the container's input ends when whoever got it closes it.
-        """
+    def lend(self) -> int:
+        """Return a duplicate of what writes to the container; -1 when nothing does."""
+        console = self._task.output.console
         source = console if console >= 0 else self.writer
-        if source < 0:
-            return -1
-        lent = os.dup(source)
-        if once and source == self.writer:
-            self.close()
-        return lent
+        return os.dup(source) if source >= 0 else -1
 
     def close(self) -> None:
         if self.writer >= 0:
             self._task.supervisor.keeper.drop(f"{self._task.id}/stdin")
             os.close(self.writer)
             self.writer = -1
+
+
+class Starter:
+    """Who asked for a start, and is answered when the program has been executed, or could not be.
+
+    With ``wants_input`` it is lent the container's input, which then ends when it is closed there.
+    """
+
+    __slots__ = ("_lent", "_reply", "_wants_input")
+
+    def __init__(
+        self, reply: Callable[[dict[str, Any], Sequence[int]], None], *, wants_input: bool = False
+    ) -> None:
+        self._reply = reply
+        self._wants_input = wants_input
+        self._lent = -1
+
+    def take(self, task: Task) -> None:
+        """Get the input: the last moment for that is before the program runs."""
+        if self._wants_input and self._lent < 0:
+            self._lent = task.input.lend()
+
+    def started(self, task: Task, warnings: Sequence[str] = (), *, already: bool = False) -> None:
+        answer: dict[str, Any] = {"ok": True, "warnings": list(warnings), "already": already}
+        if self._wants_input:
+            answer |= {"lent": True, "tty": bool(task.config["process"].get("terminal"))}
+        self._reply(answer, (self._lent,) if self._lent >= 0 else ())
+        self._let_go()
+        if self._wants_input and not already:
+            task.input.close()  # whoever was lent it is the last who has it
+
+    def failed(self, answer: dict[str, Any]) -> None:
+        self._reply(answer, ())
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._lent >= 0:
+            os.close(self._lent)
+            self._lent = -1

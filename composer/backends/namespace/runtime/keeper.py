@@ -5,13 +5,13 @@
     {"drop": [key…]} ─────────────────────────►  closes them
     {"bye": true} ────────────────────────────►  ends
                  ◄──────────────── {"held": key, "pid": p} + descriptor, one each, to a new supervisor
+                 ◄──────────────── {"reaped": pid, "status": n}, to a new supervisor and as it happens
                  ◄──────────────── {"restored": true}
-                 ◄──────────────── {"reaped": pid}: the exit is in the file, on the disk
 
 It does five things and imports next to nothing: holds descriptors (pidfds, name server sockets, port
-reservations, terminals), reaps what is re-parented to it, writes exits to ``<run>/exits`` (fsync), starts the
-supervisor again when it dies, and hands the descriptors back. When the keeper dies, the supervisor starts a new
-one and sends everything again.
+reservations, terminals), reaps what is re-parented to it, remembers exits and writes them to ``<run>/exits`` (fsync),
+starts the supervisor again when it dies, and hands the descriptors back. When the keeper dies, the supervisor starts a
+new one and sends everything again. A full disk, or a run state that somebody removed, stops none of this.
 """
 
 from __future__ import annotations
@@ -24,11 +24,7 @@ import signal
 import socket
 import time
 
-from composer.backends.namespace.runtime import files, spawn, syscalls, wire
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from composer.backends.namespace.runtime import claims, files, spawn, syscalls, wire
 
 _SHORT_LIFE_S = 1.0
 _LONGEST_PAUSE_S = 5.0
@@ -43,6 +39,8 @@ class Keeper:
         self._root = root
         self._run = run
         self._held: dict[str, tuple[int, int]] = {}
+        self._exits: dict[int, int] = {}
+        self._boot = files.boot_id()
         self._supervisor: socket.socket | None = None
         self._started_s = 0.0
         self._pause_s = 0.0
@@ -72,6 +70,8 @@ class Keeper:
         try:
             for key, (fd, pid) in self._held.items():
                 wire.send(ours, {"held": key, "pid": pid}, [fd])
+            for reaped, status in self._exits.items():
+                wire.send(ours, {"reaped": reaped, "status": status})
             wire.send(ours, {"restored": True})
         except OSError:
             pass  # it died at once; the end of its socket says so, below
@@ -141,20 +141,40 @@ class Keeper:
             if pid == 0:
                 return
             if any(held == pid for _, held in self._held.values()):
-                self._record({"pid": pid, "status": status, "time_ns": time.time_ns()})
+                self._record(pid, status)
 
-    def _record(self, exit: dict[str, Any]) -> None:
-        fd = os.open(f"{self._run}/exits", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    def _record(self, pid: int, status: int) -> None:
+        self._exits[pid] = status
+        exit = {"pid": pid, "status": status, "time_ns": time.time_ns(), "boot_id": self._boot}
         try:
-            os.write(fd, json.dumps(exit).encode() + b"\n")
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+            _append(f"{self._run}/exits", json.dumps(exit).encode() + b"\n")
+        except OSError:
+            pass  # no room, or no directory: it is known here, and lost only with the two of us
         if self._supervisor is not None:
             try:
-                wire.send(self._supervisor, {"reaped": exit["pid"]})
+                wire.send(self._supervisor, {"reaped": pid, "status": status})
             except OSError:
-                pass  # the next supervisor reads the file
+                pass  # the next supervisor is told
+
+
+def _append(path: str, line: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, line)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _introduce(root: str, project: str) -> None:
+    """Say that this project has a keeper, and who it is. Without room for that it is a keeper all the same."""
+    try:
+        claims.claim(root, project, "keeper")
+        ticks = files.start_time(os.getpid())
+        record = {"pid": os.getpid(), "start_ticks": ticks, "boot_id": files.boot_id()}
+        files.write_json(f"{claims.directory(root, project)}/keeper.json", record)
+    except OSError:
+        pass  # a command that finds no supervisor asks for that one's claim too
 
 
 def main(image: spawn.Image, arguments: list[str]) -> None:
@@ -175,7 +195,7 @@ def main(image: spawn.Image, arguments: list[str]) -> None:
             file.write("-999")
     except PermissionError:
         pass  # without CAP_SYS_RESOURCE: the kernel may choose us when memory runs out, and we are small
-    files.write_json(f"{run}/keeper.json", {"pid": os.getpid(), "start_ticks": files.start_time(os.getpid())})
+    _introduce(root, project)
     keeper = Keeper(image, project, root, run)
     if int(supervisor) >= 0:
         keeper.adopt(socket.socket(fileno=int(supervisor)))

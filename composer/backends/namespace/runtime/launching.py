@@ -9,6 +9,7 @@ from composer.backends.namespace.runtime import (
     birth,
     container,
     files,
+    generations,
     logs,
     process,
     sharing,
@@ -39,7 +40,7 @@ def clone(task: Task) -> socket.socket:
     terminal = bool(config["process"].get("terminal"))
     writers = [-1, -1]
     if not terminal and task.own.get("log", {}).get("keep", True):
-        writers = [logs.open_writer(task.bundle, stream) for stream in logs.STREAMS]
+        writers = [logs.open_writer(task.bundle, stream) for stream in generations.STREAMS]
     stdin = task.input.open()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     note = birth.Note()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from composer.backends.namespace.runtime import forwarding, logs
+from composer.backends.namespace.runtime import forwarding, generations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,11 +20,12 @@ class Output:
     ``forwarder`` sends what is in the log elsewhere, where that was asked for.
     """
 
-    __slots__ = ("_stopped", "_task", "console", "forwarder")
+    __slots__ = ("_stopped", "_task", "_unwritten", "console", "forwarder")
 
     def __init__(self, task: Task) -> None:
         self._task = task
         self._stopped = True
+        self._unwritten = b""
         self.console = -1
         self.forwarder: forwarding.Forwarder | None = None
 
@@ -41,9 +42,9 @@ class Output:
             self.forwarder = forwarding.Forwarder(self._task.supervisor.loop, self._task.bundle, wanted)
             self.forwarder.look()  # what an earlier run, or a supervisor before this one, left unsent
         if self.console >= 0:
-            self._task.supervisor.loop.watch(self.console, lambda _: self._on_console())
+            self._watch_console()
             return
-        for stream in range(len(logs.STREAMS)):
+        for stream in range(len(generations.STREAMS)):
             self._watch_stream(stream)
 
     def _watch_stream(self, stream: int) -> None:
@@ -62,17 +63,30 @@ class Output:
 
     def _on_console(self) -> None:
         self._read_console()
+        if self._unwritten:
+            # As above: the program waits when the terminal has all that it takes.
+            self._task.supervisor.loop.forget(self.console)
+            self._task.supervisor.loop.after(_FULL_DISK_PAUSE_S, self._watch_console)
+
+    def _watch_console(self) -> None:
+        if self.console >= 0 and not self._stopped:
+            self._task.supervisor.loop.watch(self.console, lambda _: self._on_console())
 
     def _read_console(self) -> bool:
-        """Move what the terminal shows; False when nothing came."""
+        """Move what the terminal shows; False when nothing came, or there is no room for it."""
+        log = self._task.log
+        if self._unwritten and log is not None:
+            self._unwritten = self._unwritten[log.append(0, self._unwritten) :]
+            if self._unwritten:
+                return False
         try:
             data = os.read(self.console, _READ_BYTES)
         except BlockingIOError:
             return False
         except OSError:
             data = b""  # EIO: nobody has the terminal open any more
-        if data and self._task.log is not None:
-            self._task.log.append(0, data)
+        if data and log is not None:
+            self._unwritten = data[log.append(0, data) :]
             if self.forwarder is not None:
                 self.forwarder.look()
         elif not data:

@@ -1,11 +1,87 @@
-"""Whether a process can react to a signal at all."""
+"""Ending a container's program: asked to, and made to when its time is up."""
 
 from __future__ import annotations
 
 import os
 import signal
 
+from composer.backends.namespace.runtime import sharing, undoing
+from composer.backends.namespace.runtime.status import EXITED, PAUSED, RESTARTING, RUNNING, STARTING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from composer.backends.namespace.runtime.task import Task
+
+    Reply = Callable[[dict[str, Any]], None]
+
 _SIGTIMEDWAIT = {"x86_64": "128", "aarch64": "137"}.get(os.uname().machine, "137")
+
+
+def stop(task: Task, reply: Reply, *, timeout_s: float | None = None, number: int | None = None) -> None:
+    """Ask the program to end, and make it end when its time is up. ``reply`` comes when it has."""
+    if not task.is_active():
+        reply({"ok": True, "already": True})
+        return
+    task.state["stopped"] = True
+    task.save()
+    task.enders.append(reply)
+    if task.status == RESTARTING:
+        _stop_waiting(task)
+        return
+    if task.status == STARTING:
+        kill_starting(task)
+        return
+    task.resume()
+    number = number or task.own["stop"]["signal"]
+    grace_s = task.own["stop"]["timeout_s"] if timeout_s is None else timeout_s
+    task.emit("kill", signal=str(int(number)))
+    is_first = sharing.has_own(task.config, "pid")
+    if grace_s <= 0 or (is_first and not would_notice(task.pid, number)):
+        task.cgroup.kill()
+        return
+    task.signal(number)
+    task.after("stop", grace_s, lambda: _kill_all(task))
+
+
+def _stop_waiting(task: Task) -> None:
+    """Stop what does not run, and waits for its next start."""
+    task.cancel("restart")
+    undoing.undo(task)
+    task.transition(EXITED, durable=True)
+    task.answer_enders()
+    task.supervisor.on_task_ended()
+
+
+def kill_starting(task: Task) -> None:
+    # By both ways: it may not have joined its cgroup yet, and in there it may have children.
+    task.signal(signal.SIGKILL)
+    task.cgroup.kill()
+
+
+def _kill_all(task: Task) -> None:
+    task.emit("kill", signal="9")
+    task.cgroup.kill()
+
+
+def kill(task: Task, number: int, reply: Reply) -> None:
+    """Send a signal to the program; it is not a stop, but Docker counts it as one for the restart policy."""
+    if task.status not in (RUNNING, PAUSED):
+        reply({"error": f"container {task.name} is not running", "kind": "Conflict"})
+        return
+    if number in (signal.SIGKILL, signal.SIGTERM):
+        task.state["stopped"] = True
+        task.save()
+    task.emit("kill", signal=str(number))
+    if number == signal.SIGKILL:
+        task.enders.append(reply)
+        task.cgroup.kill()
+        task.resume()  # what is frozen does not end
+        return
+    task.signal(number)
+    reply({"ok": True})
 
 
 def would_notice(pid: int, number: int) -> bool:

@@ -22,6 +22,7 @@ import traceback
 from composer.backends.namespace.runtime import (
     adoption,
     cgroups,
+    claims,
     control,
     endpoints,
     executions,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 _CGROUP_ATTEMPTS = 100
 _CGROUP_PAUSE_S = 0.002
+_SHORT_LIFE_S, _LONGEST_PAUSE_S = 1.0, 5.0
 
 
 class KeeperLink:
@@ -56,6 +58,8 @@ class KeeperLink:
     def __init__(self, supervisor: Supervisor, peer: socket.socket) -> None:
         self._supervisor = supervisor
         self._peer = peer
+        self._started_s = time.monotonic()
+        self._pause_s = 0.0
         self._held: dict[str, tuple[int, int]] = {}
 
     def restore(self) -> dict[str, tuple[int, int]]:
@@ -65,7 +69,9 @@ class KeeperLink:
             message, descriptors = wire.receive(self._peer)
             if message is None or "restored" in message:
                 return found
-            if "held" in message:
+            if "reaped" in message:
+                self._supervisor.saw_exit(message)
+            elif "held" in message:
                 found[message["held"]] = (descriptors[0], int(message["pid"]))
                 self._held[message["held"]] = found[message["held"]]
 
@@ -101,12 +107,24 @@ class KeeperLink:
         if message is None:
             self._replace()
         elif "reaped" in message:
-            self._supervisor.read_exits()
+            self._supervisor.saw_exit(message)
 
     def _replace(self) -> None:
+        """Start another keeper; where the last one did not live for long, after a pause that grows."""
         self._supervisor.loop.forget(self._peer.fileno())
         self._peer.close()
-        self._peer = self._supervisor.start_keeper()
+        lived_s = time.monotonic() - self._started_s
+        self._pause_s = min(_LONGEST_PAUSE_S, self._pause_s * 2 + 0.05) if lived_s < _SHORT_LIFE_S else 0.0
+        self._supervisor.loop.after(self._pause_s, self._start)
+
+    def _start(self) -> None:
+        self._started_s = time.monotonic()
+        try:
+            self._peer = self._supervisor.start_keeper()
+        except OSError as error:
+            self._supervisor.on_error(error)  # no room for its log, no process: there may be later
+            self._supervisor.loop.after(_LONGEST_PAUSE_S, self._start)
+            return
         for key, (fd, pid) in self._held.items():
             self._send({"hold": [key], "pid": pid}, [fd])
         self.watch()
@@ -138,6 +156,9 @@ class Supervisor:
     # -------------------------------------------------------------- life
 
     def main(self, ready: list[int]) -> None:
+        if not claims.claim(self.root, self.project, "supervisor"):
+            self.keeper.bye()  # another one lives: the project's run state was removed under it
+            return
         held = self.keeper.restore()
         self.read_exits()
         self._adopt(held)
@@ -193,7 +214,8 @@ class Supervisor:
         self.control.consider_ending()
 
     def is_idle(self) -> bool:
-        return not self._busy_cgroups and not any(found.is_active() for found in self.tasks.values())
+        busy = any(found.is_active() or found.is_unsaved() for found in self.tasks.values())
+        return not busy and not self._busy_cgroups
 
     def remove_cgroup(self, cgroup: cgroups.Cgroup, attempt: int = 0) -> None:
         """Remove a container's cgroup, which the kernel keeps busy for moments after the last process has gone."""
@@ -217,6 +239,7 @@ class Supervisor:
         files.remove_file(f"{self.run_directory}/exits")
         if not self._has_containers():
             shutil.rmtree(self.run_directory, ignore_errors=True)
+            shutil.rmtree(claims.directory(self.root, self.project), ignore_errors=True)
         if not self._containers():
             cgroups.remove_parents()  # the command that removed the last container may have been killed
         self.loop.stop()
@@ -239,8 +262,13 @@ class Supervisor:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         arguments = [self.project, self.root, self.run_directory, "", str(theirs.fileno())]
         log = f"{self.run_directory}/supervisor.log"
-        spawn.daemon(self._image, "keeper", arguments, [theirs.fileno()], log)
-        theirs.close()
+        try:
+            spawn.daemon(self._image, "keeper", arguments, [theirs.fileno()], log)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         return ours
 
     # -------------------------------------------------------------- services for tasks
@@ -287,10 +315,21 @@ class Supervisor:
         try:
             with open(f"{self.run_directory}/exits", "rb") as file:
                 for line in file:
-                    record = json.loads(line)
-                    self._exits[int(record["pid"])] = int(record["status"])
+                    self._read_exit(line)
         except FileNotFoundError:
             return
+
+    def _read_exit(self, line: bytes) -> None:
+        try:
+            record = json.loads(line)
+            if record["boot_id"] == self.boot:  # the same number means another process after a reboot
+                self._exits[int(record["pid"])] = int(record["status"])
+        except (ValueError, KeyError, TypeError):
+            pass  # torn by a full disk: the keeper knows it, if it lives
+
+    def saw_exit(self, message: Mapping[str, Any]) -> None:
+        """Take in what the keeper reaped."""
+        self._exits[int(message["reaped"])] = int(message["status"])
 
     def emit(self, kind: str, action: str, id: str, attributes: Mapping[str, str]) -> None:
         """Write an event to the project's journal, where whoever waits for one finds it."""
@@ -298,6 +337,13 @@ class Supervisor:
             files.append_event(self.run_directory, kind, action, id, attributes)
         except OSError as error:
             self.on_error(error)  # the disk is full: what happens goes on all the same
+
+    def reopen_log(self) -> None:
+        """Write to a log that has a name again, after the run state was removed."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        fd = os.open(f"{self.run_directory}/supervisor.log", flags, 0o600)
+        os.dup2(fd, 2)
+        os.close(fd)
 
     def on_error(self, error: BaseException) -> None:
         self.log("".join(traceback.format_exception(error)))

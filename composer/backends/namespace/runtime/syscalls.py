@@ -250,12 +250,6 @@ def splice(source: int, target: int, offset: int, length: int) -> int:
 libc.splice.restype = ctypes.c_ssize_t
 
 
-def punch_hole(fd: int, length: int) -> None:
-    """Give the first bytes of a file back to the disk; they read as zeros, and the others stay where they are."""
-    mode = 1 | 2  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
-    _check(libc.fallocate(fd, mode, ctypes.c_longlong(0), ctypes.c_longlong(length)), "fallocate")
-
-
 def sethostname(name: str) -> None:
     data = name.encode()
     _check(libc.sethostname(data, ctypes.c_size_t(len(data))), "sethostname", name)

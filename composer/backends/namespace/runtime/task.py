@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import time
 
 from composer.backends.namespace.runtime import (
@@ -25,6 +24,7 @@ from composer.backends.namespace.runtime import (
     container,
     endpoints,
     files,
+    generations,
     input,
     launching,
     logs,
@@ -39,6 +39,7 @@ from composer.backends.namespace.runtime import (
     sharing,
     stopping,
     syscalls,
+    undoing,
     wire,
 )
 from composer.backends.namespace.runtime.status import (
@@ -58,15 +59,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeVar
 
     from composer.backends.namespace.runtime.loop import Timer
     from composer.backends.namespace.runtime.supervisor import Supervisor
 
     Reply = Callable[[dict[str, Any]], None]
+    _Waiting = TypeVar("_Waiting")
 
 _REAP_PAUSE_S = 0.005
 _REAP_PATIENCE_S = 10.0
+_FULL_DISK_PAUSE_S = 1.0
+_NEVER_EXECUTED = (126, 127)
+"""What a program's start ends with when there is no such program: the next start would find no other."""
 
 
 class Task:
@@ -100,9 +105,10 @@ class Task:
         self.preparer: object | None = None
         """Who has a start prepared that has not begun (`preparing`)."""
         self._ready = self._sent_start = False
-        self._starters: list[Reply] = []
-        self._enders: list[Reply] = []
+        self._starters: list[input.Starter] = []
+        self.enders: list[Reply] = []
         self._timers: dict[str, Timer] = {}
+        self._unsaved: Timer | None = None
         self._warnings: list[str] = []
         self._seen_oom = 0
 
@@ -123,14 +129,35 @@ class Task:
         if save:
             self.save(durable=durable)
 
-    def save(self, *, durable: bool = False) -> None:
-        """Write the state down. A full disk must not keep a container from ending: the next save has it all."""
+    def save(self, *, durable: bool = False, strict: bool = False) -> None:
+        """Write the state down. A full disk must not keep a container from ending: it is written when there is room.
+
+        With ``strict`` it raises: nothing has begun, and better is not to begin what could not be found again.
+        """
         try:
             files.write_json(f"{self.bundle}/state.json", self.state, durable=durable)
         except OSError as error:
-            if self.status == STARTING or self.preparer is not None:
-                raise  # nothing has begun: better not to begin what could not be found again
-            self.supervisor.on_error(error)
+            if strict or self.status == STARTING or self.preparer is not None:
+                raise
+            if not self.is_unsaved():
+                self.supervisor.on_error(error)
+                self._unsaved = self.supervisor.loop.after(_FULL_DISK_PAUSE_S, self._save_late)
+        else:
+            self._forget_unsaved()
+
+    def _save_late(self) -> None:
+        self._unsaved = None
+        self.save(durable=True)
+        self.supervisor.on_task_ended()
+
+    def is_unsaved(self) -> bool:
+        """Tell whether the disk does not have what happened last, for want of room."""
+        return self._unsaved is not None
+
+    def _forget_unsaved(self) -> None:
+        if self._unsaved is not None:
+            self._unsaved.cancel()
+            self._unsaved = None
 
     def emit(self, action: str, **attributes: str) -> None:
         self.supervisor.emit(
@@ -139,16 +166,25 @@ class Task:
 
     # -------------------------------------------------------------- starting
 
-    def start(self, reply: Reply) -> None:
-        """Start it; ``reply`` comes when the program has been executed, or could not be."""
+    def start(self, starter: input.Starter, seen_ns: int | None = None) -> None:
+        """Start it; ``starter`` is answered when the program has been executed, or could not be.
+
+        ``seen_ns`` is when it was started last as far as the starter knew: a request that is sent again, for the
+        supervisor that carried it out was killed, starts nothing twice.
+        """
         if self.status in (RUNNING, PAUSED):
-            reply({"ok": True, "already": True})
+            starter.take(self)
+            starter.started(self, already=True)
             return
-        self._starters.append(reply)
+        started_ns = int(self.state.get("started_ns") or 0)
+        if seen_ns is not None and not self.is_active() and started_ns > seen_ns:
+            starter.started(self, already=True)
+            return
+        self._starters.append(starter)
         if self.status == STARTING:
             return
         if self.status == RESTARTING:
-            self._cancel("restart")
+            self.cancel("restart")
         self.policy.retries = 0
         self.state["stopped"] = False
         self._begin()
@@ -227,7 +263,7 @@ class Task:
         """Open the log and its FIFOs. The keeper holds these too: what is in a FIFO that nobody has open is gone."""
         if self.log is None:
             self.log = logs.Log(self.bundle, self.own.get("log"))
-            fds = zip(logs.STREAMS, self.log.readers(), strict=True)
+            fds = zip(generations.STREAMS, self.log.readers(), strict=True)
             self.supervisor.keeper.hold({f"{self.id}/{stream}": fd for stream, fd in fds})
 
     def _give_network(self) -> None:
@@ -291,7 +327,11 @@ class Task:
             self.supervisor.networks.firewall.publish(publications)
         relay.serve_ports(self)
         self.state["exit_code"] = None
-        self.transition(RUNNING, started_ns=time.time_ns(), finished_ns=0, warnings=self._warnings)
+        changes: dict[str, Any] = {"started_ns": time.time_ns(), "finished_ns": 0, "warnings": self._warnings}
+        self.transition(RUNNING, save=False, **changes)
+        self.save(strict=True)
+        for starter in self._starters:
+            starter.take(self)
         self._sent_start = True
         assert self._sync is not None
         wire.send(self._sync, {"start": True})
@@ -300,8 +340,8 @@ class Task:
         self._close_sync()
         self.output.watch()
         self.emit("start")
-        for reply in self._take(self._starters):
-            reply({"ok": True, "warnings": self._warnings})
+        for starter in self._take(self._starters):
+            starter.started(self, self._warnings)
         self.start_health()
 
     def fail(
@@ -314,20 +354,37 @@ class Task:
             return
         self.state.update(error=message, exit_code=exit_code, finished_ns=time.time_ns())
         self.abandon(thorough=thorough)
-        self.state["status"] = CREATED
+        pause_s = self._pause_after_failure_s(exit_code)
+        if pause_s is not None:
+            self.state["status"] = RESTARTING
+        else:
+            self.state["status"] = EXITED if self.state.get("again") else CREATED
         self.save(durable=True)
+        if pause_s is not None:
+            self.restart_after(pause_s)
         answer = {"error": message, "kind": kind, "hint": hint, "exit_code": exit_code}
-        for reply in self._take(self._starters):
-            reply(answer)
-        self._answer_enders()
+        for starter in self._take(self._starters):
+            starter.failed(answer)
+        self.answer_enders()
         self.supervisor.on_task_ended()
+
+    def _pause_after_failure_s(self, exit_code: int) -> float | None:
+        """Return how long to wait before a restart that came to nothing is tried again; None when it is not.
+
+        A full disk, a network that is not there yet, a supervisor that was killed: the container is to run, so its
+        policy decides, as after an end of the program. Who asked for a start is told, and decides alone.
+        """
+        if not self.state.get("again") or exit_code in _NEVER_EXECUTED:
+            return None
+        return self.policy.pause_s(exit_code=exit_code, ran_s=0.0, stopped=bool(self.state.get("stopped")))
 
     def abandon(self, *, thorough: bool) -> None:
         """Undo a start that came to nothing."""
         if self.pidfd >= 0:
-            self._kill_starting()
+            stopping.kill_starting(self)
         self._forget_run()
-        self._undo(thorough=thorough)
+        self._discard_pidfd()
+        undoing.undo(self, thorough=thorough)
 
     # -------------------------------------------------------------- while it runs
 
@@ -353,7 +410,7 @@ class Task:
         status = self.supervisor.reap(self.pid, self.pidfd)
         if status is None and time.monotonic() - since_s < _REAP_PATIENCE_S:
             # Somebody else is its parent now and has not reaped it yet.
-            self._after("reap", _REAP_PAUSE_S, lambda: self._on_exit(since_s))
+            self.after("reap", _REAP_PAUSE_S, lambda: self._on_exit(since_s))
             return
         self.finish_status(status)
 
@@ -382,9 +439,10 @@ class Task:
     def finish(self, exit_code: int | None) -> None:
         """Record an exit (None: nobody could see the code), and start it again or take its things away."""
         if not sharing.has_own(self.config, "pid"):
-            self.cgroup.kill()  # no namespace that ends with its first process takes the others along
+            # No namespace that ends with its first process takes the others along.
+            undoing.safely(self, self.cgroup.kill)
         if self.log is not None:
-            self.log.drain()
+            undoing.safely(self, self.log.drain)
         self._forget_run()
         ended_ns = time.time_ns()
         ran_s = (ended_ns - int(self.state.get("started_ns") or ended_ns)) / 1e9
@@ -398,40 +456,49 @@ class Task:
             "pid": 0,
         }
         if pause_s is None:
-            self._undo()
+            undoing.undo(self)
         self.transition(EXITED if pause_s is None else RESTARTING, durable=True, **changes)
+        self._discard_pidfd()  # until here whoever came next could have learnt from it how the program ended
         if self.state["oom_killed"]:
             self.emit("oom")
         shown = "" if exit_code is None else str(exit_code)
         self.emit("die", exitCode=shown, willRestart="false" if pause_s is None else "true")
         if pause_s is not None:
-            self._take_apart()
+            undoing.take_apart(self)
             self.restart_after(pause_s)
         if stopped:
             self.emit("stop")
-        self._answer_enders()
+        self.answer_enders()
         if pause_s is None and autoremove.is_wanted(self.config):
             autoremove.remove(self)
         self.supervisor.on_task_ended()
 
     def restart_after(self, pause_s: float) -> None:
-        self._after("restart", pause_s, self._restart)
+        self.after("restart", pause_s, self._restart)
 
     def _restart(self) -> None:
-        if sharing.is_coming_back(self.supervisor.root, self.config):
-            self.restart_after(sharing.PAUSE_S)
-            return
-        self.state["restarts"] = int(self.state.get("restarts", 0)) + 1
-        self._begin()
+        try:
+            if sharing.is_coming_back(self.supervisor.root, self.config):
+                self.restart_after(sharing.PAUSE_S)
+                return
+            self.state["restarts"] = int(self.state.get("restarts", 0)) + 1
+            self._begin()
+        except Exception as error:
+            self.supervisor.on_error(error)
+            if self.status == RESTARTING:
+                self.restart_after(
+                    _FULL_DISK_PAUSE_S
+                )  # out of descriptors or memory: it is tried until it is stopped
 
     def _forget_run(self) -> None:
         """Drop everything that belonged to this run of the program."""
         for name in list(self._timers):
-            self._cancel(name)
+            self.cancel(name)
         if self.probing is not None:
             self.probing.stop()
         self._close_sync()
-        self._discard_pidfd()
+        if self.pidfd >= 0:
+            self.supervisor.loop.forget(self.pidfd)
         self.supervisor.names.remove(self.id)
         for kind in ("udp", "tcp"):
             self.supervisor.keeper.drop(f"{self.id}/dns-{kind}")
@@ -446,80 +513,7 @@ class Task:
             os.close(self.pidfd)
             self.pidfd, self.pid = -1, 0
 
-    def _take_apart(self) -> None:
-        """Take away what a restart makes anew, keeping addresses and ports."""
-        for attachment in self.attachments:
-            self.supervisor.networks.withdraw(self.id, attachment)
-        self.supervisor.remove_cgroup(self.cgroup)
-
-    def _undo(self, *, thorough: bool = False) -> None:
-        """Take away everything that a start made outside the container's own directory. Safe to repeat.
-
-        ``thorough`` also looks for what the record does not name, after a kill between an effect and its record.
-        """
-        publications = self.ports.publications(self.attachments)
-        if publications:
-            try:
-                self.supervisor.networks.firewall.unpublish(publications)
-            except Exception as error:
-                self.supervisor.on_error(error)  # somebody emptied the table: the rest must go all the same
-        self.relay.close()
-        self.supervisor.drop_ports(self.id, self.ports)
-        self.ports.release()
-        shared = sharing.is_marked(self.bundle)
-        for attachment in self.attachments:
-            self.supervisor.networks.detach(self.id, attachment, with_link=shared)
-        if thorough:
-            self.supervisor.networks.release_all(self.id, self.own["network"].get("endpoints", ()))
-        self.attachments = []
-        self.state["endpoints"], self.state["ports"] = [], []
-        if self.log is not None:
-            self.log.close()
-            self.log = None
-        for stream in logs.STREAMS:
-            self.supervisor.keeper.drop(f"{self.id}/{stream}")
-            files.remove_file(logs.fifo_path(self.bundle, stream))
-        self.supervisor.remove_cgroup(self.cgroup)
-
     # -------------------------------------------------------------- asked for
-
-    def stop(self, reply: Reply, *, timeout_s: float | None = None, number: int | None = None) -> None:
-        """Ask the program to end, and make it end when its time is up. ``reply`` comes when it has."""
-        if not self.is_active():
-            reply({"ok": True, "already": True})
-            return
-        self.state["stopped"] = True
-        self.save()
-        self._enders.append(reply)
-        if self.status == RESTARTING:
-            self._cancel("restart")
-            self._undo()
-            self.transition(EXITED, durable=True)
-            self._answer_enders()
-            self.supervisor.on_task_ended()
-            return
-        if self.status == STARTING:
-            self._kill_starting()
-            return
-        self.resume()
-        number = number or self.own["stop"]["signal"]
-        grace_s = self.own["stop"]["timeout_s"] if timeout_s is None else timeout_s
-        self.emit("kill", signal=str(int(number)))
-        is_first = sharing.has_own(self.config, "pid")
-        if grace_s <= 0 or (is_first and not stopping.would_notice(self.pid, number)):
-            self.cgroup.kill()
-            return
-        self.signal(number)
-        self._after("stop", grace_s, self._kill_all)
-
-    def _kill_starting(self) -> None:
-        # By both ways: it may not have joined its cgroup yet, and in there it may have children.
-        self.signal(signal.SIGKILL)
-        self.cgroup.kill()
-
-    def _kill_all(self) -> None:
-        self.emit("kill", signal="9")
-        self.cgroup.kill()
 
     def signal(self, number: int) -> None:
         if self.pidfd >= 0:
@@ -529,27 +523,10 @@ class Task:
                 if error.errno != errno.ESRCH:
                     raise
 
-    def kill(self, number: int, reply: Reply) -> None:
-        """Send a signal to the program; it is not a stop, but Docker counts it as one for the restart policy."""
-        if self.status not in (RUNNING, PAUSED):
-            reply({"error": f"container {self.name} is not running", "kind": "Conflict"})
-            return
-        if number in (signal.SIGKILL, signal.SIGTERM):
-            self.state["stopped"] = True
-            self.save()
-        self.emit("kill", signal=str(number))
-        if number == signal.SIGKILL:
-            self._enders.append(reply)
-            self.cgroup.kill()
-            self.resume()  # what is frozen does not end
-            return
-        self.signal(number)
-        reply({"ok": True})
-
     def wait(self, reply: Reply) -> None:
         """Reply with the exit code once it is not running."""
         if self.is_active():
-            self._enders.append(reply)
+            self.enders.append(reply)
         else:
             reply(self._ending())
 
@@ -566,7 +543,8 @@ class Task:
     def release(self) -> None:
         """Let go of everything for good, also of what no record names."""
         preparing.unprepare(self)
-        self._undo(thorough=True)
+        undoing.undo(self, thorough=True)
+        self._forget_unsaved()
 
     def pause(self, reply: Reply) -> None:
         if self.status == PAUSED:
@@ -595,21 +573,21 @@ class Task:
             "unknown": bool(self.state.get("exit_unknown")),
         }
 
-    def _answer_enders(self) -> None:
-        for reply in self._take(self._enders):
+    def answer_enders(self) -> None:
+        for reply in self._take(self.enders):
             reply(self._ending())
 
     @staticmethod
-    def _take(replies: list[Reply]) -> list[Reply]:
-        taken = replies[:]
-        replies.clear()
+    def _take(waiting: list[_Waiting]) -> list[_Waiting]:
+        taken = waiting[:]
+        waiting.clear()
         return taken
 
-    def _after(self, name: str, delay_s: float, call: Callable[[], None]) -> None:
-        self._cancel(name)
+    def after(self, name: str, delay_s: float, call: Callable[[], None]) -> None:
+        self.cancel(name)
         self._timers[name] = self.supervisor.loop.after(delay_s, call)
 
-    def _cancel(self, name: str) -> None:
+    def cancel(self, name: str) -> None:
         timer = self._timers.pop(name, None)
         if timer is not None:
             timer.cancel()

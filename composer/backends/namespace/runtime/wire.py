@@ -31,7 +31,10 @@ def send(peer: socket.socket, message: Mapping[str, Any], descriptors: Sequence[
 
 
 def receive(peer: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
-    """Return (message, descriptors); (None, []) at the end. Descriptors are close-on-exec and the caller's to close."""
+    """Return (message, descriptors); (None, []) at the end. Descriptors are close-on-exec and the caller's to close.
+
+    Raises ValueError for what is no message; its descriptors are closed then.
+    """
     room = socket.CMSG_SPACE(MAX_DESCRIPTORS * 4)
     try:
         data, ancillary, flags, _ = peer.recvmsg(MAX_PACKET_BYTES, room, socket.MSG_CMSG_CLOEXEC)
@@ -48,7 +51,13 @@ def receive(peer: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
     if not data:
         close_all(descriptors)
         return None, []
-    message = json.loads(data)
+    try:
+        message = json.loads(data)
+        if not isinstance(message, dict):
+            raise ValueError("a message that is no object")
+    except (ValueError, RecursionError) as error:
+        close_all(descriptors)
+        raise ValueError(f"a message that is not understood: {error}") from None
     return message, descriptors
 
 

@@ -1,0 +1,215 @@
+"""The files of a container's log, generation by generation, and reading across them.
+
+    <container>/logs/stdout, stderr     the bytes as they came, and
+    <container>/logs/index              24-byte records: time (ns), stream, end offset: the first generation
+    <container>/logs/<n>/               the same three and ``base``, from the n-th change of files on
+    <container>/logs/start              where each of the three begins: of a log that an earlier version has emptied
+
+Offsets count from the first byte that the container ever wrote; ``base`` has the one at which a generation begins, and
+whether that is inside a line. A generation that has one after it is never written again; one that has no ``index`` is
+half removed, and is none.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+RECORD = struct.Struct("<QQQ")
+STREAMS = ("stdout", "stderr")
+_BASE = struct.Struct("<QQ??")
+_START = struct.Struct("<QQQ")
+_RECORDS_AT_ONCE = 4096
+
+
+class Generation:
+    """Files of one generation. ``bases``: the offsets of their first bytes; ``begins``: of the first that is kept."""
+
+    __slots__ = ("bases", "begins", "directory", "first_record", "number", "torn")
+
+    def __init__(self, logs: str, number: int) -> None:
+        self.number = number
+        self.directory = f"{logs}/{number}" if number else logs
+        self.bases, self.torn, self.first_record = (0, 0), (False, False), 0
+        self.begins = self.bases
+        if number:
+            with open(f"{self.directory}/base", "rb") as file:
+                stdout, stderr, *torn = _BASE.unpack(file.read(_BASE.size))
+            self.bases = self.begins = (stdout, stderr)
+            self.torn = (torn[0], torn[1])
+        else:
+            self._read_start()
+
+    def _read_start(self) -> None:
+        try:
+            with open(f"{self.directory}/start", "rb") as file:
+                stdout, stderr, self.first_record = _START.unpack(file.read(_START.size))
+        except (FileNotFoundError, struct.error):
+            return
+        self.begins, self.torn = (stdout, stderr), (stdout > 0, stderr > 0)
+
+    def open(self, flags: int = os.O_RDONLY) -> tuple[int, int, int]:
+        """Open stdout, stderr and index, all of them or none."""
+        opened: list[int] = []
+        try:
+            opened += (
+                os.open(f"{self.directory}/{name}", flags | os.O_CLOEXEC, 0o600)
+                for name in (*STREAMS, "index")
+            )
+        except OSError:
+            for fd in opened:
+                os.close(fd)
+            raise
+        return opened[0], opened[1], opened[2]
+
+
+def base(offsets: Sequence[int], torn: Sequence[bool]) -> bytes:
+    """Return what a generation's ``base`` has in it."""
+    return _BASE.pack(*offsets, *torn)
+
+
+def numbers(logs: str) -> list[int]:
+    """Return the numbers of all generations, the oldest first."""
+    try:
+        found = sorted(int(name) for name in os.listdir(logs) if name.isdecimal())
+    except FileNotFoundError:
+        return []
+    present = [number for number in found if os.path.exists(f"{logs}/{number}/index")]
+    return [0, *present] if os.path.exists(f"{logs}/index") else present
+
+
+def generations(logs: str) -> list[Generation]:
+    found = []
+    for number in numbers(logs):
+        try:
+            found.append(Generation(logs, number))
+        except FileNotFoundError:
+            continue  # dropped in this moment
+    return found
+
+
+class Chunk:
+    """What came at once on one stream. ``gap``: what was before it has been dropped; ``torn``: amid a line."""
+
+    __slots__ = ("data", "gap", "stream", "time_ns", "torn")
+
+    def __init__(self, time_ns: int, stream: int, data: bytes, *, gap: bool, torn: bool) -> None:
+        self.time_ns, self.stream, self.data = time_ns, stream, data
+        self.gap, self.torn = gap, torn
+
+
+class Cursor:
+    """Reads a log on from where the last call stopped, through its generations as they come and go.
+
+    ``hold``: keep the files open, of a container that is removed in the moment in which it ends.
+    """
+
+    def __init__(self, logs: str, *, hold: bool = False) -> None:
+        self._logs = logs
+        self._hold = hold
+        self._held: tuple[int, int, int] | None = None
+        self._at: Generation | None = None
+        self._position = 0
+        self._ends = [0, 0]
+        self._gaps = [False, False]
+
+    def chunks(self, *, read: bool = True) -> Iterator[Chunk]:
+        """Yield what has come since the last call; without ``read`` it is passed over, and has no data."""
+        while True:
+            # Listed before it is read: where there is a next one now, nothing is added to this one any more.
+            found = numbers(self._logs)
+            later = [number for number in found if self._at is None or number > self._at.number]
+            is_known = self._at is not None and (self._at.number in found or self._held is not None)
+            if is_known or (later and self._enter(later.pop(0))):
+                try:
+                    yield from self._read(read=read)
+                except FileNotFoundError:
+                    if not later:
+                        return  # the container was removed
+            if not later or not self._leave(later[0]):
+                return
+
+    def _enter(self, number: int) -> bool:
+        """Go to a generation; False when it has just been dropped."""
+        try:
+            entered = Generation(self._logs, number)
+        except FileNotFoundError:
+            return False
+        self._at, self._position = entered, entered.first_record
+        for stream, begin in enumerate(entered.begins):
+            if begin > self._ends[stream]:
+                self._ends[stream], self._gaps[stream] = begin, True
+        return True
+
+    def _leave(self, number: int) -> bool:
+        """Go on to the next generation: this one has been read to its end, or is gone."""
+        self.close()
+        while not self._enter(number):
+            later = [later for later in numbers(self._logs) if later > number]
+            if not later:
+                return False
+            number = later[0]
+        return True
+
+    def _read(self, *, read: bool) -> Iterator[Chunk]:
+        assert self._at is not None
+        fds = self._held or self._at.open()
+        if self._hold:
+            self._held = fds
+        try:
+            while True:
+                data = os.pread(fds[2], RECORD.size * _RECORDS_AT_ONCE, self._position)
+                whole = len(data) - len(data) % RECORD.size
+                if not whole:
+                    return
+                for record in RECORD.iter_unpack(data[:whole]):
+                    self._position += RECORD.size
+                    chunk = self._chunk(fds, record, read=read)
+                    if chunk is not None:
+                        yield chunk
+        finally:
+            if not self._hold:
+                for fd in fds:
+                    os.close(fd)
+
+    def _chunk(self, fds: Sequence[int], record: tuple[int, int, int], *, read: bool) -> Chunk | None:
+        assert self._at is not None
+        time_ns, stream, end = record
+        start = self._ends[stream]
+        if end <= start:
+            return None  # dropped, by a version that emptied a log from its front
+        data = os.pread(fds[stream], end - start, start - self._at.bases[stream]) if read else b""
+        gap, self._gaps[stream] = self._gaps[stream], False
+        self._ends[stream] = end
+        return Chunk(time_ns, stream, data, gap=gap, torn=gap and self._at.torn[stream])
+
+    def close(self) -> None:
+        if self._held is not None:
+            for fd in self._held:
+                os.close(fd)
+            self._held = None
+
+
+def read_at(logs: str, stream: int, offset: int, count: int) -> tuple[int, bytes]:
+    """Return (offset, bytes) of a stream from an offset on, or from the first that is kept."""
+    data = b""
+    for one in generations(logs):
+        at = max(offset, one.begins[stream]) if not data else offset + len(data)
+        try:
+            with open(f"{one.directory}/{STREAMS[stream]}", "rb", buffering=0) as file:
+                local = at - one.bases[stream]
+                if local > os.fstat(file.fileno()).st_size:
+                    continue
+                piece = os.pread(file.fileno(), count - len(data), local)
+        except FileNotFoundError:
+            continue  # dropped in this moment
+        if piece and not data:
+            offset = at
+        data += piece
+        if len(data) >= count:
+            break
+    return offset, data

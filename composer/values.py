@@ -1,0 +1,76 @@
+"""Values that Compose lets pass and nothing can carry out: why not, in words that end a sentence.
+
+`composer lint` says them as advice about the files, the built-in runtime refuses by them before any effect. Each
+function returns None for a value that can be used.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_NAME = 240
+"""A container's name is the name of a file, of at most 255 bytes, also while it has a prefix: it is being replaced."""
+
+LEAST_INTERVAL_NS = 100_000_000
+"""The shortest time between two probes of a health check: each is a process that enters the container."""
+
+PROTOCOLS = ("tcp", "udp", "sctp")
+_MAC = re.compile(r"(?:[0-9a-f]{2}[:-]?){5}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}", re.IGNORECASE)
+_UNUSABLE_4 = (
+    (0x00000000, 8, "means 'this network' (RFC 1122)"),
+    (0x7F000000, 8, "belongs to the loopback interface"),
+    (0xE0000000, 4, "is for multicast"),
+    (0xF0000000, 4, "is reserved (RFC 1112)"),
+)
+_UNUSABLE_6 = (
+    (0, 8, "is reserved (RFC 4291), and has the loopback address"),
+    (0xFF << 120, 8, "is for multicast"),
+)
+
+
+def mac_problem(text: str) -> str | None:
+    digits = re.sub(r"[:.-]", "", text)
+    if not _MAC.fullmatch(text) or digits == "0" * 12:
+        return f"'{text[:40]}' is not a hardware address, such as 02:42:ac:11:00:02"
+    if int(digits[:2], 16) & 1:
+        return f"'{text}' is the hardware address of a group, and an interface has one of its own"
+    return None
+
+
+def protocol_problem(text: str) -> str | None:
+    if text in PROTOCOLS:
+        return None
+    return f"'{text[:40]}' is not a protocol that has ports: {', '.join(PROTOCOLS)}"
+
+
+def name_problem(text: str) -> str | None:
+    if len(text) <= MAX_NAME:
+        return None
+    return f"a name of {len(text)} letters is too long: {MAX_NAME} are possible"
+
+
+def subnet_problem(text: str) -> str | None:
+    """Say why no container can have an address of a subnet. Nothing is said of what is no subnet at all."""
+    import socket
+
+    ip, _, prefix = text.partition("/")
+    family, bits, unusable = (
+        (socket.AF_INET6, 128, _UNUSABLE_6) if ":" in ip else (socket.AF_INET, 32, _UNUSABLE_4)
+    )
+    try:
+        number = int.from_bytes(socket.inet_pton(family, ip), "big")
+    except (OSError, ValueError):
+        return None
+    if not (prefix.isascii() and prefix.isdecimal() and len(prefix) < 4 and int(prefix) <= bits):
+        return None
+    for first, length, reason in unusable:
+        shift = bits - min(length, int(prefix))
+        if number >> shift == first >> shift:
+            return f"subnet '{text}' cannot be a network's: it {reason}"
+    return None
+
+
+def interval_problem(nanoseconds: int) -> str | None:
+    if not 0 < nanoseconds < LEAST_INTERVAL_NS:
+        return None
+    return "less than 100 ms between health checks keeps the machine busy with nothing but them"

@@ -1,0 +1,93 @@
+"""``run`` of commands that end at once, on a busy machine, and ``exec -d`` of ones that outlive the command line.
+
+COMPOSER_RUN_ROUNDS=300 for a long time of it (``make runs``).
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.e2e.test_both_backends import Stack
+from tests.integration.contract.conftest import IMAGE, root_archive
+from tests.integration.namespace.conftest import wait_for
+
+ROUNDS = int(os.environ.get("COMPOSER_RUN_ROUNDS", "6"))
+PROJECT = """
+name: NAME
+services:
+  e: {image: IMAGE, command: [echo, hi], network_mode: none}
+  fails: {image: IMAGE, command: [sh, -c, "echo out; echo err >&2; exit 7"], network_mode: none}
+  long: {image: IMAGE, command: [sleep, "600"], stop_signal: SIGKILL, network_mode: none}
+"""
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("namespace", marks=pytest.mark.root),
+        pytest.param("docker", marks=pytest.mark.docker),
+    ]
+)
+def stack(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Stack]:
+    directory = tmp_path / "project"
+    directory.mkdir()
+    made = Stack(directory, request.param, f"s{abs(hash(request.node.nodeid)) % 10**8:08}")
+    (directory / "compose.yaml").write_text(PROJECT.replace("IMAGE", IMAGE).replace("NAME", made.name))
+    made.run("image", "import", root_archive(tmp_path), IMAGE, "--env", "PATH=/bin")
+    yield made
+    made.run("down", "-v", "-t", "0", "--remove-orphans")
+
+
+@pytest.fixture
+def busy() -> Iterator[None]:
+    """Four processes that do nothing but take the processors."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+def test_what_ends_at_once_is_heard_and_its_code_known(stack: Stack, busy: None) -> None:
+    for _ in range(ROUNDS):
+        assert stack.run("run", "--rm", "-q", "e").stdout == "hi\n"
+        failed = stack.run("run", "--rm", "-q", "fails", code=7)
+        assert failed.stdout == "out\n"
+        assert "err" in failed.stderr.splitlines()
+
+
+def test_ten_at_once_are_all_heard(stack: Stack, busy: None) -> None:
+    for _ in range(max(1, ROUNDS // 10)):
+        with ThreadPoolExecutor(10) as threads:
+            runs = [threads.submit(stack.run, "run", "--rm", "-q", "e") for _ in range(10)]
+        assert [run.result().stdout for run in runs] == ["hi\n"] * 10
+
+
+def test_what_a_detached_command_writes_ends_it_never(stack: Stack) -> None:
+    stack.run("up", "-d", "long")
+    script = "sleep 0.3; echo out; echo err >&2; echo out; echo err >&2; echo alive > /alive"
+    stack.run("exec", "-d", "long", "sh", "-c", script)
+    wait_for(
+        lambda: "alive" in stack.run("exec", "-T", "long", "sh", "-c", "cat /alive 2>&1; true").stdout,
+        what="the end of the detached command",
+    )
+
+
+def test_a_detached_command_writes_as_much_as_it_likes(stack: Stack) -> None:
+    """More than a pipe, or a terminal, takes without a reader."""
+    stack.run("up", "-d", "long")
+    script = "i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done; echo alive > /alive"
+    stack.run("exec", "-d", "long", "sh", "-c", script)
+    wait_for(
+        lambda: "alive" in stack.run("exec", "-T", "long", "sh", "-c", "cat /alive 2>&1; true").stdout,
+        what="the end of the detached command",
+        timeout_s=30,
+    )
