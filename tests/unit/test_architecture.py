@@ -14,11 +14,23 @@ ALLOWED: dict[str, set[str]] = {
     # layer → what it may import of the package, besides itself
     "errors": set(),
     "units": set(),
+    "mounttargets": set(),
+    "opening": set(),
     "archives": {"errors"},
-    "schema": {"errors", "units"},
+    "schema": {"errors", "mounttargets", "opening", "units"},
     "graph": {"schema.model", "schema.load", "errors"},
     # hashing is over the JSON text that the renderer writes
-    "engine": {"graph", "schema.load", "schema.model", "schema.render", "archives", "errors", "units", ""},
+    "engine": {
+        "graph",
+        "schema.load",
+        "schema.model",
+        "schema.render",
+        "archives",
+        "errors",
+        "opening",
+        "units",
+        "",
+    },
     "backends": {
         "engine.backend",
         "engine.facts",
@@ -26,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
         "engine.wanted",
         "archives",
         "errors",
+        "mounttargets",
         "units",
         "",
     },

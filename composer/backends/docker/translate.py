@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from composer import mounttargets
 from composer.engine.wanted import Limitation
 from composer.errors import BackendError
 from composer.units import parse_duration_ns, parse_size_bytes
@@ -37,6 +38,8 @@ def limitations(attributes: Mapping[str, Any], api: Api) -> list[Limitation]:
             found += PROBES[name](value, api) if value is not None else []
         elif name not in ATTRIBUTES and name not in ELSEWHERE:
             found.append(Limitation((name,), "the Docker Engine does not know it"))
+    for path, target, reason in mounttargets.problems(attributes):
+        found.append(Limitation(path, f"cannot mount at {target}: {reason}", hint=mounttargets.HINT))
     return found
 
 

@@ -21,6 +21,7 @@ from composer.backends.namespace.runtime import (
     cgroups,
     container,
     files,
+    mounts,
     rootfs,
     status,
     syscalls,
@@ -174,12 +175,15 @@ def _mount_all(bundle: str, *, writable: bool) -> int:
         syscalls.mount(None, "/", None, syscalls.MS_SLAVE | syscalls.MS_REC)
         overlay = _for_reading(target, overlay)
     root = rootfs.mount_root(target, overlay)
+    inner = {**config, "linux": {}}  # devices are made by starts
+    making = mounts.Mounts(root, inner, _NO_CGROUP, os.path.dirname(os.path.dirname(bundle)))
     for entry in config["mounts"]:
         is_missing = entry["type"] == "bind" and not os.path.lexists(entry["source"])
         if entry["type"] not in ("bind", "overlay") or is_missing:
             continue  # /etc/hosts and its like are written by the first start
         _mount_filesystem(entry)
-        rootfs.apply_mounts(root, [entry if writable else _only_read(entry)], _NO_CGROUP)
+        making.apply([entry if writable else _only_read(entry)])
+    making.finish()
     if config["root"].get("readonly"):
         flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY
         syscalls.mount(None, rootfs.by_fd(root), None, flags)

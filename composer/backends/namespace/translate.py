@@ -14,7 +14,7 @@ import signal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from composer import errors
+from composer import errors, mounttargets
 from composer.backends.namespace import devices, logdrivers, namespaces, resources
 from composer.backends.namespace.runtime import capabilities
 from composer.engine.wanted import ContainerSpec, Limitation
@@ -48,6 +48,8 @@ def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
                 found += probe(value)
         elif name not in ELSEWHERE:
             found.append(Limitation((name,), "the built-in runtime does not know it"))
+    for path, target, reason in mounttargets.problems(attributes):
+        found.append(Limitation(path, f"cannot mount at {target}: {reason}", hint=mounttargets.HINT))
     return found
 
 
@@ -535,13 +537,29 @@ def _finish_privileges(config: Config, spec: ContainerSpec) -> None:
 
 
 def _add_mounts(config: Config, mounts: list[Config]) -> None:
-    """Put the service's mounts behind ours, parents before children; one at the same place replaces ours."""
-    taken = {mount["destination"] for mount in mounts}
+    """Put the service's mounts behind ours, parents before children; one at the same place replaces ours.
+
+    But for /proc: what is mounted there is mounted over ours, or refused. The programs of the host come first of all:
+    they are the image's. With a /dev of its own a service has nothing of ours in there.
+    """
+    taken = {os.path.normpath(mount["destination"]) for mount in mounts if mount["type"] != "overlay"} - {
+        "/proc"
+    }
     own = [mount for mount in config["mounts"] if mount["destination"] not in taken]
-    theirs = sorted(mounts, key=lambda mount: mount["destination"].count("/"))
+    if any(mount["type"] != "tmpfs" for mount in mounts if os.path.normpath(mount["destination"]) == "/dev"):
+        own = [mount for mount in own if not mount["destination"].startswith("/dev/")]
+    programs = [mount for mount in mounts if mount["type"] == "overlay"]
+    theirs = sorted(
+        (mount for mount in mounts if mount["type"] != "overlay"),
+        key=lambda mount: os.path.normpath(mount["destination"]).count("/"),
+    )
     # The cgroup mount goes last, for it has to wait; but for what is to be mounted inside it.
     late = [mount for mount in own if mount["type"] == "cgroup"]
     inside = [mount for mount in theirs if mount["destination"].startswith("/sys/fs/cgroup")]
-    config["mounts"] = (
-        [m for m in own if m not in late] + [m for m in theirs if m not in inside] + late + inside
-    )
+    config["mounts"] = [
+        *programs,
+        *(mount for mount in own if mount not in late),
+        *(mount for mount in theirs if mount not in inside),
+        *late,
+        *inside,
+    ]
