@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from composer import errors
 from composer.backends.namespace.client import checked
-from composer.backends.namespace.runtime import console, files, logs, status, syscalls, wire
+from composer.backends.namespace.runtime import console, logs, records, status, syscalls, wire
 from composer.backends.namespace.session import write_all
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class AttachSession:
             os.close(self._writer)
 
     def _is_active(self) -> bool:
-        current = files.read_json(f"{self._directory}/state.json") or {}
+        current = records.state(self._directory) or {}
         return current.get("status") in status.ACTIVE
 
     def _fresh(self) -> list[tuple[str, bytes]]:

@@ -12,7 +12,7 @@ import select
 from collections import deque
 from typing import TYPE_CHECKING
 
-from composer.backends.namespace.runtime import files, logs, status, syscalls
+from composer.backends.namespace.runtime import logs, records, status, syscalls
 from composer.engine.observed import LogLine
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class _Reader:
     def __init__(self, id: str, directory: str) -> None:
         self.id = id
         self.directory = directory
-        meta = files.read_json(f"{directory}/meta.json") or {}
+        meta = records.meta(directory) or {}
         self._is_fleeting = bool(meta.get("auto_remove"))
         self._held: dict[str, int] = {}
         self._position = 0
@@ -57,6 +57,8 @@ class _Reader:
                 return
             self._position += whole
             for time_ns, stream, end in logs.RECORD.iter_unpack(data[:whole]):
+                if stream >= len(logs.STREAMS):
+                    continue  # no record of ours: the disk has torn it
                 # The order of the index is the order in which things came, whatever a clock that was set says.
                 self._latest_ns = max(self._latest_ns, time_ns)
                 yield from self._chunk(self._latest_ns, stream, end)
@@ -87,7 +89,8 @@ class _Reader:
         if end <= start:
             return  # dropped, or a hole in the index where it was
         with self._open(logs.STREAMS[stream]) as file:
-            data = os.pread(file, end - start, start)
+            end = min(end, os.fstat(file).st_size)  # a damaged record may say anything
+            data = os.pread(file, max(0, end - start), start)
         # What was dropped while we read came as zeros.
         self._skip_dropped()
         data = data[self._ends[stream] - start :]
@@ -193,7 +196,7 @@ class Logs:
 
     def _any_active(self) -> bool:
         for reader in self._readers:
-            current = files.read_json(f"{reader.directory}/state.json")
+            current = records.state(reader.directory)
             if current is not None and current.get("status") in status.ACTIVE:
                 return True
         return False

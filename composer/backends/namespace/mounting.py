@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from composer import errors, mounttargets
 from composer.backends.namespace import state
-from composer.backends.namespace.runtime import files
+from composer.backends.namespace.runtime import files, records
 from composer.engine.wanted import ContainerSpec, FileSpec, MountSpec
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def mounts_from(paths: state.Paths, spec: ContainerSpec) -> list[MountSpec]:
     found: list[MountSpec] = []
     for text in spec.attributes.get("volumes_from") or ():
         name, _, access = str(text).partition(":")
-        meta = files.read_json(f"{paths.container(state.find_container(paths, name))}/meta.json")
+        meta = records.meta(paths.container(state.find_container(paths, name)))
         for mount in (meta or {}).get("mounts", ()):
             if mount["type"] == "tmpfs" or mount["target"].rstrip("/") in taken:
                 continue

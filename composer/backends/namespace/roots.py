@@ -16,12 +16,13 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.backends.namespace import filesystems
+from composer.backends.namespace import filesystems, state
 from composer.backends.namespace.runtime import (
     cgroups,
     container,
     files,
     mounts,
+    records,
     rootfs,
     status,
     syscalls,
@@ -54,7 +55,7 @@ class Opened:
 
 def open_root(bundle: str, *, writable: bool = False) -> Opened:
     """Open a container's root with all that is mounted in it. Raises Conflict where it cannot be written now."""
-    current = files.read_json(f"{bundle}/state.json") or {}
+    current = records.state(bundle) or {}
     process = _process(current)
     with ExitStack() as resources:
         if process is not None:
@@ -70,7 +71,7 @@ def open_root(bundle: str, *, writable: bool = False) -> Opened:
 
 def open_own_files(bundle: str) -> Opened:
     """Open a container's root as its own layer and its image make it, without what is mounted in it."""
-    current = files.read_json(f"{bundle}/state.json") or {}
+    current = records.state(bundle) or {}
     with ExitStack() as resources:
         process = _process(current)
         if process is not None:
@@ -118,10 +119,7 @@ def _descriptor(fd: int) -> Iterator[int]:
 
 
 def _config(bundle: str) -> dict[str, Any]:
-    found = files.read_json(f"{bundle}/config.json")
-    if found is None:
-        raise errors.NotFound("the container was removed")
-    return found
+    return state.config_of(bundle)
 
 
 # ------------------------------------------------------------------ the child that holds mounts

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from composer import errors, mounttargets
 from composer.backends.namespace import devices, logdrivers, namespaces, resources
-from composer.backends.namespace.runtime import capabilities
+from composer.backends.namespace.runtime import capabilities, signals
 from composer.engine.wanted import ContainerSpec, Limitation
 from composer.units import parse_duration_ns, parse_size_bytes
 
@@ -228,13 +227,10 @@ def _stop_grace_period(config: Config, value: Any) -> None:
 
 
 def _signal_number(name: str) -> int:
-    if name.isdecimal():
-        return int(name)
-    full = name.upper() if name.upper().startswith("SIG") else f"SIG{name.upper()}"
-    try:
-        return int(signal.Signals[full])
-    except KeyError:
-        raise ValueError(f"'{name}' is not a signal") from None
+    number = signals.number(name)
+    if number is None:
+        raise ValueError(f"'{name}' is not a signal")
+    return number
 
 
 def _healthcheck(config: Config, value: Any) -> None:
@@ -256,7 +252,12 @@ def _healthcheck(config: Config, value: Any) -> None:
 def _image_health(check: Mapping[str, Any] | None) -> Config | None:
     if not check or not check.get("Test") or check["Test"][0] in ("", "NONE"):
         return None
-    names = {"Interval": "interval", "Timeout": "timeout", "StartPeriod": "start_period"}
+    names = {
+        "Interval": "interval",
+        "Timeout": "timeout",
+        "StartPeriod": "start_period",
+        "StartInterval": "start_interval",
+    }
     health: Config = {"test": list(check["Test"]), "retries": check.get("Retries") or 0}
     health.update({own: check[name] for name, own in names.items() if check.get(name)})
     return health

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 
-from composer.backends.namespace.runtime import answering, endpoints, files, preparing, relay
+from composer.backends.namespace.runtime import answering, endpoints, files, preparing, records, relay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,4 +77,4 @@ def _adopt_running(task: Task, held: dict[str, int]) -> None:
     if publications:
         supervisor.networks.firewall.publish(publications)
     relay.serve_ports(task)
-    task.start_health(files.read_json(f"{task.bundle}/health.json"))
+    task.start_health(records.health(task.bundle))
