@@ -166,10 +166,10 @@ class _Packing:
             os.close(fd)
 
 
-def open_regular(parent: int, base: str) -> int:
-    """Open a regular file for reading, and nothing else: opening a device or a pipe may do things, or wait."""
+def open_regular(parent: int, base: str, flags: int = os.O_RDONLY) -> int:
+    """Open a regular file, and nothing else: opening a device or a pipe may do things, or wait."""
     if not hasattr(os, "O_PATH"):
-        fd = os.open(base, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=parent)
+        fd = os.open(base, flags | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=parent)
         if stat.S_ISREG(os.fstat(fd).st_mode):
             return fd
         os.close(fd)
@@ -178,7 +178,7 @@ def open_regular(parent: int, base: str) -> int:
     try:
         if not stat.S_ISREG(os.fstat(place).st_mode):
             raise FileNotFoundError(errno.ENOENT, "it is no file any more", base)
-        return os.open(f"/proc/self/fd/{place}", os.O_RDONLY)
+        return os.open(f"/proc/self/fd/{place}", flags)
     finally:
         os.close(place)
 
@@ -419,10 +419,10 @@ class _Unpacking:
 
 
 def _open_mounted(parent: int, name: str) -> int:
-    fd = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise CopyFailed(f"cannot replace '{name}', which is in use")
+    try:
+        fd = open_regular(parent, name, os.O_WRONLY)
+    except FileNotFoundError:
+        raise CopyFailed(f"cannot replace '{name}', which is in use") from None
     os.ftruncate(fd, 0)
     return fd
 

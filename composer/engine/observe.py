@@ -6,14 +6,15 @@ moment, also the contents of configs and secrets: as keyed digests, never themse
 
 from __future__ import annotations
 
+import errno
 import os
-import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.engine import compare, labels, resolve
 from composer.engine.extension import extension, place_of
 from composer.engine.observed import Observed, ObservedImage, ObservedNetwork, ObservedVolume
 from composer.errors import ConfigError
+from composer.opening import NotRegular, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -180,9 +181,11 @@ def _digest(project: Project, kind: str, name: str, key: bytes) -> str | None:
 
 def _digest_of_file(path: str, key: bytes) -> str | None:
     """Return the keyed digest of a file's content; None for what is no regular file."""
-    # a pipe that nobody writes to must not hold us up
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        descriptor = open_regular(path)
+    except NotRegular as error:
+        if error.is_directory:
+            raise IsADirectoryError(errno.EISDIR, "is a directory", path) from None
+        return None
     with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
         return compare.keyed_digest(key, iter(lambda: file.read(_CHUNK_BYTES), b""))

@@ -11,6 +11,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from composer.errors import ConfigError, Mark
+from composer.opening import NotRegular, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,17 +34,16 @@ def read_text(path: str, label: str, at: _Mark | None = None, *, what: str = "fi
     """Return the text of a regular file. Raises ConfigError, placed at ``at`` or at the file itself."""
     place = at or Mark(label)
     try:
-        # O_NONBLOCK: opening a FIFO that nobody writes to would hang
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = open_regular(path)
+    except NotRegular as error:
+        kind = "a directory" if error.is_directory else "not a regular file"
+        raise ConfigError(f"cannot read {what} '{label}': it is {kind}", at=at) from None
     except OSError as error:
         raise ConfigError(f"cannot read {what} '{label}': {_reason(error)}", at=at) from None
     except ValueError:
         raise ConfigError(f"cannot read {what} '{label!r}': a path cannot hold a zero byte", at=at) from None
     try:
         status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise ConfigError(f"cannot read {what} '{label}': it is {kind}", at=at)
         if status.st_size > MAX_BYTES:
             raise ConfigError(
                 f"{what} '{label}' has {status.st_size >> 20} MiB; at most {MAX_BYTES >> 20}", at=at

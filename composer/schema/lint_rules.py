@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer import mounttargets
 from composer.schema.profiles import used_resources
 from composer.schema.tree import Map, Seq, mark_at
 from composer.sysctls import find_faults
@@ -292,6 +293,16 @@ def _unusable_of(name: str, service: Map) -> Iterator[Advice]:
             yield Advice(f"{key} of service '{name}': {problem}", place.mark(key), remedy)
 
 
+def mount_target(model: Model) -> Iterator[Advice]:
+    for name, service in model.services.items():
+        for path, target, reason in mounttargets.problems(service):
+            yield Advice(
+                f"service '{name}' cannot be started with a mount at {target}: {reason}",
+                mark_at(service, path),
+                mounttargets.HINT,
+            )
+
+
 _TABLE = (
     Rule("yaml", "error", "the text is not YAML, or not YAML that Compose reads"),
     Rule("interpolation", "error", "a ${…} cannot be replaced"),
@@ -302,6 +313,7 @@ _TABLE = (
     Rule("loading", "warning", "what is accepted, and surely not meant as it is written"),
     Rule("obsolete-version", "warning", "'version' has no meaning since the Compose specification"),
     Rule("unknown-rule", "warning", "a rule that was switched off does not exist"),
+    Rule("mount-target", "warning", "nothing can be mounted over / or inside /proc", mount_target),
     Rule(
         "unusable-value",
         "warning",

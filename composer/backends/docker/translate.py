@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from composer import sysctls
+from composer import mounttargets, sysctls
 from composer.engine.wanted import Limitation
 from composer.errors import BackendError
 from composer.units import parse_duration_ns, parse_size_bytes
@@ -43,6 +43,8 @@ def limitations(attributes: Mapping[str, Any], api: Api) -> list[Limitation]:
         Limitation(("sysctls", key), reason, hint=hint)
         for key, reason, hint in sysctls.find_faults(attributes)
     ]
+    for path, target, reason in mounttargets.problems(attributes):
+        found.append(Limitation(path, f"cannot mount at {target}: {reason}", hint=mounttargets.HINT))
     return found
 
 

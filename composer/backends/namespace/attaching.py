@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from composer import errors
-from composer.backends.namespace.runtime import console, files, generations, status, syscalls
+from composer.backends.namespace.runtime import console, generations, records, status, syscalls
 from composer.backends.namespace.session import write_all
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class AttachSession:
             os.close(self._writer)
 
     def _is_active(self) -> bool:
-        current = files.read_json(f"{self._directory}/state.json") or {}
+        current = records.state(self._directory) or {}
         return current.get("status") in status.ACTIVE
 
     def write(self, data: bytes) -> None:

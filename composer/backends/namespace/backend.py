@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal as signals
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from composer.backends.namespace import state
 from composer.backends.namespace.filesystems import Filesystems
 from composer.backends.namespace.joining import DEFAULT_NETWORK
 from composer.backends.namespace.observing import PROJECT_LABEL, NamespaceObserver, observed_image
-from composer.backends.namespace.runtime import files, status
+from composer.backends.namespace.runtime import files, records, signals, status
 from composer.engine.observed import ContainerState
 
 if TYPE_CHECKING:
@@ -147,6 +146,7 @@ class NamespaceBackend(NamespaceObserver):
         gone, freed_bytes = [], 0
         # A container that is just being made has volumes already, and is not there yet to be seen having them.
         with self.store.excluding():
+            self._check_readable()
             for record in housekeeping.unused_volumes(
                 self._volumes, list(self._metas()), labels, everything=everything
             ):
@@ -156,6 +156,17 @@ class NamespaceBackend(NamespaceObserver):
                     freed_bytes += size
                     self._emit(record["labels"], "volume", "destroy", record["name"], record["name"])
         return gone, freed_bytes
+
+    def _check_readable(self) -> None:
+        """Raise Conflict while it is not known of a container which volumes it uses: a pruned one is lost."""
+        for id in state.list_directory(self.paths.containers()):
+            directory = self.paths.container(id)
+            if os.path.isdir(directory) and records.meta(directory) is None and os.path.isdir(directory):
+                raise errors.Conflict(
+                    f"cannot prune volumes: the file {directory}/meta.json is damaged, and what this container uses "
+                    "is not known",
+                    hint="restore the file, or remove the directory if nothing of it is needed",
+                )
 
     # -------------------------------------------------------------- containers
 
@@ -270,13 +281,10 @@ class NamespaceBackend(NamespaceObserver):
         if holder is not None:
             raise errors.Conflict(f"the name '{name}' is in use by container {holder[:12]}")
         directory = self.paths.container(id)
-        for file, change in (("meta.json", None), ("config.json", "composer")):
-            record = files.read_json(f"{directory}/{file}") or {}
-            inner = record[change] if change else record
-            inner["name"] = name
-            if change:
-                inner["names"] = [name, *inner["names"][1:]]
-            files.write_json(f"{directory}/{file}", record)
+        config = state.config_of(directory)
+        config["composer"].update(name=name, names=[name, *config["composer"]["names"][1:]])
+        files.write_json(f"{directory}/meta.json", {**meta, "name": name})
+        files.write_json(f"{directory}/config.json", config)
         state.free_name(self.paths, meta["name"], id)
         self._reload(id, meta)
         self._emit(meta["labels"], "container", "rename", id, name)
@@ -297,7 +305,7 @@ class NamespaceBackend(NamespaceObserver):
         from composer.backends.namespace.session import ExecSession
 
         id, meta = self._meta(id)
-        config = files.read_json(f"{self.paths.container(id)}/config.json") or {}
+        config = state.config_of(self.paths.container(id))
         process: dict[str, Any] = {**config["process"], "args": list(spec.command), "terminal": spec.tty}
         kept = [entry for entry in process["env"] if entry != config["composer"].get("term")]
         process["env"] = _merged(kept, spec.environment, tty=spec.tty)
@@ -319,7 +327,7 @@ class NamespaceBackend(NamespaceObserver):
 
         id, meta = self._meta(id)
         directory = self.paths.container(id)
-        config = files.read_json(f"{directory}/config.json") or {}
+        config = state.config_of(directory)
         inside.write_path(directory, config, path, archive, to_user=to_user)
         self._emit(meta["labels"], "container", "extract-to-dir", id, meta["name"])
 
@@ -329,7 +337,7 @@ class NamespaceBackend(NamespaceObserver):
         id, meta = self._meta(id)
         if not start and not self._is_active(id):
             raise errors.Conflict(f"container '{meta['name']}' is not running")
-        config = files.read_json(f"{self.paths.container(id)}/config.json") or {}
+        config = state.config_of(self.paths.container(id))
         wants_input = stdin or bool(config["process"].get("terminal"))
 
         def begin() -> tuple[int, bool]:
@@ -398,13 +406,14 @@ class NamespaceBackend(NamespaceObserver):
         self.store.remove(reference)
 
     def import_image(self, path: str, reference: str, config: Mapping[str, Any]) -> ObservedImage:
+        state.sweep(self.paths)
         return observed_image(self.store.import_rootfs(path, reference, config))
 
     def commit_container(self, id: str, spec: CommitSpec) -> ObservedImage:
         from composer.backends.namespace import committing
 
         id, meta = self._meta(id)
-        config = files.read_json(f"{self.paths.container(id)}/config.json") or {}
+        config = state.config_of(self.paths.container(id))
         is_running = self.container(id).state is ContainerState.RUNNING
         if is_running and spec.pause:
             self.pause_container(id)
@@ -417,6 +426,7 @@ class NamespaceBackend(NamespaceObserver):
         return made
 
     def load_images(self, path: str) -> Sequence[ObservedImage]:
+        state.sweep(self.paths)
         return [observed_image(image) for image in self.store.load(path)]
 
     def tag_image(self, reference: str, name: str) -> None:
@@ -426,6 +436,7 @@ class NamespaceBackend(NamespaceObserver):
         self.store.save(references, path)
 
     def prune_images(self, *, unused: bool = False) -> tuple[Sequence[str], int]:
+        state.sweep(self.paths)
         return self.store.prune(unused=unused)
 
     # -------------------------------------------------------------- the begin and the end of a command
@@ -525,17 +536,17 @@ class NamespaceBackend(NamespaceObserver):
 
     def _meta(self, id: str) -> tuple[str, dict[str, Any]]:
         full = state.find_container(self.paths, id)
-        meta = files.read_json(f"{self.paths.container(full)}/meta.json")
+        meta = records.meta(self.paths.container(full))
         if meta is None:
             raise errors.NotFound(f"no container '{id}'")
         return full, meta
 
     def _is_active(self, id: str) -> bool:
-        current = files.read_json(f"{self.paths.container(id)}/state.json") or {}
+        current = records.state(self.paths.container(id)) or {}
         return current.get("status") in status.ACTIVE
 
     def _is_prepared(self, id: str) -> bool:
-        return bool((files.read_json(f"{self.paths.container(id)}/state.json") or {}).get("prepared"))
+        return bool((records.state(self.paths.container(id)) or {}).get("prepared"))
 
     def _client(self, meta: Mapping[str, Any]) -> Client:
         from composer.backends.namespace.client import Client
@@ -571,12 +582,7 @@ def _merged(base: Sequence[str], extra: Sequence[str], *, tty: bool) -> list[str
 
 
 def _signal_number(name: str) -> int:
-    if name.isdecimal():
-        return int(name)
-    full = name.upper() if name.upper().startswith("SIG") else f"SIG{name.upper()}"
-    try:
-        return int(signals.Signals[full])
-    except KeyError:
-        raise errors.BackendError(
-            f"'{name}' is not a signal", hint="use a name such as SIGTERM, or a number"
-        ) from None
+    number = signals.number(name)
+    if number is None:
+        raise errors.BackendError(f"'{name}' is not a signal", hint="use a name such as SIGTERM, or a number")
+    return number

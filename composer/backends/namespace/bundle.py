@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace import logdrivers, mounting, namespaces, state, translate
+from composer.backends.namespace.images import configuration
 from composer.backends.namespace.joining import DEFAULT_ENDPOINTS, endpoint_record
-from composer.backends.namespace.runtime import files, trees
+from composer.backends.namespace.runtime import files, records, trees
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,7 +45,7 @@ def create(
     state.check_name(spec.name, "container")
     holder = state.name_holder(paths, spec.name)
     if holder is not None and os.path.isdir(paths.container(holder)):
-        found = files.read_json(f"{paths.container(holder)}/meta.json") or {}
+        found = records.meta(paths.container(holder)) or {}
         if found.get("labels") == dict(spec.labels):
             return holder  # an earlier try made it: every step is safe to repeat
         _refuse_name(paths, spec.name, holder)
@@ -89,7 +90,7 @@ def _refuse_name(paths: state.Paths, name: str, holder: str) -> None:
 def remove(paths: state.Paths, id: str) -> None:
     """Remove a container's directory and name. Repeating it, or finishing what a kill interrupted, is safe."""
     final = paths.container(id)
-    meta = files.read_json(f"{final}/meta.json")
+    meta = records.meta(final)
     if meta is not None:
         state.free_name(paths, meta["name"], id)
     trees.put_away(final)
@@ -201,7 +202,7 @@ def _meta(
             for endpoint in config["composer"]["network"]["endpoints"]
         ],
         "aliases": {endpoint.network: list(endpoint.aliases) for endpoint in spec.endpoints},
-        "exposed": sorted(image.config.get("ExposedPorts") or ()),
+        "exposed": configuration.exposed(image.config),
         "health": bool(config["composer"]["health"]),
         "auto_remove": spec.auto_remove,
     }

@@ -115,13 +115,21 @@ def describe(top: int, hidden: frozenset[str]) -> Callable[[archives.Found], lis
         infos = archives.describe_plainly(found)
         if stat.S_ISDIR(state.st_mode):
             _refuse_redirects(found)
-            if name in _KERNEL and not os.listdir(_by_fd(found)):
+            if name in _KERNEL and _is_empty(found):
                 return []
             if _xattr(found, _OPAQUE_XATTR) == b"y":
                 infos.append(_plain(f"{name}/.wh..wh..opq"))
         return infos
 
     return headers
+
+
+def _is_empty(found: archives.Found) -> bool:
+    fd = os.open(found.base, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=found.parent)
+    try:
+        return not os.listdir(fd)
+    finally:
+        os.close(fd)
 
 
 def _by_fd(found: archives.Found) -> str:

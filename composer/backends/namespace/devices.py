@@ -164,7 +164,7 @@ def _edit(config: Config, edits: Mapping[str, Any]) -> None:
         mount = {
             "destination": one["containerPath"],
             "type": kind,
-            "source": one["hostPath"],
+            "source": os.path.realpath(one["hostPath"]),
             "options": options,
         }
         config["mounts"].append(mount)

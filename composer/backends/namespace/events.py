@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, BinaryIO
 
 from composer.backends.namespace import state
-from composer.backends.namespace.runtime import syscalls
+from composer.backends.namespace.runtime import records, syscalls
 from composer.engine.observed import Event
 
 if TYPE_CHECKING:
@@ -67,6 +67,24 @@ class ProjectEvents:
             os.close(fd)
 
 
+def _event(line: bytes) -> Event | None:
+    """Read a line of the journal; None for one that a full disk, or somebody, has spoiled."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return Event(**{key: found[key] for key in Event._fields}) if _is_event(found) else None
+
+
+_is_event = records.like(
+    time_ns=records.is_number,
+    kind=records.is_text,
+    action=records.is_text,
+    id=records.is_text,
+    attributes=records.is_labels,
+)
+
+
 class _Journal:
     """One project's journal, from now on or ``whole``, across the end of the project and its return.
 
@@ -112,7 +130,7 @@ class _Journal:
         if self._file is None:
             return []
         *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
-        return [Event(**json.loads(line)) for line in lines if line]
+        return [event for line in lines if (event := _event(line)) is not None]
 
     def close(self) -> None:
         if self._file is not None:

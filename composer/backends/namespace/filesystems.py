@@ -149,9 +149,9 @@ class Filesystems:
 
 def mount(name: str, filesystem: Filesystem, target: str) -> None:
     """Mount a volume's file system. Raises BackendError with what the kernel said."""
-    from composer.backends.namespace.runtime import rootfs, syscalls
+    from composer.backends.namespace.runtime import mounts, syscalls
 
-    flags, _, data = rootfs.split_options(filesystem.options)
+    flags, _, data = mounts.split_options(filesystem.options)
     if filesystem.kind in _NETWORKED:
         data = _with_address(name, data)
     try:

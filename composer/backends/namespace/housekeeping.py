@@ -140,8 +140,8 @@ def disk_use(
 
 
 def _layer_size(directory: str) -> int:
-    record = files.read_json(f"{directory}.json")
-    return int((record or {}).get("size_bytes") or 0)
+    size = (files.read_json(f"{directory}.json") or {}).get("size_bytes")
+    return size if isinstance(size, int) else 0
 
 
 def _own_size(bundle: str) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.backends.namespace.runtime import files
+from composer.backends.namespace import state
+from composer.backends.namespace.runtime import files, records
 from composer.engine.wanted import EndpointSpec
 
 if TYPE_CHECKING:
@@ -92,8 +93,8 @@ def _rewrite(
 
     Return what they were.
     """
-    config = files.read_json(f"{directory}/config.json") or {}
-    meta = files.read_json(f"{directory}/meta.json") or {}
+    config = state.config_of(directory)
+    meta = records.meta(directory) or {}
     before = list(config["composer"]["network"].get("endpoints", ()))
     endpoints = change(list(before))
     config["composer"]["network"]["endpoints"] = endpoints

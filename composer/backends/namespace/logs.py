@@ -11,7 +11,7 @@ import select
 from collections import deque
 from typing import TYPE_CHECKING
 
-from composer.backends.namespace.runtime import files, generations, status, syscalls
+from composer.backends.namespace.runtime import generations, records, status, syscalls
 from composer.engine.observed import LogLine
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class _Reader:
     def __init__(self, id: str, directory: str) -> None:
         self.id = id
         self.directory = directory
-        meta = files.read_json(f"{directory}/meta.json") or {}
+        meta = records.meta(directory) or {}
         # One that removes itself goes in the moment in which it ends, with its last lines.
         self._cursor = generations.Cursor(f"{directory}/logs", hold=bool(meta.get("auto_remove")))
         self._latest_ns = 0
@@ -143,7 +143,7 @@ class Logs:
 
     def _any_active(self) -> bool:
         for reader in self._readers:
-            current = files.read_json(f"{reader.directory}/state.json")
+            current = records.state(reader.directory)
             if current is not None and current.get("status") in status.ACTIVE:
                 return True
         return False

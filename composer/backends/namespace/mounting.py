@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
-from composer import errors
+from composer import errors, mounttargets
 from composer.backends.namespace import state
-from composer.backends.namespace.runtime import files
+from composer.backends.namespace.runtime import files, records
 from composer.engine.wanted import ContainerSpec, FileSpec, MountSpec
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def mounts_from(paths: state.Paths, spec: ContainerSpec) -> list[MountSpec]:
     found: list[MountSpec] = []
     for text in spec.attributes.get("volumes_from") or ():
         name, _, access = str(text).partition(":")
-        meta = files.read_json(f"{paths.container(state.find_container(paths, name))}/meta.json")
+        meta = records.meta(paths.container(state.find_container(paths, name)))
         for mount in (meta or {}).get("mounts", ()):
             if mount["type"] == "tmpfs" or mount["target"].rstrip("/") in taken:
                 continue
@@ -68,6 +68,14 @@ class Wanted:
         covered = {entry.target.rstrip("/") for entry in entries}
         declared = self._image.config.get("Volumes") or ()
         anonymous = [MountSpec("volume", None, one) for one in declared if one.rstrip("/") not in covered]
+        for entry in anonymous:
+            reason = mounttargets.problem(entry.target)
+            if reason:
+                raise errors.BackendError(
+                    f"cannot run image '{self._spec.image}' in service '{self._spec.service}': it declares a "
+                    f"volume at {entry.target}, and {reason}",
+                    hint="correct VOLUME of the image",
+                )
         pairs = [self._mount(entry) for entry in [*entries, *anonymous]]
         return [mount for mount, _ in pairs], [shown for _, shown in pairs]
 
@@ -199,7 +207,9 @@ def _volume(entry: MountSpec, data: str) -> Mount:
         options.append("copyup")
     if entry.read_only:
         options.append("rro")
-    mount: Mount = {"destination": entry.target, "type": "bind", "source": data, "options": options}
+    # Whoever starts it follows no link: what is one by then was put there by somebody else.
+    source = os.path.realpath(data)
+    mount: Mount = {"destination": entry.target, "type": "bind", "source": source, "options": options}
     if entry.options.get("subpath"):
         # Looked up at each start: whoever else has the volume may change what is there (CVE-2017-1002101).
         mount["subpath"] = entry.options["subpath"]
@@ -228,7 +238,7 @@ def file_mount(entry: FileSpec, index: int, directory: str, final: str) -> Mount
         return {
             "destination": entry.target,
             "type": "bind",
-            "source": source,
+            "source": os.path.realpath(source),
             "options": ["rbind", "rro", "rprivate"],
         }
     name = f"files/{index}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import errors
 from composer.backends.namespace import state
-from composer.backends.namespace.runtime import files
+from composer.backends.namespace.runtime import records
 from composer.engine.wanted import ContainerSpec, Limitation
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def find_owners(paths: state.Paths, spec: ContainerSpec) -> dict[str, Owner]:
 
 
 def _owner(paths: state.Paths, id: str) -> Owner:
-    config = files.read_json(f"{paths.container(id)}/config.json")
+    config = records.config(paths.container(id))
     if config is None:
         raise errors.NotFound(f"no container '{id[:12]}'")
     return Owner(id, paths.container(id), config)

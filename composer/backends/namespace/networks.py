@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace import networkoptions, state
-from composer.backends.namespace.runtime import files, syscalls, trees
+from composer.backends.namespace.runtime import files, records, syscalls, trees
 from composer.engine.observed import ObservedNetwork
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Networks:
     def all(self) -> Iterator[dict[str, Any]]:
         directory = self._paths.networks()
         for id in state.list_directory(directory):
-            record = files.read_json(f"{directory}/{id}/network.json")
+            record = records.network(f"{directory}/{id}")
             if record is not None:
                 yield record
 
@@ -160,7 +160,7 @@ class Networks:
 
         A bridge that is up is complete: one small read when all is well.
         """
-        record = files.read_json(f"{self._paths.networks()}/{id}/network.json")
+        record = records.network(f"{self._paths.networks()}/{id}")
         if record is None:
             raise errors.NotFound(f"network {id[:12]} does not exist any more")
         if not _is_up(record["bridge"]):
@@ -193,7 +193,7 @@ class Networks:
         return f"{self._paths.networks()}/{record['id']}/leases"
 
     def _container_name(self, id: str) -> str:
-        meta = files.read_json(f"{self._paths.container(id)}/meta.json")
+        meta = records.meta(self._paths.container(id))
         return str(meta["name"]) if meta else id[:12]
 
     def _take_down(self, record: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.namespace import networks, state, volumes
-from composer.backends.namespace.runtime import files
+from composer.backends.namespace.runtime import files, records
 from composer.engine.observed import (
     ContainerState,
     Health,
@@ -88,7 +88,7 @@ class NamespaceObserver:
     def _metas(self) -> Iterator[dict[str, Any]]:
         """Yield the ``meta.json`` of every container."""
         for id in state.list_directory(self.paths.containers()):
-            meta = files.read_json(f"{self.paths.container(id)}/meta.json")
+            meta = records.meta(self.paths.container(id))
             if meta is not None:
                 yield meta
 
@@ -102,7 +102,7 @@ class NamespaceObserver:
     def container(self, id: str) -> ObservedContainer:
         from composer.errors import NotFound
 
-        meta = files.read_json(f"{self.paths.container(state.find_container(self.paths, id))}/meta.json")
+        meta = records.meta(self.paths.container(state.find_container(self.paths, id)))
         if meta is None:
             raise NotFound(f"no container '{id}'")
         return self._observed(meta, {})
@@ -110,7 +110,7 @@ class NamespaceObserver:
     def _observed(self, meta: dict[str, Any], watched: dict[str, bool]) -> ObservedContainer:
         """Return a container; ``watched`` keeps which projects' supervisors listen, each asked once."""
         directory = self.paths.container(meta["id"])
-        current = files.read_json(f"{directory}/state.json") or {}
+        current = records.state(directory) or {}
         if current.get("status") in ("running", "paused"):
             # A supervisor that is there writes how a container ended as soon as it did: what is written holds, and
             # the event that follows tells the rest. Where none is, it may have ended while nobody watched.
@@ -118,10 +118,10 @@ class NamespaceObserver:
             if project not in watched:
                 watched[project] = self._is_watched(project)
             if not watched[project] and not self._is_alive(current):
-                current = files.read_json(f"{directory}/state.json") or {}
+                current = records.state(directory) or {}
                 if current.get("status") in ("running", "paused") and not self._is_alive(current):
                     current = {**current, "status": "exited", "exit_code": None, "exit_unknown": True}
-        health = files.read_json(f"{directory}/health.json") if meta["health"] else None
+        health = records.health(directory) if meta["health"] else None
         return _observed(meta, current, health)
 
     def _is_watched(self, project: str) -> bool:
@@ -160,7 +160,7 @@ class NamespaceObserver:
 
     def probes(self, id: str) -> Sequence[Probe]:
         directory = self.paths.container(state.find_container(self.paths, id))
-        record = files.read_json(f"{directory}/health.json") or {}
+        record = records.health(directory) or {}
         return [Probe(**probe) for probe in record.get("probes", ())]
 
     def stat_path(self, id: str, path: str) -> PathStat:
@@ -201,12 +201,12 @@ class NamespaceObserver:
 
     def _pid(self, id: str) -> int | None:
         """Return the first process of a container; None when it does not run."""
-        current = files.read_json(f"{self.paths.container(id)}/state.json") or {}
+        current = records.state(self.paths.container(id)) or {}
         is_running = current.get("status") in ("running", "paused") and self._is_alive(current)
         return int(current["pid"]) if is_running else None
 
     def _config(self, id: str) -> Mapping[str, Any]:
-        return files.read_json(f"{self.paths.container(id)}/config.json") or {"linux": {}}
+        return records.config(self.paths.container(id)) or {"linux": {}, "composer": {}}
 
     # -------------------------------------------------------------- the rest
 

@@ -16,11 +16,13 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.backends.namespace import filesystems
+from composer.backends.namespace import filesystems, state
 from composer.backends.namespace.runtime import (
     cgroups,
     container,
     files,
+    mounts,
+    records,
     rootfs,
     status,
     syscalls,
@@ -53,7 +55,7 @@ class Opened:
 
 def open_root(bundle: str, *, writable: bool = False) -> Opened:
     """Open a container's root with all that is mounted in it. Raises Conflict where it cannot be written now."""
-    current = files.read_json(f"{bundle}/state.json") or {}
+    current = records.state(bundle) or {}
     process = _process(current)
     with ExitStack() as resources:
         if process is not None:
@@ -69,7 +71,7 @@ def open_root(bundle: str, *, writable: bool = False) -> Opened:
 
 def open_own_files(bundle: str) -> Opened:
     """Open a container's root as its own layer and its image make it, without what is mounted in it."""
-    current = files.read_json(f"{bundle}/state.json") or {}
+    current = records.state(bundle) or {}
     with ExitStack() as resources:
         process = _process(current)
         if process is not None:
@@ -117,10 +119,7 @@ def _descriptor(fd: int) -> Iterator[int]:
 
 
 def _config(bundle: str) -> dict[str, Any]:
-    found = files.read_json(f"{bundle}/config.json")
-    if found is None:
-        raise errors.NotFound("the container was removed")
-    return found
+    return state.config_of(bundle)
 
 
 # ------------------------------------------------------------------ the child that holds mounts
@@ -174,12 +173,15 @@ def _mount_all(bundle: str, *, writable: bool) -> int:
         syscalls.mount(None, "/", None, syscalls.MS_SLAVE | syscalls.MS_REC)
         overlay = _for_reading(target, overlay)
     root = rootfs.mount_root(target, overlay)
+    inner = {**config, "linux": {}}  # devices are made by starts
+    making = mounts.Mounts(root, inner, _NO_CGROUP, os.path.dirname(os.path.dirname(bundle)))
     for entry in config["mounts"]:
         is_missing = entry["type"] == "bind" and not os.path.lexists(entry["source"])
         if entry["type"] not in ("bind", "overlay") or is_missing:
             continue  # /etc/hosts and its like are written by the first start
         _mount_filesystem(entry)
-        rootfs.apply_mounts(root, [entry if writable else _only_read(entry)], _NO_CGROUP)
+        making.apply([entry if writable else _only_read(entry)])
+    making.finish()
     if config["root"].get("readonly"):
         flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY
         syscalls.mount(None, rootfs.by_fd(root), None, flags)

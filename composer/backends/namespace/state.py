@@ -21,7 +21,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import values
-from composer.backends.namespace.runtime import claims, files, trees
+from composer.backends.namespace.runtime import claims, files, records, trees
 from composer.errors import BackendError, NotFound
 
 if TYPE_CHECKING:
@@ -155,6 +155,19 @@ def list_directory(path: str) -> list[str]:
         return []
 
 
+def config_of(bundle: str) -> dict[str, Any]:
+    """Return a container's OCI configuration. Raises BackendError where it is damaged, NotFound without a container."""
+    found = records.config(bundle)
+    if found is None:
+        if not os.path.isdir(bundle):
+            raise NotFound("the container was removed")
+        raise BackendError(
+            f"cannot use container {os.path.basename(bundle)[:12]}: its file config.json is damaged",
+            hint="create it again with composer up --force-recreate, or remove it",
+        )
+    return found
+
+
 def read_object(path: str) -> dict[str, Any] | None:
     return files.read_json(path)
 
@@ -191,6 +204,35 @@ def making(path: str) -> Iterator[str]:
         os.close(held)
 
 
+@contextlib.contextmanager
+def temporary_directory(parent: str, *, mode: int = 0o700) -> Iterator[str]:
+    """Yield an empty directory, to be moved to its place; what still has this name at the end of the block is removed.
+
+    After a kill it is swept, as everything that is half made.
+    """
+    temporary = trees.temporary(f"{parent}/any")
+    os.mkdir(temporary, mode)
+    held = _hold(temporary)
+    try:
+        yield temporary
+    finally:
+        trees.remove_tree(temporary)
+        os.close(held)
+
+
+@contextlib.contextmanager
+def temporary_file(parent: str) -> Iterator[tuple[str, int]]:
+    """Yield the name of a new file, and the file open for writing, as `temporary_directory` does."""
+    temporary = trees.temporary(f"{parent}/any")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        yield temporary, fd
+    finally:
+        os.close(fd)
+        files.remove_file(temporary)
+
+
 def _hold(directory: str) -> int:
     """Mark a directory as in somebody's hands, in whatever pid namespace; let go of by closing what comes back."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -198,9 +240,9 @@ def _hold(directory: str) -> int:
     return fd
 
 
-def _is_held(directory: str) -> bool:
+def _is_held(path: str) -> bool:
     try:
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return True  # another command is removing it, or it is nothing that we made
     try:
@@ -214,7 +256,8 @@ def _is_held(directory: str) -> bool:
 
 def sweep(paths: Paths) -> None:
     """Remove what processes that were killed left half made or half removed."""
-    for directory in (paths.containers(), paths.networks(), paths.volumes()):
+    images = (f"{paths.root}/images/{part}" for part in ("layers", "blobs", "host"))
+    for directory in (paths.containers(), paths.networks(), paths.volumes(), *images):
         try:
             names = os.listdir(directory)
         except FileNotFoundError:

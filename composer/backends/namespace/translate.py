@@ -11,13 +11,12 @@ from __future__ import annotations
 import glob
 import json
 import os
-import signal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from composer import errors, sysctls, values
+from composer import errors, mounttargets, sysctls, values
 from composer.backends.namespace import devices, logdrivers, namespaces, resources, unusable
-from composer.backends.namespace.runtime import capabilities
+from composer.backends.namespace.runtime import capabilities, signals
 from composer.engine.wanted import ContainerSpec, Limitation
 from composer.units import parse_duration_ns, parse_size_bytes
 
@@ -54,6 +53,8 @@ def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
             found += _limitations_of(name, value)
         elif name not in ELSEWHERE:
             found.append(Limitation((name,), "the built-in runtime does not know it"))
+    for path, target, reason in mounttargets.problems(attributes):
+        found.append(Limitation(path, f"cannot mount at {target}: {reason}", hint=mounttargets.HINT))
     return [*found, *unusable.limitations(attributes)]
 
 
@@ -245,13 +246,10 @@ def _stop_grace_period(config: Config, value: Any) -> None:
 
 
 def _signal_number(name: str) -> int:
-    if name.isdecimal():
-        return int(name)
-    full = name.upper() if name.upper().startswith("SIG") else f"SIG{name.upper()}"
-    try:
-        return int(signal.Signals[full])
-    except KeyError:
-        raise ValueError(f"'{name}' is not a signal") from None
+    number = signals.number(name)
+    if number is None:
+        raise ValueError(f"'{name}' is not a signal")
+    return number
 
 
 def _healthcheck(config: Config, value: Any) -> None:
@@ -273,7 +271,12 @@ def _healthcheck(config: Config, value: Any) -> None:
 def _image_health(check: Mapping[str, Any] | None) -> Config | None:
     if not check or not check.get("Test") or check["Test"][0] in ("", "NONE"):
         return None
-    names = {"Interval": "interval", "Timeout": "timeout", "StartPeriod": "start_period"}
+    names = {
+        "Interval": "interval",
+        "Timeout": "timeout",
+        "StartPeriod": "start_period",
+        "StartInterval": "start_interval",
+    }
     health: Config = {"test": list(check["Test"]), "retries": check.get("Retries") or 0}
     health.update({own: check[name] for name, own in names.items() if check.get(name)})
     return health
@@ -557,13 +560,29 @@ def _finish_privileges(config: Config, spec: ContainerSpec) -> None:
 
 
 def _add_mounts(config: Config, mounts: list[Config]) -> None:
-    """Put the service's mounts behind ours, parents before children; one at the same place replaces ours."""
-    taken = {mount["destination"] for mount in mounts}
+    """Put the service's mounts behind ours, parents before children; one at the same place replaces ours.
+
+    But for /proc: what is mounted there is mounted over ours, or refused. The programs of the host come first of all:
+    they are the image's. With a /dev of its own a service has nothing of ours in there.
+    """
+    taken = {os.path.normpath(mount["destination"]) for mount in mounts if mount["type"] != "overlay"} - {
+        "/proc"
+    }
     own = [mount for mount in config["mounts"] if mount["destination"] not in taken]
-    theirs = sorted(mounts, key=lambda mount: mount["destination"].count("/"))
+    if any(mount["type"] != "tmpfs" for mount in mounts if os.path.normpath(mount["destination"]) == "/dev"):
+        own = [mount for mount in own if not mount["destination"].startswith("/dev/")]
+    programs = [mount for mount in mounts if mount["type"] == "overlay"]
+    theirs = sorted(
+        (mount for mount in mounts if mount["type"] != "overlay"),
+        key=lambda mount: os.path.normpath(mount["destination"]).count("/"),
+    )
     # The cgroup mount goes last, for it has to wait; but for what is to be mounted inside it.
     late = [mount for mount in own if mount["type"] == "cgroup"]
     inside = [mount for mount in theirs if mount["destination"].startswith("/sys/fs/cgroup")]
-    config["mounts"] = (
-        [m for m in own if m not in late] + [m for m in theirs if m not in inside] + late + inside
-    )
+    config["mounts"] = [
+        *programs,
+        *(mount for mount in own if mount not in late),
+        *(mount for mount in theirs if mount not in inside),
+        *late,
+        *inside,
+    ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace import state
-from composer.backends.namespace.runtime import files, trees
+from composer.backends.namespace.runtime import files, records, trees
 from composer.engine.observed import ObservedVolume
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Volumes:
                 yield record
 
     def find(self, name: str) -> dict[str, Any] | None:
-        return files.read_json(f"{self._paths.volumes()}/{name}/volume.json")
+        return records.volume(f"{self._paths.volumes()}/{name}")
 
     def create(self, spec: VolumeSpec) -> str:
         """Make a volume, or return the one that has this name."""
@@ -101,7 +101,7 @@ class Volumes:
 
     def _users(self, name: str) -> Iterator[dict[str, Any]]:
         for id in state.list_directory(self._paths.containers()):
-            meta = files.read_json(f"{self._paths.container(id)}/meta.json")
+            meta = records.meta(self._paths.container(id))
             if meta is not None and any(mount.get("name") == name for mount in meta["mounts"]):
                 yield meta
 

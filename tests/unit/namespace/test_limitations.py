@@ -40,6 +40,11 @@ from composer.backends.namespace.translate import limitations
         ({"ports": [{"target": 80}, {"target": 81, "protocol": "foo"}]}, ("ports", 1, "protocol"), True),
         ({"healthcheck": {"test": ["CMD", "x"], "interval": "1ns"}}, ("healthcheck", "interval"), False),
         ({"healthcheck": {"start_interval": "99ms"}}, ("healthcheck", "start_interval"), False),
+        ({"volumes": [{"type": "volume", "source": "v", "target": "/proc"}]}, ("volumes", 0), True),
+        ({"volumes": [{"type": "bind", "source": "/x", "target": "/proc"}]}, ("volumes", 0), True),
+        ({"volumes": [{"type": "bind", "source": "/x", "target": "//./"}]}, ("volumes", 0), True),
+        ({"tmpfs": ["/proc/sys:size=1m"]}, ("tmpfs", 0), True),
+        ({"secrets": [{"source": "s", "target": "/proc/kcore"}]}, ("secrets", 0), True),
     ],
 )
 def test_a_limitation_has_its_place_and_a_reason(
@@ -61,6 +66,8 @@ def test_a_limitation_has_its_place_and_a_reason(
         {"logging": {"driver": "local", "options": {"max-size": "1m", "max-file": "3"}}},
         {"security_opt": ["seccomp=unconfined", "no-new-privileges", "systempaths=unconfined"]},
         {"runtime": "runc", "isolation": "default"},
+        {"volumes": [{"type": "bind", "source": "/proc/", "target": "/proc"}], "tmpfs": ["/procs"]},
+        {"volumes": [{"type": "bind", "source": "/x", "target": "/proc/meminfo"}]},
     ],
 )
 def test_what_it_can_do_is_not_complained_about(attributes: dict[str, Any]) -> None:

@@ -75,6 +75,17 @@ SPEAKS = [
         "1:80",
     ),
     ("privileged", "services: {a: {image: 'i:1', privileged: true}}", "1:42"),
+    ("mount-target", "services: {a: {image: 'i:1', volumes: ['./x:/']}}", "1:40"),
+    ("mount-target", "services: {a: {image: 'i:1', volumes: ['./x:/proc']}}", "1:40"),
+    ("mount-target", "services: {a: {image: 'i:1', volumes: ['./x://proc/./sys']}}", "1:40"),
+    ("mount-target", "services: {a: {image: 'i:1', tmpfs: ['/run', '/proc/fs:size=1m']}}", "1:46"),
+    ("mount-target", "services: {a: {image: 'i:1', tmpfs: /proc}}", "1:37"),
+    (
+        "mount-target",
+        "services: {a: {image: 'i:1', configs: [{source: c, target: /proc/self/mem}]}}\n"
+        "configs: {c: {content: x}}",
+        "1:40",
+    ),
     ("obsolete-version", "version: '3'\nservices: {a: {image: 'i:1'}}", "1:1"),
 ]
 
@@ -106,6 +117,7 @@ def test_every_rule_about_the_model_is_tested() -> None:
         "{image: 'i:1', depends_on: {b: {condition: service_started}}}",
         "{image: 'i:1', depends_on: {c: {condition: service_healthy}}}",
         "{image: 'i:1', container_name: one}",
+        "{image: 'i:1', volumes: ['/proc:/proc', './x:/proc/uptime', './x:/process', './x:/a/proc']}",
         "{image: 'i:1', privileged: false, volumes: ['/var/run:/x', '/var/run/docker.sock.d:/y']}",
         "{image: 'i:1', networks: [n], volumes: ['vol:/v'], configs: [c], secrets: [s], profiles: [p]}",
     ],

@@ -7,12 +7,12 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from composer.backends.namespace.images import configuration
 from composer.backends.namespace.images.content import Content, Layer, canonical_json
-from composer.backends.namespace.runtime import files
 from composer.errors import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -43,7 +43,7 @@ def import_rootfs(content: Content, path: str, config: Mapping[str, Any]) -> str
 
 def commit(content: Content, base: str, chunks: Iterator[bytes], made: Mapping[str, Any]) -> str:
     """Store an image of another and one more layer; return its id. ``made``: config, created, author, comment."""
-    record = files.read_json(content.image(base))
+    record = content.record(base)
     if record is None:
         raise ImageError(f"image {base} is not in the store any more")
     below = [Layer(**layer) for layer in record["layers"]]
@@ -62,11 +62,11 @@ def commit(content: Content, base: str, chunks: Iterator[bytes], made: Mapping[s
 
 def add_image(content: Content, config: bytes, layers: Sequence[Layer], manifest: bytes | None = None) -> str:
     """Write the image's record, after everything that it names; return its id, the configuration's digest."""
-    whole = json.loads(config)
+    whole = configuration.checked(json.loads(config))
     id = content.put(config)
     manifest = manifest or canonical_json(_manifest(id, len(config), layers))
     record = {
-        "config": {key: value for key, value in (whole.get("config") or {}).items() if value is not None},
+        "config": configuration.tolerant(whole.get("config")),
         "layers": [layer._asdict() for layer in layers],
         "manifest": content.put(manifest),
         "created": str(whole.get("created") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())),
@@ -110,49 +110,26 @@ def checked_changes(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is set of a configuration. Raises ImageError for a key or value that an image cannot have."""
     checked: dict[str, Any] = {}
     for key, value in config.items():
-        if key not in _SHAPES:
+        if key not in _CHANGEABLE:
             raise ImageError(
-                f"'{key}' is not a key of an image's configuration", hint=f"use {', '.join(_SHAPES)}"
+                f"'{key}' is not a key of an image's configuration",
+                hint=f"use {', '.join(sorted(_CHANGEABLE))}",
             )
-        shape, words = _SHAPES[key]
+        shape, words = _CHANGEABLE[key]
         if value is None:
             continue
-        if not shape(value):
+        plain = list(value) if isinstance(value, tuple) else value
+        if not shape(plain):
             raise ImageError(f"{key} of the image's configuration must be {words}")
-        checked[key] = value
+        checked[key] = plain
     return checked
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(entry, str) for entry in value)
-
-
-def _is_environment(value: Any) -> bool:
-    return _is_texts(value) and all(entry.find("=") > 0 for entry in value)
-
-
-def _is_set(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(key, str) for key in value)
-
-
-def _is_labels(value: Any) -> bool:
-    return _is_set(value) and all(isinstance(entry, str) for entry in value.values())
-
-
-_SHAPES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "Cmd": (_is_texts, "a list of strings"),
-    "Entrypoint": (_is_texts, "a list of strings"),
-    "Env": (_is_environment, "a list of KEY=VALUE"),
-    "ExposedPorts": (_is_set, 'a mapping such as {"80/tcp": {}}'),
-    "Healthcheck": (lambda value: isinstance(value, dict), "a mapping with Test, Interval, …"),
-    "Labels": (_is_labels, "a mapping of strings"),
-    "Shell": (_is_texts, "a list of strings"),
-    "StopSignal": (_is_text, "a string"),
-    "User": (_is_text, "a string"),
-    "Volumes": (_is_set, 'a mapping such as {"/data": {}}'),
-    "WorkingDir": (_is_text, "a string"),
+_CHANGEABLE = {
+    **{
+        key: configuration.CONFIG[key]
+        for key in "Env ExposedPorts Healthcheck Labels Shell StopSignal User Volumes WorkingDir".split()
+    },
+    "Cmd": configuration.STRINGS,
+    "Entrypoint": configuration.STRINGS,
 }

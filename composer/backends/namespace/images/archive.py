@@ -309,22 +309,27 @@ class _Unpacking:
         os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=parent, follow_symlinks=False)
 
     def _copy_from_below(self, parent: int, name: str, target: str) -> None:
-        """A hard link to a file of a lower layer: overlayfs would copy it up, and so do we."""
+        """A hard link to something of a lower layer: overlayfs would copy it up, and so do we.
+
+        Only a regular file is opened, and only when it is known to be one: a device of the layer below is a device
+        of this machine, and to open a watchdog is to arm it.
+        """
         for layer in self._below:
-            source = _open_inside(layer, target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            if source < 0:
+            place = _open_inside(layer, target, os.O_PATH | os.O_NOFOLLOW)
+            if place < 0:
                 continue
             try:
-                found = os.fstat(source)
-                if not stat.S_ISREG(found.st_mode):
-                    break
-                self.size_bytes += found.st_size
+                found = os.fstat(place)
+                if stat.S_ISDIR(found.st_mode) or (stat.S_ISCHR(found.st_mode) and found.st_rdev == 0):
+                    break  # a directory has one name, and a whiteout says that it is gone
+                if stat.S_ISREG(found.st_mode):
+                    self.size_bytes += found.st_size
                 if _has(parent, name):
                     self._make_room(parent, name)
-                _copy_file(source, found, parent, name)
+                _copy(place, found, parent, name)
                 return
             finally:
-                os.close(source)
+                os.close(place)
         raise OSError(errno.ENOENT, f"it is a link to '{target}', which is not there")
 
     def _set_attributes(self, parent: int, name: str, entry: Entry, *, mode: bool = True) -> None:
@@ -375,6 +380,25 @@ def _set_xattrs(target: int | str, entry: Entry) -> None:
 
 def _set_opaque(parent: int, name: str) -> None:
     os.setxattr(f"/proc/self/fd/{parent}/{name}", _OPAQUE_XATTR, b"y", follow_symlinks=False)
+
+
+def _copy(place: int, found: os.stat_result, parent: int, name: str) -> None:
+    """Copy what is open as a place (O_PATH)."""
+    if stat.S_ISREG(found.st_mode):
+        source = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _copy_file(source, found, parent, name)
+        finally:
+            os.close(source)
+        return
+    if stat.S_ISLNK(found.st_mode):
+        os.symlink(os.readlink("", dir_fd=place), name, dir_fd=parent)
+    else:
+        os.mknod(name, stat.S_IFMT(found.st_mode) | 0o600, found.st_rdev, dir_fd=parent)
+    os.chown(name, found.st_uid, found.st_gid, dir_fd=parent, follow_symlinks=False)
+    if not stat.S_ISLNK(found.st_mode):
+        os.chmod(name, stat.S_IMODE(found.st_mode), dir_fd=parent)
+    os.utime(name, ns=(found.st_mtime_ns, found.st_mtime_ns), dir_fd=parent, follow_symlinks=False)
 
 
 def _copy_file(source: int, found: os.stat_result, parent: int, name: str) -> None:

@@ -19,11 +19,13 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.backends.namespace import state
-from composer.backends.namespace.runtime import files, trees
+from composer.backends.namespace.images import configuration, reference
+from composer.backends.namespace.runtime import files, records
 from composer.errors import ImageError
 
 if TYPE_CHECKING:
@@ -133,10 +135,8 @@ class Content:
     def names(self) -> dict[str, Named]:
         """Return all names with what is known of each."""
         found = files.read_json(f"{self.root}/references.json") or {}
-        return {
-            str(name): Named(**entry) if isinstance(entry, dict) else Named(str(entry))
-            for name, entry in found.items()
-        }
+        named = ((name, _named(name, entry)) for name, entry in found.items())
+        return {name: entry for name, entry in named if entry is not None}
 
     def change_references(
         self, changes: Mapping[str, str | None], *, digest: str = "", wall: Callable[[], int] = time.time_ns
@@ -174,9 +174,16 @@ class Content:
     def records(self) -> Iterator[tuple[str, dict[str, Any]]]:
         for name in state.list_directory(f"{self.root}/images"):
             id = f"sha256:{name.removesuffix('.json')}"
-            record = files.read_json(self.image(id))
+            record = self.record(id) if _is_digest(id) else None
             if record is not None:
                 yield id, record
+
+    def record(self, id: str) -> dict[str, Any] | None:
+        """Return an image's record; None where there is none that can be used: one bad image hides no other."""
+        found = files.read_json(self.image(id))
+        if found is None or not _is_record(found):
+            return None
+        return {**found, "config": configuration.tolerant(found["config"])}
 
     # -------------------------------------------------------------- layers
 
@@ -189,7 +196,8 @@ class Content:
         if not os.path.isdir(self.layer(chain)):
             return None
         record = files.read_json(f"{self.layer(chain)}.json")
-        return Layer(**record) if record is not None and os.path.exists(self.blob(record["blob"])) else None
+        is_there = _is_layer(record) and os.path.exists(self.blob(record["blob"]))  # type: ignore[index]
+        return Layer(**{key: record[key] for key in Layer._fields}) if record and is_there else None
 
     def add_layer(
         self,
@@ -278,19 +286,15 @@ class Content:
         from composer.backends.namespace.images.archive import Bounds, unpack
         from composer.backends.namespace.images.tar import Reader, Source
 
-        directory = f"{self.root}/layers/{_token()}"
+        with state.temporary_directory(f"{self.root}/layers", mode=0o755) as directory:
 
-        def consume(pipeline: Pipeline) -> int:
-            reader = Reader(Source(pipeline))
-            size_bytes = unpack(reader, directory, below=below, bounds=bounds or Bounds())
-            reader.drain()
-            return size_bytes
+            def consume(pipeline: Pipeline) -> int:
+                reader = Reader(Source(pipeline))
+                size_bytes = unpack(reader, directory, below=below, bounds=bounds or Bounds())
+                reader.drain()
+                return size_bytes
 
-        os.mkdir(directory, 0o755)
-        try:
             yield directory, consume
-        finally:
-            trees.remove_tree(directory)
 
     def _receive(
         self, chunks: Iterator[bytes], consume: Callable[[Pipeline], int], digests: tuple[str, str]
@@ -301,9 +305,7 @@ class Content:
         """
         from composer.backends.namespace.images.pipeline import Pipeline
 
-        temporary = f"{self.root}/blobs/{_token()}"
-        keep = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
+        with state.temporary_file(f"{self.root}/blobs") as (temporary, keep):
             with Pipeline(chunks, keep) as pipeline:
                 result = consume(pipeline)
             for wanted, found in zip(digests, (pipeline.diff_id, pipeline.blob_digest), strict=True):
@@ -313,9 +315,6 @@ class Content:
             _flush(keep)
             os.rename(temporary, self.blob(pipeline.blob_digest))
             return pipeline, result
-        finally:
-            os.close(keep)
-            files.remove_file(temporary)
 
     def _commit_layer(self, layer: Layer, directory: str) -> None:
         final = self.layer(layer.chain_id)
@@ -333,8 +332,42 @@ class Content:
             os.close(parent)
 
 
-def _token() -> str:
-    return f"{os.getpid()}.{os.urandom(4).hex()}.tmp"
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"sha256:[0-9a-f]{64}", value) is not None
+
+
+_is_layer = records.like(
+    diff_id=_is_digest,
+    chain_id=_is_digest,
+    blob=_is_digest,
+    blob_bytes=records.is_number,
+    media_type=records.is_text,
+    size_bytes=records.is_number,
+)
+_is_record = records.like(
+    config=records.is_mapping,
+    layers=records.list_of(_is_layer),
+    manifest=_is_digest,
+    created=records.is_text,
+)
+
+
+def _named(name: str, entry: Any) -> Named | None:
+    """Read what a name stands for, also as the first version wrote it: the id alone."""
+    try:
+        reference.parse(name)
+    except ImageError:
+        return None
+    if isinstance(entry, str):
+        entry = {"id": entry}
+    if not isinstance(entry, dict) or not _is_digest(entry.get("id")):
+        return None
+    digest, tagged_ns = entry.get("digest"), entry.get("tagged_ns")
+    return Named(
+        entry["id"],
+        digest if _is_digest(digest) else "",  # type: ignore[arg-type]
+        tagged_ns if records.is_number(tagged_ns) else 0,  # type: ignore[arg-type]
+    )
 
 
 def _drain(pipeline: Pipeline) -> int:

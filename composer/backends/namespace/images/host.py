@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import threading
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.namespace import state as objects
-from composer.backends.namespace.runtime import files, trees
+from composer.backends.namespace.runtime import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,15 +80,11 @@ def skeleton(directory: str) -> str:
     if os.path.isdir(path):
         return path
     objects.make_directory(directory)
-    # the thread's id, which is the process's for its first: several threads may be the first to need it
-    temporary = f"{path}.{threading.get_native_id()}.tmp"
-    _make_skeleton(temporary)
     try:
-        os.rename(temporary, path)
-    except OSError:
-        _discard(temporary)
-        if not os.path.isdir(path):
-            raise  # not another process that was faster
+        with objects.making(path) as temporary:
+            _make_skeleton(temporary)
+    except FileExistsError:
+        pass  # another process, or another thread, was faster
     return path
 
 
@@ -99,7 +94,6 @@ def config() -> dict[str, Any]:
 
 
 def _make_skeleton(root: str) -> None:
-    os.mkdir(root, 0o755)
     os.chmod(root, 0o755)
     for name, mode in _DIRECTORIES.items():
         os.mkdir(f"{root}/{name}", mode)
@@ -146,7 +140,3 @@ def _copy(source: str, target: str) -> None:
             files.write_bytes(target, file.read(), mode=stat.S_IMODE(state.st_mode))
         os.utime(target, ns=(state.st_atime_ns, state.st_mtime_ns))
     os.chown(target, state.st_uid, state.st_gid, follow_symlinks=False)
-
-
-def _discard(directory: str) -> None:
-    trees.remove_tree(directory)

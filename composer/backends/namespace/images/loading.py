@@ -48,11 +48,13 @@ def _load_docker(content: Content, archive: Archive) -> dict[str, list[str]]:
     for entry in manifests.list_of_mappings(found, "manifest.json"):
         config = archive.read(manifests.text(entry, "Config", "manifest.json"))
         names = entry.get("Layers") or []
-        if not isinstance(names, list):
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ImageError("manifest.json has no list of layers")
-        layers = _add_layers(content, archive, config, [_Part(str(name)) for name in names])
+        layers = _add_layers(content, archive, config, [_Part(name) for name in names])
         id = adding.add_image(content, config, layers)
-        tags = [str(tag) for tag in entry.get("RepoTags") or ()]
+        tags = entry.get("RepoTags") or []
+        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+            raise ImageError("RepoTags of manifest.json is no list of texts")
         loaded.setdefault(id, []).extend(str(reference.parse(tag)) for tag in tags)
     return loaded
 
@@ -93,7 +95,7 @@ def _manifest(archive: Archive, descriptor: Mapping[str, Any], depth: int = 0) -
 
 def _names(descriptor: Mapping[str, Any]) -> list[str]:
     """Return the name that an index gives an image; a bare tag, as skopeo writes it, names nothing."""
-    annotations = descriptor.get("annotations") or {}
+    annotations = manifests.mapping(descriptor.get("annotations") or {}, "annotations of index.json")
     for key in _NAME_ANNOTATIONS:
         name = annotations.get(key)
         if isinstance(name, str) and (":" in name or "/" in name):

@@ -10,7 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from composer.backends.namespace.images import adding
+from composer.backends.namespace.images import adding, configuration
 from composer.errors import ImageError
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def _platform(choice: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def diff_ids(config: bytes, layers: int) -> list[str]:
-    """Return the digests of the plain layers, lowest first. Raises ImageError where they cannot be."""
-    whole = mapping(parsed(config, "the configuration"), "the configuration")
+    """Check a configuration before anything is fetched or unpacked; return its plain layers' digests, lowest first."""
+    whole = configuration.checked(parsed(config, "the configuration"))
     rootfs = whole.get("rootfs")
     found = (rootfs.get("diff_ids") or []) if isinstance(rootfs, dict) else []
     if not isinstance(found, list) or len(found) != layers:
@@ -89,7 +89,7 @@ def diff_ids(config: bytes, layers: int) -> list[str]:
         raise ImageError(f"its configuration names {count} layers, and it has {layers}")
     if layers > _MAX_LAYERS:
         raise ImageError(f"it has more than {_MAX_LAYERS} layers")
-    if whole.get("os", "linux") != "linux":
+    if (whole.get("os") or "linux") != "linux":
         raise ImageError(f"it is an image for {whole['os']}")
     for digest in found:
         if not is_digest(digest):
@@ -102,9 +102,13 @@ def diff_ids(config: bytes, layers: int) -> list[str]:
 
 def parsed(data: bytes, what: str) -> Any:
     try:
-        return json.loads(data)
+        return json.loads(data, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise ImageError(f"{what} is no JSON: {error}") from error
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is no number in JSON")
 
 
 def mapping(value: Any, what: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ decompressed into a nameless file beside the store first. Nothing is unpacked.
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import stat
@@ -16,7 +17,7 @@ from composer.backends.namespace.images import compression
 from composer.backends.namespace.images.archive import Bounds
 from composer.backends.namespace.images.pipeline import file_chunks
 from composer.backends.namespace.images.tar import FileSource, Reader
-from composer.backends.namespace.runtime import syscalls
+from composer.backends.namespace.runtime import opening
 from composer.errors import ImageError
 
 if TYPE_CHECKING:
@@ -129,16 +130,16 @@ class Archive:
     def _open_file(self, name: str) -> Member:
         root = os.open(self._path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fd = syscalls.openat2(root, name, os.O_RDONLY | os.O_NONBLOCK)
+            fd = opening.followed(root, name)
         except FileNotFoundError:
             raise ImageError(f"it lacks '{name}'") from None
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise ImageError(f"'{name}' is no file") from None
         finally:
             os.close(root)
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            os.close(fd)
-            raise ImageError(f"'{name}' is no file")
-        return Member(os.fdopen(fd, "rb"), 0, found.st_size)
+        return Member(os.fdopen(fd, "rb"), 0, os.fstat(fd).st_size)
 
     def read(self, name: str) -> bytes:
         """Return a small member whole."""

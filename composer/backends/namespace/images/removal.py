@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.backends.namespace.images import host
 from composer.backends.namespace.images.content import Content, hex_of
-from composer.backends.namespace.runtime import files, trees
+from composer.backends.namespace.runtime import files, records, trees
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +46,7 @@ def sweep(content: Content) -> int:
             freed += _remove(path)
     for name in _names(f"{content.root}/host"):
         # That of today may be wanted in this moment; those of older package databases are not made any more.
-        if name.partition(".")[0] != current and f"{content.root}/host/{name}" not in used:
+        if name != current and not name.startswith(".") and f"{content.root}/host/{name}" not in used:
             freed += _remove(f"{content.root}/host/{name}")
     for name in _names(f"{content.root}/blobs"):
         if name.endswith(".tmp"):
@@ -84,17 +84,22 @@ def _used_by_containers(content: Content) -> tuple[set[str], set[str]]:
     for name in _names(containers):
         config = files.read_json(f"{containers}/{name}/config.json") or {}
         layers.update(_lower(config))
-        meta = files.read_json(f"{containers}/{name}/meta.json") or {}
+        meta = records.meta(f"{containers}/{name}") or {}
         if meta.get("image_id"):
             images.add(str(meta["image_id"]))
     return layers, images
 
 
 def _lower(config: Mapping[str, Any]) -> list[str]:
-    found = [str(path) for path in config.get("composer", {}).get("overlay", {}).get("lower", ())]
-    for mount in config.get("mounts", ()):
-        found += [str(path) for path in mount.get("layers", ())]
-    return found
+    """Return the layers that a configuration names, also where it is damaged: what it may use, is used."""
+    own = config.get("composer")
+    overlay = own.get("overlay") if isinstance(own, dict) else None
+    mounts = config.get("mounts")
+    lists = [overlay.get("lower")] if isinstance(overlay, dict) else []
+    lists += (
+        [one.get("layers") for one in mounts if isinstance(one, dict)] if isinstance(mounts, list) else []
+    )
+    return [path for paths in lists if isinstance(paths, list) for path in paths if isinstance(path, str)]
 
 
 def _names(directory: str) -> list[str]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from composer.archives import whole_file
 from composer.backends.namespace.images import reference
 from composer.backends.namespace.images.content import Content, canonical_json, hex_of
-from composer.backends.namespace.runtime import files
 from composer.errors import ImageError
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def _write(content: Content, chosen: Sequence[tuple[str, tuple[str, ...]]], tar:
     descriptors: list[dict[str, Any]] = []
     written: set[str] = set()
     for id, names in chosen:
-        record = files.read_json(content.image(id))
+        record = content.record(id)
         if record is None:
             raise ImageError(f"image {id} is not in the store any more")
         blobs = [id, record["manifest"], *(layer["blob"] for layer in record["layers"])]

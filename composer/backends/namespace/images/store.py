@@ -6,6 +6,7 @@ unreachable, and goes with the next removal. Finding reads two files and takes n
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.namespace.images import host, reference
@@ -64,7 +65,7 @@ class Store:
         return found[0] if found else None
 
     def _image(self, id: str, names: Mapping[str, Named]) -> Image | None:
-        record = files.read_json(self._content.image(id))
+        record = self._content.record(id)
         return _image_of(self._content, id, record, names) if record is not None else None
 
     def _host(self) -> Image:
@@ -184,7 +185,7 @@ class Store:
 
         names = self._content.names()
         id = self._id_of(name, names)
-        if id is None or files.read_json(self._content.image(id)) is None:
+        if id is None or not os.path.exists(self._content.image(id)):
             raise NotFound(f"no image '{name}'")
         full = _full(name)
         by_name = full in names

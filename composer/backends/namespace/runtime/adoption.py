@@ -10,7 +10,15 @@ from __future__ import annotations
 import os
 import socket
 
-from composer.backends.namespace.runtime import answering, endpoints, files, preparing, relay, undoing
+from composer.backends.namespace.runtime import (
+    answering,
+    endpoints,
+    files,
+    preparing,
+    records,
+    relay,
+    undoing,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +96,7 @@ def _adopt_running(task: Task, held: dict[str, int]) -> None:
     # Each by itself: a port that somebody else has taken meanwhile must not cost the container its health check.
     undoing.safely(task, _publish_again, task)
     undoing.safely(task, relay.serve_ports, task)
-    task.start_health(files.read_json(f"{task.bundle}/health.json"))
+    task.start_health(records.health(task.bundle))
 
 
 def _publish_again(task: Task) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from composer.backends.namespace.runtime import files, syscalls, trees
+from composer.backends.namespace.runtime import records, syscalls, trees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def remove(task: Task) -> None:
 
 def _remove(task: Task) -> None:
     supervisor, root = task.supervisor, task.supervisor.root
-    meta = files.read_json(f"{task.bundle}/meta.json") or {}
+    meta = records.meta(task.bundle) or {}
     unused = _unused(root, meta)
     task.release()
     supervisor.forget(task.id)
@@ -55,7 +55,7 @@ def _unused(root: str, meta: dict[str, Any]) -> list[str]:
     anonymous = {mount["name"] for mount in meta.get("mounts", ()) if mount.get("anonymous")}
     if anonymous:
         for id in os.listdir(f"{root}/containers"):
-            other = files.read_json(f"{root}/containers/{id}/meta.json") or {}
+            other = records.meta(f"{root}/containers/{id}") or {}
             if other.get("id") == meta["id"]:
                 continue
             anonymous -= {mount["name"] for mount in other.get("mounts", ()) if mount["type"] == "volume"}

@@ -10,11 +10,10 @@ import fcntl
 import json
 import os
 import socket
-import stat
 import struct
 import termios
 
-from composer.backends.namespace.runtime import syscalls
+from composer.backends.namespace.runtime import opening, rootfs, syscalls
 
 _PTMX = os.makedev(5, 2)
 
@@ -44,24 +43,17 @@ def take_control() -> None:
 
 def open_console(root: int, uid: int, *, bind: bool = True) -> Console:
     """Open a terminal of the container whose root is ``root``; with ``bind`` it is its /dev/console too."""
-    master = syscalls.openat2(root, "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_NOFOLLOW)
-    state = os.fstat(master)
-    if not stat.S_ISCHR(state.st_mode) or state.st_rdev != _PTMX:
+    master = opening.character_device(root, "/dev/pts/ptmx", _PTMX, os.O_RDWR | os.O_NOCTTY)
+    if master is None or syscalls.filesystem_type(master) != syscalls.DEVPTS_SUPER_MAGIC:
         raise OSError(0, "/dev/pts/ptmx of the container is not a terminal multiplexer")
     fcntl.ioctl(master, syscalls.TIOCSPTLCK, struct.pack("i", 0))
     slave = fcntl.ioctl(master, syscalls.TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     os.fchown(slave, uid, -1)
     if bind:
-        dev = syscalls.openat2(root, "/dev", os.O_PATH | os.O_DIRECTORY)
-        fd = os.open(
-            "console",
-            os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC,
-            0o620,
-            dir_fd=dev,
-        )
-        syscalls.mount(f"/proc/self/fd/{slave}", f"/proc/self/fd/{fd}", None, syscalls.MS_BIND)
-        os.close(fd)
-        os.close(dev)
+        # A link here would lead the mount to another place, which it would hide (CVE-2025-52565).
+        place = rootfs.make_file(root, "/dev/console", resolve=syscalls.RESOLVE_NO_SYMLINKS)
+        syscalls.mount(rootfs.by_fd(slave), rootfs.by_fd(place), None, syscalls.MS_BIND)
+        os.close(place)
     return Console(master, slave)
 
 

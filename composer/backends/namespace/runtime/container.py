@@ -34,6 +34,7 @@ from composer.backends.namespace.runtime import (
     console,
     firewall,
     hooks,
+    mounts,
     netlink,
     nftables,
     process,
@@ -140,24 +141,26 @@ def _run(launch: Launch) -> None:
     shared = sharing.join(launch.owners)
     joining = _Joining(launch.cgroup)
     own = config.get("composer", {})
-    rootfs.open_shared(config["mounts"])
+    state = os.path.dirname(os.path.dirname(launch.bundle))
+    mounts.open_shared(config["mounts"], state)
     root = rootfs.mount_root(os.path.join(launch.bundle, config["root"]["path"]), own.get("overlay"))
-    mounts = config["mounts"]
-    later, outside = _index_of_cgroup_mount(mounts), index_of_outside(config, launch.bundle)
+    entries = config["mounts"]
+    making = mounts.Mounts(root, config, launch.cgroup, state, proc=shared.proc)
+    later, outside = _index_of_cgroup_mount(entries), index_of_outside(config, launch.bundle)
     first = min(later, outside)
-    rootfs.apply_mounts(root, mounts[:first], launch.cgroup, proc=shared.proc)
+    making.apply(entries[:first])
     if shared.shm >= 0:
         sharing.mount_shm(root, shared.shm)
     if namespace_flags(config) & syscalls.CLONE_NEWNET:
         _configure_network(sync, _expect(sync, "network")["network"])
-    if outside < len(mounts):
+    if outside < len(entries):
         _expect(sync, "mounts")
-    rootfs.apply_mounts(root, mounts[first:later], launch.cgroup)
+    making.apply(entries[first:later])
     joining.wait()
     if any(entry["type"] == "cgroup" and not entry.get("path") for entry in config["linux"]["namespaces"]):
         syscalls.unshare(syscalls.CLONE_NEWCGROUP)
-    rootfs.apply_mounts(root, mounts[later:], launch.cgroup)
-    rootfs.make_devices(root, config["linux"].get("devices", ()))
+    making.apply(entries[later:])
+    making.finish()
     spec = config["process"]
     identity = process.resolve_identity(root, *process.user_of(spec["user"]))
     terminal = None
@@ -265,9 +268,9 @@ class _Joining:
             raise self._error
 
 
-def _index_of_cgroup_mount(mounts: Sequence[Mapping[str, Any]]) -> int:
+def _index_of_cgroup_mount(entries: Sequence[Mapping[str, Any]]) -> int:
     """Return where the mounts begin that need the cgroup namespace; all of them where there is none."""
-    return next((i for i, entry in enumerate(mounts) if entry["type"] == "cgroup"), len(mounts))
+    return next((i for i, entry in enumerate(entries) if entry["type"] == "cgroup"), len(entries))
 
 
 def index_of_outside(config: Mapping[str, Any], bundle: str) -> int:
@@ -275,8 +278,8 @@ def index_of_outside(config: Mapping[str, Any], bundle: str) -> int:
 
     The length where there are none. Until these are made, it makes no difference when a container is set up.
     """
-    mounts: Sequence[Mapping[str, Any]] = config["mounts"]
-    return next((i for i, entry in enumerate(mounts) if _is_outside(entry, bundle)), len(mounts))
+    entries: Sequence[Mapping[str, Any]] = config["mounts"]
+    return next((i for i, entry in enumerate(entries) if _is_outside(entry, bundle)), len(entries))
 
 
 def _is_outside(entry: Mapping[str, Any], bundle: str) -> bool:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import socket
 
-from composer.backends.namespace.runtime import addresses, files, firewall, netlink
+from composer.backends.namespace.runtime import addresses, files, firewall, netlink, records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Networks:
 
     def read(self, network_id: str) -> dict[str, Any]:
         """Return a network's object. Raises NetworkFailed when it has been removed."""
-        found = files.read_json(f"{self.directory}/{network_id}/network.json")
+        found = records.network(f"{self.directory}/{network_id}")
         if found is None:
             raise NetworkFailed(f"network {network_id[:12]} does not exist any more", "NotFound")
         return found
@@ -426,10 +426,10 @@ def _same_family(host_ip: str, address: str) -> bool:
 def _holder(containers: str, protocol: str, number: int) -> dict[str, Any] | None:
     """Return the ``meta.json`` of the container of ours, in whatever project, that has a port of the host."""
     for id in sorted(os.listdir(containers)):
-        state = files.read_json(f"{containers}/{id}/state.json") or {}
+        state = records.state(f"{containers}/{id}") or {}
         held = [(port["protocol"], port["host_port"]) for port in state.get("ports") or ()]
         if (protocol, number) in held:
-            return files.read_json(f"{containers}/{id}/meta.json")
+            return records.meta(f"{containers}/{id}")
     return None
 
 

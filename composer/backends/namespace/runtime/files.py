@@ -33,7 +33,7 @@ def read_json(path: str) -> dict[str, Any] | None:
         finally:
             os.close(fd)
         value = json.loads(data)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -12,7 +12,7 @@ import errno
 import os
 import socket
 
-from composer.backends.namespace.runtime import dns, files, syscalls
+from composer.backends.namespace.runtime import dns, records, syscalls
 from composer.backends.namespace.runtime.loop import READ, WRITE
 
 TYPE_CHECKING = False
@@ -130,7 +130,7 @@ class NameServer:
         self._watch(network)
         directory = f"{self._directory}/{network}/endpoints"
         for entry in sorted(os.listdir(directory)):
-            endpoint = None if entry.endswith(".tmp") else files.read_json(f"{directory}/{entry}")
+            endpoint = None if entry.endswith(".tmp") else records.endpoint(f"{directory}/{entry}")
             if endpoint:
                 names = [*endpoint["names"], *(alias for name, alias in links if name in endpoint["names"])]
                 zone.set_endpoint(endpoint["network"], entry, names, endpoint["addresses"])

@@ -12,7 +12,7 @@ import os
 import resource
 import signal
 
-from composer.backends.namespace.runtime import capabilities, rootfs, seccomp, syscalls
+from composer.backends.namespace.runtime import capabilities, opening, rootfs, seccomp, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,10 +80,10 @@ def resolve_identity(root: int, user: str, extra_groups: Sequence[str] = ()) -> 
 
 def _read_database(root: int, path: str) -> list[list[str]]:
     try:
-        fd = syscalls.openat2(root, path, os.O_RDONLY | os.O_NONBLOCK)
+        fd = opening.followed(root, path)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-            return []
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL):
+            return []  # what is no file is not read: opening a device or a FIFO would do things
         raise
     try:
         data = b""

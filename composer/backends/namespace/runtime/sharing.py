@@ -180,7 +180,7 @@ def _clone_proc(pidfd: int) -> int:
     """
     tree = _clone_of(pidfd, "/proc")
     try:
-        if not syscalls.is_procfs(tree) or os.fstat(tree).st_ino != _PROC_ROOT:
+        if not rootfs.is_procfs(tree) or os.fstat(tree).st_ino != _PROC_ROOT:
             raise rootfs.MountFailed("cannot share the pid namespace: its owner has no procfs at /proc")
         shown = os.readlink("1/ns/pid", dir_fd=tree)
         with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:

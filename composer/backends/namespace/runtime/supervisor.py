@@ -32,6 +32,7 @@ from composer.backends.namespace.runtime import (
     names,
     nftables,
     process,
+    records,
     sandbox,
     seccomp,
     spawn,
@@ -177,7 +178,7 @@ class Supervisor:
             by_container.setdefault(container, {})[kind] = fd
         directory = f"{self.root}/containers"
         for id in self._containers():
-            state = files.read_json(f"{directory}/{id}/state.json")
+            state = records.state(f"{directory}/{id}")
             if state is None or not (state.get("status") in status.ACTIVE or state.get("prepared")):
                 continue
             found = self._load(id)
@@ -194,7 +195,7 @@ class Supervisor:
 
     def _load(self, id: str) -> task.Task | None:
         bundle = f"{self.root}/containers/{id}"
-        config = files.read_json(f"{bundle}/config.json")
+        config = records.config(bundle)
         if config is None or config["composer"]["project"] != self.project:
             return None
         self.tasks[id] = task.Task(self, id, bundle, config)
@@ -246,7 +247,7 @@ class Supervisor:
 
     def _has_containers(self) -> bool:
         for id in self._containers():
-            config = files.read_json(f"{self.root}/containers/{id}/config.json")
+            config = records.config(f"{self.root}/containers/{id}")
             if config is not None and config["composer"]["project"] == self.project:
                 return True
         return False
