@@ -66,6 +66,7 @@ class Context:
         self.settings = Settings()
         self.quiet_pulls = False
         """``--quiet-pull``: how far each pull is, is not shown."""
+        self._read: str | None = None
         self._connect = connect
         self._backend: Backend | None = None
         self._display: Display | None = None
@@ -85,10 +86,16 @@ class Context:
             environment=self.environment,
             working_dir=self.working_dir,
             home=self.environment.get("HOME", ""),
-            stdin=self.stdin.read,
+            stdin=self._input,
             cache_dir=self._cache_dir(),
             all_resources=settings.all_resources,
         )
+
+    def _input(self) -> str:
+        """Return what ``-f -`` reads: once, for the name and for the model."""
+        if self._read is None:
+            self._read = self.stdin.read()
+        return self._read
 
     def _cache_dir(self) -> str | None:
         home = self.environment.get("HOME")
@@ -108,9 +115,15 @@ class Context:
         return project
 
     def project_name(self) -> str:
+        """Return the project's name alone. What was named and is not there does not matter to a name that was given."""
         from composer.schema.naming import project_name
+        from composer.schema.problems import Problems
 
-        return project_name(self.load_options())
+        problems = Problems()
+        name = project_name(self.load_options(), problems)
+        for error in problems.errors:
+            self.display().warn(str(error))
+        return name
 
     # ------------------------------------------------------------- the engine
 
