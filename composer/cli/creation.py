@@ -27,6 +27,8 @@ def engine_options(
     shared.check_services(known, project.disabled, scale)
     if given.get("force_recreate") and given.get("no_recreate"):
         raise ProjectError("--force-recreate and --no-recreate contradict each other", hint="use one of them")
+    if given.get("build") and given.get("no_build"):
+        raise ProjectError("--build and --no-build contradict each other", hint="use one of them")
     force = given.get("force_recreate") or given.get(
         "renew_anon_volumes"
     )  # a container keeps the volumes it has
@@ -44,7 +46,7 @@ def engine_options(
         replace_volumes=bool(given.get("yes")),
         timeout_s=given.get("timeout_s"),
         pull=None if pull == "policy" else pull,
-        build=given.get("build"),
+        build=True if given.get("build") else False if given.get("no_build") else None,
         remove_orphans=remove_orphans,
         ignore_orphans=ignore_orphans,
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer import __version__
-from composer.cli import backends
+from composer.cli import backends, flags
 from composer.cli.context import Context, Settings
 
 if TYPE_CHECKING:
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
     from composer.cli.backends import Connect
 
 _CLOSED_PIPE = 141
-_BOOLEANS = {
-    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
-    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
-}
-
 COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("apply", "Carry out a plan that was written to a file"),
     "attach": ("attach", "Attach to a service's output and input"),
@@ -76,6 +71,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 class Verbs(click.Group):
     """A group whose commands are named in a table and imported when they are run."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, flags.own(self, args, ctx))
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
 
@@ -103,8 +101,8 @@ class Verbs(click.Group):
             from composer.cli.elsewhere import explain
 
             ctx.fail(explain(args[0], COMMANDS))
-        if command is not None and any("=" in word for word in rest):
-            rest = without_values(command, rest)
+        if command is not None:
+            rest = flags.canonical(command, rest, click.Context(command, parent=ctx, info_name=name))
         return name, command, rest
 
 
@@ -117,34 +115,6 @@ def _dry_run() -> click.Option:
             context.settings = context.settings._replace(dry_run=True)
 
     return click.Option(["--dry-run"], is_flag=True, hidden=True, expose_value=False, callback=callback)
-
-
-def without_values(command: click.Command, words: Sequence[str]) -> list[str]:
-    """Return a command's words with ``--flag=true`` and ``--flag=false`` as click knows them.
-
-    Docker's programs take a value for every flag (``--menu=false``); what is false is left out, or is its opposite.
-    """
-    options = [option for option in command.params if isinstance(option, click.Option)]
-    flags = {name: option.secondary_opts for option in options if option.is_flag for name in option.opts}
-    taking = {name for option in options if not option.is_flag and not option.count for name in option.opts}
-    is_mixed = command.context_settings.get("allow_interspersed_args", True)
-    found: list[str] = []
-    pending = list(words)
-    while pending:
-        word = pending.pop(0)
-        if word == "--" or not (is_mixed or word.startswith("-")):
-            return [*found, word, *pending]
-        name, equals, value = word.partition("=")
-        if word in taking:
-            found += [word, *pending[:1]]
-            del pending[:1]
-        elif not equals or name not in flags or value not in _BOOLEANS:
-            found.append(word)
-        elif _BOOLEANS[value]:
-            found.append(name)
-        elif flags[name]:
-            found.append(flags[name][0])
-    return found
 
 
 @click.command(
