@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from composer.engine.plan import Plan
     from composer.schema.model import Project
     from composer.schema.options import LoadOptions
+    from composer.schema.setting import Named
 
 _KEY_BYTES = 32
 
@@ -67,6 +68,8 @@ class Context:
         self.quiet_pulls = False
         """``--quiet-pull``: how far each pull is, is not shown."""
         self._read: str | None = None
+        self._named: Named | None = None
+        self._makes = False
         self._connect = connect
         self._backend: Backend | None = None
         self._display: Display | None = None
@@ -102,11 +105,14 @@ class Context:
         base = self.environment.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else None)
         return f"{base}/composer" if base else None
 
-    def project(self) -> Project:
-        """Load the project, and show the loader's warnings."""
+    def project(self, *, makes: bool = False) -> Project:
+        """Load the project, and show the loader's warnings. ``makes``: for a command that creates what is missing."""
         from composer.schema.load import load
+        from composer.schema.setting import Named
 
         project = load(self.load_options())
+        self._named = Named(project.name, project.directory, project.name_origin)
+        self._makes = self._makes or makes
         if self.settings.compatibility or self.flag("COMPOSE_COMPATIBILITY"):
             project.separator = "_"
         project.all_resources = self.settings.all_resources
@@ -116,14 +122,14 @@ class Context:
 
     def project_name(self) -> str:
         """Return the project's name alone. What was named and is not there does not matter to a name that was given."""
-        from composer.schema.naming import project_name
+        from composer.schema.naming import find_name
         from composer.schema.problems import Problems
 
         problems = Problems()
-        name = project_name(self.load_options(), problems)
+        self._named = find_name(self.load_options(), problems)
         for error in problems.errors:
             self.display().warn(str(error))
-        return name
+        return self._named.name
 
     # ------------------------------------------------------------- the engine
 
@@ -131,7 +137,19 @@ class Context:
         """Return the backend that has a project, or that should get it."""
         if self._backend is None:
             self._backend = backends.choose(project, self.settings.backend, self.environment, self._connect)
+            if self._named is not None and project == self._named.name:
+                self._look_for_earlier(self._named, self._backend)
         return self._backend
+
+    def _look_for_earlier(self, named: Named, backend: Backend) -> None:
+        """Name the stack that an earlier version made of this directory. Raises ProjectError before a second one."""
+        from composer.cli import physical
+
+        earlier = physical.name_of_earlier(self, named, backend)
+        if earlier and self._makes:
+            raise ProjectError(physical.sentence(named, earlier), hint=physical.hint(earlier))
+        if earlier:
+            self.display().warn(f"{physical.sentence(named, earlier)} (-p {earlier} means it)")
 
     def backends(self) -> Iterator[Backend]:
         """Yield every backend that works here, or the one that was asked for."""

@@ -15,6 +15,7 @@ import click
 from composer import __version__
 from composer.cli import backends, flags
 from composer.cli.context import Context, Settings
+from composer.cli.physical import working_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -176,11 +177,13 @@ def run(
         stdin=stdin or sys.stdin,
         stdout=stdout or sys.stdout,
         stderr=stderr or sys.stderr,
-        working_dir=working_dir or os.getcwd(),
+        working_dir=working_dir or "/",
         connect=connect,
     )
     try:
         try:
+            if working_dir is None:
+                context.working_dir = working_directory(environment)
             result = composer.main(list(arguments), prog_name="composer", standalone_mode=False, obj=context)
             context.stdout.flush()
             return result if isinstance(result, int) else 0

@@ -24,10 +24,11 @@ from composer.schema.options import LoadOptions as LoadOptions  # noqa: TC001 - 
 from composer.schema.paths import Base, resolve_paths
 from composer.schema.problems import Problems
 from composer.schema.setting import (
+    Named,
     Setting,
-    directory_name,
     explicit_name,
     find_setting,
+    name_in,
     no_compose_file,
     written_name,
 )
@@ -49,7 +50,8 @@ def load(options: LoadOptions, problems: Problems | None = None) -> Project:
     setting = find_setting(options, problems)
     reader = _Reader(options, setting.working_dir, problems)
     sources = [(path, reader.documents(path)) for path in setting.files]
-    name = _name(options, setting, sources)
+    named = _name(options, setting, sources)
+    name = named.name
     # what --no-interpolate prints holds no variable's value: Compose gives it no environment but the files' own
     variables = _with_name(setting.variables if options.interpolate else Variables({}, {}), name)
     loader = _Loader(options, reader, problems, setting)
@@ -58,10 +60,17 @@ def load(options: LoadOptions, problems: Problems | None = None) -> Project:
         problems.errors.append(_empty(reader.label(setting.files[0])))
     if options.normalize or options.interpolate:
         tree.put("name", name, tree.mark("name") if "name" in tree else Mark("", why="project name"))
-    return _finish(tree, name, options, setting._replace(variables=variables), problems)
+    project = _finish(tree, name, options, setting._replace(variables=variables), problems)
+    project.name_origin = named.origin
+    return project
 
 
 def project_name(options: LoadOptions) -> str:
+    """Return the project's name without loading its model."""
+    return find_name(options).name
+
+
+def find_name(options: LoadOptions) -> Named:
     """Return the project's name without loading its model. `naming` has a shorter way for most files.
 
     Raises ProjectInvalid when a file that may have the name cannot be read: the directory's name is that of another
@@ -71,7 +80,7 @@ def project_name(options: LoadOptions) -> str:
     setting = find_setting(options, problems, need_files=False)
     name = explicit_name(options, setting.variables)
     if name is not None:
-        return name
+        return name_in(setting, name)
     problems.raise_all()
     if not setting.files:
         raise no_compose_file(setting.directory)
@@ -79,7 +88,7 @@ def project_name(options: LoadOptions) -> str:
     named = [tree for path in setting.files for tree in _named(path, reader, problems)]
     problems.raise_all()
     try:
-        return written_name(named, setting.variables) or directory_name(setting.directory)
+        return name_in(setting, None, written_name(named, setting.variables))
     except ConfigError as error:
         problems.errors.append(error)
         problems.raise_all()
@@ -105,11 +114,11 @@ def _named(path: str, reader: _Reader, problems: Problems) -> list[Map]:
     return [found for document in documents if (found := _mapping(document, problems)) is not None]
 
 
-def _name(options: LoadOptions, setting: Setting, sources: list[tuple[str, list[Document]]]) -> str:
+def _name(options: LoadOptions, setting: Setting, sources: list[tuple[str, list[Document]]]) -> Named:
     """Return the name of a project that is loaded: a name that is wrong is reported by the passes, and is none."""
     name = explicit_name(options, setting.variables)
     if name is not None:
-        return name
+        return name_in(setting, name)
     documents = [
         document.tree for _, found in sources for document in found if isinstance(document.tree, Map)
     ]
@@ -117,7 +126,7 @@ def _name(options: LoadOptions, setting: Setting, sources: list[tuple[str, list[
         written = written_name(documents, setting.variables, as_written=not options.normalize)
     except ConfigError:
         written = None
-    return written or directory_name(setting.directory)
+    return name_in(setting, None, written)
 
 
 def _with_name(variables: Variables, name: str) -> Variables:

@@ -13,25 +13,29 @@ from composer.errors import ConfigError
 from composer.schema import files
 from composer.schema.glance import UNSURE, glance
 from composer.schema.problems import Problems
-from composer.schema.setting import directory_name, explicit_name, find_setting, no_compose_file
+from composer.schema.setting import explicit_name, find_setting, name_in, no_compose_file
 
 if TYPE_CHECKING:
     from composer.schema.options import LoadOptions
-    from composer.schema.setting import Setting
+    from composer.schema.setting import Named, Setting
 
 
-def project_name(options: LoadOptions, problems: Problems | None = None) -> str:
+def project_name(options: LoadOptions) -> str:
+    """Return the project's name without loading its model."""
+    return find_name(options, Problems()).name
+
+
+def find_name(options: LoadOptions, problems: Problems) -> Named:
     """Return the project's name without loading its model.
 
     Raises ProjectError where there can be none, and ProjectInvalid where a file that may have it cannot be read. With
     a name that was given, what cannot be read does not matter: it is left in ``problems``.
     """
-    problems = Problems() if problems is None else problems
     setting = find_setting(options, problems, need_files=False)
     name = explicit_name(options, setting.variables)
     if name is not None:
         _note_missing(setting, problems)
-        return name
+        return name_in(setting, name)
     problems.raise_all()
     if not setting.files:
         raise no_compose_file(setting.directory)
@@ -44,10 +48,10 @@ def project_name(options: LoadOptions, problems: Problems | None = None) -> str:
         if written is UNSURE:
             from composer.schema import load
 
-            return load.project_name(options)
+            return load.find_name(options)
         if isinstance(written, str):
             found = written
-    return found or directory_name(setting.directory)
+    return name_in(setting, None, found)
 
 
 def _note_missing(setting: Setting, problems: Problems) -> None:

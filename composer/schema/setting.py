@@ -32,6 +32,18 @@ class Setting(NamedTuple):
     working_dir: str
 
 
+class Named(NamedTuple):
+    """A project's name, the directory of the project, and whose choice the name is."""
+
+    name: str
+    directory: str
+    origin: str
+
+
+GIVEN, WRITTEN, DIRECTORY = "given", "written", "directory"
+"""Where a name comes from: -p or COMPOSE_PROJECT_NAME, ``name:`` of a file, the directory's name."""
+
+
 def absolute(path: str, directory: str, home: str) -> str:
     """Return a path of the command line, absolute and clean."""
     if path == "~" or path.startswith("~/"):
@@ -177,6 +189,15 @@ def explicit_name(options: LoadOptions, variables: Variables) -> str | None:
             hint=f"write '{better}'" if better else None,
         )
     return name
+
+
+def name_in(setting: Setting, given: str | None, written: str | None = None) -> Named:
+    """Return the name that counts. Raises ProjectError when there is none."""
+    if given is not None:
+        return Named(given, setting.directory, GIVEN)
+    if written:
+        return Named(written, setting.directory, WRITTEN)
+    return Named(directory_name(setting.directory), setting.directory, DIRECTORY)
 
 
 def written_name(documents: Sequence[Map], variables: Variables, *, as_written: bool = False) -> str | None:

@@ -59,7 +59,7 @@ def _up(context: Context, engine: Any, found: SavedPlan) -> None:
     from composer.engine.actions import apply_up
     from composer.engine.options import Options
 
-    project = context.project()
+    project = context.project(makes=True)
     show_unchanged(context, apply_up(engine, project, Options(**_tuples(found.options))))
 
 

@@ -20,7 +20,7 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> Non
     from composer.cli.creation import engine_options
     from composer.engine.actions import up
 
-    project = context.project()
+    project = context.project(makes=True)
     options = engine_options(context, project, services, given)._replace(start=False)
     with context.changing(project.name, "create") as engine:
         up(engine, project, options, context.asker())

@@ -62,7 +62,7 @@ def _plan_up(
     from composer.cli.creation import engine_options
     from composer.engine.actions import plan_up
 
-    project = context.project()
+    project = context.project(makes=True)
     options = engine_options(context, project, services, given)
     plan = plan_up(context.engine(project.name), project, options)
     return plan, project.name, {k: v for k, v in options._asdict().items() if k != "known"}

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int | None:
     from composer.cli.creation import engine_options
 
-    project = context.project()
+    project = context.project(makes=True)
     _check(given)
     options = engine_options(context, project, services, given)._replace(
         start=not given["no_start"],
