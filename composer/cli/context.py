@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from composer.cli import backends
-from composer.errors import PermissionDenied, ProjectError, Unavailable
+from composer.cli import backends, streams
+from composer.errors import ConfigError, PermissionDenied, ProjectError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -62,7 +62,12 @@ class Context:
         connect: Connect = backends.connect,
     ) -> None:
         self.environment = environment
-        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+        self.stdin = stdin
+        output = stdout if isinstance(stdout, streams.Output) else streams.Output(stdout, "standard output")
+        self.stdout = cast("TextIO", output)
+        self.stderr = cast("TextIO", streams.Progress(stderr))
+        self.errors = cast("TextIO", streams.Output(stderr, "standard error"))
+        """What containers write there, as ``stderr`` is what we say."""
         self.working_dir = working_dir
         self.settings = Settings()
         self.quiet_pulls = False
@@ -97,7 +102,11 @@ class Context:
     def _input(self) -> str:
         """Return what ``-f -`` reads: once, for the name and for the model."""
         if self._read is None:
-            self._read = self.stdin.read()
+            try:
+                self._read = self.stdin.read()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+                raise ConfigError(f"cannot read standard input: {(reason or str(error)).lower()}") from None
         return self._read
 
     def _cache_dir(self) -> str | None:
@@ -264,7 +273,9 @@ class Context:
         if self._display is None:
             from composer.cli.display import open_display
 
-            stream = self.stdout if self.environment.get("COMPOSE_STATUS_STDOUT") else self.stderr
+            stream = self.stderr
+            if self.environment.get("COMPOSE_STATUS_STDOUT"):
+                stream = cast("TextIO", streams.Progress(self.stdout))
             mode = self.settings.progress
             if mode == "auto" and self.settings.ansi == "never":
                 mode = "plain"
@@ -274,6 +285,11 @@ class Context:
     def write(self, text: str) -> None:
         """Write a line to standard output."""
         self.stdout.write(text + "\n")
+
+    def abandon_output(self) -> None:
+        """Wait for no reader any more: a thread that writes is left as it is."""
+        for stream in (self.stdout, self.errors):
+            cast("streams.Output", stream).abandon()
 
     def asker(self) -> Callable[[str], bool] | None:
         """Return what asks a question on the terminal; None where nobody can answer."""

@@ -6,16 +6,18 @@ A verb's module is imported when the verb is run; ``--help`` of the group needs 
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from composer import __version__
-from composer.cli import backends, flags
+from composer.cli import backends, flags, streams
 from composer.cli.context import Context, Settings
 from composer.cli.physical import working_directory
+from composer.errors import OutputFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -189,12 +191,20 @@ def run(
             return result if isinstance(result, int) else 0
         finally:
             context.close()
-    except BrokenPipeError:
-        return _closed_pipe()
     except BaseException as error:
-        from composer.cli.report import report
+        return _ended(error, context)
 
+
+def _ended(error: BaseException, context: Context) -> int:
+    """Say what ended the command, and return its exit code."""
+    from composer.cli.report import report
+
+    try:
+        if isinstance(error, BrokenPipeError):
+            return _closed_pipe()
         return report(error, context)
+    except (OutputFailed, BrokenPipeError) as failure:  # of help, which is written there
+        return _ended(failure, context)
 
 
 def _closed_pipe() -> int:
@@ -210,11 +220,20 @@ def main() -> None:
     frees anyway: so exit handlers run, output is flushed, and that is the end. The threads that are left are
     daemons, which would not be waited for either.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # of a name that the terminal's encoding does not have
+    output = streams.Output(sys.stdout, "standard output")
+    sys.stdout = cast("TextIO", output)  # for click, which writes help by itself
     code = run(sys.argv[1:], os.environ)
     atexit._run_exitfuncs()
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        output.flush()
     except BrokenPipeError:
         code = code or _CLOSED_PIPE
+    except OutputFailed:
+        code = code or 1  # it was said when it happened
+    streams.Progress(sys.stderr).flush()
     os._exit(code)
