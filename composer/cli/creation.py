@@ -50,3 +50,12 @@ def engine_options(
         remove_orphans=remove_orphans,
         ignore_orphans=ignore_orphans,
     )
+
+
+def nothing_selected(project: Project, services: tuple[str, ...]) -> ProjectError | None:
+    """Return the error of an ``up`` that has nothing to do, in Docker Compose's words; None when it has something."""
+    if services or project.tree.get("services"):
+        return None
+    profiles = sorted({one for tree in project.disabled.values() for one in tree.get("profiles") or ()})
+    all_of_them = f"every service has a profile: --profile {' or '.join(profiles)}" if profiles else None
+    return ProjectError("no service selected", hint=all_of_them)

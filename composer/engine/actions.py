@@ -178,12 +178,15 @@ def start(
     *,
     wait: bool = False,
     wait_timeout_s: float | None = None,
+    wait_restarts: int | None = None,
 ) -> Plan:
     """Start services that exist and do not run."""
     from composer.engine.lifecycle import plan_start
 
     observed = engine.backend.observe(project)
-    plan = plan_start(observed, services, wait=wait, wait_timeout_s=wait_timeout_s)
+    plan = plan_start(
+        observed, services, wait=wait, wait_timeout_s=wait_timeout_s, wait_restarts=wait_restarts
+    )
     engine.apply(project, plan)
     return plan
 

@@ -484,7 +484,9 @@ class Emitter:
             condition = COMPLETED if service in self._jobs else READY
             limit = self.options.wait_timeout_s
             refs = tuple(self.refs[service])
-            operation = WaitService(service, refs, condition, "--wait", timeout_s=limit)
+            # a job is tried again until it succeeds: that is what its restart policy is for
+            restarts = None if condition == COMPLETED else self.options.wait_restarts
+            operation = WaitService(service, refs, condition, "--wait", timeout_s=limit, restarts=restarts)
             step = self.builder.add(operation, self.ready[service])
             self._waits.setdefault(service, []).append(step)
 

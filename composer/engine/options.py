@@ -52,6 +52,8 @@ class Options(NamedTuple):
     timeout_s: float | None = None
     wait: bool = False
     wait_timeout_s: float | None = None
+    wait_restarts: int | None = None
+    """With ``wait``: after so many restarts of one container it is hopeless."""
     pull: str | None = None
     build: bool | None = None
     """True builds what can be built anew, False builds nothing, None what is missing."""

@@ -173,6 +173,24 @@ def test_a_second_interrupt_waits_for_no_reader(stack: Stack) -> None:
         assert process.wait(timeout=60) == 130
 
 
+def test_wait_gives_up_on_a_crash_loop(stack: Stack) -> None:
+    (stack.directory / "compose.yaml").write_text(
+        f"""
+        name: {stack.name}
+        services:
+          web:
+            image: {IMAGE}
+            command: [sh, -c, "echo no database; sleep 0.2; exit 7"]
+            restart: always
+            healthcheck: {{test: [CMD, "false"], interval: 10s}}
+        """
+    )
+    result = stack.run("up", "--wait", "--wait-restarts", "2", code=1)
+    assert "Restarted: once" in result.stderr
+    assert "was restarted 2 times, and is not ready" in result.stderr
+    assert "    no database" in result.stderr, "its last output"
+
+
 def test_stopping_and_going_on(stack: Stack) -> None:
     stack.run("up", "-d")
     before = stack.containers()

@@ -59,10 +59,12 @@ def command(
 def _plan_up(
     context: Context, services: tuple[str, ...], given: dict[str, Any]
 ) -> tuple[Plan, str, dict[str, Any]]:
-    from composer.cli.creation import engine_options
+    from composer.cli.creation import engine_options, nothing_selected
     from composer.engine.actions import plan_up
 
     project = context.project(makes=True)
+    if nothing_selected(project, services):
+        context.display().warn("no service selected")
     options = engine_options(context, project, services, given)
     plan = plan_up(context.engine(project.name), project, options)
     return plan, project.name, {k: v for k, v in options._asdict().items() if k != "known"}
