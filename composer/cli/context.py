@@ -129,6 +129,13 @@ class Context:
             self.display().warn(str(notice))
         return project
 
+    @property
+    def name_origin(self) -> str:
+        """Whose choice the project's name is, once it was asked for."""
+        from composer.schema.setting import GIVEN
+
+        return self._named.origin if self._named is not None else GIVEN
+
     def project_name(self) -> str:
         """Return the project's name alone. What was named and is not there does not matter to a name that was given."""
         from composer.schema.naming import find_name
@@ -192,6 +199,7 @@ class Context:
             self.settings.parallel or PARALLEL,
             cancel,
             self._review if self.settings.dry_run else None,
+            self.asker(),
         )
 
     def _review(self, plan: Plan) -> bool:
@@ -203,7 +211,7 @@ class Context:
         """Print a plan as people read it."""
         from composer.cli.outline import outline
 
-        for sentence in plan.warnings:
+        for sentence in (*map(str, plan.losses), *plan.warnings):
             self.display().warn(sentence)
         self.write(outline(plan, color=self.is_colored(self.stdout)))
 

@@ -44,6 +44,7 @@ def engine_options(
         dependencies=not given.get("no_deps"),
         renew_anonymous_volumes=bool(given.get("renew_anon_volumes")),
         replace_volumes=bool(given.get("yes")),
+        new_volumes=bool(given.get("yes")),
         timeout_s=given.get("timeout_s"),
         pull=None if pull == "policy" else pull,
         build=True if given.get("build") else False if given.get("no_build") else None,

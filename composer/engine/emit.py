@@ -90,7 +90,9 @@ class Emitter:
 
     def inspect(self) -> None:
         """Find the networks and volumes that diverged, before anything is decided."""
-        self._infrastructure.inspect(replace_volumes=self.options.replace_volumes)
+        self._infrastructure.inspect(
+            replace_volumes=self.options.replace_volumes, new_volumes=self.options.new_volumes
+        )
 
     def emit(
         self,

@@ -49,6 +49,8 @@ class Options(NamedTuple):
     ignore_orphans: bool = False
     renew_anonymous_volumes: bool = False
     replace_volumes: bool = False
+    new_volumes: bool = False
+    """Volumes may start empty whose data is in others that are lost from sight."""
     timeout_s: float | None = None
     wait: bool = False
     wait_timeout_s: float | None = None

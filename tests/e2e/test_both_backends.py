@@ -191,6 +191,33 @@ def test_wait_gives_up_on_a_crash_loop(stack: Stack) -> None:
     assert "    no database" in result.stderr, "its last output"
 
 
+def test_data_is_not_lost_from_sight(stack: Stack) -> None:
+    """By another name of the volume, and by another name of the project in its directory."""
+    text = (
+        f"name: {stack.name}\n"
+        f"services: {{db: {{image: {IMAGE}, command: [touch, /data/here], volumes: ['data:/data']}}}}\n"
+        "volumes: {data: {}}\n"
+    )
+    file = stack.directory / "compose.yaml"
+    file.write_text(text)
+    stack.run("up", "-d")
+    renamed = f"{stack.name}-elsewhere"
+    file.write_text(text.replace("{data: {}}", f"{{data: {{name: {renamed}}}}}"))
+    where = f"starts empty; the data is in volume '{stack.name}_data', which "
+    for verb in (("up", "-d"), ("run", "db"), ("create",)):
+        assert where + "nothing uses any more" in stack.run(*verb, code=1).stderr
+    assert f"volume {renamed}" in stack.run("plan").stdout
+    file.write_text(text.replace(stack.name, f"{stack.name}b", 1))
+    assert where + f"project '{stack.name}' of this directory has" in stack.run("up", "-d", code=1).stderr
+    stack.run("-p", stack.name, "down")
+    assert where + "nothing uses any more (it was made" in stack.run("up", "-d", code=1).stderr
+    stack.run("-p", f"{stack.name}b", "up", "-d")
+    stack.run("-p", f"{stack.name}b", "down", "-v")
+    file.write_text(text.replace("{data: {}}", f"{{data: {{name: {renamed}}}}}"))
+    stack.run("up", "-d", "--yes")
+    stack.run("volume", "rm", f"{stack.name}_data")
+
+
 def test_stopping_and_going_on(stack: Stack) -> None:
     stack.run("up", "-d")
     before = stack.containers()

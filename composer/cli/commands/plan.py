@@ -94,6 +94,7 @@ def _inputs(context: Context, project: str) -> dict[str, Any]:
         "working_dir": base,
         "directory": os.path.join(base, settings.directory) if settings.directory else None,
         "name": project,
+        "name_origin": context.name_origin,
         "profiles": list(settings.profiles),
         "env_files": [os.path.join(base, file) for file in settings.env_files],
         "backend": settings.backend,
