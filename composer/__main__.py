@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
 
 _ALLOCATIONS = 100_000
 
@@ -14,9 +16,26 @@ def main() -> None:
     of, takes a tenth of a short command and finds none. A long one still looks, after more of it.
     """
     gc.set_threshold(_ALLOCATIONS)
+    open_missing()
     from composer.cli.main import main as command
 
     command()
+
+
+def open_missing() -> None:
+    """Open /dev/null in place of standard streams that are closed, as cron and daemons leave them.
+
+    The next file to be opened would be one of them: what is written to standard output would go into it.
+    """
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # the lowest number that is free: this one, as those below it are open
+            opened = os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)
+            os.set_inheritable(opened, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@
     │   ├── UnknownService
     │   └── DisabledService
     ├── CopyFailed                               files cannot be copied
+    ├── OutputFailed                             standard output cannot be written
     ├── EngineError                              a plan could not be carried out
     │   ├── OperationFailed(operation, cause)
     │   ├── DependencyFailed
@@ -137,6 +138,10 @@ class DisabledService(ProjectError):
 
 class CopyFailed(ComposerError):
     """A tree cannot be read, or an archive cannot be unpacked where it should."""
+
+
+class OutputFailed(ComposerError):
+    """What a command was asked for cannot be written: the disk behind its output is full, or the terminal gone."""
 
 
 class EngineError(ComposerError):

@@ -65,12 +65,14 @@ def run_attached(context: Context, project: Project, options: Options, given: di
         awaited = _awaited(services, options, given) & shown or shown or frozenset(services)
         awaited |= {abort.code_from} if abort.code_from else set()
         attachment = Attachment(engine.backend, project.name, awaited, shown, output)
+        cancel.subscribe(_Impatience(attachment))
         session = _Session(engine, project.name, options.services, attachment, output, abort, cancel)
         attachment.open(change.plan)
         try:
             return session.run(change, lock)
         finally:
-            attachment.close()
+            if not attachment.close():
+                context.abandon_output()
 
 
 def _shown(
@@ -103,7 +105,7 @@ class _Output:
         self._stderr = context.stderr
         self._printer = Printer(
             context.stdout,
-            context.stderr,
+            context.errors,
             color=not given["no_color"] and context.is_colored(context.stdout),
             prefix=not given["no_log_prefix"],
             timestamps=given["timestamps"],
@@ -139,6 +141,17 @@ class _Wake:
         self._attachment.deaths.put(None)
 
 
+class _Impatience:
+    """The second Ctrl-C: whoever reads the output is not waited for."""
+
+    def __init__(self, attachment: Attachment) -> None:
+        self._attachment = attachment
+
+    def cancelled(self, level: int) -> None:
+        if level > 1:
+            self._attachment.hurry()
+
+
 class _Session:
     """One attached ``up``: execute the plan, then wait for an end, then stop what is left."""
 
@@ -164,6 +177,8 @@ class _Session:
         if outcome.failures:
             outcome.check()
         death = None if self._cancel.level else self._wait()
+        if self._attachment.failure is not None:
+            raise self._attachment.failure  # containers go on, as they do when this process is killed
         if death is None and not self._cancel.level:
             return self._code_of(self._abort.code_from) if self._abort.code_from else 0
         self._stop(self._cancel.level, interrupted=death is None)
@@ -175,7 +190,7 @@ class _Session:
 
     def _wait(self) -> Death | None:
         """Return the end that ends everything; None when all have ended, or after a Ctrl-C."""
-        while not self._cancel.level:
+        while not self._cancel.level and self._attachment.failure is None:
             if self._attachment.is_over():
                 return next(filter(self._abort.is_due, self._attachment.ends()), None)
             death = self._attachment.deaths.get()

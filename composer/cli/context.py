@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from composer.cli import backends
-from composer.errors import PermissionDenied, ProjectError, Unavailable
+from composer.cli import backends, streams
+from composer.errors import ConfigError, PermissionDenied, ProjectError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from composer.engine.plan import Plan
     from composer.schema.model import Project
     from composer.schema.options import LoadOptions
+    from composer.schema.setting import Named
 
 _KEY_BYTES = 32
 
@@ -61,11 +62,19 @@ class Context:
         connect: Connect = backends.connect,
     ) -> None:
         self.environment = environment
-        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+        self.stdin = stdin
+        output = stdout if isinstance(stdout, streams.Output) else streams.Output(stdout, "standard output")
+        self.stdout = cast("TextIO", output)
+        self.stderr = cast("TextIO", streams.Progress(stderr))
+        self.errors = cast("TextIO", streams.Output(stderr, "standard error"))
+        """What containers write there, as ``stderr`` is what we say."""
         self.working_dir = working_dir
         self.settings = Settings()
         self.quiet_pulls = False
         """``--quiet-pull``: how far each pull is, is not shown."""
+        self._read: str | None = None
+        self._named: Named | None = None
+        self._makes = False
         self._connect = connect
         self._backend: Backend | None = None
         self._display: Display | None = None
@@ -85,21 +94,34 @@ class Context:
             environment=self.environment,
             working_dir=self.working_dir,
             home=self.environment.get("HOME", ""),
-            stdin=self.stdin.read,
+            stdin=self._input,
             cache_dir=self._cache_dir(),
             all_resources=settings.all_resources,
         )
+
+    def _input(self) -> str:
+        """Return what ``-f -`` reads: once, for the name and for the model."""
+        if self._read is None:
+            try:
+                self._read = self.stdin.read()
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+                raise ConfigError(f"cannot read standard input: {(reason or str(error)).lower()}") from None
+        return self._read
 
     def _cache_dir(self) -> str | None:
         home = self.environment.get("HOME")
         base = self.environment.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else None)
         return f"{base}/composer" if base else None
 
-    def project(self) -> Project:
-        """Load the project, and show the loader's warnings."""
+    def project(self, *, makes: bool = False) -> Project:
+        """Load the project, and show the loader's warnings. ``makes``: for a command that creates what is missing."""
         from composer.schema.load import load
+        from composer.schema.setting import Named
 
         project = load(self.load_options())
+        self._named = Named(project.name, project.directory, project.name_origin)
+        self._makes = self._makes or makes
         if self.settings.compatibility or self.flag("COMPOSE_COMPATIBILITY"):
             project.separator = "_"
         project.all_resources = self.settings.all_resources
@@ -107,10 +129,23 @@ class Context:
             self.display().warn(str(notice))
         return project
 
-    def project_name(self) -> str:
-        from composer.schema.naming import project_name
+    @property
+    def name_origin(self) -> str:
+        """Whose choice the project's name is, once it was asked for."""
+        from composer.schema.setting import GIVEN
 
-        return project_name(self.load_options())
+        return self._named.origin if self._named is not None else GIVEN
+
+    def project_name(self) -> str:
+        """Return the project's name alone. What was named and is not there does not matter to a name that was given."""
+        from composer.schema.naming import find_name
+        from composer.schema.problems import Problems
+
+        problems = Problems()
+        self._named = find_name(self.load_options(), problems)
+        for error in problems.errors:
+            self.display().warn(str(error))
+        return self._named.name
 
     # ------------------------------------------------------------- the engine
 
@@ -118,7 +153,19 @@ class Context:
         """Return the backend that has a project, or that should get it."""
         if self._backend is None:
             self._backend = backends.choose(project, self.settings.backend, self.environment, self._connect)
+            if self._named is not None and project == self._named.name:
+                self._look_for_earlier(self._named, self._backend)
         return self._backend
+
+    def _look_for_earlier(self, named: Named, backend: Backend) -> None:
+        """Name the stack that an earlier version made of this directory. Raises ProjectError before a second one."""
+        from composer.cli import physical
+
+        earlier = physical.name_of_earlier(self, named, backend)
+        if earlier and self._makes:
+            raise ProjectError(physical.sentence(named, earlier), hint=physical.hint(earlier))
+        if earlier:
+            self.display().warn(f"{physical.sentence(named, earlier)} (-p {earlier} means it)")
 
     def backends(self) -> Iterator[Backend]:
         """Yield every backend that works here, or the one that was asked for."""
@@ -152,6 +199,7 @@ class Context:
             self.settings.parallel or PARALLEL,
             cancel,
             self._review if self.settings.dry_run else None,
+            self.asker(),
         )
 
     def _review(self, plan: Plan) -> bool:
@@ -163,7 +211,7 @@ class Context:
         """Print a plan as people read it."""
         from composer.cli.outline import outline
 
-        for sentence in plan.warnings:
+        for sentence in (*map(str, plan.losses), *plan.warnings):
             self.display().warn(sentence)
         self.write(outline(plan, color=self.is_colored(self.stdout)))
 
@@ -233,7 +281,9 @@ class Context:
         if self._display is None:
             from composer.cli.display import open_display
 
-            stream = self.stdout if self.environment.get("COMPOSE_STATUS_STDOUT") else self.stderr
+            stream = self.stderr
+            if self.environment.get("COMPOSE_STATUS_STDOUT"):
+                stream = cast("TextIO", streams.Progress(self.stdout))
             mode = self.settings.progress
             if mode == "auto" and self.settings.ansi == "never":
                 mode = "plain"
@@ -243,6 +293,11 @@ class Context:
     def write(self, text: str) -> None:
         """Write a line to standard output."""
         self.stdout.write(text + "\n")
+
+    def abandon_output(self) -> None:
+        """Wait for no reader any more: a thread that writes is left as it is."""
+        for stream in (self.stdout, self.errors):
+            cast("streams.Output", stream).abandon()
 
     def asker(self) -> Callable[[str], bool] | None:
         """Return what asks a question on the terminal; None where nobody can answer."""

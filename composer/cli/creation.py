@@ -27,6 +27,8 @@ def engine_options(
     shared.check_services(known, project.disabled, scale)
     if given.get("force_recreate") and given.get("no_recreate"):
         raise ProjectError("--force-recreate and --no-recreate contradict each other", hint="use one of them")
+    if given.get("build") and given.get("no_build"):
+        raise ProjectError("--build and --no-build contradict each other", hint="use one of them")
     force = given.get("force_recreate") or given.get(
         "renew_anon_volumes"
     )  # a container keeps the volumes it has
@@ -42,9 +44,19 @@ def engine_options(
         dependencies=not given.get("no_deps"),
         renew_anonymous_volumes=bool(given.get("renew_anon_volumes")),
         replace_volumes=bool(given.get("yes")),
+        new_volumes=bool(given.get("yes")),
         timeout_s=given.get("timeout_s"),
         pull=None if pull == "policy" else pull,
-        build=given.get("build"),
+        build=True if given.get("build") else False if given.get("no_build") else None,
         remove_orphans=remove_orphans,
         ignore_orphans=ignore_orphans,
     )
+
+
+def nothing_selected(project: Project, services: tuple[str, ...]) -> ProjectError | None:
+    """Return the error of an ``up`` that has nothing to do, in Docker Compose's words; None when it has something."""
+    if services or project.tree.get("services"):
+        return None
+    profiles = sorted({one for tree in project.disabled.values() for one in tree.get("profiles") or ()})
+    all_of_them = f"every service has a profile: --profile {' or '.join(profiles)}" if profiles else None
+    return ProjectError("no service selected", hint=all_of_them)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from composer.cli.lines import short_name
 from composer.engine.draft import ACTIVE, ref
 from composer.engine.observed import ContainerState
-from composer.errors import BackendError
+from composer.errors import BackendError, OutputFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -104,7 +104,7 @@ class Following:
             for line in stream:
                 with self._lock:
                     self._printer.write(line)
-        except (BackendError, BrokenPipeError) as error:
+        except (BackendError, OutputFailed, BrokenPipeError) as error:
             failure = error
         finally:
             stream.close()

@@ -6,15 +6,18 @@ A verb's module is imported when the verb is run; ``--help`` of the group needs 
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from composer import __version__
-from composer.cli import backends
+from composer.cli import backends, flags, streams
 from composer.cli.context import Context, Settings
+from composer.cli.physical import working_directory
+from composer.errors import OutputFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,11 +26,6 @@ if TYPE_CHECKING:
     from composer.cli.backends import Connect
 
 _CLOSED_PIPE = 141
-_BOOLEANS = {
-    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
-    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
-}
-
 COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("apply", "Carry out a plan that was written to a file"),
     "attach": ("attach", "Attach to a service's output and input"),
@@ -76,6 +74,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 class Verbs(click.Group):
     """A group whose commands are named in a table and imported when they are run."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, flags.own(self, args, ctx))
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
 
@@ -103,8 +104,8 @@ class Verbs(click.Group):
             from composer.cli.elsewhere import explain
 
             ctx.fail(explain(args[0], COMMANDS))
-        if command is not None and any("=" in word for word in rest):
-            rest = without_values(command, rest)
+        if command is not None:
+            rest = flags.canonical(command, rest, click.Context(command, parent=ctx, info_name=name))
         return name, command, rest
 
 
@@ -117,34 +118,6 @@ def _dry_run() -> click.Option:
             context.settings = context.settings._replace(dry_run=True)
 
     return click.Option(["--dry-run"], is_flag=True, hidden=True, expose_value=False, callback=callback)
-
-
-def without_values(command: click.Command, words: Sequence[str]) -> list[str]:
-    """Return a command's words with ``--flag=true`` and ``--flag=false`` as click knows them.
-
-    Docker's programs take a value for every flag (``--menu=false``); what is false is left out, or is its opposite.
-    """
-    options = [option for option in command.params if isinstance(option, click.Option)]
-    flags = {name: option.secondary_opts for option in options if option.is_flag for name in option.opts}
-    taking = {name for option in options if not option.is_flag and not option.count for name in option.opts}
-    is_mixed = command.context_settings.get("allow_interspersed_args", True)
-    found: list[str] = []
-    pending = list(words)
-    while pending:
-        word = pending.pop(0)
-        if word == "--" or not (is_mixed or word.startswith("-")):
-            return [*found, word, *pending]
-        name, equals, value = word.partition("=")
-        if word in taking:
-            found += [word, *pending[:1]]
-            del pending[:1]
-        elif not equals or name not in flags or value not in _BOOLEANS:
-            found.append(word)
-        elif _BOOLEANS[value]:
-            found.append(name)
-        elif flags[name]:
-            found.append(flags[name][0])
-    return found
 
 
 @click.command(
@@ -206,22 +179,32 @@ def run(
         stdin=stdin or sys.stdin,
         stdout=stdout or sys.stdout,
         stderr=stderr or sys.stderr,
-        working_dir=working_dir or os.getcwd(),
+        working_dir=working_dir or "/",
         connect=connect,
     )
     try:
         try:
+            if working_dir is None:
+                context.working_dir = working_directory(environment)
             result = composer.main(list(arguments), prog_name="composer", standalone_mode=False, obj=context)
             context.stdout.flush()
             return result if isinstance(result, int) else 0
         finally:
             context.close()
-    except BrokenPipeError:
-        return _closed_pipe()
     except BaseException as error:
-        from composer.cli.report import report
+        return _ended(error, context)
 
+
+def _ended(error: BaseException, context: Context) -> int:
+    """Say what ended the command, and return its exit code."""
+    from composer.cli.report import report
+
+    try:
+        if isinstance(error, BrokenPipeError):
+            return _closed_pipe()
         return report(error, context)
+    except (OutputFailed, BrokenPipeError) as failure:  # of help, which is written there
+        return _ended(failure, context)
 
 
 def _closed_pipe() -> int:
@@ -237,11 +220,20 @@ def main() -> None:
     frees anyway: so exit handlers run, output is flushed, and that is the end. The threads that are left are
     daemons, which would not be waited for either.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # of a name that the terminal's encoding does not have
+    output = streams.Output(sys.stdout, "standard output")
+    sys.stdout = cast("TextIO", output)  # for click, which writes help by itself
     code = run(sys.argv[1:], os.environ)
     atexit._run_exitfuncs()
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        output.flush()
     except BrokenPipeError:
         code = code or _CLOSED_PIPE
+    except OutputFailed:
+        code = code or 1  # it was said when it happened
+    streams.Progress(sys.stderr).flush()
     os._exit(code)

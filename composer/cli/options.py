@@ -168,9 +168,8 @@ def creation(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="When images are pulled.",
             ),
             click.option("--quiet-pull", is_flag=True, help="Do not show how far pulls are."),
-            click.option(
-                "--build/--no-build", "build", default=None, help="Build images anew; or build none."
-            ),
+            click.option("--build", is_flag=True, help="Build images anew."),
+            click.option("--no-build", is_flag=True, help="Build no image."),
             click.option("-y", "--yes", is_flag=True, help="Answer every question with yes."),
         )
     ):

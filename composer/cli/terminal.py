@@ -115,7 +115,7 @@ def _send_file(session: Session, stdin: int) -> None:
 
 
 def _write(context: Context, name: str, data: bytes) -> None:
-    stream = context.stderr if name == "stderr" else context.stdout
+    stream = context.errors if name == "stderr" else context.stdout
     buffer = getattr(stream, "buffer", None)
     if buffer is None:
         stream.write(data.decode(errors="replace"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from composer.engine.events import Cancellation, Silence
 from composer.engine.outcome import PARALLEL, Outcome
+from composer.errors import ProjectError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 class Engine(NamedTuple):
     """The surroundings of an action. ``key`` seals values in labels; it belongs to the machine.
 
-    ``review`` sees each plan before it is carried out; where it returns False, nothing is done.
+    ``review`` sees each plan before it is carried out; where it returns False, nothing is done. ``ask`` gets a question
+    on whose answer it depends whether data is lost from sight; without it the answer is no.
     """
 
     backend: Backend
@@ -34,6 +36,7 @@ class Engine(NamedTuple):
     parallel: int = PARALLEL
     cancel: Cancellation | None = None
     review: Callable[[Plan], bool] | None = None
+    ask: Callable[[str], bool] | None = None
 
     def apply(self, project: str, plan: Plan) -> Outcome:
         """Carry out a plan. Raises what went wrong."""
@@ -45,6 +48,9 @@ class Engine(NamedTuple):
         """Carry out a plan and return what came of it, good or bad."""
         if self.review is not None and not self.review(plan):
             return Outcome()
+        for loss in plan.losses:
+            if self.ask is None or not self.ask(f"{loss}: go on?"):
+                raise ProjectError(f"nothing was done: {loss}", hint=loss.remedy)
         for sentence in plan.warnings:
             self.events.warn(sentence)
         if not plan.steps:
@@ -178,12 +184,15 @@ def start(
     *,
     wait: bool = False,
     wait_timeout_s: float | None = None,
+    wait_restarts: int | None = None,
 ) -> Plan:
     """Start services that exist and do not run."""
     from composer.engine.lifecycle import plan_start
 
     observed = engine.backend.observe(project)
-    plan = plan_start(observed, services, wait=wait, wait_timeout_s=wait_timeout_s)
+    plan = plan_start(
+        observed, services, wait=wait, wait_timeout_s=wait_timeout_s, wait_restarts=wait_restarts
+    )
     engine.apply(project, plan)
     return plan
 

@@ -3,21 +3,26 @@
 One thread reads the event stream; it opens a log stream, with a thread of its own, for each container that
 starts. What they find is told to an `Output` under one lock, so a display sees one thing at a time. The end of a
 container is told after its last line.
+
+Whoever reads the output may be slow, and then the threads that write wait for it under that lock. Nobody else takes it:
+ends are seen, and containers stopped, at any speed of the reader. `Attachment.close` waits for what has ended to be
+shown whole, until it is told not to.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from composer.engine import draft, labels
 from composer.engine.draft import ACTIVE
 from composer.engine.operations import CreateContainer, RemoveContainer, StopContainer
-from composer.errors import BackendError
+from composer.errors import BackendError, OutputFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from composer.engine.backend import Backend, LogStream
     from composer.engine.observed import Event, LogLine, ObservedContainer
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
 
 
 _PATIENCE_S = 2.0
-"""How long a stream that should end may take to do so."""
+"""How long streams may take to end that are closed, or that nobody is to wait for."""
 
 
 class Output(Protocol):
@@ -62,9 +67,15 @@ class Attachment:
         self.deaths: SimpleQueue[Death | None] = SimpleQueue()
         self._backend, self._project = backend, project
         self._services, self._shown, self._output = frozenset(services), frozenset(shown), output
+        self.failure: Exception | None = None
+        """Why nothing can be shown any more: the output failed, or its reader went away."""
+        self._showing = threading.Lock()
         self._lock = threading.Lock()
+        self._ended: SimpleQueue[None] = SimpleQueue()
+        """Gets something whenever a thread has shown all that it had, and when nobody is to wait for them."""
+        self._is_hurried = False
         self._streams: dict[str, LogStream] = {}
-        self._threads: dict[str, threading.Thread] = {}
+        self._threads: dict[threading.Thread, str] = {}
         self._runs: set[tuple[str, int]] = set()
         self._expected: set[str] = set()
         self._ended_before: dict[str, int] = {}
@@ -93,19 +104,35 @@ class Attachment:
     def _short(self, name: str) -> str:
         return name.removeprefix(f"{self._project}-")
 
-    def close(self) -> None:
-        """Stop following, after the output of what has ended has been shown to its last line."""
+    def close(self) -> bool:
+        """Stop following, after the output of what has ended has been shown to its last line: however slow its reader.
+
+        Tell whether all was shown: after `hurry` the reader gets a moment and no more.
+        """
         active = self._drain()
-        for id, thread in tuple(self._threads.items()):
-            if id not in active:
-                thread.join(_PATIENCE_S)
+        while not self._is_hurried and any(id not in active for id in tuple(self._threads.values())):
+            self._ended.get()
+        if self._is_hurried:
+            self._join(id for id in tuple(self._threads.values()) if id not in active)
         self._events.close()
         with self._lock:
             streams = tuple(self._streams.values())
         for stream in streams:
             stream.close()
-        for thread in tuple(self._threads.values()):
-            thread.join(_PATIENCE_S)
+        self._join(tuple(self._threads.values()))
+        return not self._threads
+
+    def _join(self, ids: Iterable[str]) -> None:
+        """Wait for the threads of containers, for a moment in all."""
+        wanted, until = frozenset(ids), time.monotonic() + _PATIENCE_S
+        for thread, id in tuple(self._threads.items()):
+            if id in wanted:
+                thread.join(max(0.0, until - time.monotonic()))
+
+    def hurry(self) -> None:
+        """Let `close` wait for no reader. May be called from a signal handler."""
+        self._is_hurried = True
+        self._ended.put(None)
 
     def _drain(self) -> frozenset[str]:
         """Follow what started and ended before its event was read; return the ids of what still runs."""
@@ -155,8 +182,7 @@ class Attachment:
                 if event.kind == "container":
                     self._receive(event)
         except BackendError as error:
-            with self._lock:
-                self._output.say("", f"events are lost: {error}")
+            self._say("", f"events are lost: {error}")
             self.deaths.put(None)
 
     def _receive(self, event: Event) -> None:
@@ -185,8 +211,8 @@ class Attachment:
         code = event.attributes.get("exitCode", "")
         if event.attributes.get("willRestart") == "true":
             if service in self._shown:
-                with self._lock:
-                    self._output.say(event.id, f"exited with code {code or 'unknown'} (restarting)")
+                sentence = f"exited with code {code or 'unknown'} (restarting)"
+                threading.Thread(target=self._say, args=(event.id, sentence), daemon=True).start()
             return
         if service in self._services and event.id not in self._expected:
             self.deaths.put(Death(event.id, service, int(code) if code.isdigit() else None))
@@ -203,28 +229,33 @@ class Attachment:
             if run in self._runs:
                 return
             self._runs.add(run)
-            self._output.add([(container.id, self._short(draft.ref(container).name))])
             stream = self._backend.logs([container.id], follow=True, since_ns=since_ns, tail=tail)
             self._streams[container.id] = stream
+            name = self._short(draft.ref(container).name)
             thread = threading.Thread(
-                target=self._copy, args=(container.id, stream), name="logs", daemon=True
+                target=self._copy, args=(container.id, name, stream), name="logs", daemon=True
             )
+            self._threads[thread] = container.id
             thread.start()
-            self._threads[container.id] = thread
 
-    def _copy(self, id: str, stream: LogStream) -> None:
+    def _copy(self, id: str, name: str, stream: LogStream) -> None:
         try:
+            with self._showing:
+                self._output.add([(id, name)])
             for line in stream:
-                with self._lock:
+                with self._showing:
                     self._output.write(line)
         except BackendError as error:
-            with self._lock:
-                self._output.say(id, f"output is lost: {error}")
+            self._say(id, f"output is lost: {error}")
+        except (OutputFailed, BrokenPipeError) as error:
+            self._failed(error)
         finally:
             stream.close()
         with self._lock:
             self._streams.pop(id, None)
-            self._tell_end(id)
+        self._tell_end(id)
+        self._threads.pop(threading.current_thread())
+        self._ended.put(None)
 
     def _tell_end(self, id: str) -> None:
         try:
@@ -233,4 +264,18 @@ class Attachment:
             return  # removed: whoever did that said so
         if container.state not in ACTIVE:
             code = "unknown" if container.exit_code is None else container.exit_code
-            self._output.say(id, f"exited with code {code}")
+            self._say(id, f"exited with code {code}")
+
+    def _say(self, id: str, sentence: str) -> None:
+        if self.failure is not None:
+            return
+        try:
+            with self._showing:
+                self._output.say(id, sentence)
+        except (OutputFailed, BrokenPipeError) as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        """End everything: what cannot be shown is not worth following."""
+        self.failure = self.failure or error
+        self.deaths.put(None)

@@ -90,7 +90,9 @@ class Emitter:
 
     def inspect(self) -> None:
         """Find the networks and volumes that diverged, before anything is decided."""
-        self._infrastructure.inspect(replace_volumes=self.options.replace_volumes)
+        self._infrastructure.inspect(
+            replace_volumes=self.options.replace_volumes, new_volumes=self.options.new_volumes
+        )
 
     def emit(
         self,
@@ -484,7 +486,9 @@ class Emitter:
             condition = COMPLETED if service in self._jobs else READY
             limit = self.options.wait_timeout_s
             refs = tuple(self.refs[service])
-            operation = WaitService(service, refs, condition, "--wait", timeout_s=limit)
+            # a job is tried again until it succeeds: that is what its restart policy is for
+            restarts = None if condition == COMPLETED else self.options.wait_restarts
+            operation = WaitService(service, refs, condition, "--wait", timeout_s=limit, restarts=restarts)
             step = self.builder.add(operation, self.ready[service])
             self._waits.setdefault(service, []).append(step)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,8 @@ from composer.engine.operations import (
 )
 from composer.engine.outcome import PARALLEL, Outcome
 from composer.engine.perform import Kept, perform
-from composer.engine.wait import MET, PENDING, STEADY, Look, look, timed_out
-from composer.errors import ComposerError, OperationFailed
+from composer.engine.wait import MET, PENDING, STEADY, Look, Restarts, look, timed_out
+from composer.errors import ComposerError, NotFound, OperationFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,10 +64,12 @@ def execute(
 class _Gate:
     """A condition that is being waited for. ``dirty``: something happened while it was being looked at."""
 
-    __slots__ = ("deadline", "dirty", "ids", "looking", "operation")
+    __slots__ = ("deadline", "dirty", "ids", "looking", "operation", "restarts")
 
-    def __init__(self, operation: WaitService, ids: tuple[str, ...], deadline: float | None) -> None:
-        self.operation, self.ids, self.deadline = operation, ids, deadline
+    def __init__(
+        self, operation: WaitService, ids: tuple[str, ...], deadline: float | None, restarts: Restarts
+    ) -> None:
+        self.operation, self.ids, self.deadline, self.restarts = operation, ids, deadline, restarts
         self.looking = True
         self.dirty = False
 
@@ -100,6 +103,8 @@ class _Coordinator:
         self._gates: dict[int, _Gate] = {}
         self._failures: list[ComposerError] = []
         self._ids: dict[str, str] = {}
+        self._restarted: dict[str, int] = {}
+        """How often what is there already was restarted before, of what is waited for."""
         self._firsts: dict[str, tuple[int, str]] = {}
         self._images: dict[str, ObservedImage] = {}
         self._ahead = Ahead(backend, self._steps, self._followers)
@@ -125,6 +130,7 @@ class _Coordinator:
         try:
             self._events.begin(tuple(self._left))
             self._level = cancel.level
+            self._count_restarts()
             self._release([id for id, missing in self._missing.items() if not missing])
             while len(self._state) < len(self._steps):
                 self._next()
@@ -210,7 +216,9 @@ class _Coordinator:
             # one that could not be created has no id: its name is not found, which is the right answer
             ids = tuple(c.id or self._ids.get(c.name, c.name) for c in operation.containers)
             limit = operation.timeout_s
-            gate = _Gate(operation, ids, None if limit is None else self._clock() + limit)
+            gate = _Gate(
+                operation, ids, None if limit is None else self._clock() + limit, Restarts(self._restarted)
+            )
             self._gates[step.id] = gate
             self._submit(lambda: self._look(step.id, gate))
         else:
@@ -224,6 +232,14 @@ class _Coordinator:
             self._threads.append(thread)
             thread.start()
         self._tasks.put(task)
+
+    def _count_restarts(self) -> None:
+        for step in self._steps.values():
+            if isinstance(step.operation, WaitService):
+                for container in step.operation.containers:
+                    if container.id:
+                        with suppress(NotFound):
+                            self._restarted[container.id] = self._backend.container(container.id).restarts
 
     # ------------------------------------------------------------- on the workers
 
@@ -243,12 +259,12 @@ class _Coordinator:
         try:
             if expired and gate.operation.condition == STEADY:
                 # nothing has happened for as long as was asked
-                found = look(self._backend, gate.operation, gate.ids)
+                found = look(self._backend, gate.operation, gate.ids, gate.restarts)
                 found = Look(MET) if found.state is PENDING else found
             elif expired:
                 found = Look(FAILED, timed_out(self._backend, gate.operation, gate.ids))
             else:
-                found = look(self._backend, gate.operation, gate.ids)
+                found = look(self._backend, gate.operation, gate.ids, gate.restarts)
         except Exception as error:
             self._inbox.put(("done", id, None, error))
         else:
@@ -302,6 +318,9 @@ class _Coordinator:
             return
         gate.looking = False
         if found.state is PENDING:
+            if found.news:
+                resource = resource_of(gate.operation)
+                self._events.progress(Progress(WARNING, resource, "restarted", found.news))
             if self._blind is not None:
                 self._done(id, None, self._blind)
             elif gate.dirty:

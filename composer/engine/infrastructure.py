@@ -20,6 +20,7 @@ from composer.engine.operations import (
     RemoveNetwork,
     RemoveVolume,
 )
+from composer.engine.sight import GIVEN, lost
 from composer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,11 +47,13 @@ class Infrastructure:
         self.volume_steps: dict[str, int] = {}
         self.replaced_networks: set[str] = set()
         self.replaced_volumes: set[str] = set()
+        self._agreed = False
 
     # ------------------------------------------------------------- deciding
 
-    def inspect(self, *, replace_volumes: bool) -> None:
+    def inspect(self, *, replace_volumes: bool, new_volumes: bool) -> None:
         """Find what diverged, before anything is planned. Raises ConfigError for what is external and missing."""
+        self._agreed = new_volumes
         for use in self._uses("network"):
             network = self._world.networks.get(use.name)
             if network is None:
@@ -67,8 +70,8 @@ class Infrastructure:
                 else:
                     self._draft.builder.diverged_volumes.append(use.name)
                     self._draft.builder.warn(
-                        f"volume '{use.name}' exists but does not match its configuration; it is used as it is "
-                        "(to recreate it and lose its data: composer up --yes)"
+                        f"volume '{use.name}' exists but does not match its configuration{self._driver(use)}; it is "
+                        "used as it is (to recreate it and lose its data: composer up --yes)"
                     )
 
     def _uses(self, kind: str) -> Iterator[_Use]:
@@ -111,8 +114,11 @@ class Infrastructure:
             )
             return False
         written = found.labels.get(labels.CONFIG_HASH)
+        if written is None:
+            # of a volume that an older Docker Compose made, the driver alone is known
+            return kind == "volume" and found.driver != (use.entry.get("driver") or "local")
         hashed = network_hash if kind == "network" else volume_hash
-        return written is not None and written != hashed(use.entry)
+        return written != hashed(use.entry)
 
     # ------------------------------------------------------------- planning
 
@@ -129,7 +135,18 @@ class Infrastructure:
             if use.name in self.replaced_volumes:
                 self._replace_volume(use)
             elif use.name not in self._world.volumes:
-                self._create("volume", use, "does not exist")
+                self._create("volume", use, self._lost(use) or "does not exist")
+
+    def _lost(self, use: _Use) -> str:
+        """Return what is lost from sight with a new volume, and keep it for who is to agree."""
+        loss = lost(self._project, self._world, use.key, use.name)
+        if loss is None:
+            return ""
+        if self._agreed:
+            self._draft.builder.warn(str(loss))
+        else:
+            self._draft.builder.losses.append(loss)
+        return loss.text
 
     def _create(self, kind: str, use: _Use, cause: str, needs: Iterable[int] = ()) -> None:
         if kind == "network":
@@ -168,11 +185,15 @@ class Infrastructure:
         return sorted(attached, key=lambda c: c.name)
 
     def _replace_volume(self, use: _Use) -> None:
-        cause = f"the configuration of volume '{use.key}' changed"
+        cause = f"the configuration of volume '{use.key}' changed{self._driver(use)}"
         users = [c for c in self._world.observed.containers if any(m.name == use.name for m in c.mounts)]
         gone = [self._draft.remove(c, cause) for c in sorted(users, key=lambda c: c.name)]
-        removed = self._draft.builder.add(RemoveVolume(use.name, cause), gone)
+        removed = self._draft.builder.add(RemoveVolume(use.name, f"{cause}: its data is lost"), gone)
         self._create("volume", use, cause, [removed])
+
+    def _driver(self, use: _Use) -> str:
+        had, has = self._world.volumes[use.name].driver, use.entry.get("driver") or "local"
+        return "" if had == has else f", its driver {had} → {has}"
 
     def needs(self, service: Tree) -> list[int]:
         """Return the steps after which everything that a service's containers are made of is there."""
@@ -213,7 +234,9 @@ class Infrastructure:
 def wanted_volume(project: Project, key: str) -> VolumeSpec:
     """Return a volume of the project as it is created."""
     hashed = volume_hash(resolve.entry_of(project, "volumes", key))
-    return resolve.volume_spec(project, key, _labels(project, labels.VOLUME, key, hashed))
+    own = _labels(project, labels.VOLUME, key, hashed)
+    own[labels.DIRECTORY] = "" if project.name_origin == GIVEN else project.directory
+    return resolve.volume_spec(project, key, own)
 
 
 def _labels(project: Project, kind: str, key: str, hashed: str) -> dict[str, str]:

@@ -38,6 +38,9 @@ FIELDS = "composer.service"
 CONTENTS = "composer.contents"
 """Keyed digests of the contents of configs and secrets, as JSON."""
 
+DIRECTORY = "composer.directory"
+"""On volumes: the directory of the project whose name they have; empty where that name was given to the command."""
+
 
 def service_of(container: ObservedContainer) -> str:
     return container.labels.get(SERVICE, "")

@@ -157,14 +157,26 @@ def _stop_all(fleet: Fleet, draft: Draft, order: Iterable[str], cause: str) -> N
 
 
 def plan_start(
-    observed: Observed, services: Sequence[str], *, wait_timeout_s: float | None = None, wait: bool = False
+    observed: Observed,
+    services: Sequence[str],
+    *,
+    wait_timeout_s: float | None = None,
+    wait_restarts: int | None = None,
+    wait: bool = False,
 ) -> Plan:
     """Start what does not run, waiting for dependencies as depends_on says."""
     fleet = Fleet(observed, services)
     if not fleet.selected:
         raise UnknownService("there is no container to start", hint="composer up makes them")
     draft = Draft()
-    _start_all(fleet, draft, fleet.order(), wait=wait, wait_timeout_s=wait_timeout_s)
+    started = _start_all(fleet, draft, fleet.order())
+    if wait:
+        for service in fleet.order():
+            refs = tuple(ref(c) for c in fleet.containers[service])
+            operation = WaitService(
+                service, refs, _READY, "--wait", timeout_s=wait_timeout_s, restarts=wait_restarts
+            )
+            draft.builder.add(operation, started[service])
     return draft.builder.build()
 
 
@@ -183,13 +195,12 @@ def plan_restart(
     fleet.selected = tuple(sorted(chosen))
     draft = Draft(timeout_s)
     _stop_all(fleet, draft, fleet.order(), "restart")
-    _start_all(fleet, draft, fleet.order(), wait=False, wait_timeout_s=None)
+    _start_all(fleet, draft, fleet.order())
     return draft.builder.build()
 
 
-def _start_all(
-    fleet: Fleet, draft: Draft, order: list[str], *, wait: bool, wait_timeout_s: float | None
-) -> None:
+def _start_all(fleet: Fleet, draft: Draft, order: list[str]) -> dict[str, list[int]]:
+    """Start what is not running; return the steps of each service."""
     started: dict[str, list[int]] = {}
     for service in order:
         idle = [c for c in fleet.containers[service] if c.state not in ACTIVE or c.id in draft.stopped]
@@ -201,11 +212,7 @@ def _start_all(
                 cause = "restart" if stop else f"it is {container.state.value}"
                 operation = StartContainer(ref(container), cause, start_hooks(container))
                 started[service].append(draft.builder.add(operation, [*needs, *([stop] if stop else [])]))
-    if wait:
-        for service in order:
-            refs = tuple(ref(c) for c in fleet.containers[service])
-            operation_ = WaitService(service, refs, _READY, "--wait", timeout_s=wait_timeout_s)
-            draft.builder.add(operation_, started[service])
+    return started
 
 
 def _gates(fleet: Fleet, draft: Draft, service: str, started: dict[str, list[int]]) -> list[int]:

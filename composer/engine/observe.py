@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from composer.engine import compare, labels, resolve
 from composer.engine.extension import extension, place_of
 from composer.engine.observed import Observed, ObservedImage, ObservedNetwork, ObservedVolume
+from composer.engine.sight import neighbours
 from composer.errors import ConfigError
 from composer.opening import NotRegular, open_regular
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from composer.engine.backend import Observer
+    from composer.engine.sight import Neighbour
     from composer.engine.wanted import Limitation
     from composer.schema.model import Project
 
@@ -43,6 +45,8 @@ class World(NamedTuple):
     network_limitations: Mapping[str, tuple[Limitation, ...]] = {}
     key: bytes = b""
     moves_ports: bool = False
+    neighbours: tuple[Neighbour, ...] = ()
+    """Volumes of other projects of this directory, where one of ours is missing."""
 
 
 def observe(observer: Observer, project: Project, key: bytes) -> World:
@@ -50,13 +54,14 @@ def observe(observer: Observer, project: Project, key: bytes) -> World:
     observed = observer.observe(project.name)
     services = project.tree.get("services") or {}
     images = _images(observer, project)
+    volumes = _volumes(observer, project, observed)
     networks = _networks(observer, project, observed)
     return World(
         observed=observed,
         images=images,
         networks=networks,
         network_faults=observer.network_faults([network.id for network in networks.values()]),
-        volumes=_volumes(observer, project, observed),
+        volumes=volumes,
         contents={**contents(project, key), **{f"image:{name}": image.id for name, image in images.items()}},
         limitations={name: _limitations(observer, tree) for name, tree in sorted(services.items())},
         network_limitations={
@@ -66,6 +71,14 @@ def observe(observer: Observer, project: Project, key: bytes) -> World:
         },
         key=key,
         moves_ports=observer.moves_ports,
+        neighbours=neighbours(observer, project) if _is_one_missing(project, volumes) else (),
+    )
+
+
+def _is_one_missing(project: Project, volumes: Mapping[str, ObservedVolume]) -> bool:
+    return any(
+        resolve.real_name(project, "volumes", key) not in volumes and not resolve.is_external(entry)
+        for key, entry in (project.tree.get("volumes") or {}).items()
     )
 
 

@@ -217,7 +217,7 @@ class WaitService(NamedTuple):
 
     A depends_on condition; or ``ready``: running, healthy where there is a health check, or finished with 0; or
     ``steady``: nothing has gone wrong with more than ``tolerated`` of them for ``timeout_s``. ``waiting`` names who
-    needs it; empty where no service does.
+    needs it; empty where no service does. ``restarts``: so many of one of them, and it is hopeless.
     """
 
     service: str
@@ -228,6 +228,7 @@ class WaitService(NamedTuple):
     required: bool = True
     timeout_s: float | None = None
     tolerated: int = 0
+    restarts: int | None = None
 
 
 Operation: TypeAlias = (

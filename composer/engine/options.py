@@ -49,9 +49,13 @@ class Options(NamedTuple):
     ignore_orphans: bool = False
     renew_anonymous_volumes: bool = False
     replace_volumes: bool = False
+    new_volumes: bool = False
+    """Volumes may start empty whose data is in others that are lost from sight."""
     timeout_s: float | None = None
     wait: bool = False
     wait_timeout_s: float | None = None
+    wait_restarts: int | None = None
+    """With ``wait``: after so many restarts of one container it is hopeless."""
     pull: str | None = None
     build: bool | None = None
     """True builds what can be built anew, False builds nothing, None what is missing."""

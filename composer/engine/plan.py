@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from composer.engine.operations import Operation
+    from composer.engine.sight import Loss
 
 
 class Step(NamedTuple):
@@ -38,13 +39,15 @@ class Plan(NamedTuple):
     """What would be done.
 
     ``warnings`` are sentences for the user; ``unchanged`` names what is as it should be. ``diverged_volumes`` stay
-    as they are, because replacing them loses data: to be asked.
+    as they are, because replacing them loses data: to be asked. ``losses`` are data that is lost from sight, and that
+    nobody has agreed to yet.
     """
 
     steps: tuple[Step, ...] = ()
     warnings: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
     diverged_volumes: tuple[str, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.steps))
@@ -85,13 +88,14 @@ def _step_json(step: Step) -> dict[str, Any]:
 class PlanBuilder:
     """Collects steps. A step can only come after steps that were added before it, so no cycle can be built."""
 
-    __slots__ = ("_steps", "_warnings", "diverged_volumes", "unchanged")
+    __slots__ = ("_steps", "_warnings", "diverged_volumes", "losses", "unchanged")
 
     def __init__(self) -> None:
         self._steps: list[Step] = []
         self._warnings: list[str] = []
         self.unchanged: list[str] = []
         self.diverged_volumes: list[str] = []
+        self.losses: list[Loss] = []
 
     def add(self, operation: Operation, needs: Iterable[int] = (), after: Iterable[int] = ()) -> int:
         """Append a step and return its id."""
@@ -113,5 +117,9 @@ class PlanBuilder:
 
     def build(self) -> Plan:
         return Plan(
-            tuple(self._steps), tuple(self._warnings), tuple(self.unchanged), tuple(self.diverged_volumes)
+            tuple(self._steps),
+            tuple(self._warnings),
+            tuple(self.unchanged),
+            tuple(self.diverged_volumes),
+            tuple(self.losses),
         )

@@ -24,7 +24,10 @@ _SHOWN = 5
 
 
 class SavedPlan(NamedTuple):
-    """``command``: up or down. ``inputs``: files, directory, name, profiles, env_files. ``operations`` as written."""
+    """``command``: up or down. ``operations`` as written.
+
+    ``inputs``: files, directory, name and whose choice it was, profiles, env_files.
+    """
 
     command: str
     project: str
@@ -42,7 +45,7 @@ def document(plan: Plan, project: str, command: str) -> dict[str, Any]:
         "changes": plan.has_changes,
         "operations": plan.to_json(),
         "unchanged": list(plan.unchanged),
-        "warnings": list(plan.warnings),
+        "warnings": [*map(str, plan.losses), *plan.warnings],
     }
 
 

@@ -15,7 +15,7 @@ from composer.graph import COMPLETED, HEALTHY
 from composer.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from composer.engine.backend import Observer
     from composer.engine.observed import ObservedContainer
@@ -72,23 +72,58 @@ def _judge_exit(condition: str, container: ObservedContainer) -> Verdict:
 
 
 class Look(NamedTuple):
-    """What one look at the containers of a service found. ``error`` is set when the condition cannot be met."""
+    """What one look at the containers of a service found. ``error`` is set when the condition cannot be met.
+
+    ``news`` is what happened since the look before, for those who watch.
+    """
 
     state: str
     error: ComposerError | None = None
+    news: str = ""
 
 
-def look(observer: Observer, operation: WaitService, ids: Sequence[str]) -> Look:
+class Restarts:
+    """How often each container was restarted since it began to be waited for. ``before`` has the counts of then.
+
+    A count is a container's own: a backend may begin anew at a start, and then what was before does not count.
+    """
+
+    __slots__ = ("_before", "_seen")
+
+    def __init__(self, before: Mapping[str, int] | None = None) -> None:
+        self._before = dict(before or {})
+        self._seen: dict[str, int] = {}
+
+    def count(self, container: ObservedContainer) -> tuple[int, bool]:
+        """Return the number of restarts, and whether it is another one than the last time."""
+        if container.restarts < self._before.get(container.id, 0):
+            self._before[container.id] = 0
+        count = container.restarts - self._before.get(container.id, 0)
+        is_news = count > self._seen.get(container.id, 0)
+        self._seen[container.id] = count
+        return count, is_news
+
+
+def look(
+    observer: Observer, operation: WaitService, ids: Sequence[str], restarts: Restarts | None = None
+) -> Look:
     """Judge every container of a service; the worst verdict counts. A failure comes with its diagnosis."""
+    restarts = Restarts() if restarts is None else restarts
     if operation.condition == STEADY:
         return _look_steady(observer, operation, ids)
-    pending = False
+    pending, news = False, ""
     for id in ids:
         try:
             container = observer.container(id)
         except NotFound:
             return Look(FAILED, _error(operation, id, "was removed"))
         verdict = judge(operation.condition, container)
+        if verdict.state is PENDING:
+            count, is_news = restarts.count(container)
+            if operation.restarts is not None and count >= operation.restarts:
+                verdict = Verdict(FAILED, f"was restarted {_times(count)}, and is not {operation.condition}")
+            elif is_news:
+                news = f"{_times(count)}{_last_words(observer, container)}"
         if (
             verdict.state is FAILED
             and container.health is Health.UNHEALTHY
@@ -101,7 +136,26 @@ def look(observer: Observer, operation: WaitService, ids: Sequence[str]) -> Look
                 error.add_note(note)
             return Look(FAILED, error)
         pending = pending or verdict.state is PENDING
-    return Look(PENDING if pending else MET)
+    return Look(PENDING, news=news) if pending else Look(MET)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _last_words(observer: Observer, container: ObservedContainer) -> str:
+    """Return how a container that is restarted ended, and the last line of its output."""
+    code = "" if container.exit_code is None else f", exit {container.exit_code}"
+    lines = _output(observer, container, 1)
+    return f"{code}: {lines[-1]}" if lines else code
+
+
+def _output(observer: Observer, container: ObservedContainer, count: int) -> list[str]:
+    stream = observer.logs([container.id], tail=count)
+    try:
+        return [line.data.decode(errors="replace").rstrip("\r\n") for line in stream]
+    finally:
+        stream.close()
 
 
 def _look_steady(observer: Observer, operation: WaitService, ids: Sequence[str]) -> Look:
@@ -169,11 +223,7 @@ def diagnose(observer: Observer, container: ObservedContainer, waiting: Sequence
     if probes and probes[-1].exit_code:
         notes.append(f"last health check: exit {probes[-1].exit_code}")
         notes += [f"  {line}" for line in probes[-1].output.rstrip().splitlines()[-_OUTPUT_LINES:]]
-    stream = observer.logs([container.id], tail=_LOG_LINES)
-    try:
-        lines = [line.data.decode(errors="replace").rstrip("\r\n") for line in stream]
-    finally:
-        stream.close()
+    lines = _output(observer, container, _LOG_LINES)
     if lines:
         notes.append("last output:")
         notes += [f"  {line}" for line in lines[-_LOG_LINES:]]

@@ -83,12 +83,25 @@ def is_file(path: str) -> bool:
         return False
 
 
+def is_named(path: str) -> bool:
+    """Tell whether a directory has this name: one that cannot be read is found all the same, and then said."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError:
+        pass  # the directory cannot be searched: neither can its files be read
+    return True
+
+
 def discover(directory: str) -> tuple[str, ...]:
     """Return the compose file of a directory or of its nearest parent that has one, and its override; or ()."""
     while True:
-        names = [name for name in COMPOSE_NAMES if is_file(os.path.join(directory, name))]
+        names = [name for name in COMPOSE_NAMES if is_named(os.path.join(directory, name))]
         if names:
-            override = next((name for name in OVERRIDE_NAMES if is_file(os.path.join(directory, name))), None)
+            override = next(
+                (name for name in OVERRIDE_NAMES if is_named(os.path.join(directory, name))), None
+            )
             chosen = (names[0], override) if override else (names[0],)
             return tuple(os.path.join(directory, name) for name in chosen)
         parent = os.path.dirname(directory)
@@ -99,7 +112,7 @@ def discover(directory: str) -> tuple[str, ...]:
 
 def several_compose_files(directory: str) -> list[str]:
     """Return the names of compose files in a directory, in order of precedence: all but the first are ignored."""
-    return [name for name in COMPOSE_NAMES if is_file(os.path.join(directory, name))]
+    return [name for name in COMPOSE_NAMES if is_named(os.path.join(directory, name))]
 
 
 def label(path: str, working_dir: str) -> str:

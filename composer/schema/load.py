@@ -15,6 +15,7 @@ from composer.schema.canonical import canonical, warn_shell
 from composer.schema.consistency import Consistency, check_model
 from composer.schema.defaults import normalize, set_defaults, share_scale
 from composer.schema.extends import Extends, Extension
+from composer.schema.glance import UNSURE, glance
 from composer.schema.include import Include
 from composer.schema.interpolate import Variables, interpolate
 from composer.schema.merge import merge, unique
@@ -22,7 +23,15 @@ from composer.schema.model import Project
 from composer.schema.options import LoadOptions as LoadOptions  # noqa: TC001 - those who load find it here
 from composer.schema.paths import Base, resolve_paths
 from composer.schema.problems import Problems
-from composer.schema.setting import Setting, directory_name, explicit_name, find_setting, written_name
+from composer.schema.setting import (
+    Named,
+    Setting,
+    explicit_name,
+    find_setting,
+    name_in,
+    no_compose_file,
+    written_name,
+)
 from composer.schema.source import MAX_NODES, Document, parse, remove_paths
 from composer.schema.tree import INVALID, NOWHERE, WORKLOADS, Map, Seq
 
@@ -41,7 +50,8 @@ def load(options: LoadOptions, problems: Problems | None = None) -> Project:
     setting = find_setting(options, problems)
     reader = _Reader(options, setting.working_dir, problems)
     sources = [(path, reader.documents(path)) for path in setting.files]
-    name = _name(options, setting, sources)
+    named = _name(options, setting, sources)
+    name = named.name
     # what --no-interpolate prints holds no variable's value: Compose gives it no environment but the files' own
     variables = _with_name(setting.variables if options.interpolate else Variables({}, {}), name)
     loader = _Loader(options, reader, problems, setting)
@@ -50,29 +60,73 @@ def load(options: LoadOptions, problems: Problems | None = None) -> Project:
         problems.errors.append(_empty(reader.label(setting.files[0])))
     if options.normalize or options.interpolate:
         tree.put("name", name, tree.mark("name") if "name" in tree else Mark("", why="project name"))
-    return _finish(tree, name, options, setting._replace(variables=variables), problems)
+    project = _finish(tree, name, options, setting._replace(variables=variables), problems)
+    project.name_origin = named.origin
+    return project
 
 
 def project_name(options: LoadOptions) -> str:
-    """Return the project's name without loading its model. `naming` has a shorter way for most files."""
+    """Return the project's name without loading its model."""
+    return find_name(options).name
+
+
+def find_name(options: LoadOptions) -> Named:
+    """Return the project's name without loading its model. `naming` has a shorter way for most files.
+
+    Raises ProjectInvalid when a file that may have the name cannot be read: the directory's name is that of another
+    project then.
+    """
     problems = Problems()
     setting = find_setting(options, problems, need_files=False)
     name = explicit_name(options, setting.variables)
     if name is not None:
-        return name
+        return name_in(setting, name)
+    problems.raise_all()
+    if not setting.files:
+        raise no_compose_file(setting.directory)
     reader = _Reader(options, setting.working_dir, problems)
-    return _name(options, setting, [(path, reader.documents(path)) for path in setting.files])
+    named = [tree for path in setting.files for tree in _named(path, reader, problems)]
+    problems.raise_all()
+    try:
+        return name_in(setting, None, written_name(named, setting.variables))
+    except ConfigError as error:
+        problems.errors.append(error)
+        problems.raise_all()
+        raise
 
 
-def _name(options: LoadOptions, setting: Setting, sources: list[tuple[str, list[Document]]]) -> str:
+def _named(path: str, reader: _Reader, problems: Problems) -> list[Map]:
+    """Return the trees of one file that may have a name.
+
+    Where the name is plain to see, it does not matter what else is wrong with the file.
+    """
+    before = len(problems.errors)
+    documents = reader.documents(path)
+    if len(problems.errors) > before:
+        name = glance(problems.sources.get(reader.label(path), ""))
+        if name is UNSURE:
+            return []
+        del problems.errors[before:]
+        seen = Map()
+        if isinstance(name, str):
+            seen.put("name", name, NOWHERE)
+        return [seen]
+    return [found for document in documents if (found := _mapping(document, problems)) is not None]
+
+
+def _name(options: LoadOptions, setting: Setting, sources: list[tuple[str, list[Document]]]) -> Named:
+    """Return the name of a project that is loaded: a name that is wrong is reported by the passes, and is none."""
+    name = explicit_name(options, setting.variables)
+    if name is not None:
+        return name_in(setting, name)
     documents = [
         document.tree for _, found in sources for document in found if isinstance(document.tree, Map)
     ]
-    return (
-        explicit_name(options, setting.variables)
-        or written_name(documents, setting.variables, as_written=not options.normalize)
-        or directory_name(setting.directory)
-    )
+    try:
+        written = written_name(documents, setting.variables, as_written=not options.normalize)
+    except ConfigError:
+        written = None
+    return name_in(setting, None, written)
 
 
 def _with_name(variables: Variables, name: str) -> Variables:
@@ -123,6 +177,15 @@ def _empty(label: str) -> ConfigError:
     return ConfigError("the compose file is empty", at=Mark(label), hint="it needs 'services:' at least")
 
 
+def _mapping(document: Document, problems: Problems) -> Map | None:
+    """Return the tree of a document; one that is no mapping is reported."""
+    if isinstance(document.tree, Map):
+        return document.tree
+    hint = "begin with 'services:'"
+    problems.error("a compose file must be a mapping", document.mark, hint=hint, kind=YamlError)
+    return None
+
+
 class _Loader:
     """The passes on documents: everything up to one merged tree with absolute paths."""
 
@@ -148,13 +211,7 @@ class _Loader:
         tree = Map()
         for path, documents in sources:
             for document in documents:
-                if not isinstance(document.tree, Map):
-                    self._problems.error(
-                        "a compose file must be a mapping",
-                        document.mark,
-                        hint="begin with 'services:'",
-                        kind=YamlError,
-                    )
+                if _mapping(document, self._problems) is None:
                     continue
                 tree = self._document(tree, document, path, base, variables, (*including, (path, at)))
         tree = set_defaults(tree)

@@ -53,6 +53,7 @@ class Project:
         "extensions",
         "files",
         "name",
+        "name_origin",
         "profiles",
         "separator",
         "tree",
@@ -82,6 +83,8 @@ class Project:
         self.environment: Mapping[str, str] = environment or {}
         self.disabled: Mapping[str, Map] = disabled or {}
         self.profiles = profiles
+        self.name_origin = "given"
+        """Whose choice the name is: ``given`` to the command, ``written`` in a file, or the ``directory``'s."""
         self.separator = "-"
         self.all_resources = False
         self.warnings = warnings
@@ -172,7 +175,7 @@ class Project:
             enable=self._enable,
         )
         selected.whole = tree
-        selected.extensions = self.extensions
+        selected.extensions, selected.name_origin = self.extensions, self.name_origin
         selected.separator, selected.all_resources = self.separator, self.all_resources
         return selected
 

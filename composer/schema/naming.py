@@ -1,42 +1,44 @@
 """A project's name for the verbs that need nothing else of it: ``ps``, ``logs``, ``down``.
 
-Parsing YAML is half of what such a verb imports, and the name is nearly always plain to see: there is no ``name`` at
-the beginning of a line, or it is the first key. Whatever is not as plain as that goes the loader's way.
+Parsing YAML is half of what such a verb imports, and the name is nearly always plain to see (`glance`). Whatever is
+not as plain as that goes the loader's way. What was named and cannot be read names no project: the directory's name
+would be another one's.
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from composer.errors import ConfigError
 from composer.schema import files
+from composer.schema.glance import UNSURE, glance
 from composer.schema.problems import Problems
-from composer.schema.setting import directory_name, explicit_name, find_setting
+from composer.schema.setting import explicit_name, find_setting, name_in, no_compose_file
 
 if TYPE_CHECKING:
     from composer.schema.options import LoadOptions
-
-UNSURE: Final = object()
-
-_TOP_LINE = re.compile(r"^[^ \t\n#].*$", re.M)
-_KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*):(?:[ \t]|$)")
-_VERSION = re.compile(r"version:[ \t]+(['\"]?)[0-9.]+\1[ \t]*$")
-# One line, a plain text in YAML's eyes too, and nothing indented after it that would continue it.
-_NAME = re.compile(
-    r"name:[ \t]+(['\"]?)([a-z][a-z0-9_-]*)\1[ \t]*(?:[ \t]#.*)?"
-    r"(?:\n(?:[ \t]*(?:#.*)?\n)*(?=[^ \t\n])|\s*\Z)"
-)
-_OTHER_BREAKS = re.compile("[\r\x85\u2028\u2029\ufeff\0]")
-_NO_TEXTS = frozenset({"true", "false", "null"})
+    from composer.schema.setting import Named, Setting
 
 
 def project_name(options: LoadOptions) -> str:
-    """Return the project's name without loading its model. Raises ProjectError where there can be none."""
-    setting = find_setting(options, Problems(), need_files=False)
+    """Return the project's name without loading its model."""
+    return find_name(options, Problems()).name
+
+
+def find_name(options: LoadOptions, problems: Problems) -> Named:
+    """Return the project's name without loading its model.
+
+    Raises ProjectError where there can be none, and ProjectInvalid where a file that may have it cannot be read. With
+    a name that was given, what cannot be read does not matter: it is left in ``problems``.
+    """
+    setting = find_setting(options, problems, need_files=False)
     name = explicit_name(options, setting.variables)
     if name is not None:
-        return name
+        _note_missing(setting, problems)
+        return name_in(setting, name)
+    problems.raise_all()
+    if not setting.files:
+        raise no_compose_file(setting.directory)
     found: str | None = None
     for path in setting.files:
         try:
@@ -46,34 +48,15 @@ def project_name(options: LoadOptions) -> str:
         if written is UNSURE:
             from composer.schema import load
 
-            return load.project_name(options)
+            return load.find_name(options)
         if isinstance(written, str):
             found = written
-    return found or directory_name(setting.directory)
+    return name_in(setting, None, found)
 
 
-def glance(text: str) -> str | object | None:
-    """Return the ``name`` of a compose file, None when it has none, or UNSURE when that is not plain to see."""
-    if _OTHER_BREAKS.search(text):
-        return UNSURE
-    found: str | None = None
-    documents = keys = all_keys = 0
-    for line in _TOP_LINE.finditer(text):
-        if line[0].rstrip() == "---":
-            if documents and not keys:
-                return UNSURE
-            documents, keys = documents + 1, 0
-            continue
-        key = _KEY.match(line[0])
-        if key is None:
-            return UNSURE
-        if key[1] == "name":
-            value = _NAME.match(text, line.start())
-            if all_keys or value is None or value[2] in _NO_TEXTS:
-                return UNSURE
-            found = value[2]
-        documents = documents or 1
-        keys += 1
-        if not _VERSION.match(line[0]):
-            all_keys += 1
-    return found if keys else UNSURE
+def _note_missing(setting: Setting, problems: Problems) -> None:
+    for path in setting.files:
+        if path != "-" and not files.is_file(path):
+            problems.error(
+                f"cannot read file '{files.label(path, setting.working_dir)}': there is no such file"
+            )

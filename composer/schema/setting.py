@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os.path
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from composer.errors import ConfigError, Mark, ProjectError
 from composer.schema import dotenv, files
@@ -32,6 +32,18 @@ class Setting(NamedTuple):
     working_dir: str
 
 
+class Named(NamedTuple):
+    """A project's name, the directory of the project, and whose choice the name is."""
+
+    name: str
+    directory: str
+    origin: str
+
+
+GIVEN, WRITTEN, DIRECTORY = "given", "written", "directory"
+"""Where a name comes from: -p or COMPOSE_PROJECT_NAME, ``name:`` of a file, the directory's name."""
+
+
 def absolute(path: str, directory: str, home: str) -> str:
     """Return a path of the command line, absolute and clean."""
     if path == "~" or path.startswith("~/"):
@@ -40,12 +52,16 @@ def absolute(path: str, directory: str, home: str) -> str:
 
 
 def find_setting(options: LoadOptions, problems: Problems, *, need_files: bool = True) -> Setting:
-    """Find the files and read the env files. Raises ProjectError when no compose file is there."""
+    """Find the files and read the env files. What is wrong with them is reported.
+
+    Raises ProjectError when no compose file is there.
+    """
     working_dir = os.path.abspath(options.working_dir)
     # as Compose has it: a shell sets PWD, but a service manager or a program that starts us may not
     options = options._replace(environment={"PWD": working_dir, **options.environment})
     named = options.files or _compose_file(options.environment)
     directory = options.directory and absolute(options.directory, working_dir, options.home)
+    is_there = not directory or _is_there(directory, problems)
     first_dir = directory or _first_directory(named, working_dir, options.home)
     env_files, variables = _read_env(options, first_dir, working_dir, problems)
     if not named:
@@ -53,19 +69,40 @@ def find_setting(options: LoadOptions, problems: Problems, *, need_files: bool =
     if named:
         paths = tuple(one if one == "-" else absolute(one, working_dir, options.home) for one in named)
     else:
-        paths = files.discover(directory or working_dir)
+        # above a directory that is not there is another project
+        paths = files.discover(directory or working_dir) if is_there else ()
         _note_ignored(paths, working_dir, problems)
     if not paths and need_files:
-        raise ProjectError(
-            f"no compose file in '{directory or working_dir}' or above it",
-            hint=f"write {files.COMPOSE_NAMES[0]}, or name a file with -f",
-        )
+        problems.raise_all()
+        raise no_compose_file(directory or working_dir)
     final = directory or _first_directory(paths, working_dir, options.home)
     if final != first_dir and not env_files:
         env_files, variables = _read_env(options, final, working_dir, problems)
     # no profile is the profile "", as in Compose: it enables a service with `profiles: ["${NOT_SET}"]`
     profiles = options.profiles or variables.values.get("COMPOSE_PROFILES", "").split(",")
     return Setting(paths, final, env_files, variables, tuple(part.strip() for part in profiles), working_dir)
+
+
+def no_compose_file(directory: str) -> ProjectError:
+    """Return the error of a command that has no project, in Docker Compose's words."""
+    return ProjectError(
+        "no configuration file provided: not found",
+        hint=f"there is none in '{directory}' or above it: write {files.COMPOSE_NAMES[0]}, name a file with -f, "
+        "or a project with -p",
+    )
+
+
+def _is_there(directory: str, problems: Problems) -> bool:
+    """Tell whether ``--project-directory`` is a directory; what is not is reported: its name is nobody's."""
+    try:
+        os.stat(os.path.join(directory, "."))
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or "a path cannot hold a zero byte").lower()
+        problems.error(
+            f"cannot use project directory '{directory}': {reason}", hint="see --project-directory"
+        )
+        return False
+    return True
 
 
 def _compose_file(environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -154,26 +191,39 @@ def explicit_name(options: LoadOptions, variables: Variables) -> str | None:
     return name
 
 
+def name_in(setting: Setting, given: str | None, written: str | None = None) -> Named:
+    """Return the name that counts. Raises ProjectError when there is none."""
+    if given is not None:
+        return Named(given, setting.directory, GIVEN)
+    if written:
+        return Named(written, setting.directory, WRITTEN)
+    return Named(directory_name(setting.directory), setting.directory, DIRECTORY)
+
+
 def written_name(documents: Sequence[Map], variables: Variables, *, as_written: bool = False) -> str | None:
     """Return the last ``name:`` of the files, interpolated; None when there is none.
 
-    It is made a name that a project can have, but for ``as_written`` (``--no-normalize``).
+    It is made a name that a project can have, but for ``as_written`` (``--no-normalize``). Raises ConfigError for one
+    that is no text or that cannot be interpolated: a project without that name would be another one.
     """
-    found: Any = None
+    found: tuple[str, Mark] | None = None
     for document in documents:
-        name = document.get("name")
-        if isinstance(name, str) and name:
-            found = name
+        name = document.get("name", "")
+        if not isinstance(name, str):
+            raise ConfigError("the project's name must be a text", at=document.mark("name"), path=("name",))
+        if name:
+            found = name, document.mark("name")
     if found is None:
         return None
+    text, at = found
     try:
-        name = substitute(found, variables.values.get)
-        name = name if as_written else normal_name(name)
-    except TemplateError:
-        return None
+        name = substitute(text, variables.values.get)
+    except TemplateError as error:
+        raise ConfigError(str(error), at=at, path=("name",), hint=error.hint) from None
+    name = name if as_written else normal_name(name)
     if not name:
         raise ProjectError(
-            f"name '{found}' has nothing that a project name can have",
+            f"name '{text}' has nothing that a project name can have",
             hint="use lower-case letters, digits, '-' and '_'",
         )
     return name

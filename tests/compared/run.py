@@ -27,6 +27,19 @@ and with composer's own runtime. ✔: what happened is what was wanted; ✘: it 
 
 """
 
+_EXCEPTIONS = """
+## Where composer does otherwise on purpose
+
+| situation | docker compose 2.40 | composer |
+| --- | --- | --- |
+| a volume would start empty while its data is in another one: its `name:` or its key changed, or the project's name in the same directory | makes the empty volume | `plan` shows it; `up`, `create`, `scale`, `run` and `apply` ask on a terminal, and do nothing elsewhere without `--yes`. Not where `-p` or `COMPOSE_PROJECT_NAME` names another project: two names in one directory are two stacks |
+| `--project-directory` is not there, with `-f` | goes on, by its name | exit 1 |
+| `compose.yaml` is a link that leads nowhere | takes the project of a directory above | exit 1 |
+| `-p NAME` or `COMPOSE_PROJECT_NAME`, with a `-f` that is not there | exit 1 | `ps`, `stop`, `down` and their like go on with a warning: the project is known |
+| a compose file with a mistake below a name that can be read | exit 1 | `ps`, `stop`, `down` and their like go on |
+| `up --wait` on a container that is restarted again and again | waits | shows the restarts, and gives up after `--wait-restarts` (3) |
+"""  # noqa: E501 - a table
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -40,7 +53,7 @@ def main() -> int:
         _images(pathlib.Path(directory))
         rows = [(scenario, _play(scenario, pathlib.Path(directory))) for scenario in chosen]
     page = pathlib.Path(options.to)
-    page.write_text(_HEAD + _table(rows) + _foot(rows) + report.kept(page))
+    page.write_text(_HEAD + _table(rows) + _foot(rows) + _EXCEPTIONS + report.kept(page))
     return 0
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -50,16 +52,22 @@ class Stack:
         self.directory, self.backend, self.name = directory, backend, name
         (directory / "compose.yaml").write_text(PROJECT.replace("IMAGE", IMAGE).replace("NAME", name))
 
-    def run(self, *arguments: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str, **variables: str) -> dict[str, Any]:
+        """Return what a subprocess of the command is made of."""
         environment = {key: value for key, value in os.environ.items() if not key.startswith("COMPOSE_")}
         environment |= {"COMPOSER_ROOT": str(self.directory / "state"), **variables}
         if self.backend == "docker":
             environment["DOCKER_HOST"] = os.environ["COMPOSER_TEST_DOCKER"]
+        return {
+            "args": [sys.executable, "-m", "composer", "--backend", self.backend, *arguments],
+            "cwd": self.directory,
+            "env": environment,
+            "stdin": subprocess.DEVNULL,
+        }
+
+    def run(self, *arguments: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "composer", "--backend", self.backend, *arguments],
-            cwd=self.directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
+            **self.command(*arguments, **variables),
             capture_output=True,
             text=True,
             timeout=90,
@@ -121,6 +129,93 @@ def test_what_ends_at_once_is_heard_to_its_last_word(stack: Stack) -> None:
     )
     for _ in range(3):
         assert stack.run("up").stdout.count("words") == 1
+
+
+LINES = 300_000
+LOUD = f"i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done"
+
+
+def loud(stack: Stack, command: str) -> None:
+    """Write a project of one service that says a great deal."""
+    text = f"name: {stack.name}\nservices: {{job: {{image: {IMAGE}, command: [sh, -c, '{command}']}}}}\n"
+    (stack.directory / "compose.yaml").write_text(text.replace("$", "$$"))
+
+
+@pytest.mark.timeout(180)
+def test_the_end_of_an_attached_up_waits_for_a_slow_reader(stack: Stack) -> None:
+    """Who begins to read when all has long been said."""
+    loud(stack, LOUD)
+    with subprocess.Popen(
+        **stack.command("up"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        wait_for(
+            lambda: stack.states().get("job-1") == "exited", timeout_s=90, what="the end of the container"
+        )
+        assert process.poll() is None, "it has an end that nobody read to"
+        assert process.stdout is not None
+        said = [line for line in process.stdout if "line" in line]
+    assert [line.split()[-1] for line in said] == [str(number) for number in range(LINES)]
+    assert process.returncode == 0
+
+
+@pytest.mark.timeout(180)
+def test_a_second_interrupt_waits_for_no_reader(stack: Stack) -> None:
+    loud(stack, f"{LOUD}; exec sleep 600")
+    with subprocess.Popen(
+        **stack.command("up", "-t", "0"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        while "line 0" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        wait_for(lambda: stack.states().get("job-1") == "exited", timeout_s=60, what="the stop")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+
+
+def test_wait_gives_up_on_a_crash_loop(stack: Stack) -> None:
+    (stack.directory / "compose.yaml").write_text(
+        f"""
+        name: {stack.name}
+        services:
+          web:
+            image: {IMAGE}
+            command: [sh, -c, "echo no database; sleep 0.2; exit 7"]
+            restart: always
+            healthcheck: {{test: [CMD, "false"], interval: 10s}}
+        """
+    )
+    result = stack.run("up", "--wait", "--wait-restarts", "2", code=1)
+    assert "Restarted: once" in result.stderr
+    assert "was restarted 2 times, and is not ready" in result.stderr
+    assert "    no database" in result.stderr, "its last output"
+
+
+def test_data_is_not_lost_from_sight(stack: Stack) -> None:
+    """By another name of the volume, and by another name of the project in its directory."""
+    text = (
+        f"name: {stack.name}\n"
+        f"services: {{db: {{image: {IMAGE}, command: [touch, /data/here], volumes: ['data:/data']}}}}\n"
+        "volumes: {data: {}}\n"
+    )
+    file = stack.directory / "compose.yaml"
+    file.write_text(text)
+    stack.run("up", "-d")
+    renamed = f"{stack.name}-elsewhere"
+    file.write_text(text.replace("{data: {}}", f"{{data: {{name: {renamed}}}}}"))
+    where = f"starts empty; the data is in volume '{stack.name}_data', which "
+    for verb in (("up", "-d"), ("run", "db"), ("create",)):
+        assert where + "nothing uses any more" in stack.run(*verb, code=1).stderr
+    assert f"volume {renamed}" in stack.run("plan").stdout
+    file.write_text(text.replace(stack.name, f"{stack.name}b", 1))
+    assert where + f"project '{stack.name}' of this directory has" in stack.run("up", "-d", code=1).stderr
+    stack.run("-p", stack.name, "down")
+    assert where + "nothing uses any more (it was made" in stack.run("up", "-d", code=1).stderr
+    stack.run("-p", f"{stack.name}b", "up", "-d")
+    stack.run("-p", f"{stack.name}b", "down", "-v")
+    file.write_text(text.replace("{data: {}}", f"{{data: {{name: {renamed}}}}}"))
+    stack.run("up", "-d", "--yes")
+    stack.run("volume", "rm", f"{stack.name}_data")
 
 
 def test_stopping_and_going_on(stack: Stack) -> None:

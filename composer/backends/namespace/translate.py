@@ -39,7 +39,7 @@ _KINDS = ("mount", "pid", "ipc", "uts", "network", "cgroup", "time")
 
 def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
     """Return what would not be honoured of a service's attributes, before anything is created."""
-    found = namespaces.limitations(attributes)
+    found = [*namespaces.limitations(attributes), *unusable.limitations(attributes)]
     found += [
         Limitation(("sysctls", key), reason, hint=hint)
         for key, reason, hint in sysctls.find_faults(attributes)
@@ -50,12 +50,12 @@ def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
                 reason, hint = REFUSED[name]
                 found.append(Limitation((name,), reason, hint=hint))
         elif name in ATTRIBUTES:
-            found += _limitations_of(name, value)
+            found += _limitations_of(name, value) if name not in {one.path[0] for one in found} else []
         elif name not in ELSEWHERE:
             found.append(Limitation((name,), "the built-in runtime does not know it"))
     for path, target, reason in mounttargets.problems(attributes):
         found.append(Limitation(path, f"cannot mount at {target}: {reason}", hint=mounttargets.HINT))
-    return [*found, *unusable.limitations(attributes)]
+    return found
 
 
 def _limitations_of(name: str, value: Any) -> list[Limitation]:

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 @click.command(name="apply", help="Carry out a plan that composer plan --out wrote.")
+@click.option("-y", "--yes", is_flag=True, help="Answer every question with yes.")
 @click.argument("file", metavar="FILE")
 @click.pass_obj
-def command(context: Context, file: str) -> None:
+def command(context: Context, file: str, yes: bool) -> None:
     from composer.engine import saved
     from composer.errors import ProjectError
 
@@ -30,6 +31,8 @@ def command(context: Context, file: str) -> None:
     _adopt(context, found)
     with context.changing(found.project, "apply") as engine:
         engine = engine._replace(review=_review(context, found))
+        if yes:
+            engine = engine._replace(ask=lambda question: True)
         if found.command == "down":
             from composer.engine.actions import down
             from composer.engine.lifecycle import Teardown
@@ -59,7 +62,9 @@ def _up(context: Context, engine: Any, found: SavedPlan) -> None:
     from composer.engine.actions import apply_up
     from composer.engine.options import Options
 
-    project = context.project()
+    project = context.project(makes=True)
+    # the plan was made by that name: to have it from the plan is not to choose it
+    project.name_origin = found.inputs.get("name_origin", project.name_origin)
     show_unchanged(context, apply_up(engine, project, Options(**_tuples(found.options))))
 
 

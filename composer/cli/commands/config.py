@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -74,8 +75,14 @@ def command(
     else:
         text = _text(context, project, form, show, hashed, origins)
     if output:
-        with open(output, "w", encoding="utf-8") as file:
-            file.write(text)
+        from composer.errors import ProjectError
+
+        path = os.path.join(context.working_dir, output)
+        try:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise ProjectError(f"cannot write '{output}': {(error.strerror or str(error)).lower()}") from None
     else:
         context.stdout.write(text)
     return 0

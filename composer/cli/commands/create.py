@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], **given: Any) -> None:
-    from composer.cli.creation import engine_options
+    from composer.cli.creation import engine_options, nothing_selected
     from composer.engine.actions import up
 
-    project = context.project()
+    project = context.project(makes=True)
+    if nothing_selected(project, services):
+        context.display().warn("no service selected")
     options = engine_options(context, project, services, given)._replace(start=False)
     with context.changing(project.name, "create") as engine:
         up(engine, project, options, context.asker())

@@ -85,7 +85,9 @@ def foreign_services(context: Context, observed: Observed) -> frozenset[str]:
 
     try:
         project = context.project()
-    except ComposerError:
-        return frozenset()  # no compose file to compare with: the project's name is all there is
+    except ComposerError as error:
+        # no compose file to compare with: the project's name is all there is
+        context.display().warn(f"goes by the name '{context.project_name()}' alone: {error}")
+        return frozenset()
     known = (project.tree.get("services") or {}).keys() | project.disabled.keys()
     return frozenset(labels.service_of(c) for c in observed.containers) - known

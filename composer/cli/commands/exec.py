@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command(
     name="exec",
     help="Run a command in a running container.",
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    context_settings={"allow_interspersed_args": False},
 )
 @click.option("-d", "--detach", is_flag=True, help="Do not wait for it.")
 @click.option(

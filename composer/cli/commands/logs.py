@@ -46,7 +46,7 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
 
     printer = Printer(
         context.stdout,
-        context.stderr,
+        context.errors,
         color=not given["no_color"] and context.is_colored(context.stdout),
         prefix=not given["no_log_prefix"],
         timestamps=given["timestamps"],
@@ -67,6 +67,7 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
             printer.add((c.id, short_name(c.name, project)) for c in found)
             _print(backend.logs([c.id for c in found], **part), printer)
     except KeyboardInterrupt:
+        context.abandon_output()
         return 130
     return None
 

@@ -59,10 +59,12 @@ def command(
 def _plan_up(
     context: Context, services: tuple[str, ...], given: dict[str, Any]
 ) -> tuple[Plan, str, dict[str, Any]]:
-    from composer.cli.creation import engine_options
+    from composer.cli.creation import engine_options, nothing_selected
     from composer.engine.actions import plan_up
 
-    project = context.project()
+    project = context.project(makes=True)
+    if nothing_selected(project, services):
+        context.display().warn("no service selected")
     options = engine_options(context, project, services, given)
     plan = plan_up(context.engine(project.name), project, options)
     return plan, project.name, {k: v for k, v in options._asdict().items() if k != "known"}
@@ -92,6 +94,7 @@ def _inputs(context: Context, project: str) -> dict[str, Any]:
         "working_dir": base,
         "directory": os.path.join(base, settings.directory) if settings.directory else None,
         "name": project,
+        "name_origin": context.name_origin,
         "profiles": list(settings.profiles),
         "env_files": [os.path.join(base, file) for file in settings.env_files],
         "backend": settings.backend,

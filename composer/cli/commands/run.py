@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command(
     name="run",
     help="Run a one-off command in a new container of a service.",
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    context_settings={"allow_interspersed_args": False},
 )
 @click.option("--build", is_flag=True, help="Build the image first.")
 @click.option("--cap-add", multiple=True, metavar="CAP", help="Add a capability.")
@@ -53,7 +53,7 @@ def command(context: Context, /, service: str, words: tuple[str, ...], **given: 
     from composer.engine.actions import create_oneoff
     from composer.engine.options import Options
 
-    project = context.project()
+    project = context.project(makes=True)
     known = project.tree.get("services") or {}
     shared.check_services(known, project.disabled, (service,))
     has_terminal = context.stdin.isatty() and context.stdout.isatty()

@@ -20,7 +20,7 @@ def command(context: Context, /, scales: tuple[str, ...], no_deps: bool) -> None
     from composer.cli.creation import engine_options
     from composer.engine.actions import up
 
-    project = context.project()
+    project = context.project(makes=True)
     services = tuple(shared.scale(scales))
     options = engine_options(context, project, services, {"scales": scales, "no_deps": no_deps})
     with context.changing(project.name, "scale") as engine:

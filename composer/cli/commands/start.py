@@ -19,11 +19,28 @@ if TYPE_CHECKING:
 @click.option(
     "--wait-timeout", "wait_timeout_s", type=float, metavar="SECONDS", help="Give up after this time."
 )
+@click.option(
+    "--wait-restarts",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Give up when a container was restarted so often meanwhile.",
+)
 @shared.services
 @click.pass_obj
-def command(context: Context, /, services: tuple[str, ...], wait: bool, wait_timeout_s: float | None) -> None:
+def command(
+    context: Context,
+    /,
+    services: tuple[str, ...],
+    wait: bool,
+    wait_timeout_s: float | None,
+    wait_restarts: int,
+) -> None:
     from composer.engine import actions
 
     project = context.project_name()
     with context.changing(project, "start") as engine:
-        actions.start(engine, project, services, wait=wait, wait_timeout_s=wait_timeout_s)
+        actions.start(
+            engine, project, services, wait=wait, wait_timeout_s=wait_timeout_s, wait_restarts=wait_restarts
+        )

@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     "--wait-timeout", "wait_timeout_s", type=float, metavar="SECONDS", help="Give up waiting after this time."
 )
 @click.option(
+    "--wait-restarts",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Give up when a container was restarted so often meanwhile.",
+)
+@click.option(
     "--on-failure",
     type=click.Choice(("keep", "rollback", "down")),
     default="keep",
@@ -59,14 +67,18 @@ if TYPE_CHECKING:
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int | None:
-    from composer.cli.creation import engine_options
+    from composer.cli.creation import engine_options, nothing_selected
 
-    project = context.project()
+    project = context.project(makes=True)
     _check(given)
+    nothing = nothing_selected(project, services)
+    if nothing is not None:
+        raise nothing
     options = engine_options(context, project, services, given)._replace(
         start=not given["no_start"],
         wait=given["wait"],
         wait_timeout_s=given["wait_timeout_s"],
+        wait_restarts=given["wait_restarts"],
         on_failure=given["on_failure"],
     )
     if given["detach"] or given["wait"] or given["no_start"] or context.settings.dry_run:

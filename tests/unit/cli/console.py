@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from composer.backends.memory import MemoryBackend
 from composer.cli.main import run
@@ -66,7 +66,12 @@ class Console:
         return self.backends[name]
 
     def __call__(
-        self, *arguments: str, stdin: str = "", terminal: bool = False, **environment: str
+        self,
+        *arguments: str,
+        stdin: str = "",
+        terminal: bool = False,
+        errors: Any = None,
+        **environment: str,
     ) -> Result:
         streams = [Terminal() if terminal else io.StringIO() for _ in range(2)]
         source = Terminal(stdin) if terminal else io.StringIO(stdin)
@@ -75,7 +80,7 @@ class Console:
             {**self.environment, **environment},
             stdin=source,
             stdout=streams[0],
-            stderr=streams[1],
+            stderr=errors or streams[1],
             working_dir=str(self.directory),
             connect=self.connect,
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 from console import STACK, Console, states
+from flag_table import Flag, commands, parse, table
 
 from composer.cli.commands.exec import command as exec_command
 from composer.cli.commands.up import command as up_command
-from composer.cli.main import without_values
 
 
 def test_dry_run_may_follow_the_verb(console: Console) -> None:
@@ -20,19 +21,145 @@ def test_flags_may_have_a_value(console: Console) -> None:
     console.write(STACK)
     assert console("up", "--detach=true", "--menu=false", "--no-start=0").code == 0
     assert set(states(console).values()) == {"running"}
-    assert "'--detach' does not take a value" in console("up", "--detach=perhaps").err
+    assert "'perhaps' is not a value of --detach" in console("up", "--detach=perhaps").err
 
 
-def test_words_of_the_command_are_left_as_they_are() -> None:
-    words = ["-e", "--detach=true", "--no-tty=true", "--interactive=false", "web", "run", "--detach=true"]
-    assert without_values(exec_command, words) == [
-        *("-e", "--detach=true", "--no-tty", "--no-interactive", "web", "run", "--detach=true")
-    ]
-    assert without_values(up_command, ["web", "--wait=false", "--", "--wait=true"]) == [
+ALL = list(commands())
+TABLE = table()
+SWITCHES = [flag for flag in TABLE if flag.option.is_flag]
+VALUED = [flag for flag in TABLE if not flag.option.is_flag]
+
+
+def short(flags: list[Flag]) -> list[Flag]:
+    return [flag for flag in flags if not flag.name.startswith("--")]
+
+
+@pytest.mark.parametrize("flag", SWITCHES, ids=str)
+def test_a_switch_takes_a_boolean(flag: Flag) -> None:
+    unset = parse(flag.command)
+    on = parse(flag.command, flag.name)
+    off = parse(flag.command, f"{flag.name}=false")
+    key = flag.option.name
+    assert key is not None
+    assert {on[key] or False, off[key] or False} == {True, False} or on[key] == flag.option.flag_value
+    for true in ("1", "t", "T", "true", "TRUE", "True"):
+        assert parse(flag.command, f"{flag.name}={true}") == on
+    for false in ("0", "f", "F", "false", "FALSE", "False"):
+        assert parse(flag.command, f"{flag.name}={false}") == off
+    assert unset in (on, off), "what has two names has one of them by default"
+    assert parse(flag.command, flag.name, f"{flag.name}=false") == off, "the last one counts"
+    assert parse(flag.command, f"{flag.name}=false", flag.name) == on
+    with pytest.raises(click.UsageError):
+        parse(flag.command, f"{flag.name}=perhaps")
+    with pytest.raises(click.UsageError):
+        parse(flag.command, f"{flag.name}=")
+
+
+@pytest.mark.parametrize("flag", VALUED, ids=str)
+def test_a_value_follows_in_every_form(flag: Flag) -> None:
+    key = flag.option.name
+    assert key is not None
+    given = parse(flag.command, flag.name, flag.value)
+    assert given[key] == ((flag.value,) if flag.option.multiple else flag.option.type(flag.value))
+    assert parse(flag.command, f"{flag.name}={flag.value}") == given
+    if not flag.name.startswith("--"):
+        assert parse(flag.command, f"{flag.name}{flag.value}") == given
+    if flag.option.flag_value is None or flag.option.flag_value != "":
+        with pytest.raises(click.UsageError):
+            parse(flag.command, flag.name)
+    if flag.option.type.name == "text" and flag.option.flag_value != "":
+        assert parse(flag.command, flag.name, "--dry-run")[key] in ("--dry-run", ("--dry-run",))
+        assert parse(flag.command, f"{flag.name}=a=b,c")[key] in ("a=b,c", ("a=b,c",))
+    if flag.option.multiple:
+        assert (
+            parse(flag.command, flag.name, flag.value, f"{flag.name}={flag.value}")[key] == (flag.value,) * 2
+        )
+
+
+@pytest.mark.parametrize("flag", short(TABLE), ids=str)
+def test_letters_stand_together(flag: Flag) -> None:
+    """Behind every switch of the command that is a letter; a letter with a value ends the group."""
+    value = () if flag.option.is_flag else (flag.value,)
+    for other in short(SWITCHES):
+        if other.command is not flag.command or other.option is flag.option:
+            continue
+        apart = parse(flag.command, other.name, flag.name, *value)
+        assert parse(flag.command, f"{other.name}{flag.name[1:]}", *value) == apart
+        if value:
+            assert parse(flag.command, f"{other.name}{flag.name[1:]}={value[0]}") == apart
+            assert parse(flag.command, f"{other.name}{flag.name[1:]}{value[0]}") == apart
+        else:
+            assert parse(flag.command, f"{other.name}{flag.name[1:]}=true") == apart
+        with pytest.raises(click.UsageError):
+            parse(flag.command, f"{other.name}%")
+
+
+@pytest.mark.parametrize("flag", TABLE, ids=str)
+def test_where_options_end(flag: Flag) -> None:
+    """At ``--``; at the first word that is none for exec, run and what has commands below it; else nowhere."""
+    words = (flag.name,) if flag.option.is_flag else (flag.name, flag.value)
+    if isinstance(flag.command, click.Group):
+        assert parse(flag.command, "--", "word", *words)["()"] == ("word", *words)
+        return
+    if not any(isinstance(param, click.Argument) for param in flag.command.params):
+        return
+    ended = parse(flag.command, "--", *words)
+    assert ended[str(flag.option.name)] == parse(flag.command)[str(flag.option.name)]
+    if len({param.name for param in flag.command.params if isinstance(param, click.Argument)}) > 1:
+        return
+    is_mixed = flag.command.context_settings.get("allow_interspersed_args", True)
+    behind = parse(flag.command, "word", *words)
+    before = parse(flag.command, *words, "word")
+    assert (behind == before) is is_mixed
+
+
+@pytest.mark.parametrize("command", [one for _, one in ALL], ids=[" ".join(path) for path, _ in ALL])
+@pytest.mark.parametrize("word", ["-%", "-%=x", "--no-such", "--no-such=x", "---x", "--=x", "-=x"])
+def test_what_is_no_option_is_refused(command: click.Command, word: str) -> None:
+    with pytest.raises(click.UsageError):
+        parse(command, word)
+
+
+def test_exec_and_run_leave_the_words_of_the_command_alone() -> None:
+    words = (
+        "-e",
+        "--detach=true",
+        "-T=true",
+        "--interactive=false",
         "web",
+        "run",
+        "--detach=true",
         "--",
-        "--wait=true",
-    ]
+        "-x",
+    )
+    found = parse(exec_command, *words)
+    assert found["variables"] == ("--detach=true",)
+    assert (found["no_tty"], found["interactive"], found["detach"]) == (True, False, False)
+    assert (found["service"], found["words"]) == ("web", ("run", "--detach=true", "--", "-x"))
+
+
+def test_what_pflag_reads_in_a_letter_with_nothing_behind_the_equals_sign() -> None:
+    """``-d=`` is -d and an option that is called ``=``; ``-t=`` has the value ``=``."""
+    with pytest.raises(click.UsageError):
+        parse(up_command, "-d=")
+    assert parse(exec_command, "-u=", "web")["user"] == "="
+
+
+def test_the_wrong_stack_is_not_destroyed(stack: Console) -> None:
+    stack.write("name: other\nservices: {web: {image: i}}\n", "other.yaml")
+    assert stack("-f=other.yaml", "down", "-v").code == 0
+    assert states(stack)
+    assert stack("-pother", "down", "-v=true", "-t=0").code == 0
+    assert states(stack)
+    assert "no such option: -%" in stack("-%", "down", "-v").err
+    assert "composer image ls --help" in stack("image", "ls", "--no-such").err
+    assert stack("-f=compose.yaml", "down", "-vt=0").code == 0
+    assert states(stack) == {}
+
+
+def test_building_and_not_building_contradict_each_other(stack: Console) -> None:
+    assert "contradict each other" in stack("up", "-d", "--build", "--no-build").err
+    assert stack("up", "-d", "--build=false", "--no-build").code == 0
 
 
 @pytest.mark.parametrize(

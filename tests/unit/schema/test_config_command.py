@@ -38,6 +38,7 @@ class Console:
     def __init__(self, directory: Path, **options: object) -> None:
         self.stdout = io.StringIO()
         self.warnings: list[str] = []
+        self.working_dir = str(directory)
         self._options = LoadOptions(working_dir=str(directory), environment={"E": "1"}, **options)
 
     def load_options(self) -> LoadOptions:

@@ -33,11 +33,12 @@ def test_the_first_of_several_names_wins_and_the_rest_is_mentioned(tmp_path: Pat
 
 
 def test_no_file_at_all(tmp_path: Path) -> None:
-    with pytest.raises(ProjectError, match="no compose file"):
+    with pytest.raises(ProjectError, match="no configuration file provided: not found"):
         load(LoadOptions(working_dir=str(tmp_path)))
 
 
 def test_stdin_and_project_directory(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
     options = LoadOptions(
         files=("-",), stdin=lambda: "services: {a: {build: ./x}}", directory="sub", working_dir=str(tmp_path)
     )
@@ -77,7 +78,9 @@ def test_project_name(tmp_path: Path, options: dict[str, object], text: str, nam
 def test_project_name_needs_no_valid_file(tmp_path: Path) -> None:
     write(tmp_path / "p", {"compose.yaml": "services: {web: {foo: 1}}"})
     assert project_name(LoadOptions(working_dir=str(tmp_path / "p"))) == "p"
-    assert project_name(LoadOptions(working_dir=str(tmp_path / "empty-Dir"))) == "empty-dir"
+    (tmp_path / "empty-Dir").mkdir()
+    with pytest.raises(ProjectError, match="no configuration file provided: not found"):
+        project_name(LoadOptions(working_dir=str(tmp_path / "empty-Dir")))
 
 
 def test_a_given_name_must_be_one(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 
 from composer.errors import ComposerError
 from composer.schema import load, naming
+from composer.schema.glance import UNSURE, glance
 from composer.schema.options import LoadOptions
 from composer.schema.problems import Problems
 from composer.schema.source import parse
@@ -37,7 +41,7 @@ def by_the_loader(text: str) -> str | None:
     ],
 )
 def test_what_is_plain_to_see(text: str, name: str | None) -> None:
-    assert naming.glance(text) == name == by_the_loader(text)
+    assert glance(text) == name == by_the_loader(text)
 
 
 @pytest.mark.parametrize(
@@ -71,25 +75,79 @@ def test_what_is_plain_to_see(text: str, name: str | None) -> None:
     ],
 )
 def test_what_is_not(text: str) -> None:
-    assert naming.glance(text) is naming.UNSURE
+    assert glance(text) is UNSURE
 
 
 LINES = st.sampled_from(
     """name: app|name: 'b-c' # d|name:| name: x|services: {}|version: '3'|---|...||#c|  more|x-a: >-|'|"|x-a: "|{|}
-    |x-b: [|]|name: a: b|- name: app|? a|: b|<<: {name: x}|name: !!str y|name: &a z|\tname: x|name: on""".split(
-        "|"
-    )
+    |x-b: [|]|name: a: b|- name: app|? a|: b|<<: {name: x}|name: !!str y
+    |name: ${X:?gone}|name: 5|name: ''|name: &a z|\tname: x|name: on""".split("|")
 )
 
 
-@given(st.lists(LINES, max_size=7))
-def test_it_never_says_another_name_than_the_loader(lines: list[str]) -> None:
-    text = "\n".join(lines)
-    seen = naming.glance(text)
-    if seen is not naming.UNSURE:
-        problems = Problems()
-        parse(text, "compose.yaml", problems)
-        assert problems.errors or seen == by_the_loader(text)
+def answer(function: Callable[[LoadOptions], str], options: LoadOptions) -> str | None:
+    """Return the name, or None where the command would end."""
+    try:
+        return function(options)
+    except ComposerError:
+        return None
+
+
+def name_of_model(options: LoadOptions) -> str:
+    return load.load(options).name
+
+
+@given(st.lists(st.lists(LINES, max_size=7), min_size=1, max_size=3), st.sampled_from(["", "X=b\n", "X\0"]))
+def test_it_never_answers_differently_from_the_loader(texts: list[list[str]], env: str) -> None:
+    with TemporaryDirectory() as directory:
+        files = [f"{directory}/{index}.yaml" for index in range(len(texts))]
+        for file, lines in zip(files, texts, strict=True):
+            Path(file).write_text("\n".join(lines))
+        Path(directory, "env").write_text(env)
+        options = LoadOptions(files=tuple(files), env_files=("env",), working_dir=directory)
+        quick = answer(naming.project_name, options)
+        assert quick == answer(load.project_name, options)
+        model = answer(name_of_model, options)
+        assert model is None or model == quick
+
+
+@given(st.text(alphabet="name: ab'\"#-|>&*!{}[],\n\t${:?}1", max_size=40))
+def test_nor_for_any_text(text: str) -> None:
+    with TemporaryDirectory() as directory:
+        Path(directory, "compose.yaml").write_text(f"{text}\nservices: {{a: {{image: i}}}}\n")
+        options = LoadOptions(working_dir=directory)
+        quick = answer(naming.project_name, options)
+        assert quick == answer(load.project_name, options)
+        model = answer(name_of_model, options)
+        assert model is None or model == quick
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "the compose file is empty"),
+        ("- a\n", "must be a mapping"),
+        ("x: 1\nname: [\n", "cannot read YAML"),
+        ("x: {\nname: app\n", "cannot read YAML"),
+        ("name: 5\n", "the project's name must be a text"),
+        ("name:\n", "the project's name must be a text"),
+        ("name: ${X:?gone}\n", "required variable 'X' is missing a value: gone"),
+        ("name: ${X\n", "invalid interpolation"),
+        ("x: 1\nname: a\nname: b\n", "key 'name' is already there"),
+    ],
+)
+def test_a_name_that_cannot_be_read_is_not_the_directory_s(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "compose.yaml").write_text(text)
+    options = LoadOptions(working_dir=str(tmp_path))
+    with pytest.raises(ComposerError, match=re.escape(words)):
+        naming.project_name(options)
+    assert naming.project_name(options._replace(name="other")) == "other"
+
+
+def test_what_is_wrong_below_a_plain_name_is_no_matter(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("name: app\nservices: {w: [}\n")
+    options = LoadOptions(working_dir=str(tmp_path))
+    assert naming.project_name(options) == load.project_name(options) == "app"
 
 
 def test_it_names_every_case_as_the_loader_does() -> None:
@@ -105,7 +163,7 @@ def test_it_names_every_case_as_the_loader_does() -> None:
         assert naming.project_name(options) == wanted, directory.name
         for file in directory.glob("compose.y*ml"):
             try:
-                quick += naming.glance(file.read_text()) is not naming.UNSURE
+                quick += glance(file.read_text()) is not UNSURE
             except UnicodeDecodeError:
                 pass  # one of the cases is about that
     assert quick > 500

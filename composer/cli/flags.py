@@ -1,0 +1,160 @@
+"""Flags as Go's programs read them (https://pkg.go.dev/github.com/spf13/pflag): the one place that parses words.
+
+Words become other words, which click reads in one way only: ``--name=value``, ``--flag``, then ``--`` and what is no
+option. So ``-t=0``, ``-dt5``, ``-it``, ``--flag=false``, a value that begins with ``-`` and options behind what is no
+option mean what they mean to Docker Compose.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BOOLEANS = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
+"""What strconv.ParseBool reads."""
+
+_HELP = click.Option(["-h", "--help"], is_flag=True)
+
+
+def canonical(command: click.Command, words: Sequence[str], ctx: click.Context) -> list[str]:
+    """Return the words of a command, those of its subcommand included. Raises click.UsageError."""
+    try:
+        reading = _Reading(command)
+        rest = reading.read(words)
+    except click.UsageError as error:
+        error.ctx = ctx
+        raise
+    if isinstance(command, click.Group):
+        below = command.get_command(ctx, rest[0]) if rest else None
+        if below is not None:
+            rest[1:] = canonical(below, rest[1:], click.Context(below, parent=ctx, info_name=rest[0]))
+        return [*reading.options(), *rest]
+    return [*reading.options(), *(("--", *rest) if rest else ())]
+
+
+def own(group: click.Group, words: Sequence[str], ctx: click.Context) -> list[str]:
+    """Return the words of a group; those from its subcommand on stay as they are."""
+    try:
+        reading = _Reading(group)
+        rest = reading.read(words)
+    except click.UsageError as error:
+        error.ctx = ctx
+        raise
+    return [*reading.options(), *rest]
+
+
+class _Reading:
+    """One pass over a command's words."""
+
+    def __init__(self, command: click.Command) -> None:
+        self._names: dict[str, tuple[click.Option, bool]] = dict.fromkeys(_HELP.opts, (_HELP, True))
+        for option in command.params:
+            if isinstance(option, click.Option):
+                self._names |= dict.fromkeys(option.opts, (option, True))
+                self._names |= dict.fromkeys(option.secondary_opts, (option, False))
+        self._is_mixed = not isinstance(command, click.Group) and command.context_settings.get(
+            "allow_interspersed_args", True
+        )
+        self._values: list[str] = []
+        self._flags: dict[click.Option, bool] = {}
+
+    def read(self, words: Sequence[str]) -> list[str]:
+        """Take the options out; return what is none."""
+        rest: list[str] = []
+        pending = list(words)
+        while pending:
+            word = pending.pop(0)
+            if word == "--":
+                return [*rest, *pending]
+            if len(word) < 2 or word[0] != "-":
+                rest.append(word)
+                if not self._is_mixed:
+                    return [*rest, *pending]
+            elif word[1] == "-":
+                self._long(word, pending)
+            else:
+                self._short(word, pending)
+        return rest
+
+    def options(self) -> list[str]:
+        """Return what was read in click's words. Of a flag that is there more than once, the last one counts."""
+        found = list(self._values)
+        for option, value in self._flags.items():
+            if value:
+                found.append(_name(option.opts))
+            elif option.secondary_opts:
+                found.append(_name(option.secondary_opts))
+        return found
+
+    def _long(self, word: str, pending: list[str]) -> None:
+        name, equals, value = word.partition("=")
+        if len(name) == 2 or name[2] == "-":
+            raise click.UsageError(f"'{word}' is no option: its name is missing")
+        if name not in self._names:
+            raise click.NoSuchOption(name, possibilities=self._near(name))
+        option, is_on = self._names[name]
+        if option.is_flag:
+            self._set(option, name, value if equals else "true", is_on)
+        elif equals:
+            self._put(option, value)
+        elif option._flag_needs_value:
+            self._put_optional(option, name, pending)
+        else:
+            self._put(option, _next(name, pending))
+
+    def _short(self, word: str, pending: list[str]) -> None:
+        letters = word[1:]
+        while letters:
+            name = f"-{letters[0]}"
+            if name not in self._names:
+                inside = f" in '{word}'" if len(word) > 2 else ""
+                raise click.NoSuchOption(name, f"no such option: {name}{inside}")
+            option, is_on = self._names[name]
+            if len(letters) > 2 and letters[1] == "=":
+                value, letters = letters[2:], ""
+            elif option.is_flag:
+                value, letters = "true", letters[1:]
+            else:
+                value, letters = letters[1:] or _next(name, pending), ""
+            if option.is_flag:
+                self._set(option, name, value, is_on)
+            else:
+                self._put(option, value)
+
+    def _set(self, option: click.Option, name: str, value: str, is_on: bool) -> None:
+        if value not in BOOLEANS:
+            raise click.BadOptionUsage(name, f"'{value}' is not a value of {name}, which is true or false")
+        self._flags[option] = BOOLEANS[value] is is_on
+
+    def _put(self, option: click.Option, value: str) -> None:
+        name = _name(option.opts)
+        self._values.append(f"{name}={value}" if name.startswith("--") else f"{name}{value}")
+
+    def _put_optional(self, option: click.Option, name: str, pending: list[str]) -> None:
+        """Put an option that may stand alone: what follows is its value, as long as that is no option."""
+        if pending and not pending[0].startswith("-"):
+            self._put(option, pending.pop(0))
+        else:
+            self._values.append(name)
+
+    def _near(self, name: str) -> list[str]:
+        from difflib import get_close_matches
+
+        return get_close_matches(name, self._names)
+
+
+def _next(name: str, pending: list[str]) -> str:
+    if not pending:
+        raise click.BadOptionUsage(name, f"option {name} needs a value")
+    return pending.pop(0)
+
+
+def _name(names: Sequence[str]) -> str:
+    return next((name for name in names if name.startswith("--")), names[0])

@@ -1,0 +1,78 @@
+"""A project in a directory that is reached by a symbolic link (``current -> releases/1``).
+
+Its directory is the one that the shell shows, as with Docker Compose, and so is its name. Earlier versions took the
+physical directory: a stack that one of them made has another name, and is named before a second one is made.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from composer.errors import ProjectError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from composer.cli.context import Context
+    from composer.engine.backend import Backend
+    from composer.schema.setting import Named
+
+
+def working_directory(environment: Mapping[str, str]) -> str:
+    """Return the current directory as the shell shows it, where ``PWD`` names it. Raises ProjectError for none."""
+    try:
+        here = os.stat(".")
+        path = environment.get("PWD", "")
+        if path.startswith("/"):
+            try:
+                # without .. and its like too, as that is how relative paths are put behind it
+                if all(os.path.samestat(here, os.stat(one)) for one in (path, os.path.normpath(path))):
+                    return os.path.normpath(path)
+            except (OSError, ValueError):
+                pass  # it names another directory, or none
+        return os.getcwd()
+    except FileNotFoundError:
+        raise ProjectError("the current directory was removed", hint="cd to another one") from None
+
+
+def other_name(named: Named) -> tuple[str, str] | None:
+    """Return the physical directory and the name that it gives, where the directory's link gave another."""
+    from composer.schema.setting import DIRECTORY, normal_name
+
+    if named.origin != DIRECTORY:
+        return None
+    real = os.path.realpath(named.directory)
+    name = normal_name(os.path.basename(real))
+    return (name, real) if real != named.directory and name not in ("", named.name) else None
+
+
+def name_of_earlier(context: Context, named: Named, backend: Backend) -> str | None:
+    """Return the name of the stack that an earlier version made of this directory, when there is none but that."""
+    other = other_name(named)
+    if other is None or backend.holds(named.name):
+        return None
+    return other[0] if any(_has(one, *other) for one in context.backends()) else None
+
+
+def _has(backend: Backend, name: str, directory: str) -> bool:
+    from composer.engine import labels
+
+    directories = {
+        c.labels.get(labels.WORKING_DIR) for c in backend.projects() if labels.project_of(c) == name
+    }
+    # after down only volumes are left, which say nothing of a directory
+    return directory in directories if directories else backend.holds(name)
+
+
+def sentence(named: Named, earlier: str) -> str:
+    """Say whose the directory's stack is."""
+    return (
+        f"the stack of this directory is project '{earlier}', which an earlier version named by the directory's "
+        f"physical path; project '{named.name}' has nothing"
+    )
+
+
+def hint(earlier: str) -> str:
+    """Return how to go on."""
+    return f"go on with it: -p {earlier}, or COMPOSE_PROJECT_NAME={earlier} in .env; to make another: -p NAME"
