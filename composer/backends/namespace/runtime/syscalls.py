@@ -22,6 +22,7 @@ _MACHINE = os.uname().machine
 SYS = {
     "pivot_root": {"x86_64": 155, "aarch64": 41}.get(_MACHINE, 41),
     "keyctl": {"x86_64": 250, "aarch64": 219}.get(_MACHINE, 219),
+    "setgroups": {"x86_64": 116, "aarch64": 159}.get(_MACHINE, 159),
     "rt_sigaction": {"x86_64": 13, "aarch64": 134}.get(_MACHINE, 134),
     "seccomp": {"x86_64": 317, "aarch64": 277}.get(_MACHINE, 277),
     "pidfd_send_signal": 424,
@@ -236,6 +237,12 @@ def punch_hole(fd: int, length: int) -> None:
     """Give the first bytes of a file back to the disk; they read as zeros, and the others stay where they are."""
     mode = 1 | 2  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
     _check(libc.fallocate(fd, mode, ctypes.c_longlong(0), ctypes.c_longlong(length)), "fallocate")
+
+
+def set_thread_groups(groups: Collection[int]) -> None:
+    """Set the supplementary groups of this thread alone: the C library's call waits for all others. setgroups(2)."""
+    numbers = (ctypes.c_uint * len(groups))(*groups)
+    _check(_syscall(SYS["setgroups"], ctypes.c_size_t(len(groups)), numbers), "setgroups")
 
 
 def sethostname(name: str) -> None:
