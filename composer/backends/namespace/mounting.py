@@ -219,7 +219,7 @@ def _volume(entry: MountSpec, data: str) -> Mount:
 def programs(path: str, directory: str, final: str) -> Mount:
     """Show a directory of the host with a writable layer of the container's own over it."""
     name = path.strip("/")
-    for kind in ("upper", "work"):
+    for kind in ("upper", "work", "empty"):
         os.makedirs(f"{directory}/programs/{name}/{kind}", 0o755)
     layer = f"{final}/programs/{name}"
     options = [f"lowerdir={path}", f"upperdir={layer}/upper", f"workdir={layer}/work"]

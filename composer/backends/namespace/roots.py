@@ -215,9 +215,7 @@ def _only_read(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a mount of the host's programs with a layer over them, without the use of that layer."""
     if entry["type"] != "overlay":
         return entry
-    parts = dict(option.partition("=")[::2] for option in entry["options"])
-    layers = ":".join((parts["upperdir"], parts["lowerdir"]))
-    return {**entry, "options": ["ro", f"lowerdir={layers}"]}
+    return {**entry, "options": ["ro", *entry["options"]]}
 
 
 def _mount_layers(bundle: str, config: Mapping[str, Any]) -> int:

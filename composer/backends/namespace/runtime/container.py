@@ -161,6 +161,7 @@ def _run(launch: Launch) -> None:
         syscalls.unshare(syscalls.CLONE_NEWCGROUP)
     making.apply(entries[later:])
     making.finish()
+    warnings += making.warnings
     spec = config["process"]
     identity = process.resolve_identity(root, *process.user_of(spec["user"]))
     terminal = None

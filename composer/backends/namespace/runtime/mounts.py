@@ -13,7 +13,7 @@ import errno
 import os
 import stat
 
-from composer.backends.namespace.runtime import cgroups, nodes, rootfs, syscalls, volumes
+from composer.backends.namespace.runtime import cgroups, nodes, programs, rootfs, syscalls, volumes
 from composer.backends.namespace.runtime.rootfs import MountFailed, by_fd
 
 TYPE_CHECKING = False
@@ -108,6 +108,7 @@ class Mounts:
         self._devices = nodes.Devices(config["linux"].get("devices", ()))
         self._reads_image = any(map(_reads_image, config["mounts"]))
         self._image = -1
+        self.warnings: list[str] = []
 
     def apply(self, mounts: Sequence[Mapping[str, Any]]) -> None:
         """Make these mounts, in their order."""
@@ -162,9 +163,9 @@ class Mounts:
                     self._devices.make_in_dev(mounted)
                 return mounted
             if kind == "overlay":
-                # its options have commas and colons of their own, and nobody else can change anything yet
-                syscalls.mount(entry.get("source") or kind, by_fd(target), kind, flags, data)
-                return syscalls.openat2(self._root, destination, os.O_PATH)
+                mounted, warning = programs.mount(self._root, target, destination, entry["options"])
+                self.warnings += [warning] if warning else []
+                return mounted
             mounted = syscalls.new_mount(kind, entry.get("source") or kind, flags, data)
             syscalls.move_mount(mounted, target)
             return mounted

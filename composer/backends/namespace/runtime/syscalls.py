@@ -24,6 +24,7 @@ SYS = {
     "clone": {"x86_64": 56, "aarch64": 220}.get(_MACHINE, 220),
     "pivot_root": {"x86_64": 155, "aarch64": 41}.get(_MACHINE, 41),
     "keyctl": {"x86_64": 250, "aarch64": 219}.get(_MACHINE, 219),
+    "setgroups": {"x86_64": 116, "aarch64": 159}.get(_MACHINE, 159),
     "rt_sigaction": {"x86_64": 13, "aarch64": 134}.get(_MACHINE, 134),
     "seccomp": {"x86_64": 317, "aarch64": 277}.get(_MACHINE, 277),
     "pidfd_send_signal": 424,
@@ -251,6 +252,12 @@ def splice(source: int, target: int, offset: int, length: int) -> int:
 
 
 libc.splice.restype = ctypes.c_ssize_t
+
+
+def set_thread_groups(groups: Collection[int]) -> None:
+    """Set the supplementary groups of this thread alone: the C library's call waits for all others. setgroups(2)."""
+    numbers = (ctypes.c_uint * len(groups))(*groups)
+    _check(_syscall(SYS["setgroups"], ctypes.c_size_t(len(groups)), numbers), "setgroups")
 
 
 def sethostname(name: str) -> None:

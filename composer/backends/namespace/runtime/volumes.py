@@ -70,7 +70,10 @@ class _Copying:
 
     def _directory(self, source: int, target: int, name: str, prefix: str, state: os.stat_result) -> None:
         os.mkdir(name, 0o700, dir_fd=target)
-        child = os.open(name, _DIRECTORY, dir_fd=source)
+        try:
+            child = os.open(name, _DIRECTORY, dir_fd=source)
+        except PermissionError:
+            return  # of the host's programs, and closed to others: it is empty, and its owner's
         try:
             copy = os.open(name, _DIRECTORY, dir_fd=target)
             try:
@@ -102,7 +105,10 @@ class _Copying:
     def _one(self, source: int, target: int, name: str, state: os.stat_result) -> tuple[int, int] | None:
         """Copy what is no directory; return which file it has become, where that is sure."""
         if stat.S_ISREG(state.st_mode):
-            return _copy_file(source, target, name, state)
+            try:
+                return _copy_file(source, target, name, state)
+            except PermissionError:
+                return None  # of the host's programs, and closed to others
         if stat.S_ISLNK(state.st_mode):
             os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
         else:
