@@ -80,7 +80,7 @@ pulls: setup
 
 # 300 rounds of `run` of short commands on a busy machine, on both backends (an engine at COMPOSER_TEST_DOCKER).
 runs: setup
-	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSER_RUN_ROUNDS=300 $(PYTEST) -q tests/e2e/test_short_runs.py
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSER_RUN_ROUNDS=300 $(PYTEST) -q --timeout 3600 tests/e2e/test_short_runs.py
 
 # Coverage-guided, of the loader: make fuzz SECONDS=300
 SECONDS ?= 60

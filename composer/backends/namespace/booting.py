@@ -1,0 +1,77 @@
+"""What comes back after a reboot: from the records of containers as they were created, and not from today's files.
+
+As with Docker at the start of its daemon: ``always`` comes back whoever stopped it, ``unless-stopped`` unless it was
+stopped, ``on-failure`` where the reboot ended it. What was never started does not.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.backends.namespace import state
+from composer.backends.namespace.runtime import files, sharing, status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from composer.backends.namespace.state import Paths
+
+
+class Returning(NamedTuple):
+    """A container that is to run. ``owners`` are the ids of containers whose namespaces it shares."""
+
+    id: str
+    name: str
+    project: str
+    policy: str
+    labels: Mapping[str, str]
+    owners: Sequence[str]
+    runs: bool
+
+
+def returning(paths: Paths) -> Iterator[Returning]:
+    """Yield what a boot brings back, and what of it runs already."""
+    boot = files.boot_id()
+    for id in state.list_directory(paths.containers()):
+        directory = paths.container(id)
+        meta, config = (files.read_json(f"{directory}/{name}.json") for name in ("meta", "config"))
+        current = files.read_json(f"{directory}/state.json") or {}
+        if meta is None or config is None or not current.get("started_ns"):
+            continue
+        policy = str(config["composer"].get("restart", {}).get("policy") or "no")
+        is_active = current.get("status") in status.ACTIVE
+        runs = is_active and current.get("boot_id") == boot
+        if meta.get("auto_remove") or not (runs or _comes_back(policy, current, was_active=is_active)):
+            continue
+        if policy in ("", "no"):
+            continue
+        owners = tuple(sharing.owners(config).values())
+        yield Returning(id, meta["name"], str(meta["project"]), policy, meta["labels"], owners, runs)
+
+
+def _comes_back(policy: str, current: Mapping[str, Any], *, was_active: bool) -> bool:
+    stopped = bool(current.get("stopped"))
+    if policy == "always":
+        return True
+    return not stopped and (policy == "unless-stopped" or (policy == "on-failure" and was_active))
+
+
+def settle(paths: Paths, containers: Sequence[Returning]) -> None:
+    """Write down that the reboot ended these, so that each is started when its turn comes, and not by itself."""
+    boot = files.boot_id()
+    for container in containers:
+        path = f"{paths.container(container.id)}/state.json"
+        current = files.read_json(path)
+        if current is None or current.get("boot_id") == boot or current.get("status") not in status.ACTIVE:
+            continue
+        ended: dict[str, Any] = {
+            "status": status.EXITED,
+            "exit_code": None,
+            "exit_unknown": True,
+            "finished_ns": time.time_ns(),
+            "pid": 0,
+            "ports": [],
+            "endpoints": [],
+        }
+        files.write_json(path, {**current, **ended}, durable=True)
