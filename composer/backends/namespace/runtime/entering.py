@@ -117,8 +117,7 @@ def _enter(
     cgroup.join()
     _take_oom_score(spec)
     container.forget_imports()
-    syscalls.setns(pidfd, _NAMESPACES)
-    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    root = syscalls.open_root_of(pidfd)
     identity = process.resolve_identity(root, *process.user_of(spec["user"]))
     if spec.get("terminal"):
         terminal = console.open_console(root, identity.uid, bind=False)
@@ -126,6 +125,8 @@ def _enter(
         terminal.to_stdio()
     else:
         _take_stdio(root, stdio)
+    # From here on /proc is the container's, in which this process has no entry: nothing is opened through it.
+    syscalls.setns(pidfd, _NAMESPACES)
     os.umask(spec["user"].get("umask", 0o022))
     process.enter_directory(spec.get("cwd", "/"), identity, create=False)
     process.set_limits(spec.get("rlimits", ()))

@@ -183,8 +183,7 @@ def _clone_proc(pidfd: int) -> int:
         if not rootfs.is_procfs(tree) or os.fstat(tree).st_ino != _PROC_ROOT:
             raise rootfs.MountFailed("cannot share the pid namespace: its owner has no procfs at /proc")
         shown = os.readlink("1/ns/pid", dir_fd=tree)
-        with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
-            number = next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
+        number = syscalls.number_of(pidfd)
         if shown != os.readlink(f"/proc/{number}/ns/pid"):
             raise rootfs.MountFailed("cannot share the pid namespace: its owner's /proc shows another one")
     except OSError as error:

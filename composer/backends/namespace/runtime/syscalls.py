@@ -141,6 +141,26 @@ def has_time_namespaces() -> bool:
     return os.path.exists("/proc/self/ns/time_for_children")
 
 
+def number_of(pidfd: int) -> int:
+    """Return the number of a process in this pid namespace. Raises ProcessLookupError when it has ended."""
+    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
+        number = next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
+    if number <= 0:
+        raise ProcessLookupError(errno.ESRCH, "the process has ended")
+    return number
+
+
+def open_root_of(pidfd: int) -> int:
+    """Return the root directory of a process (O_PATH), from outside of its mount namespace."""
+    fd = os.open(f"/proc/{number_of(pidfd)}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        pidfd_send_signal(pidfd, 0)  # it is still there, and so its number was not somebody else's
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 def unshare(flags: int) -> None:
     _check(libc.unshare(ctypes.c_int(flags)), "unshare")
 
