@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.cli import backends
+from composer.cli.safe import safe
 from composer.errors import PermissionDenied, ProjectError, Unavailable
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from composer.cli.backends import Connect
     from composer.cli.display import Display
+    from composer.cli.safe import Safe
     from composer.engine.actions import Engine
     from composer.engine.backend import Backend
     from composer.engine.events import Cancellation, Events
@@ -61,7 +63,7 @@ class Context:
         connect: Connect = backends.connect,
     ) -> None:
         self.environment = environment
-        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+        self.stdin, self.stdout, self.stderr = stdin, safe(stdout), safe(stderr)
         self.working_dir = working_dir
         self.settings = Settings()
         self.quiet_pulls = False
@@ -218,7 +220,7 @@ class Context:
 
     # ------------------------------------------------------------- showing
 
-    def is_colored(self, stream: TextIO) -> bool:
+    def is_colored(self, stream: Safe) -> bool:
         """Tell whether a stream gets colours. NO_COLOR: https://no-color.org"""
         ansi = self.settings.ansi
         if ansi != "auto":
