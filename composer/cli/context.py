@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from composer.cli import backends, streams
+from composer.cli.safe import safe
 from composer.errors import ConfigError, PermissionDenied, ProjectError, Unavailable
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from composer.cli.backends import Connect
     from composer.cli.display import Display
+    from composer.cli.safe import Safe
     from composer.engine.actions import Engine
     from composer.engine.backend import Backend
     from composer.engine.events import Cancellation, Events
@@ -63,10 +65,13 @@ class Context:
     ) -> None:
         self.environment = environment
         self.stdin = stdin
-        output = stdout if isinstance(stdout, streams.Output) else streams.Output(stdout, "standard output")
-        self.stdout = cast("TextIO", output)
-        self.stderr = cast("TextIO", streams.Progress(stderr))
-        self.errors = cast("TextIO", streams.Output(stderr, "standard error"))
+        self._output = (
+            stdout if isinstance(stdout, streams.Output) else streams.Output(stdout, "standard output")
+        )
+        self._errors = streams.Output(stderr, "standard error")
+        self.stdout = safe(cast("TextIO", self._output))
+        self.stderr = safe(cast("TextIO", streams.Progress(stderr)))
+        self.errors = safe(cast("TextIO", self._errors))
         """What containers write there, as ``stderr`` is what we say."""
         self.working_dir = working_dir
         self.settings = Settings()
@@ -266,7 +271,7 @@ class Context:
 
     # ------------------------------------------------------------- showing
 
-    def is_colored(self, stream: TextIO) -> bool:
+    def is_colored(self, stream: Safe) -> bool:
         """Tell whether a stream gets colours. NO_COLOR: https://no-color.org"""
         ansi = self.settings.ansi
         if ansi != "auto":
@@ -283,7 +288,7 @@ class Context:
 
             stream = self.stderr
             if self.environment.get("COMPOSE_STATUS_STDOUT"):
-                stream = cast("TextIO", streams.Progress(self.stdout))
+                stream = safe(cast("TextIO", streams.Progress(cast("TextIO", self._output))))
             mode = self.settings.progress
             if mode == "auto" and self.settings.ansi == "never":
                 mode = "plain"
@@ -296,8 +301,8 @@ class Context:
 
     def abandon_output(self) -> None:
         """Wait for no reader any more: a thread that writes is left as it is."""
-        for stream in (self.stdout, self.errors):
-            cast("streams.Output", stream).abandon()
+        for stream in (self._output, self._errors):
+            stream.abandon()
 
     def asker(self) -> Callable[[str], bool] | None:
         """Return what asks a question on the terminal; None where nobody can answer."""

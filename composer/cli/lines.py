@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from composer.cli.safe import line as shown
+from composer.cli.safe import paint, safe
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import TextIO
 
+    from composer.cli.safe import Safe
     from composer.engine.observed import LogLine
 
 _COLORS = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")
@@ -22,9 +26,15 @@ class Printer:
     """
 
     def __init__(
-        self, stdout: TextIO, stderr: TextIO, *, color: bool, prefix: bool = True, timestamps: bool = False
+        self,
+        stdout: TextIO | Safe,
+        stderr: TextIO | Safe,
+        *,
+        color: bool,
+        prefix: bool = True,
+        timestamps: bool = False,
     ) -> None:
-        self._streams = {"stdout": stdout, "stderr": stderr}
+        self._streams = {"stdout": safe(stdout), "stderr": safe(stderr)}
         self._color, self._prefix, self._timestamps = color, prefix, timestamps
         self._names: dict[str, str] = {}
         self._codes: dict[str, str] = {}
@@ -50,7 +60,9 @@ class Printer:
         stream = self._streams["stderr" if line.stream == "stderr" else "stdout"]
         is_continued = self._open.get(line.container_id, False)
         lead = "" if is_continued else self._lead(line)
-        stream.write(lead + text + ("" if ends or not self._prefix else "\n"))
+        stream.write(lead)
+        # what a container prints is its own, as with Docker
+        stream.raw.write(text + ("" if ends or not self._prefix else "\n"))
         # without prefixes a piece of a line is passed on as it is; with them each piece is a line of its own
         self._open[line.container_id] = not ends and not self._prefix
         stream.flush()
@@ -58,7 +70,7 @@ class Printer:
     def say(self, id: str, sentence: str) -> None:
         """Write a line of ours about a container."""
         name = self._names.get(id, id[:12])
-        self._streams["stdout"].write(f"{name} {sentence}\n")
+        self._streams["stdout"].write(f"{name} {shown(sentence)}\n")
         self._streams["stdout"].flush()
 
     def _lead(self, line: LogLine) -> str:
@@ -67,7 +79,7 @@ class Printer:
             name = self._names.get(line.container_id, line.container_id[:12])
             lead = f"{name.ljust(self._width)}  | "
             if self._color:
-                lead = f"\x1b[{self._codes.get(name, '0')}m{lead}\x1b[0m"
+                lead = paint(self._codes.get(name, "0"), lead)
         return f"{lead}{timestamp(line.time_ns)} " if self._timestamps else lead
 
 

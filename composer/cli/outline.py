@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer.cli import safe
 from composer.engine import operations as op
 
 if TYPE_CHECKING:
@@ -56,10 +57,10 @@ def outline(plan: Plan, *, color: bool = False) -> str:
     lines = []
     for entry in entries:
         head = f"{_MARKS[entry.kind]} {entry.resource.kind} {entry.resource.name}".ljust(width + 2)
-        line = f"{head}   {entry.cause}".rstrip()
-        lines.append(f"\x1b[{_COLORS[entry.kind]}m{line}\x1b[0m" if color else line)
+        line = safe.line(f"{head}   {entry.cause}".rstrip())
+        lines.append(safe.paint(_COLORS[entry.kind], line) if color else line)
         if len(entry.steps) > 1 or entry.kind == START:
-            lines += [f"    {_words(step, gates)}" for step in entry.steps]
+            lines += [f"    {safe.line(_words(step, gates))}" for step in entry.steps]
     lines.append(summary(plan))
     return "\n".join(lines)
 

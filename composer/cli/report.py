@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from composer.cli.safe import paint
 from composer.errors import ComposerError, ConfigError, OperationFailed, ProjectInvalid, Unavailable
 
 if TYPE_CHECKING:
@@ -80,19 +81,24 @@ def _write(error: BaseException, context: Context) -> None:
     if bug is not None:
         _write_bug(bug, context)
         return
-    lead = "\x1b[31merror:\x1b[0m " if context.is_colored(context.stderr) else "error: "
+    lead = f"{paint('31', 'error:')} " if context.is_colored(context.stderr) else "error: "
     if isinstance(error, ConfigError) and error.at is not None:
         from composer.schema.explain import explain
 
         text = explain(error)
         context.stderr.write(text if text.endswith("\n") else text + "\n")
         return
-    context.stderr.write(f"{lead}{error}\n")
+    context.stderr.write(f"{lead}{_indented(str(error))}\n")
     for note in getattr(error, "__notes__", ()):
-        context.stderr.write(f"  {note}\n")
+        context.stderr.write(f"  {_indented(str(note))}\n")
     hint = getattr(error, "hint", None)
     if hint:
-        context.stderr.write(f"  hint: {hint}\n")
+        context.stderr.write(f"  hint: {_indented(str(hint))}\n")
+
+
+def _indented(text: str) -> str:
+    """Keep lines behind the first from being taken for other errors: a name in there may hold an end of line."""
+    return text.replace("\n", "\n  ")
 
 
 def _bug_of(error: BaseException) -> BaseException | None:

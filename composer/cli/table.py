@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from composer.cli import safe
 from composer.engine.observed import ContainerState, Health
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def render(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def align(lines: Sequence[Sequence[str]], *, gap: int = _GAP, least: int = _LEAST) -> str:
     """Return cells in columns as Go's tabwriter lays them out: the last cell of a line is not padded."""
+    lines = [[safe.line(cell) for cell in line] for line in lines]
     count = max((len(line) for line in lines), default=0)
     widths = [
         max([least, *(len(line[column]) + gap for line in lines if column < len(line) - 1)])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from composer.cli.context import Context
+    from composer.cli.safe import Safe
     from composer.engine.backend import Session
 
 _CHUNK_BYTES = 65536
@@ -55,7 +56,7 @@ def converse(
         return session.wait()
 
 
-def _descriptor(stream: TextIO) -> int | None:
+def _descriptor(stream: TextIO | Safe) -> int | None:
     try:
         return stream.fileno()
     except (OSError, ValueError):
@@ -116,9 +117,9 @@ def _send_file(session: Session, stdin: int) -> None:
 
 def _write(context: Context, name: str, data: bytes) -> None:
     stream = context.errors if name == "stderr" else context.stdout
-    buffer = getattr(stream, "buffer", None)
+    buffer = getattr(stream.raw, "buffer", None)
     if buffer is None:
-        stream.write(data.decode(errors="replace"))
+        stream.raw.write(data.decode(errors="replace"))
     else:
         stream.flush()
         buffer.write(data)
@@ -146,7 +147,7 @@ def _raw(descriptor: int | None) -> Iterator[None]:
 
 
 @contextmanager
-def _window(session: Session, stream: TextIO | None) -> Iterator[None]:
+def _window(session: Session, stream: Safe | None) -> Iterator[None]:
     """Keep the size of the terminal there equal to the size of ours."""
     if stream is None:
         yield

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from composer.cli import backends
+from composer.cli.safe import paint
 from composer.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _show(context: Context, name: str, findings: Sequence[Finding]) -> None:
     colored = context.is_colored(context.stdout)
     for finding in findings:
         sign, color = _SIGNS[finding.level]
-        mark = f"\x1b[{color}m{sign}\x1b[0m" if colored else sign
+        mark = paint(color, sign) if colored else sign
         context.write(f"  {mark} {finding.subject.ljust(width)}{finding.text}")
         if finding.hint:
             context.write(f"    {' ' * width}hint: {finding.hint}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from composer.cli.safe import paint
+
 if TYPE_CHECKING:
     from composer.cli.context import Context
     from composer.schema.lint import Finding, Report
@@ -61,7 +63,7 @@ def _show(context: Context, report: Report) -> None:
     for finding in report.findings:
         label = f"{finding.severity}[{finding.rule}]"
         if colored:
-            label = f"\x1b[{_COLORS[finding.severity]}m{label}\x1b[0m"
+            label = paint(_COLORS[finding.severity], label)
         place = f"{finding.at}: " if finding.at else ""
         context.write(f"{place}{label}: {finding.message}")
         if finding.excerpt:

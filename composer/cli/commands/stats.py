@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from composer.cli import options as shared
+from composer.cli.safe import ESCAPE
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
@@ -134,8 +135,8 @@ class Screen:
     def show(self, text: str) -> None:
         if self._is_terminal:
             # home, each line wiped behind its end, and what is left below; the first time the whole screen
-            start = "\x1b[2J\x1b[H" if self._is_first else "\x1b[H"
-            text = start + text.replace("\n", "\x1b[K\n") + "\x1b[K\n\x1b[J"
+            start = f"{ESCAPE}[2J{ESCAPE}[H" if self._is_first else f"{ESCAPE}[H"
+            text = start + text.replace("\n", f"{ESCAPE}[K\n") + f"{ESCAPE}[K\n{ESCAPE}[J"
         else:
             text = f"{text}\n" if text else ""
         self._is_first = False

@@ -13,6 +13,8 @@ from composer.engine.events import Events
 if TYPE_CHECKING:
     from typing import TextIO
 
+    from composer.cli.safe import Safe
+
 MODES = ("auto", "tty", "plain", "json", "quiet")
 
 
@@ -23,7 +25,7 @@ class Display(Events, Protocol):
     def close(self) -> None: ...
 
 
-def open_display(mode: str, stream: TextIO, *, color: bool, title: str) -> Display:
+def open_display(mode: str, stream: TextIO | Safe, *, color: bool, title: str) -> Display:
     """Return the display for a mode; ``auto`` is tty on a terminal and plain elsewhere."""
     if mode == "auto":
         mode = "tty" if stream.isatty() else "plain"

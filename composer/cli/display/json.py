@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from composer.cli.safe import safe
 from composer.engine.events import DONE, FAILED, SKIPPED, WARNING, WORKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
+    from composer.cli.safe import Safe
     from composer.engine.events import Progress
     from composer.engine.operations import Resource
 
@@ -18,8 +20,8 @@ _STATUS = {WORKING: "Working", DONE: "Done", FAILED: "Error", SKIPPED: "Skipped"
 
 
 class JsonDisplay:
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO | Safe) -> None:
+        self._stream = safe(stream)
 
     def begin(self, resources: Sequence[Resource]) -> None:
         """Nothing is shown before it happens."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from composer.cli import safe as safely
+from composer.cli.safe import safe
 from composer.engine.events import FAILED, SKIPPED, WARNING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
+    from composer.cli.safe import Safe
     from composer.engine.events import Progress
     from composer.engine.operations import Resource
 
@@ -19,8 +22,8 @@ _WITH_DETAIL = frozenset((FAILED, SKIPPED, WARNING))
 class PlainDisplay:
     """Repeats nothing: a resource that says the same again is not shown again."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO | Safe) -> None:
+        self._stream = safe(stream)
         self._last: dict[Resource, tuple[str, str]] = {}
 
     def begin(self, resources: Sequence[Resource]) -> None:
@@ -37,7 +40,7 @@ class PlainDisplay:
         self._write(f"warning: {sentence}")
 
     def _write(self, line: str) -> None:
-        self._stream.write(line + "\n")
+        self._stream.write(safely.line(line) + "\n")
         self._stream.flush()
 
     def settle(self) -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from composer.cli.safe import line, safe
 from composer.engine.events import WORKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
+    from composer.cli.safe import Safe
     from composer.engine.events import Events, Progress
     from composer.engine.operations import Resource
 
 
 class QuietDisplay:
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO | Safe) -> None:
+        self._stream = safe(stream)
 
     def begin(self, resources: Sequence[Resource]) -> None:
         """Nothing is shown before it happens."""
@@ -25,7 +27,7 @@ class QuietDisplay:
         """Errors are raised at the end; nothing is shown before."""
 
     def warn(self, sentence: str) -> None:
-        self._stream.write(f"warning: {sentence}\n")
+        self._stream.write(f"warning: {line(sentence)}\n")
         self._stream.flush()
 
     def settle(self) -> None:

@@ -13,12 +13,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from composer.cli import safe
 from composer.engine.events import DONE, FAILED, SKIPPED, WARNING, WORKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TextIO
 
+    from composer.cli.safe import Safe
     from composer.engine.events import Progress
     from composer.engine.operations import Resource
 
@@ -41,14 +43,14 @@ class TtyDisplay:
 
     def __init__(
         self,
-        stream: TextIO,
+        stream: TextIO | Safe,
         *,
         color: bool = True,
         title: str = "",
         clock: Callable[[], float] = time.monotonic,
         size: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
-        self._stream, self._color, self._title, self._clock = stream, color, title, clock
+        self._stream, self._color, self._title, self._clock = safe.safe(stream), color, title, clock
         self._size = size or self._window
         self._lines: dict[Resource, _Line] = {}
         self._places: dict[Resource, int] = {}
@@ -96,7 +98,7 @@ class TtyDisplay:
 
     def warn(self, sentence: str) -> None:
         with self._lock:
-            self._replace([self._paint("33", "warning: ") + sentence])
+            self._replace([self._paint("33", "warning: ") + safe.line(sentence)])
             if not self._settled:
                 self._draw()
 
@@ -139,8 +141,10 @@ class TtyDisplay:
 
         Line by line: erasing the whole window at once makes some terminals keep a copy of it each time.
         """
-        up = f"\x1b[{self._rows_drawn()}A\r" if self._drawn else ""
-        self._stream.write(up + "".join(f"{line}\x1b[K\n" for line in lines) + ("\x1b[J" if up else ""))
+        if self._drawn:
+            self._stream.control(f"\x1b[{self._rows_drawn()}A\r")
+        down = f"{safe.ESCAPE}[J" if self._drawn else ""
+        self._stream.write("".join(f"{line}{safe.ESCAPE}[K\n" for line in lines) + down)
         self._stream.flush()
         self._drawn = []
 
@@ -171,11 +175,11 @@ class TtyDisplay:
 
     def _render(self, resource: Resource, line: _Line, columns: int) -> str:
         seconds = (self._clock() if line.ended is None else line.ended) - line.began
-        name = f"{resource}"
-        width = max(len(str(r)) for r in self._places)
-        detail = line.detail.splitlines()[0] if line.detail else ""
+        name = safe.line(str(resource))
+        width = max(len(safe.line(str(r))) for r in self._places)
+        detail = safe.line(line.detail.splitlines()[0]) if line.detail else ""
         left = f" {_SIGNS[line.status]} {name.ljust(width)}  "
-        text = line.text.capitalize()
+        text = safe.line(line.text.capitalize())
         right = f"{seconds:5.1f}s"
         # one column stays free: a full line would wrap in some terminals, and the count of lines would be wrong
         room = columns - 1 - len(left) - len(right) - 1
@@ -191,7 +195,7 @@ class TtyDisplay:
         )
 
     def _paint(self, code: str, text: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self._color else text
+        return safe.paint(code, text) if self._color else text
 
     def _dim(self, text: str) -> str:
         return self._paint("2", text)

@@ -43,8 +43,9 @@ def take_control() -> None:
 
 def open_console(root: int, uid: int, *, bind: bool = True) -> Console:
     """Open a terminal of the container whose root is ``root``; with ``bind`` it is its /dev/console too."""
-    master = opening.character_device(root, "/dev/pts/ptmx", _PTMX, os.O_RDWR | os.O_NOCTTY)
-    if master is None or syscalls.filesystem_type(master) != syscalls.DEVPTS_SUPER_MAGIC:
+    devpts = syscalls.DEVPTS_SUPER_MAGIC
+    master = opening.character_device(root, "/dev/pts/ptmx", _PTMX, os.O_RDWR | os.O_NOCTTY, on=devpts)
+    if master is None:
         raise OSError(0, "/dev/pts/ptmx of the container is not a terminal multiplexer")
     fcntl.ioctl(master, syscalls.TIOCSPTLCK, struct.pack("i", 0))
     slave = fcntl.ioctl(master, syscalls.TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)

@@ -49,12 +49,17 @@ def place_below(directory: int, path: str) -> int:
     return syscalls.openat2(directory, path, os.O_PATH | os.O_NOFOLLOW, resolve=_HERE)
 
 
-def character_device(root: int, path: str, number: int, flags: int) -> int | None:
-    """Open this very device; None where the path leads to anything else, which stays unopened."""
+def character_device(root: int, path: str, number: int, flags: int, *, on: int = 0) -> int | None:
+    """Open this very device; None where the path leads to anything else, which stays unopened.
+
+    ``on`` is the magic number of the file system that it has to be on.
+    """
     place = syscalls.openat2(root, path, os.O_PATH | os.O_NOFOLLOW)
     try:
         state = os.fstat(place)
         if not stat.S_ISCHR(state.st_mode) or state.st_rdev != number:
+            return None
+        if on and syscalls.filesystem_type(place) != on:
             return None
         return os.open(f"/proc/self/fd/{place}", flags | os.O_CLOEXEC)
     finally:
