@@ -82,6 +82,17 @@ pulls: setup
 runs: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSER_RUN_ROUNDS=300 $(PYTEST) -q --timeout 3600 tests/e2e/test_short_runs.py
 
+# Kills at random moments over everything: make storm ROUNDS=300 SEED=7
+ROUNDS ?= 300
+SEED ?= 0
+storm: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSER_STORM_ROUNDS=$(ROUNDS) COMPOSER_STORM_SEED=$(SEED) \
+	  $(PYTEST) -q -s tests/integration/namespace/test_storm.py
+
+# A Debian under qemu that reboots: DIR=… keeps what it is made of. Installs qemu and mmdebstrap where they are missing.
+reboot: setup
+	$(SUDO) $(VENV)/bin/python -m tests.reboot.run $(DIR)
+
 # Coverage-guided, of the loader: make fuzz SECONDS=300
 SECONDS ?= 60
 fuzz: setup
