@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit bench compared inside setup system images fuzz pulls runs storm reboot adoption samples bench-inside bench-scale clean
+.PHONY: demo test lint unit bench compared inside setup system images fuzz fuzz-control pulls runs storm reboot adoption samples bench-inside bench-scale clean
 
 setup: $(STAMP)
 
@@ -98,6 +98,11 @@ SECONDS ?= 60
 fuzz: setup
 	$(VENV)/bin/pip install --quiet --group fuzz
 	nice -n 19 $(VENV)/bin/python -m tests.fuzz.loader $(SECONDS)
+
+# The same of the control socket; CORPUS=… keeps the corpus and goes on from it.
+fuzz-control: setup
+	$(VENV)/bin/pip install --quiet --group fuzz
+	nice -n 19 $(VENV)/bin/python -m tests.fuzz.control $(SECONDS) $(CORPUS)
 
 clean:
 	rm -rf --one-file-system $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
