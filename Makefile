@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit bench compared inside setup system images fuzz fuzz-images pulls runs storm reboot adoption samples bench-inside bench-scale clean
+.PHONY: demo test lint unit bench compared inside setup system images fuzz fuzz-images fuzz-control pulls runs storm reboot adoption samples bench-inside bench-scale clean
 
 setup: $(STAMP)
 
@@ -82,6 +82,17 @@ pulls: setup
 runs: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSER_RUN_ROUNDS=300 $(PYTEST) -q --timeout 3600 tests/e2e/test_short_runs.py
 
+# Kills at random moments over everything: make storm ROUNDS=300 SEED=7
+ROUNDS ?= 300
+SEED ?= 0
+storm: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSER_STORM_ROUNDS=$(ROUNDS) COMPOSER_STORM_SEED=$(SEED) \
+	  $(PYTEST) -q -s tests/integration/namespace/test_storm.py
+
+# A Debian under qemu that reboots: DIR=… keeps what it is made of. Installs qemu and mmdebstrap where they are missing.
+reboot: setup
+	$(SUDO) $(VENV)/bin/python -m tests.reboot.run $(DIR)
+
 # Coverage-guided, of the loader: make fuzz SECONDS=300
 SECONDS ?= 60
 fuzz: setup
@@ -92,6 +103,11 @@ fuzz: setup
 fuzz-images: setup
 	$(VENV)/bin/pip install --quiet --group fuzz
 	$(SUDO) nice -n 19 $(VENV)/bin/python -m tests.fuzz.images $(SECONDS) $(CORPUS)
+
+# The same of the control socket; CORPUS=… keeps the corpus and goes on from it.
+fuzz-control: setup
+	$(VENV)/bin/pip install --quiet --group fuzz
+	nice -n 19 $(VENV)/bin/python -m tests.fuzz.control $(SECONDS) $(CORPUS)
 
 clean:
 	rm -rf --one-file-system $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

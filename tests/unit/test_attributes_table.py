@@ -126,12 +126,12 @@ PARTS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "healthcheck": {
         "disable": YES,
-        "interval": YES,
+        "interval": ("yes, ten times a second at most", "yes"),
         "test": YES,
         "timeout": YES,
         "retries": YES,
         "start_period": YES,
-        "start_interval": ("yes", "yes, where its API is new enough"),
+        "start_interval": ("yes, ten times a second at most", "yes, where its API is new enough"),
     },
 }
 """The attributes of resources and of a service's parts: what each backend does with them."""

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
 _REAP_PAUSE_S = 0.005
 _REAP_PATIENCE_S = 10.0
 _FULL_DISK_PAUSE_S = 1.0
+_NOT_TOLD = 125  # what a container's first process ends with when nobody tells it to execute the program
 _NEVER_EXECUTED = (126, 127)
 """What a program's start ends with when there is no such program: the next start would find no other."""
 
@@ -328,6 +329,7 @@ class Task:
         relay.serve_ports(self)
         self.state["exit_code"] = None
         changes: dict[str, Any] = {"started_ns": time.time_ns(), "finished_ns": 0, "warnings": self._warnings}
+        changes |= {"executed": False, "started_before_ns": self.state.get("started_ns", 0)}
         self.transition(RUNNING, save=False, **changes)
         self.save(strict=True)
         for starter in self._starters:
@@ -342,6 +344,8 @@ class Task:
         self.emit("start")
         for starter in self._take(self._starters):
             starter.started(self, self._warnings)
+        self.state["executed"] = True
+        self.save()
         self.start_health()
 
     def fail(
@@ -428,6 +432,11 @@ class Task:
 
     def finish_status(self, status: int | None) -> None:
         """Record an exit by its wait status; None when nobody could see it."""
+        if status is not None and not self.state.get("executed", True) and exit_code_of(status) == _NOT_TOLD:
+            # The word to start never came: the supervisor was killed between its record and that.
+            self.state["started_ns"] = self.state.get("started_before_ns", 0)
+            self.fail("the supervisor was killed while it started the container", _NOT_TOLD, "StartFailed")
+            return
         self.finish(None if status is None else exit_code_of(status))
 
     def _drain_sync(self) -> bool:

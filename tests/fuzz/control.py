@@ -1,0 +1,374 @@
+"""Coverage-guided fuzzing of the control socket (``make fuzz-control SECONDS=300 CORPUS=…``; group ``fuzz``: atheris).
+
+One input is what a client sends: packets, apart from each other by a line ``#packet``. They go over a real socket to
+the real connection, request check and task; what would make processes, cgroups, links or rules is replaced. Findings
+are an exception that nobody expected, an answer that calls itself an internal error, a connection that does not answer
+a greeting afterwards, and a file outside of the state directory. Each is saved and told once per place.
+
+    python -m tests.fuzz.control SECONDS [DIRECTORY]      exit code 1 when there are findings; the corpus is kept there
+    python -m tests.fuzz.control --replay FILE            run one input, show its traceback
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.fuzz.loader import signature
+
+ROOT = Path(__file__).parents[2]
+SEPARATOR = b"\n#packet\n"
+MAX_INPUT = 8192
+INPUT_SECONDS, MEMORY_MB = 10, 1500
+ADDRESS_SPACE = 3 << 30
+PROJECT = "fuzzed"
+IDS = {name: digit * 64 for name, digit in (("created", "a"), ("running", "b"), ("restarting", "c"))}
+_SETTLED = 3
+"""Turns of the loop after each packet: for callbacks that ask to be called again."""
+
+
+class Finding(Exception):
+    """What the supervisor should not have done."""
+
+
+class FakeKeeper:
+    """Holds nothing: the descriptors of a test are the test's."""
+
+    def hold(self, descriptors: dict[str, int], pid: int = 0) -> None:
+        pass
+
+    def drop(self, *keys: str) -> None:
+        pass
+
+
+class FakeNetworks:
+    """Has no network, and takes everything back."""
+
+    @property
+    def firewall(self) -> FakeNetworks:
+        return self
+
+    def plan(self, container: str, wanted: Sequence[Any], present: Sequence[Any] = ()) -> list[Any]:
+        return []
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *arguments, **named: None
+
+
+class Supervisor:
+    """As much of a supervisor as connections and tasks see, without any effect outside of its directory."""
+
+    def __init__(self, directory: Path) -> None:
+        from composer.backends.namespace.runtime import cgroups, files, loop
+
+        self.project, self.root = PROJECT, str(directory / "lib")
+        self.run_directory = str(directory / "run")
+        self.boot = files.boot_id()
+        self.errors: list[BaseException] = []
+        self.loop = loop.Loop(self.on_error)
+        self.hierarchies = cgroups.detect()
+        self.keeper, self.networks, self.names = FakeKeeper(), FakeNetworks(), FakeNetworks()
+        self.tasks: dict[str, Any] = {}
+
+    def task(self, id: str) -> Any:
+        from composer.backends.namespace.runtime import files, task
+
+        if id not in self.tasks:
+            bundle = f"{self.root}/containers/{id}"
+            config = files.read_json(f"{bundle}/config.json")
+            if config is None:
+                raise KeyError(f"no container {id[:12]} in project {self.project}")
+            self.tasks[id] = task.Task(self, id, bundle, config)  # type: ignore[arg-type]
+            self.tasks[id].cgroup = FakeNetworks()
+        return self.tasks[id]
+
+    def forget(self, id: str) -> None:
+        self.tasks.pop(id, None)
+
+    def on_error(self, error: BaseException) -> None:
+        self.errors.append(error)
+
+    def emit(self, kind: str, action: str, id: str, attributes: dict[str, str]) -> None:
+        json.dumps(attributes)
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *arguments, **named: None
+
+
+class Control:
+    """Where connections say that they are gone."""
+
+    def leave(self, peer: Any) -> None:
+        pass
+
+
+def _isolate() -> None:
+    """Replace what makes a process: nothing of a packet may run."""
+    from composer.backends.namespace.runtime import executions, launching, process
+
+    def refuse(*arguments: Any, **named: Any) -> Any:
+        raise OSError(1, "no processes here")
+
+    def execute(supervisor: Any, task: Any, spec: dict[str, Any], stdio: Any, **called: Any) -> None:
+        process.user_of(spec["process"]["user"])
+        identity = process.Identity(0, 0, [], "/")
+        process.build_environment(spec["process"].get("env", ()), identity)
+        [argument.encode("utf-8", "surrogateescape") for argument in spec["process"]["args"]]
+        called["on_started"]({"error": "no processes here", "kind": "StartFailed", "exit_code": 126}, -1)
+
+    launching.clone = refuse
+    executions.Execution = execute  # type: ignore[assignment,misc]
+
+
+def make_state(directory: Path) -> None:
+    """Make three containers: one that never ran, one that runs, one that waits for its next start."""
+    (directory / "run").mkdir(parents=True)
+    for name, id in IDS.items():
+        bundle = directory / "lib/containers" / id
+        bundle.mkdir(parents=True)
+        own = {
+            "id": id,
+            "name": name,
+            "names": [name],
+            "project": PROJECT,
+            "event": {},
+            "restart": {"policy": "always"} if name == "restarting" else {},
+            "stop": {"signal": 15, "timeout_s": 10},
+            "network": {"endpoints": [], "ports": []},
+        }
+        process = {"args": ["true"], "env": [], "cwd": "/", "terminal": False, "user": {"name": "0"}}
+        linux = {"namespaces": [{"type": "pid"}, {"type": "network"}], "resources": {}}
+        config = {"composer": own, "process": process, "linux": linux, "mounts": [], "hostname": name}
+        (bundle / "config.json").write_text(json.dumps(config))
+        (bundle / "state.json").write_text(json.dumps({"status": name, "pid": 0}))
+
+
+def _is_fresh(directory: Path) -> bool:
+    """Tell whether no packet has changed the state: most are refused."""
+    for name, id in IDS.items():
+        bundle = directory / "lib/containers" / id
+        state = {"status": name, "pid": 0}
+        if not bundle.exists() or (bundle / "state.json").read_text() != json.dumps(state):
+            return False
+        if sorted(os.listdir(bundle)) != ["config.json", "state.json"]:
+            return False
+    return sorted(os.listdir(directory / "lib")) == ["containers"]
+
+
+def run_one(data: bytes, directory: Path) -> None:
+    """Send one input's packets. Raises a Finding, or what nobody expected."""
+    from composer.backends.namespace.runtime import control
+
+    if not _is_fresh(directory):
+        for part in ("lib", "run"):
+            shutil.rmtree(directory / part, ignore_errors=True)
+        make_state(directory)
+    before = sorted(os.listdir(directory))
+    supervisor = Supervisor(directory)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        with ours:
+            ours.setblocking(False)
+            control.Peer(supervisor, Control(), theirs)  # type: ignore[arg-type]
+            for packet in [*data.split(SEPARATOR)[:16], b'{"op":"hello"}']:
+                if packet:
+                    answers = _send(supervisor, ours, packet)
+            if not any(b'"version"' in answer for answer in answers):
+                raise Finding("a greeting is not answered any more")
+        _turn(supervisor)
+    finally:
+        theirs.close()
+        supervisor.loop.close()
+    if sorted(os.listdir(directory)) != before:
+        raise Finding(f"files outside of the state directory: {os.listdir(directory)}")
+
+
+def _send(supervisor: Supervisor, ours: socket.socket, packet: bytes) -> list[bytes]:
+    ours.send(packet)
+    _turn(supervisor)
+    answers = []
+    while True:
+        try:
+            answers.append(ours.recv(1 << 17))
+        except BlockingIOError:
+            break
+    for answer in answers:
+        if b"internal error" in answer and not supervisor.errors:
+            raise Finding(answer.decode())
+    return answers
+
+
+def _turn(supervisor: Supervisor) -> None:
+    """Let the loop do what is to be done now, and raise what went wrong in there."""
+    loop = supervisor.loop
+    for _ in range(_SETTLED):
+        loop.after(0, loop.stop)
+        loop.run()
+    if supervisor.errors:
+        raise supervisor.errors[0]
+
+
+class Target:
+    """What libFuzzer calls."""
+
+    def __init__(self, directory: Path) -> None:
+        self._findings = directory / "findings"
+        self._work = Path(tempfile.mkdtemp(prefix="composer-fuzz-control-", dir="/dev/shm"))
+        self._seen: set[str] = set()
+
+    def __call__(self, data: bytes) -> None:
+        try:
+            run_one(data, self._work)
+        except Exception as error:
+            name = f"{signature(error)}{f': {error}' if isinstance(error, Finding) else ''}"
+            if name in self._seen:
+                return
+            self._seen.add(name)
+            digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+            (self._findings / digest).write_bytes(data)
+            (self._findings / f"{digest}.txt").write_text(f"{name}\n\n{traceback.format_exc()}")
+
+
+def seeds() -> Iterator[bytes]:
+    """Yield requests of ours, one by one and in the orders in which they come."""
+    process = {
+        "args": ["sh", "-c", "true"],
+        "env": ["A=b"],
+        "cwd": "/",
+        "user": {"name": "1:2", "groups": [3]},
+    }
+    limits = {"rlimits": [{"type": "RLIMIT_NOFILE", "soft": 1, "hard": 2}], "oomScoreAdj": 5}
+    requests: list[dict[str, Any]] = [{"op": "hello"}, {"op": "signal", "signal": 15}]
+    for id in (*IDS.values(), "f" * 64):
+        requests += [
+            {"op": "start", "id": id, "seen_ns": 0},
+            {"op": "start", "id": id, "attach": True},
+            {"op": "stop", "id": id, "timeout_s": 0.0, "signal": 9},
+            {"op": "kill", "id": id, "signal": 9},
+            {"op": "exec", "id": id, "process": {**process, **limits}, "privileged": True, "detached": True},
+            {"op": "move_ports", "id": id, "source": IDS["running"]},
+        ]
+        plain = (
+            "prepare",
+            "unprepare",
+            "wait",
+            "pause",
+            "unpause",
+            "remove",
+            "reload",
+            "reconnect",
+            "attach",
+        )
+        requests += [{"op": op, "id": id} for op in plain]
+    packets = [json.dumps(request).encode() for request in requests]
+    yield from packets
+    for step in (3, 5, 7):
+        yield SEPARATOR.join((packets * step)[::step][:12])
+    yield b"[" * 4000
+    yield b'{"op":' * 1000
+
+
+def words() -> set[str]:
+    found = {
+        *IDS.values(),
+        *IDS,
+        "true",
+        "false",
+        "null",
+        "1e308",
+        "-1",
+        "18446744073709551616",
+        "\\x0a#packet\\x0a",
+    }
+    for seed in seeds():
+        found.update(re.findall(r'\\?"([a-zA-Z_]+)\\?"', seed.decode()))
+    return found
+
+
+def prepare(directory: Path) -> None:
+    for name in ("corpus", "findings"):
+        (directory / name).mkdir(parents=True, exist_ok=True)
+    for seed in seeds():
+        (directory / "corpus" / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed[:MAX_INPUT])
+    (directory / "words").write_text("".join(f'"{word}"\n' for word in sorted(words())))
+
+
+def fuzz(directory: Path, seconds: int) -> None:
+    """Fuzz in this process, which libFuzzer ends."""
+    import atheris
+
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    with atheris.instrument_imports(include=["composer"], enable_loader_override=False):
+        from composer.backends.namespace.runtime import control, requests, task, wire  # noqa: F401
+    _isolate()
+    arguments = [
+        "control",
+        f"-max_total_time={seconds}",
+        f"-max_len={MAX_INPUT}",
+        f"-timeout={INPUT_SECONDS}",
+        f"-rss_limit_mb={MEMORY_MB}",
+        f"-dict={directory / 'words'}",
+        f"-artifact_prefix={directory / 'findings'}/",
+        "-print_final_stats=1",
+        str(directory / "corpus"),
+    ]
+    atheris.Setup(arguments, Target(directory), enable_python_coverage=True)
+    atheris.Fuzz()
+
+
+def main(seconds: int, directory: Path) -> int:
+    """Fuzz in a process of its own and say what came out."""
+    prepare(directory)
+    seeded = len(list((directory / "corpus").iterdir()))
+    log = directory / "log"
+    with log.open("wb") as output:
+        child = subprocess.run(
+            [sys.executable, "-m", "tests.fuzz.control", "--child", str(seconds), str(directory)],
+            cwd=ROOT,
+            stdout=output,
+            stderr=output,
+            timeout=seconds + 120,
+            check=False,
+        )
+    text = log.read_text(errors="replace")
+    executions = re.findall(r"stat::number_of_executed_units:\s*(\d+)", text)
+    coverage = re.findall(r"cov: (\d+)", text)
+    found = sorted((directory / "findings").iterdir())
+    inputs = [path for path in found if path.suffix != ".txt"]
+    print(f"executions: {executions[-1] if executions else 'unknown'}, corpus at first: {seeded}")
+    print(f"covered edges: {coverage[0]} at first, {coverage[-1]} at last" if coverage else text[-2000:])
+    print(f"findings: {len(inputs)}, exit code of the fuzzer: {child.returncode}, in {directory}")
+    for path in found:
+        if path.suffix == ".txt":
+            print(f"  {path.with_suffix('').name}: {path.read_text().splitlines()[0]}")
+    return 1 if inputs or child.returncode else 0
+
+
+def replay(file: Path) -> None:
+    _isolate()
+    with tempfile.TemporaryDirectory() as directory:
+        run_one(file.read_bytes(), Path(directory))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--child":
+        fuzz(Path(sys.argv[3]), int(sys.argv[2]))
+    elif sys.argv[1] == "--replay":
+        replay(Path(sys.argv[2]))
+    else:
+        place = sys.argv[2] if len(sys.argv) > 2 else tempfile.mkdtemp(prefix="composer-fuzz-")
+        sys.exit(main(int(sys.argv[1]), Path(place)))
