@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit bench compared inside setup system images fuzz fuzz-images fuzz-control pulls runs storm reboot adoption samples bench-inside bench-scale clean
+.PHONY: demo test lint unit bench compared inside setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns pulls runs storm reboot adoption samples bench-inside bench-scale clean
 
 setup: $(STAMP)
 
@@ -108,6 +108,11 @@ fuzz-images: setup
 fuzz-control: setup
 	$(VENV)/bin/pip install --quiet --group fuzz
 	nice -n 19 $(VENV)/bin/python -m tests.fuzz.control $(SECONDS) $(CORPUS)
+
+# Values of attributes on their way to a backend, as root; packets of a container to the name server.
+fuzz-attributes fuzz-dns: setup
+	$(VENV)/bin/pip install --quiet --group fuzz
+	$(SUDO) nice -n 19 $(VENV)/bin/python -m tests.fuzz.$(@:fuzz-%=%) $(SECONDS) $(CORPUS)
 
 clean:
 	rm -rf --one-file-system $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

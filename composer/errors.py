@@ -15,6 +15,7 @@
     ├── OutputFailed                             standard output cannot be written
     ├── EngineError                              a plan could not be carried out
     │   ├── OperationFailed(operation, cause)
+    │   ├── MachineFailed                        a full disk, a file of somebody else
     │   ├── DependencyFailed
     │   ├── Timeout
     │   ├── Unhealthy
@@ -36,6 +37,8 @@ say in ``hint`` what to do about it. Anything else that escapes to the command l
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import NamedTuple
 
 
@@ -148,10 +151,40 @@ class EngineError(ComposerError):
     """A plan could not be carried out."""
 
 
+class MachineFailed(EngineError):
+    """The machine refused: its disk is full or read-only, a file belongs to somebody else, descriptors ran out."""
+
+
+_REMEDIES = {
+    errno.ENOSPC: "make room on that disk; composer image prune removes images that nothing uses",
+    errno.EDQUOT: "make room within the quota, or raise it",
+    errno.EROFS: "choose a place that can be written, or mount the file system writable",
+    errno.EACCES: "run it as the owner of that file, or change its mode",
+    errno.EPERM: "run it as root",
+    errno.EIO: "the kernel's log (dmesg) says what the disk has",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "raise fs.file-max, or close what has too many files open",
+    errno.ENOMEM: "free some memory",
+    errno.ENAMETOOLONG: "choose shorter names",
+    errno.ELOOP: "look where the symbolic links on the way lead",
+}
+
+
+def of_the_machine(error: BaseException) -> BaseException:
+    """Return what the machine refused as an error of ours, everything else as it is."""
+    if not isinstance(error, OSError) or error.errno not in _REMEDIES:
+        return error
+    name = error.filename if error.filename is not None else ""
+    where = f" '{os.fsdecode(name)}'" if isinstance(name, str | bytes) and name else ""
+    reason = os.strerror(error.errno).lower()
+    return MachineFailed(f"cannot use{where or ' a file'}: {reason}", hint=_REMEDIES[error.errno])
+
+
 class OperationFailed(EngineError):
     """One operation of a plan failed; ``operation`` is its line of text, ``cause`` the error below it."""
 
     def __init__(self, operation: str, cause: BaseException) -> None:
+        cause = of_the_machine(cause)
         super().__init__(f"{operation}: {cause}", hint=getattr(cause, "hint", None))
         self.operation = operation
         self.cause = cause

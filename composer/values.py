@@ -43,6 +43,13 @@ def protocol_problem(text: str) -> str | None:
     return f"'{text[:40]}' is not a protocol that has ports: {', '.join(PROTOCOLS)}"
 
 
+def target_problem(target: object) -> str | None:
+    text = str(target or "")
+    if text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) < 65536:
+        return None
+    return f"'{text[:40]}' is no port of the container" if text else "it names no port of the container"
+
+
 def name_problem(text: str) -> str | None:
     if len(text) <= MAX_NAME:
         return None

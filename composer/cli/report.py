@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 import click
 
 from composer.cli.safe import paint
-from composer.errors import ComposerError, ConfigError, OperationFailed, ProjectInvalid, Unavailable
+from composer.errors import (
+    ComposerError,
+    ConfigError,
+    OperationFailed,
+    ProjectInvalid,
+    Unavailable,
+    of_the_machine,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +64,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
     elif isinstance(error, ProjectInvalid):
         yield from error.errors
     else:
-        yield error
+        yield of_the_machine(error)
 
 
 def _once(errors: list[BaseException]) -> list[BaseException]:

@@ -5,34 +5,24 @@ the real connection, request check and task; what would make processes, cgroups,
 are an exception that nobody expected, an answer that calls itself an internal error, a connection that does not answer
 a greeting afterwards, and a file outside of the state directory. Each is saved and told once per place.
 
-    python -m tests.fuzz.control SECONDS [DIRECTORY]      exit code 1 when there are findings; the corpus is kept there
-    python -m tests.fuzz.control --replay FILE            run one input, show its traceback
+    python -m tests.fuzz.control SECONDS [DIRECTORY]
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
-import resource
 import shutil
 import socket
-import subprocess
-import sys
-import tempfile
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz.loader import signature
+from tests.fuzz import harness
 
-ROOT = Path(__file__).parents[2]
 SEPARATOR = b"\n#packet\n"
 MAX_INPUT = 8192
-INPUT_SECONDS, MEMORY_MB = 10, 1500
-ADDRESS_SPACE = 3 << 30
 PROJECT = "fuzzed"
 IDS = {name: digit * 64 for name, digit in (("created", "a"), ("running", "b"), ("restarting", "c"))}
 _SETTLED = 3
@@ -222,27 +212,6 @@ def _turn(supervisor: Supervisor) -> None:
         raise supervisor.errors[0]
 
 
-class Target:
-    """What libFuzzer calls."""
-
-    def __init__(self, directory: Path) -> None:
-        self._findings = directory / "findings"
-        self._work = Path(tempfile.mkdtemp(prefix="composer-fuzz-control-", dir="/dev/shm"))
-        self._seen: set[str] = set()
-
-    def __call__(self, data: bytes) -> None:
-        try:
-            run_one(data, self._work)
-        except Exception as error:
-            name = f"{signature(error)}{f': {error}' if isinstance(error, Finding) else ''}"
-            if name in self._seen:
-                return
-            self._seen.add(name)
-            digest = hashlib.sha256(name.encode()).hexdigest()[:12]
-            (self._findings / digest).write_bytes(data)
-            (self._findings / f"{digest}.txt").write_text(f"{name}\n\n{traceback.format_exc()}")
-
-
 def seeds() -> Iterator[bytes]:
     """Yield requests of ours, one by one and in the orders in which they come."""
     process = {
@@ -292,83 +261,27 @@ def words() -> set[str]:
         "1e308",
         "-1",
         "18446744073709551616",
-        "\\x0a#packet\\x0a",
+        "\n#packet\n",
     }
     for seed in seeds():
         found.update(re.findall(r'\\?"([a-zA-Z_]+)\\?"', seed.decode()))
     return found
 
 
-def prepare(directory: Path) -> None:
-    for name in ("corpus", "findings"):
-        (directory / name).mkdir(parents=True, exist_ok=True)
-    for seed in seeds():
-        (directory / "corpus" / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed[:MAX_INPUT])
-    (directory / "words").write_text("".join(f'"{word}"\n' for word in sorted(words())))
-
-
-def fuzz(directory: Path, seconds: int) -> None:
-    """Fuzz in this process, which libFuzzer ends."""
-    import atheris
-
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-    with atheris.instrument_imports(include=["composer"], enable_loader_override=False):
-        from composer.backends.namespace.runtime import control, requests, task, wire  # noqa: F401
-    _isolate()
-    arguments = [
-        "control",
-        f"-max_total_time={seconds}",
-        f"-max_len={MAX_INPUT}",
-        f"-timeout={INPUT_SECONDS}",
-        f"-rss_limit_mb={MEMORY_MB}",
-        f"-dict={directory / 'words'}",
-        f"-artifact_prefix={directory / 'findings'}/",
-        "-print_final_stats=1",
-        str(directory / "corpus"),
-    ]
-    atheris.Setup(arguments, Target(directory), enable_python_coverage=True)
-    atheris.Fuzz()
-
-
-def main(seconds: int, directory: Path) -> int:
-    """Fuzz in a process of its own and say what came out."""
-    prepare(directory)
-    seeded = len(list((directory / "corpus").iterdir()))
-    log = directory / "log"
-    with log.open("wb") as output:
-        child = subprocess.run(
-            [sys.executable, "-m", "tests.fuzz.control", "--child", str(seconds), str(directory)],
-            cwd=ROOT,
-            stdout=output,
-            stderr=output,
-            timeout=seconds + 120,
-            check=False,
-        )
-    text = log.read_text(errors="replace")
-    executions = re.findall(r"stat::number_of_executed_units:\s*(\d+)", text)
-    coverage = re.findall(r"cov: (\d+)", text)
-    found = sorted((directory / "findings").iterdir())
-    inputs = [path for path in found if path.suffix != ".txt"]
-    print(f"executions: {executions[-1] if executions else 'unknown'}, corpus at first: {seeded}")
-    print(f"covered edges: {coverage[0]} at first, {coverage[-1]} at last" if coverage else text[-2000:])
-    print(f"findings: {len(inputs)}, exit code of the fuzzer: {child.returncode}, in {directory}")
-    for path in found:
-        if path.suffix == ".txt":
-            print(f"  {path.with_suffix('').name}: {path.read_text().splitlines()[0]}")
-    return 1 if inputs or child.returncode else 0
-
-
-def replay(file: Path) -> None:
-    _isolate()
-    with tempfile.TemporaryDirectory() as directory:
-        run_one(file.read_bytes(), Path(directory))
+def _load() -> None:
+    from composer.backends.namespace.runtime import control, requests, task, wire  # noqa: F401
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--child":
-        fuzz(Path(sys.argv[3]), int(sys.argv[2]))
-    elif sys.argv[1] == "--replay":
-        replay(Path(sys.argv[2]))
-    else:
-        place = sys.argv[2] if len(sys.argv) > 2 else tempfile.mkdtemp(prefix="composer-fuzz-")
-        sys.exit(main(int(sys.argv[1]), Path(place)))
+    harness.main(
+        harness.Fuzzer(
+            "control",
+            run_one,
+            seeds,
+            words,
+            _load,
+            isolate=lambda directory, work: _isolate(),
+            max_input=MAX_INPUT,
+            address_space=3 << 30,
+        )
+    )

@@ -13,8 +13,7 @@ A layer is lines of ``kind|name|link|mode|uid|gid|major|minor|data``; ``---`` be
 stored or raise a `ComposerError`; what was stored must be listed, translated, saved and removed, and nothing outside
 of its directory may change. Anything else is a finding. Layers are unpacked for real: as root, on a tmpfs.
 
-    python -m tests.fuzz.images SECONDS [DIRECTORY]      the corpus stays in DIRECTORY, and is gone on from
-    python -m tests.fuzz.images --replay FILE            run one input, show its traceback
+    python -m tests.fuzz.images SECONDS [DIRECTORY]
 """
 
 from __future__ import annotations
@@ -22,23 +21,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
-import resource
 import shutil
-import subprocess
-import sys
-import tempfile
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.archives import archive, header, padded, pax
-from tests.fuzz.loader import ROOT, signature
+from tests.fuzz import harness
 
 MAX_INPUT = 4096
-INPUT_SECONDS, MEMORY_MB = 20, 1500
-ADDRESS_SPACE = 4 << 30
 CANARY = "alive"
 
 
@@ -289,107 +280,22 @@ def words() -> set[str]:
     return {f'"{key}": ' for key in keys} | set(texts.split())
 
 
-# ------------------------------------------------------------------ the fuzzer
-
-
-class Target:
-    """What libFuzzer calls. A finding is saved, told once per place in our code, and fuzzing goes on."""
-
-    def __init__(self, directory: Path, work: Path) -> None:
-        self._findings, self._work = directory / "findings", work
-        self._seen: set[str] = set()
-
-    def __call__(self, data: bytes) -> None:
-        try:
-            run_one(data, self._work)
-        except Exception as error:
-            name = signature(error)
-            if name in self._seen:
-                return
-            self._seen.add(name)
-            finding = hashlib.sha256(name.encode()).hexdigest()[:12]
-            (self._findings / finding).write_bytes(data)
-            (self._findings / f"{finding}.txt").write_text(f"{name}\n\n{traceback.format_exc()}")
-
-
-def fuzz(directory: Path, seconds: int) -> None:
-    """Fuzz in this process, which libFuzzer ends."""
-    import atheris
-
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-    with atheris.instrument_imports(include=["composer"], enable_loader_override=False):
-        from composer.backends.namespace import observing, translate  # noqa: F401
-        from composer.backends.namespace.images import (  # noqa: F401
-            archive,
-            configuration,
-            loading,
-            manifests,
-            members,
-            removal,
-            saving,
-            store,
-            tar,
-        )
-    arguments = [
-        "images",
-        f"-max_total_time={seconds}",
-        f"-max_len={MAX_INPUT}",
-        f"-timeout={INPUT_SECONDS}",
-        f"-rss_limit_mb={MEMORY_MB}",
-        f"-dict={directory / 'words'}",
-        f"-artifact_prefix={directory / 'findings'}/",
-        "-print_final_stats=1",
-        str(directory / "corpus"),
-    ]
-    work = Path(os.environ["COMPOSER_FUZZ_WORK"])
-    atheris.Setup(arguments, Target(directory, work), enable_python_coverage=True)
-    atheris.Fuzz()
-
-
-def main(seconds: int, directory: Path) -> int:
-    """Fuzz in a process of its own and say what came out."""
-    for name in ("corpus", "findings"):
-        (directory / name).mkdir(parents=True, exist_ok=True)
-    for seed in seeds():
-        (directory / "corpus" / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed[:MAX_INPUT])
-    escaped = (word.replace("\\", "\\\\").replace('"', '\\"') for word in sorted(words()))
-    (directory / "words").write_text("".join(f'"{word}"\n' for word in escaped))
-    before = len(list((directory / "corpus").iterdir()))
-    log = directory / "log"
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as work, log.open("wb") as output:
-        child = subprocess.run(
-            [sys.executable, "-m", "tests.fuzz.images", "--child", str(seconds), str(directory)],
-            cwd=ROOT,
-            env={**os.environ, "COMPOSER_FUZZ_WORK": work},
-            stdout=output,
-            stderr=output,
-            timeout=seconds + 120,
-            check=False,
-        )
-    text = log.read_text(errors="replace")
-    executions = re.findall(r"stat::number_of_executed_units:\s*(\d+)", text)
-    coverage = re.findall(r"cov: (\d+)", text)
-    found = sorted((directory / "findings").iterdir())
-    inputs = [path for path in found if path.suffix != ".txt"]
-    print(f"executions: {executions[-1] if executions else 'unknown'}, corpus before: {before}")
-    print(f"covered edges: {coverage[0]} at first, {coverage[-1]} at last" if coverage else text[-2000:])
-    print(f"findings: {len(inputs)}, exit code of the fuzzer: {child.returncode}, in {directory}")
-    for path in found:
-        if path.suffix == ".txt":
-            print(f"  {path.with_suffix('').name}: {path.read_text().splitlines()[0]}")
-    return 1 if inputs or child.returncode else 0
-
-
-def replay(file: Path) -> None:
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
-        run_one(file.read_bytes(), Path(directory))
+def _load() -> None:
+    from composer.backends.namespace import observing, translate  # noqa: F401
+    from composer.backends.namespace.images import (  # noqa: F401
+        archive,
+        configuration,
+        loading,
+        manifests,
+        members,
+        removal,
+        saving,
+        store,
+        tar,
+    )
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--child":
-        fuzz(Path(sys.argv[3]), int(sys.argv[2]))
-    elif sys.argv[1] == "--replay":
-        replay(Path(sys.argv[2]))
-    else:
-        place = sys.argv[2] if len(sys.argv) > 2 else tempfile.mkdtemp(prefix="composer-fuzz-")
-        sys.exit(main(int(sys.argv[1]), Path(place)))
+    harness.main(
+        harness.Fuzzer("images", run_one, seeds, words, _load, max_input=MAX_INPUT, input_seconds=20)
+    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from composer import mounttargets, sysctls
+from composer import mounttargets, sysctls, values
 from composer.engine.wanted import Limitation
 from composer.errors import BackendError
 from composer.units import parse_duration_ns, parse_size_bytes
@@ -43,6 +43,10 @@ def limitations(attributes: Mapping[str, Any], api: Api) -> list[Limitation]:
         Limitation(("sysctls", key), reason, hint=hint)
         for key, reason, hint in sysctls.find_faults(attributes)
     ]
+    for index, port in enumerate(attributes.get("ports") or ()):
+        problem = values.target_problem(port.get("target"))
+        if problem is not None:
+            found.append(Limitation(("ports", index), problem, hint="target: 80 is the container's port"))
     for path, target, reason in mounttargets.problems(attributes):
         found.append(Limitation(path, f"cannot mount at {target}: {reason}", hint=mounttargets.HINT))
     return found

@@ -150,6 +150,18 @@ def _tmpfs(entry: MountSpec) -> Mount:
     return {"destination": entry.target, "type": "tmpfs", "source": "tmpfs", "options": options}
 
 
+def _make_source(source: str, spec: ContainerSpec) -> None:
+    """Make a directory of the host that is to be bound, as Docker does."""
+    try:
+        os.makedirs(source, 0o755, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno or 0).lower() if isinstance(error, OSError) else str(error)
+        raise errors.BackendError(
+            f"cannot make the directory {source} for service '{spec.service}': {reason}",
+            hint="correct the source of the mount, or make it by hand",
+        ) from error
+
+
 def _bind(entry: MountSpec, spec: ContainerSpec) -> Mount:
     source = str(entry.source)
     if not os.path.lexists(source):
@@ -158,7 +170,7 @@ def _bind(entry: MountSpec, spec: ContainerSpec) -> Mount:
                 f"cannot mount {source} in service '{spec.service}': there is no such file or directory",
                 hint="make it, or set bind.create_host_path",
             )
-        os.makedirs(source, 0o755, exist_ok=True)
+        _make_source(source, spec)
     if entry.options.get("selinux") and os.path.exists(_SELINUX):
         raise errors.Unsupported(
             "volumes",

@@ -291,7 +291,7 @@ def _ports(config: Config, value: Any) -> None:
         config["composer"]["network"]["ports"].append(
             {
                 "protocol": port.get("protocol") or "tcp",
-                "container_port": int(port["target"]),
+                "container_port": int(port.get("target") or 0),
                 "host_ip": port.get("host_ip") or "",
                 "host_port": int(first),
                 "host_port_end": int(last or first),

@@ -18,6 +18,9 @@ def limitations(attributes: Mapping[str, Any]) -> Iterator[Limitation]:
         yield Limitation(("container_name",), problem, hint="choose a shorter one")
     yield from _macs(attributes)
     for index, port in enumerate(attributes.get("ports") or ()):
+        problem = values.target_problem(port.get("target"))
+        if problem is not None:
+            yield Limitation(("ports", index), problem, hint="target: 80 is the container's port")
         problem = values.protocol_problem(port.get("protocol") or "tcp")
         if problem is not None:
             yield Limitation(("ports", index, "protocol"), problem, hint="leave it out for tcp")

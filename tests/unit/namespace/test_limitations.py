@@ -39,6 +39,7 @@ from composer.backends.namespace.translate import limitations
         ({"networks": {"n": {"mac_address": "0"}}}, ("networks", "n", "mac_address"), True),
         ({"ports": [{"target": 80}, {"target": 81, "protocol": "foo"}]}, ("ports", 1, "protocol"), True),
         ({"healthcheck": {"test": ["CMD", "x"], "interval": "1ns"}}, ("healthcheck", "interval"), False),
+        ({"ports": [{"target": 80}, {"published": "81"}]}, ("ports", 1), True),
         ({"healthcheck": {"start_interval": "99ms"}}, ("healthcheck", "start_interval"), False),
         ({"volumes": [{"type": "volume", "source": "v", "target": "/proc"}]}, ("volumes", 0), True),
         ({"volumes": [{"type": "bind", "source": "/x", "target": "/proc"}]}, ("volumes", 0), True),
