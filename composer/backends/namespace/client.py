@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace import state
-from composer.backends.namespace.runtime import files, spawn, syscalls, wire
+from composer.backends.namespace.runtime import files, records, spawn, syscalls, wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,7 +141,7 @@ class Client:
             )
         connection.settimeout(None)
         self._watch(int(answer["pid"]))
-        keeper = files.read_json(f"{self._directory}/keeper.json")
+        keeper = records.keeper(self._directory)
         if keeper is not None:
             self._watch(int(keeper["pid"]))
         return connection
@@ -181,7 +181,7 @@ class Client:
 
     def _is_coming_back(self, directory: int) -> bool:
         """Wait for a supervisor that its keeper is starting again. False when there is no keeper."""
-        record = files.read_json(f"{self._directory}/keeper.json")
+        record = records.keeper(self._directory)
         if record is None or files.start_time(int(record["pid"])) != record["start_ticks"]:
             return False
         pause = threading.Event()
