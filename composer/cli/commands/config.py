@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.cli.safe import safe
 from composer.errors import DisabledService
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def command(
         with open(output, "w", encoding="utf-8") as file:
             file.write(text)
     else:
-        context.stdout.write(text)
+        safe(context.stdout).document(text)
     return 0
 
 
