@@ -60,6 +60,13 @@ class Safe:
     def write(self, value: str) -> int:
         return self.raw.write(text(value).replace(ESCAPE, "\x1b"))
 
+    def document(self, value: str) -> None:
+        """Write what other programs read: as it is where no terminal shows it."""
+        if self.raw.isatty():
+            self.write(value)
+        else:
+            self.raw.write(value)
+
     def control(self, sequence: str) -> None:
         """Write a sequence of ours as it is: no text of others in it."""
         self.raw.write(sequence)

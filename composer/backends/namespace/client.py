@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace import state
-from composer.backends.namespace.runtime import claims, files, spawn, syscalls, wire
+from composer.backends.namespace.runtime import claims, files, records, spawn, syscalls, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -170,7 +170,7 @@ class Client:
 
     def _keeper(self) -> dict[str, Any] | None:
         """Return the keeper's record; one of an earlier version has it in the run state."""
-        found = (files.read_json(f"{place}/keeper.json") for place in (self._place, self._directory))
+        found = (records.keeper(place) for place in (self._place, self._directory))
         return next((record for record in found if record is not None), None)
 
     def _watch(self, pid: int) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.cli.safe import safe
 from composer.errors import DisabledService
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def command(
         except OSError as error:
             raise ProjectError(f"cannot write '{output}': {(error.strerror or str(error)).lower()}") from None
     else:
-        context.stdout.write(text)
+        safe(context.stdout).document(text)
     return 0
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import signal
+import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -279,3 +280,26 @@ def test_no_volume_is_pruned_that_a_damaged_container_may_use(stack: Stack) -> N
         assert done.returncode == code, done.stderr
         assert (stack.state / "lib" / "volumes" / f"{stack.name}_vol" / "_data").exists()
     meta.write_text(original)
+
+
+def test_damaged_records_of_a_log_cost_what_they_say_and_nothing_else(stack: Stack) -> None:
+    """Streams that do not exist, ends beyond the file, times of other centuries, and half a record."""
+    stack.up(
+        "services:\n  a:\n    image: host\n    stop_grace_period: 0s\n"
+        "    command: [sh, -c, 'echo one; echo two; exec sleep 1000']\n"
+    )
+    (index,) = (stack.state / "lib" / "containers").glob("*/logs/index")
+    wait_for(
+        lambda: stack.out("logs", "--no-log-prefix", "a").splitlines() == ["one", "two"], what="both lines"
+    )
+    good = index.read_bytes()
+    largest = (1 << 64) - 1
+    for record in ((1, 7, 5), (1, largest, largest), (largest, 0, 3), (0, 1, largest), (1, 0, 1 << 62)):
+        bad = struct.pack("<QQQ", *record)
+        for data in (good + bad, bad + good, good + bad[:11]):
+            index.write_bytes(data)
+            for options in ([], ["-t"], ["--tail", "1"]):
+                done = stack.run("logs", "--no-log-prefix", *options, "a", check=False)
+                assert done.returncode == 0 and "bug" not in done.stderr, (record, done.stderr)
+                assert done.stdout.rstrip().endswith("two"), (record, options, done.stdout)
+    index.write_bytes(good)

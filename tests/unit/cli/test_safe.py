@@ -140,9 +140,19 @@ def test_documents_for_machines_say_what_they_said(console: Console) -> None:
     text = "a\x9bb\x7fc\u202ed"
     console.write(f'services: {{a: {{image: "i:1", labels: {{x: {json.dumps(text)}}}}}}}\n')
     console("up", "-d")
-    done = console("config", "--format", "json")
+    done = console("config", "--format", "json", terminal=True)
     assert_tame(done.out)
     assert json.loads(done.out)["services"]["a"]["labels"] == {"x": text}
+    shown = console("ps", "--format", "json")
+    assert_tame(shown.out)
+    assert text in json.loads(shown.out)["Labels"]
+
+
+def test_a_project_that_a_program_reads_is_what_was_written(console: Console) -> None:
+    text = "a\u202eb"
+    console.write(f'services: {{a: {{image: "i:1", labels: {{x: "{text}"}}}}}}\n')
+    assert text in console("config").out
+    assert "\\u202e" in console("config", terminal=True).out
 
 
 def test_plans_show_values_tame(console: Console) -> None:

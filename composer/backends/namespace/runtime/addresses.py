@@ -77,6 +77,15 @@ def ip_number(text: str) -> tuple[int, int]:
     return int.from_bytes(packed, "big"), family
 
 
+def _is_address(text: str) -> bool:
+    """Tell an address from what somebody has put into a directory of leases."""
+    try:
+        ip_number(text)
+    except ValueError:
+        return False
+    return True
+
+
 def ip_text(number: int, family: int) -> str:
     """Return the text of an address, in its shortest form."""
     packed = number.to_bytes(_BITS[family] // 8, "big")
@@ -266,7 +275,7 @@ class Leases:
         family = pool.subnet.family
         taken = {
             ip_number(ip)[0]
-            for ip in (*self._names(), pool.gateway, *pool.reserved)
+            for ip in (*filter(_is_address, self._names()), pool.gateway, *pool.reserved)
             if (":" in ip) == (family == 6)
         }
         low, high = _hosts(pool.subnet)

@@ -266,3 +266,12 @@ def volume(directory: str) -> dict[str, Any] | None:
         "labels": texts(found.get("labels")),
         "options": texts(found.get("options")),
     }
+
+
+# ------------------------------------------------------------------ processes of ours
+
+
+def keeper(directory: str) -> dict[str, Any] | None:
+    """Return which process a project's keeper is."""
+    found = files.read_json(f"{directory}/keeper.json")
+    return found if like(pid=is_number, start_ticks=is_number)(found) else None
