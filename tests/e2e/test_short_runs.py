@@ -73,10 +73,12 @@ def test_ten_at_once_are_all_heard(stack: Stack, busy: None) -> None:
 
 def test_what_a_detached_command_writes_ends_it_never(stack: Stack) -> None:
     stack.run("up", "-d", "long")
-    script = "sleep 0.3; echo out; echo err >&2; echo out; echo err >&2; echo alive > /alive"
-    stack.run("exec", "-d", "long", "sh", "-c", script)
+    script = "echo out; echo err >&2; echo out; echo err >&2; echo went on > /alive"
+    # It writes when the command that started it is gone for sure.
+    stack.run("exec", "-d", "long", "sh", "-c", f"while [ ! -e /go ]; do sleep 0.1; done; {script}")
+    stack.run("exec", "-T", "long", "sh", "-c", "echo > /go")
     wait_for(
-        lambda: "alive" in stack.run("exec", "-T", "long", "sh", "-c", "cat /alive 2>&1; true").stdout,
+        lambda: "went on" in stack.run("exec", "-T", "long", "sh", "-c", "cat /alive; true").stdout,
         what="the end of the detached command",
     )
 
@@ -84,10 +86,10 @@ def test_what_a_detached_command_writes_ends_it_never(stack: Stack) -> None:
 def test_a_detached_command_writes_as_much_as_it_likes(stack: Stack) -> None:
     """More than a pipe, or a terminal, takes without a reader."""
     stack.run("up", "-d", "long")
-    script = "i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done; echo alive > /alive"
+    script = "i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done; echo went on > /alive"
     stack.run("exec", "-d", "long", "sh", "-c", script)
     wait_for(
-        lambda: "alive" in stack.run("exec", "-T", "long", "sh", "-c", "cat /alive 2>&1; true").stdout,
+        lambda: "went on" in stack.run("exec", "-T", "long", "sh", "-c", "cat /alive; true").stdout,
         what="the end of the detached command",
         timeout_s=30,
     )

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 _NEEDED = {"qemu-system-x86_64": "qemu-system-x86", "mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs"}
 _PACKAGES = (
     "linux-image-cloud-amd64,systemd-sysv,udev,kmod,python3,nftables,iproute2,initramfs-tools,"
-    "libnftables1,libseccomp2,busybox-static"
+    "libnftables1,libseccomp2,busybox-static,netbase"
 )
 _BUILD_S, _KVM_S, _EMULATED_S = 900, 240, 1500
 _KERNEL_S = 45

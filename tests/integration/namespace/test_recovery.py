@@ -344,3 +344,22 @@ def test_a_socket_of_another_is_not_removed_at_the_end(stack: Stack) -> None:
         new = wait_for(lambda: find_process(f"composer: supervisor {stack.name}"), what="a supervisor")
         wait_for(lambda: path.exists() and path.stat().st_ino != taken, what="its own socket")
         assert new != supervisor
+
+
+def test_a_full_disk_ends_no_health_check(small: Stack) -> None:
+    small.up(
+        WORKER.replace(
+            "restart: always", "restart: always\n    healthcheck: {test: [CMD, 'true'], interval: 100ms}"
+        )
+    )
+    (health,) = small.state.glob("lib/containers/*/health.json")
+    ballast = _fill(small)
+    wait_for(lambda: "health.json" in small.logs() or _attempts(health) > 30, what="a probe on the full disk")
+    ballast.unlink()
+    before = _attempts(health)
+    wait_for(lambda: _attempts(health) > before + 2, what="probes behind it")
+    assert _status(small, "worker") == "running"
+
+
+def _attempts(health: pathlib.Path) -> int:
+    return int(json.loads(health.read_text())["attempts"])

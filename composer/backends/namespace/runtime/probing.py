@@ -61,4 +61,7 @@ class Probing:
         self._schedule(self._check.delay_s(time.time_ns()))
 
     def _save(self) -> None:
-        files.write_json(f"{self._task.bundle}/health.json", self._check.record())
+        try:
+            files.write_json(f"{self._task.bundle}/health.json", self._check.record())
+        except OSError as error:
+            self._task.supervisor.on_error(error)  # the disk is full: it is probed all the same

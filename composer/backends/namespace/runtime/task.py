@@ -140,7 +140,11 @@ class Task:
         except OSError as error:
             if strict or self.status == STARTING or self.preparer is not None:
                 raise
-            if not self.is_unsaved():
+            if isinstance(error, FileNotFoundError):
+                self.supervisor.on_error(
+                    error
+                )  # somebody removed its directory: there is nothing to write to
+            elif not self.is_unsaved():
                 self.supervisor.on_error(error)
                 self._unsaved = self.supervisor.loop.after(_FULL_DISK_PAUSE_S, self._save_late)
         else:
