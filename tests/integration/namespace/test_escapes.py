@@ -446,3 +446,30 @@ def test_the_files_that_tell_of_each_processors_heat_are_on_the_list(tmp_path: p
     there = [str(path) for path in pathlib.Path("/sys/devices/system/cpu").glob("cpu[0-9]*")]
     assert there
     assert {f"{path}/thermal_throttle" for path in there} <= set(translate.MASKED)
+
+
+def test_default_mounts_have_dockers_flags(stack: Stack) -> None:
+    stack.up(f"services:\n  a:\n    {IDLE}\n")
+    found = {}
+    for line in stack.shell("a", "cat /proc/self/mountinfo").splitlines():
+        own, _, file_system = line.partition(" - ")
+        found[own.split()[4]] = (
+            file_system.split()[0],
+            {*own.split()[5].split(","), *file_system.split()[2].split(",")},
+        )
+    for path, kind, flags in (
+        ("/proc", "proc", "rw nosuid nodev noexec"),
+        ("/dev", "tmpfs", "nosuid mode=755 size=65536k"),
+        ("/dev/pts", "devpts", "nosuid noexec gid=5 mode=620 ptmxmode=666"),
+        ("/dev/mqueue", "mqueue", "nosuid nodev noexec"),
+        ("/dev/shm", "tmpfs", "nosuid nodev noexec size=65536k"),
+        ("/sys", "sysfs", "ro nosuid nodev noexec"),
+        ("/proc/sys", "proc", "ro"),
+        ("/proc/sysrq-trigger", "proc", "ro"),
+    ):
+        if path.startswith("/proc/") and not os.path.exists(path):
+            continue  # a kernel without it
+        assert found[path][0] == kind, path
+        assert set(flags.split()) <= found[path][1], (path, found[path])
+    assert found["/sys/fs/cgroup"][0] in ("tmpfs", "cgroup2") and "ro" in found["/sys/fs/cgroup"][1]
+    assert stack.shell("a", "stat -c %a /dev/shm") == "1777"
