@@ -96,10 +96,27 @@ class Attachment:
             if isinstance(step.operation, StopContainer | RemoveContainer):
                 self._expected.add(step.operation.container.id)
         for container in observed:
-            self._ended_before[container.id] = self._last_ends[container.id] = container.finished_ns
+            self._ended_before[container.id] = container.finished_ns
+            self._last_ends[container.id] = max(container.finished_ns, self._last_word_ns(container))
             if container.state in ACTIVE and container.id not in self._expected:
                 self._follow(container, since_ns=0, tail=0)
         self._pump.start()
+
+    def _last_word_ns(self, container: ObservedContainer) -> int:
+        """Return the time of the last line of a container that has ended; 0 where there is none to be shown.
+
+        An engine that is busy reads, and dates, what was said at the end when the container is no more.
+        """
+        if container.state in ACTIVE or not container.finished_ns or not self._is_shown(container):
+            return 0
+        stream = self._backend.logs([container.id], tail=1)
+        try:
+            return max((line.time_ns for line in stream), default=0)
+        finally:
+            stream.close()
+
+    def _is_shown(self, container: ObservedContainer) -> bool:
+        return labels.service_of(container) in self._shown and not labels.is_oneoff(container)
 
     def _short(self, name: str) -> str:
         return name.removeprefix(f"{self._project}-")
@@ -220,7 +237,7 @@ class Attachment:
     # ------------------------------------------------------------- output
 
     def _follow(self, container: ObservedContainer, *, since_ns: int, tail: int | None) -> None:
-        if labels.service_of(container) not in self._shown or labels.is_oneoff(container):
+        if not self._is_shown(container):
             return
         run = (container.id, container.started_ns)
         with self._lock:

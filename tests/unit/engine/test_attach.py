@@ -105,3 +105,17 @@ def test_a_failing_output_is_told(attachment: Attachment, reader: Reader, failur
     reader.may.set()
     assert attachment.close()
     assert attachment.failure is failure
+
+
+def test_what_was_said_before_is_not_said_again(stage: Stage, reader: Reader) -> None:
+    """Nor what an engine dated when the container had ended already."""
+    stage.backend.behave("job", Behaviour(exits=(0,), output=("words",)))
+    stage.up(JOB)
+    (container,) = stage.backend.observe("app").containers
+    stage.backend.write(container.id, "last words")
+    reader.may.set()
+    attachment = Attachment(stage.backend, "app", {"job"}, {"job"}, reader)
+    attachment.open(stage.plan(JOB))
+    stage.up(JOB)
+    attachment.close()
+    assert reader.lines == ["words", "exited with code 0"]
