@@ -42,7 +42,7 @@ ALLOWED: dict[str, set[str]] = {
         "units",
         "",
     },
-    "cli": {"engine", "schema", "backends", "graph", "archives", "errors", "units", ""},
+    "cli": {"engine", "schema", "backends", "graph", "archives", "errors", "mounttargets", "units", ""},
 }
 """``""`` is the package itself: its version."""
 
