@@ -46,7 +46,7 @@ ALLOWED: dict[str, set[str]] = {
         "values",
         "",
     },
-    "cli": {"engine", "schema", "backends", "graph", "archives", "errors", "units", ""},
+    "cli": {"engine", "schema", "backends", "graph", "archives", "errors", "mounttargets", "units", ""},
 }
 """``""`` is the package itself: its version."""
 

@@ -202,6 +202,7 @@ def _ports(text: str) -> list[dict[str, Any]]:
 
 
 def _mount(context: Context, project: Project, text: str) -> MountSpec:
+    from composer import mounttargets
     from composer.engine.resolve import real_name
     from composer.engine.wanted import MountSpec
     from composer.schema.shortforms import parse_volume
@@ -210,6 +211,10 @@ def _mount(context: Context, project: Project, text: str) -> MountSpec:
         found = parse_volume(text)
     except ValueError as error:
         raise click.BadParameter(f"'{text}': {error}", param_hint="--volume") from None
+    target, bound = str(found["target"]), found.get("source") if found.get("type") == "bind" else None
+    reason = mounttargets.problem(target, bound)
+    if reason:
+        raise click.BadParameter(f"'{text}': cannot mount at {target}: {reason}", param_hint="--volume")
     kind, source = found["type"], found.get("source")
     if kind == "bind" and source:
         source = os.path.normpath(os.path.join(context.working_dir, os.path.expanduser(source)))

@@ -247,3 +247,18 @@ def test_no_mount_of_a_container_is_left_in_its_own_view(stack: Stack) -> None:
     stack.up(f"services:\n  a:\n    {IDLE}\n    volumes: ['vol:/etc/alternatives']\nvolumes: {{vol: }}\n")
     shown = stack.shell("a", "cat /proc/self/mountinfo")
     assert sum(line.split()[4] == "/" for line in shown.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", [("plan",), ("up", "-d"), ("create",), ("run", "--rm", "a", "true")])
+def test_a_mount_that_cannot_be_is_refused_with_its_place_before_any_effect(
+    stack: Stack, verb: tuple[str, ...]
+) -> None:
+    stack.write(
+        f"services:\n  a:\n    {IDLE}\n    volumes:\n      - ./x:/data\n      - vol:/proc/sys\nvolumes: {{vol: }}\n"
+    )
+    done = stack.run(*verb, check=False)
+    assert done.returncode != 0
+    assert "compose.yaml:8:9: " in done.stderr and "cannot mount at /proc/sys" in done.stderr
+    assert not (stack.directory / "x").exists()
+    assert list(stack.state.glob("lib/containers/*")) == list(stack.state.glob("lib/volumes/*")) == []
+    stack.write("services: {}\n")

@@ -138,3 +138,12 @@ def test_detach_keys() -> None:
     assert watch.feed(b"ls\x10") == (b"ls", False)
     assert watch.feed(b"x") == (b"\x10x", False)
     assert watch.feed(b"\x10\x10\x11rest") == (b"\x10", True)
+
+
+@pytest.mark.parametrize("volume", ["./x:/proc", "vol:/", "/x:/proc/self/mem", "/proc:/proc/sys"])
+def test_a_mount_that_no_container_can_have_makes_nothing(console: Console, volume: str) -> None:
+    console.write("services: {a: {image: 'i:1'}}\n")
+    done = console("run", "-v", volume, "a", "true")
+    assert done.code != 0 and "cannot mount at" in done.err
+    assert console.backend.observe("app").containers == ()
+    assert not (console.directory / "x").exists()

@@ -232,3 +232,20 @@ def test_a_seccomp_profile_goes_over_as_text(tmp_path: pathlib.Path) -> None:
 
 def test_a_health_check_can_be_switched_off() -> None:
     assert body_of({"healthcheck": {"disable": True}}, "web")["Healthcheck"] == {"Test": ["NONE"]}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "path"),
+    [
+        ({"volumes": [{"type": "bind", "source": "/x", "target": "/"}]}, ("volumes", 0)),
+        ({"volumes": [{"type": "volume", "source": "v", "target": "//proc"}]}, ("volumes", 0)),
+        ({"tmpfs": ["/run", "/proc/sys"]}, ("tmpfs", 1)),
+    ],
+)
+def test_a_mount_that_no_container_can_have_is_refused_before_anything_is_made(
+    attributes: dict[str, Any], path: tuple[str | int, ...]
+) -> None:
+    """The engine says so too, when the container is created or only when it is started: then the rest is there."""
+    (found,) = limitations(attributes, NEW)
+    assert found.fatal and found.path == path and "cannot mount at" in found.reason
+    assert limitations({"volumes": [{"type": "bind", "source": "/proc", "target": "/proc"}]}, NEW) == []

@@ -313,12 +313,13 @@ def new_mount(fstype: str, source: str, flags: int, data: str) -> int:
     """Return a new file system as a detached mount (fsopen, fsconfig, fsmount); arguments as of `mount`."""
     fs = _check(_syscall(SYS["fsopen"], fstype.encode(), 1), f"fsopen {fstype}")
     try:
-        for option in ("source=" + source, *filter(None, data.split(","))):
+        for option in ("source=" + source, *_options(data)):
             key, equals, value = option.partition("=")
             # FSCONFIG_SET_STRING and FSCONFIG_SET_FLAG
             arguments = (1, key.encode(), os.fsencode(value), 0) if equals else (0, key.encode(), None, 0)
             _check(_syscall(SYS["fsconfig"], fs, *arguments), f"option '{option}'")
-        for flag, name in ((MS_SYNCHRONOUS, b"sync"), (MS_DIRSYNC, b"dirsync")):
+        # of the file system itself too, as mount(2) has it
+        for flag, name in ((MS_RDONLY, b"ro"), (MS_SYNCHRONOUS, b"sync"), (MS_DIRSYNC, b"dirsync")):
             if flags & flag:
                 _check(_syscall(SYS["fsconfig"], fs, 0, name, None, 0), name.decode())
         _check(_syscall(SYS["fsconfig"], fs, 6, None, None, 0), f"mount {fstype}")
@@ -326,6 +327,17 @@ def new_mount(fstype: str, source: str, flags: int, data: str) -> int:
         return _check(_syscall(SYS["fsmount"], fs, 1, attributes), f"mount {fstype}")
     finally:
         os.close(fs)
+
+
+def _options(data: str) -> list[str]:
+    """Split options at commas; what begins with a digit goes on with the one before (``mpol=bind:0,2``)."""
+    found: list[str] = []
+    for word in filter(None, data.split(",")):
+        if found and word[0].isdigit():
+            found[-1] += f",{word}"
+        else:
+            found.append(word)
+    return found
 
 
 # mount(2)'s flags as fsmount(2)'s attributes
