@@ -208,6 +208,7 @@ def small(tmp_path: pathlib.Path, stack: Stack) -> Iterator[Stack]:
     made = Stack(stack.directory, state, stack.name)
     try:
         yield made
+        (state / "ballast").unlink(missing_ok=True)
         made.run("down", "-v", "-t", "0", check=False)
     finally:
         subprocess.run(["umount", "--lazy", str(state)], check=True)
@@ -347,19 +348,45 @@ def test_a_socket_of_another_is_not_removed_at_the_end(stack: Stack) -> None:
 
 
 def test_a_full_disk_ends_no_health_check(small: Stack) -> None:
-    small.up(
-        WORKER.replace(
-            "restart: always", "restart: always\n    healthcheck: {test: [CMD, 'true'], interval: 100ms}"
-        )
-    )
-    (health,) = small.state.glob("lib/containers/*/health.json")
+    check = "healthcheck: {test: [CMD-SHELL, 'echo x >> /t/probes'], interval: 100ms}\n    tmpfs: [/t]"
+    small.up(WORKER.replace("restart: always", f"restart: always\n    {check}"))
+    probes = pathlib.Path(f"/proc/{ends.state_of(small, 'worker')['pid']}/root/t/probes")
     ballast = _fill(small)
-    wait_for(lambda: "health.json" in small.logs() or _attempts(health) > 30, what="a probe on the full disk")
+    before = len(probes.read_text())
+    wait_for(lambda: len(probes.read_text()) > before + 8, what="probes on the full disk")
     ballast.unlink()
-    before = _attempts(health)
-    wait_for(lambda: _attempts(health) > before + 2, what="probes behind it")
+    before = len(probes.read_text())
+    wait_for(lambda: len(probes.read_text()) > before + 4, what="probes behind it")
     assert _status(small, "worker") == "running"
 
 
-def _attempts(health: pathlib.Path) -> int:
-    return int(json.loads(health.read_text())["attempts"])
+# ------------------------------------------------------------------ the control socket
+
+
+def test_a_request_that_is_none_is_answered_and_wedges_nothing(stack: Stack) -> None:
+    stack.up(WORKER)
+    (path,) = stack.state.glob("run/projects/*/control.sock")
+    before = len(os.listdir(f"/proc/{stack.pid('supervisor')}/fd"))
+    directory = os.open(path.parent, os.O_RDONLY)
+    packets = [
+        b"[" * 60_000,
+        b'{"op":' * 20_000,
+        b"[]",
+        b'{"op":"exec","id":1}',
+        b'{"op":"stop","id":"../../x"}',
+    ]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        client.settimeout(10)
+        client.connect(f"/proc/self/fd/{directory}/{path.name}")
+        for packet in packets:
+            client.sendmsg(
+                [packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, directory.to_bytes(4, "little"))]
+            )
+            assert "cannot understand" in json.loads(client.recv(1 << 17))["error"]
+        client.send(b'{"op":"hello"}')
+        assert json.loads(client.recv(1 << 17))["ok"]
+    os.close(directory)
+    wait_for(
+        lambda: len(os.listdir(f"/proc/{stack.pid('supervisor')}/fd")) == before, what="closed descriptors"
+    )
+    assert "Traceback" not in stack.logs()
