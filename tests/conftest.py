@@ -6,6 +6,11 @@ import os
 import shutil
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 _MISSING = {
     "root": lambda: None if os.geteuid() == 0 and shutil.which("nft") else "needs root and nftables",
