@@ -75,7 +75,7 @@ def command(context: Context, /, service: str, words: tuple[str, ...], **given: 
 
             context.show_plan(plan_up(engine, project, options._replace(services=(service,), oneoff=oneoff)))
             return 0
-        _make_volumes(engine.backend, project, oneoff)
+        _make_volumes(engine.backend, project, oneoff, service)
         id = create_oneoff(engine, project, oneoff, options)
     context.display().settle()
     return _start(context, id, given, tty=tty)
@@ -178,15 +178,21 @@ def _file_variables(context: Context, files: tuple[str, ...]) -> dict[str, str |
     return found
 
 
-def _make_volumes(backend: Backend, project: Project, oneoff: OneOff) -> None:
-    """Make the volumes that ``-v`` names; one that the project does not have is nobody's, as with Docker."""
+def _make_volumes(backend: Backend, project: Project, oneoff: OneOff, service: str) -> None:
+    """Make the volumes that ``-v`` names; one that the project does not have is nobody's, as with Docker.
+
+    Those that the service has too are the plan's to make: it may have to ask.
+    """
     from composer.engine.infrastructure import wanted_volume
     from composer.engine.resolve import is_external, real_name
     from composer.engine.wanted import VolumeSpec
 
     entries = project.whole.get("volumes") or {}
     keys = {real_name(project, "volumes", key): key for key in entries}
+    planned = project.select((service,)).tree.get("volumes") or {}
     for name in [mount.source for mount in oneoff.mounts if mount.type == "volume" and mount.source]:
+        if keys.get(name) in planned:
+            continue
         if backend.find_volume(name) is None and not is_external(entries.get(keys.get(name))):
             known = name in keys
             backend.create_volume(wanted_volume(project, keys[name]) if known else VolumeSpec(name, {}, {}))

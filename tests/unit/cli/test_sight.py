@@ -64,6 +64,12 @@ def test_a_renamed_volume(used: Console, text: str, name: str) -> None:
     assert (result.code, "starts empty" in result.err) == (0, False), "it is there now"
 
 
+def test_run_makes_no_such_volume_ahead_of_the_plan(used: Console) -> None:
+    used.write(RENAMED)
+    assert used("run", "--rm", "-v", "data:/other", "db", "true").code == 1
+    assert volumes(used) == ["app_data"]
+
+
 def test_it_is_asked_on_a_terminal(used: Console) -> None:
     used.write(RENAMED)
     result = used("up", "-d", terminal=True, stdin="n\n")
