@@ -351,6 +351,7 @@ def test_a_full_disk_ends_no_health_check(small: Stack) -> None:
     check = "healthcheck: {test: [CMD-SHELL, 'echo x >> /t/probes'], interval: 100ms}\n    tmpfs: [/t]"
     small.up(WORKER.replace("restart: always", f"restart: always\n    {check}"))
     probes = pathlib.Path(f"/proc/{ends.state_of(small, 'worker')['pid']}/root/t/probes")
+    wait_for(probes.exists, what="the first probe")
     ballast = _fill(small)
     before = len(probes.read_text())
     wait_for(lambda: len(probes.read_text()) > before + 8, what="probes on the full disk")
