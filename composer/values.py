@@ -16,6 +16,23 @@ LEAST_INTERVAL_NS = 100_000_000
 
 PROTOCOLS = ("tcp", "udp", "sctp")
 _MAC = re.compile(r"(?:[0-9a-f]{2}[:-]?){5}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}", re.IGNORECASE)
+_TMPFS_WORDS = frozenset(
+    "rw ro exec noexec suid nosuid dev nodev sync async dirsync atime noatime diratime nodiratime relatime norelatime "
+    "strictatime nostrictatime iversion noiversion mand nomand defaults bind rbind private rprivate slave rslave "
+    "unbindable runbindable swap noswap".split()
+)
+_SIZE = re.compile(r"[0-9]+(?:\.[0-9]+)?[kmgtpe]?i?b?%?", re.IGNORECASE)
+_COUNT = re.compile(r"[0-9]+[kmg]?", re.IGNORECASE)
+_TMPFS_VALUES = {
+    "size": _SIZE,
+    "mode": re.compile(r"[0-7]{1,5}"),
+    "uid": re.compile(r"[0-9]{1,10}"),
+    "gid": re.compile(r"[0-9]{1,10}"),
+    "nr_inodes": _COUNT,
+    "nr_blocks": _COUNT,
+    "mpol": re.compile(r"[a-z=:,0-9-]+"),
+    "huge": re.compile(r"[a-z_]+"),
+}
 _UNUSABLE_4 = (
     (0x00000000, 8, "means 'this network' (RFC 1122)"),
     (0x7F000000, 8, "belongs to the loopback interface"),
@@ -48,6 +65,20 @@ def target_problem(target: object) -> str | None:
     if text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) < 65536:
         return None
     return f"'{text[:40]}' is no port of the container" if text else "it names no port of the container"
+
+
+def tmpfs_problem(options: str) -> str | None:
+    """Say which option of a tmpfs, as in ``size=64m,mode=1777,noexec``, no kernel takes."""
+    for part in filter(None, options.split(",")):
+        key, separator, value = part.partition("=")
+        form = _TMPFS_VALUES.get(key)
+        if key in _TMPFS_WORDS and not separator:
+            continue
+        if form is None:
+            return f"'{part[:40]}' is not an option of a tmpfs"
+        if not form.fullmatch(value):
+            return f"'{part[:40]}' has no value that '{key}' of a tmpfs can have"
+    return None
 
 
 def name_problem(text: str) -> str | None:

@@ -234,7 +234,7 @@ def _tmpfs_options(text: str) -> dict[str, Any]:
         key, _, value = part.partition("=")
         if key == "size":
             found["size"] = value
-        elif key == "mode" and value:
+        elif key == "mode" and value and not value.strip("01234567"):
             found["mode"] = int(value, 8)
         else:
             rest.append(part)

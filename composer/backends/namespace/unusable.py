@@ -17,6 +17,11 @@ def limitations(attributes: Mapping[str, Any]) -> Iterator[Limitation]:
     if problem is not None:
         yield Limitation(("container_name",), problem, hint="choose a shorter one")
     yield from _macs(attributes)
+    written = attributes.get("tmpfs") or ()
+    for index, text in enumerate([written] if isinstance(written, str) else written):
+        problem = values.tmpfs_problem(str(text).partition(":")[2])
+        if problem is not None:
+            yield Limitation(("tmpfs", index), problem, hint="as in /run:size=64m,mode=1777,noexec")
     for index, port in enumerate(attributes.get("ports") or ()):
         problem = values.target_problem(port.get("target"))
         if problem is not None:
