@@ -145,15 +145,28 @@ def _run(fuzzer: Fuzzer, seconds: int, directory: Path) -> int:
     return 1 if inputs or child.returncode else 0
 
 
+def _replay(fuzzer: Fuzzer, file: Path) -> int:
+    """Run one input in a child, which may have made the machine read-only for itself."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as work:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                fuzzer.load()
+                fuzzer.isolate(Path(work), Path(work))
+                fuzzer.run_one(file.read_bytes(), Path(work))
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
 def main(fuzzer: Fuzzer) -> None:
     arguments = sys.argv[1:]
     if arguments[0] == "--child":
         _fuzz(fuzzer, Path(arguments[2]), int(arguments[1]), Path(arguments[3]))
     elif arguments[0] == "--replay":
-        with tempfile.TemporaryDirectory(dir="/dev/shm") as work:
-            fuzzer.load()
-            fuzzer.isolate(Path(work), Path(work))
-            fuzzer.run_one(Path(arguments[1]).read_bytes(), Path(work))
+        sys.exit(_replay(fuzzer, Path(arguments[1])))
     else:
         place = arguments[1] if len(arguments) > 1 else tempfile.mkdtemp(prefix="composer-fuzz-")
         sys.exit(_run(fuzzer, int(arguments[0]), Path(place)))
