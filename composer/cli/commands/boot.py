@@ -25,8 +25,10 @@ def command() -> None:
 @_root
 @click.pass_obj
 def enable(context: Context, /, root: str) -> None:
+    from composer.backends.namespace import requirements
     from composer.cli import bootscripts
 
+    requirements.check()
     variables = {}
     if context.environment.get("COMPOSER_ROOT"):
         variables["COMPOSER_ROOT"] = os.path.abspath(context.environment["COMPOSER_ROOT"])
@@ -56,8 +58,11 @@ def disable(context: Context, /, root: str) -> None:
 @click.option("--format", "form", type=click.Choice(("table", "json")), default="table", help="Format.")
 @click.pass_obj
 def show(context: Context, /, root: str, form: str) -> None:
-    from composer.backends.namespace import booting, state
+    from composer.backends.namespace import requirements
     from composer.cli import bootscripts
+
+    requirements.check()  # before what exists on Linux only is imported
+    from composer.backends.namespace import booting, state
 
     init = bootscripts.enabled(root.rstrip("/"))
     found = sorted(booting.returning(state.paths_of(context.environment)), key=lambda one: one.name)
@@ -77,6 +82,8 @@ def show(context: Context, /, root: str, form: str) -> None:
 @command.command(name="start", help="Start what is to run: what is done at boot.")
 @click.pass_obj
 def start(context: Context, /) -> int:
+    from composer.backends.namespace import requirements
     from composer.cli import booting
 
+    requirements.check()
     return booting.start(context)
