@@ -77,7 +77,22 @@ def clone(task: Task) -> socket.socket:
     return ours
 
 
-def take_born(task: Task, note: birth.Note) -> None:
+def succeed(task: Task) -> None:
+    """Let the process that was born in another's pid namespace take the first one's place, and go on with the start."""
+    note, task.note = task.note, None
+    assert note is not None
+    try:
+        _take_born(task, note)
+        task.release_if_ready()
+    except process.ProcessFailed as error:
+        if not task.fail_as_reported():
+            task.fail(str(error), error.exit_code, "StartFailed")
+    except Exception as error:
+        task.supervisor.on_error(error)
+        task.fail(f"{error}", 125, "StartFailed")
+
+
+def _take_born(task: Task, note: birth.Note) -> None:
     """Go on with the process that a first one let be born in another's pid namespace, and which takes its place.
 
     Raises ProcessFailed with what the first one said, where there is none.

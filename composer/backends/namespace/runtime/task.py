@@ -31,7 +31,6 @@ from composer.backends.namespace.runtime import (
     output,
     preparing,
     probing,
-    process,
     publishing,
     relay,
     restart,
@@ -102,7 +101,7 @@ class Task:
         self.policy = restart.Policy(policy.get("policy", "no"), policy.get("maximum", 0))
         self._sync: socket.socket | None = None
         self.note: birth.Note | None = None
-        """Says who takes the first process's place, where its pid namespace is another's (`launching.take_born`)."""
+        """Says who takes the first process's place, where its pid namespace is another's (`launching.succeed`)."""
         self.preparer: object | None = None
         """Who has a start prepared that has not begun (`preparing`)."""
         self._ready = self._sent_start = False
@@ -202,7 +201,7 @@ class Task:
         try:
             self._launch(is_prepared=is_prepared)
         except (endpoints.NetworkFailed, OSError) as error:
-            if not self._fail_as_reported():
+            if not self.fail_as_reported():
                 self.fail(
                     str(error), 125, getattr(error, "kind", "StartFailed"), getattr(error, "hint", None)
                 )
@@ -213,7 +212,7 @@ class Task:
             self.supervisor.on_error(error)
             self.fail(f"internal error: {type(error).__name__}: {error}", 125, "StartFailed")
 
-    def _fail_as_reported(self) -> bool:
+    def fail_as_reported(self) -> bool:
         """Fail with what the child said, where it ended before our part was done: that is the reason."""
         if self._sync is None or not wire.is_readable(self._sync.fileno()):
             return False
@@ -262,7 +261,7 @@ class Task:
         """Let the first process go on from where it waits when nobody has asked for a start yet."""
         if container.index_of_outside(self.config, self.bundle) < len(self.config["mounts"]):
             self._tell({"mounts": True})
-        self._release_if_ready()
+        self.release_if_ready()
 
     def open_log(self) -> None:
         """Open the log and its FIFOs. The keeper holds these too: what is in a FIFO that nobody has open is gone."""
@@ -317,9 +316,9 @@ class Task:
         elif "ready" in message:
             self._warnings += message["warnings"]
             self._ready = True
-            self._release_if_ready()
+            self.release_if_ready()
 
-    def _release_if_ready(self) -> None:
+    def release_if_ready(self) -> None:
         if self._ready and self.note is None and self.status == STARTING:
             self._release()
 
@@ -410,7 +409,7 @@ class Task:
     def _on_exit(self, since_s: float) -> None:
         """The first process is gone, and with it every other of its pid namespace."""
         if self.note is not None:
-            self._take_born(self.note)
+            launching.succeed(self)
             return
         self.supervisor.loop.forget(self.pidfd)
         if self._sync is not None and not self._drain_sync():
@@ -421,18 +420,6 @@ class Task:
             self.after("reap", _REAP_PAUSE_S, lambda: self._on_exit(since_s))
             return
         self.finish_status(status)
-
-    def _take_born(self, note: birth.Note) -> None:
-        self.note = None
-        try:
-            launching.take_born(self, note)
-            self._release_if_ready()
-        except process.ProcessFailed as error:
-            if not self._fail_as_reported():
-                self.fail(str(error), error.exit_code, "StartFailed")
-        except Exception as error:
-            self.supervisor.on_error(error)
-            self.fail(f"{error}", 125, "StartFailed")
 
     def finish_status(self, status: int | None) -> None:
         """Record an exit by its wait status; None when nobody could see it."""
