@@ -40,8 +40,9 @@ demo: setup
 images: setup
 	$(SUDO) env PATH="$(CURDIR)/$(VENV)/bin:$$PATH" examples/compose/notes/images.sh
 
+# All of them, or those that TESTS names.
 test: setup
-	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(PYTEST) -q $(TESTS)
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(if $(TESTS),$(PYTEST) -q $(TESTS),$(VENV)/bin/python -m tests.everything)
 
 unit: setup
 	$(PYTEST) -q tests/unit

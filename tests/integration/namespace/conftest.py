@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import pytest
 
+from tests import apart
+
 T = TypeVar("T")
 COMMAND = str(pathlib.Path(sys.executable).with_name("composer"))
 
@@ -158,27 +160,36 @@ def _cgroups() -> Iterator[str]:
             continue  # no parent, or it went while we looked
 
 
+def _processes() -> Iterator[str]:
+    """Yield the processes of this workplace: not those of tests that run apart from these."""
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            groups = pathlib.Path(f"/proc/{entry}/cgroup").read_text()
+        except OSError:
+            continue
+        if f"/{apart.NAME}-" not in groups:
+            yield entry
+
+
 def _our_processes() -> Iterator[str]:
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                command = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes().decode(errors="replace")
-                comm = pathlib.Path(f"/proc/{entry}/comm").read_text().strip()
-            except OSError:
-                continue
-            if command.startswith("composer: ") or comm.startswith("composer-"):
-                yield f"{entry} {comm} {command[:80]}"
+    for entry in _processes():
+        try:
+            command = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes().decode(errors="replace")
+            comm = pathlib.Path(f"/proc/{entry}/comm").read_text().strip()
+        except OSError:
+            continue
+        if command.startswith("composer: ") or comm.startswith("composer-"):
+            yield f"{entry} {comm} {command[:80]}"
 
 
 def _namespaces() -> Iterator[str]:
     """Yield the network namespaces that some process is in."""
     seen = set()
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                seen.add(os.readlink(f"/proc/{entry}/ns/net"))
-            except OSError:
-                continue
+    for entry in _processes():
+        try:
+            seen.add(os.readlink(f"/proc/{entry}/ns/net"))
+        except OSError:
+            continue
     yield from seen
 
 
