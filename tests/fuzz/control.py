@@ -225,9 +225,9 @@ def _turn(supervisor: Supervisor) -> None:
 class Target:
     """What libFuzzer calls."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, work: Path) -> None:
         self._findings = directory / "findings"
-        self._work = Path(tempfile.mkdtemp(prefix="composer-fuzz-control-", dir="/dev/shm"))
+        self._work = work
         self._seen: set[str] = set()
 
     def __call__(self, data: bytes) -> None:
@@ -307,7 +307,7 @@ def prepare(directory: Path) -> None:
     (directory / "words").write_text("".join(f'"{word}"\n' for word in sorted(words())))
 
 
-def fuzz(directory: Path, seconds: int) -> None:
+def fuzz(directory: Path, work: Path, seconds: int) -> None:
     """Fuzz in this process, which libFuzzer ends."""
     import atheris
 
@@ -326,7 +326,7 @@ def fuzz(directory: Path, seconds: int) -> None:
         "-print_final_stats=1",
         str(directory / "corpus"),
     ]
-    atheris.Setup(arguments, Target(directory), enable_python_coverage=True)
+    atheris.Setup(arguments, Target(directory, work), enable_python_coverage=True)
     atheris.Fuzz()
 
 
@@ -335,9 +335,10 @@ def main(seconds: int, directory: Path) -> int:
     prepare(directory)
     seeded = len(list((directory / "corpus").iterdir()))
     log = directory / "log"
-    with log.open("wb") as output:
+    # In memory, and removed here: libFuzzer ends its process.
+    with log.open("wb") as output, tempfile.TemporaryDirectory(dir="/dev/shm") as work:
         child = subprocess.run(
-            [sys.executable, "-m", "tests.fuzz.control", "--child", str(seconds), str(directory)],
+            [sys.executable, "-m", "tests.fuzz.control", "--child", str(seconds), str(directory), work],
             cwd=ROOT,
             stdout=output,
             stderr=output,
@@ -366,7 +367,7 @@ def replay(file: Path) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "--child":
-        fuzz(Path(sys.argv[3]), int(sys.argv[2]))
+        fuzz(Path(sys.argv[3]), Path(sys.argv[4]), int(sys.argv[2]))
     elif sys.argv[1] == "--replay":
         replay(Path(sys.argv[2]))
     else:
