@@ -31,7 +31,7 @@ def test_a_network_has_its_sets_in_both_families():
 def test_every_address_is_one_key_whatever_it_is_called(everywhere):
     assert rules.port_element("tcp", everywhere, 8080, "10.0.0.2", 80) == (
         "ports4",
-        "tcp . 8080",
+        "6 . 8080",
         "10.0.0.2 . 80",
     )
     assert rules.port_element("udp", everywhere, 53, "fd00::2", 53)[0] == "ports6"
@@ -40,7 +40,7 @@ def test_every_address_is_one_key_whatever_it_is_called(everywhere):
 def test_one_address_is_part_of_the_key():
     assert rules.port_element("tcp", "127.0.0.1", 8080, "10.0.0.2", 80)[:2] == (
         "at4",
-        "127.0.0.1 . tcp . 8080",
+        "127.0.0.1 . 6 . 8080",
     )
 
 

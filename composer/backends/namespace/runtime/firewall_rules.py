@@ -17,6 +17,8 @@ from __future__ import annotations
 
 TABLE = "inet composer"
 DNS_TABLE = "inet composer_dns"
+PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
+"""By number everywhere: names would be looked up in /etc/protocols, which a small system does not have."""
 
 SETS = """
  set bridges { type ifname; }
@@ -46,11 +48,11 @@ CHAINS = """
  }
  chain arriving {
   type nat hook prerouting priority -100; policy accept;
-  meta l4proto { tcp, udp, sctp } fib daddr type local jump published
+  meta l4proto { 6, 17, 132 } fib daddr type local jump published
  }
  chain leaving {
   type nat hook output priority -100; policy accept;
-  meta l4proto { tcp, udp, sctp } fib daddr type local jump published
+  meta l4proto { 6, 17, 132 } fib daddr type local jump published
  }
  chain to_host {
   type filter hook input priority filter; policy accept;
@@ -58,7 +60,7 @@ CHAINS = """
   ct state established,related accept
   iifname . ip daddr @home4 accept
   iifname . ip6 daddr @home6 accept
-  meta l4proto ipv6-icmp accept
+  meta l4proto 58 accept
   drop
  }
  chain through {
@@ -126,11 +128,12 @@ def port_element(
     protocol: str, host_ip: str, host_port: int, to_ip: str, to_port: int
 ) -> tuple[str, str, str]:
     """Return (map, key, value) for a published port."""
+    number = PROTOCOLS[protocol]
     family = "6" if ":" in to_ip else "4"
     value = f"{to_ip} . {to_port}"
     if host_ip in ("", "0.0.0.0", "::"):
-        return f"ports{family}", f"{protocol} . {host_port}", value
-    return f"at{family}", f"{host_ip} . {protocol} . {host_port}", value
+        return f"ports{family}", f"{number} . {host_port}", value
+    return f"at{family}", f"{host_ip} . {number} . {host_port}", value
 
 
 def container_dns_table(port_udp: int, port_tcp: int) -> str:

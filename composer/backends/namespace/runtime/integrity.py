@@ -29,7 +29,6 @@ _RULE_TABLE, _RULE_CHAIN = 1, 2
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS = 1, 2, 3
 _ELEMENT_KEY, _ELEMENT_DATA, _DATA_VALUE = 1, 2, 1
 _LIST_ELEMENT = 1
-_PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
 _IFNAME_BYTES = 16
 
 
@@ -135,7 +134,7 @@ def faults_of_ports(publications: Sequence[firewall.Publication], kernel: Kernel
         name, key, value = firewall_rules.port_element(
             one.protocol, one.host_ip, one.host_port, one.container_ip, one.container_port
         )
-        if kernel.elements(name).get(_encoded(key)) != _encoded(value):
+        if kernel.elements(name).get(_encoded(key, protocol_at=-2)) != _encoded(value):
             found.append(f"the published port {one.host_port}/{one.protocol} leads nowhere")
     return found
 
@@ -195,12 +194,16 @@ def _value(data: bytes) -> bytes:
     return netlink.parse_attributes(data, 0).get(_DATA_VALUE, b"")
 
 
-def _encoded(element: str) -> bytes:
+def _encoded(element: str, *, protocol_at: int | None = None) -> bytes:
     """Return an element of a set as the kernel has it: its parts in network order, each a multiple of four bytes.
 
-    Of a subnet the first address: that is the key of an interval. A part alone has just its own bytes.
+    Of a subnet the first address: that is the key of an interval. A part alone has just its own bytes. Numbers are
+    ports, but for the one of a protocol.
     """
-    parts = [_part(text) for text in element.split(" . ")]
+    texts = element.split(" . ")
+    parts = [_part(text) for text in texts]
+    if protocol_at is not None:
+        parts[protocol_at] = bytes([int(texts[protocol_at])])
     if len(parts) == 1:
         return parts[0]
     return b"".join(part.ljust((len(part) + 3) & ~3, b"\0") for part in parts)
@@ -209,8 +212,6 @@ def _encoded(element: str) -> bytes:
 def _part(text: str) -> bytes:
     if text.startswith('"'):
         return text.strip('"').encode().ljust(_IFNAME_BYTES, b"\0")
-    if text in _PROTOCOLS:
-        return bytes([_PROTOCOLS[text]])
     if text.isdecimal():
         return struct.pack("!H", int(text))
     ip = text.partition("/")[0]
