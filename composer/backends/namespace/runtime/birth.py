@@ -10,6 +10,7 @@ Facts: pid_namespaces(7), clone(2), ptrace(2) under "Ptrace access mode checking
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import mmap
@@ -22,50 +23,49 @@ if TYPE_CHECKING:
     from typing import Any
 
 _NOTE_BYTES = 4096
+_NUMBER_BYTES = ctypes.sizeof(ctypes.c_int)
 
 
 class Note:
     """Memory that a helper shares with the supervisor, to say what came of it. Its own children do not have it.
 
     Memory and not a descriptor: a descriptor could be taken from the process that is born inside, and a number
-    written into it would be that of somebody else's process.
+    written into it would be that of somebody else's process. The number comes first, and the kernel writes it.
     """
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _NOTE_BYTES)
+        self.number = ctypes.c_int.from_buffer(self._memory)
 
-    def write(self, **values: Any) -> None:
-        """Say it, once: ``pid``, or ``error`` and ``exit_code``."""
-        data = json.dumps(values).encode()
-        if len(data) > _NOTE_BYTES:
-            data = json.dumps({**values, "error": str(values["error"])[: _NOTE_BYTES // 16]}).encode()
-        self._memory[: len(data)] = data
+    def fail(self, error: str, exit_code: int) -> None:
+        """Say why there is no process, once."""
+        data = json.dumps({"error": error, "exit_code": exit_code}).encode()
+        if len(data) > _NOTE_BYTES - _NUMBER_BYTES:
+            data = json.dumps({"error": error[: _NOTE_BYTES // 16], "exit_code": exit_code}).encode()
+        self._memory[_NUMBER_BYTES : _NUMBER_BYTES + len(data)] = data
 
     def keep_from_children(self) -> None:
         """Let no process that this one clones from here on have this memory."""
         self._memory.madvise(mmap.MADV_DONTFORK)
 
-    def read(self) -> dict[str, Any]:
-        """Return what was said, and let go of the memory; nothing where the helper died before it could."""
-        data = self._memory[:].rstrip(b"\0")
+    def read(self) -> tuple[int, dict[str, Any]]:
+        """Return the number of the process that was born, 0 for none, and what was said; let go of the memory."""
+        number, data = self.number.value, self._memory[_NUMBER_BYTES:].rstrip(b"\0")
+        del self.number
         self._memory.close()
-        found: dict[str, Any] = json.loads(data) if data else {}
-        return found
+        return number, json.loads(data) if data else {}
 
 
 def give(note: Note) -> bool:
     """Clone this process into the pid namespace that it has joined; tell the helper (True) from the new one."""
     note.keep_from_children()
     try:
-        pid = syscalls.clone_sibling()
+        return bool(syscalls.clone_sibling(note.number))
     except OSError as error:
         hint = "; the container's seccomp profile has to allow clone" if error.errno == errno.EPERM else ""
         raise process.ProcessFailed(
             f"cannot make a process inside: {os.strerror(error.errno or 0)}{hint}", 126
         ) from None
-    if pid:
-        note.write(pid=pid)
-    return bool(pid)
 
 
 def lead_session(*, has_terminal: bool) -> None:

@@ -92,11 +92,11 @@ def run(
         process.become(identity, spec, filter)
         is_inside = not birth.give(way.note)
     except process.ProcessFailed as error:
-        way.note.write(error=str(error), exit_code=error.exit_code)
+        way.note.fail(str(error), error.exit_code)
     except (OSError, rootfs.MountFailed) as error:
-        way.note.write(error=f"cannot enter the container: {error}", exit_code=126)
+        way.note.fail(f"cannot enter the container: {error}", 126)
     except BaseException as error:
-        way.note.write(error=f"cannot enter the container: {type(error).__name__}: {error}", exit_code=126)
+        way.note.fail(f"cannot enter the container: {type(error).__name__}: {error}", 126)
     else:
         if is_inside:
             _go_on_inside(way.report, spec, environment)

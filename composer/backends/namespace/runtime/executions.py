@@ -76,9 +76,8 @@ class Execution:
         self._supervisor.reap(self._helper, self._helper_fd, wait=True)
         os.close(self._helper_fd)
         self._helper_fd = -1
-        said = self._note.read()
+        self._pid, said = self._note.read()
         self._console = self._take_console()
-        self._pid = int(said.get("pid", 0))
         if not self._pid:
             os.close(self._report)
             reason = said.get("error") or "cannot enter the container: it ended, or its limits leave no room"

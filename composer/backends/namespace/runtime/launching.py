@@ -100,9 +100,9 @@ def _take_born(task: Task, note: birth.Note) -> None:
     supervisor = task.supervisor
     supervisor.loop.forget(task.pidfd)
     supervisor.reap(task.pid, task.pidfd, wait=True)
-    said = note.read()
+    born, said = note.read()
     os.close(task.pidfd)
-    task.pid, task.pidfd = int(said.get("pid", 0)), -1
+    task.pid, task.pidfd = born, -1
     if not task.pid:
         supervisor.keeper.drop(f"{task.id}/pidfd")
         reason = said.get("error") or "the container ended while it was being set up"
