@@ -367,6 +367,10 @@ def _set_xattrs(target: int | str, entry: Entry) -> None:
         is_user = key.startswith("user.") and not key.startswith("user.overlay.")
         if not is_user and key not in _KEPT_XATTRS:
             continue
+        if "\0" in key:
+            raise ImageError(
+                f"cannot unpack '{entry.name}': the name of an extended attribute has a null byte"
+            )
         try:
             if isinstance(target, int):
                 os.setxattr(target, key, value)

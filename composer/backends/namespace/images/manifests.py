@@ -102,7 +102,11 @@ def diff_ids(config: bytes, layers: int) -> list[str]:
 
 def parsed(data: bytes, what: str) -> Any:
     try:
-        return json.loads(data, parse_constant=_refuse)
+        value = json.loads(data, parse_constant=_refuse)
+        json.dumps(
+            value, ensure_ascii=False
+        ).encode()  # halves of surrogate pairs are texts that cannot be stored
+        return value
     except (ValueError, RecursionError) as error:
         raise ImageError(f"{what} is no JSON: {error}") from error
 
