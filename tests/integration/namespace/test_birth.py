@@ -42,7 +42,8 @@ def test_why_there_is_none_is_said_and_cut_where_it_is_long() -> None:
 
 def test_nobody_is_forgotten_when_a_container_ends_around_who_comes_in(stack: Stack) -> None:
     stack.up(
-        "services:\n  a: {image: host, command: sleep 1000, stop_grace_period: 0s}\n  b: {image: host, command: sleep 1000}\n"
+        "services:\n  a: {image: host, command: sleep 1000, stop_grace_period: 0s}\n"
+        "  b: {image: host, command: sleep 1000, stop_grace_period: 0s}\n"
     )
     supervisor = stack.pid("supervisor")
     for _ in range(6):
