@@ -60,12 +60,22 @@ class AttachSession:
         for _ in self._cursor.chunks(read=False):
             pass  # what was said before is not for us
         self._thread = threading.Thread(target=self._pump, name="attach", daemon=True)
+        self._is_closed = False
         try:
             self._input, self.tty = begin()
         except BaseException:
             self._close_descriptors()
             raise
         self._thread.start()
+        threading.Thread(target=self._keep_watched, name="watch", daemon=True).start()
+
+    def _keep_watched(self) -> None:
+        """Wait for the end at the supervisor, so that there is one: who asks brings it back when all were killed."""
+        try:
+            while self._is_active() and not self._is_closed:
+                self._wait()
+        except errors.ComposerError:
+            return  # whoever waits for the exit code hears of it
 
     def fileno(self) -> int:
         return self._reader
@@ -124,6 +134,7 @@ class AttachSession:
         return code
 
     def close(self) -> None:
+        self._is_closed = True
         os.write(self._waker, b".")
         self._thread.join(2)
         self._close_descriptors()

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from .conftest import Stack, wait_for
+from .conftest import Stack, find_process, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -195,3 +195,25 @@ def test_a_network_that_was_left_half_made_or_half_removed_is_finished(stack: St
         subprocess.run(command, check=True)
     stack.run("up", "-d")
     _check_alive(stack, time.monotonic())
+
+
+def test_who_is_attached_brings_the_supervisor_back(stack: Stack) -> None:
+    """Both are killed at once: the command neither hangs nor loses how the program ended, nor what it said then."""
+    go = stack.directory / "go"
+    script = "echo in; while ! [ -e /project/go ]; do sleep 0.1; done; echo out; exit 7"
+    stack.write(
+        f"services:\n  job:\n    image: host\n    command: [sh, -c, '{script}']\n    stop_grace_period: 0s\n"
+        "    volumes: ['.:/project']\n"
+    )
+    command = stack.popen("run", "--rm", "-T", "job")
+    assert command.stdout is not None
+    while "in" not in command.stdout.readline().split():
+        assert command.poll() is None
+    keeper, supervisor = stack.pid("keeper"), stack.pid("supervisor")
+    os.kill(keeper, signal.SIGSTOP)
+    _kill(supervisor)
+    _kill(keeper)
+    wait_for(lambda: find_process(f"composer: supervisor {stack.name}"), what="another supervisor")
+    go.touch()
+    out, err = command.communicate(timeout=60)
+    assert (command.returncode, out) == (7, "out\n"), err
