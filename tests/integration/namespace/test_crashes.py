@@ -203,8 +203,10 @@ def test_who_is_attached_brings_the_supervisor_back(stack: Stack) -> None:
     script = "echo in; while ! [ -e /project/go ]; do sleep 0.1; done; echo out; exit 7"
     stack.write(
         f"services:\n  job:\n    image: host\n    command: [sh, -c, '{script}']\n    stop_grace_period: 0s\n"
-        "    volumes: ['.:/project']\n"
+        "    volumes: ['.:/project']\n    profiles: [job]\n"
+        "  other: {image: host, command: sleep 1000, stop_grace_period: 0s}\n"
     )
+    stack.run("up", "-d")
     command = stack.popen("run", "--rm", "-T", "job")
     assert command.stdout is not None
     while "in" not in command.stdout.readline().split():
@@ -214,6 +216,7 @@ def test_who_is_attached_brings_the_supervisor_back(stack: Stack) -> None:
     _kill(supervisor)
     _kill(keeper)
     wait_for(lambda: find_process(f"composer: supervisor {stack.name}"), what="another supervisor")
+    stack.inside("other", "true")  # it has taken over what runs
     go.touch()
     out, err = command.communicate(timeout=60)
     assert (command.returncode, out) == (7, "out\n"), err
