@@ -10,10 +10,12 @@ Facts: pid_namespaces(7), clone(2), ptrace(2) under "Ptrace access mode checking
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import mmap
 import os
+import sys
 
 from composer.backends.namespace.runtime import console, process, syscalls
 
@@ -22,34 +24,47 @@ if TYPE_CHECKING:
     from typing import Any
 
 _NOTE_BYTES = 4096
+_NUMBER_BYTES = ctypes.sizeof(ctypes.c_int)
 
 
 class Note:
     """Memory that a helper shares with the supervisor, to say what came of it. Its own children do not have it.
 
     Memory and not a descriptor: a descriptor could be taken from the process that is born inside, and a number
-    written into it would be that of somebody else's process.
+    written into it would be that of somebody else's process. The number of that process is first, written by the
+    kernel: a helper that is killed as soon as it has cloned (a stop, no memory left) leaves a child of the supervisor
+    that has to be reaped, or the end of its container would wait for it.
     """
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _NOTE_BYTES)
 
-    def write(self, **values: Any) -> None:
-        """Say it, once: ``pid``, or ``error`` and ``exit_code``."""
-        data = json.dumps(values).encode()
-        if len(data) > _NOTE_BYTES:
-            data = json.dumps({**values, "error": str(values["error"])[: _NOTE_BYTES // 16]}).encode()
-        self._memory[: len(data)] = data
+    def number(self) -> ctypes.c_int:
+        """Return where the kernel is to write the number of the process that is born."""
+        found = ctypes.c_int.from_buffer(self._memory)
+        found.value = 0  # the page is there from now on: a fault could fail for want of memory
+        return found
+
+    def write(self, *, error: str, exit_code: int) -> None:
+        """Say, once, why nothing is born."""
+        data = json.dumps({"error": error, "exit_code": exit_code}).encode()
+        if len(data) > _NOTE_BYTES - _NUMBER_BYTES:
+            data = json.dumps({"error": error[: _NOTE_BYTES // 16], "exit_code": exit_code}).encode()
+        self._memory[_NUMBER_BYTES : _NUMBER_BYTES + len(data)] = data
 
     def keep_from_children(self) -> None:
         """Let no process that this one clones from here on have this memory."""
         self._memory.madvise(mmap.MADV_DONTFORK)
 
     def read(self) -> dict[str, Any]:
-        """Return what was said, and let go of the memory; nothing where the helper died before it could."""
-        data = self._memory[:].rstrip(b"\0")
+        """Return ``pid``, or ``error`` and ``exit_code``, and let go of the memory.
+
+        Nothing where the helper died before it came to that.
+        """
+        pid = int.from_bytes(self._memory[:_NUMBER_BYTES], sys.byteorder)
+        data = self._memory[_NUMBER_BYTES:].rstrip(b"\0")
         self._memory.close()
-        found: dict[str, Any] = json.loads(data) if data else {}
+        found: dict[str, Any] = {"pid": pid} if pid else json.loads(data) if data else {}
         return found
 
 
@@ -57,14 +72,12 @@ def give(note: Note) -> bool:
     """Clone this process into the pid namespace that it has joined; tell the helper (True) from the new one."""
     note.keep_from_children()
     try:
-        pid = syscalls.clone_sibling()
+        pid = syscalls.clone_sibling(note.number())
     except OSError as error:
         hint = "; the container's seccomp profile has to allow clone" if error.errno == errno.EPERM else ""
         raise process.ProcessFailed(
             f"cannot make a process inside: {os.strerror(error.errno or 0)}{hint}", 126
         ) from None
-    if pid:
-        note.write(pid=pid)
     return bool(pid)
 
 
