@@ -129,7 +129,7 @@ def _base(hostname: str, image: Mapping[str, Any]) -> Config:
         },
         "composer": {
             "init": False,
-            # not among the `namespaces`: a supervisor that an earlier version started fails with a kind it does not know
+            # not among the `namespaces`: a supervisor that an earlier version started fails with an unknown one
             "time_namespace": True,
             "restart": {"policy": "no", "maximum": 0},
             "stop": {"signal": _signal_number(image.get("StopSignal") or "SIGTERM"), "timeout_s": 10.0},
