@@ -146,17 +146,19 @@ class AttachSession:
         self._input = -1
 
 
-def lend_input(client: Client, id: str) -> tuple[int, bool]:
+def lend_input(client: Client, id: str, **more: Any) -> tuple[int, bool]:
     """Ask the supervisor for what writes to a container; return it, and whether it is a terminal."""
-    answer, descriptors = client.ask_for({"op": "attach", "id": id})
+    answer, descriptors = client.ask_for({"op": "attach", "id": id, **more})
     return _taken(answer, descriptors)
 
 
 def start_with_input(client: Client, request: Mapping[str, Any]) -> tuple[int, bool]:
     """Start a container and return what writes to it. By one request: it may have ended when another one comes."""
     answer, descriptors = client.ask_for({**request, "attach": True})
-    if "lent" not in answer:  # a supervisor that an earlier version started
-        return lend_input(client, request["id"])
+    if (
+        "lent" not in answer
+    ):  # a supervisor that an earlier version started: it has to let go of the input by this
+        return lend_input(client, request["id"], once=True)
     return _taken(answer, descriptors)
 
 

@@ -71,7 +71,15 @@ class NamespaceBackend(NamespaceObserver):
         from composer.backends.namespace import kernel_state
 
         for project in kernel_state.projects_in(self.paths, id):
-            self._client({"project": project}).ask({"op": "mend"})
+            try:
+                self._client({"project": project}).ask({"op": "mend"})
+            except errors.NotFound:
+                # The request names nothing that could be missing: an earlier version looks for a container in it.
+                raise errors.Unsupported(
+                    "networks",
+                    f"the supervisor of project '{project}' was started by an earlier version, which puts nothing back",
+                    hint=f"composer -p {project} down, then composer up",
+                ) from None
 
     def connect_network(self, id: str, endpoint: EndpointSpec) -> None:
         from composer.backends.namespace import joining

@@ -34,7 +34,7 @@ MASKED += ["/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powerc
 _READONLY = [f"/proc/{name}" for name in ("bus", "fs", "irq", "sys", "sysrq-trigger")]
 _PTS = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
 _TERM = "TERM=xterm"
-_KINDS = ("mount", "pid", "ipc", "uts", "network", "cgroup", "time")
+_KINDS = ("mount", "pid", "ipc", "uts", "network", "cgroup")
 
 
 def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
@@ -129,6 +129,8 @@ def _base(hostname: str, image: Mapping[str, Any]) -> Config:
         },
         "composer": {
             "init": False,
+            # not among the `namespaces`: a supervisor that an earlier version started fails with an unknown one
+            "time_namespace": True,
             "restart": {"policy": "no", "maximum": 0},
             "stop": {"signal": _signal_number(image.get("StopSignal") or "SIGTERM"), "timeout_s": 10.0},
             "network": {"ports": [], "extra_hosts": [], "dns": {}},

@@ -30,12 +30,15 @@ class Note:
     """Memory that a helper shares with the supervisor, to say what came of it. Its own children do not have it.
 
     Memory and not a descriptor: a descriptor could be taken from the process that is born inside, and a number
-    written into it would be that of somebody else's process. The number comes first, and the kernel writes it.
+    written into it would be that of somebody else's process. The number of that process is first, written by the
+    kernel: a helper that is killed as soon as it has cloned (a stop, no memory left) leaves a child of the supervisor
+    that has to be reaped, or the end of its container would wait for it.
     """
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _NOTE_BYTES)
         self.number = ctypes.c_int.from_buffer(self._memory)
+        self.number.value = 0  # the page is there from now on: a fault could fail for want of memory
 
     def fail(self, error: str, exit_code: int) -> None:
         """Say why there is no process, once."""

@@ -108,6 +108,8 @@ def namespace_flags(config: Mapping[str, Any]) -> int:
     for entry in config["linux"]["namespaces"]:
         if not entry.get("path") and not entry.get("container"):
             flags |= NAMESPACES[entry["type"]]
+    if config.get("composer", {}).get("time_namespace"):
+        flags |= NAMESPACES["time"]
     return flags & ~syscalls.CLONE_NEWCGROUP
 
 
