@@ -38,7 +38,9 @@ def command(context: Context, file: str, yes: bool) -> None:
             from composer.engine.lifecycle import Teardown
 
             values = _tuples(found.options)
-            down(engine, found.project, Teardown(**{**values, "spare": frozenset(values["spare"])}))
+            for key in ("spare", "kept_volumes"):
+                values[key] = frozenset(values.get(key, ()))
+            down(engine, found.project, Teardown(**values))
         else:
             _up(context, engine, found)
 
