@@ -12,12 +12,17 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
     from composer.engine.facts import LabelFilter
 
+
+class _Seconds(click.FloatRange):
+    name = "number of seconds"  # errors say what is expected
+
+
 services = click.argument("services", nargs=-1, metavar="[SERVICE]...")
 timeout = click.option(
     "-t",
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(min=0),
+    type=_Seconds(min=0),
     metavar="SECONDS",
     help="Grace period of a stop.",
 )
