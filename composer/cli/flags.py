@@ -66,7 +66,7 @@ class _Reading:
         self._flags: dict[click.Option, bool] = {}
 
     def read(self, words: Sequence[str]) -> list[str]:
-        """Take the options out; return what is none."""
+        """Read the options and return the remaining words."""
         rest: list[str] = []
         pending = list(words)
         while pending:

@@ -173,9 +173,9 @@ def creation(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="When images are pulled.",
             ),
             click.option("--quiet-pull", is_flag=True, help="Do not show how far pulls are."),
-            click.option("--build", is_flag=True, help="Build images anew."),
-            click.option("--no-build", is_flag=True, help="Build no image."),
-            click.option("-y", "--yes", is_flag=True, help="Answer every question with yes."),
+            click.option("--build", is_flag=True, help="Build images before the containers are started."),
+            click.option("--no-build", is_flag=True, help="Never build images."),
+            click.option("-y", "--yes", is_flag=True, help="Assume yes as the answer to all questions."),
         )
     ):
         command = option(command)

@@ -107,7 +107,7 @@ def _model(context: Context) -> Project | None:
     try:
         return context.project()
     except ComposerError as error:
-        context.display().warn(f"goes by the name '{context.project_name()}' alone: {error}")
+        context.display().warn(f"only the project name '{context.project_name()}' is used: {error}")
         return None
 
 

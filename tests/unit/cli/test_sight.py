@@ -74,7 +74,7 @@ def test_it_is_asked_on_a_terminal(used: Console) -> None:
     used.write(RENAMED)
     result = used("up", "-d", terminal=True, stdin="n\n")
     assert (result.code, volumes(used)) == (1, ["app_data"])
-    assert f"volume 'elsewhere' {LOSS}: go on? [y/N]" in result.err
+    assert f"volume 'elsewhere' {LOSS}: continue? [y/N]" in result.err
     assert used("up", "-d", terminal=True, stdin="y\n").code == 0
     assert volumes(used) == ["app_data", "elsewhere"]
 
@@ -212,7 +212,7 @@ def test_down_keeps_the_data_that_went_out_of_sight(used: Console) -> None:
     assert used("up", "-d", "--yes").code == 0
     used.write("services: {db: {image: db, nonsense: 1}}\n", "broken.yaml")
     result = used("-p", "app", "-f", "broken.yaml", "down", "-v")
-    assert result.err.count("goes by the name 'app' alone") == 1
+    assert result.err.count("only the project name 'app' is used") == 1
     assert volumes(used) == []
 
 

@@ -25,7 +25,7 @@ _NOTE_BYTES = 4096
 
 
 class Note:
-    """Memory that a helper shares with the supervisor, to say what came of it. Its own children do not have it.
+    """Memory that a helper shares with the supervisor to report its result. The helper's children do not have it.
 
     Memory and not a descriptor: a descriptor could be taken from the process that is born inside, and a number
     written into it would be that of somebody else's process.
@@ -35,18 +35,18 @@ class Note:
         self._memory = mmap.mmap(-1, _NOTE_BYTES)
 
     def write(self, **values: Any) -> None:
-        """Say it, once: ``pid``, or ``error`` and ``exit_code``."""
+        """Write the report, once: ``pid``, or ``error`` and ``exit_code``."""
         data = json.dumps(values).encode()
         if len(data) > _NOTE_BYTES:
             data = json.dumps({**values, "error": str(values["error"])[: _NOTE_BYTES // 16]}).encode()
         self._memory[: len(data)] = data
 
     def keep_from_children(self) -> None:
-        """Let no process that this one clones from here on have this memory."""
+        """Exclude this memory from all processes that this one clones later."""
         self._memory.madvise(mmap.MADV_DONTFORK)
 
     def read(self) -> dict[str, Any]:
-        """Return what was said, and let go of the memory; nothing where the helper died before it could."""
+        """Return the helper's report and free the memory. Empty if the helper died before it reported."""
         data = self._memory[:].rstrip(b"\0")
         self._memory.close()
         found: dict[str, Any] = json.loads(data) if data else {}
@@ -54,7 +54,7 @@ class Note:
 
 
 def give(note: Note) -> bool:
-    """Clone this process into the pid namespace that it has joined; tell the helper (True) from the new one."""
+    """Clone this process into the joined pid namespace. Return True in the helper, False in the clone."""
     note.keep_from_children()
     try:
         pid = syscalls.clone_sibling()
