@@ -156,17 +156,17 @@ class MachineFailed(EngineError):
 
 
 _REMEDIES = {
-    errno.ENOSPC: "make room on that disk; composer image prune removes images that nothing uses",
-    errno.EDQUOT: "make room within the quota, or raise it",
-    errno.EROFS: "choose a place that can be written, or mount the file system writable",
-    errno.EACCES: "run it as the owner of that file, or change its mode",
-    errno.EPERM: "run it as root",
-    errno.EIO: "the kernel's log (dmesg) says what the disk has",
+    errno.ENOSPC: "free disk space; composer image prune removes unused images",
+    errno.EDQUOT: "free space within the quota, or raise the quota",
+    errno.EROFS: "use a writable directory, or mount this file system read-write",
+    errno.EACCES: "run composer as the owner of this file, or change its mode",
+    errno.EPERM: "run composer as root",
+    errno.EIO: "look for disk errors in the kernel log (dmesg)",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    errno.ENFILE: "raise fs.file-max, or close what has too many files open",
+    errno.ENFILE: "raise the kernel setting fs.file-max",
     errno.ENOMEM: "free some memory",
     errno.ENAMETOOLONG: "choose shorter names",
-    errno.ELOOP: "look where the symbolic links on the way lead",
+    errno.ELOOP: "look for a loop in the symbolic links of this path",
 }
 
 

@@ -64,7 +64,7 @@ def target_problem(target: object) -> str | None:
     text = str(target or "")
     if text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) < 65536:
         return None
-    return f"'{text[:40]}' is no port of the container" if text else "it names no port of the container"
+    return f"'{text[:40]}' is not a container port" if text else "the container port is missing"
 
 
 def tmpfs_problem(options: str) -> str | None:
@@ -111,4 +111,4 @@ def subnet_problem(text: str) -> str | None:
 def interval_problem(nanoseconds: int) -> str | None:
     if not 0 < nanoseconds < LEAST_INTERVAL_NS:
         return None
-    return "less than 100 ms between health checks keeps the machine busy with nothing but them"
+    return "health checks less than 100 ms apart overload the machine"

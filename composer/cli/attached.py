@@ -142,7 +142,7 @@ class _Wake:
 
 
 class _Impatience:
-    """The second Ctrl-C: whoever reads the output is not waited for."""
+    """Handle the second Ctrl-C: do not wait for the reader of the output."""
 
     def __init__(self, attachment: Attachment) -> None:
         self._attachment = attachment

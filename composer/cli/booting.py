@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
 
 _PATIENCE_S = 120.0
-"""How long a dependency may take to become healthy before what needs it is started all the same."""
+"""How long to wait for a dependency to become healthy. After that its dependents are started anyway."""
 
 
 def start(context: Context) -> int:
-    """Start what is to run and does not; return the exit code."""
+    """Start the containers that are to run and are stopped. Return the exit code."""
     from composer.backends.namespace import backend as namespace
     from composer.backends.namespace import booting, state
 
@@ -78,7 +78,7 @@ def _start_all(context: Context, backend: NamespaceBackend, containers: Sequence
             context.write(f"would start {one.name}")
             continue
         for trouble in _await_dependencies(backend, one):
-            context.display().warn(f"{one.name}: {trouble}; it is started all the same")
+            context.display().warn(f"{one.name}: {trouble}; it is started anyway")
         try:
             backend.start_container(one.id)
         except ComposerError as error:

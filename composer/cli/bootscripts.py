@@ -18,7 +18,7 @@ NAME = "composer-boot"
 
 _UNIT = """\
 [Unit]
-Description=Containers of composer that are to run
+Description=Start composer's containers
 After=network-online.target local-fs.target nftables.service
 Wants=network-online.target
 
@@ -36,7 +36,7 @@ WantedBy=multi-user.target
 
 _OPENRC = """\
 #!/sbin/openrc-run
-description="Containers of composer that are to run"
+description="Start composer's containers"
 
 depend() {{
     need net localmount
@@ -58,7 +58,7 @@ _SYSV = """\
 # Required-Stop:
 # Default-Start:     2 3 4 5
 # Default-Stop:
-# Short-Description: Containers of composer that are to run
+# Short-Description: Start composer's containers
 ### END INIT INFO
 case "$1" in
 start)
@@ -109,13 +109,13 @@ def of(root: str) -> Init:
     if os.path.isdir(f"{root}/etc/init.d"):
         return SYSV
     raise ComposerError(
-        "cannot tell what this machine runs when it boots: there is no systemd, no OpenRC and no /etc/init.d",
+        "cannot find the init system of this machine: there is no systemd, no OpenRC and no /etc/init.d",
         hint=f"let it run: {shlex.join(command())}",
     )
 
 
 def command() -> list[str]:
-    """Return what is run at boot: this program, by the path where it is now."""
+    """Return the command that runs at boot: this program, by its present path."""
     program = os.path.abspath(sys.argv[0])
     if os.path.basename(program) == "composer" and os.access(program, os.X_OK):
         return [program, "boot", "start"]
@@ -123,7 +123,7 @@ def command() -> list[str]:
 
 
 def enable(root: str, environment: dict[str, str]) -> Init:
-    """Let the machine run it at boot."""
+    """Enable the start at boot."""
     init = of(root)
     run = command()
     if init is SYSTEMD:
@@ -147,7 +147,7 @@ def enable(root: str, environment: dict[str, str]) -> Init:
 
 
 def disable(root: str) -> Init | None:
-    """Take it back; return what had it, None where nothing had."""
+    """Disable the start at boot. Return the init system that was enabled, or None."""
     found = [init for init in (SYSTEMD, OPENRC, SYSV) if os.path.lexists(f"{root}/{init.file}")]
     if not found:
         return None
@@ -164,7 +164,7 @@ def disable(root: str) -> Init | None:
 
 
 def enabled(root: str) -> Init | None:
-    """Return what runs it at boot; None where nothing does."""
+    """Return the init system that is enabled, or None."""
     for init in (SYSTEMD, OPENRC, SYSV):
         if os.path.exists(f"{root}/{init.file}") and any(os.path.lexists(f"{root}/{x}") for x in init.links):
             return init
@@ -190,7 +190,7 @@ def _link(path: str, target: str) -> None:
 
 
 def _tell(init: Init, root: str) -> None:
-    """Let an init that is running see what has changed."""
+    """Tell a running init system to reload its configuration."""
     if init is SYSTEMD and root in ("", "/"):
         subprocess.run(["systemctl", "daemon-reload"], check=False, capture_output=True)
 

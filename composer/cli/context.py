@@ -163,14 +163,14 @@ class Context:
         return self._backend
 
     def _look_for_earlier(self, named: Named, backend: Backend) -> None:
-        """Name the stack that an earlier version made of this directory. Raises ProjectError before a second one."""
+        """Name the stack that an earlier version created here. Raises ProjectError before a second one is created."""
         from composer.cli import physical
 
         earlier = physical.name_of_earlier(self, named, backend)
         if earlier and self._makes:
             raise ProjectError(physical.sentence(named, earlier), hint=physical.hint(earlier))
         if earlier:
-            self.display().warn(f"{physical.sentence(named, earlier)} (-p {earlier} means it)")
+            self.display().warn(f"{physical.sentence(named, earlier)} (select it with -p {earlier})")
 
     def backends(self) -> Iterator[Backend]:
         """Yield every backend that works here, or the one that was asked for."""
@@ -300,7 +300,7 @@ class Context:
         self.stdout.write(text + "\n")
 
     def abandon_output(self) -> None:
-        """Wait for no reader any more: a thread that writes is left as it is."""
+        """Stop waiting for readers. A thread that is writing is abandoned."""
         for stream in (self._output, self._errors):
             stream.abandon()
 

@@ -58,5 +58,9 @@ def nothing_selected(project: Project, services: tuple[str, ...]) -> ProjectErro
     if services or project.tree.get("services"):
         return None
     profiles = sorted({one for tree in project.disabled.values() for one in tree.get("profiles") or ()})
-    all_of_them = f"every service has a profile: --profile {' or '.join(profiles)}" if profiles else None
+    all_of_them = (
+        f"every service has a profile; select one with --profile {' or '.join(profiles)}"
+        if profiles
+        else None
+    )
     return ProjectError("no service selected", hint=all_of_them)

@@ -66,7 +66,7 @@ class _Reading:
         self._flags: dict[click.Option, bool] = {}
 
     def read(self, words: Sequence[str]) -> list[str]:
-        """Take the options out; return what is none."""
+        """Read the options and return the remaining words."""
         rest: list[str] = []
         pending = list(words)
         while pending:
@@ -96,9 +96,9 @@ class _Reading:
     def _long(self, word: str, pending: list[str]) -> None:
         name, equals, value = word.partition("=")
         if len(name) == 2 or name[2] == "-":
-            raise click.UsageError(f"'{word}' is no option: its name is missing")
+            raise click.UsageError(f"'{word}' is not an option: its name is missing")
         if name not in self._names:
-            raise click.NoSuchOption(name, possibilities=self._near(name))
+            raise click.NoSuchOption(name, f"no such option: {name}{self._near(name)}")
         option, is_on = self._names[name]
         if option.is_flag:
             self._set(option, name, value if equals else "true", is_on)
@@ -130,7 +130,7 @@ class _Reading:
 
     def _set(self, option: click.Option, name: str, value: str, is_on: bool) -> None:
         if value not in BOOLEANS:
-            raise click.BadOptionUsage(name, f"'{value}' is not a value of {name}, which is true or false")
+            raise click.BadOptionUsage(name, f"invalid value for {name}: '{value}' is not true or false")
         self._flags[option] = BOOLEANS[value] is is_on
 
     def _put(self, option: click.Option, value: str) -> None:
@@ -144,10 +144,11 @@ class _Reading:
         else:
             self._values.append(name)
 
-    def _near(self, name: str) -> list[str]:
+    def _near(self, name: str) -> str:
         from difflib import get_close_matches
 
-        return get_close_matches(name, self._names)
+        near = get_close_matches(name, self._names, n=1)
+        return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def _next(name: str, pending: list[str]) -> str:

@@ -29,7 +29,7 @@ _CLOSED_PIPE = 141
 COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("apply", "Carry out a plan that was written to a file"),
     "attach": ("attach", "Attach to a service's output and input"),
-    "boot": ("boot", "Bring containers back after a reboot"),
+    "boot": ("boot", "Start containers again after a reboot"),
     "build": ("build", "Build the images of services"),
     "commit": ("commit", "Make an image of a container's changes"),
     "config": ("config", "Show the compose file as it is understood"),

@@ -12,12 +12,17 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
     from composer.engine.facts import LabelFilter
 
+
+class _Seconds(click.FloatRange):
+    name = "number of seconds"  # errors say what is expected
+
+
 services = click.argument("services", nargs=-1, metavar="[SERVICE]...")
 timeout = click.option(
     "-t",
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(min=0),
+    type=_Seconds(min=0),
     metavar="SECONDS",
     help="Grace period of a stop.",
 )
@@ -168,9 +173,9 @@ def creation(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="When images are pulled.",
             ),
             click.option("--quiet-pull", is_flag=True, help="Do not show how far pulls are."),
-            click.option("--build", is_flag=True, help="Build images anew."),
-            click.option("--no-build", is_flag=True, help="Build no image."),
-            click.option("-y", "--yes", is_flag=True, help="Answer every question with yes."),
+            click.option("--build", is_flag=True, help="Build images before the containers are started."),
+            click.option("--no-build", is_flag=True, help="Never build images."),
+            click.option("-y", "--yes", is_flag=True, help="Assume yes as the answer to all questions."),
         )
     ):
         command = option(command)

@@ -66,13 +66,15 @@ def _has(backend: Backend, name: str, directory: str) -> bool:
 
 
 def sentence(named: Named, earlier: str) -> str:
-    """Say whose the directory's stack is."""
+    """Return the message that names the stack of the directory."""
     return (
-        f"the stack of this directory is project '{earlier}', which an earlier version named by the directory's "
-        f"physical path; project '{named.name}' has nothing"
+        f"this directory has the project '{earlier}', which an earlier version named after the physical path; "
+        f"the name is now '{named.name}'"
     )
 
 
 def hint(earlier: str) -> str:
-    """Return how to go on."""
-    return f"go on with it: -p {earlier}, or COMPOSE_PROJECT_NAME={earlier} in .env; to make another: -p NAME"
+    """Return the hint for `sentence`."""
+    return (
+        f"continue with it: -p {earlier}, or COMPOSE_PROJECT_NAME={earlier} in .env; create another: -p NAME"
+    )

@@ -134,6 +134,7 @@ def _write_bug(error: BaseException, context: Context) -> None:
 
 
 def _write_usage(error: click.ClickException, context: Context) -> None:
-    context.stderr.write(f"error: {error.format_message()}\n")
+    text = error.format_message()  # a sentence of click's, or one of ours
+    context.stderr.write(f"error: {text[:1].lower()}{text[1:].removesuffix('.')}\n")
     if isinstance(error, click.UsageError) and error.ctx is not None:
         context.stderr.write(f"  hint: {error.ctx.command_path} --help\n")

@@ -20,7 +20,7 @@ class Output:
     def __init__(self, stream: TextIO, name: str) -> None:
         self._stream, self._name = stream, name
         self.is_abandoned = False
-        """Nobody waits for its reader any more: what is not written yet is not flushed either."""
+        """Set once the reader is not waited for: buffered output is then not flushed either."""
 
     def write(self, text: str) -> int:
         try:

@@ -49,7 +49,7 @@ class Engine(NamedTuple):
         if self.review is not None and not self.review(plan):
             return Outcome()
         for loss in plan.losses:
-            if self.ask is None or not self.ask(f"{loss}: go on?"):
+            if self.ask is None or not self.ask(f"{loss}: continue?"):
                 raise ProjectError(f"nothing was done: {loss}", hint=loss.remedy)
         for sentence in plan.warnings:
             self.events.warn(sentence)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 _PATIENCE_S = 2.0
-"""How long streams may take to end that are closed, or that nobody is to wait for."""
+"""The longest wait for streams that were closed, or that need not be waited for."""
 
 
 class Output(Protocol):
@@ -68,11 +68,11 @@ class Attachment:
         self._backend, self._project = backend, project
         self._services, self._shown, self._output = frozenset(services), frozenset(shown), output
         self.failure: Exception | None = None
-        """Why nothing can be shown any more: the output failed, or its reader went away."""
+        """The reason why no more output can be shown: writing failed, or the reader disconnected."""
         self._showing = threading.Lock()
         self._lock = threading.Lock()
         self._ended: SimpleQueue[None] = SimpleQueue()
-        """Gets something whenever a thread has shown all that it had, and when nobody is to wait for them."""
+        """Receives an item when a thread has shown all its output, and when waiting is to end."""
         self._is_hurried = False
         self._streams: dict[str, LogStream] = {}
         self._threads: dict[threading.Thread, str] = {}
@@ -147,7 +147,7 @@ class Attachment:
                 thread.join(max(0.0, until - time.monotonic()))
 
     def hurry(self) -> None:
-        """Let `close` wait for no reader. May be called from a signal handler."""
+        """Make `close` return without waiting for the reader. Safe in a signal handler."""
         self._is_hurried = True
         self._ended.put(None)
 
@@ -293,6 +293,6 @@ class Attachment:
             self._failed(error)
 
     def _failed(self, error: Exception) -> None:
-        """End everything: what cannot be shown is not worth following."""
+        """Stop following all streams: their output cannot be shown any more."""
         self.failure = self.failure or error
         self.deaths.put(None)

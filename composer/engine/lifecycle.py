@@ -90,13 +90,17 @@ def _by_number(container: ObservedContainer) -> tuple[str, int, str]:
 
 
 class Teardown(NamedTuple):
-    """What ``down`` removes. ``images`` is ``local``, ``all`` or nothing; ``spare`` are services to leave alone."""
+    """What ``down`` removes. ``images`` is ``local``, ``all`` or nothing.
+
+    It leaves the services in ``spare`` alone, and the volumes in ``kept_volumes``.
+    """
 
     services: tuple[str, ...] = ()
     volumes: bool = False
     images: str = ""
     timeout_s: float | None = None
     spare: frozenset[str] = frozenset()
+    kept_volumes: frozenset[str] = frozenset()
 
 
 def plan_down(project: str, observed: Observed, options: Teardown) -> Plan:
@@ -119,6 +123,8 @@ def plan_down(project: str, observed: Observed, options: Teardown) -> Plan:
             operation = RemoveNetwork(network.name, network.id, "down", optional=True)
             draft.builder.add(operation, after=everything)
         for volume in sorted(observed.volumes, key=lambda v: v.name) if options.volumes else ():
+            if volume.name in options.kept_volumes:
+                continue
             draft.builder.add(RemoveVolume(volume.name, "down --volumes", optional=True), after=everything)
     for reference in _images(project, fleet, options):
         draft.builder.add(RemoveImage(reference, f"down --rmi {options.images}"), after=everything)

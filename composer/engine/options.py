@@ -55,7 +55,7 @@ class Options(NamedTuple):
     wait: bool = False
     wait_timeout_s: float | None = None
     wait_restarts: int | None = None
-    """With ``wait``: after so many restarts of one container it is hopeless."""
+    """With ``wait``: the number of restarts of one container after which the command fails."""
     pull: str | None = None
     build: bool | None = None
     """True builds what can be built anew, False builds nothing, None what is missing."""

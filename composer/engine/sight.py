@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 GIVEN = "given"
 """`Project.name_origin` of a name that the user gave: two names in one directory are two stacks."""
-_WITHOUT = "to begin without it: composer up --yes"
+_WITHOUT = "or start without the data: composer up --yes"
 
 
 class Neighbour(NamedTuple):
@@ -90,7 +90,7 @@ def lost(project: Project, world: World, key: str, name: str) -> Loss | None:
     if own:
         found = max(own, key=_age)
         text = f"starts empty; the data is in volume '{found.name}', which nothing uses any more"
-        return Loss(name, text, f"to have the data: 'name: {found.name}' in volume '{key}'; {_WITHOUT}")
+        return Loss(name, text, f"keep the data with 'name: {found.name}' in volume '{key}', {_WITHOUT}")
     others = [one for one in world.neighbours if one.volume.labels[labels.VOLUME] == key]
     if not others:
         return None
@@ -99,7 +99,7 @@ def lost(project: Project, world: World, key: str, name: str) -> Loss | None:
     whose = f"project '{owner}' of this directory"
     use = f"which {whose} has" if in_use else f"which nothing uses any more (it was made by {whose})"
     text = f"starts empty; the data is in volume '{found.name}', {use}"
-    return Loss(name, text, f"to go on with that project: -p {owner}, or 'name: {owner}'; {_WITHOUT}")
+    return Loss(name, text, f"continue with that project (-p {owner}), {_WITHOUT}")
 
 
 def _age(volume: ObservedVolume) -> tuple[int, str]:

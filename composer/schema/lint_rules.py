@@ -289,7 +289,7 @@ def _unusable_of(name: str, service: Map) -> Iterator[Advice]:
     ]
     for place, key, problem in found:
         if problem is not None:
-            remedy = "leave it out, or give it a value that can be had"
+            remedy = "remove it, or correct the value"
             yield Advice(f"{key} of service '{name}': {problem}", place.mark(key), remedy)
 
 
@@ -317,7 +317,7 @@ _TABLE = (
     Rule(
         "unusable-value",
         "warning",
-        "what Compose accepts and no container can have",
+        "a value that Compose accepts and no container can have",
         unusable_value,
     ),
     Rule(
@@ -364,7 +364,7 @@ _TABLE = (
     Rule(
         "machine-sysctl",
         "warning",
-        "a kernel setting that is not the container's own is refused when it starts",
+        "a kernel setting of the whole machine, which up refuses to set",
         machine_sysctl,
     ),
     Rule("privileged", "advice", "a privileged container is not contained", privileged),

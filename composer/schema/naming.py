@@ -58,5 +58,5 @@ def _note_missing(setting: Setting, problems: Problems) -> None:
     for path in setting.files:
         if path != "-" and not files.is_file(path):
             problems.error(
-                f"cannot read file '{files.label(path, setting.working_dir)}': there is no such file"
+                f"cannot read file '{files.label(path, setting.working_dir)}': no such file or directory"
             )

@@ -99,7 +99,8 @@ def _is_there(directory: str, problems: Problems) -> bool:
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or "a path cannot hold a zero byte").lower()
         problems.error(
-            f"cannot use project directory '{directory}': {reason}", hint="see --project-directory"
+            f"cannot use project directory '{directory}': {reason}",
+            hint="give --project-directory a directory that exists",
         )
         return False
     return True
@@ -223,7 +224,7 @@ def written_name(documents: Sequence[Map], variables: Variables, *, as_written: 
     name = name if as_written else normal_name(name)
     if not name:
         raise ProjectError(
-            f"name '{text}' has nothing that a project name can have",
+            f"name '{text}' has no character that a project name can contain",
             hint="use lower-case letters, digits, '-' and '_'",
         )
     return name

@@ -28,16 +28,16 @@ and with composer's own runtime. ✔: what happened is what was wanted; ✘: it 
 """
 
 _EXCEPTIONS = """
-## Where composer does otherwise on purpose
+## Intended differences
 
 | situation | docker compose 2.40 | composer |
 | --- | --- | --- |
-| a volume would start empty while its data is in another one: its `name:` or its key changed, or the project's name in the same directory | makes the empty volume | `plan` shows it; `up`, `create`, `scale`, `run` and `apply` ask on a terminal, and do nothing elsewhere without `--yes`. Not where `-p` or `COMPOSE_PROJECT_NAME` names another project: two names in one directory are two stacks |
-| `--project-directory` is not there, with `-f` | goes on, by its name | exit 1 |
-| `compose.yaml` is a link that leads nowhere | takes the project of a directory above | exit 1 |
-| `-p NAME` or `COMPOSE_PROJECT_NAME`, with a `-f` that is not there | exit 1 | `ps`, `stop`, `down` and their like go on with a warning: the project is known |
-| a compose file with a mistake below a name that can be read | exit 1 | `ps`, `stop`, `down` and their like go on |
-| `up --wait` on a container that is restarted again and again | waits | shows the restarts, and gives up after `--wait-restarts` (3) |
+| a volume would start empty although its data is in another volume: its `name:`, its key or the project's name changed | creates the empty volume | `plan` reports it. `up`, `create`, `scale`, `run` and `apply` ask on a terminal, and elsewhere require `--yes`. With `-p` or `COMPOSE_PROJECT_NAME` they do not ask: two names in one directory are two stacks |
+| `--project-directory` does not exist, with `-f` | uses its last part as the project name | exit 1 |
+| `compose.yaml` is a broken symbolic link | uses the compose file of a parent directory | exit 1 |
+| `-p NAME` or `COMPOSE_PROJECT_NAME`, with a `-f` file that does not exist | exit 1 | `ps`, `stop`, `down` and similar commands warn and continue |
+| an invalid compose file whose project name can be read | exit 1 | `ps`, `stop`, `down` and similar commands continue |
+| `up --wait` with a health check, on a container that is restarted again and again | waits without an end | shows the restarts, and fails after `--wait-restarts` (3) |
 """  # noqa: E501 - a table
 
 

@@ -207,7 +207,7 @@ class NamespaceBackend(NamespaceObserver):
 
     @contextlib.contextmanager
     def _starting(self, id: str) -> Iterator[tuple[Client, dict[str, Any]]]:
-        """Yield whom to ask for a start, and how, with all there that the start needs."""
+        """Yield the client and the request of a start, once everything that the start needs exists."""
         id, meta = self._meta(id)
         for _, network_id in meta["networks"]:
             self._networks.ensure_up(network_id)
@@ -467,7 +467,7 @@ class NamespaceBackend(NamespaceObserver):
             self._client(active).ask({"op": "hello"})
 
     def _raise_for(self, project: str) -> None:
-        """Make what a reboot takes and a supervisor cannot make: bridges and file systems of what is to run."""
+        """Recreate what a reboot removed and a supervisor cannot create: bridges and mounted file systems."""
         for meta in self._metas():
             if meta["project"] == project and self._is_active(meta["id"]):
                 try:

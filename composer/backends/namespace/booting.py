@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Returning(NamedTuple):
-    """A container that is to run. ``owners`` are the ids of containers whose namespaces it shares."""
+    """A container to start at boot. ``owners`` are the ids of containers whose namespaces it shares."""
 
     id: str
     name: str
@@ -31,7 +31,7 @@ class Returning(NamedTuple):
 
 
 def returning(paths: Paths) -> Iterator[Returning]:
-    """Yield what a boot brings back, and what of it runs already."""
+    """Yield the containers that start at boot, including those that already run."""
     boot = files.boot_id()
     for id in state.list_directory(paths.containers()):
         directory = paths.container(id)
@@ -58,7 +58,7 @@ def _comes_back(policy: str, current: Mapping[str, Any], *, was_active: bool) ->
 
 
 def settle(paths: Paths, containers: Sequence[Returning]) -> None:
-    """Write down that the reboot ended these, so that each is started when its turn comes, and not by itself."""
+    """Record that the reboot ended these containers. Each is then started in its turn, not by its restart policy."""
     boot = files.boot_id()
     for container in containers:
         path = f"{paths.container(container.id)}/state.json"

@@ -258,9 +258,9 @@ def _intact(paths: Paths) -> Iterator[Finding]:
         return
     for id, faults in sorted(found.items()):
         name = (_record(paths, id) or {}).get("name", id[:12])
-        yield Finding("warning", "networks", f"'{name}': {'; '.join(faults)}", "composer up puts it back")
+        yield Finding("warning", "networks", f"'{name}': {'; '.join(faults)}", "restore it with composer up")
     if not found:
-        yield Finding("ok", "networks", "the kernel has all that running containers need")
+        yield Finding("ok", "networks", "the network state of running containers is complete")
 
 
 def _record(paths: Paths, network_id: str) -> dict[str, Any] | None:

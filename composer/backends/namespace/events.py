@@ -68,7 +68,7 @@ class ProjectEvents:
 
 
 def _event(line: bytes) -> Event | None:
-    """Read a line of the journal; None for one that a full disk, or somebody, has spoiled."""
+    """Read a line of the journal. Return None for a damaged line."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):

@@ -151,7 +151,7 @@ def _tmpfs(entry: MountSpec) -> Mount:
 
 
 def _make_source(source: str, spec: ContainerSpec) -> None:
-    """Make a directory of the host that is to be bound, as Docker does."""
+    """Create a missing bind source on the host, as Docker does."""
     try:
         os.makedirs(source, 0o755, exist_ok=True)
     except (OSError, ValueError) as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="apply", help="Carry out a plan that composer plan --out wrote.")
-@click.option("-y", "--yes", is_flag=True, help="Answer every question with yes.")
+@click.option("-y", "--yes", is_flag=True, help="Assume yes as the answer to all questions.")
 @click.argument("file", metavar="FILE")
 @click.pass_obj
 def command(context: Context, file: str, yes: bool) -> None:
@@ -38,7 +38,9 @@ def command(context: Context, file: str, yes: bool) -> None:
             from composer.engine.lifecycle import Teardown
 
             values = _tuples(found.options)
-            down(engine, found.project, Teardown(**{**values, "spare": frozenset(values["spare"])}))
+            for key in ("spare", "kept_volumes"):
+                values[key] = frozenset(values.get(key, ()))
+            down(engine, found.project, Teardown(**values))
         else:
             _up(context, engine, found)
 

@@ -12,16 +12,19 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
 
 _root = click.option(
-    "--root", default="", metavar="DIR", help="The root of another file system, of an image for one."
+    "--root",
+    default="",
+    metavar="DIR",
+    help="Use the init system below DIR, for example of a mounted disk image.",
 )
 
 
-@click.group(name="boot", help="Bring containers back after a reboot.")
+@click.group(name="boot", help="Start containers again after a reboot.")
 def command() -> None:
-    """Hold the subcommands."""
+    """Group the subcommands."""
 
 
-@command.command(name="enable", help="Let this machine start at boot what is to run.")
+@command.command(name="enable", help="Start containers with 'restart: always' or 'unless-stopped' at boot.")
 @_root
 @click.pass_obj
 def enable(context: Context, /, root: str) -> None:
@@ -40,7 +43,7 @@ def enable(context: Context, /, root: str) -> None:
     context.write(f"enabled by {init.name}: {root.rstrip('/')}/{init.file}")
 
 
-@command.command(name="disable", help="Start nothing at boot any more.")
+@command.command(name="disable", help="Do not start containers at boot.")
 @_root
 @click.pass_obj
 def disable(context: Context, /, root: str) -> None:
@@ -50,12 +53,14 @@ def disable(context: Context, /, root: str) -> None:
         context.write("would be disabled")
         return
     init = bootscripts.disable(root.rstrip("/"))
-    context.write("was not enabled" if init is None else f"disabled: {init.name} starts nothing any more")
+    context.write("was not enabled" if init is None else f"disabled in {init.name}")
 
 
-@command.command(name="status", help="Show whether it is enabled, and what would come back.")
+@command.command(name="status", help="Show whether the start at boot is enabled, and for which containers.")
 @_root
-@click.option("--format", "form", type=click.Choice(("table", "json")), default="table", help="Format.")
+@click.option(
+    "--format", "form", type=click.Choice(("table", "json")), default="table", help="Set the output format."
+)
 @click.pass_obj
 def show(context: Context, /, root: str, form: str) -> None:
     from composer.backends.namespace import requirements
@@ -75,11 +80,12 @@ def show(context: Context, /, root: str, form: str) -> None:
         context.write(json.dumps(record, ensure_ascii=False))
         return
     context.write(f"enabled by {init.name}" if init else "not enabled")
+    stopped = "starts at the next boot" if init else "does not start at boot"
     for one in found:
-        context.write(f"  {one.name}  {one.policy}  {'runs' if one.runs else 'comes back at the next boot'}")
+        context.write(f"  {one.name}  {one.policy}  {'running' if one.runs else stopped}")
 
 
-@command.command(name="start", help="Start what is to run: what is done at boot.")
+@command.command(name="start", help="Start these containers now. The init system runs this command at boot.")
 @click.pass_obj
 def start(context: Context, /) -> int:
     from composer.backends.namespace import requirements

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING
 
@@ -10,14 +11,20 @@ import click
 from composer.cli import options as shared
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from composer.cli.context import Context
     from composer.engine.lifecycle import Teardown
     from composer.engine.observed import Observed
+    from composer.schema.model import Project
 
 
 @click.command(name="down", help="Stop and remove containers and networks.")
 @click.option(
-    "-v", "--volumes", is_flag=True, help="Remove named and anonymous volumes too: their data is lost."
+    "-v",
+    "--volumes",
+    is_flag=True,
+    help="Remove the volumes that the compose file declares, and anonymous ones. Their data is lost.",
 )
 @click.option(
     "--remove-orphans", is_flag=True, help="Remove containers of other compose files of this project too."
@@ -50,6 +57,11 @@ def command(
             f"left alone, because other compose files have them: {', '.join(sorted(options.spare))} "
             "(--remove-orphans removes them)"
         )
+    if options.kept_volumes:
+        context.display().warn(
+            f"kept, because the compose file does not declare them: {', '.join(sorted(options.kept_volumes))} "
+            "(composer volume rm removes them)"
+        )
 
 
 def teardown(
@@ -65,11 +77,43 @@ def teardown(
     from composer.engine.lifecycle import Teardown
 
     remove, _ = shared.orphans(context, remove_orphans)
-    spare = frozenset() if remove else foreign_services(context, observed)
-    return Teardown(services, volumes, rmi or "", timeout_s, spare)
+    model = functools.cache(lambda: _model(context))  # one warning where it cannot be loaded
+    spare = frozenset() if remove else foreign_services(context, observed, model)
+    kept = _undeclared_volumes(observed, model) if volumes and not services else frozenset()
+    return Teardown(services, volumes, rmi or "", timeout_s, spare, kept)
 
 
-def foreign_services(context: Context, observed: Observed) -> frozenset[str]:
+def _undeclared_volumes(observed: Observed, model: Callable[[], Project | None]) -> frozenset[str]:
+    """Return named volumes of the project that its compose files do not declare: one from before a change of name.
+
+    Docker Compose keeps them too. Where only the project's name is known, every volume of the project goes.
+    """
+    from composer.engine import labels
+
+    named = {volume.name for volume in observed.volumes if labels.VOLUME in volume.labels}
+    project = model() if named else None
+    if project is None:
+        return frozenset()
+    from composer.engine import resolve
+
+    declared = project.whole.get("volumes") or {}
+    return frozenset(named - {resolve.real_name(project, "volumes", key) for key in declared})
+
+
+def _model(context: Context) -> Project | None:
+    """Return the project of the compose files; None where nothing is known but its name."""
+    from composer.errors import ComposerError
+
+    try:
+        return context.project()
+    except ComposerError as error:
+        context.display().warn(f"only the project name '{context.project_name()}' is used: {error}")
+        return None
+
+
+def foreign_services(
+    context: Context, observed: Observed, model: Callable[[], Project | None] | None = None
+) -> frozenset[str]:
     """Return services of the project that come from other compose files than the ones in use now.
 
     Where every container was made from one set of files, and no other is asked for, there are none: no need to
@@ -81,13 +125,8 @@ def foreign_services(context: Context, observed: Observed) -> frozenset[str]:
     given = ",".join(os.path.join(context.working_dir, file) for file in context.settings.files)
     if len(origins) <= 1 and (not given or origins <= {given}):
         return frozenset()
-    from composer.errors import ComposerError
-
-    try:
-        project = context.project()
-    except ComposerError as error:
-        # no compose file to compare with: the project's name is all there is
-        context.display().warn(f"goes by the name '{context.project_name()}' alone: {error}")
+    project = model() if model is not None else _model(context)
+    if project is None:
         return frozenset()
     known = (project.tree.get("services") or {}).keys() | project.disabled.keys()
     return frozenset(labels.service_of(c) for c in observed.containers) - known

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group(name="image", help="Manage images.")
 def command() -> None:
-    """Hold the subcommands."""
+    """Group the subcommands."""
 
 
 @command.command(name="ls", help="List images.")

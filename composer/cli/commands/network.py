@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group(name="network", help="Manage networks.")
 def command() -> None:
-    """Hold the subcommands."""
+    """Group the subcommands."""
 
 
 @command.command(name="ls", help="List networks.")

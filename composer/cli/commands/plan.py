@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 @click.command(name="plan", help="Show what up would do, and why.")
 @shared.creation
 @click.option("--destroy", is_flag=True, help="Show what down would do.")
-@click.option("-v", "--volumes", is_flag=True, help="With --destroy: named and anonymous volumes too.")
+@click.option(
+    "-v", "--volumes", is_flag=True, help="With --destroy, remove volumes too, as down --volumes does."
+)
 @click.option("--rmi", type=click.Choice(("local", "all")), help="With --destroy: images too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan for machines.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there is something to do.")
@@ -81,7 +83,11 @@ def _plan_down(
     options = teardown(
         context, observed, services, given["volumes"], given["rmi"], None, given["remove_orphans"]
     )
-    values = {**options._asdict(), "spare": sorted(options.spare)}
+    values = {
+        **options._asdict(),
+        "spare": sorted(options.spare),
+        "kept_volumes": sorted(options.kept_volumes),
+    }
     return plan_down(project, observed, options), project, values
 
 

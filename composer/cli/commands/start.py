@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     default=3,
     show_default=True,
     metavar="N",
-    help="Give up when a container was restarted so often meanwhile.",
+    help="Give up when a container was restarted N times.",
 )
 @shared.services
 @click.pass_obj

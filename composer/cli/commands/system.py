@@ -27,7 +27,7 @@ _HEADERS = {
 
 @click.group(name="system", help="Show what is kept on the disk.")
 def command() -> None:
-    """Hold the subcommands."""
+    """Group the subcommands."""
 
 
 @command.command(name="df", help="Show how much images, containers and volumes use of the disk.")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     default=3,
     show_default=True,
     metavar="N",
-    help="Give up when a container was restarted so often meanwhile.",
+    help="Give up when a container was restarted N times.",
 )
 @click.option(
     "--on-failure",

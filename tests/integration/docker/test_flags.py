@@ -19,7 +19,7 @@ import flag_table
 pytestmark = [pytest.mark.docker, pytest.mark.oracle, pytest.mark.timeout(180)]
 
 NOT_OURS = {"build": {"--check", "--print"}}
-OURS = {"apply", "doctor", "graph", "image", "lint", "network", "plan", "system", "volume"}
+OURS = {"apply", "boot", "doctor", "graph", "image", "lint", "network", "plan", "system", "volume"}
 COMMANDS = {
     path: command for path, command in flag_table.commands() if len(path) < 2 and not OURS.intersection(path)
 }

@@ -100,25 +100,28 @@ def sysctl(name: str) -> None:
 
 
 DAMAGE: dict[str, tuple[Callable[[Site], None], str]] = {
-    "flush ruleset": (lambda site: nft("flush", "ruleset"), "the firewall's table is gone"),
-    "flush table": (lambda site: nft("flush", "table", "inet", "composer"), "the firewall's table is gone"),
+    "flush ruleset": (lambda site: nft("flush", "ruleset"), "the firewall table is missing"),
+    "flush table": (lambda site: nft("flush", "table", "inet", "composer"), "the firewall table is missing"),
     "flush chain": (
         lambda site: nft("flush", "chain", "inet", "composer", "published"),
-        "rules of the firewall's table are gone",
+        "firewall rules are missing",
     ),
-    "flush map": (lambda site: nft("flush", "map", "inet", "composer", "ports4"), "leads nowhere"),
+    "flush map": (lambda site: nft("flush", "map", "inet", "composer", "ports4"), "is not forwarded"),
     "flush set": (
         lambda site: nft("flush", "set", "inet", "composer", "same"),
-        "the firewall does not know it",
+        "it is missing from the firewall",
     ),
     "ip_forward": (lambda site: sysctl("net/ipv4/ip_forward"), "net.ipv4.ip_forward is 0"),
     "ipv6 forwarding": (lambda site: sysctl("net/ipv6/conf/all/forwarding"), "forwarding is 0"),
-    "bridge deleted": (lambda site: ip("link", "del", site.bridge), "is gone"),
+    "bridge deleted": (lambda site: ip("link", "del", site.bridge), "is missing"),
     "bridge down": (lambda site: ip("link", "set", site.bridge, "down"), "is down"),
-    "address deleted": (lambda site: ip("addr", "flush", "dev", site.bridge, "scope", "global"), "is gone"),
+    "address deleted": (
+        lambda site: ip("addr", "flush", "dev", site.bridge, "scope", "global"),
+        "is missing",
+    ),
     "route deleted": (lambda site: ip("route", "flush", "dev", site.bridge), "the route to"),
-    "interface deleted": (lambda site: ip("link", "del", site.link), "is cut off from it"),
-    "interface taken out": (lambda site: ip("link", "set", site.link, "nomaster"), "is cut off from it"),
+    "interface deleted": (lambda site: ip("link", "del", site.link), "is disconnected from it"),
+    "interface taken out": (lambda site: ip("link", "set", site.link, "nomaster"), "is disconnected from it"),
 }
 
 

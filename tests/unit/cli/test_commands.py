@@ -220,13 +220,16 @@ def test_exec_runs_a_command_and_passes_its_code_on(stack: Console) -> None:
         (("exec", "--index", "9", "web", "ls"), "error: service 'web' has no container with index 9\n"),
         (("port", "web", "99"), "error: container 'app-web-1' does not publish port 99/tcp\n"),
         (("up", "-d", "wbe"), "error: no service 'wbe' in the project\n  hint: did you mean 'web'?\n"),
-        (("up", "-d", "--scale", "web"), "error: Invalid value for --scale: 'web' is not SERVICE=NUMBER, such as web=3\n"),  # noqa: E501
+        (("up", "-d", "--scale", "web"), "error: invalid value for --scale: 'web' is not SERVICE=NUMBER, such as web=3\n"),  # noqa: E501
         (("up", "--force-recreate", "--no-recreate"), "error: --force-recreate and --no-recreate contradict each other\n"),  # noqa: E501
         (("up", "-d", "--exit-code-from", "web"), "error: --abort-on-container-exit"),
-        (("kill", "-s", "SIGNOPE"), "error: Invalid value for --signal: there is no signal 'SIGNOPE'\n"),
-        (("logs", "--since", "soon"), "error: Invalid value for --since: 'soon' is no time"),
+        (("kill", "-s", "SIGNOPE"), "error: invalid value for --signal: there is no signal 'SIGNOPE'\n"),
+        (("logs", "--since", "soon"), "error: invalid value for --since: 'soon' is no time"),
         (("sotp",), "error: unknown command 'sotp'; did you mean 'stop'?\n"),
-        (("ps", "--frmat", "json"), "error: No such option"),
+        (("stop", "-t", "db"), "error: invalid value for '-t' / '--timeout': 'db' is not a valid number of seconds\n"),
+        (("stop", "--timeout=-1"), "error: invalid value for '-t' / '--timeout': -1.0 is not in the range x>=0\n"),
+        (("up", "--wait=tru"), "error: invalid value for --wait: 'tru' is not true or false\n"),
+        (("ps", "--frmat", "json"), "error: no such option: --frmat; did you mean '--format'?\n"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_in_one_line_first(

@@ -106,7 +106,7 @@ def test_down_says_when_the_name_is_all_it_goes_by(stack: Console) -> None:
     stack.write("name: app\nservices: {w: [}\n", "other.yaml")
     result = stack("-f", "other.yaml", "down")
     assert result.code == 0
-    assert "goes by the name 'app' alone" in result.err
+    assert "only the project name 'app' is used" in result.err
     assert states(stack) == {}
 
 

@@ -74,7 +74,7 @@ def test_it_is_asked_on_a_terminal(used: Console) -> None:
     used.write(RENAMED)
     result = used("up", "-d", terminal=True, stdin="n\n")
     assert (result.code, volumes(used)) == (1, ["app_data"])
-    assert f"volume 'elsewhere' {LOSS}: go on? [y/N]" in result.err
+    assert f"volume 'elsewhere' {LOSS}: continue? [y/N]" in result.err
     assert used("up", "-d", terminal=True, stdin="y\n").code == 0
     assert volumes(used) == ["app_data", "elsewhere"]
 
@@ -198,3 +198,27 @@ def test_a_plan_that_was_made_with_yes_has_the_answer(used: Console) -> None:
     assert used("apply", "plan.json").code == 0
     assert volumes(used) == ["app_data", "elsewhere"]
     assert set(states(used).values()) == {"running"}
+
+
+def test_down_keeps_the_data_that_went_out_of_sight(used: Console) -> None:
+    """`down -v` removes what the file declares, as Docker Compose does. By the name alone it removes all."""
+    used.write(RENAMED)
+    assert used("up", "-d", "--yes").code == 0
+    assert "app_data" not in used("plan", "--destroy", "-v").out
+    result = used("down", "-v")
+    assert result.code == 0
+    assert "kept, because the compose file does not declare them: app_data (composer volume rm" in result.err
+    assert volumes(used) == ["app_data"]
+    assert used("up", "-d", "--yes").code == 0
+    used.write("services: {db: {image: db, nonsense: 1}}\n", "broken.yaml")
+    result = used("-p", "app", "-f", "broken.yaml", "down", "-v")
+    assert result.err.count("only the project name 'app' is used") == 1
+    assert volumes(used) == []
+
+
+def test_a_saved_plan_keeps_it_too(used: Console) -> None:
+    used.write(RENAMED)
+    assert used("up", "-d", "--yes").code == 0
+    assert used("plan", "--destroy", "-v", "--out", "plan.json").code == 0
+    assert used("apply", "plan.json").code == 0
+    assert volumes(used) == ["app_data"]

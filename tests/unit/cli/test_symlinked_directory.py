@@ -126,7 +126,7 @@ def test_the_stack_of_an_earlier_version_is_not_doubled(linked: Console) -> None
     for verb in (("up", "-d"), ("create",), ("run", "web"), ("scale", "web=2"), ("plan",)):
         result = linked(*verb)
         assert result.code == 1, verb
-        assert "the stack of this directory is project 'app'" in result.err
+        assert "this directory has the project 'app'" in result.err
         assert "-p app" in result.err
     assert states(linked) == {"app-web-1": "running"}
     assert [v.name for v in linked.backend.volumes()] == ["app_data"]
@@ -136,7 +136,7 @@ def test_what_only_looks_names_it(linked: Console) -> None:
     result = linked("ps")
     assert result.code == 0
     assert "project 'app'" in result.err
-    assert "the stack of this directory is project 'app'" in linked("down").err
+    assert "this directory has the project 'app'" in linked("down").err
     assert states(linked) == {"app-web-1": "running"}
 
 

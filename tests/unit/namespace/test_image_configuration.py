@@ -120,7 +120,7 @@ def test_a_field_of_a_wrong_shape_is_named(path: tuple[str | int, ...], value: A
 
 @pytest.mark.parametrize("whole", [[], "text", 1, None, True])
 def test_what_is_no_mapping_is_no_configuration(whole: Any) -> None:
-    with pytest.raises(ImageError, match="no mapping"):
+    with pytest.raises(ImageError, match="not a mapping"):
         configuration.checked(whole)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import pathlib
 import socket
 from typing import Any
 
 import pytest
 
+from composer.backends import namespace
 from composer.backends.namespace.runtime import requests, wire
 
 ID = "ab" * 32
@@ -39,6 +42,38 @@ def test_what_is_no_message_is_a_value_error_and_leaves_no_descriptor(text: byte
         assert set(os.listdir("/proc/self/fd")) == before
         os.close(reader)
         os.close(writer)
+
+
+VALUES = {
+    "id": ID,
+    "source": ID,
+    "signal": 9,
+    "process": PROCESS,
+    "timeout_s": 1.0,
+    "seen_ns": 0,
+    "privileged": False,
+}
+
+
+def sent() -> list[dict[str, Any]]:
+    """Return every request that the command line's code spells out, with a value for each of its fields."""
+    found = []
+    for path in pathlib.Path(namespace.__path__[0]).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Dict) or not all(isinstance(key, ast.Constant) for key in node.keys):
+                continue
+            pairs = {key.value: value for key, value in zip(node.keys, node.values, strict=True)}  # type: ignore[union-attr]
+            if isinstance(pairs.get("op"), ast.Constant):
+                fields = {str(key): VALUES[str(key)] for key in pairs if key != "op"}
+                found.append({**fields, "op": pairs["op"].value})  # type: ignore[attr-defined]
+    return found
+
+
+def test_every_request_of_the_command_line_is_understood() -> None:
+    requested = sent()
+    assert {"hello", "mend", "start", "exec", "signal"} <= {message["op"] for message in requested}
+    for message in requested:
+        requests.check(message)
 
 
 @pytest.mark.parametrize(

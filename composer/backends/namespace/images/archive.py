@@ -387,7 +387,7 @@ def _set_opaque(parent: int, name: str) -> None:
 
 
 def _copy(place: int, found: os.stat_result, parent: int, name: str) -> None:
-    """Copy what is open as a place (O_PATH)."""
+    """Copy a file that is open as a path only (O_PATH)."""
     if stat.S_ISREG(found.st_mode):
         source = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -84,7 +84,7 @@ def _is_test(value: Any) -> bool:
 _TEXT = (_is_text, "a string without zero bytes")
 STRINGS = (_is_texts, "a list of strings")
 _FLAG = (_is_flag, "true or false")
-_COUNT = (_is_count, "a whole number, and not below zero")
+_COUNT = (_is_count, "an integer of zero or more")
 _COMMAND = (_is_command, "a list of strings")
 
 HEALTHCHECK: Table = {
@@ -154,7 +154,7 @@ def _faults(found: Any, table: Table, where: str = "") -> Iterator[tuple[str, st
 def checked(whole: Any) -> dict[str, Any]:
     """Return a configuration. Raises ImageError, which names the field that is wrong."""
     if not isinstance(whole, dict):
-        raise ImageError("its configuration is no mapping")
+        raise ImageError("its configuration is not a mapping")
     if not _is_shallow(whole):
         raise ImageError(f"its configuration is nested more than {_MAX_DEPTH} levels deep")
     for name, words in _all_faults(whole):

@@ -54,7 +54,7 @@ def _load_docker(content: Content, archive: Archive) -> dict[str, list[str]]:
         id = adding.add_image(content, config, layers)
         tags = entry.get("RepoTags") or []
         if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-            raise ImageError("RepoTags of manifest.json is no list of texts")
+            raise ImageError("RepoTags of manifest.json must be a list of strings")
         loaded.setdefault(id, []).extend(str(reference.parse(tag)) for tag in tags)
     return loaded
 

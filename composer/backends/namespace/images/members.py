@@ -136,7 +136,7 @@ class Archive:
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
-            raise ImageError(f"'{name}' is no file") from None
+            raise ImageError(f"'{name}' is not a file") from None
         finally:
             os.close(root)
         return Member(os.fdopen(fd, "rb"), 0, os.fstat(fd).st_size)

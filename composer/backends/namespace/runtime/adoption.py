@@ -74,7 +74,7 @@ def _take_ports(task: Task, held: dict[str, int]) -> None:
 
 
 def _has_pidfd(task: Task) -> bool:
-    """Get hold of a process that nobody held; False when it has ended in this moment."""
+    """Open the pidfd of an adopted process if it is not open. Return False if the process has just ended."""
     if task.pidfd < 0:
         try:
             task.pidfd = os.pidfd_open(task.pid)
@@ -100,7 +100,7 @@ def _adopt_running(task: Task, held: dict[str, int]) -> None:
 
 
 def _publish_again(task: Task) -> None:
-    """Lead the ports to it, where the keeper had their sockets and where everybody was killed who had."""
+    """Forward the ports to the container, with the keeper's sockets or, if these were lost, with new ones."""
     supervisor, ports = task.supervisor, task.ports
     if len(ports.sockets) != len(ports.published):
         wanted = ports.published[:]

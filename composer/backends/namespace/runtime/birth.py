@@ -27,7 +27,7 @@ _NUMBER_BYTES = ctypes.sizeof(ctypes.c_int)
 
 
 class Note:
-    """Memory that a helper shares with the supervisor, to say what came of it. Its own children do not have it.
+    """Memory that a helper shares with the supervisor to report its result. The helper's children do not have it.
 
     Memory and not a descriptor: a descriptor could be taken from the process that is born inside, and a number
     written into it would be that of somebody else's process. The number of that process is first, written by the
@@ -41,18 +41,18 @@ class Note:
         self.number.value = 0  # the page is there from now on: a fault could fail for want of memory
 
     def fail(self, error: str, exit_code: int) -> None:
-        """Say why there is no process, once."""
+        """Report, once, why there is no process."""
         data = json.dumps({"error": error, "exit_code": exit_code}).encode()
         if len(data) > _NOTE_BYTES - _NUMBER_BYTES:
             data = json.dumps({"error": error[: _NOTE_BYTES // 16], "exit_code": exit_code}).encode()
         self._memory[_NUMBER_BYTES : _NUMBER_BYTES + len(data)] = data
 
     def keep_from_children(self) -> None:
-        """Let no process that this one clones from here on have this memory."""
+        """Exclude this memory from all processes that this one clones later."""
         self._memory.madvise(mmap.MADV_DONTFORK)
 
     def read(self) -> tuple[int, dict[str, Any]]:
-        """Return the number of the process that was born, 0 for none, and what was said; let go of the memory."""
+        """Return the number of the new process (0 for none) and the helper's report; free the memory."""
         number, data = self.number.value, self._memory[_NUMBER_BYTES:].rstrip(b"\0")
         del self.number
         self._memory.close()
@@ -60,7 +60,7 @@ class Note:
 
 
 def give(note: Note) -> bool:
-    """Clone this process into the pid namespace that it has joined; tell the helper (True) from the new one."""
+    """Clone this process into the joined pid namespace. Return True in the helper, False in the clone."""
     note.keep_from_children()
     try:
         return bool(syscalls.clone_sibling(note.number))

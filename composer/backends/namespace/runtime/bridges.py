@@ -70,7 +70,7 @@ def _lead(connection: netlink.Netlink, record: Mapping[str, Any], index: int) ->
 
 
 def _announce(bridge: str) -> None:
-    """Have a new bridge tell its neighbours of its address: containers may know that of the one before it."""
+    """Let a new bridge announce its address: containers may have the address of its predecessor cached."""
     for path in (f"ipv4/conf/{bridge}/arp_notify", f"ipv6/conf/{bridge}/ndisc_notify"):
         try:
             with open(f"/proc/sys/net/{path}", "w", encoding="ascii") as file:

@@ -98,7 +98,7 @@ def _change(task: Task) -> None:
 
 
 def rejoin(task: Task, attachment: endpoints.Attachment) -> None:
-    """Give a running container the interface of a network again, which somebody deleted. Raises as `_configure`."""
+    """Recreate a deleted network interface of a running container. Raises as `_configure`."""
     had = {one.network_id: list(one.gateways) for one in task.attachments if one is not attachment}
     _configure(task, [attachment], had)
 

@@ -202,7 +202,7 @@ def _run(launch: Launch) -> None:
 
 
 def _go_inside(launch: Launch, identity: process.Identity) -> None:
-    """Become what the container's processes are, and go on as one that is born in the owner's pid namespace."""
+    """Take on the container's identity, and continue as a child in the owner's pid namespace."""
     spec = launch.config["process"]
     sharing.join_pids(launch.owners)
     syscalls.close_all_but({0, 1, 2, launch.sync.fileno()})

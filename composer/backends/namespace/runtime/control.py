@@ -80,7 +80,7 @@ class Control:
         self._supervisor.loop.after(_LONELY_S, self.consider_ending)
 
     def _bind(self) -> None:
-        """Listen at a socket that appears by rename, so that nobody can find it deaf."""
+        """Listen on a socket that appears by rename, so that a client never finds it before it accepts connections."""
         directory = self._supervisor.run_directory
         os.makedirs(directory, 0o700, exist_ok=True)
         syscalls.inotify_add_watch(self._inotify, directory, _WATCHED)
@@ -104,7 +104,7 @@ class Control:
         self._watch()
 
     def _on_change(self) -> None:
-        """Something in the run state went: look soon, when whoever cleans up there has done with it."""
+        """A file of the run state was removed: check soon, after the cleaner has finished."""
         try:
             os.read(self._inotify, 1 << 16)
         except BlockingIOError:
@@ -179,7 +179,7 @@ def _closed_socket() -> socket.socket:
 
 
 def _identity(path: str) -> tuple[int, int]:
-    """Return what tells a file from every other; (0, 0) where there is none."""
+    """Return the identity of a file (device, inode); (0, 0) if it does not exist."""
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -204,7 +204,7 @@ class Networks:
             ) from error
 
     def forget_bridges(self) -> None:
-        """Look bridges up anew: they may have been made again."""
+        """Look up the bridges again: they may have been recreated."""
         self._bridges.clear()
 
     def announce(self, container: str, attachment: Attachment, names: Sequence[str]) -> None:

@@ -106,7 +106,7 @@ def run(
 def _enter(
     pidfd: int, cgroup: cgroups.Cgroup, spec: dict[str, Any], stdio: Sequence[int], way: Way
 ) -> process.Identity:
-    """Leave everything of the supervisor's behind, and go to where the program is to begin; return who it is."""
+    """Leave the supervisor's descriptors, session and cgroup. Return the user to run as."""
     sync, report = way.sync.fileno(), way.report
     syscalls.close_all_but({0, 1, 2, pidfd, sync, report, *(fd for fd in stdio if fd >= 0)})
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
@@ -152,7 +152,7 @@ def _take_stdio(root: int, stdio: Sequence[int]) -> None:
 
 
 def _take_oom_score(spec: dict[str, Any]) -> None:
-    """Be killed in the container's turn for want of memory."""
+    """Set this process's oom_score_adj to the container's, so that the OOM killer treats both alike."""
     try:
         process.set_oom_score(spec.get("oomScoreAdj"))
     except PermissionError:

@@ -93,7 +93,7 @@ def generations(logs: str) -> list[Generation]:
 
 
 class Chunk:
-    """What came at once on one stream. ``gap``: what was before it has been dropped; ``torn``: amid a line."""
+    """Data that arrived together on one stream. ``gap``: earlier data was dropped; ``torn``: starts within a line."""
 
     __slots__ = ("data", "gap", "stream", "time_ns", "torn")
 

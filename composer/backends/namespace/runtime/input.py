@@ -63,7 +63,7 @@ class Starter:
         self._lent = -1
 
     def take(self, task: Task) -> None:
-        """Get the input: the last moment for that is before the program runs."""
+        """Get the input descriptor. This must happen before the program runs."""
         if self._wants_input and self._lent < 0:
             self._lent = task.input.lend()
 

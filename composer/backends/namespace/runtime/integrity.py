@@ -89,29 +89,29 @@ def faults_of_network(record: Mapping[str, Any], kernel: Kernel) -> list[str]:
     bridge = str(record["bridge"])
     link = kernel.link(bridge)
     if link is None:
-        return [f"its bridge {bridge} is gone"]
+        return [f"its bridge {bridge} is missing"]
     found = [] if link.up else [f"its bridge {bridge} is down"]
     for pool in record["pools"]:
         subnet = addresses.parse_subnet(pool["subnet"])
         if not kernel.has_address(link.index, f"{pool['gateway']}/{subnet.prefix}"):
-            found.append(f"the address {pool['gateway']} of its bridge is gone")
+            found.append(f"the address {pool['gateway']} of its bridge is missing")
         elif link.up and not kernel.has_route(link.index, str(pool["subnet"])):
-            found.append(f"the route to {pool['subnet']} is gone")
+            found.append(f"the route to {pool['subnet']} is missing")
     return [*found, *_faults_of_firewall(record, kernel), *_faults_of_forwarding(record)]
 
 
 def _faults_of_firewall(record: Mapping[str, Any], kernel: Kernel) -> list[str]:
     rules = kernel.rules()
     if not rules:
-        return ["the firewall's table is gone"]
+        return ["the firewall table is missing"]
     if rules != firewall_rules.rules_of_chains():
-        return ["rules of the firewall's table are gone"]
+        return ["firewall rules are missing"]
     bridge = firewall.bridge_of(record)
     wanted = firewall_rules.network_elements(
         bridge.name, bridge.subnet4, bridge.subnet6, bridge.internal, masquerade=bridge.masquerade
     )
     lacking = [name for name, element in wanted if _encoded(element) not in kernel.elements(name)]
-    return [f"the firewall does not know it ({', '.join(lacking)})"] if lacking else []
+    return [f"it is missing from the firewall ({', '.join(lacking)})"] if lacking else []
 
 
 def _faults_of_forwarding(record: Mapping[str, Any]) -> list[str]:
@@ -128,14 +128,14 @@ def _faults_of_forwarding(record: Mapping[str, Any]) -> list[str]:
 
 
 def faults_of_ports(publications: Sequence[firewall.Publication], kernel: Kernel) -> list[str]:
-    """Return which published ports lead nowhere."""
+    """Return which published ports are not forwarded."""
     found = []
     for one in publications:
         name, key, value = firewall_rules.port_element(
             one.protocol, one.host_ip, one.host_port, one.container_ip, one.container_port
         )
         if kernel.elements(name).get(_encoded(key, protocol_at=-2)) != _encoded(value):
-            found.append(f"the published port {one.host_port}/{one.protocol} leads nowhere")
+            found.append(f"the published port {one.host_port}/{one.protocol} is not forwarded")
     return found
 
 
@@ -150,7 +150,7 @@ def faults_of_container(
 ) -> list[str]:
     """Return which networks the interfaces of a running container are not in any more."""
     return [
-        f"container {name} is cut off from it"
+        f"container {name} is disconnected from it"
         for one in attachments
         if one.network_id in records and not is_connected(one, records[one.network_id], kernel)
     ]

@@ -49,7 +49,7 @@ class _Found:
         self.tasks: list[Task] = []
         self.faults: list[str] = []
         self.lost: list[tuple[Task, endpoints.Attachment]] = []
-        """Interfaces that are not there any more."""
+        """Interfaces that no longer exist."""
 
 
 class Guard:
@@ -76,7 +76,7 @@ class Guard:
         self._look_after(0.0)  # nobody watched until now
 
     def ask(self, reply: Reply) -> None:
-        """Look at once, put back what is missing, and tell what still is."""
+        """Check now, restore what is missing, and return what is still missing."""
         self._waiting.append(reply)
         self._not_before_s = self._pause_s = 0.0
         if self._child[1] < 0:
@@ -169,7 +169,7 @@ class Guard:
 
 
 def _put_back(supervisor: Supervisor, found: _Found) -> NoReturn:
-    """In a child: make what is missing, under the lock that every change of the host's networks is made under."""
+    """Restore what is missing. Runs in a child process, under the lock for changes of the host's networks."""
     status = 0
     try:
         files.lock_host()  # until this process ends

@@ -130,7 +130,7 @@ class Mounts:
             os.close(mounted)
 
     def finish(self) -> None:
-        """Make what devices are not in /dev, and let go of the image."""
+        """Create the devices that are not in /dev, and close the image."""
         self._devices.make_others(self._root)
         if self._image >= 0:
             os.close(self._image)

@@ -50,7 +50,7 @@ def place_below(directory: int, path: str) -> int:
 
 
 def character_device(root: int, path: str, number: int, flags: int, *, on: int = 0) -> int | None:
-    """Open this very device; None where the path leads to anything else, which stays unopened.
+    """Open a device if the path leads to it. Return None, without opening, if it leads to another file.
 
     ``on`` is the magic number of the file system that it has to be on.
     """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _OVERLAYFS_MAGIC = 0x794C7630
 _NOBODY = 0xFFFFFFFE
-"""An id that nothing belongs to: the one called nobody owns files on some machines."""
+"""A user id that owns no file. The user called nobody owns files on some machines."""
 
 
 def mount(root: int, target: int, destination: str, options: Sequence[str]) -> tuple[int, str | None]:
@@ -76,7 +76,7 @@ def _mount_as_nobody(root: int, target: int, destination: str, given: dict[str, 
 
 @contextmanager
 def _as_nobody() -> Iterator[None]:
-    """Have nobody's rights to files for a moment, this thread alone. The kernel takes CAP_DAC_* away with the id."""
+    """Access files as a user who owns nothing, in this thread only. The kernel drops CAP_DAC_* with the id."""
     groups = os.getgroups()
     syscalls.set_thread_groups(())
     try:

@@ -89,7 +89,7 @@ _is_port = like(protocol=is_text, container_port=is_number, host_ip=is_text, hos
 
 
 def meta(bundle: str) -> dict[str, Any] | None:
-    """Return what others are told of a container."""
+    """Return a container's ``meta.json`` with checked fields, or None if there is none."""
     found = files.read_json(f"{bundle}/meta.json")
     if found is None:
         return None
@@ -128,7 +128,7 @@ def _mount(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_name(value: Any) -> bool:
-    """Tell the name of a volume, which is a name in a directory of ours and never a path."""
+    """Return True for the name of a volume: a single file name, never a path."""
     return is_text(value) and value not in ("", ".", "..") and "/" not in value
 
 
@@ -154,7 +154,7 @@ _STATE: dict[str, Shape] = {
 
 
 def state(bundle: str) -> dict[str, Any] | None:
-    """Return how a container is; None where nothing says so."""
+    """Return the state of a container, or None if it has no state file."""
     found = files.read_json(f"{bundle}/state.json")
     if found is None:
         return None

@@ -203,7 +203,7 @@ def write_sysctl(parts: Sequence[str], value: str) -> None:
         base = os.open("/proc/sys", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             if any(part in ("", ".", "..") or "/" in part for part in parts) or not is_procfs(base):
-                raise MountFailed(f"cannot set sysctl {name}: there is no such setting")
+                raise MountFailed(f"cannot set sysctl {name}: the kernel has no such setting")
             beneath = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_XDEV
             fd = syscalls.openat2(base, "/".join(parts), os.O_WRONLY, resolve=beneath)
         finally:

@@ -60,7 +60,7 @@ def is_coming_back(root: str, config: Mapping[str, Any]) -> bool:
 
 
 def _is_program(pid: int) -> bool:
-    """Tell a container's program from a first process that still has our rights: guests must not meet that."""
+    """Return True if a container's first process runs its program, and no longer has the runtime's privileges."""
     try:
         with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
             return file.read().rstrip("\n") != syscalls.FIRST_PROCESS
@@ -145,7 +145,7 @@ def join(owners: Mapping[str, int]) -> Trees:
 
 
 def join_pids(owners: Mapping[str, int]) -> None:
-    """Let the next process that this one clones be born in the owner's pid namespace."""
+    """Make the next cloned child a member of the owner's pid namespace."""
     syscalls.setns(owners["pid"], syscalls.CLONE_NEWPID)
 
 

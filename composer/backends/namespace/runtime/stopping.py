@@ -1,4 +1,4 @@
-"""Ending a container's program: asked to, and made to when its time is up."""
+"""Stop a container's program: first by its stop signal, after the grace period by SIGKILL."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SIGTIMEDWAIT = {"x86_64": "128", "aarch64": "137"}.get(os.uname().machine, "137
 
 
 def stop(task: Task, reply: Reply, *, timeout_s: float | None = None, number: int | None = None) -> None:
-    """Ask the program to end, and make it end when its time is up. ``reply`` comes when it has."""
+    """Send the stop signal, and SIGKILL after the grace period. ``reply`` is called when the program has ended."""
     if not task.is_active():
         reply({"ok": True, "already": True})
         return
@@ -47,7 +47,7 @@ def stop(task: Task, reply: Reply, *, timeout_s: float | None = None, number: in
 
 
 def _stop_waiting(task: Task) -> None:
-    """Stop what does not run, and waits for its next start."""
+    """Stop a container that is waiting for its next start."""
     task.cancel("restart")
     undoing.undo(task)
     task.transition(EXITED, durable=True)

@@ -24,7 +24,7 @@ def take_apart(task: Task) -> None:
 
 
 def undo(task: Task, *, thorough: bool = False) -> None:
-    """Take everything away.
+    """Remove everything.
 
     ``thorough`` also looks for what the record does not name, after a kill between an effect and its record.
     """
@@ -58,7 +58,7 @@ def unpublish(task: Task) -> None:
 
 
 def safely(task: Task, call: Callable[..., Any], *arguments: Any, **named: Any) -> None:
-    """Call something whose failure must not end what is under way."""
+    """Call a function and ignore its failure: the operation in progress must continue."""
     try:
         call(*arguments, **named)
     except Exception as error:

@@ -103,7 +103,7 @@ class _Copying:
             os.close(earlier)
 
     def _one(self, source: int, target: int, name: str, state: os.stat_result) -> tuple[int, int] | None:
-        """Copy what is no directory; return which file it has become, where that is sure."""
+        """Copy a file that is not a directory. Return the identity of the copy if it is certain."""
         if stat.S_ISREG(state.st_mode):
             try:
                 return _copy_file(source, target, name, state)
