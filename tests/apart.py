@@ -60,7 +60,7 @@ def enter_groups(name: str, paths: list[str]) -> list[Path]:
 
 
 def arrange(found: dict[str, tuple[str, str]]) -> None:
-    """Show the new namespaces in /proc, /sys and /sys/fs/cgroup; have loopback."""
+    """Show the new namespaces in /proc, /sys and /sys/fs/cgroup; have two interfaces."""
     syscalls.mount(None, "/", None, syscalls.MS_PRIVATE | syscalls.MS_REC)
     syscalls.mount("proc", "/proc", "proc", 0)
     syscalls.mount("sysfs", "/sys", "sysfs", 0)
@@ -74,7 +74,16 @@ def arrange(found: dict[str, tuple[str, str]]) -> None:
     for place in ("/run/composer", "/var/lib/composer"):
         os.makedirs(place, 0o700, exist_ok=True)
         syscalls.mount("tmpfs", place, "tmpfs", 0, "mode=700")
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    # An interface with an address of its own and a way out, as machines have them; nobody is there.
+    for command in (
+        "link set lo up",
+        "link add eth0 type veth peer name nobody",
+        "address add 192.0.2.2/24 dev eth0",
+        "link set eth0 up",
+        "link set nobody up",
+        "route add default via 192.0.2.1",
+    ):
+        subprocess.run(["ip", *command.split()], check=True)
 
 
 def first_process(command: list[str]) -> int:

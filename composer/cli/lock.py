@@ -24,13 +24,21 @@ def project_lock(directory: str, project: str, verb: str, say: Callable[[str], N
     """Hold a project's lock for the block."""
     descriptor = _take(f"{directory}/locks", project, say)
     try:
-        os.ftruncate(descriptor, 0)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, f"composer {verb} (pid {os.getpid()})".encode())
+        _sign(descriptor, verb)
         yield
     finally:
         _remove(f"{directory}/locks/{project}", descriptor)
         os.close(descriptor)
+
+
+def _sign(descriptor: int, verb: str) -> None:
+    """Say in the file who has the lock, for whoever waits. On a full disk nobody does, and the lock holds all the same."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, f"composer {verb} (pid {os.getpid()})".encode())
+    except OSError:
+        return
 
 
 def _take(directory: str, project: str, say: Callable[[str], None]) -> int:

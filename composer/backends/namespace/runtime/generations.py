@@ -179,7 +179,12 @@ class Cursor:
     def _chunk(self, fds: Sequence[int], record: tuple[int, int, int], *, read: bool) -> Chunk | None:
         assert self._at is not None
         time_ns, stream, end = record
+        if stream >= len(STREAMS):
+            return None  # no record of ours: the disk has torn it
         start = self._ends[stream]
+        end = min(
+            end, self._at.bases[stream] + os.fstat(fds[stream]).st_size
+        )  # a damaged record may say anything
         if end <= start:
             return None  # dropped, by a version that emptied a log from its front
         data = os.pread(fds[stream], end - start, start - self._at.bases[stream]) if read else b""

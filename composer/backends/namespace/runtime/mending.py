@@ -19,6 +19,7 @@ from composer.backends.namespace.runtime import (
     integrity,
     sharing,
     syscalls,
+    undoing,
 )
 from composer.backends.namespace.runtime.status import PAUSED, RUNNING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, NoReturn
 
+    from composer.backends.namespace.runtime import firewall
     from composer.backends.namespace.runtime.loop import Timer
     from composer.backends.namespace.runtime.supervisor import Supervisor
     from composer.backends.namespace.runtime.task import Task
@@ -48,6 +50,7 @@ class _Found:
         self.records: dict[str, dict[str, Any]] = {}
         self.tasks: list[Task] = []
         self.faults: list[str] = []
+        self.published: list[tuple[Task, list[firewall.Publication]]] = []
         self.lost: list[tuple[Task, endpoints.Attachment]] = []
         """Interfaces that no longer exist."""
 
@@ -131,7 +134,9 @@ class Guard:
             found.faults += integrity.faults_of_network(record, kernel)
         for task in found.tasks:
             found.faults += integrity.faults_of_container(task.name, task.attachments, found.records, kernel)
-            found.faults += integrity.faults_of_ports(task.ports.publications(task.attachments), kernel)
+            publications = task.ports.publications(task.attachments)
+            found.published.append((task, publications))
+            found.faults += integrity.faults_of_ports(publications, kernel)
             found.lost += [(task, one) for one in task.attachments if kernel.link(one.link) is None]
         return found
 
@@ -151,6 +156,9 @@ class Guard:
         os.close(pidfd)
         self._child = (0, -1)
         self._supervisor.networks.forget_bridges()
+        for task, publications in found.published:
+            if task.status not in (RUNNING, PAUSED):  # it ended while the child published its ports again
+                undoing.safely(task, self._supervisor.networks.firewall.unpublish, publications)
         for task, attachment in found.lost:
             if task.status in (RUNNING, PAUSED) and attachment in task.attachments:
                 try:
@@ -174,14 +182,24 @@ def _put_back(supervisor: Supervisor, found: _Found) -> NoReturn:
     try:
         files.lock_host()  # until this process ends
         for record in found.records.values():
+            if not _exists(supervisor, record["id"]):
+                continue  # it was removed meanwhile: nothing of it may come back
             links = [
                 one.link for task in found.tasks for one in task.attachments if one.network_id == record["id"]
             ]
             bridges.raise_up(record, f"{supervisor.networks.directory}/{record['id']}", links)
-        for task in found.tasks:
-            supervisor.networks.firewall.publish(task.ports.publications(task.attachments))
+        for _, publications in found.published:
+            supervisor.networks.firewall.publish(publications)
     except BaseException as error:
         supervisor.on_error(error)
         status = 1
     finally:
         os._exit(status)
+
+
+def _exists(supervisor: Supervisor, network_id: str) -> bool:
+    try:
+        supervisor.networks.read(network_id)
+    except endpoints.NetworkFailed:
+        return False
+    return True
