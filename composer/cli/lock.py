@@ -32,7 +32,7 @@ def project_lock(directory: str, project: str, verb: str, say: Callable[[str], N
 
 
 def _sign(descriptor: int, verb: str) -> None:
-    """Say in the file who has the lock, for whoever waits. On a full disk nobody does, and the lock holds all the same."""
+    """Write into the file who has the lock, for whoever waits. A full disk has no room for that; the lock holds."""
     try:
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
