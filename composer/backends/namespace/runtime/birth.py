@@ -10,10 +10,12 @@ Facts: pid_namespaces(7), clone(2), ptrace(2) under "Ptrace access mode checking
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import mmap
 import os
+import struct
 
 from composer.backends.namespace.runtime import console, process, syscalls
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _NOTE_BYTES = 4096
+_NUMBER = struct.Struct("=i")
 
 
 class Note:
@@ -35,21 +38,35 @@ class Note:
         self._memory = mmap.mmap(-1, _NOTE_BYTES)
 
     def write(self, **values: Any) -> None:
-        """Write the report, once: ``pid``, or ``error`` and ``exit_code``."""
+        """Write the report, once: ``error`` and ``exit_code``."""
         data = json.dumps(values).encode()
-        if len(data) > _NOTE_BYTES:
+        if len(data) > _NOTE_BYTES - _NUMBER.size:
             data = json.dumps({**values, "error": str(values["error"])[: _NOTE_BYTES // 16]}).encode()
-        self._memory[: len(data)] = data
+        self._memory[_NUMBER.size : _NUMBER.size + len(data)] = data
+
+    def number(self) -> ctypes.c_int:
+        """Return the place for the number of the process that is born: the kernel writes it there."""
+        self._memory[: _NUMBER.size] = bytes(_NUMBER.size)  # the page is there, whatever the cgroup's limit
+        return ctypes.c_int.from_buffer(self._memory)
 
     def keep_from_children(self) -> None:
         """Exclude this memory from all processes that this one clones later."""
         self._memory.madvise(mmap.MADV_DONTFORK)
 
     def read(self) -> dict[str, Any]:
-        """Return the helper's report and free the memory. Empty if the helper died before it reported."""
-        data = self._memory[:].rstrip(b"\0")
+        """Return the helper's report and free the memory: ``pid``, or what `write` was given.
+
+        Empty if the helper died before it reported. It is killed with the container: it is in its cgroup.
+        """
+        (pid,) = _NUMBER.unpack_from(self._memory)
+        data = self._memory[_NUMBER.size :].rstrip(b"\0")
         self._memory.close()
-        found: dict[str, Any] = json.loads(data) if data else {}
+        if pid:
+            return {"pid": pid}
+        try:
+            found: dict[str, Any] = json.loads(data) if data else {}
+        except ValueError:
+            found = {}  # it was killed while it wrote
         return found
 
 
@@ -57,14 +74,12 @@ def give(note: Note) -> bool:
     """Clone this process into the joined pid namespace. Return True in the helper, False in the clone."""
     note.keep_from_children()
     try:
-        pid = syscalls.clone_sibling()
+        pid = syscalls.clone_sibling(note.number())
     except OSError as error:
         hint = "; the container's seccomp profile has to allow clone" if error.errno == errno.EPERM else ""
         raise process.ProcessFailed(
             f"cannot make a process inside: {os.strerror(error.errno or 0)}{hint}", 126
         ) from None
-    if pid:
-        note.write(pid=pid)
     return bool(pid)
 
 

@@ -50,6 +50,7 @@ CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 CLONE_PIDFD = 0x00001000
 CLONE_PARENT = 0x00008000
+CLONE_PARENT_SETTID = 0x00100000
 CLONE_INTO_CGROUP = 0x200000000
 
 MS_RDONLY = 1
@@ -126,14 +127,16 @@ def clone(flags: int, *, cgroup_fd: int | None = None) -> tuple[int, int]:
     return pid, pidfd.value
 
 
-def clone_sibling() -> int:
+def clone_sibling(number: ctypes.c_int) -> int:
     """Fork a process whose parent is the caller's own; return its number, and 0 in it. clone(2) with CLONE_PARENT.
 
+    The kernel stores the number in ``number`` before the call returns, so it is there if the caller is killed then.
     Not clone3, which Docker's seccomp profile refuses: the caller may have a container's filter already.
     """
     nothing = ctypes.c_ulong(0)
-    flags = ctypes.c_ulong(CLONE_PARENT | 17)  # SIGCHLD
-    return _check(_syscall(SYS["clone"], flags, nothing, nothing, nothing, nothing), "clone")
+    flags = ctypes.c_ulong(CLONE_PARENT | CLONE_PARENT_SETTID | 17)  # SIGCHLD
+    place = ctypes.c_ulong(ctypes.addressof(number))
+    return _check(_syscall(SYS["clone"], flags, nothing, place, nothing, nothing), "clone")
 
 
 def has_time_namespaces() -> bool:
