@@ -42,7 +42,8 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
 
     def wanted(container: ObservedContainer) -> bool:
         is_named = not services or labels.service_of(container) in services
-        return is_named and given["index"] in (None, labels.number_of(container))
+        is_one = given["index"] in (None, labels.number_of(container))
+        return is_named and is_one and not labels.is_oneoff(container)
 
     printer = Printer(
         context.stdout,

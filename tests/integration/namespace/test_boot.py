@@ -119,8 +119,10 @@ def test_status_says_what_comes_back(stack: Stack) -> None:
     names = {one["Name"].removeprefix(f"{stack.name}-") for one in shown["Containers"]}
     assert names == {"app-1", "cache-1", "db-1", "side-1", "retried-1"}
     assert not any(one["Running"] for one in shown["Containers"])
+    text = stack.out("boot", "status", "--root", str(stack.directory))
+    assert sum(line.endswith("does not start at boot") for line in text.splitlines()) == 5
     stack.run("boot", "start")
     text = stack.out("boot", "status", "--root", str(stack.directory))
     assert text.splitlines()[0] == "not enabled"
-    assert sum(line.endswith("runs") for line in text.splitlines()) == 5
+    assert sum(line.endswith("running") for line in text.splitlines()) == 5
     wait_for(lambda: _states(stack)["app"] == "running")

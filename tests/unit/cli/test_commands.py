@@ -140,6 +140,14 @@ def test_logs_are_merged_by_time(stack: Console) -> None:
     assert stack("logs", "-t", "db").out.split()[2].startswith("20")
 
 
+def test_logs_leave_out_what_run_started(stack: Console) -> None:
+    """As `docker compose logs` does: the output of `run -d` is that of its container, by its name."""
+    name = stack("run", "-d", "web", "true").out.strip()
+    stack.backend.write(name, "of the run")
+    stack.backend.write("app-web-1", "of the service")
+    assert stack("logs", "--no-log-prefix", "web").out == "of the service\n"
+
+
 def test_logs_follow_to_the_end(stack: Console) -> None:
     def work() -> None:
         stack.backend.write("app-web-1", "late")

@@ -56,7 +56,10 @@ class Note:
         number, data = self.number.value, self._memory[_NUMBER_BYTES:].rstrip(b"\0")
         del self.number
         self._memory.close()
-        return number, json.loads(data) if data else {}
+        try:
+            return number, json.loads(data) if data else {}
+        except ValueError:
+            return number, {}  # it was killed while it wrote
 
 
 def give(note: Note) -> bool:
