@@ -1,6 +1,6 @@
 """What every fuzzer here shares: the child that libFuzzer ends, findings told once per place, a corpus that is kept.
 
-    python -m tests.fuzz.NAME SECONDS [DIRECTORY]      the corpus stays in DIRECTORY, and is gone on from
+    python -m tests.fuzz.NAME SECONDS [DIRECTORY]      the corpus stays in DIRECTORY (.fuzz/NAME), and is gone on from
     python -m tests.fuzz.NAME --replay FILE            run one input, show its traceback
 
 Needs atheris (group ``fuzz``). Exit code 1 when there are findings: in DIRECTORY, each with its traceback.
@@ -168,5 +168,5 @@ def main(fuzzer: Fuzzer) -> None:
     elif arguments[0] == "--replay":
         sys.exit(_replay(fuzzer, Path(arguments[1])))
     else:
-        place = arguments[1] if len(arguments) > 1 else tempfile.mkdtemp(prefix="composer-fuzz-")
-        sys.exit(_run(fuzzer, int(arguments[0]), Path(place)))
+        place = Path(arguments[1]) if len(arguments) > 1 else ROOT / ".fuzz" / fuzzer.name
+        sys.exit(_run(fuzzer, int(arguments[0]), place))
