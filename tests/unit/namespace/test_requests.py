@@ -45,6 +45,7 @@ def test_what_is_no_message_is_a_value_error_and_leaves_no_descriptor(text: byte
     "message",
     [
         {"op": "hello"},
+        {"op": "mend"},
         {"op": "start", "id": ID},
         {"op": "start", "id": ID, "seen_ns": 0, "attach": True},
         {"op": "stop", "id": ID, "timeout_s": None, "signal": None},

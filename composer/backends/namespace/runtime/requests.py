@@ -112,6 +112,7 @@ _FIELDS: dict[str, Callable[[Any], bool]] = {
 }
 _REQUIRED = {
     "hello": (),
+    "mend": (),
     "signal": ("signal",),
     "kill": ("id", "signal"),
     "exec": ("id", "process"),
