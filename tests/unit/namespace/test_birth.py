@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 
-from composer.backends.namespace.runtime import birth, process, syscalls
+from composer.backends.namespace.runtime import birth, launching, process, syscalls
 
 
 def _killed_right_after(note: birth.Note) -> None:
@@ -40,6 +41,20 @@ def test_a_process_is_known_whose_helper_was_killed_as_soon_as_it_was_born() -> 
         os.waitpid(-1, 0)
     assert born
     assert os.waitpid(born, 0)[0] == born
+
+
+def test_a_start_that_comes_to_nothing_takes_along_what_was_born_meanwhile() -> None:
+    # Whoever has SYS_PTRACE in the namespace may make it fail at that moment, and would then not be stopped.
+    note = birth.Note()
+    helper = os.fork()
+    if helper == 0:
+        if not birth.give(note):
+            signal.pause()
+        os._exit(0)
+    os.waitpid(helper, 0)
+    launching.bury(SimpleNamespace(note=note))  # type: ignore[arg-type]
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 def test_what_a_helper_says_comes_to_its_parent() -> None:
