@@ -137,6 +137,7 @@ def enable(root: str, environment: dict[str, str]) -> Init:
             words, variables = f"{variables}{words}", ""
     text = init.text.format(command=words, environment=variables)
     try:
+        _stay_inside(root, init)
         _write(f"{root}/{init.file}", text, init.mode)
         for link in init.links:
             _link(f"{root}/{link}", f"/{init.file}")
@@ -154,6 +155,7 @@ def disable(root: str) -> Init | None:
     had = enabled(root) or found[0]
     try:
         for init in found:
+            _stay_inside(root, init)
             for path in (*init.links, init.file):
                 if os.path.lexists(f"{root}/{path}"):
                     os.unlink(f"{root}/{path}")
@@ -169,6 +171,15 @@ def enabled(root: str) -> Init | None:
         if os.path.exists(f"{root}/{init.file}") and any(os.path.lexists(f"{root}/{x}") for x in init.links):
             return init
     return None
+
+
+def _stay_inside(root: str, init: Init) -> None:
+    """Refuse the tree of an image whose links lead out of it, to this machine's own directories."""
+    top = os.path.realpath(root or "/")
+    for path in (init.file, *init.links):
+        directory = os.path.dirname(f"{root}/{path}")
+        if os.path.commonpath([top, os.path.realpath(directory)]) != top:
+            raise ComposerError(f"cannot use '{root}': '{directory}' is a link that leads out of it")
 
 
 def _write(path: str, text: str, mode: int) -> None:

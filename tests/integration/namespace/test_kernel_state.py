@@ -180,6 +180,24 @@ def test_plan_and_doctor_name_it_and_up_puts_it_back_without_touching_containers
     assert "to mend" not in stack.out("plan")
 
 
+def test_up_asks_the_supervisor_which_puts_it_back(site: Site) -> None:
+    """It is stopped until `up` has seen what is missing, so that it cannot have mended it before it is asked."""
+    stack = site.stack
+    supervisor = stack.pid("supervisor")
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        nft("flush", "ruleset")
+        up = stack.popen("up", "-d")
+        assert up.stderr is not None
+        said = next((line for line in up.stderr if "Mending" in line), "")
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    rest = up.communicate(timeout=30)[1]
+    assert up.returncode == 0, said + rest
+    assert said
+    assert site.works()
+
+
 def test_a_supervisor_that_comes_back_finds_what_was_taken_meanwhile(site: Site) -> None:
     nft("flush", "ruleset")
     os.kill(site.stack.pid("supervisor"), signal.SIGKILL)

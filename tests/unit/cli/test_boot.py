@@ -108,3 +108,22 @@ def test_each_comes_behind_what_it_depends_on() -> None:
 def test_records_that_need_each_other_are_brought_back_all_the_same() -> None:
     both = [_one("a", "b:service_started:false"), _one("b", "a:service_started:false")]
     assert {one.name for one in booting.in_order(both)} == {"shop-a-1", "shop-b-1"}
+
+
+@pytest.mark.parametrize("place", ["etc", "etc/systemd", "etc/systemd/system/multi-user.target.wants"])
+def test_a_link_of_an_image_does_not_lead_to_this_machine(tmp_path: pathlib.Path, place: str) -> None:
+    image, outside = tmp_path / "image", tmp_path / "outside"
+    (image / "usr/lib/systemd").mkdir(parents=True)
+    (image / "usr/lib/systemd/systemd").touch()
+    unit = outside / pathlib.Path(SYSTEMD.file).relative_to(place) if place in SYSTEMD.file else outside / "x"
+    unit.parent.mkdir(parents=True)
+    unit.touch()  # this machine's own, which must not be removed either
+    (image / place).parent.mkdir(parents=True, exist_ok=True)
+    (image / place).symlink_to(outside)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ComposerError, match="leads out of it"):
+        bootscripts.enable(str(image), {})
+    if place in SYSTEMD.file:
+        with pytest.raises(ComposerError, match="leads out of it"):
+            bootscripts.disable(str(image))
+    assert sorted(tmp_path.rglob("*")) == before

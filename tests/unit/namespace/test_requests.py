@@ -80,6 +80,7 @@ def test_every_request_of_the_command_line_is_understood() -> None:
     "message",
     [
         {"op": "hello"},
+        {"op": "mend"},
         {"op": "start", "id": ID},
         {"op": "start", "id": ID, "seen_ns": 0, "attach": True},
         {"op": "stop", "id": ID, "timeout_s": None, "signal": None},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 
 from composer.backends.namespace.runtime import (
@@ -111,6 +112,21 @@ def _take_born(task: Task, note: birth.Note) -> None:
     task.state.update(pid=task.pid, start_ticks=files.start_time(task.pid))
     supervisor.keeper.hold({f"{task.id}/pidfd": task.pidfd}, task.pid)
     task.watch_exit()
+
+
+def bury(task: Task) -> None:
+    """End and reap what a first process let be born in another's pid namespace, where the start came to nothing.
+
+    The other's end would wait for it for ever. Its number is nobody else's: it is our child, and not reaped.
+    """
+    note, task.note = task.note, None
+    born = note.read()[0] if note is not None else 0
+    if born:
+        try:
+            os.kill(born, signal.SIGKILL)
+            os.waitpid(born, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass  # it was a supervisor's before this one: the keeper reaps it
 
 
 def _without_copy_up(config: Mapping[str, Any]) -> dict[str, Any]:

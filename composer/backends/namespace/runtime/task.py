@@ -391,6 +391,7 @@ class Task:
             stopping.kill_starting(self)
         self._forget_run()
         self._discard_pidfd()
+        launching.bury(self)
         undoing.undo(self, thorough=thorough)
 
     # -------------------------------------------------------------- while it runs
