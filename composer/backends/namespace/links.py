@@ -1,19 +1,39 @@
-"""Waiting for the interfaces of removed containers to go, which they do when the kernel cleans their namespaces."""
+"""The interfaces of this machine: which are there, and waiting for those of removed containers to go.
+
+They go when the kernel cleans their namespaces. Every command reads this module: so nothing here needs ctypes.
+"""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import select
 import socket
+import struct
 import time
 from typing import TYPE_CHECKING
-
-from composer.backends.namespace.runtime import syscalls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_SIOCGIFFLAGS = 0x8913
 _GROUP_LINK = 1  # RTMGRP_LINK: interfaces come and go
+
+
+def flags(name: str) -> int | None:
+    """Return the flags of an interface of this network namespace, None where there is none. netdevice(7)
+
+    What /sys/class/net shows is the namespace of whoever mounted /sys.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as any_socket:
+        request = struct.pack("16sH14x", name.encode()[:15], 0)
+        try:
+            answer = fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request)
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            return None
+    return int(struct.unpack_from("=H", answer, 16)[0])
 
 
 def wait_gone(names: Iterable[str], timeout_s: float) -> list[str]:
@@ -23,7 +43,7 @@ def wait_gone(names: Iterable[str], timeout_s: float) -> list[str]:
         deadline_s = time.monotonic() + timeout_s
         left = list(names)
         while True:
-            left = [name for name in left if syscalls.link_flags(name) is not None]
+            left = [name for name in left if flags(name) is not None]
             remaining_s = deadline_s - time.monotonic()
             if not left or remaining_s <= 0:
                 return left

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace import networkoptions, state
-from composer.backends.namespace.runtime import files, records, syscalls, trees
+from composer.backends.namespace.runtime import files, records, trees
 from composer.engine.observed import ObservedNetwork
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class Networks:
                 f"cannot create network '{spec.name}': the built-in runtime has no IPAM driver '{ipam_driver}'",
                 hint="leave ipam.driver out, or use default",
             )
+        from composer.backends.namespace import links
+
         with state.host_lock():
             existing = self.find(spec.name)
             if existing is not None:
@@ -69,7 +71,7 @@ class Networks:
                     return str(existing["id"])
                 raise errors.Conflict(f"network '{spec.name}' exists already, with other labels")
             record = self._plan(spec)
-            if syscalls.link_flags(record["bridge"]) is not None:
+            if links.flags(record["bridge"]) is not None:
                 # It would be removed with the network, whoever made it.
                 raise errors.Conflict(
                     f"cannot create network '{spec.name}': this machine has an interface '{record['bridge']}' already",
@@ -210,7 +212,9 @@ class Networks:
 
 
 def _is_up(interface: str) -> bool:
-    return bool((syscalls.link_flags(interface) or 0) & _IFF_UP)
+    from composer.backends.namespace import links
+
+    return bool((links.flags(interface) or 0) & _IFF_UP)
 
 
 def observed(record: Mapping[str, Any]) -> ObservedNetwork:

@@ -76,6 +76,27 @@ def test_reading_verbs_need_neither_planner_nor_model(directory: Path, arguments
     assert not modules & (unwanted | {"composer.schema.validate"})
 
 
+def test_reading_from_the_built_in_runtime_needs_no_system_calls_of_its_own(directory: Path) -> None:
+    program = (
+        "import sys\nfrom composer.cli.main import run\n"
+        "code = run(['--backend', 'namespace', 'ps'], {'HOME': 'home', 'COMPOSER_ROOT': 'root'})\n"
+        "print('=====', code, *sorted(sys.modules))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    code, *modules = result.stdout.rpartition("=====")[2].split()
+    assert code == "0", result.stderr
+    assert "composer.backends.namespace.observing" in modules
+    assert not {"ctypes", "composer.backends.namespace.runtime.syscalls"} & set(modules)
+
+
 def test_help_imports_no_command(directory: Path) -> None:
     assert not [name for name in modules_of(directory, "--help") if name.startswith("composer.cli.commands.")]
 

@@ -11,7 +11,6 @@ import ctypes
 import errno
 import fcntl
 import os
-import socket
 import struct
 
 TYPE_CHECKING = False
@@ -435,22 +434,6 @@ def make_readonly_tree(fd: int) -> None:
         _syscall(SYS["mount_setattr"], ctypes.c_int(fd), b"", flags, attributes, ctypes.c_size_t(32)),
         "mount_setattr",
     )
-
-
-def link_flags(name: str) -> int | None:
-    """Return the flags of an interface of this network namespace, None where there is none. netdevice(7)
-
-    What /sys/class/net shows is the namespace of whoever mounted /sys.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as any_socket:
-        request = struct.pack("16sH14x", name.encode()[:15], 0)
-        try:
-            answer = fcntl.ioctl(any_socket, 0x8913, request)  # SIOCGIFFLAGS
-        except OSError as error:
-            if error.errno != errno.ENODEV:
-                raise
-            return None
-    return int(struct.unpack_from("=H", answer, 16)[0])
 
 
 def retry_interrupted(call: Callable[[], int]) -> int:
