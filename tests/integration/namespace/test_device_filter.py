@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import pathlib
 import stat
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
 import pytest
 
@@ -33,17 +33,26 @@ def cgroup(request: pytest.FixtureRequest) -> Iterator[pathlib.Path]:
     path.rmdir()
 
 
+def in_cgroup(cgroup: pathlib.Path, access: Callable[[], object]) -> NoReturn:
+    """Go there, try it and end, whatever happens: 0, 1 where it is denied, 2 where the test could not be made."""
+    code = 2
+    try:
+        (cgroup / "cgroup.procs").write_text("0")
+        try:
+            access()
+            code = 0
+        except PermissionError:
+            code = 1
+    finally:
+        os._exit(code)
+
+
 def attempt(cgroup: pathlib.Path, path: str, flags: int) -> bool:
     """Tell whether a process in the cgroup may open a device."""
     pid = os.fork()
     if pid == 0:
-        (cgroup / "cgroup.procs").write_text("0")
-        try:
-            os.open(path, flags)
-        except PermissionError:
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        in_cgroup(cgroup, lambda: os.open(path, flags))
+    return {0: True, 1: False}[os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])]
 
 
 @pytest.mark.parametrize(
@@ -70,10 +79,5 @@ def test_making_a_node_is_an_access_of_its_own(cgroup: pathlib.Path, tmp_path: p
     device_filter.attach(str(cgroup), DENY_ALL[:1])
     pid = os.fork()
     if pid == 0:
-        (cgroup / "cgroup.procs").write_text("0")
-        try:
-            os.mknod(tmp_path / "node", stat.S_IFCHR | 0o600, os.makedev(1, 3))
-        except PermissionError:
-            os._exit(1)
-        os._exit(0)
+        in_cgroup(cgroup, lambda: os.mknod(tmp_path / "node", stat.S_IFCHR | 0o600, os.makedev(1, 3)))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1

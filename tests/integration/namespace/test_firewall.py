@@ -556,8 +556,11 @@ def test_the_kept_socket_is_not_inherited_and_a_child_has_its_own():
         seen: list[object] = [nftables._sockets() == inheritable]
         pid = os.fork()
         if pid == 0:
-            firewall.exists()
-            os._exit(0 if firewall._session._pid == os.getpid() else 1)
+            try:
+                firewall.exists()
+                os._exit(0 if firewall._session._pid == os.getpid() else 1)
+            finally:
+                os._exit(2)
         seen += [os.waitpid(pid, 0)[1], firewall.exists(), len(os.listdir("/proc/self/fd")) - open_before]
         firewall.close()
         return [*seen, len(os.listdir("/proc/self/fd")) - open_before]
