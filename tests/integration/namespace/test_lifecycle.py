@@ -158,7 +158,10 @@ def test_an_unhealthy_dependency_fails_up_and_says_what_the_probe_said(stack: St
 def test_exec_passes_code_input_environment_user_and_directory(stack: Stack) -> None:
     stack.up(f"services:\n  a:\n    {IDLE}\n")
     assert stack.run("exec", "-T", "a", "sh", "-c", "exit 9", check=False).returncode == 9
-    assert stack.run("exec", "-T", "a", "no-such", check=False).returncode == 127
+    for program in ("no-such", ""):
+        failed = stack.run("exec", "-T", "a", program, check=False)
+        assert failed.returncode == 127, failed.stderr
+        assert f"cannot execute '{program}': there is no such file in the PATH of the image" in failed.stderr
     out = stack.out(
         "exec", "-T", "-e", "X=1", "-u", "nobody", "-w", "/tmp", "a", "sh", "-c", "echo $X; id -un; pwd"
     )

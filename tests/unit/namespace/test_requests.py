@@ -88,6 +88,7 @@ def test_every_request_of_the_command_line_is_understood() -> None:
         {"op": "kill", "id": ID, "signal": 64},
         {"op": "signal", "signal": 9},
         {"op": "exec", "id": ID, "process": PROCESS, "privileged": False},
+        {"op": "exec", "id": ID, "process": {**PROCESS, "args": [""]}},
         {"op": "move_ports", "id": ID, "source": ID},
         {"op": "of a later version", "id": ID, "more": {}},
     ],

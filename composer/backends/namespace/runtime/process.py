@@ -308,4 +308,6 @@ def execute(arguments: Sequence[str], environment: Mapping[bytes, bytes]) -> NoR
 def _candidates(program: bytes, path: bytes) -> list[bytes]:
     if b"/" in program:
         return [program]
+    if not program:
+        return []  # a directory of the PATH is no program, and execve() takes no empty name
     return [os.path.join(directory, program) for directory in path.split(b":") if directory]

@@ -61,7 +61,6 @@ def _is_process(value: Any) -> bool:
     return (
         _is_texts(arguments)
         and bool(arguments)
-        and arguments[0] != ""
         and _is_texts(environment)
         and _is_text(value.get("cwd", "/"))
         and _is_user(value["user"])
