@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 # C0 and DEL, C1 (0x9b is an escape sequence's begin by itself), what turns the direction of text around (a name that
 # reads as another), and halves of surrogate pairs: bytes that are no UTF-8, which no stream can encode.
-_OF_A_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_OF_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# They are compiled where something has to be shown: most commands write nothing such, and it takes 2 ms.
+_OF_A_TEXT = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+_OF_A_LINE = "[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 _NAMES = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 ESCAPE = f"\ufdd0{os.urandom(8).hex()}\ufdd0"
@@ -26,12 +27,16 @@ ESCAPE = f"\ufdd0{os.urandom(8).hex()}\ufdd0"
 
 def text(value: str) -> str:
     """Show the control characters of a text of any number of lines."""
-    return _OF_A_TEXT.sub(_shown, value)
+    if value.replace("\n", "").isprintable():
+        return value
+    return re.sub(_OF_A_TEXT, _shown, value)
 
 
 def line(value: str) -> str:
     """Show the control characters of what has to stay on one line, ends of lines included."""
-    return _OF_A_LINE.sub(_shown, value)
+    if value.isprintable():
+        return value
+    return re.sub(_OF_A_LINE, _shown, value)
 
 
 def _shown(match: re.Match[str]) -> str:

@@ -20,7 +20,6 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer import values
 from composer.backends.namespace.runtime import claims, files, records, trees
 from composer.errors import BackendError, NotFound
 
@@ -99,6 +98,8 @@ def check_name(name: str, what: str) -> None:
         raise BackendError(
             f"cannot use '{name}' as the name of a {what}: letters, digits, '_', '.' and '-' are allowed"
         )
+    from composer import values
+
     problem = values.name_problem(name)
     if problem is not None:
         raise BackendError(f"cannot use '{name[:40]}…' as the name of a {what}: {problem}")

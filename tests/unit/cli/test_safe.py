@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -185,3 +186,12 @@ def test_nobody_writes_around_the_border() -> None:
     cli = {name for name in raw if name.startswith("cli/")}
     assert cli == {"cli/safe.py", "cli/lines.py", "cli/terminal.py"}
     assert {name for name in own if not name.startswith("backends/namespace/runtime/")} == {"cli/main.py"}
+
+
+def test_nothing_printable_has_to_be_shown() -> None:
+    for pattern in (safe._OF_A_TEXT, safe._OF_A_LINE):
+        shown = [
+            character for character in map(chr, range(sys.maxunicode + 1)) if re.match(pattern, character)
+        ]
+        assert len(shown) > 2000
+        assert not [character for character in shown if character.isprintable()]
