@@ -166,7 +166,7 @@ class Context:
         """Name the stack that an earlier version created here. Raises ProjectError before a second one is created."""
         from composer.cli import physical
 
-        earlier = physical.name_of_earlier(self, named, backend)
+        earlier = physical.name_of_earlier(named, backend, self.backends())
         if earlier and self._makes:
             raise ProjectError(physical.sentence(named, earlier), hint=physical.hint(earlier))
         if earlier:

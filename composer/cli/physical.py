@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from composer.errors import ProjectError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from composer.cli.context import Context
     from composer.engine.backend import Backend
     from composer.schema.setting import Named
 
@@ -47,12 +46,15 @@ def other_name(named: Named) -> tuple[str, str] | None:
     return (name, real) if real != named.directory and name not in ("", named.name) else None
 
 
-def name_of_earlier(context: Context, named: Named, backend: Backend) -> str | None:
-    """Return the name of the stack that an earlier version made of this directory, when there is none but that."""
+def name_of_earlier(named: Named, backend: Backend, backends: Iterable[Backend]) -> str | None:
+    """Return the name of the stack that an earlier version made of this directory, when there is none but that.
+
+    ``backend`` is the one in use; the stack may be on any of ``backends``.
+    """
     other = other_name(named)
     if other is None or backend.holds(named.name):
         return None
-    return other[0] if any(_has(one, *other) for one in context.backends()) else None
+    return other[0] if any(_has(one, *other) for one in backends) else None
 
 
 def _has(backend: Backend, name: str, directory: str) -> bool:

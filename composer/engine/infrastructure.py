@@ -139,7 +139,7 @@ class Infrastructure:
 
     def _lost(self, use: _Use) -> str:
         """Return what is lost from sight with a new volume, and keep it for who is to agree."""
-        loss = lost(self._project, self._world, use.key, use.name)
+        loss = lost(self._project, self._world.observed, self._world.neighbours, use.key, use.name)
         if loss is None:
             return ""
         if self._agreed:

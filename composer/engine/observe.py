@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from composer.engine import compare, labels, resolve
 from composer.engine.extension import extension, place_of
 from composer.engine.observed import Observed, ObservedImage, ObservedNetwork, ObservedVolume
-from composer.engine.sight import neighbours
+from composer.engine.sight import Neighbour, neighbours
 from composer.errors import ConfigError
 from composer.opening import NotRegular, open_regular
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from composer.engine.backend import Observer
-    from composer.engine.sight import Neighbour
     from composer.engine.wanted import Limitation
     from composer.schema.model import Project
 

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from composer.engine import labels, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from composer.engine.backend import Observer
-    from composer.engine.observe import World
-    from composer.engine.observed import ObservedVolume
+    from composer.engine.observed import Observed, ObservedVolume
     from composer.schema.model import Project
 
 GIVEN = "given"
@@ -79,19 +78,24 @@ def is_same_directory(one: str, other: str) -> bool:
         return False
 
 
-def lost(project: Project, world: World, key: str, name: str) -> Loss | None:
-    """Return what is lost from sight when volume ``name`` is made for ``key``; None when nothing is."""
+def lost(
+    project: Project, observed: Observed, beside: Sequence[Neighbour], key: str, name: str
+) -> Loss | None:
+    """Return what is lost from sight when volume ``name`` is made for ``key``; None when nothing is.
+
+    ``observed`` is what exists of the project, ``beside`` are its `neighbours`.
+    """
     wanted = {resolve.real_name(project, "volumes", one) for one in project.whole.get("volumes") or ()}
     own = [
         volume
-        for volume in (*_of_key(world, key), *_mounted_instead(project, world, name))
+        for volume in (*_of_key(observed, key), *_mounted_instead(project, observed, name))
         if volume.name not in wanted
     ]
     if own:
         found = max(own, key=_age)
         text = f"starts empty; the data is in volume '{found.name}', which nothing uses any more"
         return Loss(name, text, f"keep the data with 'name: {found.name}' in volume '{key}', {_WITHOUT}")
-    others = [one for one in world.neighbours if one.volume.labels[labels.VOLUME] == key]
+    others = [one for one in beside if one.volume.labels[labels.VOLUME] == key]
     if not others:
         return None
     found, in_use = max(others, key=lambda one: _age(one.volume))
@@ -106,14 +110,14 @@ def _age(volume: ObservedVolume) -> tuple[int, str]:
     return volume.created_ns, volume.name
 
 
-def _of_key(world: World, key: str) -> Iterator[ObservedVolume]:
+def _of_key(observed: Observed, key: str) -> Iterator[ObservedVolume]:
     """Yield the project's volumes that were made for this key, under whatever name."""
-    return (volume for volume in world.observed.volumes if volume.labels.get(labels.VOLUME) == key)
+    return (volume for volume in observed.volumes if volume.labels.get(labels.VOLUME) == key)
 
 
-def _mounted_instead(project: Project, world: World, name: str) -> Iterator[ObservedVolume]:
+def _mounted_instead(project: Project, observed: Observed, name: str) -> Iterator[ObservedVolume]:
     """Yield the project's volumes that are mounted now where ``name`` is to be."""
-    volumes = {v.name: v for v in world.observed.volumes if labels.VOLUME in v.labels}
+    volumes = {v.name: v for v in observed.volumes if labels.VOLUME in v.labels}
     for service, tree in (project.tree.get("services") or {}).items():
         targets = {
             mount["target"].rstrip("/") or "/"
@@ -122,7 +126,7 @@ def _mounted_instead(project: Project, world: World, name: str) -> Iterator[Obse
             and mount.get("source")
             and resolve.real_name(project, "volumes", mount["source"]) == name
         }
-        for container in world.observed.containers if targets else ():
+        for container in observed.containers if targets else ():
             if labels.service_of(container) == service and not labels.is_oneoff(container):
                 yield from (
                     volumes[m.name] for m in container.mounts if m.target in targets and m.name in volumes
