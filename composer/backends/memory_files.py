@@ -9,12 +9,12 @@ import posixpath
 import stat
 from typing import TYPE_CHECKING
 
+from composer.backends.memory_parts import Part
 from composer.engine.facts import ContainerUse, DiskUse, ImageUse, PathStat, Processes, Usage, VolumeUse
 from composer.engine.observed import ContainerState
 from composer.errors import Conflict, CopyFailed, NotFound
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Iterable, Iterator, Sequence
 
     from composer.backends.memory_parts import Behaviour, Container
@@ -25,23 +25,13 @@ _THERE = ("/", "/tmp", "/etc", "/srv", "/data")
 _MAX_LINKS = 10
 
 
-class Files:
+class Files(Part):
     """The part of `MemoryBackend` that is about files in containers."""
-
-    changed: threading.Condition
-
-    containers: dict[str, Container]
 
     def images(self) -> Sequence[ObservedImage]:
         raise NotImplementedError
 
     def volumes(self) -> Sequence[ObservedVolume]:
-        raise NotImplementedError
-
-    def _find(self, id: str) -> Container:
-        raise NotImplementedError
-
-    def _called(self, method: str, name: str) -> None:
         raise NotImplementedError
 
     def _behaviour(self, container: Container) -> Behaviour:

@@ -4,41 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from composer.backends.memory_parts import Part
 from composer.engine.observed import ObservedImage
 from composer.errors import Conflict, ImageError, NotFound, PullFailed
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Mapping, Sequence
 
-    from composer.backends.memory_parts import Container
     from composer.engine.facts import CommitSpec
     from composer.engine.wanted import BuildSpec
 
 
-class Images:
+class Images(Part):
     """The part of `MemoryBackend` that is about images."""
 
-    changed: threading.Condition
-    containers: dict[str, Container]
     _images: dict[str, ObservedImage]
     _untagged: dict[str, ObservedImage]
     _registry: frozenset[str] | None
 
     commits: list[tuple[str, CommitSpec]]
     """What was committed: the container's name, and how."""
-
-    def _find(self, id: str) -> Container:
-        raise NotImplementedError
-
-    def _new_id(self) -> str:
-        raise NotImplementedError
-
-    def _called(self, method: str, name: str) -> None:
-        raise NotImplementedError
-
-    def _emit(self, kind: str, action: str, about: Container | str, **attributes: str) -> None:
-        raise NotImplementedError
 
     def add_image(
         self, reference: str, *, id: str = "", volumes: tuple[str, ...] = (), has_healthcheck: bool = False

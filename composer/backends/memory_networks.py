@@ -4,38 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from composer.backends.memory_parts import Part
 from composer.engine.observed import ObservedEndpoint, ObservedNetwork
 from composer.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Collection, Mapping, Sequence
 
-    from composer.backends.memory_parts import Container
     from composer.engine.facts import LabelFilter
     from composer.engine.wanted import EndpointSpec, NetworkSpec
 
 
-class Networks:
+class Networks(Part):
     """The part of `MemoryBackend` that is about networks."""
 
-    changed: threading.Condition
-    containers: dict[str, Container]
     _networks: dict[str, tuple[ObservedNetwork, NetworkSpec]]
     _faults: dict[str, tuple[str, ...]]
     _count: int
-
-    def _find(self, id: str) -> Container:
-        raise NotImplementedError
-
-    def _new_id(self) -> str:
-        raise NotImplementedError
-
-    def _called(self, method: str, name: str) -> None:
-        raise NotImplementedError
-
-    def _emit(self, kind: str, action: str, about: Container | str, **attributes: str) -> None:
-        raise NotImplementedError
 
     def find_network(self, name: str) -> ObservedNetwork | None:
         with self.changed:

@@ -1,4 +1,4 @@
-"""What the memory backend is made of: its containers, their restarts and ports, and the streams that read them."""
+"""What the memory backend is made of: what its parts share, its containers, and the streams that read them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from composer.engine.observed import ContainerState, Health, ObservedPort
 from composer.errors import Conflict
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from tarfile import TarInfo
 
-    from composer.backends.memory import MemoryBackend
     from composer.engine.observed import Event, LogLine, ObservedContainer, ObservedImage, Probe
     from composer.engine.wanted import ContainerSpec, ExecSpec
     from composer.errors import StartFailed
@@ -56,12 +56,33 @@ class Container:
         self.files: dict[str, tuple[TarInfo, bytes]] = {}
 
 
+class Part:
+    """What the parts of `MemoryBackend` have in common; it is whole only there."""
+
+    changed: threading.Condition
+    """Guards everything, and tells the streams of every change."""
+    containers: dict[str, Container]
+    log: list[Event]
+
+    def _find(self, id: str) -> Container:
+        raise NotImplementedError
+
+    def _new_id(self) -> str:
+        raise NotImplementedError
+
+    def _called(self, method: str, name: str) -> None:
+        raise NotImplementedError
+
+    def _emit(self, kind: str, action: str, about: Container | str, **attributes: str) -> None:
+        raise NotImplementedError
+
+
 class LogStream:
     """Lines of several containers, merged by time."""
 
     def __init__(
         self,
-        backend: MemoryBackend,
+        backend: Part,
         containers: list[Container],
         follow: bool,
         since_ns: int,
@@ -121,7 +142,7 @@ class EventStream:
 
     def __init__(
         self,
-        backend: MemoryBackend,
+        backend: Part,
         project: str | None,
         since_ns: int | None = None,
         until_ns: int | None = None,
