@@ -244,6 +244,23 @@ def test_a_kill_at_any_step_loses_nothing_and_doubles_nothing(tmp_path: pathlib.
         os.close(writer)
 
 
+def test_what_a_power_cut_emptied_costs_its_own_lines_and_nothing_else(tmp_path: pathlib.Path) -> None:
+    """Neither reader nor writer stops at a generation without its ``base``, or at a record that is none."""
+    log = Log(str(tmp_path), {"most": 8_000, "least": 6_000})
+    _write(log, 0, 1_000)
+    log.close()
+    newest = max(generations.numbers(f"{tmp_path}/logs"))
+    os.truncate(tmp_path / "logs" / str(newest) / "base", 0)
+    with open(tmp_path / "logs" / str(newest - 1) / "index", "r+b") as index:
+        index.write(generations.RECORD.pack(0, 77, 2**63))
+    before = _lines(tmp_path)
+    assert before
+    log = Log(str(tmp_path), {"most": 8_000, "least": 6_000})
+    _write(log, 1_000, 1_100)  # over the number that the damaged one had
+    log.close()
+    assert _lines(tmp_path)[-100:] == [b"line %06d\n" % number for number in range(1_000, 1_100)]
+
+
 def test_a_cursor_passes_over_what_was_before(tmp_path: pathlib.Path) -> None:
     log = Log(str(tmp_path), {"most": 1_000, "least": 500})
     _write(log, 0, 200)

@@ -12,6 +12,7 @@ half removed, and is none.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 
@@ -38,7 +39,10 @@ class Generation:
         self.begins = self.bases
         if number:
             with open(f"{self.directory}/base", "rb") as file:
-                stdout, stderr, *torn = _BASE.unpack(file.read(_BASE.size))
+                data = file.read(_BASE.size)
+            if len(data) != _BASE.size:
+                raise FileNotFoundError(errno.ENOENT, "it is half made", file.name)  # the disk was full
+            stdout, stderr, *torn = _BASE.unpack(data)
             self.bases = self.begins = (stdout, stderr)
             self.torn = (torn[0], torn[1])
         else:
@@ -78,8 +82,16 @@ def numbers(logs: str) -> list[int]:
         found = sorted(int(name) for name in os.listdir(logs) if name.isdecimal())
     except FileNotFoundError:
         return []
-    present = [number for number in found if os.path.exists(f"{logs}/{number}/index")]
+    present = [number for number in found if _is_whole(f"{logs}/{number}")]
     return [0, *present] if os.path.exists(f"{logs}/index") else present
+
+
+def _is_whole(directory: str) -> bool:
+    """Tell whether there is a generation: one that a kill or a power cut left in parts is removed by the writer."""
+    try:
+        return os.path.exists(f"{directory}/index") and os.path.getsize(f"{directory}/base") == _BASE.size
+    except FileNotFoundError:
+        return False
 
 
 def generations(logs: str) -> list[Generation]:
@@ -166,9 +178,11 @@ class Cursor:
                 whole = len(data) - len(data) % RECORD.size
                 if not whole:
                     return
+                # after the records, whose data is written before them
+                ends = [base + os.fstat(fd).st_size for base, fd in zip(self._at.bases, fds, strict=False)]
                 for record in RECORD.iter_unpack(data[:whole]):
                     self._position += RECORD.size
-                    chunk = self._chunk(fds, record, read=read)
+                    chunk = self._chunk(fds, ends, record, read=read)
                     if chunk is not None:
                         yield chunk
         finally:
@@ -176,15 +190,15 @@ class Cursor:
                 for fd in fds:
                     os.close(fd)
 
-    def _chunk(self, fds: Sequence[int], record: tuple[int, int, int], *, read: bool) -> Chunk | None:
+    def _chunk(
+        self, fds: Sequence[int], ends: Sequence[int], record: tuple[int, int, int], *, read: bool
+    ) -> Chunk | None:
         assert self._at is not None
         time_ns, stream, end = record
         if stream >= len(STREAMS):
             return None  # no record of ours: the disk has torn it
         start = self._ends[stream]
-        end = min(
-            end, self._at.bases[stream] + os.fstat(fds[stream]).st_size
-        )  # a damaged record may say anything
+        end = min(end, ends[stream])  # a damaged record may say anything
         if end <= start:
             return None  # dropped, by a version that emptied a log from its front
         data = os.pread(fds[stream], end - start, start - self._at.bases[stream]) if read else b""

@@ -82,6 +82,8 @@ class Log:
         while data := os.pread(self._index, RECORD.size * 4096, position):
             position += len(data)
             for _, stream, end in RECORD.iter_unpack(data):
+                if stream >= len(STREAMS):
+                    continue  # the disk has torn it
                 self._recorded[stream] = end - self._at.bases[stream]
         for stream in range(len(STREAMS)):
             if self._offsets[stream] > self._recorded[stream]:
