@@ -25,29 +25,30 @@ _HELP = click.Option(["-h", "--help"], is_flag=True)
 
 def canonical(command: click.Command, words: Sequence[str], ctx: click.Context) -> list[str]:
     """Return the words of a command, those of its subcommand included. Raises click.UsageError."""
+    options, rest = _read(command, words, ctx)
+    if isinstance(command, click.Group):
+        below = command.get_command(ctx, rest[0]) if rest else None
+        if below is not None:
+            rest[1:] = canonical(below, rest[1:], click.Context(below, parent=ctx, info_name=rest[0]))
+        return [*options, *rest]
+    return [*options, *(("--", *rest) if rest else ())]
+
+
+def own(group: click.Group, words: Sequence[str], ctx: click.Context) -> list[str]:
+    """Return the words of a group; those from its subcommand on stay as they are."""
+    options, rest = _read(group, words, ctx)
+    return [*options, *rest]
+
+
+def _read(command: click.Command, words: Sequence[str], ctx: click.Context) -> tuple[list[str], list[str]]:
+    """Return the options in click's words, and the remaining words."""
     try:
         reading = _Reading(command)
         rest = reading.read(words)
     except click.UsageError as error:
         error.ctx = ctx
         raise
-    if isinstance(command, click.Group):
-        below = command.get_command(ctx, rest[0]) if rest else None
-        if below is not None:
-            rest[1:] = canonical(below, rest[1:], click.Context(below, parent=ctx, info_name=rest[0]))
-        return [*reading.options(), *rest]
-    return [*reading.options(), *(("--", *rest) if rest else ())]
-
-
-def own(group: click.Group, words: Sequence[str], ctx: click.Context) -> list[str]:
-    """Return the words of a group; those from its subcommand on stay as they are."""
-    try:
-        reading = _Reading(group)
-        rest = reading.read(words)
-    except click.UsageError as error:
-        error.ctx = ctx
-        raise
-    return [*reading.options(), *rest]
+    return reading.options(), rest
 
 
 class _Reading:

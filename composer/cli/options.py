@@ -29,6 +29,35 @@ timeout = click.option(
 
 index = click.option("--index", type=click.IntRange(min=1), metavar="N", help="Which replica.")
 
+_WAITING = (
+    click.option(
+        "--wait", is_flag=True, help="Return when everything runs, healthy where it has a health check."
+    ),
+    click.option(
+        "--wait-timeout",
+        "wait_timeout_s",
+        type=float,
+        metavar="SECONDS",
+        help="Give up waiting after this time.",
+    ),
+    click.option(
+        "--wait-restarts",
+        type=click.IntRange(min=1),
+        default=3,
+        show_default=True,
+        metavar="N",
+        help="Give up when a container was restarted N times.",
+    ),
+)
+
+
+def waiting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command ``--wait`` and how long that is."""
+    for option in reversed(_WAITING):
+        command = option(command)
+    return command
+
+
 force = click.option("-f", "--force", is_flag=True, help="Do not ask.")
 label_filters = click.option(
     "--filter",

@@ -20,20 +20,7 @@ if TYPE_CHECKING:
 
 @click.command(name="up", help="Create and start containers.")
 @click.option("-d", "--detach", is_flag=True, help="Return when everything has started.")
-@click.option(
-    "--wait", is_flag=True, help="Return when everything runs, healthy where it has a health check."
-)
-@click.option(
-    "--wait-timeout", "wait_timeout_s", type=float, metavar="SECONDS", help="Give up waiting after this time."
-)
-@click.option(
-    "--wait-restarts",
-    type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    metavar="N",
-    help="Give up when a container was restarted N times.",
-)
+@shared.waiting
 @click.option(
     "--on-failure",
     type=click.Choice(("keep", "rollback", "down")),

@@ -7,11 +7,8 @@
          ◄─────────────── its number (`birth.Note`), the terminal; ends
          ◄──────────────────────────────────────────────────────────────────────  end of file: it runs;  a failure
 
-A process is visible in a pid namespace from its birth. Whoever has SYS_PTRACE there may then open its root, its
-descriptors and its memory through /proc, whatever PR_SET_DUMPABLE says. So everything that takes rights or shows
-the host is done by the helper, and the process that is born inside has the container's root, directory, namespaces,
-capabilities and filter, and no descriptor but its standard streams and the report's. Facts: pid_namespaces(7),
-setns(2), ptrace(2) under "Ptrace access mode checking".
+Why it takes a helper is said in `birth`. The process that is born inside has no descriptor but its standard streams
+and the report's. Facts: setns(2).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ for them.
 
 from __future__ import annotations
 
-from composer.backends.namespace.runtime import files, generations, logs, sharing
+from composer.backends.namespace.runtime import files, generations, logs, publishing, sharing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ def unpublish(task: Task) -> None:
     if publications:
         safely(task, task.supervisor.networks.firewall.unpublish, publications)
     task.relay.close()
-    task.supervisor.drop_ports(task.id, task.ports)
-    task.ports.release()
+    publishing.give_back(task)
     task.state["ports"] = []
 
 
