@@ -211,8 +211,8 @@ class NamespaceBackend(NamespaceObserver):
         id, meta = self._meta(id)
         for _, network_id in meta["networks"]:
             self._networks.ensure_up(network_id)
-        current = files.read_json(f"{self.paths.container(id)}/state.json") or {}
-        seen_ns = int(current.get("started_ns") or 0)
+        current = records.state(self.paths.container(id)) or {}
+        seen_ns = current.get("started_ns", 0)
         with self._filesystems.mounted(_volumes_of(meta)):
             yield self._client(meta), {"op": "start", "id": id, "seen_ns": seen_ns}
 

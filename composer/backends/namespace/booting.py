@@ -10,12 +10,15 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.backends.namespace import state
-from composer.backends.namespace.runtime import files, sharing, status
+from composer.backends.namespace.runtime import files, records, sharing, status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from composer.backends.namespace.state import Paths
+
+
+_POLICIES = ("always", "unless-stopped", "on-failure")
 
 
 class Returning(NamedTuple):
@@ -35,19 +38,25 @@ def returning(paths: Paths) -> Iterator[Returning]:
     boot = files.boot_id()
     for id in state.list_directory(paths.containers()):
         directory = paths.container(id)
-        meta, config = (files.read_json(f"{directory}/{name}.json") for name in ("meta", "config"))
-        current = files.read_json(f"{directory}/state.json") or {}
+        meta, config, current = (
+            records.meta(directory),
+            records.config(directory),
+            records.state(directory) or {},
+        )
         if meta is None or config is None or not current.get("started_ns"):
             continue
-        policy = str(config["composer"].get("restart", {}).get("policy") or "no")
+        restart = config["composer"].get("restart")
+        policy = restart.get("policy") if isinstance(restart, dict) else None
         is_active = current.get("status") in status.ACTIVE
         runs = is_active and current.get("boot_id") == boot
-        if meta.get("auto_remove") or not (runs or _comes_back(policy, current, was_active=is_active)):
-            continue
-        if policy in ("", "no"):
+        if (
+            meta["auto_remove"]
+            or policy not in _POLICIES
+            or not (runs or _comes_back(policy, current, was_active=is_active))
+        ):
             continue
         owners = tuple(sharing.owners(config).values())
-        yield Returning(id, meta["name"], str(meta["project"]), policy, meta["labels"], owners, runs)
+        yield Returning(id, meta["name"], meta["project"], policy, meta["labels"], owners, runs)
 
 
 def _comes_back(policy: str, current: Mapping[str, Any], *, was_active: bool) -> bool:

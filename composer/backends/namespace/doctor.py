@@ -264,9 +264,9 @@ def _intact(paths: Paths) -> Iterator[Finding]:
 
 
 def _record(paths: Paths, network_id: str) -> dict[str, Any] | None:
-    from composer.backends.namespace.runtime import files
+    from composer.backends.namespace.runtime import records
 
-    return files.read_json(f"{paths.networks()}/{network_id}/network.json")
+    return records.network(f"{paths.networks()}/{network_id}")
 
 
 CHECKS: tuple[Callable[[Paths], Iterator[Finding]], ...] = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.backends.namespace import state
-from composer.backends.namespace.runtime import endpoints, files, integrity
+from composer.backends.namespace.runtime import endpoints, files, integrity, records
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -22,22 +22,22 @@ def network_faults(paths: state.Paths, wanted: Collection[str] | None = None) ->
     """Return what is missing, by the network's id; of the ``wanted`` networks, or of all that are used."""
     running = list(_running(paths))
     used = {one.network_id for container in running for one in container.attachments}
-    records = {}
+    known = {}
     for id in used if wanted is None else used & set(wanted):
-        record = files.read_json(f"{paths.networks()}/{id}/network.json")
+        record = records.network(f"{paths.networks()}/{id}")
         if record is not None:
-            records[id] = record
-    if not records:
+            known[id] = record
+    if not known:
         return {}
     kernel = integrity.Kernel()
-    found = {id: integrity.faults_of_network(record, kernel) for id, record in records.items()}
+    found = {id: integrity.faults_of_network(record, kernel) for id, record in known.items()}
     for container in running:
         for one in container.attachments:
-            if one.network_id in records:
-                alone = {one.network_id: records[one.network_id]}
+            if one.network_id in known:
+                alone = {one.network_id: known[one.network_id]}
                 found[one.network_id] += integrity.faults_of_container(container.name, [one], alone, kernel)
         for id, publications in _by_network(container).items():
-            if id in records:
+            if id in known:
                 found[id] += integrity.faults_of_ports(publications, kernel)
     return {id: tuple(dict.fromkeys(faults)) for id, faults in found.items() if faults}
 
@@ -65,16 +65,18 @@ def _by_network(container: _Running) -> dict[str, list[Any]]:
 def _running(paths: state.Paths) -> Iterator[_Running]:
     boot = files.boot_id()
     for id in state.list_directory(paths.containers()):
-        current = files.read_json(f"{paths.container(id)}/state.json") or {}
+        current = records.state(paths.container(id)) or {}
         if not _is_running(current, boot) or not current.get("endpoints"):
             continue
-        meta = files.read_json(f"{paths.container(id)}/meta.json")
+        meta = records.meta(paths.container(id))
         if meta is None:
             continue  # it is just being removed
         ports = endpoints.Ports()
-        ports.published = list(current.get("ports") or ())
-        attachments = [endpoints.Attachment(record) for record in current["endpoints"]]
-        yield _Running(str(meta["name"]), str(meta["project"]), attachments, ports)
+        ports.published = [port for port in current.get("ports", ()) if records.is_publication(port)]
+        attachments = [
+            endpoints.Attachment(record) for record in current["endpoints"] if records.is_attachment(record)
+        ]
+        yield _Running(meta["name"], meta["project"], attachments, ports)
 
 
 def _is_running(current: Mapping[str, Any], boot: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from composer.backends.namespace import state
+from composer.backends.namespace import booting, kernel_state, state
 from composer.backends.namespace.events import ProjectEvents
 from composer.backends.namespace.observing import NamespaceObserver
 from composer.errors import ComposerError
@@ -85,6 +85,8 @@ def everything(stack: Stack) -> dict[str, Any]:
         "volumes": lambda: [v for v in observer.volumes() if v.name.startswith("healthy")],
         "images": lambda: [i for i in observer.images() if "healthy:1" in i.references],
         "image": lambda: observer.find_image("healthy:1"),
+        "faults": lambda: kernel_state.network_faults(paths),
+        "boot": lambda: [one.name for one in booting.returning(paths) if one.project == "healthy"],
         "disk": lambda: [use for use in observer.disk_use().volumes if use.name.startswith("healthy")],
     }
     found = {key: ask() for key, ask in asked.items()}
@@ -109,7 +111,7 @@ def pair(stack: Stack) -> Iterator[Stack]:
     image = make_image(stack, rootfs(), "--expose", "80", "-e", "A=b", "--label", "c=d", "--volume", "/v")
     stack.run("image", "tag", image, "healthy:1")
     text = (
-        "services:\n  a:\n    image: IMAGE\n    command: sleep 1000\n    stop_grace_period: 0s\n"
+        "services:\n  a:\n    image: IMAGE\n    command: sleep 1000\n    stop_grace_period: 0s\n    restart: always\n"
         "    ports: ['127.0.0.1::80']\n    volumes: ['vol:/data', {type: tmpfs, target: /t}]\n"
         "    healthcheck: {test: 'true', interval: 1s}\nvolumes: {vol: }\n"
     )
@@ -138,7 +140,7 @@ def test_no_damaged_object_breaks_the_listing_of_others(pair: Stack) -> None:
     probe = {"started_ns": 1, "ended_ns": 2, "exit_code": 0, "output": "fine"}
     (containers[0] / "health.json").write_text(json.dumps({"status": "healthy", "probes": [probe]}))
     wanted = everything(pair)
-    assert wanted["ls"] and wanted["networks"] and wanted["volumes"] and wanted["image"]
+    assert all(wanted[key] for key in ("ls", "networks", "volumes", "image", "boot"))
     for path in files:
         original = path.read_bytes()
         for data in damaged(original):
@@ -148,6 +150,38 @@ def test_no_damaged_object_breaks_the_listing_of_others(pair: Stack) -> None:
             except Exception as error:
                 raise AssertionError(f"{path.name} with {data[:300]!r}") from error
             assert found == wanted, f"{path.name} with {data[:300]!r}"
+        path.write_bytes(original)
+
+
+def test_no_damaged_object_keeps_the_others_from_their_boot(pair: Stack) -> None:
+    """Nor from what is said of their networks: `up` looks at the records of all containers that run."""
+    paths = state.paths_of({"COMPOSER_ROOT": str(pair.state)})
+    lib = pair.state / "lib"
+    (container,) = [
+        path for path in (lib / "containers").iterdir() if says(path / "meta.json", "project") == pair.name
+    ]
+    (network,) = [
+        path
+        for path in (lib / "networks").iterdir()
+        if says(path / "network.json", "name").startswith(pair.name)
+    ]
+    (healthy,) = {path.name for path in (lib / "networks").iterdir()} - {network.name}
+    assert kernel_state.network_faults(paths) == {}
+    assert set(kernel_state.projects_in(paths, healthy)) == {"healthy"}
+    for path in (
+        *(container / f"{name}.json" for name in ("meta", "config", "state")),
+        network / "network.json",
+    ):
+        original = path.read_bytes()
+        for data in damaged(original):
+            path.write_bytes(data)
+            try:
+                faults = kernel_state.network_faults(paths)
+                others = [one.name for one in booting.returning(paths) if one.project == "healthy"]
+            except Exception as error:
+                raise AssertionError(f"{path.name} with {data[:3000]!r}") from error
+            assert healthy not in faults
+            assert others == ["healthy-a-1"]
         path.write_bytes(original)
 
 

@@ -44,6 +44,10 @@ def is_labels(value: Any) -> bool:
     return isinstance(value, dict) and all(map(is_text, value.values()))
 
 
+def is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
 def is_address(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and is_text(value[0]) and is_number(value[1])
 
@@ -171,6 +175,40 @@ def state(bundle: str) -> dict[str, Any] | None:
     return result
 
 
+def _is_ip(value: Any) -> bool:
+    return is_text(value) and _is_subnet(value, plain=True)
+
+
+def is_publication(port: Any) -> bool:
+    """Tell whether an entry of a state's ``ports`` can be a published port."""
+    return (
+        _is_port(port)
+        and port["protocol"] in ("tcp", "udp", "sctp")
+        and all(0 < port[key] < 1 << 16 for key in ("host_port", "container_port"))
+        and (port["host_ip"] == "" or _is_ip(port["host_ip"]))
+    )
+
+
+def is_attachment(record: Any) -> bool:
+    """Tell whether an entry of a state's ``endpoints`` is what `endpoints.Attachment` takes."""
+    return (
+        _has_attachment(record)
+        and is_number(record.get("priority", 0))
+        and is_labels(record.get("sysctls") or {})
+        and _are_addresses(record["addresses"])
+        and _are_addresses(record.get("link_local", []))
+    )
+
+
+def _are_addresses(value: Any) -> bool:
+    return list_of(is_address)(value) and all(_is_ip(ip) for ip, _ in value)
+
+
+_has_attachment = like(
+    **dict.fromkeys(("network", "network_id", "interface", "link", "mac"), is_text),
+    **dict.fromkeys(("gateways", "aliases"), is_texts),
+    addresses=is_list,
+)
 _is_config = like(
     process=like(args=is_texts, env=is_texts, user=is_mapping),
     root=like(path=is_text),
@@ -250,8 +288,7 @@ def _is_subnet(text: str, *, plain: bool) -> bool:
 def endpoint(path: str) -> dict[str, Any] | None:
     """Return by which names and addresses a network knows a container."""
     found = files.read_json(path)
-    is_ip = lambda text: is_text(text) and _is_subnet(text, plain=True)  # noqa: E731
-    is_endpoint = like(network=is_text, names=is_texts, addresses=list_of(is_ip))
+    is_endpoint = like(network=is_text, names=is_texts, addresses=list_of(_is_ip))
     return found if is_endpoint(found) else None
 
 
