@@ -73,9 +73,7 @@ def _running(paths: state.Paths) -> Iterator[_Running]:
             continue  # it is just being removed
         ports = endpoints.Ports()
         ports.published = [port for port in current.get("ports", ()) if records.is_publication(port)]
-        attachments = [
-            endpoints.Attachment(record) for record in current["endpoints"] if records.is_attachment(record)
-        ]
+        attachments = [endpoints.Attachment(record) for record in current["endpoints"]]
         yield _Running(meta["name"], meta["project"], attachments, ports)
 
 

@@ -167,11 +167,9 @@ def state(bundle: str) -> dict[str, Any] | None:
         wrong.append("exit_code")
     result = {key: value for key, value in found.items() if key not in wrong}
     result.setdefault("status", "created")
-    for key, check in (("ports", _is_port), ("endpoints", like(network=is_text))):
+    for key, check in (("ports", _is_port), ("endpoints", _is_attachment)):
         if key in result:
             result[key] = _entries(result, key, check)
-    for endpoint in result.get("endpoints", ()):
-        endpoint["addresses"] = _entries(endpoint, "addresses", is_address)
     return result
 
 
@@ -189,7 +187,7 @@ def is_publication(port: Any) -> bool:
     )
 
 
-def is_attachment(record: Any) -> bool:
+def _is_attachment(record: Any) -> bool:
     """Tell whether an entry of a state's ``endpoints`` is what `endpoints.Attachment` takes."""
     return (
         _has_attachment(record)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from composer.backends.namespace.runtime import endpoints, files, rootfs, syscalls
+from composer.backends.namespace.runtime import endpoints, files, records, rootfs, syscalls
 from composer.backends.namespace.runtime.status import PAUSED, RESTARTING, RUNNING, STARTING
 
 TYPE_CHECKING = False
@@ -52,7 +52,7 @@ def foreign_kinds(config: Mapping[str, Any]) -> dict[str, str]:
 
 def is_coming_back(root: str, config: Mapping[str, Any]) -> bool:
     """Tell whether an owner does not run now, but is going to without being asked."""
-    states = [files.read_json(f"{root}/containers/{id}/state.json") or {} for id in owners(config).values()]
+    states = [records.state(f"{root}/containers/{id}") or {} for id in owners(config).values()]
     return any(
         state.get("status") in (STARTING, RESTARTING) or not _is_program(int(state.get("pid") or 0))
         for state in states
@@ -89,7 +89,7 @@ def close(owners: Mapping[str, int]) -> None:
 
 
 def _open(bundle: str, boot: str, what: str) -> int:
-    state = files.read_json(f"{bundle}/state.json")
+    state = records.state(bundle)
     if state is None:
         raise OwnerFailed(f"{what}: it does not exist any more", "NotFound", "recreate this one too")
     pid = int(state.get("pid") or 0)

@@ -32,6 +32,7 @@ from composer.backends.namespace.runtime import (
     preparing,
     probing,
     publishing,
+    records,
     relay,
     restart,
     sandbox,
@@ -84,7 +85,7 @@ class Task:
         self.config = config
         self.own: dict[str, Any] = config["composer"]
         self.name: str = self.own["name"]
-        self.state: dict[str, Any] = files.read_json(f"{bundle}/state.json") or {"status": CREATED}
+        self.state: dict[str, Any] = records.state(bundle) or {"status": CREATED}
         self.pid = 0
         self.pidfd = -1
         self.attachments: list[endpoints.Attachment] = []
@@ -534,7 +535,7 @@ class Task:
     def reload(self) -> None:
         """Take over a new name: in events, in error messages, and for those who look it up."""
         preparing.unprepare(self)
-        config = files.read_json(f"{self.bundle}/config.json")
+        config = records.config(self.bundle)
         if config is not None:
             self.config, self.own = config, config["composer"]
             self.name = self.own["name"]
