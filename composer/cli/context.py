@@ -137,7 +137,7 @@ class Context:
     @property
     def name_origin(self) -> str:
         """Whose choice the project's name is, once it was asked for."""
-        from composer.schema.setting import GIVEN
+        from composer.schema.model import GIVEN
 
         return self._named.origin if self._named is not None else GIVEN
 

@@ -37,7 +37,8 @@ def working_directory(environment: Mapping[str, str]) -> str:
 
 def other_name(named: Named) -> tuple[str, str] | None:
     """Return the physical directory and the name that it gives, where the directory's link gave another."""
-    from composer.schema.setting import DIRECTORY, normal_name
+    from composer.schema.model import DIRECTORY
+    from composer.schema.setting import normal_name
 
     if named.origin != DIRECTORY:
         return None

@@ -20,8 +20,9 @@ from composer.engine.operations import (
     RemoveNetwork,
     RemoveVolume,
 )
-from composer.engine.sight import GIVEN, lost
+from composer.engine.sight import lost
 from composer.errors import ConfigError
+from composer.schema.model import GIVEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.engine import labels, resolve
+from composer.schema.model import GIVEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from composer.engine.observed import Observed, ObservedVolume
     from composer.schema.model import Project
 
-GIVEN = "given"
-"""`Project.name_origin` of a name that the user gave: two names in one directory are two stacks."""
 _WITHOUT = "or start without the data: composer up --yes"
 
 
@@ -49,7 +48,7 @@ def neighbours(observer: Observer, project: Project) -> tuple[Neighbour, ...]:
     Volumes of older versions and of other tools do not say where they were made: the containers of their project do.
     """
     if project.name_origin == GIVEN:
-        return ()
+        return ()  # two names that were given in one directory are two stacks
     containers = observer.projects()
     here = {
         labels.project_of(c)

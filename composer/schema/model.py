@@ -31,6 +31,10 @@ class Notice(NamedTuple):
         return f"{self.at}: {self.message}" if self.at else self.message
 
 
+GIVEN, WRITTEN, DIRECTORY = "given", "written", "directory"
+"""Where a project's name comes from: -p or COMPOSE_PROJECT_NAME, ``name:`` of a file, the directory's name."""
+
+
 class Project:
     """A project that was loaded and found to be valid. Treat it as frozen.
 
@@ -83,8 +87,8 @@ class Project:
         self.environment: Mapping[str, str] = environment or {}
         self.disabled: Mapping[str, Map] = disabled or {}
         self.profiles = profiles
-        self.name_origin = "given"
-        """Whose choice the name is: ``given`` to the command, ``written`` in a file, or the ``directory``'s."""
+        self.name_origin = GIVEN
+        """`GIVEN`, `WRITTEN` or `DIRECTORY`."""
         self.separator = "-"
         self.all_resources = False
         self.warnings = warnings

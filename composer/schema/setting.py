@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from composer.errors import ConfigError, Mark, ProjectError
 from composer.schema import dotenv, files
 from composer.schema.interpolate import TemplateError, Variables, substitute
+from composer.schema.model import DIRECTORY, GIVEN, WRITTEN
 from composer.schema.paths import clean
 
 if TYPE_CHECKING:
@@ -33,15 +34,11 @@ class Setting(NamedTuple):
 
 
 class Named(NamedTuple):
-    """A project's name, the directory of the project, and whose choice the name is."""
+    """A project's name, the directory of the project, and whose choice the name is (see `model`)."""
 
     name: str
     directory: str
     origin: str
-
-
-GIVEN, WRITTEN, DIRECTORY = "given", "written", "directory"
-"""Where a name comes from: -p or COMPOSE_PROJECT_NAME, ``name:`` of a file, the directory's name."""
 
 
 def absolute(path: str, directory: str, home: str) -> str:
