@@ -86,16 +86,11 @@ class Stack:
         return {name: state for name, (state, _) in self.containers().items()}
 
 
-@pytest.fixture(
-    params=[
-        pytest.param("namespace", marks=pytest.mark.root),
-        pytest.param("docker", marks=pytest.mark.docker),
-    ]
-)
-def stack(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Stack]:
+@pytest.fixture
+def stack(request: pytest.FixtureRequest, backend: str, tmp_path: pathlib.Path) -> Iterator[Stack]:
     directory = tmp_path / "project"
     directory.mkdir()
-    made = Stack(directory, request.param, f"e{abs(hash(request.node.nodeid)) % 10**8:08}")
+    made = Stack(directory, backend, f"e{abs(hash(request.node.nodeid)) % 10**8:08}")
     made.run("image", "import", root_archive(tmp_path), IMAGE, "--env", "PATH=/bin")
     yield made
     made.run("--profile", "*", "down", "-v", "-t", "0", "--remove-orphans")

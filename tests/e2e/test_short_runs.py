@@ -28,16 +28,11 @@ services:
 """
 
 
-@pytest.fixture(
-    params=[
-        pytest.param("namespace", marks=pytest.mark.root),
-        pytest.param("docker", marks=pytest.mark.docker),
-    ]
-)
-def stack(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Stack]:
+@pytest.fixture
+def stack(request: pytest.FixtureRequest, backend: str, tmp_path: pathlib.Path) -> Iterator[Stack]:
     directory = tmp_path / "project"
     directory.mkdir()
-    made = Stack(directory, request.param, f"s{abs(hash(request.node.nodeid)) % 10**8:08}")
+    made = Stack(directory, backend, f"s{abs(hash(request.node.nodeid)) % 10**8:08}")
     (directory / "compose.yaml").write_text(PROJECT.replace("IMAGE", IMAGE).replace("NAME", made.name))
     made.run("image", "import", root_archive(tmp_path), IMAGE, "--env", "PATH=/bin")
     yield made

@@ -40,9 +40,10 @@ print("=====" + json.dumps({"code": code, "modules": sorted(sys.modules)}))
 """
 
 
-def modules_of(directory: Path, *arguments: str) -> set[str]:
+def output_of(directory: Path, program: str, *arguments: str) -> str:
+    """Run a Python program; return what it prints behind its mark."""
     result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *arguments],
+        [sys.executable, "-c", program, *arguments],
         cwd=directory,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -50,7 +51,11 @@ def modules_of(directory: Path, *arguments: str) -> set[str]:
         check=True,
         timeout=60,
     )
-    found = json.loads(result.stdout.rpartition("=====")[2])
+    return result.stdout.rpartition("=====")[2]
+
+
+def modules_of(directory: Path, *arguments: str) -> set[str]:
+    found = json.loads(output_of(directory, PROGRAM, *arguments))
     assert found["code"] == 0
     return set(found["modules"])
 
@@ -82,17 +87,8 @@ def test_reading_from_the_built_in_runtime_needs_no_system_calls_of_its_own(dire
         "code = run(['--backend', 'namespace', 'ps'], {'HOME': 'home', 'COMPOSER_ROOT': 'root'})\n"
         "print('=====', code, *sorted(sys.modules))"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    code, *modules = result.stdout.rpartition("=====")[2].split()
-    assert code == "0", result.stderr
+    code, *modules = output_of(directory, program).split()
+    assert code == "0"
     assert "composer.backends.namespace.observing" in modules
     assert not {"ctypes", "composer.backends.namespace.runtime.syscalls"} & set(modules)
 
