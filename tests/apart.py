@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from composer.backends.namespace.runtime import syscalls
+from composer.runtime.base import syscalls
 
 ROOT = Path("/sys/fs/cgroup")
 NAME = "composer-apart"

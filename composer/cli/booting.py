@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from composer.backends.namespace.backend import NamespaceBackend
-    from composer.backends.namespace.booting import Returning
     from composer.cli.context import Context
+    from composer.runtime.objects.booting import Returning
 
 _PATIENCE_S = 120.0
 """How long to wait for a dependency to become healthy. After that its dependents are started anyway."""
@@ -24,7 +24,8 @@ _PATIENCE_S = 120.0
 def start(context: Context) -> int:
     """Start the containers that are to run and are stopped. Return the exit code."""
     from composer.backends.namespace import backend as namespace
-    from composer.backends.namespace import booting, state
+    from composer.runtime.base import state
+    from composer.runtime.objects import booting
 
     paths = state.paths_of(context.environment)
     projects: dict[str, list[Returning]] = {}

@@ -19,7 +19,7 @@ _PARALLEL = 8
 
 def resolved(tree: Tree, environment: Mapping[str, str]) -> Map:
     """Return a project's tree with a digest in every image. Raises what the first failure was, in file order."""
-    from composer.backends.namespace.digests import resolver
+    from composer.registry.digests import resolver
 
     services: Tree = tree.get("services") or {}
     wanted = list(dict.fromkeys(s["image"] for s in services.values() if s.get("image")))

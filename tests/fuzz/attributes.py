@@ -122,12 +122,12 @@ def _waitless(engine: Any, project: Any) -> None:
 
 
 def _on_the_runtime(project: Any, root: Path) -> None:
-    from composer.backends.namespace import state
     from composer.backends.namespace.backend import NamespaceBackend
     from composer.engine import resolve
     from composer.engine.observe import observe
     from composer.engine.options import Options
     from composer.engine.reconcile import reconcile
+    from composer.runtime.base import state
 
     paths = state.Paths(str(root / "lib"), str(root / "run"))
     backend = NamespaceBackend(paths)
@@ -149,7 +149,8 @@ def _on_the_runtime(project: Any, root: Path) -> None:
 
 def _look_at_launch(bundle: str) -> None:
     """Read a container's configuration as its first process does, as far as that has no effect."""
-    from composer.backends.namespace.runtime import container, mounts, process, records, seccomp
+    from composer.runtime.base import records
+    from composer.runtime.container import container, mounts, process, seccomp
 
     config = records.config(bundle)
     assert config is not None, "a configuration of ours that our own reader refuses"
@@ -184,15 +185,16 @@ def words() -> set[str]:
 
 def _load() -> None:
     from composer.backends import memory  # noqa: F401
-    from composer.backends.namespace import backend, bundle, networks, observing, translate  # noqa: F401
-    from composer.backends.namespace.runtime import bridges, container, mounts, seccomp  # noqa: F401
     from composer.engine import actions, observe, perform, reconcile, resolve  # noqa: F401
+    from composer.runtime.network import bridges  # noqa: F401
+    from composer.runtime.objects import bundle, networks  # noqa: F401
     from composer.schema import load  # noqa: F401
 
 
 def _isolate(directory: Path, work: Path) -> None:
     """Make all of the machine read-only but the two directories, and leave its network; make no links."""
-    from composer.backends.namespace.runtime import bridges, syscalls
+    from composer.runtime.base import syscalls
+    from composer.runtime.network import bridges
 
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET)
     syscalls.mount(None, "/", None, syscalls.MS_PRIVATE | syscalls.MS_REC)

@@ -68,7 +68,8 @@ class Supervisor:
     """As much of a supervisor as connections and tasks see, without any effect outside of its directory."""
 
     def __init__(self, directory: Path) -> None:
-        from composer.backends.namespace.runtime import cgroups, files, loop
+        from composer.runtime.base import files, loop
+        from composer.runtime.container import cgroups
 
         self.project, self.root = PROJECT, str(directory / "lib")
         self.run_directory = str(directory / "run")
@@ -81,7 +82,8 @@ class Supervisor:
         self.guard = Guard()
 
     def task(self, id: str) -> Any:
-        from composer.backends.namespace.runtime import files, task
+        from composer.runtime.base import files
+        from composer.runtime.supervision import task
 
         if id not in self.tasks:
             bundle = f"{self.root}/containers/{id}"
@@ -116,7 +118,8 @@ class Control:
 
 def _isolate() -> None:
     """Replace what makes a process: nothing of a packet may run."""
-    from composer.backends.namespace.runtime import executions, launching, process
+    from composer.runtime.container import process
+    from composer.runtime.supervision import executions, launching
 
     def refuse(*arguments: Any, **named: Any) -> Any:
         raise OSError(1, "no processes here")
@@ -169,7 +172,7 @@ def _is_fresh(directory: Path) -> bool:
 
 def run_one(data: bytes, directory: Path) -> None:
     """Send one input's packets. Raises a Finding, or what nobody expected."""
-    from composer.backends.namespace.runtime import control
+    from composer.runtime.supervision import control
 
     if not _is_fresh(directory):
         for part in ("lib", "run"):
@@ -277,7 +280,7 @@ def words() -> set[str]:
 
 
 def _load() -> None:
-    from composer.backends.namespace.runtime import control, requests, task, wire  # noqa: F401
+    from composer.runtime.supervision import control, requests, task  # noqa: F401
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ _LARGEST_UDP = 4096
 
 
 def _zone() -> object:
-    from composer.backends.namespace.runtime import dns
+    from composer.runtime.network import dns
 
     zone = dns.Zone(shuffle=lambda addresses: None)
     zone.set_endpoint("front", "a", ("web", "web-1", "x" * 63), ("10.0.0.2", "fd00::2"))
@@ -31,7 +31,7 @@ def _zone() -> object:
 
 
 def run_one(data: bytes, work: Path) -> None:
-    from composer.backends.namespace.runtime import dns
+    from composer.runtime.network import dns
 
     zone = _zone()
     assert isinstance(zone, dns.Zone)
@@ -92,7 +92,7 @@ def words() -> list[str]:
 
 
 def _load() -> None:
-    from composer.backends.namespace.runtime import dns  # noqa: F401
+    from composer.runtime.network import dns  # noqa: F401
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ def run_one(data: bytes, directory: Path) -> None:
     lines = [*rest.decode("utf-8", "surrogateescape").split("\n"), "", "", ""]
     try:
         if kind == b"config":
-            from composer.backends.namespace.images import configuration, manifests
+            from composer.runtime.images import configuration, manifests
 
             whole = configuration.checked(manifests.parsed(rest, "the configuration"))
             translate(configuration.tolerant(whole.get("config")))
@@ -180,9 +180,9 @@ def _composer_error() -> type[Exception]:
 
 
 def unpack(layers: list[bytes], work: Path) -> None:
-    from composer.backends.namespace.images.archive import Bounds
-    from composer.backends.namespace.images.archive import unpack as unpack_layer
-    from composer.backends.namespace.images.tar import Reader, Source
+    from composer.runtime.images.archive import Bounds
+    from composer.runtime.images.archive import unpack as unpack_layer
+    from composer.runtime.images.tar import Reader, Source
 
     below: list[str] = []
     for index, data in enumerate(layers):
@@ -194,8 +194,8 @@ def unpack(layers: list[bytes], work: Path) -> None:
 
 
 def load(work: Path) -> None:
-    from composer.backends.namespace.images import Store
     from composer.backends.namespace.observing import observed_image
+    from composer.runtime.images import Store
 
     store = Store(str(work / "lib" / "images"))
     found = store.load(str(work / "archive.tar"))
@@ -213,8 +213,8 @@ def load(work: Path) -> None:
 def translate(config: dict[str, Any]) -> None:
     """Make a container's configuration of an image's, as `create` does."""
     from composer.backends.namespace import translate
-    from composer.backends.namespace.images import configuration
     from composer.engine.wanted import ContainerSpec
+    from composer.runtime.images import configuration
 
     spec = ContainerSpec("project-service-1", "project", "service", 1, "image:1", {}, {"command": ["true"]})
     made = translate.oci_config(spec, config, hostname="host", mounts=[])
@@ -262,7 +262,7 @@ def seeds() -> Iterator[bytes]:
 
 
 def words() -> set[str]:
-    from composer.backends.namespace.images import configuration
+    from composer.runtime.images import configuration
 
     keys = {
         *configuration.CONFIG,
@@ -282,17 +282,6 @@ def words() -> set[str]:
 
 def _load() -> None:
     from composer.backends.namespace import observing, translate  # noqa: F401
-    from composer.backends.namespace.images import (  # noqa: F401
-        archive,
-        configuration,
-        loading,
-        manifests,
-        members,
-        removal,
-        saving,
-        store,
-        tar,
-    )
 
 
 if __name__ == "__main__":

@@ -10,8 +10,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "composer"
 
+_VALUES = {"archives", "errors", "mounttargets", "opening", "sysctls", "units", "values"}
+_CARRIED = {f"runtime.{room}" for room in ("base", "network", "container", "streams", "supervision")}
+
 ALLOWED: dict[str, set[str]] = {
-    # layer → what it may import of the package, besides itself
+    # layer → what it may import of the package, besides itself; the longest name that fits a module counts
     "errors": set(),
     "units": set(),
     "sysctls": set(),
@@ -33,20 +36,26 @@ ALLOWED: dict[str, set[str]] = {
         "units",
         "",
     },
-    "backends": {
+    "registry": {"errors"},
+    "runtime.base": {"errors", "values"},
+    "runtime.network": {"runtime.base", "errors"},
+    "runtime.container": {"runtime.base", "runtime.network", "errors", "sysctls"},
+    "runtime.streams": {"runtime.base"},
+    "runtime.supervision": {*_CARRIED, "errors"},
+    "runtime.images": {"runtime.base", "registry", *_VALUES},
+    "runtime.objects": {*_CARRIED, "runtime.images", "registry", *_VALUES},
+    "runtime.host": {*_CARRIED, "runtime.images", "runtime.objects", *_VALUES},
+    "backends": {"engine.backend", "engine.facts", "engine.observed", "engine.wanted", *_VALUES, ""},
+    "backends.namespace": {
+        "runtime",
+        "registry",
         "engine.backend",
         "engine.facts",
         "engine.observed",
         "engine.wanted",
-        "archives",
-        "errors",
-        "mounttargets",
-        "units",
-        "sysctls",
-        "values",
-        "",
+        *_VALUES,
     },
-    "cli": {"engine", "schema", "backends", "graph", "archives", "errors", "mounttargets", "units", ""},
+    "cli": {"engine", "schema", "backends", "runtime", "registry", "graph", *_VALUES, ""},
 }
 """``""`` is the package itself: its version."""
 
@@ -79,12 +88,23 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
                     yield node.lineno, alias.name.removeprefix("composer").removeprefix(".")
 
 
+def layer_of(name: str) -> str:
+    """Return the longest layer that a module belongs to."""
+    fitting = [layer for layer in ALLOWED if is_below(name, layer)]
+    assert fitting, f"{name} belongs to no layer"
+    return max(fitting, key=len)
+
+
+def is_below(name: str, layer: str) -> bool:
+    return name == layer or bool(layer and name.startswith(f"{layer}."))
+
+
 def is_allowed(layer: str, target: str) -> bool:
-    if target.split(".")[0] == layer:
-        return True
-    return any(
-        target == allowed or (allowed and target.startswith(f"{allowed}.")) for allowed in ALLOWED[layer]
-    )
+    return any(is_below(target, allowed) for allowed in (layer, *ALLOWED[layer]))
+
+
+_PACKAGES = ("runtime",)
+"""Packages of rooms: they hold no code."""
 
 
 @pytest.mark.parametrize("layer", sorted(ALLOWED))
@@ -92,7 +112,7 @@ def test_arrows_point_down(layer: str) -> None:
     wrong = [
         f"{path.relative_to(PACKAGE)}:{line} imports {target or 'the package'}"
         for name, path in modules()
-        if name.split(".")[0] == layer
+        if name not in _PACKAGES and layer_of(name) == layer
         for line, target in imports(path)
         if not is_allowed(layer, target)
     ]

@@ -9,7 +9,7 @@ import pytest
 from composer import sysctls
 from composer.backends.docker import translate as docker
 from composer.backends.namespace import translate as namespace
-from composer.backends.namespace.runtime import rootfs
+from composer.runtime.container import rootfs
 from composer.schema.lint import lint
 from composer.schema.options import LoadOptions
 

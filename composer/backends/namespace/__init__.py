@@ -12,27 +12,29 @@ if TYPE_CHECKING:
 
 def connect(environment: Mapping[str, str]) -> NamespaceBackend:
     """Return the backend for this user. Raises Unavailable where this machine cannot run it."""
-    from composer.backends.namespace import requirements
+    from composer.runtime.host import requirements
 
     requirements.check()  # before what exists on Linux only is imported
-    from composer.backends.namespace import backend, state
+    from composer.backends.namespace import backend
+    from composer.runtime.base import state
 
     return backend.NamespaceBackend(state.paths_of(environment), environment)
 
 
 def diagnose(environment: Mapping[str, str]) -> list[Finding]:
     """Return what this machine can do for the built-in runtime, and what is missing."""
-    from composer.backends.namespace import doctor
+    from composer.runtime.host import doctor
 
     return doctor.diagnose(environment)
 
 
 def clean(environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """Remove what is left on this machine of stacks that are no more; return what went, and what could not, and why."""
-    from composer.backends.namespace import requirements
+    from composer.runtime.host import requirements
 
     requirements.check()
-    from composer.backends.namespace import leftovers, state
+    from composer.runtime.base import state
+    from composer.runtime.host import leftovers
 
     gone, kept = leftovers.clear(state.paths_of(environment))
     return [one.text for one in gone], [f"{one.text}: {error.strerror or error}" for one, error in kept]

@@ -8,18 +8,16 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.backends.namespace import state
-from composer.backends.namespace.filesystems import Filesystems
-from composer.backends.namespace.joining import DEFAULT_NETWORK
 from composer.backends.namespace.observing import PROJECT_LABEL, NamespaceObserver, observed_image
-from composer.backends.namespace.runtime import files, records, signals, status
 from composer.engine.observed import ContainerState
+from composer.runtime.base import files, records, signals, state, status
+from composer.runtime.objects import naming
+from composer.runtime.objects.filesystems import Filesystems
+from composer.runtime.objects.joining import DEFAULT_NETWORK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from composer.backends.namespace.client import Client
-    from composer.backends.namespace.images.registry.pull import Puller
     from composer.engine.backend import Session
     from composer.engine.facts import CommitSpec, LabelFilter
     from composer.engine.observed import ObservedImage
@@ -31,6 +29,8 @@ if TYPE_CHECKING:
         NetworkSpec,
         VolumeSpec,
     )
+    from composer.runtime.images.pull import Puller
+    from composer.runtime.objects.client import Client
 
 
 _LINKS_GONE_S = 5.0
@@ -68,7 +68,7 @@ class NamespaceBackend(NamespaceObserver):
             self._emit(record["labels"], "network", "destroy", record["id"], record["name"])
 
     def mend_network(self, id: str) -> None:
-        from composer.backends.namespace import kernel_state
+        from composer.runtime.objects import kernel_state
 
         for project in kernel_state.projects_in(self.paths, id):
             try:
@@ -82,7 +82,7 @@ class NamespaceBackend(NamespaceObserver):
                 ) from None
 
     def connect_network(self, id: str, endpoint: EndpointSpec) -> None:
-        from composer.backends.namespace import joining
+        from composer.runtime.objects import joining
 
         id, meta = self._meta(id)
         joined = dict(meta["networks"])
@@ -95,7 +95,7 @@ class NamespaceBackend(NamespaceObserver):
         self._reconnect(id, meta, before)
 
     def disconnect_network(self, id: str, network: str) -> None:
-        from composer.backends.namespace import joining
+        from composer.runtime.objects import joining
 
         id, meta = self._meta(id)
         record = self._networks.find(network)
@@ -106,7 +106,7 @@ class NamespaceBackend(NamespaceObserver):
 
     def _reconnect(self, id: str, meta: Mapping[str, Any], before: list[dict[str, Any]]) -> None:
         """Let a running container follow its files; where it cannot, the files are as they were."""
-        from composer.backends.namespace import joining
+        from composer.runtime.objects import joining
 
         if not self._is_active(id):
             self._reload(id, meta)
@@ -135,7 +135,7 @@ class NamespaceBackend(NamespaceObserver):
             self._emit(record["labels"], "volume", "destroy", name, name)
 
     def prune_networks(self, labels: Sequence[LabelFilter]) -> Sequence[str]:
-        from composer.backends.namespace import housekeeping
+        from composer.runtime.objects import housekeeping
 
         gone = []
         for record in housekeeping.unused_networks(self._networks, list(self._metas()), labels):
@@ -149,7 +149,7 @@ class NamespaceBackend(NamespaceObserver):
     def prune_volumes(
         self, labels: Sequence[LabelFilter], *, everything: bool = False
     ) -> tuple[Sequence[str], int]:
-        from composer.backends.namespace import housekeeping
+        from composer.runtime.objects import housekeeping
 
         gone, freed_bytes = [], 0
         # A container that is just being made has volumes already, and is not there yet to be seen having them.
@@ -179,7 +179,7 @@ class NamespaceBackend(NamespaceObserver):
     # -------------------------------------------------------------- containers
 
     def create_container(self, spec: ContainerSpec) -> str:
-        from composer.backends.namespace import bundle
+        from composer.runtime.objects import bundle
 
         with self.store.using():
             if spec.network_mode == DEFAULT_NETWORK:
@@ -231,8 +231,8 @@ class NamespaceBackend(NamespaceObserver):
         self._client(meta).ask({"op": "kill", "id": id, "signal": _signal_number(signal)})
 
     def remove_container(self, id: str, *, force: bool = False, volumes: bool = False) -> None:
-        from composer.backends.namespace import bundle
-        from composer.backends.namespace.runtime.endpoints import link_name
+        from composer.runtime.network.endpoints import link_name
+        from composer.runtime.objects import bundle
 
         try:
             id, meta = self._meta(id)
@@ -285,7 +285,7 @@ class NamespaceBackend(NamespaceObserver):
 
     def rename_container(self, id: str, name: str) -> None:
         id, meta = self._meta(id)
-        holder = state.take_name(self.paths, name, id)
+        holder = naming.take_name(self.paths, name, id)
         if holder is not None:
             raise errors.Conflict(f"the name '{name}' is in use by container {holder[:12]}")
         directory = self.paths.container(id)
@@ -293,7 +293,7 @@ class NamespaceBackend(NamespaceObserver):
         config["composer"].update(name=name, names=[name, *config["composer"]["names"][1:]])
         files.write_json(f"{directory}/meta.json", {**meta, "name": name})
         files.write_json(f"{directory}/config.json", config)
-        state.free_name(self.paths, meta["name"], id)
+        naming.free_name(self.paths, meta["name"], id)
         self._reload(id, meta)
         self._emit(meta["labels"], "container", "rename", id, name)
 
@@ -310,7 +310,7 @@ class NamespaceBackend(NamespaceObserver):
         return None if answer.get("exit_code") is None else int(answer["exit_code"])
 
     def exec(self, id: str, spec: ExecSpec) -> Session:
-        from composer.backends.namespace.session import ExecSession
+        from composer.runtime.objects.session import ExecSession
 
         id, meta = self._meta(id)
         config = state.config_of(self.paths.container(id))
@@ -322,7 +322,7 @@ class NamespaceBackend(NamespaceObserver):
         if spec.working_dir:
             process["cwd"] = spec.working_dir
         if spec.privileged:
-            from composer.backends.namespace.runtime import capabilities
+            from composer.runtime.container import capabilities
 
             process["capabilities"] = {"bounding": sorted(capabilities.resolve((), (), privileged=True))}
         request = {"op": "exec", "id": id, "process": process, "privileged": spec.privileged}
@@ -331,7 +331,7 @@ class NamespaceBackend(NamespaceObserver):
         )
 
     def write_path(self, id: str, path: str, archive: Iterable[bytes], *, to_user: bool = False) -> None:
-        from composer.backends.namespace import inside
+        from composer.runtime.objects import inside
 
         id, meta = self._meta(id)
         directory = self.paths.container(id)
@@ -340,7 +340,7 @@ class NamespaceBackend(NamespaceObserver):
         self._emit(meta["labels"], "container", "extract-to-dir", id, meta["name"])
 
     def attach(self, id: str, *, stdin: bool = False, start: bool = False) -> Session:
-        from composer.backends.namespace.attaching import AttachSession, lend_input, start_with_input
+        from composer.runtime.objects.attaching import AttachSession, lend_input, start_with_input
 
         id, meta = self._meta(id)
         if not start and not self._is_active(id):
@@ -379,7 +379,7 @@ class NamespaceBackend(NamespaceObserver):
         return observed_image(image)
 
     def resolve_image(self, reference: str) -> str:
-        from composer.backends.namespace.images.reference import parse
+        from composer.registry.reference import parse
 
         return self._puller_for_all().resolve(parse(reference))
 
@@ -418,7 +418,7 @@ class NamespaceBackend(NamespaceObserver):
         return observed_image(self.store.import_rootfs(path, reference, config))
 
     def commit_container(self, id: str, spec: CommitSpec) -> ObservedImage:
-        from composer.backends.namespace import committing
+        from composer.runtime.objects import committing
 
         id, meta = self._meta(id)
         config = state.config_of(self.paths.container(id))
@@ -509,8 +509,8 @@ class NamespaceBackend(NamespaceObserver):
 
     def _clear_away(self) -> None:
         """Wait for what goes by itself after a removal, and take away what the last container leaves."""
-        from composer.backends.namespace import links
-        from composer.backends.namespace.runtime import cgroups
+        from composer.runtime.container import cgroups
+        from composer.runtime.objects import links
 
         state.sweep(self.paths)
         links.delete(links.wait_gone(self._doomed_links, _LINKS_GONE_S))
@@ -543,7 +543,7 @@ class NamespaceBackend(NamespaceObserver):
     # -------------------------------------------------------------- small things
 
     def _meta(self, id: str) -> tuple[str, dict[str, Any]]:
-        full = state.find_container(self.paths, id)
+        full = naming.find_container(self.paths, id)
         meta = records.meta(self.paths.container(full))
         if meta is None:
             raise errors.NotFound(f"no container '{id}'")
@@ -557,7 +557,7 @@ class NamespaceBackend(NamespaceObserver):
         return bool((records.state(self.paths.container(id)) or {}).get("prepared"))
 
     def _client(self, meta: Mapping[str, Any]) -> Client:
-        from composer.backends.namespace.client import Client
+        from composer.runtime.objects.client import Client
 
         project = str(meta["project"])
         with self._lock:
@@ -566,7 +566,7 @@ class NamespaceBackend(NamespaceObserver):
             return self._clients[project]
 
     def _emit(self, labels: Mapping[str, str], kind: str, action: str, id: str, name: str) -> None:
-        from composer.backends.namespace.bundle import EVENT_LABELS
+        from composer.runtime.objects.bundle import EVENT_LABELS
 
         project = labels.get(PROJECT_LABEL)
         if project:

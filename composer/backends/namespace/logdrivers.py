@@ -10,8 +10,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from composer.backends.namespace.runtime import forwarding
 from composer.engine.wanted import Limitation
+from composer.runtime.streams import forwarding
 from composer.units import parse_size_bytes
 
 if TYPE_CHECKING:

@@ -53,7 +53,7 @@ def _limitations(attributes: Mapping[str, Any]) -> Iterator[Limitation]:
 
 
 def subnet_problem(subnet: str) -> str | None:
-    from composer.backends.namespace.runtime import addresses
+    from composer.runtime.network import addresses
 
     if not subnet:
         return None

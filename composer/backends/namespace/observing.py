@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from composer.backends.namespace import networks, state, volumes
-from composer.backends.namespace.runtime import files, records
 from composer.engine.observed import (
     ContainerState,
     Health,
@@ -19,15 +17,17 @@ from composer.engine.observed import (
     ObservedVolume,
     Probe,
 )
+from composer.runtime.base import files, records, state
+from composer.runtime.objects import naming, networks, volumes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from composer.backends.namespace.events import ProjectEvents
-    from composer.backends.namespace.images import Image, Store
-    from composer.backends.namespace.logs import Logs
     from composer.engine.facts import DiskUse, PathStat, Processes, Usage
     from composer.engine.wanted import Limitation
+    from composer.runtime.images import Image, Store
+    from composer.runtime.objects.journal import ProjectEvents
+    from composer.runtime.objects.log_reader import Logs
 
 PROJECT_LABEL = "com.docker.compose.project"
 _STATES = {
@@ -54,7 +54,7 @@ class NamespaceObserver:
 
     @property
     def store(self) -> Store:
-        from composer.backends.namespace.images import Store
+        from composer.runtime.images import Store
 
         return Store(f"{self.paths.root}/images")
 
@@ -102,7 +102,7 @@ class NamespaceObserver:
     def container(self, id: str) -> ObservedContainer:
         from composer.errors import NotFound
 
-        meta = records.meta(self.paths.container(state.find_container(self.paths, id)))
+        meta = records.meta(self.paths.container(naming.find_container(self.paths, id)))
         if meta is None:
             raise NotFound(f"no container '{id}'")
         return self._observed(meta, {})
@@ -129,7 +129,7 @@ class NamespaceObserver:
         import os
         import socket
 
-        from composer.backends.namespace.runtime import wire
+        from composer.runtime.base import wire
 
         try:
             directory = os.open(self.paths.project(project), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -154,48 +154,48 @@ class NamespaceObserver:
         )
 
     def network_faults(self, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
-        from composer.backends.namespace import kernel_state
+        from composer.runtime.objects import kernel_state
 
         return kernel_state.network_faults(self.paths, ids)
 
     def probes(self, id: str) -> Sequence[Probe]:
-        directory = self.paths.container(state.find_container(self.paths, id))
+        directory = self.paths.container(naming.find_container(self.paths, id))
         record = records.health(directory) or {}
         return [Probe(**probe) for probe in record.get("probes", ())]
 
     def stat_path(self, id: str, path: str) -> PathStat:
-        from composer.backends.namespace import inside
+        from composer.runtime.objects import inside
 
-        return inside.stat_path(self.paths.container(state.find_container(self.paths, id)), path)
+        return inside.stat_path(self.paths.container(naming.find_container(self.paths, id)), path)
 
     def read_path(self, id: str, path: str) -> tuple[PathStat, Iterator[bytes]]:
-        from composer.backends.namespace import inside
+        from composer.runtime.objects import inside
 
-        return inside.read_path(self.paths.container(state.find_container(self.paths, id)), path)
+        return inside.read_path(self.paths.container(naming.find_container(self.paths, id)), path)
 
     def export_container(self, id: str) -> Iterator[bytes]:
-        from composer.backends.namespace.committing import OwnFiles
+        from composer.runtime.objects.committing import OwnFiles
 
-        return OwnFiles(self.paths.container(state.find_container(self.paths, id)))
+        return OwnFiles(self.paths.container(naming.find_container(self.paths, id)))
 
     def disk_use(self) -> DiskUse:
-        from composer.backends.namespace import housekeeping
+        from composer.runtime.objects import housekeeping
 
         return housekeeping.disk_use(self.paths, self.store.images(), list(self._all()), self._volumes)
 
     def processes(self, id: str) -> Processes:
-        from composer.backends.namespace import usage
         from composer.errors import Conflict
+        from composer.runtime.objects import usage
 
-        id = state.find_container(self.paths, id)
+        id = naming.find_container(self.paths, id)
         if self._pid(id) is None:
             raise Conflict(f"container '{self.container(id).name}' is not running")
         return usage.processes(usage.cgroup_of(self._config(id), id))
 
     def usage(self, id: str) -> Usage | None:
-        from composer.backends.namespace import usage
+        from composer.runtime.objects import usage
 
-        id = state.find_container(self.paths, id)
+        id = naming.find_container(self.paths, id)
         pid = self._pid(id)
         return None if pid is None else usage.usage(usage.cgroup_of(self._config(id), id), pid)
 
@@ -253,15 +253,15 @@ class NamespaceObserver:
         until_ns: int | None = None,
         tail: int | None = None,
     ) -> Logs:
-        from composer.backends.namespace.logs import Logs
+        from composer.runtime.objects.log_reader import Logs
 
-        found = [state.find_container(self.paths, id) for id in ids]
+        found = [naming.find_container(self.paths, id) for id in ids]
         return Logs(self.paths, found, follow=follow, since_ns=since_ns, until_ns=until_ns, tail=tail)
 
     def events(
         self, project: str | None = None, *, since_ns: int | None = None, until_ns: int | None = None
     ) -> ProjectEvents:
-        from composer.backends.namespace.events import ProjectEvents
+        from composer.runtime.objects.journal import ProjectEvents
 
         return ProjectEvents(self.paths, project, since_ns, until_ns)
 
@@ -332,7 +332,7 @@ def _endpoints(meta: Mapping[str, Any], current: Mapping[str, Any]) -> Iterator[
 
 
 def observed_image(image: Image) -> ObservedImage:
-    from composer.backends.namespace.images import adding
+    from composer.runtime.images import adding
 
     config = image.config
     return ObservedImage(

@@ -11,8 +11,8 @@ import re
 import stat
 from typing import TYPE_CHECKING, Any
 
-from composer.backends.namespace import devices
 from composer.engine.wanted import Limitation
+from composer.runtime.host import devices
 from composer.units import parse_duration_ns, parse_size_bytes
 
 if TYPE_CHECKING:

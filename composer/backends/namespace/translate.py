@@ -15,9 +15,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from composer import errors, mounttargets, sysctls, values
-from composer.backends.namespace import devices, logdrivers, namespaces, resources, unusable
-from composer.backends.namespace.runtime import capabilities, signals
+from composer.backends.namespace import logdrivers, resources, unusable
 from composer.engine.wanted import ContainerSpec, Limitation
+from composer.runtime.base import signals
+from composer.runtime.container import capabilities
+from composer.runtime.host import devices
+from composer.runtime.objects import namespaces
 from composer.units import parse_duration_ns, parse_size_bytes
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ def command() -> None:
 @_root
 @click.pass_obj
 def enable(context: Context, /, root: str) -> None:
-    from composer.backends.namespace import requirements
     from composer.cli import bootscripts
+    from composer.runtime.host import requirements
 
     requirements.check()
     variables = {}
@@ -63,11 +63,12 @@ def disable(context: Context, /, root: str) -> None:
 )
 @click.pass_obj
 def show(context: Context, /, root: str, form: str) -> None:
-    from composer.backends.namespace import requirements
     from composer.cli import bootscripts
+    from composer.runtime.host import requirements
 
     requirements.check()  # before what exists on Linux only is imported
-    from composer.backends.namespace import booting, state
+    from composer.runtime.base import state
+    from composer.runtime.objects import booting
 
     init = bootscripts.enabled(root.rstrip("/"))
     found = sorted(booting.returning(state.paths_of(context.environment)), key=lambda one: one.name)
@@ -88,8 +89,8 @@ def show(context: Context, /, root: str, form: str) -> None:
 @command.command(name="start", help="Start these containers now. The init system runs this command at boot.")
 @click.pass_obj
 def start(context: Context, /) -> int:
-    from composer.backends.namespace import requirements
     from composer.cli import booting
+    from composer.runtime.host import requirements
 
     requirements.check()
     return booting.start(context)

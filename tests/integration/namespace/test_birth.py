@@ -8,7 +8,8 @@ import signal
 
 import pytest
 
-from composer.backends.namespace.runtime import birth, syscalls
+from composer.runtime.base import syscalls
+from composer.runtime.container import birth
 from tests.integration.namespace.conftest import Stack, wait_for
 
 pytestmark = pytest.mark.root

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import pytest
 
-from composer.backends.namespace.runtime import capabilities, seccomp
+from composer.runtime.container import capabilities, seccomp
 
 pytestmark = pytest.mark.root
 if os.geteuid() != 0:

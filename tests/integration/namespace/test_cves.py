@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from composer.backends.namespace.runtime import cgroups, console, mounts, rootfs, syscalls
+from composer.runtime.base import syscalls
+from composer.runtime.container import cgroups, console, mounts, rootfs
 from tests.archives import directory, symlink
 from tests.integration.namespace.conftest import Stack
 from tests.integration.namespace.test_escapes import IDLE, hostile

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from composer.backends.namespace import booting, kernel_state, state
-from composer.backends.namespace.events import ProjectEvents
 from composer.backends.namespace.observing import NamespaceObserver
 from composer.errors import ComposerError
+from composer.runtime.base import state
+from composer.runtime.objects import booting, kernel_state
+from composer.runtime.objects.journal import ProjectEvents
 from tests.integration.namespace.conftest import Stack, wait_for
 from tests.integration.namespace.test_escapes import IDLE, make_image, rootfs
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from composer.backends.namespace.runtime import cgroups, device_filter
+from composer.runtime.container import cgroups, device_filter
 
 pytestmark = pytest.mark.root
 

@@ -14,16 +14,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from composer.backends.namespace.runtime import nftables
-from composer.backends.namespace.runtime.firewall import (
-    Bridge,
-    Firewall,
-    Publication,
-    container_dns,
-    obstacles,
-)
-from composer.backends.namespace.runtime.netlink import Netlink
 from composer.errors import Conflict
+from composer.runtime.network import nftables
+from composer.runtime.network.firewall import Bridge, Firewall, Publication, container_dns, obstacles
+from composer.runtime.network.netlink import Netlink
 
 from .netns import Namespace, namespaces
 

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from composer.backends.namespace.images.archive import Bounds, unpack
-from composer.backends.namespace.images.tar import Reader, Source
 from composer.errors import ImageError
+from composer.runtime.images.archive import Bounds, unpack
+from composer.runtime.images.tar import Reader, Source
 from tests.archives import archive, directory, file, hard_link, header, pax, symlink
 
 pytestmark = pytest.mark.root

@@ -16,8 +16,8 @@ import time
 
 import pytest
 
-from composer.backends.namespace.images import Image, Store
 from composer.errors import Conflict, ImageError, NotFound
+from composer.runtime.images import Image, Store
 from tests.archives import archive, directory, file, symlink
 
 pytestmark = pytest.mark.root
@@ -341,7 +341,7 @@ def test_prune_keeps_what_has_a_name_or_a_container(store: Store, tmp_path: path
 
 _ADD = """
     import sys
-    from composer.backends.namespace.images import Store
+    from composer.runtime.images import Store
     store, action, path = Store(sys.argv[1]), sys.argv[2], sys.argv[3]
     print("ready", flush=True)
     store.load(path) if action == "load" else store.import_rootfs(path, "a", {})

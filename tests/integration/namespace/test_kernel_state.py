@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from composer.backends.namespace.runtime import syscalls
+from composer.runtime.base import syscalls
 from tests.integration.namespace.conftest import Stack, wait_for
 from tests.integration.namespace.netns import Namespace
 

@@ -11,9 +11,10 @@ import sys
 
 import pytest
 
-from composer.backends.namespace import doctor, leftovers
-from composer.backends.namespace.runtime import cgroups, netlink
-from composer.backends.namespace.state import Paths
+from composer.runtime.base.state import Paths
+from composer.runtime.container import cgroups
+from composer.runtime.host import doctor, leftovers
+from composer.runtime.network import netlink
 from tests.integration.namespace.conftest import Stack, wait_for
 
 pytestmark = pytest.mark.root
@@ -100,8 +101,8 @@ def test_rules_of_another_network_namespace_are_not_judged_by_the_links_of_this_
     """`nsenter --net` leaves /sys as it is: what it lists are the links of the namespace that was left."""
     script = (
         "from composer.backends.namespace import leftovers\n"
-        "from composer.backends.namespace.runtime import firewall, netlink\n"
-        "from composer.backends.namespace.state import Paths\n"
+        "from composer.runtime.supervision import firewall, netlink\n"
+        "from composer.runtime.base.state import Paths\n"
         f"name, paths = {LINK!r}, Paths({str(tmp_path / 'lib')!r}, {str(tmp_path / 'run')!r})\n"
         "with netlink.Netlink() as link:\n"
         "    bridge = link.create_bridge(name)\n"

@@ -16,7 +16,7 @@ import urllib.request
 import pytest
 
 from composer.backends.namespace.observing import NamespaceObserver
-from composer.backends.namespace.state import Paths
+from composer.runtime.base.state import Paths
 
 from .conftest import COMMAND, Stack, wait_for
 

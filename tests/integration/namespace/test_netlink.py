@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from composer.backends.namespace.runtime.netlink import Netlink
+from composer.runtime.network.netlink import Netlink
 
 from .netns import Namespace, namespaces
 
@@ -197,7 +197,7 @@ def test_a_pair_takes_about_a_millisecond():
 
 
 def test_links_that_do_not_go_by_themselves_are_deleted():
-    from composer.backends.namespace import links
+    from composer.runtime.objects import links
 
     def inside(pid: int) -> list[str]:
         with Netlink() as netlink:

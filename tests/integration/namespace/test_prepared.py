@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from composer.backends.namespace.runtime import cgroups
+from composer.runtime.container import cgroups
 
 from .conftest import Stack, wait_for
 

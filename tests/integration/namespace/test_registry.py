@@ -14,11 +14,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from composer.backends.namespace.images import Image, Store
-from composer.backends.namespace.images.registry import pull as pulling
-from composer.backends.namespace.images.registry import settings
-from composer.backends.namespace.images.registry.transport import Transport
 from composer.errors import NotFound, PullFailed
+from composer.registry import settings
+from composer.registry.transport import Transport
+from composer.runtime.images import Image, Store
+from composer.runtime.images import pull as pulling
 from tests.archives import archive, directory, file, hard_link
 from tests.registries import (
     DOCKER_MANIFEST,

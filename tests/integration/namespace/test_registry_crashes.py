@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from composer.backends.namespace.images import Store
+from composer.runtime.images import Store
 from tests.archives import archive, file
 from tests.integration.namespace.test_registry import verify
 from tests.registries import Proxy, push, registry, slow
@@ -26,7 +26,7 @@ ROUNDS = int(os.environ.get("COMPOSER_PULL_ROUNDS", "4"))
 PULLERS = 8
 PROGRAM = """
 import sys
-from composer.backends.namespace.images import Store
+from composer.runtime.images import Store
 store = Store(sys.argv[1])
 puller = store.puller({})
 for name in sys.argv[2:]:

@@ -11,13 +11,14 @@ from contextlib import contextmanager
 import pytest
 
 from composer import archives
-from composer.backends.namespace import committing
-from composer.backends.namespace.images.archive import unpack
-from composer.backends.namespace.images.members import Archive
-from composer.backends.namespace.images.tar import Reader, Source
-from composer.backends.namespace.runtime import console, opening, process, rootfs, syscalls, volumes
 from composer.engine import observe
 from composer.errors import ConfigError, ImageError
+from composer.runtime.base import opening, syscalls
+from composer.runtime.container import console, copy_up, process, rootfs
+from composer.runtime.images.archive import unpack
+from composer.runtime.images.members import Archive
+from composer.runtime.images.tar import Reader, Source
+from composer.runtime.objects import committing
 from composer.schema.files import read_text
 from tests.archives import archive, directory, file, hard_link
 from tests.integration.namespace.conftest import Stack
@@ -56,7 +57,7 @@ def test_copy_up_links_nothing_that_a_link_leads_to(host: pathlib.Path, tmp_path
         os.link(source / "a" / f"f{index:04}", source / "b" / f"f{index:04}")
     with exchanging(target, host):
         readable = [os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (source, target)]
-        volumes.copy_tree(*readable)
+        copy_up.copy_tree(*readable)
     for fd in readable:
         os.close(fd)
     assert (target / "a").is_symlink(), "the exchange came too late"
@@ -111,7 +112,7 @@ def test_hard_links_stay_one_file_where_nobody_interferes(tmp_path: pathlib.Path
     for name in ("two", "deep/three", "deep/er/four"):
         os.link(source / "one", source / name)
     readable = [os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (source, target)]
-    volumes.copy_tree(*readable)
+    copy_up.copy_tree(*readable)
     for fd in readable:
         os.close(fd)
     assert {path.stat().st_ino for path in target.rglob("*") if path.is_file()} == {

@@ -9,11 +9,11 @@ import subprocess
 
 import pytest
 
-from composer.backends.namespace.booting import Returning
 from composer.cli import booting, bootscripts
 from composer.cli.bootscripts import OPENRC, SYSTEMD, SYSV, Init
 from composer.engine.labels import DEPENDS_ON, SERVICE
 from composer.errors import ComposerError, PermissionDenied
+from composer.runtime.objects.booting import Returning
 
 
 def _root(directory: pathlib.Path, init: Init) -> str:

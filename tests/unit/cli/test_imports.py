@@ -90,7 +90,7 @@ def test_reading_from_the_built_in_runtime_needs_no_system_calls_of_its_own(dire
     code, *modules = output_of(directory, program).split()
     assert code == "0"
     assert "composer.backends.namespace.observing" in modules
-    assert not {"ctypes", "composer.backends.namespace.runtime.syscalls"} & set(modules)
+    assert not {"ctypes", "composer.runtime.base.syscalls"} & set(modules)
 
 
 def test_help_imports_no_command(directory: Path) -> None:

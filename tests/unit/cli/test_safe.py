@@ -185,7 +185,7 @@ def test_nobody_writes_around_the_border() -> None:
                 own.add(name)
     cli = {name for name in raw if name.startswith("cli/")}
     assert cli == {"cli/safe.py", "cli/lines.py", "cli/terminal.py"}
-    assert {name for name in own if not name.startswith("backends/namespace/runtime/")} == {"cli/main.py"}
+    assert {name for name in own if not name.startswith("runtime/supervision/")} == {"cli/main.py"}
 
 
 def test_nothing_printable_has_to_be_shown() -> None:

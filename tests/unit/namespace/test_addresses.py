@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from composer.backends.namespace.runtime import addresses
-from composer.backends.namespace.runtime.addresses import Leases, Pool, choose_pools, parse_subnet
 from composer.errors import Conflict
+from composer.runtime.network import addresses
+from composer.runtime.network.addresses import Leases, Pool, choose_pools, parse_subnet
 
 
 def _pool(subnet: str = "10.0.0.0/29", range: str | None = None, **reserved: str) -> Pool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from composer.backends.namespace.runtime import capabilities
 from composer.errors import Unsupported
+from composer.runtime.container import capabilities
 
 EVERYTHING = capabilities.bounding()
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from composer import archives
-from composer.backends.namespace import committing
 from composer.errors import CopyFailed
+from composer.runtime.objects import committing
 
 
 @pytest.mark.parametrize("name", [".wh.bin", ".wh..wh..opq"])

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from composer.backends.namespace.images.compression import decompress, kind_of
 from composer.errors import ImageError
+from composer.runtime.images.compression import decompress, kind_of
 
 TEXT = random.Random(1).randbytes(60_000) + b"the same words again " * 20_000
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from composer.backends.namespace.runtime import dns
+from composer.runtime.network import dns
 
 WEB4, WEB6, DB4, OTHER4 = "172.30.1.2", "fd00:1::2", "172.30.1.3", "172.30.2.2"
 

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from composer import errors
-from composer.backends.namespace import attaching, backend, kernel_state, state, translate
-from composer.backends.namespace.runtime import container, syscalls
+from composer.backends.namespace import backend, translate
+from composer.runtime.base import state, syscalls
+from composer.runtime.container import container
+from composer.runtime.objects import attaching, kernel_state
 
 
 class _Client:

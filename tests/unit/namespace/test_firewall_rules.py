@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from composer.backends.namespace.runtime import firewall_rules as rules
-from composer.backends.namespace.runtime.firewall import Publication
+from composer.runtime.network import firewall_rules as rules
+from composer.runtime.network.firewall import Publication
 
 
 def test_an_internal_network_is_in_no_outbound_set():

@@ -9,11 +9,11 @@ import shutil
 
 import pytest
 
-from composer.backends.namespace.attaching import AttachSession
-from composer.backends.namespace.logs import Logs, _Reader
-from composer.backends.namespace.runtime.logs import Log
-from composer.backends.namespace.state import Paths
 from composer.errors import NotFound
+from composer.runtime.base.state import Paths
+from composer.runtime.objects.attaching import AttachSession
+from composer.runtime.objects.log_reader import Logs, _Reader
+from composer.runtime.streams.log import Log
 
 
 def test_its_last_lines_are_not_lost_with_it(tmp_path: pathlib.Path) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from composer.backends.namespace import logdrivers
-from composer.backends.namespace.runtime.forwarding import Forwarder
-from composer.backends.namespace.runtime.loop import Loop
+from composer.runtime.base.loop import Loop
+from composer.runtime.streams.forwarding import Forwarder
 
 _OWN = {"id": "ab" * 32, "name": "shop-web-1"}
 

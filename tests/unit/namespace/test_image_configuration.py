@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from composer.backends.namespace.images import configuration, manifests
 from composer.errors import ImageError
+from composer.runtime.images import configuration, manifests
 
 GOOD: dict[str, Any] = {
     "architecture": "amd64",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from composer.backends.namespace.images import reference
 from composer.errors import ImageError
+from composer.registry import reference
 
 _DIGEST = "sha256:" + "a" * 64
 _NAMES = [

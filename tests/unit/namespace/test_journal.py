@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from composer.backends.namespace.events import ProjectEvents
-from composer.backends.namespace.runtime.files import append_event
-from composer.backends.namespace.state import Paths
+from composer.runtime.base.files import append_event
+from composer.runtime.base.state import Paths
+from composer.runtime.objects.journal import ProjectEvents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ import pytest
 
 from composer import values
 from composer.backends.namespace import networkoptions
-from composer.backends.namespace.runtime import health
 from composer.backends.namespace.translate import limitations
+from composer.runtime.supervision import health
 
 
 @pytest.mark.parametrize(

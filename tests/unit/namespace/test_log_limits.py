@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from composer.backends.namespace.logs import _Reader
-from composer.backends.namespace.runtime import generations, logs, syscalls
-from composer.backends.namespace.runtime.generations import Cursor, read_at
-from composer.backends.namespace.runtime.logs import Log
+from composer.runtime.base import syscalls
+from composer.runtime.objects.log_reader import _Reader
+from composer.runtime.streams import generations, log
+from composer.runtime.streams.generations import Cursor, read_at
+from composer.runtime.streams.log import Log
 
 
 def _lines(directory: pathlib.Path) -> list[bytes]:
@@ -224,7 +225,7 @@ def test_a_kill_at_any_step_loses_nothing_and_doubles_nothing(tmp_path: pathlib.
     """Each step of opening, writing, the change of files and the removal of old ones, and a reader all the time."""
     limits = {"most": 2_000, "least": 1_000}
     Log(str(tmp_path), limits).close()
-    writers = [logs.open_writer(str(tmp_path), stream) for stream in generations.STREAMS]
+    writers = [log.open_writer(str(tmp_path), stream) for stream in generations.STREAMS]
     reader, seen = _Reader("id", str(tmp_path)), []
     dice, expected, kills = random.Random(5), [], 0
     for number in range(800):

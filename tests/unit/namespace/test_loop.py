@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from composer.backends.namespace.runtime.loop import Loop
+from composer.runtime.base.loop import Loop
 
 
 def _raise(error: BaseException) -> None:

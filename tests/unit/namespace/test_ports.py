@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from composer.backends.namespace.runtime.endpoints import Attachment, NetworkFailed, Ports
+from composer.runtime.network.endpoints import Attachment, NetworkFailed, Ports
 
 
 def _port(host_ip: str = "", first: int = 0, last: int = 0) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from composer.backends.namespace.runtime import container
+from composer.runtime.container import container
 
 BUNDLE = "/state/containers/abc"
 OWN: list[dict[str, Any]] = [

@@ -10,13 +10,13 @@ import threading
 
 import pytest
 
-from composer.backends.namespace import housekeeping, state
 from composer.backends.namespace.backend import NamespaceBackend
-from composer.backends.namespace.runtime import trees
-from composer.backends.namespace.runtime.files import append_event
-from composer.backends.namespace.state import Paths
-from composer.backends.namespace.volumes import Volumes
 from composer.engine.wanted import VolumeSpec
+from composer.runtime.base import state, trees
+from composer.runtime.base.files import append_event
+from composer.runtime.base.state import Paths
+from composer.runtime.objects import housekeeping
+from composer.runtime.objects.volumes import Volumes
 
 ID = "c" * 64
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from composer.backends.namespace.runtime import relay as relay_module
-from composer.backends.namespace.runtime.loop import Loop
-from composer.backends.namespace.runtime.relay import Relay
+from composer.runtime.base.loop import Loop
+from composer.runtime.network import relay as relay_module
+from composer.runtime.network.relay import Relay
 
 
 def _raise(error: BaseException) -> None:

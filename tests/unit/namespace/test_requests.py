@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from composer.backends import namespace
-from composer.backends.namespace.runtime import requests, wire
+from composer.runtime import objects
+from composer.runtime.base import wire
+from composer.runtime.supervision import requests
 
 ID = "ab" * 32
 PROCESS = {"args": ["sh"], "env": ["A=b"], "cwd": "/", "user": {"name": "0"}}
@@ -58,7 +60,7 @@ VALUES = {
 def sent() -> list[dict[str, Any]]:
     """Return every request that the command line's code spells out, with a value for each of its fields."""
     found = []
-    for path in pathlib.Path(namespace.__path__[0]).glob("*.py"):
+    for path in [p for room in (namespace, objects) for p in pathlib.Path(room.__path__[0]).glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Dict) or not all(isinstance(key, ast.Constant) for key in node.keys):
                 continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from composer.backends.namespace.runtime import dns
+from composer.runtime.network import dns
 
 HOST = """
 # comment

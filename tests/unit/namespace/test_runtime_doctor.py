@@ -7,8 +7,8 @@ import pathlib
 
 import pytest
 
-from composer.backends.namespace import doctor
-from composer.backends.namespace.state import Paths
+from composer.runtime.base.state import Paths
+from composer.runtime.host import doctor
 
 
 @pytest.fixture

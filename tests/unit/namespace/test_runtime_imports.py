@@ -10,7 +10,10 @@ import pytest
 
 import composer
 
-MODULES = "netlink nftables firewall conntrack seccomp capabilities dns addresses".split()
+MODULES = (
+    "network.netlink network.nftables network.firewall network.conntrack network.dns network.addresses "
+    "container.seccomp container.capabilities"
+).split()
 # Each costs the supervisor's start, and every fork, more than all of ours together.
 HEAVY = "typing dataclasses logging subprocess pathlib asyncio re json random ipaddress hashlib".split()
 
@@ -20,7 +23,7 @@ def test_a_runtime_module_imports_alone_and_nothing_heavy(name):
     root = Path(composer.__file__).parent.parent
     code = (
         f"import sys; sys.path.insert(0, {str(root)!r}); before = set(sys.modules)\n"
-        f"import composer.backends.namespace.runtime.{name}\n"
+        f"import composer.runtime.{name}\n"
         f"print(*sorted((set(sys.modules) - before) & set({HEAVY!r})))"
     )
     done = subprocess.run(
@@ -32,11 +35,13 @@ def test_a_runtime_module_imports_alone_and_nothing_heavy(name):
 def test_looking_at_a_project_loads_neither_images_nor_logs(tmp_path: Path) -> None:
     program = (
         "import sys; from composer.backends.namespace.backend import NamespaceBackend\n"
-        "from composer.backends.namespace.state import Paths\n"
+        "from composer.runtime.base.state import Paths\n"
         f"NamespaceBackend(Paths({str(tmp_path)!r}, {str(tmp_path)!r})).observe('shop')\n"
-        "print(*(name for name in sys.modules if name.startswith('composer.backends.namespace.')))"
+        "print(*(name for name in sys.modules if name.startswith('composer.')))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    loaded = {name.removeprefix("composer.backends.namespace.") for name in done.stdout.split()}
-    assert "observing" in loaded
-    assert not loaded & {"images", "images.store", "logs", "events", "bundle", "client"}
+    loaded = {name.removeprefix("composer.") for name in done.stdout.split()}
+    assert "backends.namespace.observing" in loaded
+    assert not {name for name in loaded if name.startswith("runtime.images")}
+    assert not {name for name in loaded if name.startswith("runtime.supervision")}
+    assert not loaded & {f"runtime.objects.{name}" for name in ("log_reader", "journal", "bundle", "client")}

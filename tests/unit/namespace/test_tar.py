@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from composer.backends.namespace.images.tar import Entry, FileSource, Reader, Source
 from composer.errors import ImageError
+from composer.runtime.images.tar import Entry, FileSource, Reader, Source
 from tests.archives import (
     archive,
     directory,

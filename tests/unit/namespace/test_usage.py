@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from composer.backends.namespace import usage
-from composer.backends.namespace.runtime.cgroups import Cgroup, Hierarchies
+from composer.runtime.container.cgroups import Cgroup, Hierarchies
+from composer.runtime.objects import usage
 
 
 def _write(base: Path, values: dict[str, str]) -> None:

@@ -1,0 +1,327 @@
+"""Manifests and blobs of one repository: mirrors first, a login where asked for one, and as many tries as make sense.
+
+https://github.com/opencontainers/distribution-spec/blob/main/spec.md
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from composer.errors import ImageError, PullFailed
+from composer.registry.auth import Auth
+from composer.registry.settings import is_loopback
+from composer.registry.transport import RequestFailed, Transport, backoff_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from composer.registry.reference import Reference
+    from composer.registry.settings import Settings
+    from composer.registry.transport import Response
+
+_HUB = "https://registry-1.docker.io"
+TRIES = 5
+"""How often something is tried before it counts as failed; for a blob, without a byte of progress."""
+_MIRROR_TRIES = 2
+_LOGINS = 3  # without, with what is known, and with a fresh token
+_MAX_ERROR_BYTES = 64 << 10
+_MAX_MANIFEST_BYTES = 4 << 20
+_MAX_SMALL_BYTES = 8 << 20
+_ACCEPT = ", ".join(
+    (
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    )
+)
+
+T = TypeVar("T")
+
+
+class Manifest(NamedTuple):
+    """A manifest or index as it came, with the digest of exactly these bytes."""
+
+    digest: str
+    media_type: str
+    data: bytes
+
+
+class Endpoint:
+    """One place that serves a registry's images: itself, or a mirror of it."""
+
+    def __init__(self, settings: Settings, transport: Transport, host: str, mirror: str | None) -> None:
+        self._settings, self._transport = settings, transport
+        self._lock = threading.Lock()
+        self.is_mirror = mirror is not None
+        self._prefix = ""
+        if mirror is not None:
+            scheme, _, rest = mirror.partition("://")
+            self.host, _, prefix = rest.partition("/")
+            self._base: str | None = f"{scheme}://{self.host}"
+            self._prefix = f"{prefix}/" if prefix else ""
+        else:
+            self.host = host
+            self._base = _HUB if host == "docker.io" else None
+        self.auth = Auth(settings, transport, self.host)
+
+    def url(self, path: str, kind: str) -> str:
+        return f"{self._root()}/v2/{self._prefix}{path}/{kind}"
+
+    def scope(self, path: str) -> str:
+        return f"repository:{self._prefix}{path}:pull"
+
+    def _root(self) -> str:
+        """Return scheme and host. Where plain HTTP is good enough too, find out what is spoken there."""
+        if self._base is None:
+            if not self._settings.is_insecure(self.host):
+                self._base = f"https://{self.host}"
+            else:
+                with self._lock:
+                    self._base = self._base or self._spoken()
+        return self._base
+
+    def _spoken(self) -> str:
+        # On this machine nobody can listen, and plain HTTP saves loading ssl; elsewhere encrypted comes first.
+        order = ("http", "https") if is_loopback(self.host) else ("https", "http")
+        problem: RequestFailed | None = None
+        for scheme in order:
+            try:
+                response = self._transport.request("GET", f"{scheme}://{self.host}/v2/")
+            except RequestFailed as error:
+                problem = problem or error
+                continue
+            response.close()
+            if response.status != 400:  # how a server says that it was addressed without TLS
+                return f"{scheme}://{self.host}"
+        raise problem or PullFailed(f"{self.host} speaks neither HTTP nor HTTPS that can be understood")
+
+
+class Registry:
+    """One registry for as long as a command lasts. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        transport: Transport,
+        host: str,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._transport, self._host, self.pause = transport, host, pause
+        self._endpoints = [
+            *(Endpoint(settings, transport, host, mirror) for mirror in settings.host(host).mirrors),
+            Endpoint(settings, transport, host, None),
+        ]
+        custom = settings.docker.get("HttpHeaders")
+        self._headers: Mapping[str, str] = (
+            {str(key): str(value) for key, value in custom.items() if str(key).lower() != "user-agent"}
+            if isinstance(custom, dict)
+            else {}
+        )
+
+    # -------------------------------------------------------------- manifests
+
+    def manifest(self, reference: Reference, digest: str = "") -> Manifest:
+        """Return the manifest of a reference, or the one with ``digest`` in its repository. Raises PullFailed."""
+        wanted = digest or reference.digest
+        kind = f"manifests/{wanted or reference.tag}"
+
+        def read(endpoint: Endpoint) -> Manifest:
+            response = self._ask(endpoint, "GET", reference, kind, {"Accept": _ACCEPT})
+            data = response.body(_MAX_MANIFEST_BYTES)
+            found = f"sha256:{hashlib.sha256(data).hexdigest()}"
+            stated = wanted or response.headers.get("docker-content-digest", found)
+            if found != stated and stated.startswith("sha256:"):
+                raise RequestFailed(f"{endpoint.host} sent a damaged manifest: {found} instead of {stated}")
+            return Manifest(found, _media_type(response, data), data)
+
+        return self._anywhere(read)
+
+    def digest(self, reference: Reference) -> str:
+        """Return the digest that a reference stands for now, without fetching more than needed. Raises PullFailed."""
+
+        def read(endpoint: Endpoint) -> str:
+            kind = f"manifests/{reference.digest or reference.tag}"
+            response = self._ask(endpoint, "HEAD", reference, kind, {"Accept": _ACCEPT})
+            return response.headers.get("docker-content-digest", "")
+
+        found = self._anywhere(read)
+        return found if found.startswith("sha256:") else self.manifest(reference).digest
+
+    # -------------------------------------------------------------- blobs
+
+    def blob(self, reference: Reference, digest: str, offset: int, attempt: int) -> tuple[Response, int]:
+        """Open a blob, from ``offset`` where the registry can; return it and the offset that it begins at.
+
+        Tries once: the caller counts, for it knows whether there was progress. Attempts wander over the mirrors.
+        Raises PullFailed or RequestFailed.
+        """
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        rest = self._endpoints[min(attempt, len(self._endpoints) - 1) :]
+        for endpoint in rest:
+            try:
+                response = self._ask(endpoint, "GET", reference, f"blobs/{digest}", headers)
+                break
+            except PullFailed:
+                if not endpoint.is_mirror:
+                    raise
+        if response.status != 206:
+            return response, 0
+        start = response.headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
+        if start != str(offset):
+            response.close()
+            raise RequestFailed(f"{endpoint.host} sent other bytes of blob {digest} than asked for")
+        return response, offset
+
+    def small_blob(self, reference: Reference, digest: str, size_bytes: int) -> bytes:
+        """Return a blob that fits into memory, checked. Raises PullFailed."""
+        if size_bytes > _MAX_SMALL_BYTES:
+            raise PullFailed(f"its configuration has {size_bytes} bytes, which is too much")
+
+        def read(endpoint: Endpoint) -> bytes:
+            data = self._ask(endpoint, "GET", reference, f"blobs/{digest}", {}).body(_MAX_SMALL_BYTES)
+            found = f"sha256:{hashlib.sha256(data).hexdigest()}"
+            if found != digest or len(data) != size_bytes:
+                raise RequestFailed(f"{endpoint.host} sent a damaged blob: {found} instead of {digest}")
+            return data
+
+        return self._anywhere(read)
+
+    # -------------------------------------------------------------- tries
+
+    def _anywhere(self, read: Callable[[Endpoint], T]) -> T:
+        """Return what the first endpoint has that has it. What the registry itself says is what counts in the end."""
+        for endpoint in self._endpoints:
+            try:
+                return self._tried(endpoint, read)
+            except PullFailed:
+                if not endpoint.is_mirror:
+                    raise
+        raise AssertionError("the registry itself is the last endpoint")
+
+    def _tried(self, endpoint: Endpoint, read: Callable[[Endpoint], T]) -> T:
+        tries = _MIRROR_TRIES if endpoint.is_mirror else TRIES
+        attempt = 0
+        while True:
+            try:
+                return read(endpoint)
+            except RequestFailed as error:
+                attempt += 1
+                if attempt == tries or not error.is_transient:
+                    raise
+                self.pause(backoff_s(attempt, error.retry_after))
+
+    def _ask(
+        self, endpoint: Endpoint, method: str, reference: Reference, kind: str, headers: Mapping[str, str]
+    ) -> Response:
+        """Send one request, logging in where that is asked for; return a good answer. Raises PullFailed."""
+        url, scope = endpoint.url(reference.path, kind), endpoint.scope(reference.path)
+        authorization = endpoint.auth.header(scope)
+        for _ in range(_LOGINS):
+            private = {**self._headers, **({"Authorization": authorization} if authorization else {})}
+            response = self._transport.request(method, url, headers, private=private)
+            if response.status != 401:
+                break
+            self._discard(response)
+            answer = endpoint.auth.challenged(response.challenges, scope, authorization)
+            if not answer:
+                break
+            authorization = answer
+        if response.status in (200, 206):
+            return response
+        raise self._refusal(endpoint, response, reference, kind)
+
+    def _discard(self, response: Response) -> None:
+        try:
+            response.body(_MAX_ERROR_BYTES)  # to the end, so that the connection can be used again
+        except PullFailed:
+            response.close()
+
+    def _refusal(self, endpoint: Endpoint, response: Response, reference: Reference, kind: str) -> PullFailed:
+        status = response.status
+        said = _said(response)
+        name = reference.familiar()
+        if status == 404:
+            what = "it" if kind.startswith("manifests") else "a part of it"
+            return PullFailed(
+                f"{endpoint.host} does not have {what}: {said or 'not found'}",
+                hint=f"check the name and tag of '{name}'",
+            )
+        if status in (401, 403):
+            hint = endpoint.auth.complaint()
+            if not hint:
+                login = f"docker login {'' if self._host == 'docker.io' else self._host}".rstrip()
+                hint = f"check the name of '{name}'; if it is private: {login}"
+            return PullFailed(f"{endpoint.host} denies access: {said or 'unauthorized'}", hint=hint)
+        after = response.headers.get("retry-after", "")
+        if status == 429:
+            hint = "wait, log in (docker login), or configure a mirror"
+            return RequestFailed(
+                f"{endpoint.host} limits requests: {said or 'too many'}", hint=hint, retry_after=after
+            )
+        if status >= 500 or status in (408, 416, 425):
+            return RequestFailed(
+                f"{endpoint.host} answers {status}{': ' + said if said else ''}", retry_after=after
+            )
+        return PullFailed(f"{endpoint.host} answers {status}{': ' + said if said else ''}")
+
+
+class Registries:
+    """The registries that a command asks, each found once. Safe to use from several threads. Close it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        transport: Transport | None = None,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._settings, self._pause = settings, pause
+        self._transport = transport or Transport(settings)
+        self._lock = threading.Lock()
+        self._known: dict[str, Registry] = {}
+
+    def of(self, reference: Reference) -> Registry:
+        with self._lock:
+            found = self._known.get(reference.host)
+            if found is None:
+                found = self._known[reference.host] = Registry(
+                    self._settings, self._transport, reference.host, pause=self._pause
+                )
+            return found
+
+    def resolve(self, reference: Reference) -> str:
+        """Return the digest that the registry has for a reference. Raises PullFailed."""
+        try:
+            return self.of(reference).digest(reference)
+        except ImageError as error:
+            raise PullFailed(f"cannot resolve '{reference.familiar()}': {error}", hint=error.hint) from error
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+def _said(response: Response) -> str:
+    """Return the messages of an answer in the specification's form, in one short line."""
+    try:
+        body = response.body(_MAX_ERROR_BYTES)
+        errors = json.loads(body).get("errors") or ()
+        texts = [str(error.get("message") or error.get("code") or "") for error in errors]
+    except (PullFailed, ValueError, AttributeError, TypeError):
+        return ""
+    text = " ".join("; ".join(filter(None, texts)).split())
+    return "".join(letter for letter in text if letter.isprintable())[:200]
+
+
+def _media_type(response: Response, data: bytes) -> str:
+    """Return what kind of manifest this is: its own word before the header's."""
+    try:
+        own = json.loads(data).get("mediaType")
+    except (ValueError, AttributeError, RecursionError):
+        own = None
+    return own if isinstance(own, str) else response.headers.get("content-type", "").partition(";")[0].strip()

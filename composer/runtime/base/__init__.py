@@ -1,0 +1,1 @@
+"""The ground floor of the runtime: standard library only, cheap to import, no knowledge of what stands on it."""

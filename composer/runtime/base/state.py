@@ -1,0 +1,253 @@
+"""Where the runtime keeps what it knows. Everything is a file; whoever may read them may ask.
+
+    <root>/containers/<id>/   meta.json config.json state.json health.json upper/ work/ logs/ files/ hosts …
+    <root>/names/<name>       a symlink to the id: taking a name is one atomic call
+    <root>/networks/<id>/     network.json leases/ endpoints/
+    <root>/volumes/<name>/    volume.json _data/
+    <root>/images/            see `images`
+    <root>/supervision/<project>/   the locks of those who supervise, see `runtime.claims`
+    <run>/projects/<name>/    control.sock events supervisor.log, while something runs or is watched
+
+Root is /var/lib/composer and /run/composer; ``COMPOSER_ROOT`` moves both below one directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.errors import BackendError, NotFound
+from composer.runtime.base import claims, files, records, trees
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]+\.([0-9]+)\.tmp")
+_ESCAPED = re.compile(rb"\\([0-7]{3})")
+
+
+class Paths(NamedTuple):
+    """The two directories; made on first use, closed to everybody else (CVE-2021-41091)."""
+
+    root: str
+    run: str
+
+    def containers(self) -> str:
+        return f"{self.root}/containers"
+
+    def container(self, id: str) -> str:
+        return f"{self.root}/containers/{id}"
+
+    def networks(self) -> str:
+        return f"{self.root}/networks"
+
+    def volumes(self) -> str:
+        return f"{self.root}/volumes"
+
+    def names(self) -> str:
+        return f"{self.root}/names"
+
+    def supervision(self, project: str) -> str:
+        return claims.directory(self.root, project)
+
+    def project(self, name: str) -> str:
+        return f"{self.run}/projects/{name}"
+
+
+def paths_of(environment: Mapping[str, str]) -> Paths:
+    """Return where state lives for this user."""
+    moved = environment.get("COMPOSER_ROOT")
+    if moved:
+        moved = os.path.abspath(moved)
+        return Paths(f"{moved}/lib", f"{moved}/run")
+    return Paths("/var/lib/composer", "/run/composer")
+
+
+def make_directory(path: str) -> str:
+    """Make a directory and its parents, each closed to others: makedirs' mode is that of the last alone."""
+    if not os.path.isdir(path):
+        parent = os.path.dirname(path)
+        if parent and not os.path.isdir(parent):
+            make_directory(parent)
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass  # made in the same moment by another
+    return path
+
+
+@contextlib.contextmanager
+def host_lock() -> Iterator[None]:
+    """Hold the lock of `files.lock_host`."""
+    fd = files.lock_host()
+    try:
+        yield
+    finally:
+        os.close(fd)
+
+
+def list_directory(path: str) -> list[str]:
+    """Return the names of the objects in a directory, without what is half made or half removed."""
+    try:
+        return sorted(name for name in os.listdir(path) if not name.startswith("."))
+    except FileNotFoundError:
+        return []
+
+
+def config_of(bundle: str) -> dict[str, Any]:
+    """Return a container's OCI configuration. Raises BackendError where it is damaged, NotFound without a container."""
+    found = records.config(bundle)
+    if found is None:
+        if not os.path.isdir(bundle):
+            raise NotFound("the container was removed")
+        raise BackendError(
+            f"cannot use container {os.path.basename(bundle)[:12]}: its file config.json is damaged",
+            hint="create it again with composer up --force-recreate, or remove it",
+        )
+    return found
+
+
+def read_object(path: str) -> dict[str, Any] | None:
+    return files.read_json(path)
+
+
+def remove_directory(path: str) -> None:
+    """Remove a directory unless somebody has taken it away, or uses it."""
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EBUSY):
+            raise
+
+
+@contextlib.contextmanager
+def making(path: str) -> Iterator[str]:
+    """Yield an empty directory that becomes ``path``, whole, at the end of the block.
+
+    Raises FileExistsError when another made it meanwhile. After an error, or a kill, nothing has this name.
+    """
+    temporary = trees.temporary(path)
+    os.mkdir(temporary, 0o700)
+    held = _hold(temporary)
+    try:
+        yield temporary
+        os.rename(temporary, path)
+    except BaseException as error:
+        trees.remove_tree(temporary)
+        if isinstance(error, OSError) and error.errno == errno.ENOTEMPTY:
+            raise FileExistsError(errno.EEXIST, "it is there already", path) from None
+        raise
+    finally:
+        os.close(held)
+
+
+@contextlib.contextmanager
+def temporary_directory(parent: str, *, mode: int = 0o700) -> Iterator[str]:
+    """Yield an empty directory, to be moved to its place; what still has this name at the end of the block is removed.
+
+    After a kill it is swept, as everything that is half made.
+    """
+    temporary = trees.temporary(f"{parent}/any")
+    os.mkdir(temporary, mode)
+    held = _hold(temporary)
+    try:
+        yield temporary
+    finally:
+        trees.remove_tree(temporary)
+        os.close(held)
+
+
+@contextlib.contextmanager
+def temporary_file(parent: str) -> Iterator[tuple[str, int]]:
+    """Yield the name of a new file, and the file open for writing, as `temporary_directory` does."""
+    temporary = trees.temporary(f"{parent}/any")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)
+        yield temporary, fd
+    finally:
+        os.close(fd)
+        files.remove_file(temporary)
+
+
+def _hold(directory: str) -> int:
+    """Mark a directory as in somebody's hands, in whatever pid namespace; let go of by closing what comes back."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    return fd
+
+
+def _is_held(path: str) -> bool:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return True  # another command is removing it, or it is nothing that we made
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def sweep(paths: Paths) -> None:
+    """Remove what processes that were killed left half made or half removed."""
+    images = (f"{paths.root}/images/{part}" for part in ("layers", "blobs", "host"))
+    for directory in (paths.containers(), paths.networks(), paths.volumes(), *images):
+        try:
+            names = os.listdir(directory)
+        except FileNotFoundError:
+            continue
+        for name in names:
+            # no object's name begins with a dot
+            maker = _TEMPORARY.fullmatch(name)
+            if (
+                maker is None
+                or files.start_time(int(maker[1])) is not None
+                or _is_held(f"{directory}/{name}")
+            ):
+                continue
+            try:
+                trees.remove_tree(f"{directory}/{name}")
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+                # Somebody has mounted something in there: said when it was to be removed, and no concern of others.
+
+
+def sweep_run_state(paths: Paths, project: str) -> None:
+    """Remove the run state and the locks of a project without containers, unless somebody is using them."""
+    directory, place = paths.project(project), paths.supervision(project)
+    for name in list_directory(directory):
+        files.remove_file(f"{directory}/{name}")
+    remove_directory(directory)
+    try:
+        lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not any(claims.is_claimed(paths.root, project, role) for role in ("keeper", "supervisor")):
+            for name in os.listdir(lock):
+                files.remove_file(f"{place}/{name}")
+            remove_directory(place)
+    except BlockingIOError:
+        pass  # another command is starting a supervisor
+    finally:
+        os.close(lock)
+
+
+def mount_points() -> Iterator[tuple[str, list[str]]]:
+    """Yield where something is mounted on this machine, with its optional fields (``shared:N``, ``master:N``)."""
+    with open("/proc/self/mountinfo", "rb") as file:
+        for line in file:
+            fields = line.partition(b" - ")[0].split()
+            point = _ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), fields[4])
+            yield os.fsdecode(point), [os.fsdecode(field) for field in fields[6:]]

@@ -1,0 +1,1 @@
+"""This machine: what it can do for the runtime, its devices, and what was left behind on it."""

@@ -1,0 +1,148 @@
+"""Manifests, indexes and configurations: JSON that somebody else wrote, checked before any of it is believed.
+
+https://github.com/opencontainers/image-spec/blob/main/manifest.md and image-index.md; Docker's own media types
+mean the same. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from composer.errors import ImageError
+from composer.runtime.images import adding, configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_MAX_LAYERS = 500  # what overlayfs takes
+_INDEXES = frozenset(
+    (
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    )
+)
+_AMD64_LEVELS = (("v2", "sse4_2"), ("v3", "avx2"), ("v4", "avx512f"))
+# Which variants a processor runs, best first; none stated is the least of all.
+_VARIANTS = {
+    "arm64": ("", "v8"),
+    "arm": ("v7", "v6", "v5", ""),
+}
+
+
+def is_index(found: Mapping[str, Any]) -> bool:
+    """Tell whether a manifest lists others, one for each platform."""
+    return "manifests" in found or found.get("mediaType") in _INDEXES
+
+
+def choose(choices: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the descriptor of an index that fits this machine. Raises ImageError, which says what there is."""
+    for architecture, variant in platforms():
+        for choice in choices:
+            if _platform(choice) == ("linux", architecture, variant):
+                return choice
+    for choice in choices:
+        if choice.get("platform") is None:
+            return choice  # the configuration says what it is for, and is checked
+    offered = sorted(
+        {"/".join(filter(None, _platform(choice))) for choice in choices} - {"unknown/unknown", ""}
+    )
+    raise ImageError(
+        f"it has no image for linux/{adding.architecture()}, only for {', '.join(offered) or 'nothing'}"
+    )
+
+
+def platforms() -> list[tuple[str, str]]:
+    """Return the architectures and variants that run here, best first."""
+    here = adding.architecture()
+    if here == "amd64":
+        flags = _processor_flags()
+        levels = ["", "v1", *(level for level, flag in _AMD64_LEVELS if flag in flags)]
+        return [*((here, level) for level in levels), ("386", "")]
+    return [(here, variant) for variant in _VARIANTS.get(here, ("",))]
+
+
+def _processor_flags() -> frozenset[str]:
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            line = next((line for line in file if line.startswith("flags")), "")
+    except OSError:
+        return frozenset()
+    return frozenset(line.partition(":")[2].split())
+
+
+def _platform(choice: Mapping[str, Any]) -> tuple[str, str, str]:
+    found = choice.get("platform")
+    if not isinstance(found, dict):
+        return "", "", ""
+    return str(found.get("os") or ""), str(found.get("architecture") or ""), str(found.get("variant") or "")
+
+
+def diff_ids(config: bytes, layers: int) -> list[str]:
+    """Check a configuration before anything is fetched or unpacked; return its plain layers' digests, lowest first."""
+    whole = configuration.checked(parsed(config, "the configuration"))
+    rootfs = whole.get("rootfs")
+    found = (rootfs.get("diff_ids") or []) if isinstance(rootfs, dict) else []
+    if not isinstance(found, list) or len(found) != layers:
+        count = len(found) if isinstance(found, list) else "no"
+        raise ImageError(f"its configuration names {count} layers, and it has {layers}")
+    if layers > _MAX_LAYERS:
+        raise ImageError(f"it has more than {_MAX_LAYERS} layers")
+    if (whole.get("os") or "linux") != "linux":
+        raise ImageError(f"it is an image for {whole['os']}")
+    for digest in found:
+        if not is_digest(digest):
+            raise ImageError(f"its configuration names the layer '{digest}', which is no sha256 digest")
+    return found
+
+
+# ------------------------------------------------------------------ shapes
+
+
+def parsed(data: bytes, what: str) -> Any:
+    try:
+        value = json.loads(data, parse_constant=_refuse)
+        json.dumps(
+            value, ensure_ascii=False
+        ).encode()  # halves of surrogate pairs are texts that cannot be stored
+        return value
+    except (ValueError, RecursionError) as error:
+        raise ImageError(f"{what} is no JSON: {error}") from error
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is no number in JSON")
+
+
+def mapping(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ImageError(f"{what} is no mapping")
+    return value
+
+
+def list_of_mappings(value: Any, what: str) -> list[dict[str, Any]]:
+    if not isinstance(value, list):
+        raise ImageError(f"{what} has no list where one must be")
+    return [mapping(entry, f"an entry of {what}") for entry in value]
+
+
+def text(found: Mapping[str, Any], key: str, what: str) -> str:
+    value = found.get(key)
+    if not isinstance(value, str):
+        raise ImageError(f"{what} has no {key}")
+    return value
+
+
+def descriptor(value: Any) -> dict[str, Any]:
+    """Check what names a blob: its digest and size, before either is believed."""
+    found = mapping(value, "a descriptor")
+    if not is_digest(found.get("digest")):
+        raise ImageError(f"'{found.get('digest')}' is no sha256 digest")
+    if type(found.get("size")) is not int or found["size"] < 0:
+        raise ImageError(f"the descriptor of {found['digest']} has no size")
+    return found
+
+
+def is_digest(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"sha256:[0-9a-f]{64}", value) is not None

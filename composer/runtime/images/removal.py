@@ -1,0 +1,125 @@
+"""Removing what nothing reaches: from references and containers to images, from images to layers and blobs.
+
+Runs under the exclusive lock, so whatever is half made has no maker any more.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from composer.runtime.base import files, records, trees
+from composer.runtime.images import host
+from composer.runtime.images.content import Content, hex_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def prune(content: Content, *, unused: bool) -> tuple[list[str], int]:
+    """Remove images that have no name (or that no container uses) and everything unreachable."""
+    named = set(content.references().values())
+    used_images = _used_by_containers(content)[1]
+    gone = []
+    for id, _ in list(content.records()):
+        if id in used_images or (id in named and not unused):
+            continue
+        files.remove_file(content.image(id))
+        gone.append(id)
+    dropped = {name: None for name, id in content.references().items() if id in gone}
+    if dropped:
+        content.change_references(dropped)
+    return gone, sweep(content)
+
+
+def sweep(content: Content) -> int:
+    """Remove layers, blobs and leftovers that no image and no container needs; return their bytes on the disk."""
+    layers, blobs = _reachable(content)
+    used = _used_by_containers(content)[0]
+    current = hex_of(host.digest())
+    freed = 0
+    for name in _names(f"{content.root}/layers"):
+        path = f"{content.root}/layers/{name}"
+        if name.endswith(".tmp") or (
+            name.removesuffix(".json") not in layers and path.removesuffix(".json") not in used
+        ):
+            freed += _remove(path)
+    for name in _names(f"{content.root}/host"):
+        # That of today may be wanted in this moment; those of older package databases are not made any more.
+        if name != current and not name.startswith(".") and f"{content.root}/host/{name}" not in used:
+            freed += _remove(f"{content.root}/host/{name}")
+    for name in _names(f"{content.root}/blobs"):
+        if name.endswith(".tmp"):
+            freed += _remove(f"{content.root}/blobs/{name}")
+    for name in _names(f"{content.root}/blobs/sha256"):
+        if name not in blobs:
+            freed += _remove(f"{content.root}/blobs/sha256/{name}")
+    for name in _names(content.root):
+        if name.endswith(".tmp"):
+            files.remove_file(f"{content.root}/{name}")
+    for part in ("locks", "images"):
+        for name in _names(f"{content.root}/{part}"):
+            if part == "locks" or name.endswith(".tmp"):
+                files.remove_file(f"{content.root}/{part}/{name}")
+    return freed
+
+
+def _reachable(content: Content) -> tuple[set[str], set[str]]:
+    """Return the layers and blobs of all images, as hexadecimal digits."""
+    layers: set[str] = set()
+    blobs: set[str] = set()
+    for id, record in content.records():
+        blobs.update((hex_of(id), hex_of(record["manifest"])))
+        for layer in record["layers"]:
+            layers.add(hex_of(layer["chain_id"]))
+            blobs.add(hex_of(layer["blob"]))
+    return layers, blobs
+
+
+def _used_by_containers(content: Content) -> tuple[set[str], set[str]]:
+    """Return the layer directories and the ids of images that containers have, half made ones included."""
+    containers = f"{os.path.dirname(content.root)}/containers"
+    layers: set[str] = set()
+    images: set[str] = set()
+    for name in _names(containers):
+        config = files.read_json(f"{containers}/{name}/config.json") or {}
+        layers.update(_lower(config))
+        meta = records.meta(f"{containers}/{name}") or {}
+        if meta.get("image_id"):
+            images.add(str(meta["image_id"]))
+    return layers, images
+
+
+def _lower(config: Mapping[str, Any]) -> list[str]:
+    """Return the layers that a configuration names, also where it is damaged: what it may use, is used."""
+    own = config.get("composer")
+    overlay = own.get("overlay") if isinstance(own, dict) else None
+    mounts = config.get("mounts")
+    lists = [overlay.get("lower")] if isinstance(overlay, dict) else []
+    lists += (
+        [one.get("layers") for one in mounts if isinstance(one, dict)] if isinstance(mounts, list) else []
+    )
+    return [path for paths in lists if isinstance(paths, list) for path in paths if isinstance(path, str)]
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []
+
+
+def _remove(path: str) -> int:
+    """Remove a file or tree and return what it took on the disk."""
+    size = _disk_bytes(path)
+    trees.remove_tree(path)
+    return size
+
+
+def _disk_bytes(path: str) -> int:
+    found = os.lstat(path)
+    total = found.st_blocks * 512
+    if os.path.isdir(path) and not os.path.islink(path):
+        with os.scandir(path) as entries:
+            total += sum(_disk_bytes(entry.path) for entry in entries)
+    return total

@@ -1,0 +1,98 @@
+"""Writing images to one tar that is an OCI layout and a docker-archive at once, as `docker save` does today."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+from composer.archives import whole_file
+from composer.errors import ImageError
+from composer.registry import reference
+from composer.runtime.images.content import Content, canonical_json, hex_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def save(content: Content, chosen: Sequence[tuple[str, tuple[str, ...]]], path: str) -> None:
+    """Write images, given as (id, full references), to ``path``, which is replaced only when all went well."""
+    try:
+        with (
+            whole_file(path) as file,
+            tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            _write(content, chosen, tar)
+    except OSError as error:
+        raise ImageError(f"cannot write '{path}': {error.strerror}") from error
+
+
+def _write(content: Content, chosen: Sequence[tuple[str, tuple[str, ...]]], tar: tarfile.TarFile) -> None:
+    docker: dict[str, dict[str, Any]] = {}
+    descriptors: list[dict[str, Any]] = []
+    written: set[str] = set()
+    for id, names in chosen:
+        record = content.record(id)
+        if record is None:
+            raise ImageError(f"image {id} is not in the store any more")
+        blobs = [id, record["manifest"], *(layer["blob"] for layer in record["layers"])]
+        for blob in blobs:
+            if blob not in written:
+                written.add(blob)
+                _add_blob(content, tar, blob)
+        docker.setdefault(
+            id,
+            {
+                "Config": _name(id),
+                "RepoTags": [],
+                "Layers": [_name(layer["blob"]) for layer in record["layers"]],
+            },
+        )["RepoTags"] += [reference.parse(name).familiar() for name in names]
+        descriptors += _descriptors(content, record["manifest"], names)
+    _add(tar, "manifest.json", json.dumps(list(docker.values())).encode())
+    index = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": descriptors,
+    }
+    _add(tar, "index.json", canonical_json(index))
+    _add(tar, "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
+
+
+def _descriptors(content: Content, manifest: str, names: Sequence[str]) -> list[dict[str, Any]]:
+    data = content.read(manifest)
+    media_type = json.loads(data).get("mediaType", "application/vnd.oci.image.manifest.v1+json")
+    plain = {"mediaType": media_type, "digest": manifest, "size": len(data)}
+    if not names:
+        return [plain]
+    return [
+        {
+            **plain,
+            "annotations": {
+                "io.containerd.image.name": name,
+                "org.opencontainers.image.ref.name": reference.parse(name).tag,
+            },
+        }
+        for name in names
+    ]
+
+
+def _name(digest: str) -> str:
+    return f"blobs/sha256/{hex_of(digest)}"
+
+
+def _add_blob(content: Content, tar: tarfile.TarFile, digest: str) -> None:
+    with open(content.blob(digest), "rb") as file:
+        info = tarfile.TarInfo(_name(digest))
+        info.size = os.fstat(file.fileno()).st_size
+        info.mode = 0o444
+        tar.addfile(info, file)
+
+
+def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    info.mode = 0o444
+    tar.addfile(info, io.BytesIO(data))

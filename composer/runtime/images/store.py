@@ -1,0 +1,253 @@
+"""The images of one state directory: found by name or id, added from archives, removed when nothing needs them.
+
+Adding ends with one small file, so an image is there whole or not at all; what was left behind by a kill is
+unreachable, and goes with the next removal. Finding reads two files and takes no lock.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from composer.errors import Conflict, ImageError, NotFound
+from composer.registry import reference
+from composer.runtime.base import files
+from composer.runtime.images import host
+from composer.runtime.images.content import Content, hex_of
+from composer.runtime.images.image import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from composer.runtime.images.content import Named
+    from composer.runtime.images.pull import Puller
+
+
+class Store:
+    """Images below ``root``. Containers are in the directory beside it, and keep the layers that they use."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._content = Content(root)
+
+    # -------------------------------------------------------------- looking
+
+    def find(self, name: str) -> Image | None:
+        """Return the image of a reference, an id, or at least twelve digits of one; None when there is none."""
+        if name == host.REFERENCE or name == host.digest():
+            return self._host()
+        names = self._content.names()
+        id = self._id_of(name, names)
+        found = self._image(id, names) if id else None
+        own = names.get(_full(name)) if found else None
+        return found._replace(tagged_ns=own.tagged_ns) if found and own else found
+
+    def images(self) -> Sequence[Image]:
+        """Return all stored images, those without a name too. The host is none of them."""
+        names = self._content.names()
+        return [_image_of(self._content, id, record, names) for id, record in self._content.records()]
+
+    def _id_of(self, name: str, names: Mapping[str, Named]) -> str | None:
+        digits = reference.id_prefix(name)
+        if digits is None or not name.startswith("sha256:"):
+            full = _full(name)
+            if full in names:
+                return names[full].id
+            if "@" in full:
+                return _pulled_by_tag(full, names)
+        if digits is None:
+            return None
+        if len(digits) == 64:
+            return f"sha256:{digits}"
+        found = [id for id, _ in self._content.records() if hex_of(id).startswith(digits)]
+        if len(found) > 1:
+            raise Conflict(f"'{name}' fits {len(found)} images", hint="write more digits of the id")
+        return found[0] if found else None
+
+    def _image(self, id: str, names: Mapping[str, Named]) -> Image | None:
+        record = self._content.record(id)
+        return _image_of(self._content, id, record, names) if record is not None else None
+
+    def _host(self) -> Image:
+        layer = host.skeleton(f"{self._root}/host")
+        return Image(
+            host.digest(),
+            (host.REFERENCE,),
+            (layer,),
+            host.config(),
+            programs=tuple(host.program_directories()),
+        )
+
+    def using(self) -> AbstractContextManager[None]:
+        """Keep every image from being removed, while a container is made that will keep its own from then on."""
+        return self._content.adding()
+
+    def excluding(self, *, wait: bool = True) -> AbstractContextManager[None]:
+        """Wait until nobody adds an image or makes a container, and keep everybody from it.
+
+        Without ``wait`` it raises BlockingIOError while somebody does.
+        """
+        return self._content.removing(wait=wait)
+
+    # -------------------------------------------------------------- adding
+
+    def puller(self, environment: Mapping[str, str]) -> Puller:
+        """Return what `pull` needs, with what the user has configured. Raises ProjectError."""
+        from composer.registry import settings
+        from composer.runtime.images.pull import Puller
+
+        return Puller(self._content, settings.read(environment))
+
+    def import_rootfs(self, path: str, name: str, config: Mapping[str, Any]) -> Image:
+        """Make an image of one layer from a tarball, plain or compressed. ``config`` is Docker's.
+
+        The id depends on the tarball and the configuration alone: importing the same again changes nothing.
+        """
+        from composer.runtime.images.adding import import_rootfs
+
+        full = _taggable(name)
+        with self._content.adding():
+            id = import_rootfs(self._content, path, config)
+            self._content.change_references({full: id})
+        return self._must_have(id)
+
+    def commit(self, base: Image, chunks: Iterator[bytes], made: Mapping[str, Any], name: str) -> Image:
+        """Make an image of another and one more layer. ``made``: config, created, author, comment."""
+        from composer.runtime.images.adding import commit
+
+        full = _taggable(name) if name else ""
+        with self._content.adding():
+            id = commit(self._content, base.id, chunks, made)
+            if full:
+                self._content.change_references({full: id})
+        return self._must_have(id)
+
+    def load(self, path: str) -> list[Image]:
+        """Read the images of a docker-archive or an OCI layout, packed or not. Raises ImageError."""
+        from composer.runtime.images.loading import load
+
+        with self._content.adding():
+            loaded = load(self._content, path)
+            self._content.change_references({name: id for id, names in loaded.items() for name in names})
+        return [self._must_have(id) for id in loaded]
+
+    def pull(self, name: str, puller: Puller, tell: Callable[[str], None] | None = None) -> Image:
+        """Get an image from its registry, or find that it is what the registry has. Raises PullFailed."""
+        full = _full(name)
+        wanted = reference.parse(full)
+        with self._content.adding():
+            known = self._content.names().get(full)
+            if known is not None and known.digest and self._image(known.id, {}) is not None:
+                digest = wanted.digest or puller.resolve(wanted)
+                if digest == known.digest:
+                    self._content.change_references({full: known.id}, digest=digest)
+                    return self._must_have(known.id)
+            id, digest = puller.pull(wanted, tell)
+            self._content.change_references({full: id}, digest=digest)
+        return self._must_have(id)
+
+    def tag(self, name: str, new: str) -> None:
+        """Give an image another name, which is taken away from the image that had it."""
+        full = _taggable(new)
+        with self._content.adding():
+            found = self.find(name)
+            if found is None:
+                raise NotFound(f"no image '{name}'")
+            if found.programs:
+                raise ImageError("image 'host' cannot be tagged: it is not stored")
+            self._content.change_references({full: found.id})
+
+    def save(self, names: Sequence[str], path: str) -> None:
+        """Write images to one archive that `docker load`, skopeo and `load` read."""
+        from composer.runtime.images.saving import save
+
+        with self._content.adding():
+            chosen = []
+            for name in names:
+                found = self.find(name)
+                if found is None or found.programs:
+                    raise NotFound(f"no stored image '{name}'")
+                by_id = reference.id_prefix(name) is not None and found.id.startswith(name)
+                chosen.append((found.id, () if by_id else (_full(name),)))
+            save(self._content, chosen, path)
+
+    def _must_have(self, id: str) -> Image:
+        found = self._image(id, self._content.names())
+        if found is None:
+            raise ImageError(f"image {id} was removed in the moment in which it was added")
+        return found
+
+    # -------------------------------------------------------------- removing
+
+    def remove(self, name: str) -> None:
+        """Remove a name, and the image with its last one; an id removes all names. Raises NotFound."""
+        from composer.runtime.images import removal
+
+        names = self._content.names()
+        id = self._id_of(name, names)
+        if id is None or not os.path.exists(self._content.image(id)):
+            raise NotFound(f"no image '{name}'")
+        full = _full(name)
+        by_name = full in names
+        mine = [name for name, holder in names.items() if holder.id == id]
+        with self._content.removing():
+            self._content.change_references({full: None} if by_name else dict.fromkeys(mine))
+            if not by_name or mine == [full]:
+                files.remove_file(self._content.image(id))
+            removal.sweep(self._content)
+
+    def prune(self, *, unused: bool = False) -> tuple[list[str], int]:
+        """Remove images without a name, or with ``unused`` all that no container uses.
+
+        Returns the ids that are gone, and the bytes that the disk got back.
+        """
+        from composer.runtime.images import removal
+
+        with self._content.removing():
+            return removal.prune(self._content, unused=unused)
+
+
+def _full(name: str) -> str:
+    """Return a reference in full; what can be none (a short id with a prefix) stays as it is, and is not found."""
+    try:
+        parsed = reference.parse(name)
+    except ImageError:
+        return name
+    # as Docker has it: a tag beside a digest says nothing
+    return str(parsed._replace(tag="") if parsed.digest else parsed)
+
+
+def _taggable(name: str) -> str:
+    parsed = reference.parse(name)
+    if parsed.digest:
+        raise ImageError(f"'{name}' has a digest, which nobody can choose", hint="give a name and a tag")
+    if parsed.familiar() == f"{host.REFERENCE}:latest":
+        raise ImageError(f"'{name}' means the programs of this machine", hint="choose another name")
+    return str(parsed)
+
+
+def _pulled_by_tag(full: str, names: Mapping[str, Named]) -> str | None:
+    """Return the image that came under a tag of the same repository, and is what this digest names."""
+    wanted = reference.parse(full)
+    for name, entry in names.items():
+        if entry.digest == wanted.digest and reference.parse(name)[:2] == wanted[:2]:
+            return entry.id
+    return None
+
+
+def _image_of(content: Content, id: str, record: Mapping[str, Any], names: Mapping[str, Named]) -> Image:
+    mine = {reference.parse(name): entry for name, entry in names.items() if entry.id == id}
+    digests = {
+        name._replace(tag="", digest=entry.digest).familiar() for name, entry in mine.items() if entry.digest
+    }
+    return Image(
+        id,
+        tuple(name.familiar() for name in sorted(mine)),
+        tuple(content.layer(layer["chain_id"]) for layer in reversed(record["layers"])),
+        record["config"],
+        size_bytes=sum(layer["size_bytes"] for layer in record["layers"]),
+        created=record["created"],
+        digests=tuple(sorted(digests)),
+        tagged_ns=max((entry.tagged_ns for entry in mine.values()), default=0),
+    )

@@ -1,0 +1,209 @@
+"""A container's directory: made whole under another name, then renamed, so that half of one is never seen.
+
+Holds everything that the supervisor needs to start the container, without the image store, the compose file or
+this package.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from composer import errors
+from composer.backends.namespace import logdrivers, translate
+from composer.runtime.base import files, records, state, trees
+from composer.runtime.images import configuration
+from composer.runtime.objects import mounting, namespaces, naming
+from composer.runtime.objects.joining import DEFAULT_ENDPOINTS, endpoint_record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from composer.engine.wanted import ContainerSpec
+    from composer.runtime.images import Image
+    from composer.runtime.objects.mounting import Images
+    from composer.runtime.objects.networks import Networks
+    from composer.runtime.objects.volumes import Volumes
+
+# What the event journal says of a container beside its name and image; the whole list is in meta.json.
+EVENT_LABELS = (
+    "com.docker.compose.project",
+    "com.docker.compose.service",
+    "com.docker.compose.container-number",
+)
+
+
+def create(
+    paths: state.Paths,
+    spec: ContainerSpec,
+    image: Image,
+    networks: Networks,
+    volumes: Volumes,
+    images: Images,
+) -> str:
+    """Write a container's directory and return its id. Raises Conflict when the name is taken."""
+    naming.check_name(spec.name, "container")
+    holder = naming.name_holder(paths, spec.name)
+    if holder is not None and os.path.isdir(paths.container(holder)):
+        found = records.meta(paths.container(holder)) or {}
+        if found.get("labels") == dict(spec.labels):
+            return holder  # an earlier try made it: every step is safe to repeat
+        _refuse_name(paths, spec.name, holder)
+    id = os.urandom(32).hex()
+    final = paths.container(id)
+    state.make_directory(paths.containers())
+    made: list[str] = []
+    try:
+        with state.making(final) as temporary:
+            for name in ("rootfs", "upper", "work", "files"):
+                os.mkdir(f"{temporary}/{name}", 0o700)
+            for name in ("rootfs", "upper"):
+                os.chmod(f"{temporary}/{name}", 0o755)  # whatever the user's umask
+            wanted = mounting.Wanted(spec, image, volumes, images, temporary, final, made)
+            mounts, shown = wanted.mounts([*spec.mounts, *mounting.mounts_from(paths, spec)])
+            mounts += [
+                mounting.file_mount(entry, index, temporary, final) for index, entry in enumerate(spec.files)
+            ]
+            mounts += [mounting.programs(path, temporary, final) for path in image.programs]
+            config = _config(paths, spec, image, id, mounts, networks)
+            files.write_json(f"{temporary}/config.json", config)
+            files.write_json(f"{temporary}/meta.json", _meta(spec, image, id, config, shown))
+            files.write_json(f"{temporary}/state.json", {"status": "created"})
+    except BaseException:
+        for volume in made:
+            volumes.remove(volume)
+        raise
+    holder = naming.take_name(paths, spec.name, id)
+    if holder is not None:
+        remove(paths, id)
+        _refuse_name(paths, spec.name, holder)
+    return id
+
+
+def _refuse_name(paths: state.Paths, name: str, holder: str) -> None:
+    raise errors.Conflict(
+        f"the name '{name}' is in use by container {holder[:12]}",
+        hint="remove or rename that container, or use another container_name",
+    )
+
+
+def remove(paths: state.Paths, id: str) -> None:
+    """Remove a container's directory and name. Repeating it, or finishing what a kill interrupted, is safe."""
+    final = paths.container(id)
+    meta = records.meta(final)
+    if meta is not None:
+        naming.free_name(paths, meta["name"], id)
+    trees.put_away(final)
+
+
+# ------------------------------------------------------------------ config.json and meta.json
+
+
+def _config(
+    paths: state.Paths,
+    spec: ContainerSpec,
+    image: Image,
+    id: str,
+    mounts: list[dict[str, Any]],
+    networks: Networks,
+) -> dict[str, Any]:
+    hostname, directory, etc = id[:12], paths.container(id), paths.container(id)
+    owners = namespaces.find_owners(paths, spec)
+    if "host" in (spec.network_mode, spec.attributes.get("uts")):
+        hostname = os.uname().nodename
+    elif "network" in owners:
+        hostname = owners["network"].config["hostname"]
+        etc = namespaces.network_files(paths, owners["network"])
+    read_only = bool(spec.attributes.get("read_only"))
+    mounts = [
+        *mounts,
+        *mounting.etc_mounts(etc, {mount["destination"] for mount in mounts}, read_only=read_only),
+    ]
+    config = translate.oci_config(spec, image.config, hostname=hostname, mounts=mounts, owners=owners)
+    own = config["composer"]
+    own.update(
+        id=id,
+        project=spec.project,
+        service=spec.service,
+        name=spec.name,
+        names=list(dict.fromkeys([spec.name, id[:12], *_given_names(spec)])),
+        auto_remove=spec.auto_remove,
+        overlay={"lower": list(image.layers), "upper": f"{directory}/upper", "work": f"{directory}/work"},
+        event={
+            **{key: spec.labels[key] for key in EVENT_LABELS if key in spec.labels},
+            "image": spec.image,
+        },
+    )
+    try:
+        logdrivers.finish(own, image=spec.image, image_id=image.id)
+    except ValueError as error:
+        raise errors.BackendError(f"cannot use logging of service '{spec.service}': {error}") from error
+    endpoints = spec.endpoints or (DEFAULT_ENDPOINTS if spec.network_mode == "bridge" else ())
+    own["network"].update(
+        mode=spec.network_mode or "bridge",
+        endpoints=[endpoint_record(endpoint, networks) for endpoint in endpoints],
+        # Docker's default network has no names: look-ups go to the servers of the host.
+        names=spec.network_mode != "bridge",
+    )
+    if spec.attributes.get("mac_address") and endpoints:
+        first = own["network"]["endpoints"][0]
+        first["mac"] = first["mac"] or spec.attributes["mac_address"]
+    own["network"]["takes_over"] = spec.takes_over
+    own["network"]["ports"] = _bound(own["network"]["ports"], own["network"]["endpoints"], networks)
+    if spec.network_mode not in (None, "none", "host", "bridge") and "network" not in owners:
+        raise errors.Unsupported(
+            "network_mode",
+            f"cannot use network_mode '{spec.network_mode}' of service '{spec.service}' on the built-in runtime",
+            hint="join the services through a network instead",
+        )
+    if spec.network_mode == "host" and own["network"]["ports"]:
+        own["network"]["ports"] = []
+    return config
+
+
+def _bound(
+    ports: list[dict[str, Any]], endpoints: Sequence[Mapping[str, Any]], networks: Networks
+) -> list[dict[str, Any]]:
+    """Publish what names no address at those that the network says which is the way out (``host_binding_ipv4``)."""
+    records = [(endpoint, networks.find(str(endpoint["network_id"])) or {}) for endpoint in endpoints]
+    outward = [(e, record) for e, record in records if not record.get("internal")]
+    if not outward:
+        return ports
+    record = min(outward, key=lambda pair: (-int(pair[0]["gw_priority"]), str(pair[0]["network"])))[1]
+    bindings = record.get("host_bindings") or [""]
+    return [
+        {**port, "host_ip": port["host_ip"] or binding}
+        for port in ports
+        for binding in (bindings if not port["host_ip"] else bindings[:1])
+    ]
+
+
+def _given_names(spec: ContainerSpec) -> list[str]:
+    """Return the host name that it was given: others find it by that as well."""
+    given = str(spec.attributes.get("hostname") or "")
+    return [given] if given and spec.endpoints else []
+
+
+def _meta(
+    spec: ContainerSpec, image: Image, id: str, config: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "id": id,
+        "name": spec.name,
+        "project": spec.project,
+        "labels": {**(image.config.get("Labels") or {}), **spec.labels},
+        "image": spec.image,
+        "image_id": image.id,
+        "created_ns": time.time_ns(),
+        "command": config["process"]["args"],
+        "mounts": list(shown),
+        "networks": [
+            [endpoint["network"], endpoint["network_id"]]
+            for endpoint in config["composer"]["network"]["endpoints"]
+        ],
+        "aliases": {endpoint.network: list(endpoint.aliases) for endpoint in spec.endpoints},
+        "exposed": configuration.exposed(image.config),
+        "health": bool(config["composer"]["health"]),
+        "auto_remove": spec.auto_remove,
+    }

@@ -1,0 +1,137 @@
+"""Waiting for a project's events: its journal is a file, and inotify says when it grows."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import time
+from typing import TYPE_CHECKING, BinaryIO
+
+from composer.engine.observed import Event
+from composer.runtime.base import records, state, syscalls
+
+if TYPE_CHECKING:
+    from composer.runtime.base.state import Paths
+
+_WATCHED = 0x00000002 | 0x00000100 | 0x00000080 | 0x00000400  # modify, create, moved to, the directory went
+
+
+class ProjectEvents:
+    """Events from now on, of one project, or of all that exist now; with ``since_ns`` those in the journal too."""
+
+    def __init__(
+        self, paths: Paths, project: str | None, since_ns: int | None = None, until_ns: int | None = None
+    ) -> None:
+        self._since_ns, self._until_ns = since_ns or 0, until_ns
+        names = [project] if project else state.list_directory(f"{paths.run}/projects")
+        self._journals: list[_Journal] = []
+        self._inotify = syscalls.inotify_init()
+        self._wake, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._pending: list[Event] = []
+        self._closed = False
+        for name in names:
+            self._journals.append(_Journal(self._inotify, paths.project(name), whole=since_ns is not None))
+
+    def next(self, timeout_s: float | None) -> Event | None:
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self._closed:
+            for journal in self._journals:
+                self._pending += [event for event in journal.read() if event.time_ns >= self._since_ns]
+            if self._pending:
+                event = self._pending.pop(0)
+                return event if self._until_ns is None or event.time_ns <= self._until_ns else None
+            left_s = None if deadline_s is None else deadline_s - time.monotonic()
+            if self._until_ns is not None:
+                until_s = (self._until_ns - time.time_ns()) / 1e9
+                left_s = until_s if left_s is None else min(left_s, until_s)
+            if left_s is not None and left_s <= 0:
+                return None
+            ready, _, _ = select.select([self._inotify, self._wake], [], [], left_s)
+            if self._inotify in ready:
+                os.read(self._inotify, 1 << 16)
+        return None
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            os.write(self._waker, b"x")
+            for journal in self._journals:
+                state.remove_directory(journal.directory)
+
+    def __del__(self) -> None:
+        for journal in self._journals:
+            journal.close()  # not before: another thread may be reading
+        for fd in (self._inotify, self._wake, self._waker):
+            os.close(fd)
+
+
+def _event(line: bytes) -> Event | None:
+    """Read a line of the journal. Return None for a damaged line."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return Event(**{key: found[key] for key in Event._fields}) if _is_event(found) else None
+
+
+_is_event = records.like(
+    time_ns=records.is_number,
+    kind=records.is_text,
+    action=records.is_text,
+    id=records.is_text,
+    attributes=records.is_labels,
+)
+
+
+class _Journal:
+    """One project's journal, from now on or ``whole``, across the end of the project and its return.
+
+    ``down`` takes the journal away with its directory. The open descriptor still has its last lines, and the
+    directory is made anew, so that whatever comes next is seen.
+    """
+
+    def __init__(self, inotify: int, directory: str, *, whole: bool = False) -> None:
+        self._inotify = inotify
+        self.directory = directory
+        self._file: BinaryIO | None = None
+        self._rest = b""
+        self._follow()
+        if self._file is not None and not whole:
+            self._file.seek(0, os.SEEK_END)
+
+    def read(self) -> list[Event]:
+        found = self._drain()
+        if self._file is None or os.fstat(self._file.fileno()).st_nlink == 0:
+            found += self._drain()  # what was written between the two looks
+            self._follow()
+            found += self._drain()
+        return found
+
+    def _follow(self) -> None:
+        """Watch the directory that is there now, and open its journal from the begin, if there is one yet."""
+        if self._file is not None:
+            self._file.close()
+        self._file, self._rest = None, b""
+        while True:
+            state.make_directory(self.directory)
+            try:
+                syscalls.inotify_add_watch(self._inotify, self.directory, _WATCHED)
+                break
+            except FileNotFoundError:
+                continue  # taken away between the two calls
+        try:
+            self._file = open(f"{self.directory}/events", "rb", buffering=0)  # noqa: SIM115 - read for long
+        except FileNotFoundError:
+            return  # the watch says when it comes
+
+    def _drain(self) -> list[Event]:
+        if self._file is None:
+            return []
+        *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
+        return [event for line in lines if (event := _event(line)) is not None]
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None

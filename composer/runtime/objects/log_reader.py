@@ -1,0 +1,161 @@
+"""Reading what containers wrote: lines with times, merged over containers, and following them.
+
+The format is `runtime.generations`'. A line belongs to the moment at which its end was moved into the log.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import select
+from collections import deque
+from typing import TYPE_CHECKING
+
+from composer.engine.observed import LogLine
+from composer.runtime.base import records, status, syscalls
+from composer.runtime.streams import generations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from composer.runtime.base.state import Paths
+
+_WATCHED = 0x00000002 | 0x00000100 | 0x00000080 | 0x00000400 | 0x00000800  # modify, create, moved to, gone
+
+
+class _Reader:
+    """One container's log, read from where the last call stopped."""
+
+    def __init__(self, id: str, directory: str) -> None:
+        self.id = id
+        self.directory = directory
+        meta = records.meta(directory) or {}
+        # One that removes itself goes in the moment in which it ends, with its last lines.
+        self._cursor = generations.Cursor(f"{directory}/logs", hold=bool(meta.get("auto_remove")))
+        self._latest_ns = 0
+        self._rests: list[bytes | None] = [None, None]
+        self._torn = [False, False]
+
+    def new_lines(self) -> Iterator[LogLine]:
+        """Yield complete lines that have come since the last call."""
+        for chunk in self._cursor.chunks():
+            # The order of the index is the order in which things came, whatever a clock that was set says.
+            self._latest_ns = max(self._latest_ns, chunk.time_ns)
+            yield from self._lines(chunk)
+
+    def _lines(self, chunk: generations.Chunk) -> Iterator[LogLine]:
+        stream, data = chunk.stream, chunk.data
+        if chunk.gap:
+            self._rests[stream], self._torn[stream] = None, chunk.torn
+        if self._torn[stream]:
+            # The line whose beginning was dropped is left out.
+            _, newline, data = data.partition(b"\n")
+            self._torn[stream] = not newline
+        data = (self._rests[stream] or b"") + data
+        lines = data.split(b"\n")
+        self._rests[stream] = lines.pop() or None
+        for line in lines:
+            yield LogLine(self.id, self._latest_ns, generations.STREAMS[stream], line + b"\n")
+
+    def rest(self) -> Iterator[LogLine]:
+        """Yield the last line of each stream where it has no end; for when no more can come."""
+        for stream, rest in enumerate(self._rests):
+            if rest is not None:
+                self._rests[stream] = None
+                yield LogLine(self.id, self._latest_ns, generations.STREAMS[stream], rest)
+
+    def close(self) -> None:
+        self._cursor.close()
+
+
+class Logs:
+    """Lines of several containers by time. Following ends when none of them can write any more, or on `close`."""
+
+    def __init__(
+        self,
+        paths: Paths,
+        ids: Sequence[str],
+        *,
+        follow: bool,
+        since_ns: int,
+        until_ns: int | None,
+        tail: int | None,
+    ) -> None:
+        self._readers = [_Reader(id, paths.container(id)) for id in ids]
+        self._follow = follow
+        self._since_ns = since_ns
+        self._until_ns = until_ns
+        self._tail = tail
+        self._wake, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._closed = False
+
+    def __iter__(self) -> Iterator[LogLine]:
+        inotify = self._watch() if self._follow else -1
+        try:
+            yield from self._past(last=not self._follow)
+            while self._follow and not self._closed:
+                active = self._any_active()
+                yield from self._wanted(sorted(self._fresh(last=not active), key=lambda line: line.time_ns))
+                if not active:
+                    return
+                ready, _, _ = select.select([inotify, self._wake], [], [])
+                if inotify in ready:
+                    os.read(inotify, 1 << 16)
+        finally:
+            if inotify >= 0:
+                os.close(inotify)
+
+    def _watch(self) -> int:
+        inotify = syscalls.inotify_init()
+        for reader in self._readers:
+            try:
+                # Not makedirs: of a container that has been removed it would make half of one again.
+                if not os.path.isdir(f"{reader.directory}/logs"):
+                    os.mkdir(f"{reader.directory}/logs", 0o700)
+            except FileExistsError:
+                pass  # its supervisor made it in this moment
+            except FileNotFoundError:
+                continue  # it has been removed: there is nothing to follow
+            for path in (reader.directory, f"{reader.directory}/logs"):
+                try:
+                    syscalls.inotify_add_watch(inotify, path, _WATCHED)
+                except FileNotFoundError:
+                    continue  # it has just gone
+        return inotify
+
+    def _past(self, *, last: bool) -> Iterator[LogLine]:
+        sources = [self._of(reader, last=last) for reader in self._readers]
+        yield from heapq.merge(*sources, key=lambda line: line.time_ns)
+
+    def _of(self, reader: _Reader, *, last: bool) -> Iterator[LogLine]:
+        wanted = self._wanted([*reader.new_lines(), *(reader.rest() if last else ())])
+        return iter(deque(wanted, maxlen=self._tail)) if self._tail is not None else wanted
+
+    def _wanted(self, lines: Sequence[LogLine]) -> Iterator[LogLine]:
+        for line in lines:
+            if line.time_ns >= self._since_ns and (self._until_ns is None or line.time_ns <= self._until_ns):
+                yield line
+
+    def _fresh(self, *, last: bool) -> Iterator[LogLine]:
+        for reader in self._readers:
+            yield from reader.new_lines()
+            if last:
+                yield from reader.rest()
+
+    def _any_active(self) -> bool:
+        for reader in self._readers:
+            current = records.state(reader.directory)
+            if current is not None and current.get("status") in status.ACTIVE:
+                return True
+        return False
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            os.write(self._waker, b"x")
+
+    def __del__(self) -> None:
+        os.close(self._wake)
+        os.close(self._waker)
+        for reader in self._readers:
+            reader.close()

@@ -1,0 +1,75 @@
+"""Names of objects: what can be one, and which container has which.
+
+``<root>/names/<name>`` is a symlink to the id, so taking a name is one atomic call.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from composer.errors import BackendError, NotFound
+from composer.runtime.base import files, state
+
+if TYPE_CHECKING:
+    from composer.runtime.base.state import Paths
+
+# Docker's rule for names of containers and volumes.
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+
+
+def check_name(name: str, what: str) -> None:
+    """Refuse a name that would lead out of the directory where its object lives. Raises BackendError."""
+    if not _NAME.fullmatch(name):
+        raise BackendError(
+            f"cannot use '{name}' as the name of a {what}: letters, digits, '_', '.' and '-' are allowed"
+        )
+    from composer import values
+
+    problem = values.name_problem(name)
+    if problem is not None:
+        raise BackendError(f"cannot use '{name[:40]}…' as the name of a {what}: {problem}")
+
+
+def take_name(paths: Paths, name: str, id: str) -> str | None:
+    """Give ``name`` to a container; return the id of another that has it, or None. A dangling name is free."""
+    check_name(name, "container")
+    link = f"{state.make_directory(paths.names())}/{name}"
+    for _ in range(3):
+        try:
+            os.symlink(id, link)
+            return None
+        except FileExistsError:
+            holder = name_holder(paths, name)
+            if holder == id:
+                return None
+            if holder is not None and os.path.isdir(paths.container(holder)):
+                return holder
+            files.remove_file(link)
+    return None
+
+
+def name_holder(paths: Paths, name: str) -> str | None:
+    try:
+        return os.readlink(f"{paths.names()}/{name}")
+    except (FileNotFoundError, OSError):
+        return None
+
+
+def free_name(paths: Paths, name: str, id: str) -> None:
+    if name_holder(paths, name) == id:
+        files.remove_file(f"{paths.names()}/{name}")
+
+
+def find_container(paths: Paths, id: str) -> str:
+    """Return the full id for an id, a prefix of one, or a name. Raises NotFound."""
+    if len(id) == 64 and os.path.isdir(paths.container(id)):
+        return id
+    holder = name_holder(paths, id) if "/" not in id else None
+    if holder is not None and os.path.isdir(paths.container(holder)):
+        return holder
+    found = [full for full in state.list_directory(paths.containers()) if id and full.startswith(id)]
+    if len(found) == 1:
+        return found[0]
+    raise NotFound(f"no container '{id}'" if not found else f"'{id}' fits {len(found)} containers")

@@ -1,0 +1,239 @@
+"""Networks as objects of the host: a bridge, its subnets, its place in the firewall.
+
+Made and removed by the command line under the host lock. The object is on the disk before the first effect, so
+that a removal after a kill finds everything; a bridge that a reboot took is made again when it is needed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from composer import errors
+from composer.backends.namespace import networkoptions
+from composer.engine.observed import ObservedNetwork
+from composer.runtime.base import files, records, state, trees
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from composer.engine.wanted import NetworkSpec
+
+# docker0's usual subnet, kept free for a Docker that is installed or started later.
+_DOCKERS_OWN = "172.17.0.0/16"
+_IFF_UP = 1  # netdevice(7)
+
+
+class Networks:
+    """The networks of one state directory."""
+
+    def __init__(self, paths: state.Paths) -> None:
+        self._paths = paths
+
+    def all(self) -> Iterator[dict[str, Any]]:
+        directory = self._paths.networks()
+        for id in state.list_directory(directory):
+            record = records.network(f"{directory}/{id}")
+            if record is not None:
+                yield record
+
+    def find(self, name: str) -> dict[str, Any] | None:
+        """Return a network by name or id."""
+        for record in self.all():
+            if name in (record["name"], record["id"]):
+                return record
+        return None
+
+    def create(self, spec: NetworkSpec) -> str:
+        """Make a network, or return the one of this name when it carries the same labels."""
+        attributes = spec.attributes
+        if (attributes.get("driver") or "") not in networkoptions.DRIVERS:
+            raise errors.Unsupported(
+                "driver",
+                f"cannot create network '{spec.name}': the built-in runtime has no driver '{attributes['driver']}'",
+                hint="leave driver out, or use bridge",
+            )
+        ipam_driver = (attributes.get("ipam") or {}).get("driver") or "default"
+        if ipam_driver != "default":
+            raise errors.Unsupported(
+                "ipam.driver",
+                f"cannot create network '{spec.name}': the built-in runtime has no IPAM driver '{ipam_driver}'",
+                hint="leave ipam.driver out, or use default",
+            )
+        from composer.runtime.objects import links
+
+        with state.host_lock():
+            existing = self.find(spec.name)
+            if existing is not None:
+                if dict(existing["labels"]) == dict(spec.labels):
+                    self._raise_up(existing)
+                    return str(existing["id"])
+                raise errors.Conflict(f"network '{spec.name}' exists already, with other labels")
+            record = self._plan(spec)
+            if links.flags(record["bridge"]) is not None:
+                # It would be removed with the network, whoever made it.
+                raise errors.Conflict(
+                    f"cannot create network '{spec.name}': this machine has an interface '{record['bridge']}' already",
+                    hint=f"choose another name in driver_opts, {networkoptions.NAME}",
+                )
+            state.make_directory(self._paths.networks())
+            with state.making(f"{self._paths.networks()}/{record['id']}") as directory:
+                for name in ("leases", "endpoints"):
+                    os.mkdir(f"{directory}/{name}", 0o700)
+                files.write_json(f"{directory}/network.json", record, durable=True)
+            try:
+                self._raise_up(record)
+            except OSError as error:
+                self._take_down(record)
+                raise errors.BackendError(
+                    f"cannot create network '{spec.name}': {error.strerror or error}"
+                ) from error
+            return str(record["id"])
+
+    def _plan(self, spec: NetworkSpec) -> dict[str, Any]:
+        from composer.runtime.network import addresses
+
+        attributes = spec.attributes
+        options = {key: str(value) for key, value in (attributes.get("driver_opts") or {}).items()}
+        id = os.urandom(32).hex()
+        ipam = attributes.get("ipam") or {}
+        self._refuse_overlap(spec.name, ipam)
+        pools = addresses.choose_pools(
+            ipam,
+            used=self._used(),
+            ipv4=attributes.get("enable_ipv4", True) is not False,
+            ipv6=bool(attributes.get("enable_ipv6")),
+            seed=spec.name,
+        )
+        return {
+            "id": id,
+            "name": spec.name,
+            "labels": dict(spec.labels),
+            "driver": "bridge",
+            "created_ns": time.time_ns(),
+            "attributes": dict(attributes),
+            "bridge": options.get(networkoptions.NAME) or f"cmp{id[:10]}",
+            **networkoptions.read(spec.name, options),
+            "internal": bool(attributes.get("internal")),
+            "pools": [
+                {
+                    "subnet": str(pool.subnet),
+                    "gateway": pool.gateway,
+                    "range": str(pool.range),
+                    "reserved": dict(pool.reserved),
+                }
+                for pool in pools
+            ],
+        }
+
+    def _used(self) -> list[str]:
+        from composer.runtime.network import netlink
+
+        with netlink.Netlink() as link:
+            taken = [f"{address.ip}/{address.prefix}" for address in link.addresses()]
+            taken += [route.dst for route in link.routes() if route.dst is not None]
+        taken += [pool["subnet"] for record in self.all() for pool in record["pools"]]
+        return [*taken, _DOCKERS_OWN]
+
+    def _refuse_overlap(self, name: str, ipam: Mapping[str, Any]) -> None:
+        from composer.runtime.network import addresses
+
+        for config in ipam.get("config") or ():
+            if not config.get("subnet"):
+                continue
+            problem = networkoptions.subnet_problem(str(config["subnet"]))
+            if problem is not None:
+                raise errors.Conflict(
+                    f"cannot create network '{name}': {problem}", hint="correct the network's ipam.config"
+                )
+            wanted = addresses.parse_subnet(config["subnet"])
+            for record in self.all():
+                for pool in record["pools"]:
+                    if addresses.overlaps(wanted, addresses.parse_subnet(pool["subnet"])):
+                        raise errors.Conflict(
+                            f"cannot create network '{name}': subnet {config['subnet']} overlaps "
+                            f"{pool['subnet']} of network '{record['name']}'",
+                            hint="choose another subnet, or leave it out to get a free one",
+                        )
+
+    def ensure_up(self, id: str) -> None:
+        """Finish what a killed command began; make the bridge again where a reboot, or somebody, took it.
+
+        A bridge that is up is complete: one small read when all is well.
+        """
+        record = records.network(f"{self._paths.networks()}/{id}")
+        if record is None:
+            raise errors.NotFound(f"network {id[:12]} does not exist any more")
+        if not _is_up(record["bridge"]):
+            with state.host_lock():
+                self._raise_up(record)
+
+    def _raise_up(self, record: Mapping[str, Any]) -> None:
+        from composer.runtime.network import bridges
+
+        bridges.raise_up(record, f"{self._paths.networks()}/{record['id']}")
+
+    def remove(self, id: str) -> None:
+        """Remove a network. Raises Conflict, naming who is in it, while it is in use."""
+        from composer.runtime.network import addresses
+
+        with state.host_lock():
+            record = self.find(id)
+            if record is None:
+                return
+            users = set(addresses.Leases(self._leases(record)).held().values())
+            names = sorted(self._container_name(user) for user in users)
+            if names:
+                raise errors.Conflict(
+                    f"network '{record['name']}' is in use by {', '.join(names)}",
+                    hint="remove these containers first",
+                )
+            self._take_down(record)
+
+    def _leases(self, record: Mapping[str, Any]) -> str:
+        return f"{self._paths.networks()}/{record['id']}/leases"
+
+    def _container_name(self, id: str) -> str:
+        meta = records.meta(self._paths.container(id))
+        return str(meta["name"]) if meta else id[:12]
+
+    def _take_down(self, record: Mapping[str, Any]) -> None:
+        from composer.runtime.network import firewall, netlink
+
+        with netlink.Netlink() as link:
+            index = link.link_index(record["bridge"])
+            if index is not None:
+                link.set_down(index)  # first: from now on it is not complete, see `ensure_up`
+            firewall.Firewall().remove_network(record["bridge"])
+            if index is not None:
+                link.delete_link(index)
+        trees.put_away(f"{self._paths.networks()}/{record['id']}")
+
+
+def _is_up(interface: str) -> bool:
+    from composer.runtime.objects import links
+
+    return bool((links.flags(interface) or 0) & _IFF_UP)
+
+
+def observed(record: Mapping[str, Any]) -> ObservedNetwork:
+    return ObservedNetwork(
+        record["id"],
+        record["name"],
+        record["labels"],
+        record["driver"],
+        record.get("attributes") or {},
+        tuple(_pool(pool) for pool in record["pools"]),
+        int(record.get("created_ns") or 0),
+    )
+
+
+def _pool(pool: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a pool in the words of ``ipam.config``."""
+    found = {"subnet": pool["subnet"], "gateway": pool["gateway"]}
+    if pool["range"] != pool["subnet"]:
+        found["ip_range"] = pool["range"]
+    if pool["reserved"]:
+        found["aux_addresses"] = {name: address for address, name in pool["reserved"].items()}
+    return found

@@ -1,0 +1,131 @@
+"""Volumes as objects of the host: a directory with data in it, and what it is for."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from composer import errors
+from composer.engine.observed import ObservedVolume
+from composer.runtime.base import files, records, state, trees
+from composer.runtime.objects import naming
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from composer.engine.wanted import VolumeSpec
+    from composer.runtime.objects.filesystems import Filesystem
+
+ANONYMOUS = "com.docker.volume.anonymous"
+
+
+class Volumes:
+    """The volumes of one state directory."""
+
+    def __init__(self, paths: state.Paths) -> None:
+        self._paths = paths
+
+    def all(self) -> Iterator[dict[str, Any]]:
+        for name in state.list_directory(self._paths.volumes()):
+            record = self.find(name)
+            if record is not None:
+                yield record
+
+    def find(self, name: str) -> dict[str, Any] | None:
+        return records.volume(f"{self._paths.volumes()}/{name}")
+
+    def create(self, spec: VolumeSpec) -> str:
+        """Make a volume, or return the one that has this name."""
+        _check_driver(spec)
+        naming.check_name(spec.name, "volume")
+        directory = f"{self._paths.volumes()}/{spec.name}"
+        if self.find(spec.name) is None:
+            state.make_directory(self._paths.volumes())
+            record = {
+                "name": spec.name,
+                "labels": dict(spec.labels),
+                "driver": "local",
+                "created_ns": time.time_ns(),
+                "options": {
+                    key: str(value) for key, value in (spec.attributes.get("driver_opts") or {}).items()
+                },
+            }
+            try:
+                with state.making(directory) as temporary:
+                    os.mkdir(f"{temporary}/_data")
+                    os.chmod(f"{temporary}/_data", 0o755)  # whatever the user's umask
+                    os.chmod(temporary, 0o701)
+                    files.write_json(f"{temporary}/volume.json", record, durable=True)
+            except FileExistsError:
+                if self.find(spec.name) is None:
+                    raise  # somebody's directory, not another command's volume
+        return spec.name
+
+    def create_anonymous(self, labels: Mapping[str, str]) -> str:
+        """Make a volume that goes with its container."""
+        from composer.engine.wanted import VolumeSpec
+
+        return self.create(VolumeSpec(os.urandom(32).hex(), {ANONYMOUS: "", **labels}, {}))
+
+    def data(self, name: str) -> str:
+        """Return the directory to mount. Raises NotFound."""
+        filesystem = self.filesystem(name)
+        return str(filesystem.device) if filesystem.is_bind else f"{self._paths.volumes()}/{name}/_data"
+
+    def filesystem(self, name: str) -> Filesystem:
+        """Return what a volume's data is on. Raises NotFound."""
+        from composer.runtime.objects import filesystems
+
+        record = self.find(name)
+        if record is None:
+            raise errors.NotFound(f"volume '{name}' does not exist")
+        return filesystems.parse(record["options"])
+
+    def remove(self, name: str) -> None:
+        """Remove a volume and its data. Raises Conflict, naming who, while a container has it."""
+        record = self.find(name)
+        if record is None:
+            return
+        users = [meta["name"] for meta in self._users(name)]
+        if users:
+            raise errors.Conflict(
+                f"volume '{name}' is in use by {', '.join(sorted(users))}",
+                hint="remove these containers first",
+            )
+        from composer.runtime.objects import filesystems
+
+        directory = f"{self._paths.volumes()}/{name}"
+        with filesystems.removing(name, directory, filesystems.parse(record["options"])):
+            trees.put_away(directory)
+
+    def _users(self, name: str) -> Iterator[dict[str, Any]]:
+        for id in state.list_directory(self._paths.containers()):
+            meta = records.meta(self._paths.container(id))
+            if meta is not None and any(mount.get("name") == name for mount in meta["mounts"]):
+                yield meta
+
+
+def _check_driver(spec: VolumeSpec) -> None:
+    from composer.runtime.objects import filesystems
+
+    driver = spec.attributes.get("driver") or "local"
+    if driver != "local":
+        raise errors.Unsupported(
+            "driver",
+            f"cannot create volume '{spec.name}': the built-in runtime has no volume driver '{driver}'",
+            hint="leave driver out, or use local",
+        )
+    filesystems.check(spec.name, spec.attributes.get("driver_opts") or {})
+
+
+def observed(record: Mapping[str, Any], directory: str) -> ObservedVolume:
+    """Return a volume as others see it; ``directory`` is where volumes are."""
+    return ObservedVolume(
+        record["name"],
+        record["labels"],
+        record["driver"],
+        record["options"],
+        f"{directory}/{record['name']}/_data",
+        int(record.get("created_ns") or 0),
+    )

@@ -1,0 +1,84 @@
+"""Containers that are to go when they have ended, with nobody waiting for that (``run --rm -d``).
+
+The supervisor does what the command line does for a removal: the name, the directory and the anonymous volumes go in
+one moment each; what takes time, the trees, is left to a child. A container that ended while no supervisor was there
+is removed by the next command.
+"""
+
+from __future__ import annotations
+
+import os
+
+from composer.runtime.base import records, syscalls, trees
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from composer.runtime.base.loop import Loop
+    from composer.runtime.supervision.task import Task
+
+
+def is_wanted(config: dict[str, Any]) -> bool:
+    return bool(config["composer"].get("auto_remove"))
+
+
+def remove(task: Task) -> None:
+    """Remove a container that has ended for good. What goes wrong is the log's: others want to end too."""
+    try:
+        _remove(task)
+    except Exception as error:
+        task.supervisor.on_error(error)  # the next command removes it
+
+
+def _remove(task: Task) -> None:
+    supervisor, root = task.supervisor, task.supervisor.root
+    meta = records.meta(task.bundle) or {}
+    unused = _unused(root, meta)
+    task.release()
+    supervisor.forget(task.id)
+    name = f"{root}/names/{task.name}"
+    try:
+        if os.readlink(name) == task.id:
+            os.unlink(name)
+    except FileNotFoundError:
+        pass  # it was renamed, or removed in the same moment
+    doomed = [trees.set_aside(task.bundle)]
+    task.emit("destroy")
+    doomed += [trees.set_aside(f"{root}/volumes/{name}") for name in unused]
+    _remove_in_child(supervisor.loop, [path for path in doomed if path is not None])
+
+
+def _unused(root: str, meta: dict[str, Any]) -> list[str]:
+    """Return a container's anonymous volumes without those that others have come by through ``volumes_from``."""
+    anonymous = {mount["name"] for mount in meta.get("mounts", ()) if mount.get("anonymous")}
+    if anonymous:
+        for id in os.listdir(f"{root}/containers"):
+            other = records.meta(f"{root}/containers/{id}") or {}
+            if other.get("id") == meta["id"]:
+                continue
+            anonymous -= {mount["name"] for mount in other.get("mounts", ()) if mount["type"] == "volume"}
+    return sorted(anonymous)
+
+
+def _remove_in_child(loop: Loop, paths: Sequence[str]) -> None:
+    """Remove trees in a process of their own. What it leaves when it is killed has a name that is swept."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            syscalls.close_all_but({0, 1, 2})
+            for path in paths:
+                trees.remove_tree(path)
+        except OSError as error:
+            os.write(2, f"cannot remove {paths}: {error}\n".encode())  # the log: the next command sweeps it
+        finally:
+            os._exit(0)
+    pidfd = os.pidfd_open(pid)
+
+    def reap() -> None:
+        loop.forget(pidfd)
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        os.close(pidfd)
+
+    loop.watch(pidfd, lambda _: reap())

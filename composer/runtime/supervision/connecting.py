@@ -1,0 +1,176 @@
+"""Networks of a running container, changed: what its configuration names is joined, what it names no more is left.
+
+The configuration is written by the command line before it asks. What is to be undone is in the state before each
+effect, as at a start. Interfaces are addressed by a child that enters the container's network namespace; guests of
+that namespace get and lose them too. Interface names of networks that stay do not change, whatever the order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+
+from composer.errors import Conflict
+from composer.runtime.base import syscalls, wire
+from composer.runtime.base.status import PAUSED, RESTARTING, RUNNING
+from composer.runtime.container import container, process, sandbox, sharing
+from composer.runtime.network import answering, endpoints, netlink, relay
+from composer.runtime.supervision import preparing, publishing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any, NoReturn
+
+    from composer.runtime.supervision.task import Task
+
+    Reply = Callable[[dict[str, Any]], None]
+
+
+def update(task: Task, reply: Reply) -> None:
+    """Bring a container's networks to what its configuration says; ``reply`` says why where that cannot be."""
+    task.reload()
+    preparing.unprepare(task)  # it has what the configuration said then
+    if task.status not in (RUNNING, PAUSED, RESTARTING):
+        reply(
+            {"ok": True} if not task.is_active() else _failure("it is being started: try again", "Conflict")
+        )
+        return
+    if not sharing.has_own(task.config, "network"):
+        reply(_failure(f"container {task.name} has no network of its own", "Conflict"))
+        return
+    try:
+        _change(task)
+    except endpoints.NetworkFailed as error:
+        reply({"error": str(error), "kind": error.kind, "hint": error.hint})
+    except Conflict as error:
+        reply({**_failure(error.message, "Conflict"), "hint": error.hint})
+    except (OSError, process.ProcessFailed) as error:
+        reply(_failure(f"cannot change the networks of container {task.name}: {error}", "BackendError"))
+    else:
+        reply({"ok": True})
+
+
+def _failure(text: str, kind: str) -> dict[str, Any]:
+    return {"error": text, "kind": kind}
+
+
+def _change(task: Task) -> None:
+    networks = task.supervisor.networks
+    wanted = task.own["network"].get("endpoints", ())
+    ids = [endpoint["network_id"] for endpoint in wanted]
+    before = task.ports.publications(task.attachments)
+    for attachment in [one for one in task.attachments if one.network_id not in ids]:
+        task.attachments.remove(attachment)
+        networks.detach(task.id, attachment, with_link=True)
+    present = {one.network_id: one for one in task.attachments}
+    had = {id: list(one.gateways) for id, one in present.items()}
+    try:
+        planned = networks.plan(task.id, wanted, tuple(present.values()))
+    except BaseException:
+        _restore_gateways(present, had)
+        raise
+    fresh = [one for one in planned if one.network_id not in present]
+    task.attachments = planned
+    _save(task)
+    try:
+        if task.status != RESTARTING:
+            _configure(task, fresh, had)
+    except BaseException:
+        for attachment in fresh:
+            networks.detach(task.id, attachment, with_link=True)
+        task.attachments = [one for one in planned if one not in fresh]
+        _restore_gateways(present, had)
+        _save(task)
+        raise
+    _publish(task, before)
+
+
+def rejoin(task: Task, attachment: endpoints.Attachment) -> None:
+    """Recreate a deleted network interface of a running container. Raises as `_configure`."""
+    had = {one.network_id: list(one.gateways) for one in task.attachments if one is not attachment}
+    _configure(task, [attachment], had)
+
+
+def _restore_gateways(present: dict[str, endpoints.Attachment], had: dict[str, list[str]]) -> None:
+    """Let the way out be the one that it was: ports and look-ups to outside go by it."""
+    for id, attachment in present.items():
+        attachment.gateways = had[id]
+
+
+def _save(task: Task) -> None:
+    task.state["endpoints"] = [one.record() for one in task.attachments]
+    task.save()
+
+
+def _publish(task: Task, before: Sequence[Any]) -> None:
+    """Let names, files of /etc and published ports follow."""
+    supervisor = task.supervisor
+    sandbox.write_files(task.bundle, task.config, task.attachments)
+    if task.status == RESTARTING:
+        return
+    for attachment in task.attachments:
+        supervisor.networks.announce(task.id, attachment, task.own["names"])
+    answering.refresh(task)
+    publishing.reserve(task)
+    task.save()
+    after = task.ports.publications(task.attachments)
+    if list(map(str, before)) != list(map(str, after)):
+        supervisor.networks.firewall.republish(before, after)
+    relay.serve_ports(task)
+
+
+def _configure(task: Task, fresh: Sequence[endpoints.Attachment], had: dict[str, list[str]]) -> None:
+    """Make the new interfaces, and let the default routes be those of the network that is the way out."""
+    for attachment in fresh:
+        task.supervisor.networks.attach(attachment, task.pid)
+    routes = [
+        {"name": one.interface, "gateways": one.gateways, "had": had.get(one.network_id, [])}
+        for one in task.attachments
+        if one.gateways != had.get(one.network_id, [])
+    ]
+    interfaces = [attachment.interface_of_container() for attachment in fresh]
+    if not interfaces and not routes:
+        return
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pid, pidfd = syscalls.clone(0)
+    if pid == 0:
+        _run(task.pidfd, theirs, interfaces, routes)
+    theirs.close()
+    message, _ = wire.receive(ours)
+    ours.close()
+    task.supervisor.reap(pid, pidfd, wait=True)
+    os.close(pidfd)
+    if message is None or "error" in message:
+        raise process.ProcessFailed((message or {}).get("error", "the helper ended early"))
+
+
+def _run(
+    pidfd: int, sync: socket.socket, interfaces: Sequence[dict[str, Any]], routes: Sequence[dict[str, Any]]
+) -> NoReturn:
+    """In a child: enter the container's network namespace and do it."""
+    answer: dict[str, Any] = {"ok": True}
+    try:
+        syscalls.setns(pidfd, syscalls.CLONE_NEWNET)
+        with netlink.Netlink() as link:
+            for interface in interfaces:
+                container.configure_interface(link, interface)
+            _move_routes(link, routes)
+    except BaseException as error:
+        answer = {"error": str(error) or type(error).__name__}
+    finally:
+        sync.send(json.dumps(answer).encode())
+        os._exit(0)
+
+
+def _move_routes(link: netlink.Netlink, routes: Sequence[dict[str, Any]]) -> None:
+    """Take the old default routes away first: there is one of each family."""
+    for route in routes:
+        index = link.link_index(route["name"])
+        for gateway in route["had"] if index is not None else ():
+            link.delete_route(None, via=gateway, oif=index or 0)
+    for route in routes:
+        index = link.link_index(route["name"])
+        for gateway in route["gateways"]:
+            link.add_route(None, via=gateway, oif=index or 0)
