@@ -9,6 +9,7 @@ It knows neither Compose nor `composer.engine`; labels are just labels to it.
     supervision   keeper and supervisor, the processes that outlive a command
     objects       containers, networks and volumes on the disk, and asking their supervisors
     images        the content store, archives in and out, the host as an image
+    engine        the groups that a backend drives: containers, networks, volumes, images, files
     host          what this machine can do, and what was left behind on it
 
 The keeper carries the first five in a sealed memfd (`supervision.code`): standard library only.

@@ -44,6 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "runtime.supervision": {*_CARRIED, "errors"},
     "runtime.images": {"runtime.base", "registry", *_VALUES},
     "runtime.objects": {*_CARRIED, "runtime.images", "registry", *_VALUES},
+    "runtime.engine": {*_CARRIED, "runtime.images", "runtime.objects", "registry", *_VALUES},
     "runtime.host": {*_CARRIED, "runtime.images", "runtime.objects", *_VALUES},
     "backends": {"engine.backend", "engine.facts", "engine.observed", "engine.wanted", *_VALUES, ""},
     "backends.namespace": {

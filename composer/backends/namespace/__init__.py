@@ -23,9 +23,10 @@ def connect(environment: Mapping[str, str]) -> NamespaceBackend:
 
 def diagnose(environment: Mapping[str, str]) -> list[Finding]:
     """Return what this machine can do for the built-in runtime, and what is missing."""
+    from composer.engine.backend import Finding
     from composer.runtime.host import doctor
 
-    return doctor.diagnose(environment)
+    return [Finding(*found) for found in doctor.diagnose(environment)]
 
 
 def clean(environment: Mapping[str, str]) -> tuple[list[str], list[str]]:

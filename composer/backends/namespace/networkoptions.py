@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from composer import errors, values
+from composer import errors
 from composer.engine.wanted import Limitation
+from composer.runtime.objects import networks, specs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from composer.engine.wanted import NetworkSpec
 
 _BRIDGE = "com.docker.network.bridge"
 NAME = f"{_BRIDGE}.name"
@@ -46,43 +49,54 @@ def _limitations(attributes: Mapping[str, Any]) -> Iterator[Limitation]:
         reason = f"the built-in runtime has no IPAM driver '{ipam['driver']}'"
         yield Limitation(("ipam", "driver"), reason, hint="leave ipam.driver out, or use default")
     for index, config in enumerate(ipam.get("config") or ()):
-        problem = subnet_problem(str(config.get("subnet") or ""))
+        problem = networks.subnet_problem(str(config.get("subnet") or ""))
         if problem is not None:
             hint = "choose a private one, such as 10.1.0.0/16, or leave it out"
             yield Limitation(("ipam", "config", index, "subnet"), problem, hint=hint)
 
 
-def subnet_problem(subnet: str) -> str | None:
-    from composer.runtime.network import addresses
-
-    if not subnet:
-        return None
-    try:
-        addresses.parse_subnet(subnet)
-    except ValueError as error:
-        return str(error)
-    return values.subnet_problem(subnet)
-
-
-def read(network: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a network's record says of its options. Raises Unsupported, or BackendError for a bad value."""
-    texts = {key: str(value) for key, value in options.items()}
+def spec_of(spec: NetworkSpec) -> specs.Network:
+    """Return what the runtime is asked to make. Raises Unsupported, or BackendError for a bad value."""
+    attributes = spec.attributes
+    ipam = attributes.get("ipam") or {}
+    _check_drivers(spec.name, str(attributes.get("driver") or ""), str(ipam.get("driver") or "default"))
+    options = {key: str(value) for key, value in (attributes.get("driver_opts") or {}).items()}
     for key, usual in _USUAL.items():
-        if texts.get(key, usual).lower() != usual:
+        if options.get(key, usual).lower() != usual:
             raise errors.Unsupported(
                 "driver_opts",
-                f"cannot create network '{network}': the built-in runtime cannot do {key}={texts[key]}",
+                f"cannot create network '{spec.name}': the built-in runtime cannot do {key}={options[key]}",
                 hint=f"leave it out, or use {usual}" if usual else "leave it out",
             )
-    found: dict[str, Any] = {
-        "mtu": int(texts[_MTU]) if texts.get(_MTU) else None,
-        "masquerade": _flag(network, texts, _MASQUERADE),
-        "isolated": not _flag(network, texts, _ICC),
-    }
-    bindings = [texts[key] for key in _BINDINGS if texts.get(key)]
-    if bindings:
-        found["host_bindings"] = bindings
-    return found
+    return specs.Network(
+        spec.name,
+        spec.labels,
+        ipam=ipam,
+        ipv4=attributes.get("enable_ipv4", True) is not False,
+        ipv6=bool(attributes.get("enable_ipv6")),
+        internal=bool(attributes.get("internal")),
+        bridge=options.get(NAME, ""),
+        mtu=int(options[_MTU]) if options.get(_MTU) else None,
+        masquerade=_flag(spec.name, options, _MASQUERADE),
+        isolated=not _flag(spec.name, options, _ICC),
+        host_bindings=tuple(options[key] for key in _BINDINGS if options.get(key)),
+        attributes=attributes,
+    )
+
+
+def _check_drivers(name: str, driver: str, ipam_driver: str) -> None:
+    if driver not in DRIVERS:
+        raise errors.Unsupported(
+            "driver",
+            f"cannot create network '{name}': the built-in runtime has no driver '{driver}'",
+            hint="leave driver out, or use bridge",
+        )
+    if ipam_driver != "default":
+        raise errors.Unsupported(
+            "ipam.driver",
+            f"cannot create network '{name}': the built-in runtime has no IPAM driver '{ipam_driver}'",
+            hint="leave ipam.driver out, or use default",
+        )
 
 
 def _flag(network: str, texts: Mapping[str, str], key: str) -> bool:

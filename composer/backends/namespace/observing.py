@@ -1,4 +1,4 @@
-"""The half of the runtime that only reads: state files in, observed values out. Asks no process anything."""
+"""The half of the backend that only reads: the runtime's records in, observed values out. Asks no process anything."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from composer.engine.observed import (
     ObservedVolume,
     Probe,
 )
-from composer.runtime.base import files, records, state
-from composer.runtime.objects import naming, networks, volumes
+from composer.runtime.engine.core import Core
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from composer.backends.namespace.streams import Events, Logs
     from composer.engine.facts import DiskUse, PathStat, Processes, Usage
     from composer.engine.wanted import Limitation
-    from composer.runtime.images import Image, Store
-    from composer.runtime.objects.journal import ProjectEvents
-    from composer.runtime.objects.log_reader import Logs
+    from composer.runtime.base.state import Paths
+    from composer.runtime.engine.core import Look
+    from composer.runtime.engine.inspecting import Inspection
+    from composer.runtime.images import Image
 
 PROJECT_LABEL = "com.docker.compose.project"
 _STATES = {
@@ -46,193 +47,132 @@ class NamespaceObserver:
     name = "namespace"
     moves_ports = True
 
-    def __init__(self, paths: state.Paths) -> None:
+    def __init__(self, paths: Paths) -> None:
         self.paths = paths
-        self._boot = files.boot_id()
-        self._networks = networks.Networks(paths)
-        self._volumes = volumes.Volumes(paths)
-
-    @property
-    def store(self) -> Store:
-        from composer.runtime.images import Store
-
-        return Store(f"{self.paths.root}/images")
+        self._core = Core(paths)
 
     # -------------------------------------------------------------- containers
 
     def observe(self, project: str) -> Observed:
+        def is_mine(record: Mapping[str, Any]) -> bool:
+            return bool(record["labels"].get(PROJECT_LABEL) == project)
+
         return Observed(
             tuple(self._all(project)),
-            tuple(
-                networks.observed(r)
-                for r in self._networks.all()
-                if r["labels"].get(PROJECT_LABEL) == project
-            ),
-            tuple(
-                self._observed_volume(r)
-                for r in self._volumes.all()
-                if r["labels"].get(PROJECT_LABEL) == project
-            ),
+            tuple(_network(record) for record in self._core.networks.all() if is_mine(record)),
+            tuple(self._volume(record) for record in self._core.volumes.all() if is_mine(record)),
         )
 
     def holds(self, project: str) -> bool:
         return any(
             record["labels"].get(PROJECT_LABEL) == project
-            for records in (self._metas(), self._volumes.all())
+            for records in (self._core.metas(), self._core.volumes.all())
             for record in records
         )
 
     def projects(self) -> Sequence[ObservedContainer]:
         return [container for container in self._all() if PROJECT_LABEL in container.labels]
 
-    def _metas(self) -> Iterator[dict[str, Any]]:
-        """Yield the ``meta.json`` of every container."""
-        for id in state.list_directory(self.paths.containers()):
-            meta = records.meta(self.paths.container(id))
-            if meta is not None:
-                yield meta
-
     def _all(self, project: str | None = None) -> Iterator[ObservedContainer]:
         """Yield all containers, or those of one project: only of these is more read than their labels."""
         watched: dict[str, bool] = {}
-        for meta in self._metas():
+        for meta in self._core.metas():
             if project is None or meta["labels"].get(PROJECT_LABEL) == project:
-                yield self._observed(meta, watched)
+                yield _container(self._core.look(meta, watched))
 
     def container(self, id: str) -> ObservedContainer:
-        from composer.errors import NotFound
+        return _container(self._core.look(self._core.meta(id)[1], {}))
 
-        meta = records.meta(self.paths.container(naming.find_container(self.paths, id)))
-        if meta is None:
-            raise NotFound(f"no container '{id}'")
-        return self._observed(meta, {})
+    # -------------------------------------------------------------- networks, volumes, images
 
-    def _observed(self, meta: dict[str, Any], watched: dict[str, bool]) -> ObservedContainer:
-        """Return a container; ``watched`` keeps which projects' supervisors listen, each asked once."""
-        directory = self.paths.container(meta["id"])
-        current = records.state(directory) or {}
-        if current.get("status") in ("running", "paused"):
-            # A supervisor that is there writes how a container ended as soon as it did: what is written holds, and
-            # the event that follows tells the rest. Where none is, it may have ended while nobody watched.
-            project = str(meta["project"])
-            if project not in watched:
-                watched[project] = self._is_watched(project)
-            if not watched[project] and not self._is_alive(current):
-                current = records.state(directory) or {}
-                if current.get("status") in ("running", "paused") and not self._is_alive(current):
-                    current = {**current, "status": "exited", "exit_code": None, "exit_unknown": True}
-        health = records.health(directory) if meta["health"] else None
-        return _observed(meta, current, health)
+    def find_network(self, name: str) -> ObservedNetwork | None:
+        record = self._core.networks.find(name)
+        return _network(record) if record else None
 
-    def _is_watched(self, project: str) -> bool:
-        """Tell whether a project's supervisor listens."""
-        import os
-        import socket
+    def find_volume(self, name: str) -> ObservedVolume | None:
+        record = self._core.volumes.find(name)
+        return self._volume(record) if record else None
 
-        from composer.runtime.base import wire
+    def networks(self) -> Sequence[ObservedNetwork]:
+        return [_network(record) for record in self._core.networks.all()]
 
-        try:
-            directory = os.open(self.paths.project(project), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
-                probe.setblocking(False)
-                probe.connect(wire.address(directory, wire.SOCKET))
-        except BlockingIOError:
-            return True  # it has more to do than to accept
-        except (FileNotFoundError, ConnectionError):
-            return False
-        finally:
-            os.close(directory)
-        return True
+    def volumes(self) -> Sequence[ObservedVolume]:
+        return [self._volume(record) for record in self._core.volumes.all()]
 
-    def _is_alive(self, current: Mapping[str, Any]) -> bool:
-        ticks = files.start_time(int(current.get("pid") or 0))
-        return (
-            current.get("boot_id") == self._boot and ticks is not None and ticks == current.get("start_ticks")
+    def _volume(self, record: Mapping[str, Any]) -> ObservedVolume:
+        return ObservedVolume(
+            record["name"],
+            record["labels"],
+            record["driver"],
+            record["options"],
+            f"{self.paths.volumes()}/{record['name']}/_data",
+            int(record.get("created_ns") or 0),
         )
+
+    def find_image(self, reference: str) -> ObservedImage | None:
+        found = self._core.store.find(reference)
+        return observed_image(found) if found else None
+
+    def images(self) -> Sequence[ObservedImage]:
+        return [observed_image(image) for image in self._core.store.images()]
 
     def network_faults(self, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
         from composer.runtime.objects import kernel_state
 
         return kernel_state.network_faults(self.paths, ids)
 
+    # -------------------------------------------------------------- inside, and what is used
+
+    def _inspection(self) -> Inspection:
+        from composer.runtime.engine.inspecting import Inspection
+
+        return Inspection(self._core)
+
     def probes(self, id: str) -> Sequence[Probe]:
-        directory = self.paths.container(naming.find_container(self.paths, id))
-        record = records.health(directory) or {}
-        return [Probe(**probe) for probe in record.get("probes", ())]
+        return [Probe(**probe) for probe in self._inspection().probes(id)]
 
     def stat_path(self, id: str, path: str) -> PathStat:
-        from composer.runtime.objects import inside
+        from composer.engine.facts import PathStat
 
-        return inside.stat_path(self.paths.container(naming.find_container(self.paths, id)), path)
+        return PathStat(*self._inspection().stat_path(id, path))
 
     def read_path(self, id: str, path: str) -> tuple[PathStat, Iterator[bytes]]:
-        from composer.runtime.objects import inside
+        from composer.engine.facts import PathStat
 
-        return inside.read_path(self.paths.container(naming.find_container(self.paths, id)), path)
+        found, pieces = self._inspection().read_path(id, path)
+        return PathStat(*found), pieces
 
     def export_container(self, id: str) -> Iterator[bytes]:
-        from composer.runtime.objects.committing import OwnFiles
-
-        return OwnFiles(self.paths.container(naming.find_container(self.paths, id)))
-
-    def disk_use(self) -> DiskUse:
-        from composer.runtime.objects import housekeeping
-
-        return housekeeping.disk_use(self.paths, self.store.images(), list(self._all()), self._volumes)
+        return self._inspection().export(id)
 
     def processes(self, id: str) -> Processes:
-        from composer.errors import Conflict
-        from composer.runtime.objects import usage
+        from composer.engine.facts import Processes
 
-        id = naming.find_container(self.paths, id)
-        if self._pid(id) is None:
-            raise Conflict(f"container '{self.container(id).name}' is not running")
-        return usage.processes(usage.cgroup_of(self._config(id), id))
+        return Processes(*self._inspection().processes(id))
 
     def usage(self, id: str) -> Usage | None:
-        from composer.runtime.objects import usage
+        from composer.engine.facts import Usage
 
-        id = naming.find_container(self.paths, id)
-        pid = self._pid(id)
-        return None if pid is None else usage.usage(usage.cgroup_of(self._config(id), id), pid)
+        found = self._inspection().usage(id)
+        return None if found is None else Usage(*found)
 
-    def _pid(self, id: str) -> int | None:
-        """Return the first process of a container; None when it does not run."""
-        current = records.state(self.paths.container(id)) or {}
-        is_running = current.get("status") in ("running", "paused") and self._is_alive(current)
-        return int(current["pid"]) if is_running else None
+    def disk_use(self) -> DiskUse:
+        from composer.engine.facts import ContainerUse, DiskUse, ImageUse, VolumeUse
 
-    def _config(self, id: str) -> Mapping[str, Any]:
-        return records.config(self.paths.container(id)) or {"linux": {}, "composer": {}}
+        found = self._inspection().disk_use()
+        containers = {one.id: one for one in self._all()}
+        return DiskUse(
+            tuple(ImageUse(*image) for image in found.images),
+            tuple(
+                ContainerUse(containers[one.id], one.size_bytes, one.volumes)
+                for one in found.containers
+                if one.id in containers
+            ),
+            tuple(VolumeUse(*volume) for volume in found.volumes),
+            layers_bytes=found.layers_bytes,
+        )
 
-    # -------------------------------------------------------------- the rest
-
-    def find_network(self, name: str) -> ObservedNetwork | None:
-        record = self._networks.find(name)
-        return networks.observed(record) if record else None
-
-    def find_volume(self, name: str) -> ObservedVolume | None:
-        record = self._volumes.find(name)
-        return self._observed_volume(record) if record else None
-
-    def _observed_volume(self, record: Mapping[str, Any]) -> ObservedVolume:
-        return volumes.observed(record, self.paths.volumes())
-
-    def networks(self) -> Sequence[ObservedNetwork]:
-        return [networks.observed(record) for record in self._networks.all()]
-
-    def volumes(self) -> Sequence[ObservedVolume]:
-        return [self._observed_volume(record) for record in self._volumes.all()]
-
-    def find_image(self, reference: str) -> ObservedImage | None:
-        found = self.store.find(reference)
-        return observed_image(found) if found else None
-
-    def images(self) -> Sequence[ObservedImage]:
-        return [observed_image(image) for image in self.store.images()]
+    # -------------------------------------------------------------- what cannot be
 
     def limitations(self, attributes: Mapping[str, Any]) -> Sequence[Limitation]:
         from composer.backends.namespace import translate
@@ -244,6 +184,8 @@ class NamespaceObserver:
 
         return networkoptions.limitations(attributes)
 
+    # -------------------------------------------------------------- streams
+
     def logs(
         self,
         ids: Sequence[str],
@@ -253,24 +195,28 @@ class NamespaceObserver:
         until_ns: int | None = None,
         tail: int | None = None,
     ) -> Logs:
-        from composer.runtime.objects.log_reader import Logs
+        from composer.backends.namespace.streams import Logs
+        from composer.runtime.objects import log_reader, naming
 
         found = [naming.find_container(self.paths, id) for id in ids]
-        return Logs(self.paths, found, follow=follow, since_ns=since_ns, until_ns=until_ns, tail=tail)
+        lines = log_reader.Logs(
+            self.paths, found, follow=follow, since_ns=since_ns, until_ns=until_ns, tail=tail
+        )
+        return Logs(lines)
 
     def events(
         self, project: str | None = None, *, since_ns: int | None = None, until_ns: int | None = None
-    ) -> ProjectEvents:
+    ) -> Events:
+        from composer.backends.namespace.streams import Events
         from composer.runtime.objects.journal import ProjectEvents
 
-        return ProjectEvents(self.paths, project, since_ns, until_ns)
+        return Events(ProjectEvents(self.paths, project, since_ns, until_ns))
 
 
-def _observed(
-    meta: Mapping[str, Any], current: Mapping[str, Any], health: Mapping[str, Any] | None
-) -> ObservedContainer:
-    status = _STATES.get(current.get("status", "created"), ContainerState.DEAD)
-    if current.get("status") == "starting" and current.get("again"):
+def _container(look: Look) -> ObservedContainer:
+    meta, current, health = look
+    status = _STATES.get(look.status, ContainerState.DEAD)
+    if look.status == "starting" and current.get("again"):
         # for the restart policy, and not done yet
         status = ContainerState.RESTARTING
     running = status in (ContainerState.RUNNING, ContainerState.PAUSED)
@@ -329,6 +275,28 @@ def _endpoints(meta: Mapping[str, Any], current: Mapping[str, Any]) -> Iterator[
             mac=record.get("mac", ""),
             aliases=tuple(meta["aliases"].get(name, ())),
         )
+
+
+def _network(record: Mapping[str, Any]) -> ObservedNetwork:
+    return ObservedNetwork(
+        record["id"],
+        record["name"],
+        record["labels"],
+        record["driver"],
+        record.get("attributes") or {},
+        tuple(_pool(pool) for pool in record["pools"]),
+        int(record.get("created_ns") or 0),
+    )
+
+
+def _pool(pool: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a pool in the words of ``ipam.config``."""
+    found = {"subnet": pool["subnet"], "gateway": pool["gateway"]}
+    if pool["range"] != pool["subnet"]:
+        found["ip_range"] = pool["range"]
+    if pool["reserved"]:
+        found["aux_addresses"] = {name: address for address, name in pool["reserved"].items()}
+    return found
 
 
 def observed_image(image: Image) -> ObservedImage:

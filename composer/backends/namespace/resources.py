@@ -11,6 +11,7 @@ import re
 import stat
 from typing import TYPE_CHECKING, Any
 
+from composer.backends.namespace import devicelimits
 from composer.engine.wanted import Limitation
 from composer.runtime.host import devices
 from composer.units import parse_duration_ns, parse_size_bytes
@@ -102,7 +103,7 @@ def _deploy(config: Config, value: Any) -> None:
 
 def _deploy_limits(value: Any) -> list[Limitation]:
     reserved = ((value.get("resources") or {}).get("reservations") or {}).get("devices")
-    found = devices.request_limits(("deploy", "resources", "reservations", "devices"), reserved)
+    found = devicelimits.request_limits(("deploy", "resources", "reservations", "devices"), reserved)
     if (value.get("mode") or "replicated") not in ("replicated",):
         found.append(Limitation(("deploy", "mode"), f"the built-in runtime has no mode '{value['mode']}'"))
     return found
@@ -184,8 +185,8 @@ ROWS: dict[str, Row] = {
     "cpuset": (_resource("cpu", "cpus", str), None),
     "deploy": (_deploy, _deploy_limits),
     "device_cgroup_rules": (_device_cgroup_rules, None),
-    "devices": (devices.apply, devices.limits),
-    "gpus": (devices.request, lambda value: devices.request_limits(("gpus",), value)),
+    "devices": (devices.apply, devicelimits.limits),
+    "gpus": (devices.request, lambda value: devicelimits.request_limits(("gpus",), value)),
     "mem_limit": (_mem_limit, None),
     "mem_reservation": (_resource("memory", "reservation", _size), None),
     "mem_swappiness": (_resource("memory", "swappiness", _swappiness), None),

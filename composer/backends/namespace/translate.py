@@ -11,16 +11,15 @@ from __future__ import annotations
 import glob
 import json
 import os
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from composer import errors, mounttargets, sysctls, values
-from composer.backends.namespace import logdrivers, resources, unusable
+from composer.backends.namespace import endpoints, logdrivers, namespaces, resources, unusable
 from composer.engine.wanted import ContainerSpec, Limitation
 from composer.runtime.base import signals
 from composer.runtime.container import capabilities
 from composer.runtime.host import devices
-from composer.runtime.objects import namespaces
+from composer.runtime.objects import log_options, specs
 from composer.units import parse_duration_ns, parse_size_bytes
 
 if TYPE_CHECKING:
@@ -37,6 +36,12 @@ MASKED += ["/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powerc
 _READONLY = [f"/proc/{name}" for name in ("bus", "fs", "irq", "sys", "sysrq-trigger")]
 _PTS = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
 _TERM = "TERM=xterm"
+# What an event says of a container beside its name and image; the whole list of labels is in its record.
+EVENT_LABELS = (
+    "com.docker.compose.project",
+    "com.docker.compose.service",
+    "com.docker.compose.container-number",
+)
 _KINDS = ("mount", "pid", "ipc", "uts", "network", "cgroup")
 
 
@@ -68,26 +73,43 @@ def _limitations_of(name: str, value: Any) -> list[Limitation]:
     if found or value is None:
         return found
     try:
-        apply(_base("", {}), value)
+        apply(_base({}), value)
     except ValueError as error:
         found = [Limitation((name,), str(error))]
     return found
 
 
-def oci_config(
-    spec: ContainerSpec,
-    image: Mapping[str, Any],
-    *,
-    hostname: str,
-    mounts: list[Config],
-    owners: Mapping[str, namespaces.Owner] = MappingProxyType({}),
-) -> Config:
-    """Return the OCI configuration of a container, without its network, overlay and identity.
+def spec_of(spec: ContainerSpec) -> specs.Container:
+    """Return what the runtime is asked to make of a service's container."""
+    attributes = spec.attributes
+    given = str(attributes.get("hostname") or "")
+    return specs.Container(
+        spec.name,
+        spec.project,
+        f"service '{spec.service}'",
+        spec.image,
+        lambda image: oci_config(spec, image),
+        labels=spec.labels,
+        image_id=spec.image_id,
+        mounts=[specs.Mount(*mount) for mount in spec.mounts],
+        volumes_from=[str(text) for text in attributes.get("volumes_from") or ()],
+        endpoints=[endpoints.spec_of(endpoint) for endpoint in spec.endpoints],
+        files=[specs.File(*file) for file in spec.files],
+        namespaces=namespaces.wanted(spec),
+        names=[given] if given and spec.endpoints else [],  # others find it by that as well
+        event={key: spec.labels[key] for key in EVENT_LABELS if key in spec.labels},
+        mac=attributes.get("mac_address") or None,
+        auto_remove=spec.auto_remove,
+        takes_over=spec.takes_over,
+    )
 
-    ``image`` is the image's configuration; ``mounts`` are the service's own, in OCI's form; ``owners`` whose
-    namespaces it shares.
+
+def oci_config(spec: ContainerSpec, image: Mapping[str, Any]) -> Config:
+    """Return the OCI configuration of a container, without what depends on its id and on other objects.
+
+    ``image`` is the image's configuration.
     """
-    config = _base(hostname, image)
+    config = _base(image)
     for name, value in spec.attributes.items():
         if name in ATTRIBUTES and value is not None:
             apply = ATTRIBUTES[name][0]
@@ -97,17 +119,16 @@ def oci_config(
                 raise errors.BackendError(
                     f"cannot use {name} of service '{spec.service}': {error}"
                 ) from error
+    config["composer"]["service"] = spec.service
     _finish_process(config, spec, image)
     _finish_privileges(config, spec)
-    namespaces.apply(config, spec, owners)
-    _add_mounts(config, mounts)
     return config
 
 
-def _base(hostname: str, image: Mapping[str, Any]) -> Config:
+def _base(image: Mapping[str, Any]) -> Config:
     return {
         "ociVersion": "1.2.0",
-        "hostname": hostname,
+        "hostname": "",
         "root": {"path": "rootfs", "readonly": False},
         "process": {
             "terminal": False,
@@ -458,7 +479,7 @@ ATTRIBUTES: dict[str, Row] = {
         _nothing,
         _oneof("isolation", "only containers of Windows have isolation modes", "default"),
     ),
-    "logging": (logdrivers.apply, logdrivers.limits),
+    "logging": (log_options.apply, logdrivers.limits),
     "mac_address": (_nothing, None),  # of the first endpoint, see bundle
     "oom_score_adj": (_process("oomScoreAdj"), None),
     "platform": (_nothing, _platform_limits),
@@ -524,8 +545,6 @@ def _finish_process(config: Config, spec: ContainerSpec, image: Mapping[str, Any
     if process["terminal"] and not _has(process["env"], "TERM"):
         process["env"] = [*process["env"], _TERM]
         own["term"] = _TERM  # of this terminal: an exec without one does not get it
-    if not _has(process["env"], "HOSTNAME"):
-        process["env"] = [*process["env"], f"HOSTNAME={config['hostname']}"]
     if not process["cwd"].startswith("/"):
         raise errors.BackendError(
             f"cannot use working_dir '{process['cwd']}' of service '{spec.service}': not absolute"
@@ -562,32 +581,3 @@ def _finish_privileges(config: Config, spec: ContainerSpec) -> None:
             if mount["destination"] in ("/sys", "/sys/fs/cgroup"):
                 mount["options"] = [option for option in mount["options"] if option != "ro"]
         own["privileged"] = True
-
-
-def _add_mounts(config: Config, mounts: list[Config]) -> None:
-    """Put the service's mounts behind ours, parents before children; one at the same place replaces ours.
-
-    But for /proc: what is mounted there is mounted over ours, or refused. The programs of the host come first of all:
-    they are the image's. With a /dev of its own a service has nothing of ours in there.
-    """
-    taken = {os.path.normpath(mount["destination"]) for mount in mounts if mount["type"] != "overlay"} - {
-        "/proc"
-    }
-    own = [mount for mount in config["mounts"] if mount["destination"] not in taken]
-    if any(mount["type"] != "tmpfs" for mount in mounts if os.path.normpath(mount["destination"]) == "/dev"):
-        own = [mount for mount in own if not mount["destination"].startswith("/dev/")]
-    programs = [mount for mount in mounts if mount["type"] == "overlay"]
-    theirs = sorted(
-        (mount for mount in mounts if mount["type"] != "overlay"),
-        key=lambda mount: os.path.normpath(mount["destination"]).count("/"),
-    )
-    # The cgroup mount goes last, for it has to wait; but for what is to be mounted inside it.
-    late = [mount for mount in own if mount["type"] == "cgroup"]
-    inside = [mount for mount in theirs if mount["destination"].startswith("/sys/fs/cgroup")]
-    config["mounts"] = [
-        *programs,
-        *(mount for mount in own if mount not in late),
-        *(mount for mount in theirs if mount not in inside),
-        *late,
-        *inside,
-    ]

@@ -81,7 +81,6 @@ def _entries(record: Mapping[str, Any], key: str, check: Callable[[Any], bool]) 
 # ------------------------------------------------------------------ containers
 
 _META: dict[str, Shape] = {
-    "project": (is_text, ""),
     "image": (is_text, ""),
     "image_id": (is_text, ""),
     "created_ns": (is_number, 0),
@@ -103,7 +102,7 @@ def meta(bundle: str) -> dict[str, Any] | None:
         **shaped(found, _META),
         "id": id,
         "name": name if is_text(name) and name and "/" not in name else id[:12],
-        "labels": texts(found.get("labels")),
+        **_owned(found),
         "mounts": [_mount(entry) for entry in _entries(found, "mounts", is_mapping)],
         "networks": _entries(found, "networks", lambda pair: is_texts(pair) and len(pair) == 2),
         "aliases": {
@@ -113,6 +112,25 @@ def meta(bundle: str) -> dict[str, Any] | None:
         },
         "exposed": [port for port in _entries(found, "exposed", is_text) if _is_exposed(port)],
     }
+
+
+NOBODY = "@nobody"
+"""The owner of all objects that have none: no project can have this name, so its run state is nobody else's."""
+
+_OWNER_LABEL = "com.docker.compose.project"
+_EVENT_LABELS = (_OWNER_LABEL, "com.docker.compose.service", "com.docker.compose.container-number")
+"""Where records of version 1 had what ``project`` and ``event`` say since."""
+
+
+def _owned(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object's labels, its owner, and what its events say of it."""
+    labels = texts(found.get("labels"))
+    owner, event = found.get("project"), found.get("event")
+    if not is_text(owner):
+        owner = labels.get(_OWNER_LABEL) or NOBODY
+    if not is_labels(event):
+        event = {key: labels[key] for key in _EVENT_LABELS if key in labels}
+    return {"labels": labels, "project": owner, "event": event}
 
 
 def texts(value: Any) -> dict[str, str]:
@@ -256,7 +274,7 @@ def network(directory: str) -> dict[str, Any] | None:
     return {
         **shaped(found, shapes),
         "id": id,
-        "labels": texts(found.get("labels")),
+        **_owned(found),
         "pools": _entries(found, "pools", _is_pool),
     }
 
@@ -298,7 +316,7 @@ def volume(directory: str) -> dict[str, Any] | None:
     return {
         **shaped(found, shapes),
         "name": os.path.basename(directory),
-        "labels": texts(found.get("labels")),
+        **_owned(found),
         "options": texts(found.get("options")),
     }
 

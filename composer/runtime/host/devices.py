@@ -13,7 +13,6 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.engine.wanted import Limitation
 from composer.runtime.container import hooks
 
 if TYPE_CHECKING:
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 DIRECTORIES = ("/etc/cdi", "/var/run/cdi")
 """Where specifications are; what the later one says of a device counts."""
 
-_NO_SPECIFICATION = (
-    "describe it in /etc/cdi; for GPUs of NVIDIA: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
-)
 # Of a container's own making, or not a device for others: what Docker leaves out of /dev as well.
 _NOT_OF_THE_HOST = frozenset((*"pts shm fd mqueue ptmx .lxc .lxd-mounts .udev console".split(),))
 
@@ -75,7 +71,7 @@ def host_nodes(directory: str = "/dev") -> Iterator[Config]:
 
 
 def apply(config: Config, value: Sequence[Mapping[str, Any]]) -> None:
-    """Put a service's ``devices`` into its configuration."""
+    """Put devices of the host into a configuration."""
     for device in value:
         source = str(device["source"])
         if is_described(source):
@@ -180,12 +176,12 @@ def _edit(config: Config, edits: Mapping[str, Any]) -> None:
 
 
 def request(config: Config, value: Any) -> None:
-    """Put ``gpus``, or the devices that ``deploy`` reserves, into a service's configuration."""
+    """Put ``gpus``, or the devices that ``deploy`` reserves, into a container's configuration."""
     for wanted in [{"count": "all"}] if value == "all" else value:
-        add_described(config, _names(wanted, specifications()))
+        add_described(config, names_of(wanted, specifications()))
 
 
-def _names(wanted: Mapping[str, Any], known: Sequence[Specification]) -> list[str]:
+def names_of(wanted: Mapping[str, Any], known: Sequence[Specification]) -> list[str]:
     """Return the full names of the devices that a request means."""
     ids = [str(id) for id in wanted.get("device_ids") or ()]
     if wanted.get("driver") == "cdi" or any(map(is_described, ids)):
@@ -205,41 +201,3 @@ def _names(wanted: Mapping[str, Any], known: Sequence[Specification]) -> list[st
     if len(single) < int(str(count)):
         raise ValueError(f"{count} GPUs are asked for, and {len(single)} described")
     return [f"{kind}={name}" for name in sorted(single, key=int)[: int(str(count))]]
-
-
-def limits(value: Any) -> list[Limitation]:
-    """Say what of ``devices`` nothing on this machine describes."""
-    return [
-        _limitation(("devices", index), [str(device["source"])])
-        for index, device in enumerate(value or ())
-        if is_described(str(device.get("source", ""))) and not _is_there([str(device["source"])])
-    ]
-
-
-def request_limits(path: tuple[str | int, ...], value: Any) -> list[Limitation]:
-    """Say what of ``gpus``, or of the devices that ``deploy`` reserves, cannot be had."""
-    found = []
-    wanted = [{"count": "all"}] if value == "all" else value or ()
-    for index, one in enumerate(wanted):
-        capabilities = set(one.get("capabilities") or ("gpu",))
-        place = path if value == "all" else (*path, index)
-        try:
-            names = (
-                _names(one, specifications()) if "gpu" in capabilities or one.get("driver") == "cdi" else []
-            )
-        except ValueError as error:
-            found.append(Limitation(place, str(error), hint=_NO_SPECIFICATION))
-            continue
-        if not names or not _is_there(names):
-            found.append(_limitation(place, names or sorted(capabilities)))
-    return found
-
-
-def _is_there(names: Sequence[str]) -> bool:
-    known = {f"{one.kind}={name}" for one in specifications() for name in one.devices}
-    return known.issuperset(names)
-
-
-def _limitation(path: tuple[str | int, ...], names: Sequence[str]) -> Limitation:
-    shown = ", ".join(f"'{name}'" for name in names)
-    return Limitation(path, f"nothing on this machine describes the device {shown}", hint=_NO_SPECIFICATION)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.engine.backend import Finding
 from composer.errors import BackendError
 from composer.runtime.host import requirements
 
@@ -25,6 +24,15 @@ _LIMITS = {"memory": "memory", "cpu": "cpus", "pids": "pids_limit"}
 _LOW_BYTES = 1 << 30
 _LOW_INODES = 20_000
 _UNSHARE_FAILED, _MOUNT_FAILED = 3, 4
+
+
+class Finding(NamedTuple):
+    """One thing that was found. ``level``: ``ok``, ``note``, ``warning`` or ``missing``. ``hint`` is the remedy."""
+
+    level: str
+    subject: str
+    text: str
+    hint: str | None = None
 
 
 def diagnose(environment: Mapping[str, str]) -> list[Finding]:

@@ -11,32 +11,23 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.backends.namespace import logdrivers, translate
 from composer.runtime.base import files, records, state, trees
 from composer.runtime.images import configuration
-from composer.runtime.objects import mounting, namespaces, naming
+from composer.runtime.objects import log_options, mounting, namespaces, naming, specs
 from composer.runtime.objects.joining import DEFAULT_ENDPOINTS, endpoint_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from composer.engine.wanted import ContainerSpec
     from composer.runtime.images import Image
     from composer.runtime.objects.mounting import Images
     from composer.runtime.objects.networks import Networks
     from composer.runtime.objects.volumes import Volumes
 
-# What the event journal says of a container beside its name and image; the whole list is in meta.json.
-EVENT_LABELS = (
-    "com.docker.compose.project",
-    "com.docker.compose.service",
-    "com.docker.compose.container-number",
-)
-
 
 def create(
     paths: state.Paths,
-    spec: ContainerSpec,
+    spec: specs.Container,
     image: Image,
     networks: Networks,
     volumes: Volumes,
@@ -102,7 +93,7 @@ def remove(paths: state.Paths, id: str) -> None:
 
 def _config(
     paths: state.Paths,
-    spec: ContainerSpec,
+    spec: specs.Container,
     image: Image,
     id: str,
     mounts: list[dict[str, Any]],
@@ -110,54 +101,52 @@ def _config(
 ) -> dict[str, Any]:
     hostname, directory, etc = id[:12], paths.container(id), paths.container(id)
     owners = namespaces.find_owners(paths, spec)
-    if "host" in (spec.network_mode, spec.attributes.get("uts")):
+    mode = spec.namespaces.get("network", "")
+    if "host" in (mode, spec.namespaces.get("uts")):
         hostname = os.uname().nodename
     elif "network" in owners:
         hostname = owners["network"].config["hostname"]
         etc = namespaces.network_files(paths, owners["network"])
-    read_only = bool(spec.attributes.get("read_only"))
-    mounts = [
-        *mounts,
-        *mounting.etc_mounts(etc, {mount["destination"] for mount in mounts}, read_only=read_only),
-    ]
-    config = translate.oci_config(spec, image.config, hostname=hostname, mounts=mounts, owners=owners)
+    config = spec.configure(image.config)
+    config["hostname"] = config.get("hostname") or hostname
+    _tell_hostname(config)
+    namespaces.apply(config, spec, owners)
+    taken = {mount["destination"] for mount in mounts}
+    etc_mounts = mounting.etc_mounts(etc, taken, read_only=config["root"]["readonly"])
+    mounting.arrange(config, [*mounts, *etc_mounts])
     own = config["composer"]
     own.update(
         id=id,
-        project=spec.project,
-        service=spec.service,
+        project=spec.owner,
         name=spec.name,
-        names=list(dict.fromkeys([spec.name, id[:12], *_given_names(spec)])),
+        names=list(dict.fromkeys([spec.name, id[:12], *spec.names])),
         auto_remove=spec.auto_remove,
         overlay={"lower": list(image.layers), "upper": f"{directory}/upper", "work": f"{directory}/work"},
-        event={
-            **{key: spec.labels[key] for key in EVENT_LABELS if key in spec.labels},
-            "image": spec.image,
-        },
+        event={**spec.event, "image": spec.image},
     )
     try:
-        logdrivers.finish(own, image=spec.image, image_id=image.id)
+        log_options.finish(own, image=spec.image, image_id=image.id)
     except ValueError as error:
-        raise errors.BackendError(f"cannot use logging of service '{spec.service}': {error}") from error
-    endpoints = spec.endpoints or (DEFAULT_ENDPOINTS if spec.network_mode == "bridge" else ())
+        raise errors.BackendError(f"cannot use logging of {spec.subject}: {error}") from error
+    endpoints = spec.endpoints or (DEFAULT_ENDPOINTS if mode == "bridge" else ())
     own["network"].update(
-        mode=spec.network_mode or "bridge",
+        mode=mode or "bridge",
         endpoints=[endpoint_record(endpoint, networks) for endpoint in endpoints],
         # Docker's default network has no names: look-ups go to the servers of the host.
-        names=spec.network_mode != "bridge",
+        names=mode != "bridge",
     )
-    if spec.attributes.get("mac_address") and endpoints:
+    if spec.mac and endpoints:
         first = own["network"]["endpoints"][0]
-        first["mac"] = first["mac"] or spec.attributes["mac_address"]
+        first["mac"] = first["mac"] or spec.mac
     own["network"]["takes_over"] = spec.takes_over
     own["network"]["ports"] = _bound(own["network"]["ports"], own["network"]["endpoints"], networks)
-    if spec.network_mode not in (None, "none", "host", "bridge") and "network" not in owners:
+    if mode not in ("", "none", "host", "bridge") and "network" not in owners:
         raise errors.Unsupported(
             "network_mode",
-            f"cannot use network_mode '{spec.network_mode}' of service '{spec.service}' on the built-in runtime",
+            f"cannot use network_mode '{mode}' of {spec.subject} on the built-in runtime",
             hint="join the services through a network instead",
         )
-    if spec.network_mode == "host" and own["network"]["ports"]:
+    if mode == "host" and own["network"]["ports"]:
         own["network"]["ports"] = []
     return config
 
@@ -179,19 +168,24 @@ def _bound(
     ]
 
 
-def _given_names(spec: ContainerSpec) -> list[str]:
-    """Return the host name that it was given: others find it by that as well."""
-    given = str(spec.attributes.get("hostname") or "")
-    return [given] if given and spec.endpoints else []
+def _tell_hostname(config: dict[str, Any]) -> None:
+    environment = config["process"]["env"]
+    if not any(entry.startswith("HOSTNAME=") for entry in environment):
+        config["process"]["env"] = [*environment, f"HOSTNAME={config['hostname']}"]
 
 
 def _meta(
-    spec: ContainerSpec, image: Image, id: str, config: Mapping[str, Any], shown: Sequence[Mapping[str, Any]]
+    spec: specs.Container,
+    image: Image,
+    id: str,
+    config: Mapping[str, Any],
+    shown: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     return {
         "id": id,
         "name": spec.name,
-        "project": spec.project,
+        "project": spec.owner,
+        "event": dict(spec.event),
         "labels": {**(image.config.get("Labels") or {}), **spec.labels},
         "image": spec.image,
         "image_id": image.id,

@@ -21,8 +21,8 @@ from composer.runtime.objects import roots
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from composer.engine.facts import CommitSpec
     from composer.runtime.images import Image, Store
+    from composer.runtime.objects import specs
 
 _WHITEOUT = ".wh."
 _OPAQUE_XATTR = "trusted.overlay.opaque"
@@ -58,7 +58,7 @@ class OwnFiles:
             self._root.close()
 
 
-def commit(store: Store, config: Mapping[str, Any], meta: Mapping[str, Any], spec: CommitSpec) -> Image:
+def commit(store: Store, config: Mapping[str, Any], meta: Mapping[str, Any], spec: specs.Commit) -> Image:
     """Store a container's changes as an image. Raises ImageError."""
     image = store.find(meta["image_id"])
     if image is None:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.engine.facts import ContainerUse, DiskUse, ImageUse, VolumeUse
 from composer.errors import Conflict
 from composer.runtime.base import files, state
 from composer.runtime.objects.volumes import ANONYMOUS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from composer.engine.facts import LabelFilter
-    from composer.engine.observed import ObservedContainer
     from composer.runtime.images import Image
     from composer.runtime.objects.networks import Networks
     from composer.runtime.objects.volumes import Volumes
+
+    Wanted = Callable[[Mapping[str, str]], bool]
 
 _MAX_DEPTH = 400  # one descriptor for each level; no tree that people make is as deep
 
@@ -72,22 +71,22 @@ def _files(path: str) -> Iterator[os.stat_result]:
 
 
 def unused_networks(
-    networks: Networks, metas: Sequence[dict[str, Any]], labels: Sequence[LabelFilter]
+    networks: Networks, metas: Sequence[dict[str, Any]], wanted: Wanted
 ) -> Iterator[dict[str, Any]]:
     used = {network_id for meta in metas for _, network_id in meta["networks"]}
     for record in list(networks.all()):
-        if record["id"] not in used and all(label.matches(record["labels"]) for label in labels):
+        if record["id"] not in used and wanted(record["labels"]):
             yield record
 
 
 def unused_volumes(
-    volumes: Volumes, metas: Sequence[dict[str, Any]], labels: Sequence[LabelFilter], *, everything: bool
+    volumes: Volumes, metas: Sequence[dict[str, Any]], wanted: Wanted, *, everything: bool
 ) -> Iterator[dict[str, Any]]:
     """Yield the volumes that no container has: anonymous ones, or all."""
     used = {mount.get("name") for meta in metas for mount in meta["mounts"]}
     for record in list(volumes.all()):
-        is_wanted = everything or ANONYMOUS in record["labels"]
-        if record["name"] not in used and is_wanted and all(f.matches(record["labels"]) for f in labels):
+        is_prunable = everything or ANONYMOUS in record["labels"]
+        if record["name"] not in used and is_prunable and wanted(record["labels"]):
             yield record
 
 
@@ -104,16 +103,50 @@ def remove_volume(paths: state.Paths, volumes: Volumes, record: dict[str, Any]) 
 # ------------------------------------------------------------------ the disk
 
 
+class ImageUse(NamedTuple):
+    """An image on the disk. ``shared_bytes`` are of layers that other images have too."""
+
+    id: str
+    references: tuple[str, ...]
+    created: str
+    size_bytes: int
+    shared_bytes: int
+    containers: int
+
+
+class ContainerUse(NamedTuple):
+    """A container on the disk: ``size_bytes`` are of its own layer; ``volumes`` counts those that it mounts."""
+
+    id: str
+    size_bytes: int
+    volumes: int
+
+
+class VolumeUse(NamedTuple):
+    name: str
+    size_bytes: int
+    links: int
+
+
+class DiskUse(NamedTuple):
+    """What the state directory keeps. ``layers_bytes`` counts each layer of the images once."""
+
+    images: tuple[ImageUse, ...]
+    containers: tuple[ContainerUse, ...]
+    volumes: tuple[VolumeUse, ...]
+    layers_bytes: int
+
+
 def disk_use(
-    paths: state.Paths,
-    images: Sequence[Image],
-    containers: Sequence[ObservedContainer],
-    volumes: Volumes,
+    paths: state.Paths, images: Sequence[Image], metas: Sequence[Mapping[str, Any]], volumes: Volumes
 ) -> DiskUse:
     layers = Counter(layer for image in images for layer in image.layers)
     sizes = {layer: _layer_size(layer) for layer in layers}
-    users = Counter(container.image_id for container in containers)
-    links = Counter(mount.name for c in containers for mount in c.mounts if mount.type == "volume")
+    users = Counter(meta["image_id"] for meta in metas)
+    mounted = {
+        meta["id"]: [mount["name"] for mount in meta["mounts"] if mount["type"] == "volume"] for meta in metas
+    }
+    links = Counter(name for names in mounted.values() for name in names)
     return DiskUse(
         tuple(
             ImageUse(
@@ -126,15 +159,12 @@ def disk_use(
             )
             for image in images
         ),
-        tuple(
-            ContainerUse(c, _own_size(paths.container(c.id)), sum(m.type == "volume" for m in c.mounts))
-            for c in containers
-        ),
+        tuple(ContainerUse(id, _own_size(paths.container(id)), len(names)) for id, names in mounted.items()),
         tuple(
             VolumeUse(record["name"], tree_size(volumes.data(record["name"])), links[record["name"]])
             for record in volumes.all()
         ),
-        layers_bytes=sum(sizes.values()),
+        sum(sizes.values()),
     )
 
 

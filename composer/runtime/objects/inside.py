@@ -12,10 +12,9 @@ import errno
 import os
 import posixpath
 import stat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import archives
-from composer.engine.facts import PathStat
 from composer.errors import CopyFailed, NotFound
 from composer.runtime.base import syscalls
 from composer.runtime.container import process
@@ -26,6 +25,15 @@ if TYPE_CHECKING:
 
 _MAX_LINKS = 40
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
+
+class PathStat(NamedTuple):
+    """A path in a container. ``mode`` is POSIX's st_mode, of a symlink itself; ``link_target`` is where that leads."""
+
+    name: str
+    size_bytes: int
+    mode: int
+    link_target: str = ""
 
 
 def stat_path(bundle: str, path: str) -> PathStat:

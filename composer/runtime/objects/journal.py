@@ -6,15 +6,26 @@ import json
 import os
 import select
 import time
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from composer.engine.observed import Event
 from composer.runtime.base import records, state, syscalls
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from composer.runtime.base.state import Paths
 
 _WATCHED = 0x00000002 | 0x00000100 | 0x00000080 | 0x00000400  # modify, create, moved to, the directory went
+
+
+class Event(NamedTuple):
+    """Something that happened. ``action`` is Docker's word; ``attributes`` have the name and the container's labels."""
+
+    time_ns: int
+    kind: str
+    action: str
+    id: str
+    attributes: Mapping[str, str]
 
 
 class ProjectEvents:
@@ -24,7 +35,8 @@ class ProjectEvents:
         self, paths: Paths, project: str | None, since_ns: int | None = None, until_ns: int | None = None
     ) -> None:
         self._since_ns, self._until_ns = since_ns or 0, until_ns
-        names = [project] if project else state.list_directory(f"{paths.run}/projects")
+        everybody = {*state.list_directory(f"{paths.run}/projects"), records.NOBODY}
+        names = [project] if project else sorted(everybody)
         self._journals: list[_Journal] = []
         self._inotify = syscalls.inotify_init()
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)

@@ -9,9 +9,8 @@ import heapq
 import os
 import select
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from composer.engine.observed import LogLine
 from composer.runtime.base import records, status, syscalls
 from composer.runtime.streams import generations
 
@@ -21,6 +20,15 @@ if TYPE_CHECKING:
     from composer.runtime.base.state import Paths
 
 _WATCHED = 0x00000002 | 0x00000100 | 0x00000080 | 0x00000400 | 0x00000800  # modify, create, moved to, gone
+
+
+class LogLine(NamedTuple):
+    """A piece of a container's output: at most one line, ``data`` with its newline where it had one."""
+
+    container_id: str
+    time_ns: int
+    stream: str
+    data: bytes
 
 
 class _Reader:

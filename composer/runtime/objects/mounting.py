@@ -9,9 +9,8 @@ import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 from composer import errors, mounttargets
-from composer.engine.wanted import ContainerSpec, FileSpec, MountSpec
 from composer.runtime.base import files, records, state
-from composer.runtime.objects import naming
+from composer.runtime.objects import naming, specs
 
 if TYPE_CHECKING:
     from composer.runtime.images import Image
@@ -20,11 +19,11 @@ if TYPE_CHECKING:
     Mount = dict[str, Any]
 
 
-def mounts_from(paths: state.Paths, spec: ContainerSpec) -> list[MountSpec]:
+def mounts_from(paths: state.Paths, spec: specs.Container) -> list[specs.Mount]:
     """Return the volumes and binds of other containers (``volumes_from``), without those that are replaced here."""
     taken = {entry.target.rstrip("/") for entry in spec.mounts}
-    found: list[MountSpec] = []
-    for text in spec.attributes.get("volumes_from") or ():
+    found: list[specs.Mount] = []
+    for text in spec.volumes_from:
         name, _, access = str(text).partition(":")
         meta = records.meta(paths.container(naming.find_container(paths, name)))
         for mount in (meta or {}).get("mounts", ()):
@@ -34,7 +33,7 @@ def mounts_from(paths: state.Paths, spec: ContainerSpec) -> list[MountSpec]:
             source = mount["name"] if mount["type"] == "volume" else mount["source"]
             read_only = access == "ro" or (bool(mount.get("read_only")) and access != "rw")
             anonymous = bool(mount.get("anonymous"))
-            found.append(MountSpec(mount["type"], source, mount["target"], read_only, anonymous=anonymous))
+            found.append(specs.Mount(mount["type"], source, mount["target"], read_only, anonymous=anonymous))
     return found
 
 
@@ -52,7 +51,7 @@ class Wanted:
 
     def __init__(
         self,
-        spec: ContainerSpec,
+        spec: specs.Container,
         image: Image,
         volumes: Volumes,
         images: Images,
@@ -63,23 +62,23 @@ class Wanted:
         self._spec, self._image, self._volumes, self._images = spec, image, volumes, images
         self._directory, self._final, self._made = directory, final, made
 
-    def mounts(self, entries: list[MountSpec]) -> tuple[list[Mount], list[Mount]]:
+    def mounts(self, entries: list[specs.Mount]) -> tuple[list[Mount], list[Mount]]:
         """Return (OCI mounts, what `ps` and the planner are shown of them)."""
         covered = {entry.target.rstrip("/") for entry in entries}
         declared = self._image.config.get("Volumes") or ()
-        anonymous = [MountSpec("volume", None, one) for one in declared if one.rstrip("/") not in covered]
+        anonymous = [specs.Mount("volume", None, one) for one in declared if one.rstrip("/") not in covered]
         for entry in anonymous:
             reason = mounttargets.problem(entry.target)
             if reason:
                 raise errors.BackendError(
-                    f"cannot run image '{self._spec.image}' in service '{self._spec.service}': it declares a "
+                    f"cannot run image '{self._spec.image}' in {self._spec.subject}: it declares a "
                     f"volume at {entry.target}, and {reason}",
                     hint="correct VOLUME of the image",
                 )
         pairs = [self._mount(entry) for entry in [*entries, *anonymous]]
         return [mount for mount, _ in pairs], [shown for _, shown in pairs]
 
-    def _mount(self, entry: MountSpec) -> tuple[Mount, Mount]:
+    def _mount(self, entry: specs.Mount) -> tuple[Mount, Mount]:
         if entry.type == "tmpfs":
             return _tmpfs(entry), {"type": "tmpfs", "target": entry.target}
         if entry.type == "bind":
@@ -90,11 +89,11 @@ class Wanted:
             return self._of_image(entry), _shown(entry._replace(read_only=True), source=entry.source or "")
         raise errors.Unsupported(
             "volumes",
-            f"cannot mount {entry.target} in service '{self._spec.service}': "
+            f"cannot mount {entry.target} in {self._spec.subject}: "
             f"the built-in runtime has no mounts of type '{entry.type}'",
         )
 
-    def _of_volume(self, entry: MountSpec) -> tuple[Mount, Mount]:
+    def _of_volume(self, entry: specs.Mount) -> tuple[Mount, Mount]:
         name = entry.source
         if name is None:
             name = self._volumes.create_anonymous({})
@@ -112,12 +111,12 @@ class Wanted:
             mount["filesystem"] = {"name": name, **filesystem._asdict()}
         return mount, shown
 
-    def _of_image(self, entry: MountSpec) -> Mount:
+    def _of_image(self, entry: specs.Mount) -> Mount:
         """Show the files of an image, which stays in the store as long as the container does."""
         image = self._images.find(str(entry.source))
         if image is None or image.programs:
             raise errors.NotFound(
-                f"cannot mount image '{entry.source}' in service '{self._spec.service}': it is not in the store",
+                f"cannot mount image '{entry.source}' in {self._spec.subject}: it is not in the store",
                 hint="composer image pull, load or import",
             )
         # An overlay of one layer needs another below it; and a place to be mounted at before it is bound.
@@ -135,11 +134,11 @@ class Wanted:
         return mount
 
 
-def _shown(entry: MountSpec, *, source: str) -> Mount:
+def _shown(entry: specs.Mount, *, source: str) -> Mount:
     return {"type": entry.type, "target": entry.target, "source": source, "read_only": entry.read_only}
 
 
-def _tmpfs(entry: MountSpec) -> Mount:
+def _tmpfs(entry: specs.Mount) -> Mount:
     options = ["nosuid", "nodev", "noexec", *entry.options.get("options", ())]
     if entry.options.get("size"):
         options.append(f"size={entry.options['size']}")
@@ -150,31 +149,31 @@ def _tmpfs(entry: MountSpec) -> Mount:
     return {"destination": entry.target, "type": "tmpfs", "source": "tmpfs", "options": options}
 
 
-def _make_source(source: str, spec: ContainerSpec) -> None:
+def _make_source(source: str, spec: specs.Container) -> None:
     """Create a missing bind source on the host, as Docker does."""
     try:
         os.makedirs(source, 0o755, exist_ok=True)
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno or 0).lower() if isinstance(error, OSError) else str(error)
         raise errors.BackendError(
-            f"cannot make the directory {source} for service '{spec.service}': {reason}",
+            f"cannot make the directory {source} for {spec.subject}: {reason}",
             hint="correct the source of the mount, or make it by hand",
         ) from error
 
 
-def _bind(entry: MountSpec, spec: ContainerSpec) -> Mount:
+def _bind(entry: specs.Mount, spec: specs.Container) -> Mount:
     source = str(entry.source)
     if not os.path.lexists(source):
         if not entry.options.get("create_host_path"):
             raise errors.NotFound(
-                f"cannot mount {source} in service '{spec.service}': there is no such file or directory",
+                f"cannot mount {source} in {spec.subject}: there is no such file or directory",
                 hint="make it, or set bind.create_host_path",
             )
         _make_source(source, spec)
     if entry.options.get("selinux") and os.path.exists(_SELINUX):
         raise errors.Unsupported(
             "volumes",
-            f"cannot mount {source} in service '{spec.service}': the built-in runtime gives no SELinux labels",
+            f"cannot mount {source} in {spec.subject}: the built-in runtime gives no SELinux labels",
             hint="leave out z or Z, and label the directory with chcon -t container_file_t",
         )
     propagation = entry.options.get("propagation") or "rprivate"
@@ -198,7 +197,7 @@ _READ_ONLY = {"writable": "ro", "disabled": "ro"}
 """``rro`` is runc's word for a mount that is read-only with all that is mounted below it: Docker's default."""
 
 
-def _check_shared(source: str, entry: MountSpec, spec: ContainerSpec) -> None:
+def _check_shared(source: str, entry: specs.Mount, spec: specs.Container) -> None:
     """Refuse to share what the host does not share: nothing would ever come of it."""
     path = os.path.realpath(source)
     best, tags = "", list[str]()
@@ -207,13 +206,13 @@ def _check_shared(source: str, entry: MountSpec, spec: ContainerSpec) -> None:
             best, tags = point, fields
     if not any(tag.startswith("shared:") for tag in tags):
         raise errors.BackendError(
-            f"cannot mount {source} with propagation '{entry.options['propagation']}' in service "
-            f"'{spec.service}': it is mounted on {best}, which is not shared",
+            f"cannot mount {source} with propagation '{entry.options['propagation']}' in "
+            f"{spec.subject}: it is mounted on {best}, which is not shared",
             hint=f"mount --make-shared {best}, or use rslave",
         )
 
 
-def _volume(entry: MountSpec, data: str) -> Mount:
+def _volume(entry: specs.Mount, data: str) -> Mount:
     options = ["rbind", "rslave"]
     if not entry.options.get("nocopy"):
         options.append("copyup")
@@ -238,7 +237,7 @@ def programs(path: str, directory: str, final: str) -> Mount:
     return {"destination": path, "type": "overlay", "source": "overlay", "options": options}
 
 
-def file_mount(entry: FileSpec, index: int, directory: str, final: str) -> Mount:
+def file_mount(entry: specs.File, index: int, directory: str, final: str) -> Mount:
     """Bind a config or secret: the host's own file, or a copy of the content with the wanted owner and mode."""
     if entry.content is None:
         source = str(entry.source)
@@ -276,4 +275,33 @@ def etc_mounts(directory: str, taken: set[str], *, read_only: bool) -> list[Moun
         }
         for name in ("hosts", "hostname", "resolv.conf")
         if f"/etc/{name}" not in taken
+    ]
+
+
+def arrange(config: dict[str, Any], mounts: list[Mount]) -> None:
+    """Put a container's mounts behind ours, parents before children; one at the same place replaces ours.
+
+    But for /proc: what is mounted there is mounted over ours, or refused. The programs of the host come first of all:
+    they are the image's. With a /dev of its own a container has nothing of ours in there.
+    """
+    taken = {os.path.normpath(mount["destination"]) for mount in mounts if mount["type"] != "overlay"} - {
+        "/proc"
+    }
+    own = [mount for mount in config["mounts"] if mount["destination"] not in taken]
+    if any(mount["type"] != "tmpfs" for mount in mounts if os.path.normpath(mount["destination"]) == "/dev"):
+        own = [mount for mount in own if not mount["destination"].startswith("/dev/")]
+    programs = [mount for mount in mounts if mount["type"] == "overlay"]
+    theirs = sorted(
+        (mount for mount in mounts if mount["type"] != "overlay"),
+        key=lambda mount: os.path.normpath(mount["destination"]).count("/"),
+    )
+    # The cgroup mount goes last, for it has to wait; but for what is to be mounted inside it.
+    late = [mount for mount in own if mount["type"] == "cgroup"]
+    inside = [mount for mount in theirs if mount["destination"].startswith("/sys/fs/cgroup")]
+    config["mounts"] = [
+        *programs,
+        *(mount for mount in own if mount not in late),
+        *(mount for mount in theirs if mount not in inside),
+        *late,
+        *inside,
     ]

@@ -11,14 +11,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.backends.namespace import networkoptions
-from composer.engine.observed import ObservedNetwork
 from composer.runtime.base import files, records, state, trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from composer.engine.wanted import NetworkSpec
+    from composer.runtime.objects import specs
 
 # docker0's usual subnet, kept free for a Docker that is installed or started later.
 _DOCKERS_OWN = "172.17.0.0/16"
@@ -45,22 +43,8 @@ class Networks:
                 return record
         return None
 
-    def create(self, spec: NetworkSpec) -> str:
+    def create(self, spec: specs.Network) -> str:
         """Make a network, or return the one of this name when it carries the same labels."""
-        attributes = spec.attributes
-        if (attributes.get("driver") or "") not in networkoptions.DRIVERS:
-            raise errors.Unsupported(
-                "driver",
-                f"cannot create network '{spec.name}': the built-in runtime has no driver '{attributes['driver']}'",
-                hint="leave driver out, or use bridge",
-            )
-        ipam_driver = (attributes.get("ipam") or {}).get("driver") or "default"
-        if ipam_driver != "default":
-            raise errors.Unsupported(
-                "ipam.driver",
-                f"cannot create network '{spec.name}': the built-in runtime has no IPAM driver '{ipam_driver}'",
-                hint="leave ipam.driver out, or use default",
-            )
         from composer.runtime.objects import links
 
         with state.host_lock():
@@ -75,7 +59,7 @@ class Networks:
                 # It would be removed with the network, whoever made it.
                 raise errors.Conflict(
                     f"cannot create network '{spec.name}': this machine has an interface '{record['bridge']}' already",
-                    hint=f"choose another name in driver_opts, {networkoptions.NAME}",
+                    hint="choose another name for the interface: com.docker.network.bridge.name",
                 )
             state.make_directory(self._paths.networks())
             with state.making(f"{self._paths.networks()}/{record['id']}") as directory:
@@ -91,31 +75,30 @@ class Networks:
                 ) from error
             return str(record["id"])
 
-    def _plan(self, spec: NetworkSpec) -> dict[str, Any]:
+    def _plan(self, spec: specs.Network) -> dict[str, Any]:
         from composer.runtime.network import addresses
 
-        attributes = spec.attributes
-        options = {key: str(value) for key, value in (attributes.get("driver_opts") or {}).items()}
         id = os.urandom(32).hex()
-        ipam = attributes.get("ipam") or {}
-        self._refuse_overlap(spec.name, ipam)
+        self._refuse_overlap(spec.name, spec.ipam)
         pools = addresses.choose_pools(
-            ipam,
-            used=self._used(),
-            ipv4=attributes.get("enable_ipv4", True) is not False,
-            ipv6=bool(attributes.get("enable_ipv6")),
-            seed=spec.name,
+            spec.ipam, used=self._used(), ipv4=spec.ipv4, ipv6=spec.ipv6, seed=spec.name
         )
+        bindings = {"host_bindings": list(spec.host_bindings)} if spec.host_bindings else {}
         return {
             "id": id,
             "name": spec.name,
             "labels": dict(spec.labels),
+            "project": spec.owner,
+            "event": dict(spec.event),
             "driver": "bridge",
             "created_ns": time.time_ns(),
-            "attributes": dict(attributes),
-            "bridge": options.get(networkoptions.NAME) or f"cmp{id[:10]}",
-            **networkoptions.read(spec.name, options),
-            "internal": bool(attributes.get("internal")),
+            "attributes": dict(spec.attributes),
+            "bridge": spec.bridge or f"cmp{id[:10]}",
+            "mtu": spec.mtu,
+            "masquerade": spec.masquerade,
+            "isolated": spec.isolated,
+            **bindings,
+            "internal": spec.internal,
             "pools": [
                 {
                     "subnet": str(pool.subnet),
@@ -142,7 +125,7 @@ class Networks:
         for config in ipam.get("config") or ():
             if not config.get("subnet"):
                 continue
-            problem = networkoptions.subnet_problem(str(config["subnet"]))
+            problem = subnet_problem(str(config["subnet"]))
             if problem is not None:
                 raise errors.Conflict(
                     f"cannot create network '{name}': {problem}", hint="correct the network's ipam.config"
@@ -217,23 +200,15 @@ def _is_up(interface: str) -> bool:
     return bool((links.flags(interface) or 0) & _IFF_UP)
 
 
-def observed(record: Mapping[str, Any]) -> ObservedNetwork:
-    return ObservedNetwork(
-        record["id"],
-        record["name"],
-        record["labels"],
-        record["driver"],
-        record.get("attributes") or {},
-        tuple(_pool(pool) for pool in record["pools"]),
-        int(record.get("created_ns") or 0),
-    )
+def subnet_problem(subnet: str) -> str | None:
+    """Say what is wrong with the subnet of a network, None where nothing is."""
+    from composer import values
+    from composer.runtime.network import addresses
 
-
-def _pool(pool: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a pool in the words of ``ipam.config``."""
-    found = {"subnet": pool["subnet"], "gateway": pool["gateway"]}
-    if pool["range"] != pool["subnet"]:
-        found["ip_range"] = pool["range"]
-    if pool["reserved"]:
-        found["aux_addresses"] = {name: address for address, name in pool["reserved"].items()}
-    return found
+    if not subnet:
+        return None
+    try:
+        addresses.parse_subnet(subnet)
+    except ValueError as error:
+        return str(error)
+    return values.subnet_problem(subnet)

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import pwd
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.engine.facts import Processes, Usage
 from composer.runtime.container import cgroups
 
 if TYPE_CHECKING:
@@ -21,6 +20,30 @@ _TITLES = ("UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD")
 _NAME_WIDTH = 8
 _DAY_S = 86_400
 _PTS_MAJOR = range(136, 144)
+
+
+class Processes(NamedTuple):
+    """The processes of a container, as ``ps -ef`` on the host shows them: ``titles``, and a row of texts for each."""
+
+    titles: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+class Usage(NamedTuple):
+    """What a running container has used up to ``time_ns``, and what it holds now.
+
+    ``memory_bytes`` is without cache that can be dropped. Without a limit, ``memory_limit_bytes`` is the machine's.
+    """
+
+    time_ns: int
+    cpu_ns: int = 0
+    memory_bytes: int = 0
+    memory_limit_bytes: int = 0
+    received_bytes: int = 0
+    sent_bytes: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    processes: int = 0
 
 
 def cgroup_of(config: Mapping[str, Any], id: str) -> cgroups.Cgroup:

@@ -7,14 +7,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.engine.observed import ObservedVolume
 from composer.runtime.base import files, records, state, trees
 from composer.runtime.objects import naming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from composer.engine.wanted import VolumeSpec
+    from composer.runtime.objects import specs
     from composer.runtime.objects.filesystems import Filesystem
 
 ANONYMOUS = "com.docker.volume.anonymous"
@@ -35,9 +34,11 @@ class Volumes:
     def find(self, name: str) -> dict[str, Any] | None:
         return records.volume(f"{self._paths.volumes()}/{name}")
 
-    def create(self, spec: VolumeSpec) -> str:
+    def create(self, spec: specs.Volume) -> str:
         """Make a volume, or return the one that has this name."""
-        _check_driver(spec)
+        from composer.runtime.objects import filesystems
+
+        filesystems.check(spec.name, spec.options)
         naming.check_name(spec.name, "volume")
         directory = f"{self._paths.volumes()}/{spec.name}"
         if self.find(spec.name) is None:
@@ -45,11 +46,11 @@ class Volumes:
             record = {
                 "name": spec.name,
                 "labels": dict(spec.labels),
+                "project": spec.owner,
+                "event": dict(spec.event),
                 "driver": "local",
                 "created_ns": time.time_ns(),
-                "options": {
-                    key: str(value) for key, value in (spec.attributes.get("driver_opts") or {}).items()
-                },
+                "options": dict(spec.options),
             }
             try:
                 with state.making(directory) as temporary:
@@ -64,9 +65,9 @@ class Volumes:
 
     def create_anonymous(self, labels: Mapping[str, str]) -> str:
         """Make a volume that goes with its container."""
-        from composer.engine.wanted import VolumeSpec
+        from composer.runtime.objects import specs
 
-        return self.create(VolumeSpec(os.urandom(32).hex(), {ANONYMOUS: "", **labels}, {}))
+        return self.create(specs.Volume(os.urandom(32).hex(), {ANONYMOUS: "", **labels}))
 
     def data(self, name: str) -> str:
         """Return the directory to mount. Raises NotFound."""
@@ -104,28 +105,3 @@ class Volumes:
             meta = records.meta(self._paths.container(id))
             if meta is not None and any(mount.get("name") == name for mount in meta["mounts"]):
                 yield meta
-
-
-def _check_driver(spec: VolumeSpec) -> None:
-    from composer.runtime.objects import filesystems
-
-    driver = spec.attributes.get("driver") or "local"
-    if driver != "local":
-        raise errors.Unsupported(
-            "driver",
-            f"cannot create volume '{spec.name}': the built-in runtime has no volume driver '{driver}'",
-            hint="leave driver out, or use local",
-        )
-    filesystems.check(spec.name, spec.attributes.get("driver_opts") or {})
-
-
-def observed(record: Mapping[str, Any], directory: str) -> ObservedVolume:
-    """Return a volume as others see it; ``directory`` is where volumes are."""
-    return ObservedVolume(
-        record["name"],
-        record["labels"],
-        record["driver"],
-        record["options"],
-        f"{directory}/{record['name']}/_data",
-        int(record.get("created_ns") or 0),
-    )

@@ -32,7 +32,7 @@ class _Client:
 
 def test_it_knows_the_namespaces_of_a_configuration() -> None:
     # It fails with every kind that it does not know: `up` of a running stack, `run`.
-    config = translate._base("", {})
+    config = translate._base({})
     kinds = {entry["type"] for entry in config["linux"]["namespaces"]}
     assert kinds == {"mount", "pid", "ipc", "uts", "network", "cgroup"}
     if syscalls.has_time_namespaces():
@@ -50,7 +50,7 @@ def test_that_it_mends_nothing_is_said_with_the_way_on(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = backend.NamespaceBackend(state.paths_of({"COMPOSER_ROOT": str(tmp_path)}))
-    monkeypatch.setattr(one, "_client", lambda meta: _Client())
+    monkeypatch.setattr(one._core, "client", lambda owner: _Client())
     monkeypatch.setattr(kernel_state, "projects_in", lambda paths, id: ["shop"])
     with pytest.raises(
         errors.Unsupported, match="project 'shop' was started by an earlier version"

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from composer.backends.namespace import logdrivers
 from composer.runtime.base.loop import Loop
+from composer.runtime.objects import log_options
 from composer.runtime.streams.forwarding import Forwarder
 
 _OWN = {"id": "ab" * 32, "name": "shop-web-1"}
@@ -24,10 +24,10 @@ _OWN = {"id": "ab" * 32, "name": "shop-web-1"}
 
 def _wanted(driver: str, **options: str) -> dict[str, Any]:
     config: dict[str, Any] = {"composer": dict(_OWN)}
-    logdrivers.apply(
+    log_options.apply(
         config, {"driver": driver, "options": {k.replace("_", "-"): v for k, v in options.items()}}
     )
-    logdrivers.finish(config["composer"], image="nginx:1", image_id="sha256:" + "cd" * 32)
+    log_options.finish(config["composer"], image="nginx:1", image_id="sha256:" + "cd" * 32)
     found: dict[str, Any] = config["composer"]["forward"]
     return found
 

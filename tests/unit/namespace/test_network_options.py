@@ -5,13 +5,19 @@ from __future__ import annotations
 import pytest
 
 from composer.backends.namespace import networkoptions
+from composer.engine.wanted import NetworkSpec
 from composer.errors import BackendError, Unsupported
+from composer.runtime.objects import specs
 
 _BRIDGE = "com.docker.network.bridge"
 
 
+def read(options: dict[str, str]) -> specs.Network:
+    return networkoptions.spec_of(NetworkSpec("net", {}, {"driver_opts": options}))
+
+
 def test_defaults_are_dockers() -> None:
-    assert networkoptions.read("net", {}) == {"mtu": None, "masquerade": True, "isolated": False}
+    assert read({}) == specs.Network("net", attributes={"driver_opts": {}})
 
 
 def test_what_is_said_is_read() -> None:
@@ -23,19 +29,21 @@ def test_what_is_said_is_read() -> None:
         "com.docker.network.driver.mtu": "1400",
         "somebody.else": "anything",
     }
-    assert networkoptions.read("net", options) == {
-        "mtu": 1400,
-        "masquerade": False,
-        "isolated": True,
-        "host_bindings": ["127.0.0.1"],
-    }
+    assert read(options) == specs.Network(
+        "net",
+        mtu=1400,
+        masquerade=False,
+        isolated=True,
+        host_bindings=("127.0.0.1",),
+        attributes={"driver_opts": options},
+    )
 
 
 def test_what_would_change_something_and_cannot_is_refused_by_its_name() -> None:
     with pytest.raises(Unsupported, match="gateway_mode_ipv4=routed"):
-        networkoptions.read("net", {f"{_BRIDGE}.gateway_mode_ipv4": "routed"})
+        read({f"{_BRIDGE}.gateway_mode_ipv4": "routed"})
 
 
 def test_a_flag_is_true_or_false() -> None:
     with pytest.raises(BackendError, match="'maybe' is neither"):
-        networkoptions.read("net", {f"{_BRIDGE}.enable_icc": "maybe"})
+        read({f"{_BRIDGE}.enable_icc": "maybe"})

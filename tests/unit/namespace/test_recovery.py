@@ -11,11 +11,10 @@ import threading
 import pytest
 
 from composer.backends.namespace.backend import NamespaceBackend
-from composer.engine.wanted import VolumeSpec
 from composer.runtime.base import state, trees
 from composer.runtime.base.files import append_event
 from composer.runtime.base.state import Paths
-from composer.runtime.objects import housekeeping
+from composer.runtime.objects import housekeeping, specs
 from composer.runtime.objects.volumes import Volumes
 
 ID = "c" * 64
@@ -71,7 +70,7 @@ def test_a_directory_that_a_process_of_another_pid_namespace_makes_stays(
 
 def test_what_is_half_made_or_half_removed_has_no_name(paths: Paths) -> None:
     volumes = Volumes(paths)
-    volumes.create(VolumeSpec("data", {}, {}))
+    volumes.create(specs.Volume("data"))
     data = pathlib.Path(volumes.data("data"), "file")
     data.write_text("old")
     with pytest.raises(KeyboardInterrupt), state.making(f"{paths.volumes()}/other"):
@@ -80,14 +79,14 @@ def test_what_is_half_made_or_half_removed_has_no_name(paths: Paths) -> None:
         f"{paths.volumes()}/data", f"{paths.volumes()}/.c0ffee.{_dead_pid()}.tmp"
     )  # killed after this step
     assert list(volumes.all()) == []
-    volumes.create(VolumeSpec("data", {}, {}))
+    volumes.create(specs.Volume("data"))
     assert not data.exists(), "a new volume has nothing of an old one"
 
 
 def test_a_umask_does_not_close_a_volume_to_its_users(paths: Paths) -> None:
     before = os.umask(0o077)
     try:
-        Volumes(paths).create(VolumeSpec("data", {}, {}))
+        Volumes(paths).create(specs.Volume("data"))
     finally:
         os.umask(before)
     assert os.stat(Volumes(paths).data("data")).st_mode & 0o777 == 0o755
@@ -106,9 +105,9 @@ def test_the_run_state_of_a_project_without_containers_goes(paths: Paths) -> Non
 def test_what_removes_itself_may_go_while_a_command_looks_at_it(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    meta = {"id": ID, "name": "job", "project": "shop", "auto_remove": True, "mounts": [], "networks": []}
+    meta = {"id": ID, "name": "job", "project": "shop", "auto_remove": True, "health": False}
     backend = NamespaceBackend(paths)
-    monkeypatch.setattr(backend, "_metas", lambda: iter([meta]))
+    monkeypatch.setattr(backend._core, "metas", lambda: iter([meta]))
     backend.recover("shop")
     backend.close()
 
@@ -157,7 +156,7 @@ def test_what_is_not_ours_in_the_state_directory_is_left_alone(tmp_path: pathlib
 
 def test_a_volume_of_a_container_that_is_just_being_made_is_not_pruned(paths: Paths) -> None:
     maker, pruner, volumes = NamespaceBackend(paths), NamespaceBackend(paths), Volumes(paths)
-    with maker.store.using():
+    with maker._core.store.using():
         name = volumes.create_anonymous({})
         pruning = threading.Thread(target=lambda: pruner.prune_volumes([]))
         pruning.start()

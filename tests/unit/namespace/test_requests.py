@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from composer.backends import namespace
-from composer.runtime import objects
+from composer.runtime import engine, objects
 from composer.runtime.base import wire
 from composer.runtime.supervision import requests
 
@@ -60,7 +59,7 @@ VALUES = {
 def sent() -> list[dict[str, Any]]:
     """Return every request that the command line's code spells out, with a value for each of its fields."""
     found = []
-    for path in [p for room in (namespace, objects) for p in pathlib.Path(room.__path__[0]).glob("*.py")]:
+    for path in [p for room in (engine, objects) for p in pathlib.Path(room.__path__[0]).glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Dict) or not all(isinstance(key, ast.Constant) for key in node.keys):
                 continue

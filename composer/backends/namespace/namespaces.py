@@ -1,0 +1,70 @@
+"""Which namespaces a service asks for: its own, the host's, or those of another container. What cannot be is said here.
+
+Docker's rules: a container in another's network has that one's ports, names, addresses and files of /etc, and can
+be asked for none of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from composer.engine.wanted import Limitation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from composer.engine.wanted import ContainerSpec
+
+    Probe = Callable[[Any], list[Limitation]]
+
+_OF_THE_OWNER = ("ports", "dns", "dns_opt", "dns_search", "extra_hosts", "mac_address")
+"""What a service cannot have when its network is another's."""
+
+_JOINING = ("container:", "service:")
+
+
+def wanted(spec: ContainerSpec) -> dict[str, str]:
+    """Return, by kind, what a container does not have of its own."""
+    modes = {kind: str(spec.attributes.get(kind) or "") for kind in ("pid", "ipc", "uts", "cgroup")}
+    modes["network"] = spec.network_mode or ""
+    return {kind: mode for kind, mode in modes.items() if mode}
+
+
+def probe(name: str, *values: str, joins: bool = False) -> Probe:
+    """Return the check of an attribute that may have these values or, with ``joins``, name a container."""
+
+    def check(value: Any) -> list[Limitation]:
+        text = str(value or "")
+        if text in ("", *values) or (joins and text.startswith(_JOINING)):
+            return []
+        known = [*values, *(["service:NAME", "container:NAME"] if joins else [])]
+        return [
+            Limitation((name,), f"the built-in runtime cannot do '{text}'", hint=f"use {', '.join(known)}")
+        ]
+
+    return check
+
+
+def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
+    """Return what contradicts itself in how a service shares namespaces."""
+    found = []
+    mode = str(attributes.get("network_mode") or "")
+    if mode not in ("", "none", "host", "bridge") and not mode.startswith(_JOINING):
+        reason = f"the built-in runtime has no network '{mode}' to be put into"
+        found.append(
+            Limitation(("network_mode",), reason, hint="leave it out, or list the network in networks")
+        )
+    if mode.startswith(_JOINING):
+        owner = mode.partition(":")[2]
+        found += [
+            Limitation((name,), f"the network is that of '{owner}'", hint=f"move {name} to '{owner}'")
+            for name in _OF_THE_OWNER
+            if attributes.get(name)
+        ]
+    if attributes.get("uts") == "host":
+        found += [
+            Limitation((name,), "uts: host gives the container the host's names", hint="remove one of them")
+            for name in ("hostname", "domainname")
+            if attributes.get(name)
+        ]
+    return found

@@ -1,0 +1,178 @@
+"""What all groups of the engine share: the state directory, its readers, and the way to the supervisors."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.runtime.base import files, records, state, status
+from composer.runtime.objects import naming, networks, volumes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from composer.runtime.images import Store
+    from composer.runtime.objects.client import Client
+
+
+class Look(NamedTuple):
+    """A container as it is: its record, its state in this moment, and what its health checks found."""
+
+    meta: Mapping[str, Any]
+    state: Mapping[str, Any]
+    health: Mapping[str, Any] | None
+
+    @property
+    def status(self) -> str:
+        return str(self.state.get("status", "created"))
+
+
+class Aftermath:
+    """What is looked at when a command ends: owners of what was removed, and interfaces that go by themselves."""
+
+    def __init__(self) -> None:
+        self.owners: set[str] = set()
+        self.links: list[str] = []
+
+    def clear(self) -> None:
+        self.owners.clear()
+        self.links.clear()
+
+
+class Core:
+    """Reads the state directory, and knows who supervises. Safe for threads."""
+
+    def __init__(self, paths: state.Paths) -> None:
+        self.paths = paths
+        self.boot = files.boot_id()
+        self.networks = networks.Networks(paths)
+        self.volumes = volumes.Volumes(paths)
+        self.lock = threading.Lock()
+        self.before_start: Callable[[str], None] = lambda owner: None
+        """Called before an owner's supervisor is started, which goes on with what it finds."""
+        self.aftermath = Aftermath()
+        self._clients: dict[str, Client] = {}
+
+    @property
+    def store(self) -> Store:
+        from composer.runtime.images import Store
+
+        return Store(f"{self.paths.root}/images")
+
+    # -------------------------------------------------------------- records
+
+    def metas(self) -> Iterator[dict[str, Any]]:
+        """Yield the record of every container."""
+        for id in state.list_directory(self.paths.containers()):
+            meta = records.meta(self.paths.container(id))
+            if meta is not None:
+                yield meta
+
+    def bundle(self, id: str) -> str:
+        """Return the directory of a container by id or name. Raises NotFound."""
+        return self.paths.container(naming.find_container(self.paths, id))
+
+    def meta(self, id: str) -> tuple[str, dict[str, Any]]:
+        """Return a container's full id and its record. Raises NotFound."""
+        from composer.errors import NotFound
+
+        full = naming.find_container(self.paths, id)
+        meta = records.meta(self.paths.container(full))
+        if meta is None:
+            raise NotFound(f"no container '{id}'")
+        return full, meta
+
+    def config(self, id: str) -> dict[str, Any]:
+        """Return a container's configuration by its full id. Raises BackendError where it is damaged."""
+        return state.config_of(self.paths.container(id))
+
+    def is_active(self, id: str) -> bool:
+        current = records.state(self.paths.container(id)) or {}
+        return current.get("status") in status.ACTIVE
+
+    def is_prepared(self, id: str) -> bool:
+        return bool((records.state(self.paths.container(id)) or {}).get("prepared"))
+
+    def pid(self, id: str) -> int | None:
+        """Return the first process of a container; None when it does not run."""
+        current = records.state(self.paths.container(id)) or {}
+        is_running = current.get("status") in ("running", "paused") and self.is_alive(current)
+        return int(current["pid"]) if is_running else None
+
+    # -------------------------------------------------------------- looking
+
+    def look(self, meta: dict[str, Any], watched: dict[str, bool]) -> Look:
+        """Return a container as it is; ``watched`` keeps which owners' supervisors listen, each asked once."""
+        directory = self.paths.container(meta["id"])
+        current = records.state(directory) or {}
+        if current.get("status") in ("running", "paused"):
+            # A supervisor that is there writes how a container ended as soon as it did: what is written holds, and
+            # the event that follows tells the rest. Where none is, it may have ended while nobody watched.
+            owner = str(meta["project"])
+            if owner not in watched:
+                watched[owner] = self.is_watched(owner)
+            if not watched[owner] and not self.is_alive(current):
+                current = records.state(directory) or {}
+                if current.get("status") in ("running", "paused") and not self.is_alive(current):
+                    current = {**current, "status": "exited", "exit_code": None, "exit_unknown": True}
+        return Look(meta, current, records.health(directory) if meta["health"] else None)
+
+    def is_alive(self, current: Mapping[str, Any]) -> bool:
+        ticks = files.start_time(int(current.get("pid") or 0))
+        return (
+            current.get("boot_id") == self.boot and ticks is not None and ticks == current.get("start_ticks")
+        )
+
+    def is_watched(self, owner: str) -> bool:
+        """Tell whether an owner's supervisor listens."""
+        import os
+        import socket
+
+        from composer.runtime.base import wire
+
+        try:
+            directory = os.open(self.paths.project(owner), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+                probe.setblocking(False)
+                probe.connect(wire.address(directory, wire.SOCKET))
+        except BlockingIOError:
+            return True  # it has more to do than to accept
+        except (FileNotFoundError, ConnectionError):
+            return False
+        finally:
+            os.close(directory)
+        return True
+
+    # -------------------------------------------------------------- supervisors and events
+
+    def client(self, owner: str) -> Client:
+        from composer.runtime.objects.client import Client
+
+        with self.lock:
+            if owner not in self._clients:
+                self._clients[owner] = Client(self.paths, owner, lambda: self.before_start(owner))
+            return self._clients[owner]
+
+    def clients(self) -> Mapping[str, Client]:
+        """Return the supervisors that were talked to, by owner."""
+        return self._clients
+
+    def forget_clients(self) -> None:
+        self._clients.clear()
+
+    def ask(self, meta: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask the supervisor of a container."""
+        return self.client(str(meta["project"])).ask(request)
+
+    def emit(self, record: Mapping[str, Any], kind: str, action: str, id: str) -> None:
+        """Write an event of an object, by its record, to the journal of its owner."""
+        self.emit_of(str(record["project"]), record["event"], kind, action, id, str(record["name"]))
+
+    def emit_of(
+        self, owner: str, about: Mapping[str, str], kind: str, action: str, id: str, name: str
+    ) -> None:
+        """Write an event of an object whose record is not at hand; ``about`` are its attributes beside the name."""
+        files.append_event(self.paths.project(owner), kind, action, id, {"name": name, **about})

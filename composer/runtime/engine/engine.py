@@ -1,0 +1,109 @@
+"""The engine of a state directory: its groups, and what a command does first and last."""
+
+from __future__ import annotations
+
+import os
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from composer import errors
+from composer.runtime.base import state
+from composer.runtime.engine.containers import Containers, volumes_of
+from composer.runtime.engine.images import Images
+from composer.runtime.engine.inspecting import Handling
+from composer.runtime.engine.networks import Networks, Volumes
+from composer.runtime.objects.filesystems import Filesystems
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from composer.runtime.engine.core import Core
+
+_LINKS_GONE_S = 5.0
+
+
+class Engine:
+    """Containers on this machine, without a daemon. One supervisor per owner does what outlives a command."""
+
+    def __init__(self, core: Core, environment: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.core = core
+        self._filesystems = Filesystems(core.paths, core.volumes)
+        self.containers = Containers(core, self._filesystems)
+        self.networks = Networks(core, self.containers)
+        self.volumes = Volumes(core)
+        self.images = Images(core, environment)
+        self.files = Handling(core, self.containers)
+        self._recovered: set[str] = set()
+        core.before_start = self._raise_for
+
+    # -------------------------------------------------------------- the begin of a command
+
+    def recover(self, owner: str) -> None:
+        """Take away what killed commands left half made or half removed; watch over what is to run."""
+        state.sweep(self.core.paths)
+        self._filesystems.release(self.containers.volumes_in_use)
+        self.containers.remove_ended(owner)
+        self._watch_over(owner)
+        self.containers.remove_forgotten_network()
+        self._recovered.add(owner)  # its directory of run state goes at the end, when nobody is in there
+
+    def _watch_over(self, owner: str) -> None:
+        """Start the supervisor where something is to run and nobody watches: after a reboot, for one."""
+        if self.core.is_watched(owner):
+            return
+        if self.containers.has_active(owner):
+            self.core.client(owner).ask({"op": "hello"})
+
+    def _raise_for(self, owner: str) -> None:
+        """Recreate what a reboot removed and a supervisor cannot create: bridges and mounted file systems."""
+        for meta in self.core.metas():
+            if meta["project"] == owner and self.core.is_active(meta["id"]):
+                try:
+                    self._raise_all(meta)
+                except (errors.BackendError, OSError):
+                    continue  # its start says what is missing; others may have all that they need
+
+    def _raise_all(self, meta: Mapping[str, Any]) -> None:
+        for _, network_id in meta["networks"]:
+            self.core.networks.ensure_up(network_id)
+        with self._filesystems.mounted(volumes_of(meta)):
+            pass  # it stays: the container counts as one that has it
+
+    # -------------------------------------------------------------- the end of a command
+
+    def close(self) -> None:
+        """Let go of the supervisors; wait for those that have nothing left to do, so that nothing stays behind."""
+        core, touched = self.core, self.core.aftermath.owners
+        with core.lock:
+            clients = core.clients()
+            for owner, client in clients.items():
+                client.close(wait=not self.containers.has_active(owner))
+            for owner in self._recovered.union(touched, clients):
+                self._sweep_owner(owner)
+            if clients:
+                self._filesystems.release(self.containers.volumes_in_use)
+            core.forget_clients()
+            self.images.close()
+        if touched:
+            self._clear_away()
+
+    def _clear_away(self) -> None:
+        """Wait for what goes by itself after a removal, and take away what the last container leaves."""
+        from composer.runtime.container import cgroups
+        from composer.runtime.objects import links
+
+        state.sweep(self.core.paths)
+        links.delete(links.wait_gone(self.core.aftermath.links, _LINKS_GONE_S))
+        self.core.aftermath.clear()
+        if not state.list_directory(self.core.paths.containers()):
+            cgroups.remove_parents()
+
+    def _sweep_owner(self, owner: str) -> None:
+        paths = self.core.paths
+        directory, place = paths.project(owner), paths.supervision(owner)
+        if os.path.exists(f"{directory}/control.sock") or not (
+            os.path.isdir(directory) or os.path.isdir(place)
+        ):
+            return
+        if not any(meta["project"] == owner for meta in self.core.metas()):
+            state.sweep_run_state(paths, owner)
