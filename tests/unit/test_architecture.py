@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "composer"
 
 _VALUES = {"archives", "errors", "mounttargets", "opening", "sysctls", "units", "values"}
-_CARRIED = {f"runtime.{room}" for room in ("base", "network", "container", "streams", "supervision")}
+_CARRIED = {f"runtime.{room}" for room in ("base", "network", "container", "streams", "tasks")}
 
 ALLOWED: dict[str, set[str]] = {
     # layer → what it may import of the package, besides itself; the longest name that fits a module counts
@@ -41,11 +41,12 @@ ALLOWED: dict[str, set[str]] = {
     "runtime.network": {"runtime.base", "errors"},
     "runtime.container": {"runtime.base", "runtime.network", "errors", "sysctls"},
     "runtime.streams": {"runtime.base"},
+    "runtime.tasks": {*_CARRIED, "errors"},
     "runtime.supervision": {*_CARRIED, "errors"},
     "runtime.images": {"runtime.base", "registry", *_VALUES},
-    "runtime.objects": {*_CARRIED, "runtime.images", "registry", *_VALUES},
+    "runtime.objects": {*_CARRIED, "runtime.supervision", "runtime.images", "registry", *_VALUES},
     "runtime.engine": {*_CARRIED, "runtime.images", "runtime.objects", "registry", *_VALUES},
-    "runtime.host": {*_CARRIED, "runtime.images", "runtime.objects", *_VALUES},
+    "runtime.host": {*_CARRIED, "runtime.supervision", "runtime.images", "runtime.objects", *_VALUES},
     "backends": {"engine.backend", "engine.facts", "engine.observed", "engine.wanted", *_VALUES, ""},
     "backends.namespace": {
         "runtime",

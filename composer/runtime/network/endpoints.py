@@ -71,6 +71,10 @@ class Attachment:
             "sysctls": self.sysctls,
         }
 
+    def lead_out_by(self, gateways: list[str]) -> None:
+        """Be the way out by these gateways; by none, be no way out."""
+        self.gateways = gateways
+
     def record(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
 
@@ -337,6 +341,22 @@ class Ports:
                     "container_port": port["container_port"],
                 }
             )
+
+    def index_of(self, wanted: Mapping[str, Any]) -> int | None:
+        """Return which of these is a port that is wanted: of fixed numbers only."""
+        first = wanted.get("host_port") or 0
+        last = wanted.get("host_port_end") or first
+        for index, port in enumerate(self.published):
+            same = (port["protocol"], port["host_ip"]) == (wanted["protocol"], wanted.get("host_ip") or "")
+            if first and same and first <= port["host_port"] <= last:
+                return index
+        return None
+
+    def take(self, other: Ports, index: int, container_port: int) -> None:
+        """Have a port of another container from now on, sockets and all."""
+        self.sockets.append(other.sockets.pop(index))
+        self.companions.append(other.companions.pop(index))
+        self.published.append({**other.published.pop(index), "container_port": container_port})
 
     def relayed(self, attachments: Sequence[Attachment]) -> list[tuple[socket.socket, tuple[str, int]]]:
         """Return the sockets of IPv6 at which connections may arrive, and where each is to be passed on to."""

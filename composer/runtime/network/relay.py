@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from composer.runtime.base.loop import Loop, Timer
-    from composer.runtime.supervision.task import Task
 
 _BACKLOG = 128
 _HANGUP = select.EPOLLHUP | select.EPOLLERR
@@ -30,11 +29,6 @@ _MAX_PAIRS = 1024
 """Connections of one container at once, two descriptors each, which starts need too. More wait in the kernel."""
 _PAUSE_S = 0.5
 _KEEPALIVE_S = 15
-
-
-def serve_ports(task: Task) -> None:
-    """Pass on what comes to a container's ports and cannot be led there by the kernel."""
-    task.relay.serve(task.ports.relayed(task.attachments))
 
 
 class Relay:

@@ -13,7 +13,7 @@ from importlib import util
 
 from composer.runtime.base import files
 
-_ROOMS = ("base", "network", "container", "streams", "supervision")
+_ROOMS = ("base", "network", "container", "streams", "tasks", "supervision")
 _SINGLE = ("composer/errors.py", "composer/sysctls.py", "composer/units.py")
 
 

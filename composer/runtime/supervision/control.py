@@ -27,17 +27,32 @@ import os
 import socket
 
 from composer.runtime.base import claims, files, syscalls, wire
-from composer.runtime.streams.input import Starter
-from composer.runtime.supervision import connecting, executions, handover, preparing, requests, stopping
+from composer.runtime.supervision import requests
+from composer.runtime.tasks import connecting, executions, handover, stopping
+from composer.runtime.tasks.starters import Starter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence
+    from typing import Any, Protocol
 
     from composer.runtime.base.loop import Timer
-    from composer.runtime.supervision.supervisor import Supervisor
-    from composer.runtime.supervision.task import Task
+    from composer.runtime.tasks.services import Services
+    from composer.runtime.tasks.task import Task
+
+    class House(Protocol):
+        """What the door leads to."""
+
+        def task(self, id: str) -> Task:
+            """Return a container by its full id. Raises KeyError with the reason."""
+            ...
+
+        def forget(self, id: str) -> None: ...
+        def mend(self, reply: Callable[[dict[str, Any]], None]) -> None: ...
+        def is_idle(self) -> bool: ...
+        def end(self) -> None: ...
+        def reopen_log(self) -> None: ...
+
 
 _LONELY_S = 5.0
 _FULL_PAUSE_S = 0.5
@@ -48,16 +63,17 @@ _WATCHED = (
 
 
 class Control:
-    """The listening socket and its connections."""
+    """The listening socket in ``run``, the owner's part of the run state, and its connections."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
+    def __init__(self, house: House, services: Services, owner: str, run: str) -> None:
+        self._house, self._services, self._run = house, services, run
+        self._loop = services.loop
         self._peers: set[Peer] = set()
-        place = claims.directory(supervisor.root, supervisor.project)
+        place = claims.directory(services.root, owner)
         os.makedirs(place, 0o700, exist_ok=True)
         self._lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._server = _closed_socket()
-        self._path = f"{supervisor.run_directory}/{wire.SOCKET}"
+        self._path = f"{run}/{wire.SOCKET}"
         self._inode = (0, 0)
         self._inotify = syscalls.inotify_init()
         self._look: Timer | None = None
@@ -65,13 +81,13 @@ class Control:
     def listen(self) -> None:
         """Take the socket's name over, from a supervisor before this one too; be told when it goes."""
         self._bind()
-        self._supervisor.loop.watch(self._inotify, lambda _: self._on_change())
+        self._loop.watch(self._inotify, lambda _: self._on_change())
         # Whoever started us may have been killed before it could connect.
-        self._supervisor.loop.after(_LONELY_S, self.consider_ending)
+        self._loop.after(_LONELY_S, self.consider_ending)
 
     def _bind(self) -> None:
         """Listen on a socket that appears by rename, so that a client never finds it before it accepts connections."""
-        directory = self._supervisor.run_directory
+        directory = self._run
         os.makedirs(directory, 0o700, exist_ok=True)
         syscalls.inotify_add_watch(self._inotify, directory, _WATCHED)
         temporary = f"{directory}/{wire.SOCKET}.{os.getpid()}"
@@ -88,7 +104,7 @@ class Control:
             raise
         finally:
             os.close(place)
-        self._supervisor.loop.forget(self._server.fileno())
+        self._loop.forget(self._server.fileno())
         self._server.close()
         self._server, self._inode = server, _identity(self._path)
         self._watch()
@@ -100,7 +116,7 @@ class Control:
         except BlockingIOError:
             return
         if self._look is None:
-            self._look = self._supervisor.loop.after(_CLEANED_S, self._listen_again)
+            self._look = self._loop.after(_CLEANED_S, self._listen_again)
 
     def _listen_again(self) -> None:
         self._look = None
@@ -109,13 +125,13 @@ class Control:
         self._accept_all()  # who has connected to the old one is served
         try:
             self._bind()
-            self._supervisor.reopen_log()
+            self._house.reopen_log()
         except OSError as error:
-            self._supervisor.on_error(error)
-            self._look = self._supervisor.loop.after(_FULL_PAUSE_S, self._listen_again)
+            self._services.on_error(error)
+            self._look = self._loop.after(_FULL_PAUSE_S, self._listen_again)
 
     def _watch(self) -> None:
-        self._supervisor.loop.watch(self._server.fileno(), lambda _: self._accept_all())
+        self._loop.watch(self._server.fileno(), lambda _: self._accept_all())
 
     def _accept_all(self) -> None:
         while self._accept():
@@ -128,14 +144,14 @@ class Control:
             return False
         except OSError as error:
             # Out of descriptors: whoever waits is served when some have been given back.
-            self._supervisor.on_error(error)
-            self._supervisor.loop.forget(self._server.fileno())
-            self._supervisor.loop.after(_FULL_PAUSE_S, self._watch)
+            self._services.on_error(error)
+            self._loop.forget(self._server.fileno())
+            self._loop.after(_FULL_PAUSE_S, self._watch)
             return False
         if wire.peer_uid(connection) != os.getuid():
             connection.close()
             return True
-        self._peers.add(Peer(self._supervisor, self, connection))
+        self._peers.add(Peer(self._house, self._services, self, connection))
         return True
 
     def leave(self, peer: Peer) -> None:
@@ -144,24 +160,24 @@ class Control:
 
     def consider_ending(self) -> None:
         """End when nothing is active and nobody is connected. The decision is made in the loop, not in a callback."""
-        if not self._peers and self._supervisor.is_idle():
-            self._supervisor.loop.after(0, self._end_if_alone)
+        if not self._peers and self._house.is_idle():
+            self._loop.after(0, self._end_if_alone)
 
     def _end_if_alone(self) -> None:
-        if self._peers or not self._supervisor.is_idle():
+        if self._peers or not self._house.is_idle():
             return
         try:
             # Whoever connects holds this lock until we have answered: with it in hand, nobody is on the way.
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._supervisor.loop.after(0.05, self._end_if_alone)
+            self._loop.after(0.05, self._end_if_alone)
             return
         if self._accept():
             fcntl.flock(self._lock, fcntl.LOCK_UN)
             return
         if _identity(self._path) == self._inode:
             files.remove_file(self._path)  # our own, and nobody else's
-        self._supervisor.end()
+        self._house.end()
 
 
 def _closed_socket() -> socket.socket:
@@ -180,14 +196,13 @@ def _identity(path: str) -> tuple[int, int]:
 class Peer:
     """One connection."""
 
-    def __init__(self, supervisor: Supervisor, control: Control, connection: socket.socket) -> None:
-        self._supervisor = supervisor
-        self._control = control
+    def __init__(self, house: House, services: Services, control: Control, connection: socket.socket) -> None:
+        self._house, self._services, self._control = house, services, control
         self._connection = connection
         self._execution: executions.Execution | None = None
         self._prepared: list[Task] = []
         connection.setblocking(False)
-        supervisor.loop.watch(connection.fileno(), lambda _: self._on_message())
+        services.loop.watch(connection.fileno(), lambda _: self._on_message())
 
     def _on_message(self) -> None:
         try:
@@ -212,7 +227,7 @@ class Peer:
         except OSError as error:
             self.reply({"error": f"{message.get('op')}: {error}", "kind": "BackendError"})
         except Exception as error:
-            self._supervisor.on_error(error)
+            self._services.on_error(error)
             self.reply({"error": f"internal error: {type(error).__name__}: {error}", "kind": "BackendError"})
         finally:
             wire.close_all(descriptors)
@@ -234,23 +249,23 @@ class Peer:
             if self._execution is not None:
                 self._execution.signal(int(message["signal"]))
         elif op == "mend":
-            self._supervisor.guard.ask(self.reply)
+            self._house.mend(self.reply)
         elif op == "exec":
             self._exec(message, descriptors)
         else:
             self._ask_task(op, message)
 
     def _ask_task(self, op: str, message: dict[str, Any]) -> None:
-        task = self._supervisor.task(message["id"])
+        task = self._house.task(message["id"])
         if op == "start":
             starter = Starter(self.reply, wants_input="attach" in message)
             task.start(starter, message.get("seen_ns"))
         elif op == "prepare":
             self._prepared.append(task)
-            preparing.prepare(task, self)
+            task.prepare(self)
             self.reply({"ok": True})
         elif op == "unprepare":
-            preparing.unprepare(task)
+            task.unprepare()
             self.reply({"ok": True})
         elif op == "stop":
             stopping.stop(task, self.reply, timeout_s=message.get("timeout_s"), number=message.get("signal"))
@@ -269,11 +284,11 @@ class Peer:
             task.reload()
             self.reply({"ok": True})
         elif op == "reconnect":
-            connecting.update(task, self.reply)
+            connecting.update(self._services, task, self.reply)
         elif op == "attach":
             self._attach(task)
         elif op == "move_ports":
-            handover.move(self._supervisor.task(message["source"]), task, self.reply)
+            handover.move(self._services, self._house.task(message["source"]), task, self.reply)
         else:
             self.reply({"error": f"this supervisor does not know '{op}'", "kind": "Unsupported"})
 
@@ -281,24 +296,24 @@ class Peer:
         if task.status != "running":
             self.reply({"error": f"container {task.name} is not running", "kind": "Conflict"})
             return
-        lent = task.input.lend()
-        self.reply({"ok": True, "tty": task.output.console >= 0}, (lent,) if lent >= 0 else ())
+        lent = task.lend_input()
+        self.reply({"ok": True, "tty": task.has_console()}, (lent,) if lent >= 0 else ())
         if lent >= 0:
             os.close(lent)
 
     def _remove(self, id: str) -> None:
         """End it if it runs, and forget it; the caller then removes its directory."""
-        task = self._supervisor.task(id)
+        task = self._house.task(id)
 
         def gone(_: dict[str, Any]) -> None:
             task.release()
-            self._supervisor.forget(id)
+            self._house.forget(id)
             self.reply({"ok": True})
 
         stopping.stop(task, gone, timeout_s=0)
 
     def _exec(self, message: dict[str, Any], descriptors: list[int]) -> None:
-        task = self._supervisor.task(message["id"])
+        task = self._house.task(message["id"])
         if task.status != "running":
             self.reply({"error": f"container {task.name} is not running", "kind": "Conflict"})
             return
@@ -311,15 +326,15 @@ class Peer:
                 return
             if message.get("detached") and console >= 0:
                 self.reply({"started": True})
-                executions.drain(self._supervisor.loop, console)
+                executions.drain(self._services.loop, console)
                 return
             self.reply({"started": True}, (console,) if console >= 0 else ())
             if console >= 0:
                 os.close(console)
 
         self._execution = executions.Execution(
-            self._supervisor,
-            task,
+            self._services,
+            executions.Place(task.process, task.record.config),
             spec,
             stdio,
             on_started=started,
@@ -327,9 +342,9 @@ class Peer:
         )
 
     def _close(self) -> None:
-        self._supervisor.loop.forget(self._connection.fileno())
+        self._services.loop.forget(self._connection.fileno())
         self._connection.close()
         for task in self._prepared:
-            if task.preparer is self:
-                preparing.unprepare(task)
+            if task.is_prepared_by(self):
+                task.unprepare()
         self._control.leave(self)

@@ -15,17 +15,17 @@ from composer.runtime.base import files, syscalls
 from composer.runtime.base.status import PAUSED, RUNNING
 from composer.runtime.container import sharing
 from composer.runtime.network import bridges, endpoints, integrity
-from composer.runtime.supervision import connecting, undoing
+from composer.runtime.tasks import connecting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, NoReturn
 
     from composer.runtime.base.loop import Timer
     from composer.runtime.network import firewall
-    from composer.runtime.supervision.supervisor import Supervisor
-    from composer.runtime.supervision.task import Task
+    from composer.runtime.tasks.services import Services
+    from composer.runtime.tasks.task import Task
 
     Reply = Callable[[dict[str, Any]], None]
 
@@ -52,8 +52,10 @@ class _Found:
 class Guard:
     """Watches over the kernel's state of one project's networks."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
+    def __init__(
+        self, services: Services, tasks: Callable[[], Iterable[Task]], log: Callable[[str], None]
+    ) -> None:
+        self._services, self._tasks, self._log = services, tasks, log
         self._sockets: list[socket.socket] = []
         self._timer: Timer | None = None
         self._child = (0, -1)
@@ -69,7 +71,7 @@ class Guard:
             for group in groups:
                 heard.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
             self._sockets.append(heard)
-            self._supervisor.loop.watch(heard.fileno(), lambda _, heard=heard: self._on_news(heard))  # type: ignore[misc]
+            self._services.loop.watch(heard.fileno(), lambda _, heard=heard: self._on_news(heard))  # type: ignore[misc]
         self._look_after(0.0)  # nobody watched until now
 
     def ask(self, reply: Reply) -> None:
@@ -91,7 +93,7 @@ class Guard:
             self._look_after(max(_SETTLED_S, self._not_before_s - time.monotonic()))
 
     def _look_after(self, delay_s: float) -> None:
-        self._timer = self._supervisor.loop.after(delay_s, self._look)
+        self._timer = self._services.loop.after(delay_s, self._look)
 
     def _look(self) -> None:
         if self._timer is not None:
@@ -106,17 +108,17 @@ class Guard:
             self._answer(found.faults)
         self._pause_s = min(_LONGEST_PAUSE_S, self._pause_s * 2 or _FIRST_PAUSE_S)
         self._not_before_s = time.monotonic() + self._pause_s
-        self._supervisor.log(f"putting back what others took: {'; '.join(dict.fromkeys(found.faults))}")
+        self._log(f"putting back what others took: {'; '.join(dict.fromkeys(found.faults))}")
         self._mend(found)
 
     def _find(self) -> _Found:
         found = _Found()
-        networks = self._supervisor.networks
-        for task in self._supervisor.tasks.values():
-            if task.status not in (RUNNING, PAUSED) or not sharing.has_own(task.config, "network"):
+        networks = self._services.networks
+        for task in self._tasks():
+            if task.status not in (RUNNING, PAUSED) or not sharing.has_own(task.record.config, "network"):
                 continue
             found.tasks.append(task)
-            for attachment in task.attachments:
+            for attachment in task.networking.attachments:
                 try:
                     found.records[attachment.network_id] = networks.read(attachment.network_id)
                 except endpoints.NetworkFailed:
@@ -127,11 +129,15 @@ class Guard:
         for record in found.records.values():
             found.faults += integrity.faults_of_network(record, kernel)
         for task in found.tasks:
-            found.faults += integrity.faults_of_container(task.name, task.attachments, found.records, kernel)
-            publications = task.ports.publications(task.attachments)
+            found.faults += integrity.faults_of_container(
+                task.name, task.networking.attachments, found.records, kernel
+            )
+            publications = task.networking.publications()
             found.published.append((task, publications))
             found.faults += integrity.faults_of_ports(publications, kernel)
-            found.lost += [(task, one) for one in task.attachments if kernel.link(one.link) is None]
+            found.lost += [
+                (task, one) for one in task.networking.attachments if kernel.link(one.link) is None
+            ]
         return found
 
     # -------------------------------------------------------------- putting back
@@ -139,26 +145,26 @@ class Guard:
     def _mend(self, found: _Found) -> None:
         pid, pidfd = syscalls.clone(0)
         if pid == 0:
-            _put_back(self._supervisor, found)
+            _put_back(self._services, found)
         self._child = (pid, pidfd)
-        self._supervisor.loop.watch(pidfd, lambda _: self._on_mended(found))
+        self._services.loop.watch(pidfd, lambda _: self._on_mended(found))
 
     def _on_mended(self, found: _Found) -> None:
         pid, pidfd = self._child
-        self._supervisor.loop.forget(pidfd)
-        self._supervisor.reap(pid, pidfd, wait=True)
+        self._services.loop.forget(pidfd)
+        self._services.reaper.reap(pid, pidfd, wait=True)
         os.close(pidfd)
         self._child = (0, -1)
-        self._supervisor.networks.forget_bridges()
+        self._services.networks.forget_bridges()
         for task, publications in found.published:
             if task.status not in (RUNNING, PAUSED):  # it ended while the child published its ports again
-                undoing.safely(task, self._supervisor.networks.firewall.unpublish, publications)
+                self._services.safely(self._services.networks.firewall.unpublish, publications)
         for task, attachment in found.lost:
-            if task.status in (RUNNING, PAUSED) and attachment in task.attachments:
+            if task.status in (RUNNING, PAUSED) and attachment in task.networking.attachments:
                 try:
-                    connecting.rejoin(task, attachment)
+                    connecting.rejoin(self._services, task, attachment)
                 except Exception as error:
-                    self._supervisor.on_error(error)
+                    self._services.on_error(error)
         self._look_after(0.0 if self._pause_s <= _FIRST_PAUSE_S else self._pause_s)
 
     def _answer(self, faults: Sequence[str]) -> None:
@@ -170,30 +176,29 @@ class Guard:
                 reply({"ok": True})
 
 
-def _put_back(supervisor: Supervisor, found: _Found) -> NoReturn:
+def _put_back(services: Services, found: _Found) -> NoReturn:
     """Restore what is missing. Runs in a child process, under the lock for changes of the host's networks."""
     status = 0
     try:
         files.lock_host()  # until this process ends
         for record in found.records.values():
-            if not _exists(supervisor, record["id"]):
+            if not _exists(services.networks, record["id"]):
                 continue  # it was removed meanwhile: nothing of it may come back
-            links = [
-                one.link for task in found.tasks for one in task.attachments if one.network_id == record["id"]
-            ]
-            bridges.raise_up(record, f"{supervisor.networks.directory}/{record['id']}", links)
+            attached = [one for task in found.tasks for one in task.networking.attachments]
+            links = [one.link for one in attached if one.network_id == record["id"]]
+            bridges.raise_up(record, f"{services.networks.directory}/{record['id']}", links)
         for _, publications in found.published:
-            supervisor.networks.firewall.publish(publications)
+            services.networks.firewall.publish(publications)
     except BaseException as error:
-        supervisor.on_error(error)
+        services.on_error(error)
         status = 1
     finally:
         os._exit(status)
 
 
-def _exists(supervisor: Supervisor, network_id: str) -> bool:
+def _exists(networks: endpoints.Networks, network_id: str) -> bool:
     try:
-        supervisor.networks.read(network_id)
+        networks.read(network_id)
     except endpoints.NetworkFailed:
         return False
     return True

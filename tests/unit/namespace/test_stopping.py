@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from composer.runtime.supervision.stopping import would_notice
+from composer.runtime.tasks.stopping import would_notice
 
 _READY = "print('ready', flush=True)"
 

@@ -13,41 +13,34 @@ from composer.runtime.base import records, syscalls, trees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from composer.runtime.base.loop import Loop
-    from composer.runtime.supervision.task import Task
+    from composer.runtime.tasks.record import Record
+    from composer.runtime.tasks.services import Services
 
 
 def is_wanted(config: dict[str, Any]) -> bool:
     return bool(config["composer"].get("auto_remove"))
 
 
-def remove(task: Task) -> None:
-    """Remove a container that has ended for good. What goes wrong is the log's: others want to end too."""
-    try:
-        _remove(task)
-    except Exception as error:
-        task.supervisor.on_error(error)  # the next command removes it
-
-
-def _remove(task: Task) -> None:
-    supervisor, root = task.supervisor, task.supervisor.root
-    meta = records.meta(task.bundle) or {}
+def remove(services: Services, record: Record, release: Callable[[], None]) -> None:
+    """Remove a container that has ended for good; ``release`` lets go of all that the supervisor has of it."""
+    root = services.root
+    meta = records.meta(record.bundle) or {}
     unused = _unused(root, meta)
-    task.release()
-    supervisor.forget(task.id)
-    name = f"{root}/names/{task.name}"
+    release()
+    name = f"{root}/names/{record.name}"
     try:
-        if os.readlink(name) == task.id:
+        if os.readlink(name) == record.id:
             os.unlink(name)
     except FileNotFoundError:
         pass  # it was renamed, or removed in the same moment
-    doomed = [trees.set_aside(task.bundle)]
-    task.emit("destroy")
+    doomed = [trees.set_aside(record.bundle)]
+    record.emit("destroy")
     doomed += [trees.set_aside(f"{root}/volumes/{name}") for name in unused]
-    _remove_in_child(supervisor.loop, [path for path in doomed if path is not None])
+    _remove_in_child(services.loop, [path for path in doomed if path is not None])
 
 
 def _unused(root: str, meta: dict[str, Any]) -> list[str]:

@@ -5,25 +5,31 @@ The supervisor's side of it: what the processes do on their way is in `entering`
 
 from __future__ import annotations
 
-import array
-import json
 import os
 import signal
 import socket
 
 from composer.runtime.base import syscalls, wire
-from composer.runtime.container import birth, container, entering
-from composer.runtime.network import answering
-from composer.runtime.supervision import health
+from composer.runtime.container import birth, entering
+from composer.runtime.tasks import health
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any, NoReturn
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from composer.runtime.base.loop import Loop, Timer
-    from composer.runtime.supervision.supervisor import Supervisor
-    from composer.runtime.supervision.task import Task
+    from composer.runtime.tasks.first_process import FirstProcess
+    from composer.runtime.tasks.services import Services
+
+
+class Place:
+    """Where a process is started: a running container, by its first process and its configuration."""
+
+    __slots__ = ("cgroup", "config", "pidfd")
+
+    def __init__(self, first: FirstProcess, config: Mapping[str, Any]) -> None:
+        self.pidfd, self.cgroup, self.config = first.pidfd, first.cgroup, config
 
 
 class Execution:
@@ -31,15 +37,15 @@ class Execution:
 
     def __init__(
         self,
-        supervisor: Supervisor,
-        task: Task,
+        services: Services,
+        place: Place,
         spec: dict[str, Any],
         stdio: Sequence[int],
         *,
         on_started: Callable[[dict[str, Any] | None, int], None],
         on_ended: Callable[[int], None],
     ) -> None:
-        self._supervisor = supervisor
+        self._loop, self._reaper = services.loop, services.reaper
         self._on_started = on_started
         self._on_ended = on_ended
         self._started = False
@@ -48,12 +54,12 @@ class Execution:
         self._note = birth.Note()
         self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         self._report, report = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        filter = None if spec.get("privileged") else supervisor.filter(task.config)
+        filter = None if spec.get("privileged") else services.filter(place.config)
         try:
             self._helper, self._helper_fd = syscalls.clone(0)
             if self._helper == 0:
                 way = entering.Way(self._note, theirs, report)
-                entering.run(task.pidfd, task.cgroup, spec["process"], filter, stdio, way)
+                entering.run(place.pidfd, place.cgroup, spec["process"], filter, stdio, way)
         except OSError:
             self._sync.close()
             os.close(self._report)
@@ -62,13 +68,13 @@ class Execution:
             theirs.close()
             os.close(report)
         self._note.keep_from_children()
-        supervisor.loop.watch(self._helper_fd, lambda _: self._on_entered())
+        self._loop.watch(self._helper_fd, lambda _: self._on_entered())
 
     def _on_entered(self) -> None:
         """The helper is done: take over the process that it let be born, or say why there is none."""
-        loop = self._supervisor.loop
+        loop = self._loop
         loop.forget(self._helper_fd)
-        self._supervisor.reap(self._helper, self._helper_fd, wait=True)
+        self._reaper.reap(self._helper, self._helper_fd, wait=True)
         os.close(self._helper_fd)
         self._helper_fd = -1
         self._pid, said = self._note.read()
@@ -107,7 +113,7 @@ class Execution:
         self._on_started(None, self._console)
 
     def _close_report(self) -> None:
-        self._supervisor.loop.forget(self._report)
+        self._loop.forget(self._report)
         os.close(self._report)
         self._report = -1
 
@@ -124,8 +130,8 @@ class Execution:
             self._close_report()
             self._started = True
             self._on_started(None, self._console)
-        self._supervisor.loop.forget(self._pidfd)
-        status = self._supervisor.reap(self._pid, self._pidfd, wait=True)
+        self._loop.forget(self._pidfd)
+        status = self._reaper.reap(self._pid, self._pidfd, wait=True)
         os.close(self._pidfd)
         self._pidfd = -1
         if self._started:
@@ -161,42 +167,23 @@ def drain(loop: Loop, console: int) -> None:
     loop.watch(console, read)
 
 
-class Executions:
-    """Starts processes in containers, on behalf of clients and of health checks."""
-
-    def __init__(self, supervisor: Supervisor) -> None:
-        self._supervisor = supervisor
-
-    def probe(
-        self, task: Task, test: Sequence[str], timeout_s: float, done: Callable[[int, bytes], None]
-    ) -> None:
-        """Run a health check; ``done`` gets its exit code and output, once. Code -1 means that it took too long."""
-        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        os.set_blocking(writer, True)
-        try:
-            _Probe(self._supervisor, task, test, timeout_s, done, reader, writer)
-        except OSError as error:
-            # No process could be made: that is a probe that failed, and not the last one.
-            self._supervisor.loop.forget(reader)
-            wire.close_all((reader, writer))
-            done(-1, f"cannot start the health check: {error.strerror}".encode())
-
-    def reopen_names(self, task: Task) -> None:
-        """Make the name server's sockets in a running container anew, after every holder of the old was killed."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid, pidfd = syscalls.clone(0)
-        if pid == 0:
-            _open_names(task.pidfd, theirs)
-        theirs.close()
-        message, descriptors = wire.receive(ours)
-        ours.close()
-        self._supervisor.reap(pid, pidfd, wait=True)
-        os.close(pidfd)
-        if message and len(descriptors) == 2:
-            self._supervisor.keeper.hold(
-                {f"{task.id}/dns-udp": descriptors[0], f"{task.id}/dns-tcp": descriptors[1]}
-            )
-            answering.serve(task, *(socket.socket(fileno=fd) for fd in descriptors))
+def probe(
+    services: Services,
+    place: Place,
+    test: Sequence[str],
+    timeout_s: float,
+    done: Callable[[int, bytes], None],
+) -> None:
+    """Run a health check; ``done`` gets its exit code and output, once. Code -1 means that it took too long."""
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    os.set_blocking(writer, True)
+    try:
+        _Probe(services, place, test, timeout_s, done, reader, writer)
+    except OSError as error:
+        # No process could be made: that is a probe that failed, and not the last one.
+        services.loop.forget(reader)
+        wire.close_all((reader, writer))
+        done(-1, f"cannot start the health check: {error.strerror}".encode())
 
 
 class _Probe:
@@ -204,24 +191,24 @@ class _Probe:
 
     def __init__(
         self,
-        supervisor: Supervisor,
-        task: Task,
+        services: Services,
+        place: Place,
         test: Sequence[str],
         timeout_s: float,
         done: Callable[[int, bytes], None],
         reader: int,
         writer: int,
     ) -> None:
-        self._loop = supervisor.loop
+        self._loop = services.loop
         self._done = done
         self._reader = reader
         self._output = b""
         self._timer: Timer | None = None
         arguments = ["/bin/sh", "-c", test[1]] if test[0] == "CMD-SHELL" else list(test[1:])
-        spec = {"process": {**task.config["process"], "args": arguments, "terminal": False}}
+        spec = {"process": {**place.config["process"], "args": arguments, "terminal": False}}
         self._loop.watch(reader, lambda _: self._read())
         self._execution = Execution(
-            supervisor, task, spec, (-1, writer, writer), on_started=self._on_started, on_ended=self._finish
+            services, place, spec, (-1, writer, writer), on_started=self._on_started, on_ended=self._finish
         )
         os.close(writer)
         self._timer = self._loop.after(timeout_s, lambda: self._too_long(timeout_s))
@@ -266,16 +253,3 @@ class _Probe:
             if not data:
                 return
             self._output += data
-
-
-def _open_names(pidfd: int, sync: socket.socket) -> NoReturn:
-    """In a child: bind the name server's sockets inside the container's network namespace and send them back."""
-    try:
-        syscalls.setns(pidfd, syscalls.CLONE_NEWNET)
-        sockets = container.open_name_sockets()
-        rights = array.array("i", [server.fileno() for server in sockets])
-        sync.sendmsg([b'{"sockets":true}'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-    except OSError as error:
-        sync.send(json.dumps({"error": str(error)}).encode())
-    finally:
-        os._exit(0)

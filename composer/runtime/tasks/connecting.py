@@ -14,34 +14,35 @@ import socket
 from composer.errors import Conflict
 from composer.runtime.base import syscalls, wire
 from composer.runtime.base.status import PAUSED, RESTARTING, RUNNING
-from composer.runtime.container import container, process, sandbox, sharing
-from composer.runtime.network import answering, endpoints, netlink, relay
-from composer.runtime.supervision import preparing, publishing
+from composer.runtime.container import container, process, sharing
+from composer.runtime.network import endpoints, netlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, NoReturn
 
-    from composer.runtime.supervision.task import Task
+    from composer.runtime.tasks.first_process import FirstProcess
+    from composer.runtime.tasks.networking import Networking
+    from composer.runtime.tasks.services import Services
+    from composer.runtime.tasks.task import Task
 
     Reply = Callable[[dict[str, Any]], None]
 
 
-def update(task: Task, reply: Reply) -> None:
+def update(services: Services, task: Task, reply: Reply) -> None:
     """Bring a container's networks to what its configuration says; ``reply`` says why where that cannot be."""
-    task.reload()
-    preparing.unprepare(task)  # it has what the configuration said then
+    task.reload()  # what was prepared has what the configuration said then, and goes with this
     if task.status not in (RUNNING, PAUSED, RESTARTING):
         reply(
             {"ok": True} if not task.is_active() else _failure("it is being started: try again", "Conflict")
         )
         return
-    if not sharing.has_own(task.config, "network"):
+    if not sharing.has_own(task.record.config, "network"):
         reply(_failure(f"container {task.name} has no network of its own", "Conflict"))
         return
     try:
-        _change(task)
+        _change(services, task)
     except endpoints.NetworkFailed as error:
         reply({"error": str(error), "kind": error.kind, "hint": error.hint})
     except Conflict as error:
@@ -56,15 +57,14 @@ def _failure(text: str, kind: str) -> dict[str, Any]:
     return {"error": text, "kind": kind}
 
 
-def _change(task: Task) -> None:
-    networks = task.supervisor.networks
-    wanted = task.own["network"].get("endpoints", ())
+def _change(services: Services, task: Task) -> None:
+    networks, networking = services.networks, task.networking
+    wanted = task.record.network.get("endpoints", ())
     ids = [endpoint["network_id"] for endpoint in wanted]
-    before = task.ports.publications(task.attachments)
-    for attachment in [one for one in task.attachments if one.network_id not in ids]:
-        task.attachments.remove(attachment)
-        networks.detach(task.id, attachment, with_link=True)
-    present = {one.network_id: one for one in task.attachments}
+    before = networking.publications()
+    for attachment in [one for one in networking.attachments if one.network_id not in ids]:
+        networking.leave(attachment)
+    present = {one.network_id: one for one in networking.attachments}
     had = {id: list(one.gateways) for id, one in present.items()}
     try:
         planned = networks.plan(task.id, wanted, tuple(present.values()))
@@ -72,62 +72,61 @@ def _change(task: Task) -> None:
         _restore_gateways(present, had)
         raise
     fresh = [one for one in planned if one.network_id not in present]
-    task.attachments = planned
-    _save(task)
+    networking.replace(planned)
     try:
         if task.status != RESTARTING:
-            _configure(task, fresh, had)
+            _configure(services, networking, task.process, fresh, had)
     except BaseException:
         for attachment in fresh:
             networks.detach(task.id, attachment, with_link=True)
-        task.attachments = [one for one in planned if one not in fresh]
         _restore_gateways(present, had)
-        _save(task)
+        networking.replace([one for one in planned if one not in fresh])
         raise
-    _publish(task, before)
+    _publish(services, task, before)
 
 
-def rejoin(task: Task, attachment: endpoints.Attachment) -> None:
+def rejoin(services: Services, task: Task, attachment: endpoints.Attachment) -> None:
     """Recreate a deleted network interface of a running container. Raises as `_configure`."""
-    had = {one.network_id: list(one.gateways) for one in task.attachments if one is not attachment}
-    _configure(task, [attachment], had)
+    networking = task.networking
+    had = {one.network_id: list(one.gateways) for one in networking.attachments if one is not attachment}
+    _configure(services, networking, task.process, [attachment], had)
 
 
 def _restore_gateways(present: dict[str, endpoints.Attachment], had: dict[str, list[str]]) -> None:
     """Let the way out be the one that it was: ports and look-ups to outside go by it."""
     for id, attachment in present.items():
-        attachment.gateways = had[id]
+        attachment.lead_out_by(had[id])
 
 
-def _save(task: Task) -> None:
-    task.state["endpoints"] = [one.record() for one in task.attachments]
-    task.save()
-
-
-def _publish(task: Task, before: Sequence[Any]) -> None:
+def _publish(services: Services, task: Task, before: Sequence[Any]) -> None:
     """Let names, files of /etc and published ports follow."""
-    supervisor = task.supervisor
-    sandbox.write_files(task.bundle, task.config, task.attachments)
+    networking = task.networking
+    networking.write_files()
     if task.status == RESTARTING:
         return
-    for attachment in task.attachments:
-        supervisor.networks.announce(task.id, attachment, task.own["names"])
-    answering.refresh(task)
-    publishing.reserve(task)
-    task.save()
-    after = task.ports.publications(task.attachments)
+    networking.announce()
+    networking.refresh_names(task.process.pidfd)
+    networking.reserve(waits=task.waits_for_ports)
+    task.record.save()
+    after = networking.publications()
     if list(map(str, before)) != list(map(str, after)):
-        supervisor.networks.firewall.republish(before, after)
-    relay.serve_ports(task)
+        services.networks.firewall.republish(before, after)
+    networking.serve_ports()
 
 
-def _configure(task: Task, fresh: Sequence[endpoints.Attachment], had: dict[str, list[str]]) -> None:
+def _configure(
+    services: Services,
+    networking: Networking,
+    first: FirstProcess,
+    fresh: Sequence[endpoints.Attachment],
+    had: dict[str, list[str]],
+) -> None:
     """Make the new interfaces, and let the default routes be those of the network that is the way out."""
     for attachment in fresh:
-        task.supervisor.networks.attach(attachment, task.pid)
+        services.networks.attach(attachment, first.pid)
     routes = [
         {"name": one.interface, "gateways": one.gateways, "had": had.get(one.network_id, [])}
-        for one in task.attachments
+        for one in networking.attachments
         if one.gateways != had.get(one.network_id, [])
     ]
     interfaces = [attachment.interface_of_container() for attachment in fresh]
@@ -136,11 +135,11 @@ def _configure(task: Task, fresh: Sequence[endpoints.Attachment], had: dict[str,
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid, pidfd = syscalls.clone(0)
     if pid == 0:
-        _run(task.pidfd, theirs, interfaces, routes)
+        _run(first.pidfd, theirs, interfaces, routes)
     theirs.close()
     message, _ = wire.receive(ours)
     ours.close()
-    task.supervisor.reap(pid, pidfd, wait=True)
+    services.reaper.reap(pid, pidfd, wait=True)
     os.close(pidfd)
     if message is None or "error" in message:
         raise process.ProcessFailed((message or {}).get("error", "the helper ended early"))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 
 from composer.runtime.base import files
-from composer.runtime.supervision import health
+from composer.runtime.tasks import executions, health
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from composer.runtime.base.loop import Timer
-    from composer.runtime.supervision.task import Task
+    from composer.runtime.tasks.first_process import FirstProcess
+    from composer.runtime.tasks.record import Record
+    from composer.runtime.tasks.services import Services
 
 _WHILE_PAUSED_S = 1.0
 
@@ -20,49 +22,60 @@ _WHILE_PAUSED_S = 1.0
 class Probing:
     """Probes one run of a container, until `stop`. The outcome is in health.json and in events."""
 
-    def __init__(self, task: Task, config: dict[str, Any], record: dict[str, Any] | None) -> None:
-        self._task = task
-        self._check = health.Check(config, int(task.state["started_ns"]))
+    def __init__(
+        self,
+        services: Services,
+        record: Record,
+        process: FirstProcess,
+        config: dict[str, Any],
+        found: dict[str, Any] | None,
+    ) -> None:
+        """``found`` is what an earlier supervisor's checks of this run have found."""
+        self._services, self._record, self._process = services, record, process
+        self._check = health.Check(config, int(record.state["started_ns"]))
         self._timer: Timer | None = None
-        if record is not None:
-            self._check.restore(record)
+        self._stopped = False
+        if found is not None:
+            self._check.restore(found)
         self._save()
         self._schedule(self._check.delay_s(time.time_ns()))
 
     def stop(self) -> None:
         """Forget it: a probe that is still on its way says nothing any more."""
-        self._task.probing = None
+        self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
-        files.remove_file(f"{self._task.bundle}/health.json")
+        files.remove_file(f"{self._record.bundle}/health.json")
 
     def _schedule(self, delay_s: float) -> None:
-        self._timer = self._task.supervisor.loop.after(delay_s, self._probe)
+        self._timer = self._services.loop.after(delay_s, self._probe)
 
     def _probe(self) -> None:
-        if self._task.status != "running":
+        if self._record.status != "running":
             self._schedule(_WHILE_PAUSED_S)
             return
         started_ns = time.time_ns()
-        self._task.supervisor.executions.probe(
-            self._task,
+        place = executions.Place(self._process, self._record.config)
+        executions.probe(
+            self._services,
+            place,
             self._check.config["test"],
             self._check.timeout_s(),
             lambda exit_code, output: self._done(started_ns, exit_code, output),
         )
 
     def _done(self, started_ns: int, exit_code: int, output: bytes) -> None:
-        if self._task.probing is not self:
+        if self._stopped:
             return
         text = output[: health.MAX_OUTPUT_BYTES].decode("utf-8", "replace")
         changed = self._check.add(started_ns, time.time_ns(), exit_code, text)
         self._save()
         if changed:
-            self._task.emit("health_status", health_status=self._check.status)
+            self._record.emit("health_status", health_status=self._check.status)
         self._schedule(self._check.delay_s(time.time_ns()))
 
     def _save(self) -> None:
         try:
-            files.write_json(f"{self._task.bundle}/health.json", self._check.record())
+            files.write_json(f"{self._record.bundle}/health.json", self._check.record())
         except OSError as error:
-            self._task.supervisor.on_error(error)  # the disk is full: it is probed all the same
+            self._services.on_error(error)  # the disk is full: it is probed all the same

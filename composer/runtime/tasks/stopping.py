@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import signal
 
-from composer.runtime.base.status import EXITED, PAUSED, RESTARTING, RUNNING, STARTING
+from composer.runtime.base.status import PAUSED, RESTARTING, RUNNING, STARTING
 from composer.runtime.container import sharing
-from composer.runtime.supervision import undoing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from composer.runtime.supervision.task import Task
+    from composer.runtime.tasks.record import Record
+    from composer.runtime.tasks.task import Task
 
     Reply = Callable[[dict[str, Any]], None]
 
@@ -26,45 +26,37 @@ def stop(task: Task, reply: Reply, *, timeout_s: float | None = None, number: in
     if not task.is_active():
         reply({"ok": True, "already": True})
         return
-    task.state["stopped"] = True
-    task.save()
-    task.enders.append(reply)
+    record = task.record
+    _mark_stopped(record)
+    task.await_end(reply)
     if task.status == RESTARTING:
-        _stop_waiting(task)
+        task.give_up_restart()
         return
     if task.status == STARTING:
-        kill_starting(task)
+        task.end_starting()
         return
     task.resume()
-    number = number or task.own["stop"]["signal"]
-    grace_s = task.own["stop"]["timeout_s"] if timeout_s is None else timeout_s
-    task.emit("kill", signal=str(int(number)))
-    is_first = sharing.has_own(task.config, "pid")
-    if grace_s <= 0 or (is_first and not would_notice(task.pid, number)):
-        task.cgroup.kill()
+    configured = record.own["stop"]
+    number = number or configured["signal"]
+    grace_s = configured["timeout_s"] if timeout_s is None else timeout_s
+    record.emit("kill", signal=str(int(number)))
+    is_first = sharing.has_own(record.config, "pid")
+    if grace_s <= 0 or (is_first and not would_notice(task.process.pid, number)):
+        task.process.cgroup.kill()
         return
-    task.signal(number)
+    task.process.signal(number)
     task.after("stop", grace_s, lambda: _kill_all(task))
 
 
-def _stop_waiting(task: Task) -> None:
-    """Stop a container that is waiting for its next start."""
-    task.cancel("restart")
-    undoing.undo(task)
-    task.transition(EXITED, durable=True)
-    task.answer_enders()
-    task.supervisor.on_task_ended()
-
-
-def kill_starting(task: Task) -> None:
-    # By both ways: it may not have joined its cgroup yet, and in there it may have children.
-    task.signal(signal.SIGKILL)
-    task.cgroup.kill()
+def _mark_stopped(record: Record) -> None:
+    """Write down that the user stopped it."""
+    record.update(stopped=True)
+    record.save()
 
 
 def _kill_all(task: Task) -> None:
-    task.emit("kill", signal="9")
-    task.cgroup.kill()
+    task.record.emit("kill", signal="9")
+    task.process.cgroup.kill()
 
 
 def kill(task: Task, number: int, reply: Reply) -> None:
@@ -73,15 +65,14 @@ def kill(task: Task, number: int, reply: Reply) -> None:
         reply({"error": f"container {task.name} is not running", "kind": "Conflict"})
         return
     if number in (signal.SIGKILL, signal.SIGTERM):
-        task.state["stopped"] = True
-        task.save()
-    task.emit("kill", signal=str(number))
+        _mark_stopped(task.record)
+    task.record.emit("kill", signal=str(number))
     if number == signal.SIGKILL:
-        task.enders.append(reply)
-        task.cgroup.kill()
+        task.await_end(reply)
+        task.process.cgroup.kill()
         task.resume()  # what is frozen does not end
         return
-    task.signal(number)
+    task.process.signal(number)
     reply({"ok": True})
 
 
