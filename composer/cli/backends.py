@@ -52,6 +52,12 @@ def clean(environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
     return found
 
 
+def repair(environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Mend damaged records of the built-in runtime; return what was done, and what was not, with the reason."""
+    found: tuple[list[str], list[str]] = import_module(MODULES[CHOICES[0]]).repair(environment)
+    return found
+
+
 def configured(environment: Mapping[str, str]) -> str | None:
     """Return the backend named by COMPOSER_BACKEND or by the user's configuration file."""
     name = environment.get("COMPOSER_BACKEND") or _from_file(environment)

@@ -39,3 +39,14 @@ def clean(environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
 
     gone, kept = leftovers.clear(state.paths_of(environment))
     return [one.text for one in gone], [f"{one.text}: {error.strerror or error}" for one, error in kept]
+
+
+def repair(environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Mend damaged records, or set them aside; return what was done, and what could not be, with the reason."""
+    from composer.runtime.host import requirements
+
+    requirements.check()
+    from composer.runtime.base import state
+    from composer.runtime.host import repair
+
+    return repair.repair(state.paths_of(environment))

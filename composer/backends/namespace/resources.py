@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.backends.namespace import devicelimits
 from composer.engine.wanted import Limitation
+from composer.runtime.base import records
 from composer.runtime.host import devices
 from composer.units import parse_duration_ns, parse_size_bytes
 
@@ -98,7 +99,7 @@ def _deploy(config: Config, value: Any) -> None:
         names = {"none": "no", "on-failure": "on-failure", "any": "always"}
         condition = names.get(policy.get("condition") or "any", "always")
         maximum = int(policy.get("max_attempts") or 0)
-        config["composer"]["restart"] = {"policy": condition, "maximum": maximum}
+        records.extras(config)["restart"] = {"policy": condition, "maximum": maximum}
 
 
 def _deploy_limits(value: Any) -> list[Limitation]:

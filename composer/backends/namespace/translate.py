@@ -11,12 +11,12 @@ from __future__ import annotations
 import glob
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from composer import errors, mounttargets, sysctls, values
 from composer.backends.namespace import endpoints, logdrivers, namespaces, resources, unusable
 from composer.engine.wanted import ContainerSpec, Limitation
-from composer.runtime.base import signals
+from composer.runtime.base import records, signals
 from composer.runtime.container import capabilities
 from composer.runtime.host import devices
 from composer.runtime.objects import log_options, specs
@@ -119,7 +119,7 @@ def oci_config(spec: ContainerSpec, image: Mapping[str, Any]) -> Config:
                 raise errors.BackendError(
                     f"cannot use {name} of service '{spec.service}': {error}"
                 ) from error
-    config["composer"]["service"] = spec.service
+    records.extras(config)["service"] = spec.service
     _finish_process(config, spec, image)
     _finish_privileges(config, spec)
     return config
@@ -190,11 +190,11 @@ def _process(key: str) -> Callable[[Config, Any], None]:
     return apply
 
 
-def _own(key: str) -> Callable[[Config, Any], None]:
-    """Put the value aside for what reads it later, under ``composer``."""
+def _extra(key: Literal["annotations", "init", "stdin"]) -> Callable[[Config, Any], None]:
+    """Put the value into the runtime's own part."""
 
     def apply(config: Config, value: Any) -> None:
-        config["composer"][key] = value
+        records.extras(config)[key] = value
 
     return apply
 
@@ -260,15 +260,15 @@ def _sysctls(config: Config, value: Any) -> None:
 
 def _restart(config: Config, value: Any) -> None:
     policy, _, maximum = str(value).partition(":")
-    config["composer"]["restart"] = {"policy": policy, "maximum": int(maximum or 0)}
+    records.extras(config)["restart"] = {"policy": policy, "maximum": int(maximum or 0)}
 
 
 def _stop_signal(config: Config, value: Any) -> None:
-    config["composer"]["stop"]["signal"] = _signal_number(str(value))
+    records.extras(config)["stop"]["signal"] = _signal_number(str(value))
 
 
 def _stop_grace_period(config: Config, value: Any) -> None:
-    config["composer"]["stop"]["timeout_s"] = parse_duration_ns(str(value)) / 1e9
+    records.extras(config)["stop"]["timeout_s"] = parse_duration_ns(str(value)) / 1e9
 
 
 def _signal_number(name: str) -> int:
@@ -281,9 +281,9 @@ def _signal_number(name: str) -> int:
 def _healthcheck(config: Config, value: Any) -> None:
     test = value.get("test")
     if value.get("disable") or (test and test[0] == "NONE"):
-        config["composer"]["health"] = None
+        records.extras(config)["health"] = None
         return
-    health: Config = dict(config["composer"]["health"] or {})
+    health: Config = dict(records.extras(config)["health"] or {})
     if test:
         health["test"] = list(test)
     for key in ("interval", "timeout", "start_period", "start_interval"):
@@ -291,7 +291,7 @@ def _healthcheck(config: Config, value: Any) -> None:
             health[key] = parse_duration_ns(str(value[key]))
     if value.get("retries"):
         health["retries"] = int(value["retries"])
-    config["composer"]["health"] = health if health.get("test") else None
+    records.extras(config)["health"] = health if health.get("test") else None
 
 
 def _image_health(check: Mapping[str, Any] | None) -> Config | None:
@@ -314,7 +314,7 @@ def _ports(config: Config, value: Any) -> None:
         if problem is not None:
             raise ValueError(problem)
         first, _, last = str(port.get("published") or "0").partition("-")
-        config["composer"]["network"]["ports"].append(
+        records.extras(config)["network"]["ports"].append(
             {
                 "protocol": port.get("protocol") or "tcp",
                 "container_port": int(port.get("target") or 0),
@@ -332,12 +332,12 @@ def _extra_hosts(config: Config, value: Any) -> None:
             entries += [[name, one] for one in ([address] if isinstance(address, str) else address)]
     else:
         entries += [list(entry.partition("=" if "=" in entry else ":")[::2]) for entry in value]
-    config["composer"]["network"]["extra_hosts"] = entries
+    records.extras(config)["network"]["extra_hosts"] = entries
 
 
 def _dns(key: str) -> Callable[[Config, Any], None]:
     def apply(config: Config, value: Any) -> None:
-        config["composer"]["network"]["dns"][key] = [value] if isinstance(value, str) else list(value)
+        records.extras(config)["network"]["dns"][key] = [value] if isinstance(value, str) else list(value)
 
     return apply
 
@@ -421,7 +421,7 @@ def _oneof(name: str, reason: str, *values: str) -> Callable[[Any], list[Limitat
 
 
 def _cgroup_parent(config: Config, value: Any) -> None:
-    config["composer"]["cgroup_parent"] = str(value)
+    records.extras(config)["cgroup_parent"] = str(value)
 
 
 def _cgroup_parent_limits(value: Any) -> list[Limitation]:
@@ -454,18 +454,18 @@ Row = tuple["Callable[[Config, Any], None]", "Callable[[Any], list[Limitation]] 
 
 ATTRIBUTES: dict[str, Row] = {
     **resources.ROWS,
-    "annotations": (_own("annotations"), None),
+    "annotations": (_extra("annotations"), None),
     "build": (_nothing, _build_limits),
-    "cap_add": (_own("cap_add"), None),
-    "cap_drop": (_own("cap_drop"), None),
+    "cap_add": (_nothing, None),  # with what is granted: see _finish_privileges
+    "cap_drop": (_nothing, None),
     "cgroup": (_nothing, namespaces.probe("cgroup", "host", "private")),
     "cgroup_parent": (_cgroup_parent, _cgroup_parent_limits),
-    "command": (_own("command"), None),
+    "command": (_nothing, None),  # with the image's: see _finish_process
     "dns": (_dns("servers"), None),
     "dns_opt": (_dns("options"), None),
     "dns_search": (_dns("search"), None),
     "domainname": (_domainname, None),
-    "entrypoint": (_own("entrypoint"), None),
+    "entrypoint": (_nothing, None),
     "environment": (_environment, None),
     "expose": (_nothing, None),
     "extends": (_nothing, None),
@@ -473,7 +473,7 @@ ATTRIBUTES: dict[str, Row] = {
     "group_add": (_group_add, None),
     "healthcheck": (_healthcheck, None),
     "hostname": (_hostname, None),
-    "init": (_own("init"), None),
+    "init": (_extra("init"), None),
     "ipc": (_nothing, namespaces.probe("ipc", "private", "shareable", "host", "none", joins=True)),
     "isolation": (
         _nothing,
@@ -485,13 +485,13 @@ ATTRIBUTES: dict[str, Row] = {
     "platform": (_nothing, _platform_limits),
     "pid": (_nothing, namespaces.probe("pid", "host", joins=True)),
     "ports": (_ports, None),
-    "privileged": (_own("privileged"), None),
+    "privileged": (_nothing, None),
     "read_only": (_read_only, None),
     "restart": (_restart, None),
     "runtime": (_nothing, _oneof("runtime", "the built-in runtime is the only one here", "runc")),
     "security_opt": (_security_opt, _security_limits),
     "shm_size": (_shm_size, None),
-    "stdin_open": (_own("stdin"), None),
+    "stdin_open": (_extra("stdin"), None),
     "stop_grace_period": (_stop_grace_period, None),
     "stop_signal": (_stop_signal, None),
     "sysctls": (_sysctls, None),
@@ -528,7 +528,7 @@ REFUSED: dict[str, tuple[str, str | None]] = {
 
 
 def _finish_process(config: Config, spec: ContainerSpec, image: Mapping[str, Any]) -> None:
-    own, process = config["composer"], config["process"]
+    own, process = records.extras(config), config["process"]
     entrypoint, command = spec.attributes.get("entrypoint"), spec.attributes.get("command")
     # As in Docker: an entrypoint of the service's own makes the image's command void.
     if entrypoint is None:
@@ -549,8 +549,6 @@ def _finish_process(config: Config, spec: ContainerSpec, image: Mapping[str, Any
         raise errors.BackendError(
             f"cannot use working_dir '{process['cwd']}' of service '{spec.service}': not absolute"
         )
-    for key in ("entrypoint", "command"):
-        own.pop(key, None)
 
 
 def _words(value: Any) -> list[str]:
@@ -562,10 +560,13 @@ def _has(environment: Sequence[str], key: str) -> bool:
 
 
 def _finish_privileges(config: Config, spec: ContainerSpec) -> None:
-    own, linux = config["composer"], config["linux"]
-    privileged = bool(own.pop("privileged", False))
+    own, linux = records.extras(config), config["linux"]
+    attributes = spec.attributes
+    privileged = bool(attributes.get("privileged"))
     try:
-        granted = capabilities.resolve(own.pop("cap_add", ()), own.pop("cap_drop", ()), privileged=privileged)
+        granted = capabilities.resolve(
+            attributes.get("cap_add") or (), attributes.get("cap_drop") or (), privileged=privileged
+        )
     except ValueError as error:
         raise errors.BackendError(
             f"cannot use the capabilities of service '{spec.service}': {error}"

@@ -26,10 +26,15 @@ _TITLES = {"namespace": "The built-in runtime", "docker": "Docker Engine"}
 @click.command(name="doctor", help="Check what this machine can run.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 @click.option("--clean", is_flag=True, help="Remove what stacks that are no more left behind.")
+@click.option(
+    "--repair", is_flag=True, help="Mend damaged records of the built-in runtime, or set them aside."
+)
 @click.pass_obj
-def command(context: Context, /, as_json: bool, clean: bool) -> int:
-    if clean:
-        return _clean(context, as_json=as_json)
+def command(context: Context, /, as_json: bool, clean: bool, repair: bool) -> int:
+    if clean and repair:
+        raise ProjectError("--clean and --repair are two things", hint="repair first, then clean")
+    if clean or repair:
+        return _change(context, "clean" if clean else "repair", as_json=as_json)
     found = {name: backends.diagnose(name, context.environment) for name in backends.CHOICES}
     wanted = context.settings.backend or backends.configured(context.environment)
     chosen, reason = _choice(found, wanted, by_option=context.settings.backend is not None)
@@ -44,22 +49,25 @@ def command(context: Context, /, as_json: bool, clean: bool) -> int:
     return 0 if chosen else 1
 
 
-def _clean(context: Context, *, as_json: bool) -> int:
-    """Remove leftovers: none of it is data, and whatever it belonged to would make it anew."""
+def _change(context: Context, what: str, *, as_json: bool) -> int:
+    """Remove leftovers, of which none is data and all would be made anew; or mend damaged records."""
     if context.settings.dry_run:
-        raise ProjectError(
-            "doctor --clean has no --dry-run", hint="composer doctor names what it would remove"
-        )
-    gone, kept = backends.clean(context.environment)
+        raise ProjectError(f"doctor --{what} has no --dry-run", hint="composer doctor names what it would do")
+    act, word, nothing = (
+        (backends.clean, "removed", "nothing is left behind")
+        if what == "clean"
+        else (backends.repair, "repaired", "no record is damaged")
+    )
+    done, kept = act(context.environment)
     if as_json:
-        context.write(json.dumps({"removed": gone, "kept": kept}, ensure_ascii=False, indent=2))
+        context.write(json.dumps({word: done, "kept": kept}, ensure_ascii=False, indent=2))
         return 1 if kept else 0
-    for text in gone:
-        context.write(f"removed: {text}")
+    for text in done:
+        context.write(f"{word}: {text}")
     for text in kept:
         context.display().warn(text)
-    if not gone and not kept:
-        context.write("nothing is left behind")
+    if not done and not kept:
+        context.write(nothing)
     return 1 if kept else 0
 
 

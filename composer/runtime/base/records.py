@@ -1,9 +1,14 @@
-"""Objects on the disk as readers may rely on them: what has the wrong shape counts as not written.
+"""Objects on the disk: the one place where they are read and written, in the shapes of `record_types`.
 
-Writers are strict. But a disk tears files, people edit them, and other versions write other things: one bad object
-must not break the listing, the removal or the names of others, nor hide itself from who wants to remove it. So each
-reader here returns values of the types that it promises, whatever the file says, or None where there is no object.
-An object's id is the name of its directory, never what the file says.
+Writers are strict, and write down the version. But a disk tears files, people edit them, and other versions write other
+things: one bad object must not break the listing, the removal or the names of others, nor hide itself from who wants
+to remove it. So each reader here returns values of the types that it promises, whatever the file says, or None where
+there is no object. An object's id is the name of its directory, never what the file says.
+
+    version 1     without a number; the owner and what events say of an object are in its labels
+    version 2     ``project`` and ``event`` say it, also for objects without labels of Compose
+
+What a later version wrote is shown as far as it is understood, and changed by nobody: see `refuse_later`.
 """
 
 from __future__ import annotations
@@ -11,71 +16,66 @@ from __future__ import annotations
 import os
 
 from composer.runtime.base import files
+from composer.runtime.base.shapes import (
+    entries,
+    is_address,
+    is_flag,
+    is_labels,
+    is_list,
+    is_mapping,
+    is_number,
+    is_text,
+    is_texts,
+    like,
+    list_of,
+    shaped,
+    texts,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
-    Shape = tuple[Callable[[Any], bool], Any]
-
-
-def is_text(value: Any) -> bool:
-    return isinstance(value, str) and "\0" not in value
-
-
-def is_number(value: Any) -> bool:
-    return type(value) is int and -(1 << 63) <= value < 1 << 63
-
-
-def is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def is_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(map(is_text, value))
-
-
-def is_mapping(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def is_labels(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(is_text, value.values()))
-
-
-def is_list(value: Any) -> bool:
-    return isinstance(value, list)
-
-
-def is_address(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and is_text(value[0]) and is_number(value[1])
-
-
-def list_of(is_entry: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and all(map(is_entry, value))
-
-
-def like(**fields: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    """Return what tells a mapping that has all of these, in these shapes; it may have more."""
-    return lambda value: (
-        isinstance(value, dict) and all(key in value and check(value[key]) for key, check in fields.items())
+    from composer.runtime.base.record_types import (
+        Config,
+        Extras,
+        HealthRecord,
+        KeeperRecord,
+        Meta,
+        MountRecord,
+        NameRecord,
+        NetworkRecord,
+        State,
+        VolumeRecord,
     )
+    from composer.runtime.base.shapes import Shape
+
+VERSION = 2
+NOBODY = "@nobody"
+"""The owner of all objects that have none: no project can have this name, so its run state is nobody else's."""
+
+_OWNER_LABEL = "com.docker.compose.project"
+_EVENT_LABELS = (_OWNER_LABEL, "com.docker.compose.service", "com.docker.compose.container-number")
+"""Where records of version 1 had what ``project`` and ``event`` say since."""
 
 
-def shaped(record: Mapping[str, Any], shapes: Mapping[str, Shape]) -> dict[str, Any]:
-    """Return a record in which each of these keys has its shape, or its default."""
-    result = dict(record)
-    for key, (check, default) in shapes.items():
-        if key not in record or not check(record[key]):
-            result[key] = list(default) if isinstance(default, tuple) else default
-    return result
+def refuse_later(record: Mapping[str, Any], what: str) -> None:
+    """Raise Unsupported, naming the object, where a later version of composer wrote its record."""
+    version = record.get("version", 1)
+    if type(version) is int and version > VERSION:
+        from composer.errors import Unsupported
+
+        raise Unsupported(
+            "record",
+            f"cannot change {what}: a later version of composer wrote its record (version {version}, and this one "
+            f"knows {VERSION})",
+            hint="use that version of composer for it",
+        )
 
 
-def _entries(record: Mapping[str, Any], key: str, check: Callable[[Any], bool]) -> list[Any]:
-    """Return the entries of a list that have their shape: one bad mount hides no other."""
-    value = record.get(key)
-    return [entry for entry in value if check(entry)] if isinstance(value, list) else []
+def _write(path: str, record: Mapping[str, Any], *, durable: bool = False) -> None:
+    files.write_json(path, {**record, "version": VERSION}, durable=durable)
 
 
 # ------------------------------------------------------------------ containers
@@ -91,54 +91,99 @@ _META: dict[str, Shape] = {
 _is_port = like(protocol=is_text, container_port=is_number, host_ip=is_text, host_port=is_number)
 
 
-def meta(bundle: str) -> dict[str, Any] | None:
-    """Return a container's ``meta.json`` with checked fields, or None if there is none."""
+_is_meta = like(name=is_text, labels=is_labels)
+
+
+def meta(bundle: str) -> Meta | None:
+    """Return what is shown of a container, or None if nothing is known of it.
+
+    Where ``meta.json`` is damaged it is what the configuration says: fewer labels, and the same names and volumes.
+    """
     found = files.read_json(f"{bundle}/meta.json")
-    if found is None:
-        return None
+    if not _is_meta(found):
+        known = meta_of_config(bundle)
+        if known is not None or found is None:
+            return known
     id = os.path.basename(bundle)
     name = found.get("name")
-    return {
-        **shaped(found, _META),
+    made: Meta = {
+        **shaped(found, _META),  # type: ignore[typeddict-item]
         "id": id,
         "name": name if is_text(name) and name and "/" not in name else id[:12],
         **_owned(found),
-        "mounts": [_mount(entry) for entry in _entries(found, "mounts", is_mapping)],
-        "networks": _entries(found, "networks", lambda pair: is_texts(pair) and len(pair) == 2),
+        "mounts": [_mount(entry) for entry in entries(found, "mounts", is_mapping)],
+        "networks": entries(found, "networks", lambda pair: is_texts(pair) and len(pair) == 2),
         "aliases": {
             key: value
             for key, value in (found["aliases"].items() if is_mapping(found.get("aliases")) else ())
             if is_texts(value)
         },
-        "exposed": [port for port in _entries(found, "exposed", is_text) if _is_exposed(port)],
+        "exposed": [port for port in entries(found, "exposed", is_text) if _is_exposed(port)],
+    }
+    return made
+
+
+def is_meta_damaged(bundle: str) -> bool:
+    """Tell whether ``meta.json`` lacks what every container's has."""
+    return not _is_meta(files.read_json(f"{bundle}/meta.json"))
+
+
+def write_meta(bundle: str, record: Meta) -> None:
+    _write(f"{bundle}/meta.json", record)
+
+
+def meta_of_config(bundle: str) -> Meta | None:
+    """Return what a container's configuration tells of what ``meta.json`` said; None where there is none."""
+    found = config(bundle)
+    if found is None:
+        return None
+    id, own = os.path.basename(bundle), extras(found)
+    event = texts(own.get("event"))
+    network = own["network"].get("endpoints", ())
+    joined = [one for one in network if like(network=is_text, network_id=is_text, aliases=is_texts)(one)]
+    volumes = f"{os.path.realpath(os.path.dirname(os.path.dirname(bundle)))}/volumes/"
+    return {
+        "id": id,
+        "name": own["name"],
+        "project": own["project"],
+        "event": {key: text for key, text in event.items() if key != "image"},
+        "labels": {key: text for key, text in event.items() if key != "image"},
+        "image": event.get("image", ""),
+        "image_id": "",
+        "created_ns": 0,
+        "command": found["process"]["args"],
+        "mounts": [_mount_of_config(entry, volumes) for entry in found["mounts"] if _is_shown(entry)],
+        "networks": [[one["network"], one["network_id"]] for one in joined],
+        "aliases": {one["network"]: one["aliases"] for one in joined},
+        "exposed": [],
+        "health": bool(own.get("health")),
+        "auto_remove": bool(own.get("auto_remove")),
     }
 
 
-NOBODY = "@nobody"
-"""The owner of all objects that have none: no project can have this name, so its run state is nobody else's."""
+def _is_shown(entry: Mapping[str, Any]) -> bool:
+    return entry["type"] == "bind" and is_text(entry.get("source"))
 
-_OWNER_LABEL = "com.docker.compose.project"
-_EVENT_LABELS = (_OWNER_LABEL, "com.docker.compose.service", "com.docker.compose.container-number")
-"""Where records of version 1 had what ``project`` and ``event`` say since."""
+
+def _mount_of_config(entry: Mapping[str, Any], volumes: str) -> MountRecord:
+    name = entry["source"].removeprefix(volumes).partition("/")[0]
+    if entry["source"].startswith(volumes) and _is_name(name):
+        return {"type": "volume", "target": entry["destination"], "source": entry["source"], "name": name}
+    return {"type": "bind", "target": entry["destination"], "source": entry["source"]}
 
 
 def _owned(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return an object's labels, its owner, and what its events say of it."""
     labels = texts(found.get("labels"))
     owner, event = found.get("project"), found.get("event")
-    if not is_text(owner):
+    if not is_text(owner) or not owner:
         owner = labels.get(_OWNER_LABEL) or NOBODY
     if not is_labels(event):
         event = {key: labels[key] for key in _EVENT_LABELS if key in labels}
     return {"labels": labels, "project": owner, "event": event}
 
 
-def texts(value: Any) -> dict[str, str]:
-    """Return the entries of a mapping whose values are texts."""
-    return {key: text for key, text in value.items() if is_text(text)} if isinstance(value, dict) else {}
-
-
-def _mount(entry: dict[str, Any]) -> dict[str, Any]:
+def _mount(entry: dict[str, Any]) -> MountRecord:
     """Return a mount. A volume that it names is one that it uses, whatever else is wrong: nobody may prune it."""
     result = {key: value for key, value in entry.items() if key != "name" or _is_name(value)}
     for key in ("target", "source"):
@@ -146,7 +191,7 @@ def _mount(entry: dict[str, Any]) -> dict[str, Any]:
             result[key] = ""
     if not is_text(result.get("type")) or (result["type"] == "volume") != ("name" in result):
         result["type"] = "volume" if "name" in result else "bind"
-    return result
+    return result  # type: ignore[return-value]
 
 
 def _is_name(value: Any) -> bool:
@@ -175,8 +220,8 @@ _STATE: dict[str, Shape] = {
 }
 
 
-def state(bundle: str) -> dict[str, Any] | None:
-    """Return the state of a container, or None if it has no state file."""
+def state(bundle: str) -> State | None:
+    """Return the state of a container, or None if it has no state file that can be read."""
     found = files.read_json(f"{bundle}/state.json")
     if found is None:
         return None
@@ -187,8 +232,12 @@ def state(bundle: str) -> dict[str, Any] | None:
     result.setdefault("status", "created")
     for key, check in (("ports", _is_port), ("endpoints", _is_attachment)):
         if key in result:
-            result[key] = _entries(result, key, check)
-    return result
+            result[key] = entries(result, key, check)
+    return result  # type: ignore[return-value]
+
+
+def write_state(bundle: str, record: State, *, durable: bool = False) -> None:
+    _write(f"{bundle}/state.json", record, durable=durable)
 
 
 def _is_ip(value: Any) -> bool:
@@ -234,27 +283,42 @@ _is_config = like(
 )
 
 
-def config(bundle: str) -> dict[str, Any] | None:
+def config(bundle: str) -> Config | None:
     """Return a container's OCI configuration; None where it lacks what every container of ours has."""
     found = files.read_json(f"{bundle}/config.json")
     return found if _is_config(found) else None
 
 
-def health(bundle: str) -> dict[str, Any] | None:
+def write_config(bundle: str, record: Config) -> None:
+    extras(record)["version"] = VERSION
+    files.write_json(f"{bundle}/config.json", record)
+
+
+def extras(record: Mapping[str, Any]) -> Extras:
+    """Return the runtime's own part of a configuration."""
+    found: Extras = record["composer"]
+    return found
+
+
+def health(bundle: str) -> HealthRecord | None:
     """Return what a container's health checks have found."""
     found = files.read_json(f"{bundle}/health.json")
     if found is None or found.get("status") not in ("starting", "healthy", "unhealthy"):
         return None
     probe = like(started_ns=is_number, ended_ns=is_number, exit_code=is_number, output=is_text)
     keys = ("started_ns", "ended_ns", "exit_code", "output")
-    probes = [{key: entry[key] for key in keys} for entry in _entries(found, "probes", probe)]
-    return {**found, "probes": probes}
+    probes = [{key: entry[key] for key in keys} for entry in entries(found, "probes", probe)]
+    return {**found, "probes": probes}  # type: ignore[return-value]
+
+
+def write_health(bundle: str, record: Mapping[str, Any]) -> None:
+    _write(f"{bundle}/health.json", record)
 
 
 # ------------------------------------------------------------------ networks and volumes
 
 
-def network(directory: str) -> dict[str, Any] | None:
+def network(directory: str) -> NetworkRecord | None:
     """Return a network. Without its bridge's name it is what would have been given to it."""
     found = files.read_json(f"{directory}/network.json")
     if found is None:
@@ -271,12 +335,17 @@ def network(directory: str) -> dict[str, Any] | None:
         ),
         "internal": (is_flag, True),  # what is not known lets nothing out
     }
-    return {
-        **shaped(found, shapes),
+    made: NetworkRecord = {
+        **shaped(found, shapes),  # type: ignore[typeddict-item]
         "id": id,
         **_owned(found),
-        "pools": _entries(found, "pools", _is_pool),
+        "pools": entries(found, "pools", _is_pool),
     }
+    return made
+
+
+def write_network(directory: str, record: NetworkRecord) -> None:
+    _write(f"{directory}/network.json", record, durable=True)
 
 
 def _is_pool(value: Any) -> bool:
@@ -301,30 +370,43 @@ def _is_subnet(text: str, *, plain: bool) -> bool:
     return is_short and int(prefix) <= (128 if family == AF_INET6 else 32)
 
 
-def endpoint(path: str) -> dict[str, Any] | None:
+def endpoint(path: str) -> NameRecord | None:
     """Return by which names and addresses a network knows a container."""
     found = files.read_json(path)
     is_endpoint = like(network=is_text, names=is_texts, addresses=list_of(_is_ip))
-    return found if is_endpoint(found) else None
+    return found if is_endpoint(found) else None  # type: ignore[return-value]
 
 
-def volume(directory: str) -> dict[str, Any] | None:
+def write_endpoint(path: str, record: NameRecord) -> None:
+    _write(path, record)
+
+
+def volume(directory: str) -> VolumeRecord | None:
     found = files.read_json(f"{directory}/volume.json")
     if found is None:
         return None
     shapes: dict[str, Shape] = {"driver": (is_text, "local"), "created_ns": (is_number, 0)}
-    return {
-        **shaped(found, shapes),
+    made: VolumeRecord = {
+        **shaped(found, shapes),  # type: ignore[typeddict-item]
         "name": os.path.basename(directory),
         **_owned(found),
         "options": texts(found.get("options")),
     }
+    return made
+
+
+def write_volume(directory: str, record: VolumeRecord) -> None:
+    _write(f"{directory}/volume.json", record, durable=True)
 
 
 # ------------------------------------------------------------------ processes of ours
 
 
-def keeper(directory: str) -> dict[str, Any] | None:
-    """Return which process a project's keeper is."""
+def keeper(directory: str) -> KeeperRecord | None:
+    """Return which process an owner's keeper is."""
     found = files.read_json(f"{directory}/keeper.json")
-    return found if like(pid=is_number, start_ticks=is_number)(found) else None
+    return found if like(pid=is_number, start_ticks=is_number)(found) else None  # type: ignore[return-value]
+
+
+def write_keeper(directory: str, record: KeeperRecord) -> None:
+    _write(f"{directory}/keeper.json", record)

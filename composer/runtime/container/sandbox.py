@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from composer.runtime.base import records
 from composer.runtime.network import resolv_conf
 
 TYPE_CHECKING = False
@@ -29,7 +30,7 @@ _LOOPBACK = (
 
 def write_files(bundle: str, config: Mapping[str, Any], attachments: Sequence[Attachment]) -> None:
     """Write hosts, hostname and resolv.conf of one container into its directory."""
-    network = config["composer"]["network"]
+    network = records.extras(config)["network"]
     hostname = config.get("hostname", "")
     _write(f"{bundle}/hostname", f"{hostname}\n")
     hosts = _hosts(hostname, config.get("domainname", ""), network, attachments)

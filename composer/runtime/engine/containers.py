@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.runtime.base import files, records, signals, state
+from composer.runtime.base import records, signals, state
 from composer.runtime.objects import naming
 from composer.runtime.objects.joining import DEFAULT_NETWORK
 
@@ -113,9 +113,14 @@ class Containers:
             pass  # a container is just being made, perhaps for this network: the next command comes here again
 
     def remove_ended(self, owner: str) -> None:
-        """Remove what was to go by itself, and ended when no supervisor was there to see it."""
-        doomed = [meta for meta in self._core.metas() if meta["project"] == owner and meta["auto_remove"]]
-        for meta in doomed:
+        """Remove what was to go by itself, and ended when no supervisor was there to see it.
+
+        Raises Unsupported where a later version of composer has made a container of this owner's.
+        """
+        mine = [meta for meta in self._core.metas() if meta["project"] == owner]
+        for meta in mine:
+            records.refuse_later(meta, f"container '{meta['name']}'")
+        for meta in [meta for meta in mine if meta["auto_remove"]]:
             try:
                 has_ended = self._core.look(meta, {}).status == "exited"
             except errors.NotFound:
@@ -131,10 +136,10 @@ class Containers:
             raise errors.Conflict(f"the name '{name}' is in use by container {holder[:12]}")
         directory = core.paths.container(id)
         config = core.config(id)
-        own = config["composer"]
-        own.update(name=name, names=[name, *own["names"][1:]])
-        files.write_json(f"{directory}/meta.json", {**meta, "name": name})
-        files.write_json(f"{directory}/config.json", config)
+        own = records.extras(config)
+        own["name"], own["names"] = name, [name, *own["names"][1:]]
+        records.write_meta(directory, {**meta, "name": name})
+        records.write_config(directory, config)
         naming.free_name(core.paths, meta["name"], id)
         self.reload(id, meta)
         self._emit({**meta, "name": name}, "rename")
@@ -216,7 +221,7 @@ class Containers:
         id, meta = core.meta(id)
         config = core.config(id)
         process: dict[str, Any] = {**config["process"], "args": list(spec.command), "terminal": spec.tty}
-        kept = [entry for entry in process["env"] if entry != config["composer"].get("term")]
+        kept = [entry for entry in process["env"] if entry != records.extras(config).get("term")]
         process["env"] = _merged(kept, spec.environment, tty=spec.tty)
         if spec.user:
             process["user"] = {**process["user"], "name": spec.user}

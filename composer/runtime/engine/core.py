@@ -11,6 +11,7 @@ from composer.runtime.objects import naming, networks, volumes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from composer.runtime.base.record_types import Config, HealthRecord, Meta, State
     from composer.runtime.images import Store
     from composer.runtime.objects.client import Client
 
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 class Look(NamedTuple):
     """A container as it is: its record, its state in this moment, and what its health checks found."""
 
-    meta: Mapping[str, Any]
-    state: Mapping[str, Any]
-    health: Mapping[str, Any] | None
+    meta: Meta
+    state: State
+    health: HealthRecord | None
 
     @property
     def status(self) -> str:
@@ -61,7 +62,7 @@ class Core:
 
     # -------------------------------------------------------------- records
 
-    def metas(self) -> Iterator[dict[str, Any]]:
+    def metas(self) -> Iterator[Meta]:
         """Yield the record of every container."""
         for id in state.list_directory(self.paths.containers()):
             meta = records.meta(self.paths.container(id))
@@ -72,17 +73,23 @@ class Core:
         """Return the directory of a container by id or name. Raises NotFound."""
         return self.paths.container(naming.find_container(self.paths, id))
 
-    def meta(self, id: str) -> tuple[str, dict[str, Any]]:
+    def meta(self, id: str) -> tuple[str, Meta]:
         """Return a container's full id and its record. Raises NotFound."""
         from composer.errors import NotFound
 
         full = naming.find_container(self.paths, id)
         meta = records.meta(self.paths.container(full))
         if meta is None:
-            raise NotFound(f"no container '{id}'")
+            raise NotFound(
+                f"no container '{id}'"
+                if full != id
+                else f"cannot use container {id[:12]}: its records are damaged",
+                hint="composer doctor --repair mends them",
+            )
+        records.refuse_later(meta, f"container '{meta['name']}'")
         return full, meta
 
-    def config(self, id: str) -> dict[str, Any]:
+    def config(self, id: str) -> Config:
         """Return a container's configuration by its full id. Raises BackendError where it is damaged."""
         return state.config_of(self.paths.container(id))
 
@@ -101,7 +108,7 @@ class Core:
 
     # -------------------------------------------------------------- looking
 
-    def look(self, meta: dict[str, Any], watched: dict[str, bool]) -> Look:
+    def look(self, meta: Meta, watched: dict[str, bool]) -> Look:
         """Return a container as it is; ``watched`` keeps which owners' supervisors listen, each asked once."""
         directory = self.paths.container(meta["id"])
         current = records.state(directory) or {}
@@ -117,7 +124,7 @@ class Core:
                     current = {**current, "status": "exited", "exit_code": None, "exit_unknown": True}
         return Look(meta, current, records.health(directory) if meta["health"] else None)
 
-    def is_alive(self, current: Mapping[str, Any]) -> bool:
+    def is_alive(self, current: State) -> bool:
         ticks = files.start_time(int(current.get("pid") or 0))
         return (
             current.get("boot_id") == self.boot and ticks is not None and ticks == current.get("start_ticks")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
+    from composer.runtime.base.record_types import ProbeRecord
     from composer.runtime.engine.containers import Containers
     from composer.runtime.engine.core import Core
     from composer.runtime.images import Image
@@ -25,10 +26,10 @@ class Inspection:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def probes(self, id: str) -> list[Mapping[str, Any]]:
+    def probes(self, id: str) -> list[ProbeRecord]:
         """Return the last runs of a container's health check, oldest first."""
-        record = records.health(self._core.bundle(id)) or {}
-        return list(record.get("probes", ()))
+        record = records.health(self._core.bundle(id))
+        return record["probes"] if record is not None else []
 
     def stat_path(self, id: str, path: str) -> PathStat:
         from composer.runtime.objects import inside

@@ -10,6 +10,7 @@ from composer.runtime.base import state
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from composer.runtime.base.record_types import EndpointRequest
     from composer.runtime.engine.containers import Containers
     from composer.runtime.engine.core import Core
     from composer.runtime.objects import specs
@@ -84,7 +85,7 @@ class Networks:
         before = joining.disconnect(self._core.paths.container(id), record)
         self._reconnect(id, meta, before)
 
-    def _reconnect(self, id: str, meta: Mapping[str, Any], before: list[dict[str, Any]]) -> None:
+    def _reconnect(self, id: str, meta: Mapping[str, Any], before: list[EndpointRequest]) -> None:
         """Let a running container follow its files; where it cannot, the files are as they were."""
         from composer.runtime.objects import joining
 

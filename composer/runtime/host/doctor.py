@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from composer.errors import BackendError
 from composer.runtime.host import requirements
@@ -265,16 +265,28 @@ def _intact(paths: Paths) -> Iterator[Finding]:
         yield Finding("warning", "networks", f"cannot be looked at: {(error.strerror or str(error)).lower()}")
         return
     for id, faults in sorted(found.items()):
-        name = (_record(paths, id) or {}).get("name", id[:12])
+        name = _name(paths, id)
         yield Finding("warning", "networks", f"'{name}': {'; '.join(faults)}", "restore it with composer up")
     if not found:
         yield Finding("ok", "networks", "the network state of running containers is complete")
 
 
-def _record(paths: Paths, network_id: str) -> dict[str, Any] | None:
+def _name(paths: Paths, network_id: str) -> str:
     from composer.runtime.base import records
 
-    return records.network(f"{paths.networks()}/{network_id}")
+    record = records.network(f"{paths.networks()}/{network_id}")
+    return record["name"] if record is not None else network_id[:12]
+
+
+def _records(paths: Paths) -> Iterator[Finding]:
+    """Look for objects whose records cannot be read."""
+    from composer.runtime.host import repair
+
+    found = repair.find(paths)
+    for one in found:
+        yield Finding("warning", "records", str(one), "composer doctor --repair mends it, or sets it aside")
+    if not found:
+        yield Finding("ok", "records", "all can be read")
 
 
 CHECKS: tuple[Callable[[Paths], Iterator[Finding]], ...] = (
@@ -287,6 +299,7 @@ CHECKS: tuple[Callable[[Paths], Iterator[Finding]], ...] = (
     _nftables,
     _dns,
     _disk,
+    _records,
     _intact,
     _leftovers,
 )

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import ImageError
 from composer.registry import reference
-from composer.runtime.base import files, records, state
+from composer.runtime.base import files, shapes, state
 from composer.runtime.images import configuration
 
 if TYPE_CHECKING:
@@ -336,19 +336,19 @@ def _is_digest(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"sha256:[0-9a-f]{64}", value) is not None
 
 
-_is_layer = records.like(
+_is_layer = shapes.like(
     diff_id=_is_digest,
     chain_id=_is_digest,
     blob=_is_digest,
-    blob_bytes=records.is_number,
-    media_type=records.is_text,
-    size_bytes=records.is_number,
+    blob_bytes=shapes.is_number,
+    media_type=shapes.is_text,
+    size_bytes=shapes.is_number,
 )
-_is_record = records.like(
-    config=records.is_mapping,
-    layers=records.list_of(_is_layer),
+_is_record = shapes.like(
+    config=shapes.is_mapping,
+    layers=shapes.list_of(_is_layer),
     manifest=_is_digest,
-    created=records.is_text,
+    created=shapes.is_text,
 )
 
 
@@ -366,7 +366,7 @@ def _named(name: str, entry: Any) -> Named | None:
     return Named(
         entry["id"],
         digest if _is_digest(digest) else "",  # type: ignore[arg-type]
-        tagged_ns if records.is_number(tagged_ns) else 0,  # type: ignore[arg-type]
+        tagged_ns if shapes.is_number(tagged_ns) else 0,  # type: ignore[arg-type]
     )
 
 

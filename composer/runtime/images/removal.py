@@ -84,9 +84,9 @@ def _used_by_containers(content: Content) -> tuple[set[str], set[str]]:
     for name in _names(containers):
         config = files.read_json(f"{containers}/{name}/config.json") or {}
         layers.update(_lower(config))
-        meta = records.meta(f"{containers}/{name}") or {}
-        if meta.get("image_id"):
-            images.add(str(meta["image_id"]))
+        meta = records.meta(f"{containers}/{name}")
+        if meta is not None and meta["image_id"]:
+            images.add(meta["image_id"])
     return layers, images
 
 

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from composer.runtime.base.record_types import (
+        AttachmentRecord,
+        Meta,
+        NameRecord,
+        NetworkRecord,
+        PortRequest,
+        PublishedPort,
+    )
+
 _TRIES = 8
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM, "sctp": socket.SOCK_SEQPACKET}
 
@@ -75,8 +84,8 @@ class Attachment:
         """Be the way out by these gateways; by none, be no way out."""
         self.gateways = gateways
 
-    def record(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+    def record(self) -> AttachmentRecord:
+        return {name: getattr(self, name) for name in self.__slots__}  # type: ignore[return-value]
 
 
 class Networks:
@@ -100,7 +109,7 @@ class Networks:
             self._netlink = netlink.Netlink()
         return self._netlink
 
-    def read(self, network_id: str) -> dict[str, Any]:
+    def read(self, network_id: str) -> NetworkRecord:
         """Return a network's object. Raises NetworkFailed when it has been removed."""
         found = records.network(f"{self.directory}/{network_id}")
         if found is None:
@@ -216,12 +225,12 @@ class Networks:
         """Publish the container's names in a network, for the name servers of all projects."""
         directory = f"{self.directory}/{attachment.network_id}/endpoints"
         os.makedirs(directory, 0o700, exist_ok=True)
-        record = {
+        record: NameRecord = {
             "network": attachment.network,
             "names": list(dict.fromkeys([*names, *attachment.aliases])),
             "addresses": [address for address, _ in attachment.addresses],
         }
-        files.write_json(f"{directory}/{container}", record)
+        records.write_endpoint(f"{directory}/{container}", record)
 
     def detach(self, container: str, attachment: Attachment, *, with_link: bool = False) -> None:
         """Take names and addresses back. Idempotent.
@@ -316,11 +325,11 @@ class Ports:
     __slots__ = ("companions", "published", "sockets")
 
     def __init__(self) -> None:
-        self.published: list[dict[str, Any]] = []
+        self.published: list[PublishedPort] = []
         self.sockets: list[socket.socket] = []
         self.companions: list[socket.socket | None] = []
 
-    def reserve(self, wanted: Sequence[Mapping[str, Any]], containers: str) -> None:
+    def reserve(self, wanted: Sequence[PortRequest | PublishedPort], containers: str) -> None:
         """Bind a socket for each port; ``host_port`` 0 takes any, ``host_port_end`` makes it a range.
 
         ``containers`` is the directory of all containers, where who has a port already is looked up.
@@ -342,7 +351,7 @@ class Ports:
                 }
             )
 
-    def index_of(self, wanted: Mapping[str, Any]) -> int | None:
+    def index_of(self, wanted: PortRequest) -> int | None:
         """Return which of these is a port that is wanted: of fixed numbers only."""
         first = wanted.get("host_port") or 0
         last = wanted.get("host_port_end") or first
@@ -412,7 +421,9 @@ def has_way_out(attachments: Sequence[Attachment]) -> bool:
     return _target(attachments) is not None
 
 
-def _reserve(port: Mapping[str, Any], containers: str) -> tuple[socket.socket, socket.socket | None]:
+def _reserve(
+    port: PortRequest | PublishedPort, containers: str
+) -> tuple[socket.socket, socket.socket | None]:
     """Bind a port and its companion; where there is a choice, one that is free in both families."""
     first = port.get("host_port") or 0
     last = port.get("host_port_end") or first
@@ -444,7 +455,7 @@ def _same_family(host_ip: str, address: str) -> bool:
     return (":" in host_ip) == (":" in address)
 
 
-def _holder(containers: str, protocol: str, number: int) -> dict[str, Any] | None:
+def _holder(containers: str, protocol: str, number: int) -> Meta | None:
     """Return the ``meta.json`` of the container of ours, in whatever project, that has a port of the host."""
     for id in sorted(os.listdir(containers)):
         state = records.state(f"{containers}/{id}") or {}

@@ -15,6 +15,7 @@ from composer.runtime.container import sharing
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from composer.runtime.base.record_types import State
     from composer.runtime.base.state import Paths
 
 
@@ -45,7 +46,7 @@ def returning(paths: Paths) -> Iterator[Returning]:
         )
         if meta is None or config is None or not current.get("started_ns"):
             continue
-        restart = config["composer"].get("restart")
+        restart = records.extras(config).get("restart")
         policy = restart.get("policy") if isinstance(restart, dict) else None
         is_active = current.get("status") in status.ACTIVE
         runs = is_active and current.get("boot_id") == boot
@@ -70,11 +71,11 @@ def settle(paths: Paths, containers: Sequence[Returning]) -> None:
     """Record that the reboot ended these containers. Each is then started in its turn, not by its restart policy."""
     boot = files.boot_id()
     for container in containers:
-        path = f"{paths.container(container.id)}/state.json"
-        current = files.read_json(path)
+        directory = paths.container(container.id)
+        current = records.state(directory)
         if current is None or current.get("boot_id") == boot or current.get("status") not in status.ACTIVE:
             continue
-        ended: dict[str, Any] = {
+        ended: State = {
             "status": status.EXITED,
             "exit_code": None,
             "exit_unknown": True,
@@ -83,4 +84,5 @@ def settle(paths: Paths, containers: Sequence[Returning]) -> None:
             "ports": [],
             "endpoints": [],
         }
-        files.write_json(path, {**current, **ended}, durable=True)
+        current.update(ended)
+        records.write_state(directory, current, durable=True)

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.runtime.base import files, records, state, trees
+from composer.runtime.base import records, state, trees
 from composer.runtime.images import configuration
 from composer.runtime.objects import log_options, mounting, namespaces, naming, specs
 from composer.runtime.objects.joining import DEFAULT_ENDPOINTS, endpoint_record
@@ -19,6 +19,7 @@ from composer.runtime.objects.joining import DEFAULT_ENDPOINTS, endpoint_record
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from composer.runtime.base.record_types import EndpointRequest, Extras, Meta, MountRecord, PortRequest
     from composer.runtime.images import Image
     from composer.runtime.objects.mounting import Images
     from composer.runtime.objects.networks import Networks
@@ -37,8 +38,8 @@ def create(
     naming.check_name(spec.name, "container")
     holder = naming.name_holder(paths, spec.name)
     if holder is not None and os.path.isdir(paths.container(holder)):
-        found = records.meta(paths.container(holder)) or {}
-        if found.get("labels") == dict(spec.labels):
+        found = records.meta(paths.container(holder))
+        if found is not None and found["labels"] == dict(spec.labels):
             return holder  # an earlier try made it: every step is safe to repeat
         _refuse_name(paths, spec.name, holder)
     id = os.urandom(32).hex()
@@ -58,9 +59,9 @@ def create(
             ]
             mounts += [mounting.programs(path, temporary, final) for path in image.programs]
             config = _config(paths, spec, image, id, mounts, networks)
-            files.write_json(f"{temporary}/config.json", config)
-            files.write_json(f"{temporary}/meta.json", _meta(spec, image, id, config, shown))
-            files.write_json(f"{temporary}/state.json", {"status": "created"})
+            records.write_config(temporary, config)
+            records.write_meta(temporary, _meta(spec, image, id, config, shown))
+            records.write_state(temporary, {"status": "created"})
     except BaseException:
         for volume in made:
             volumes.remove(volume)
@@ -114,49 +115,53 @@ def _config(
     taken = {mount["destination"] for mount in mounts}
     etc_mounts = mounting.etc_mounts(etc, taken, read_only=config["root"]["readonly"])
     mounting.arrange(config, [*mounts, *etc_mounts])
-    own = config["composer"]
-    own.update(
-        id=id,
-        project=spec.owner,
-        name=spec.name,
-        names=list(dict.fromkeys([spec.name, id[:12], *spec.names])),
-        auto_remove=spec.auto_remove,
-        overlay={"lower": list(image.layers), "upper": f"{directory}/upper", "work": f"{directory}/work"},
-        event={**spec.event, "image": spec.image},
-    )
+    own = records.extras(config)
+    made: Extras = {
+        "id": id,
+        "project": spec.owner,
+        "name": spec.name,
+        "names": list(dict.fromkeys([spec.name, id[:12], *spec.names])),
+        "auto_remove": spec.auto_remove,
+        "overlay": {
+            "lower": list(image.layers),
+            "upper": f"{directory}/upper",
+            "work": f"{directory}/work",
+        },
+        "event": {**spec.event, "image": spec.image},
+    }
+    own.update(made)
     try:
         log_options.finish(own, image=spec.image, image_id=image.id)
     except ValueError as error:
         raise errors.BackendError(f"cannot use logging of {spec.subject}: {error}") from error
     endpoints = spec.endpoints or (DEFAULT_ENDPOINTS if mode == "bridge" else ())
-    own["network"].update(
-        mode=mode or "bridge",
-        endpoints=[endpoint_record(endpoint, networks) for endpoint in endpoints],
-        # Docker's default network has no names: look-ups go to the servers of the host.
-        names=mode != "bridge",
-    )
+    network = own["network"]
+    network["mode"] = mode or "bridge"
+    network["endpoints"] = [endpoint_record(endpoint, networks) for endpoint in endpoints]
+    # Docker's default network has no names: look-ups go to the servers of the host.
+    network["names"] = mode != "bridge"
     if spec.mac and endpoints:
-        first = own["network"]["endpoints"][0]
+        first = network["endpoints"][0]
         first["mac"] = first["mac"] or spec.mac
-    own["network"]["takes_over"] = spec.takes_over
-    own["network"]["ports"] = _bound(own["network"]["ports"], own["network"]["endpoints"], networks)
+    network["takes_over"] = spec.takes_over
+    network["ports"] = _bound(network["ports"], network["endpoints"], networks)
     if mode not in ("", "none", "host", "bridge") and "network" not in owners:
         raise errors.Unsupported(
             "network_mode",
             f"cannot use network_mode '{mode}' of {spec.subject} on the built-in runtime",
             hint="join the services through a network instead",
         )
-    if mode == "host" and own["network"]["ports"]:
-        own["network"]["ports"] = []
+    if mode == "host":
+        network["ports"] = []
     return config
 
 
 def _bound(
-    ports: list[dict[str, Any]], endpoints: Sequence[Mapping[str, Any]], networks: Networks
-) -> list[dict[str, Any]]:
+    ports: list[PortRequest], endpoints: Sequence[EndpointRequest], networks: Networks
+) -> list[PortRequest]:
     """Publish what names no address at those that the network says which is the way out (``host_binding_ipv4``)."""
-    records = [(endpoint, networks.find(str(endpoint["network_id"])) or {}) for endpoint in endpoints]
-    outward = [(e, record) for e, record in records if not record.get("internal")]
+    pairs = [(endpoint, networks.find(endpoint["network_id"])) for endpoint in endpoints]
+    outward = [(e, record) for e, record in pairs if record is not None and not record["internal"]]
     if not outward:
         return ports
     record = min(outward, key=lambda pair: (-int(pair[0]["gw_priority"]), str(pair[0]["network"])))[1]
@@ -179,8 +184,9 @@ def _meta(
     image: Image,
     id: str,
     config: Mapping[str, Any],
-    shown: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
+    shown: Sequence[MountRecord],
+) -> Meta:
+    own = records.extras(config)
     return {
         "id": id,
         "name": spec.name,
@@ -193,11 +199,10 @@ def _meta(
         "command": config["process"]["args"],
         "mounts": list(shown),
         "networks": [
-            [endpoint["network"], endpoint["network_id"]]
-            for endpoint in config["composer"]["network"]["endpoints"]
+            [endpoint["network"], endpoint["network_id"]] for endpoint in own["network"]["endpoints"]
         ],
         "aliases": {endpoint.network: list(endpoint.aliases) for endpoint in spec.endpoints},
         "exposed": configuration.exposed(image.config),
-        "health": bool(config["composer"]["health"]),
+        "health": bool(own["health"]),
         "auto_remove": spec.auto_remove,
     }

@@ -21,6 +21,8 @@ from composer.runtime.supervision import spawn
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from composer.runtime.base.record_types import KeeperRecord
+
 _ANSWER_S = 10.0
 _ATTEMPTS = 3
 # Longer than a keeper ever pauses before it starts a supervisor again: never two supervisors for one project.
@@ -168,7 +170,7 @@ class Client:
             self._watch(int(keeper["pid"]))
         return connection
 
-    def _keeper(self) -> dict[str, Any] | None:
+    def _keeper(self) -> KeeperRecord | None:
         """Return the keeper's record; one of an earlier version has it in the run state."""
         found = (records.keeper(place) for place in (self._place, self._directory))
         return next((record for record in found if record is not None), None)

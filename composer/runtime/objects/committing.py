@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import archives
 from composer.errors import CopyFailed, ImageError, Unsupported
+from composer.runtime.base import records
 from composer.runtime.images.adding import checked_changes
 from composer.runtime.objects import roots
 
@@ -72,7 +73,7 @@ def commit(store: Store, config: Mapping[str, Any], meta: Mapping[str, Any], spe
             f"cannot commit container '{meta['name']}': the programs of image 'host' are this machine's own",
             hint="commit containers of stored images; of this one, copy what you need with composer cp",
         )
-    upper = os.open(config["composer"]["overlay"]["upper"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    upper = os.open(records.extras(config)["overlay"]["upper"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         chunks = archives.pack(upper, ".", "", describe(upper, _hidden(config)))
         made = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from composer.errors import Conflict
 from composer.runtime.base import files, state
@@ -14,6 +14,7 @@ from composer.runtime.objects.volumes import ANONYMOUS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from composer.runtime.base.record_types import Meta, NetworkRecord, VolumeRecord
     from composer.runtime.images import Image
     from composer.runtime.objects.networks import Networks
     from composer.runtime.objects.volumes import Volumes
@@ -70,9 +71,7 @@ def _files(path: str) -> Iterator[os.stat_result]:
 # ------------------------------------------------------------------ pruning
 
 
-def unused_networks(
-    networks: Networks, metas: Sequence[dict[str, Any]], wanted: Wanted
-) -> Iterator[dict[str, Any]]:
+def unused_networks(networks: Networks, metas: Sequence[Meta], wanted: Wanted) -> Iterator[NetworkRecord]:
     used = {network_id for meta in metas for _, network_id in meta["networks"]}
     for record in list(networks.all()):
         if record["id"] not in used and wanted(record["labels"]):
@@ -80,8 +79,8 @@ def unused_networks(
 
 
 def unused_volumes(
-    volumes: Volumes, metas: Sequence[dict[str, Any]], wanted: Wanted, *, everything: bool
-) -> Iterator[dict[str, Any]]:
+    volumes: Volumes, metas: Sequence[Meta], wanted: Wanted, *, everything: bool
+) -> Iterator[VolumeRecord]:
     """Yield the volumes that no container has: anonymous ones, or all."""
     used = {mount.get("name") for meta in metas for mount in meta["mounts"]}
     for record in list(volumes.all()):
@@ -90,7 +89,7 @@ def unused_volumes(
             yield record
 
 
-def remove_volume(paths: state.Paths, volumes: Volumes, record: dict[str, Any]) -> int | None:
+def remove_volume(paths: state.Paths, volumes: Volumes, record: VolumeRecord) -> int | None:
     """Remove a volume and return its bytes; None when somebody has just begun to use it."""
     size = tree_size(f"{paths.volumes()}/{record['name']}/_data")
     try:
@@ -137,9 +136,7 @@ class DiskUse(NamedTuple):
     layers_bytes: int
 
 
-def disk_use(
-    paths: state.Paths, images: Sequence[Image], metas: Sequence[Mapping[str, Any]], volumes: Volumes
-) -> DiskUse:
+def disk_use(paths: state.Paths, images: Sequence[Image], metas: Sequence[Meta], volumes: Volumes) -> DiskUse:
     layers = Counter(layer for image in images for layer in image.layers)
     sizes = {layer: _layer_size(layer) for layer in layers}
     users = Counter(meta["image_id"] for meta in metas)

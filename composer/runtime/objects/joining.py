@@ -6,15 +6,16 @@ run. One that runs is then brought to what they say by its supervisor.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from composer import errors
-from composer.runtime.base import files, records, state
+from composer.runtime.base import records, state
 from composer.runtime.objects import specs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from composer.runtime.base.record_types import EndpointRequest, NetworkRecord
     from composer.runtime.objects.networks import Networks
 
 
@@ -24,7 +25,7 @@ DEFAULT_NETWORK = "bridge"
 DEFAULT_ENDPOINTS = (specs.Endpoint(DEFAULT_NETWORK),)
 
 
-def endpoint_record(endpoint: specs.Endpoint, networks: Networks) -> dict[str, Any]:
+def endpoint_record(endpoint: specs.Endpoint, networks: Networks) -> EndpointRequest:
     """Return an endpoint as a container's configuration has it. Raises NotFound for a network that is not there."""
     network = networks.find(endpoint.network)
     if network is None:
@@ -44,40 +45,42 @@ def endpoint_record(endpoint: specs.Endpoint, networks: Networks) -> dict[str, A
     }
 
 
-def connect(directory: str, endpoint: specs.Endpoint, networks: Networks) -> list[dict[str, Any]]:
+def connect(directory: str, endpoint: specs.Endpoint, networks: Networks) -> list[EndpointRequest]:
     """Write down that a container joins a network; return the endpoints that it had."""
     record = endpoint_record(endpoint, networks)
 
-    def add(endpoints: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def add(endpoints: list[EndpointRequest]) -> list[EndpointRequest]:
         return [*(e for e in endpoints if e["network"] != record["network"]), record]
 
     return _rewrite(directory, add)
 
 
-def disconnect(directory: str, network: Mapping[str, Any]) -> list[dict[str, Any]]:
+def disconnect(directory: str, network: NetworkRecord) -> list[EndpointRequest]:
     """Write down that a container leaves a network; return the endpoints that it had."""
     return _rewrite(directory, lambda endpoints: [e for e in endpoints if e["network_id"] != network["id"]])
 
 
-def restore(directory: str, endpoints: list[dict[str, Any]]) -> None:
+def restore(directory: str, endpoints: list[EndpointRequest]) -> None:
     """Write down the endpoints that it had before."""
     _rewrite(directory, lambda _: endpoints)
 
 
 def _rewrite(
-    directory: str, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
-) -> list[dict[str, Any]]:
+    directory: str, change: Callable[[list[EndpointRequest]], list[EndpointRequest]]
+) -> list[EndpointRequest]:
     """Change the endpoints in the configuration, and what is shown of them; the configuration is what counts.
 
     Return what they were.
     """
     config = state.config_of(directory)
-    meta = records.meta(directory) or {}
-    before = list(config["composer"]["network"].get("endpoints", ()))
+    network = records.extras(config)["network"]
+    before = list(network.get("endpoints", ()))
     endpoints = change(list(before))
-    config["composer"]["network"]["endpoints"] = endpoints
-    meta["networks"] = [[e["network"], e["network_id"]] for e in endpoints]
-    meta["aliases"] = {e["network"]: e["aliases"] for e in endpoints}
-    files.write_json(f"{directory}/config.json", config)
-    files.write_json(f"{directory}/meta.json", meta)
+    network["endpoints"] = endpoints
+    records.write_config(directory, config)
+    meta = records.meta(directory)
+    if meta is not None:
+        meta["networks"] = [[e["network"], e["network_id"]] for e in endpoints]
+        meta["aliases"] = {e["network"]: e["aliases"] for e in endpoints}
+        records.write_meta(directory, meta)
     return before

@@ -8,7 +8,7 @@ import select
 import time
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from composer.runtime.base import records, state, syscalls
+from composer.runtime.base import records, shapes, state, syscalls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,12 +87,12 @@ def _event(line: bytes) -> Event | None:
     return Event(**{key: found[key] for key in Event._fields}) if _is_event(found) else None
 
 
-_is_event = records.like(
-    time_ns=records.is_number,
-    kind=records.is_text,
-    action=records.is_text,
-    id=records.is_text,
-    attributes=records.is_labels,
+_is_event = shapes.like(
+    time_ns=shapes.is_number,
+    kind=shapes.is_text,
+    action=shapes.is_text,
+    id=shapes.is_text,
+    attributes=shapes.is_labels,
 )
 
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from composer.runtime.base import records
 from composer.runtime.streams import forwarding
 from composer.units import parse_size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from composer.runtime.base.record_types import Extras
 
     Config = dict[str, Any]
 
@@ -41,11 +44,11 @@ def apply(config: Config, value: Mapping[str, Any]) -> None:
     """Put a log driver and its options into a configuration. Raises ValueError for an option that means nothing."""
     driver = value.get("driver") or "json-file"
     if driver == "none":
-        config["composer"]["log"] = {"keep": False}
+        records.extras(config)["log"] = {"keep": False}
         return
     options = {key: str(text) for key, text in (value.get("options") or {}).items() if text is not None}
     if driver in ("syslog", "journald"):
-        config["composer"]["forward"] = _forward(driver, options)
+        records.extras(config)["forward"] = _forward(driver, options)
     size, count = _KEPT.get(driver, (0, 1))
     size = parse_size_bytes(options.get("max-size") or str(size))
     count = int(options.get("max-file") or count)
@@ -55,7 +58,7 @@ def apply(config: Config, value: Mapping[str, Any]) -> None:
         raise ValueError("max-file needs max-size")
     if size > 0:
         # Docker keeps between max-file minus one and max-file whole files; of a single one it drops everything.
-        config["composer"]["log"] = {"most": size * count, "least": size * (count - 1) or size // 2}
+        records.extras(config)["log"] = {"most": size * count, "least": size * (count - 1) or size // 2}
 
 
 def _forward(driver: str, options: Mapping[str, str]) -> Config:
@@ -91,7 +94,7 @@ def _resolved(address: str) -> str:
     return f"{kind}://{number}:{port}"
 
 
-def finish(own: Config, *, image: str, image_id: str) -> None:
+def finish(own: Extras, *, image: str, image_id: str) -> None:
     """Fill in what is known of the container only when it is made: its tag, and the journal's fields."""
     forward = own.get("forward")
     if forward is None:

@@ -37,9 +37,9 @@ class _Reader:
     def __init__(self, id: str, directory: str) -> None:
         self.id = id
         self.directory = directory
-        meta = records.meta(directory) or {}
+        meta = records.meta(directory)
         # One that removes itself goes in the moment in which it ends, with its last lines.
-        self._cursor = generations.Cursor(f"{directory}/logs", hold=bool(meta.get("auto_remove")))
+        self._cursor = generations.Cursor(f"{directory}/logs", hold=meta is not None and meta["auto_remove"])
         self._latest_ns = 0
         self._rests: list[bytes | None] = [None, None]
         self._torn = [False, False]

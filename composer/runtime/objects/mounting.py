@@ -13,6 +13,7 @@ from composer.runtime.base import files, records, state
 from composer.runtime.objects import naming, specs
 
 if TYPE_CHECKING:
+    from composer.runtime.base.record_types import MountRecord
     from composer.runtime.images import Image
     from composer.runtime.objects.volumes import Volumes
 
@@ -26,7 +27,7 @@ def mounts_from(paths: state.Paths, spec: specs.Container) -> list[specs.Mount]:
     for text in spec.volumes_from:
         name, _, access = str(text).partition(":")
         meta = records.meta(paths.container(naming.find_container(paths, name)))
-        for mount in (meta or {}).get("mounts", ()):
+        for mount in meta["mounts"] if meta is not None else ():
             if mount["type"] == "tmpfs" or mount["target"].rstrip("/") in taken:
                 continue
             taken.add(mount["target"].rstrip("/"))
@@ -62,7 +63,7 @@ class Wanted:
         self._spec, self._image, self._volumes, self._images = spec, image, volumes, images
         self._directory, self._final, self._made = directory, final, made
 
-    def mounts(self, entries: list[specs.Mount]) -> tuple[list[Mount], list[Mount]]:
+    def mounts(self, entries: list[specs.Mount]) -> tuple[list[Mount], list[MountRecord]]:
         """Return (OCI mounts, what `ps` and the planner are shown of them)."""
         covered = {entry.target.rstrip("/") for entry in entries}
         declared = self._image.config.get("Volumes") or ()
@@ -78,9 +79,9 @@ class Wanted:
         pairs = [self._mount(entry) for entry in [*entries, *anonymous]]
         return [mount for mount, _ in pairs], [shown for _, shown in pairs]
 
-    def _mount(self, entry: specs.Mount) -> tuple[Mount, Mount]:
+    def _mount(self, entry: specs.Mount) -> tuple[Mount, MountRecord]:
         if entry.type == "tmpfs":
-            return _tmpfs(entry), {"type": "tmpfs", "target": entry.target}
+            return _tmpfs(entry), {"type": "tmpfs", "target": entry.target, "source": ""}
         if entry.type == "bind":
             return _bind(entry, self._spec), _shown(entry, source=entry.source or "")
         if entry.type == "volume":
@@ -93,14 +94,14 @@ class Wanted:
             f"the built-in runtime has no mounts of type '{entry.type}'",
         )
 
-    def _of_volume(self, entry: specs.Mount) -> tuple[Mount, Mount]:
+    def _of_volume(self, entry: specs.Mount) -> tuple[Mount, MountRecord]:
         name = entry.source
         if name is None:
             name = self._volumes.create_anonymous({})
             self._made.append(name)
         data, filesystem = self._volumes.data(name), self._volumes.filesystem(name)
         entry = entry._replace(read_only=entry.read_only or (filesystem.is_bind and filesystem.is_read_only))
-        shown = {
+        shown: MountRecord = {
             **_shown(entry, source=data),
             "name": name,
             "anonymous": entry.anonymous or entry.source is None,
@@ -134,7 +135,7 @@ class Wanted:
         return mount
 
 
-def _shown(entry: specs.Mount, *, source: str) -> Mount:
+def _shown(entry: specs.Mount, *, source: str) -> MountRecord:
     return {"type": entry.type, "target": entry.target, "source": source, "read_only": entry.read_only}
 
 

@@ -43,8 +43,8 @@ def find_owners(paths: state.Paths, spec: specs.Container) -> dict[str, Owner]:
                 f"cannot join the {kind} namespace of container '{name}' in {spec.subject}: {error}",
                 hint="start that container first",
             ) from error
-    if "ipc" in found and found["ipc"].config["composer"].get("ipc") not in _SHAREABLE:
-        name = found["ipc"].config["composer"]["name"]
+    if "ipc" in found and records.extras(found["ipc"].config).get("ipc") not in _SHAREABLE:
+        name = records.extras(found["ipc"].config)["name"]
         raise errors.Conflict(
             f"cannot join the ipc namespace of container '{name}' in {spec.subject}: it is private",
             hint=f"set ipc: shareable for '{name}'",
@@ -86,7 +86,7 @@ def apply(config: Config, spec: specs.Container, owners: Mapping[str, Owner]) ->
 
 def _share_memory(config: Config, mode: str) -> None:
     """Say where /dev/shm comes from: the host, another container (which the start looks up), or nowhere."""
-    config["composer"]["ipc"] = "shareable" if mode.startswith("container:") else mode
+    records.extras(config)["ipc"] = "shareable" if mode.startswith("container:") else mode
     if mode in ("private", "shareable"):
         return
     config["mounts"] = [mount for mount in config["mounts"] if mount["destination"] != "/dev/shm"]

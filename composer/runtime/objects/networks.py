@@ -11,11 +11,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.runtime.base import files, records, state, trees
+from composer.runtime.base import records, state, trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from composer.runtime.base.record_types import NetworkRecord
     from composer.runtime.objects import specs
 
 # docker0's usual subnet, kept free for a Docker that is installed or started later.
@@ -29,14 +30,14 @@ class Networks:
     def __init__(self, paths: state.Paths) -> None:
         self._paths = paths
 
-    def all(self) -> Iterator[dict[str, Any]]:
+    def all(self) -> Iterator[NetworkRecord]:
         directory = self._paths.networks()
         for id in state.list_directory(directory):
             record = records.network(f"{directory}/{id}")
             if record is not None:
                 yield record
 
-    def find(self, name: str) -> dict[str, Any] | None:
+    def find(self, name: str) -> NetworkRecord | None:
         """Return a network by name or id."""
         for record in self.all():
             if name in (record["name"], record["id"]):
@@ -50,6 +51,7 @@ class Networks:
         with state.host_lock():
             existing = self.find(spec.name)
             if existing is not None:
+                records.refuse_later(existing, f"network '{spec.name}'")
                 if dict(existing["labels"]) == dict(spec.labels):
                     self._raise_up(existing)
                     return str(existing["id"])
@@ -65,7 +67,7 @@ class Networks:
             with state.making(f"{self._paths.networks()}/{record['id']}") as directory:
                 for name in ("leases", "endpoints"):
                     os.mkdir(f"{directory}/{name}", 0o700)
-                files.write_json(f"{directory}/network.json", record, durable=True)
+                records.write_network(directory, record)
             try:
                 self._raise_up(record)
             except OSError as error:
@@ -75,7 +77,7 @@ class Networks:
                 ) from error
             return str(record["id"])
 
-    def _plan(self, spec: specs.Network) -> dict[str, Any]:
+    def _plan(self, spec: specs.Network) -> NetworkRecord:
         from composer.runtime.network import addresses
 
         id = os.urandom(32).hex()
@@ -83,8 +85,7 @@ class Networks:
         pools = addresses.choose_pools(
             spec.ipam, used=self._used(), ipv4=spec.ipv4, ipv6=spec.ipv6, seed=spec.name
         )
-        bindings = {"host_bindings": list(spec.host_bindings)} if spec.host_bindings else {}
-        return {
+        made: NetworkRecord = {
             "id": id,
             "name": spec.name,
             "labels": dict(spec.labels),
@@ -97,7 +98,6 @@ class Networks:
             "mtu": spec.mtu,
             "masquerade": spec.masquerade,
             "isolated": spec.isolated,
-            **bindings,
             "internal": spec.internal,
             "pools": [
                 {
@@ -109,6 +109,9 @@ class Networks:
                 for pool in pools
             ],
         }
+        if spec.host_bindings:
+            made["host_bindings"] = list(spec.host_bindings)
+        return made
 
     def _used(self) -> list[str]:
         from composer.runtime.network import netlink
@@ -152,7 +155,7 @@ class Networks:
             with state.host_lock():
                 self._raise_up(record)
 
-    def _raise_up(self, record: Mapping[str, Any]) -> None:
+    def _raise_up(self, record: NetworkRecord) -> None:
         from composer.runtime.network import bridges
 
         bridges.raise_up(record, f"{self._paths.networks()}/{record['id']}")
@@ -165,6 +168,7 @@ class Networks:
             record = self.find(id)
             if record is None:
                 return
+            records.refuse_later(record, f"network '{record['name']}'")
             users = set(addresses.Leases(self._leases(record)).held().values())
             names = sorted(self._container_name(user) for user in users)
             if names:
@@ -174,14 +178,14 @@ class Networks:
                 )
             self._take_down(record)
 
-    def _leases(self, record: Mapping[str, Any]) -> str:
+    def _leases(self, record: NetworkRecord) -> str:
         return f"{self._paths.networks()}/{record['id']}/leases"
 
     def _container_name(self, id: str) -> str:
         meta = records.meta(self._paths.container(id))
         return str(meta["name"]) if meta else id[:12]
 
-    def _take_down(self, record: Mapping[str, Any]) -> None:
+    def _take_down(self, record: NetworkRecord) -> None:
         from composer.runtime.network import firewall, netlink
 
         with netlink.Netlink() as link:

@@ -157,7 +157,7 @@ def _hold(mount: Callable[[], int], sync: socket.socket) -> None:
 def _mount_all(bundle: str, *, writable: bool) -> int:
     """Mount a container's overlay, and into it what is bound there; return the root's descriptor."""
     config = _config(bundle)
-    target, overlay = f"{bundle}/{config['root']['path']}", config["composer"]["overlay"]
+    target, overlay = f"{bundle}/{config['root']['path']}", records.extras(config)["overlay"]
     syscalls.unshare(syscalls.CLONE_NEWNS)
     if not writable:
         syscalls.mount(None, "/", None, syscalls.MS_SLAVE | syscalls.MS_REC)
@@ -212,7 +212,7 @@ def _mount_layers(bundle: str, config: Mapping[str, Any]) -> int:
     """Mount a container's layers read-only; its own is not in use as an upper one, so nothing can be disturbed."""
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount(None, "/", None, syscalls.MS_SLAVE | syscalls.MS_REC)
-    overlay = config["composer"]["overlay"]
+    overlay = records.extras(config)["overlay"]
     layers = [overlay["upper"], *overlay["lower"]]
     target = f"{bundle}/{config['root']['path']}"
     data = "lowerdir=" + ":".join(rootfs.escape(layer) for layer in layers)

@@ -11,6 +11,7 @@ import pwd
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer.runtime.base import records
 from composer.runtime.container import cgroups
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Usage(NamedTuple):
 
 def cgroup_of(config: Mapping[str, Any], id: str) -> cgroups.Cgroup:
     """Return a container's cgroup as the supervisor made it."""
-    parent = config["composer"].get("cgroup_parent")
+    parent = records.extras(config).get("cgroup_parent")
     return cgroups.Cgroup(cgroups.detect(), id, config["linux"].get("resources"), parent=parent)
 
 
@@ -102,7 +103,7 @@ def _memory_limit(cgroup: cgroups.Cgroup) -> int:
 
 def _process_count(cgroup: cgroups.Cgroup) -> int:
     directory = cgroup.paths.get("pids") or cgroup.v2
-    return _number(f"{directory}/pids.current") or len(list(_pids(cgroup)))
+    return _number(f"{directory}/pids.current") or len(list(pids(cgroup)))
 
 
 def _network(pid: int) -> tuple[int, int]:
@@ -161,7 +162,7 @@ def _pairs(path: str) -> dict[str, int]:
 # ------------------------------------------------------------------ processes
 
 
-def _pids(cgroup: cgroups.Cgroup) -> Iterator[int]:
+def pids(cgroup: cgroups.Cgroup) -> Iterator[int]:
     """Yield all processes of a container, those too that it has put into cgroups of its own."""
     for directory in cgroup.directories()[::-1]:
         found: set[int] = set()
@@ -174,7 +175,7 @@ def _pids(cgroup: cgroups.Cgroup) -> Iterator[int]:
 
 def processes(cgroup: cgroups.Cgroup) -> Processes:
     """Return the processes of a container, in the order of their numbers. Those that end meanwhile are left out."""
-    rows = (_row(pid) for pid in _pids(cgroup))
+    rows = (_row(pid) for pid in pids(cgroup))
     return Processes(_TITLES, tuple(row for row in rows if row is not None))
 
 

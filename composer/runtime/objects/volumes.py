@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from composer import errors
-from composer.runtime.base import files, records, state, trees
+from composer.runtime.base import records, state, trees
 from composer.runtime.objects import naming
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from composer.runtime.base.record_types import Meta, VolumeRecord
     from composer.runtime.objects import specs
     from composer.runtime.objects.filesystems import Filesystem
 
@@ -25,13 +26,13 @@ class Volumes:
     def __init__(self, paths: state.Paths) -> None:
         self._paths = paths
 
-    def all(self) -> Iterator[dict[str, Any]]:
+    def all(self) -> Iterator[VolumeRecord]:
         for name in state.list_directory(self._paths.volumes()):
             record = self.find(name)
             if record is not None:
                 yield record
 
-    def find(self, name: str) -> dict[str, Any] | None:
+    def find(self, name: str) -> VolumeRecord | None:
         return records.volume(f"{self._paths.volumes()}/{name}")
 
     def create(self, spec: specs.Volume) -> str:
@@ -43,7 +44,7 @@ class Volumes:
         directory = f"{self._paths.volumes()}/{spec.name}"
         if self.find(spec.name) is None:
             state.make_directory(self._paths.volumes())
-            record = {
+            record: VolumeRecord = {
                 "name": spec.name,
                 "labels": dict(spec.labels),
                 "project": spec.owner,
@@ -57,7 +58,7 @@ class Volumes:
                     os.mkdir(f"{temporary}/_data")
                     os.chmod(f"{temporary}/_data", 0o755)  # whatever the user's umask
                     os.chmod(temporary, 0o701)
-                    files.write_json(f"{temporary}/volume.json", record, durable=True)
+                    records.write_volume(temporary, record)
             except FileExistsError:
                 if self.find(spec.name) is None:
                     raise  # somebody's directory, not another command's volume
@@ -88,7 +89,8 @@ class Volumes:
         record = self.find(name)
         if record is None:
             return
-        users = [meta["name"] for meta in self._users(name)]
+        records.refuse_later(record, f"volume '{name}'")
+        users = [*(meta["name"] for meta in self._users(name)), *self._unknown_users()]
         if users:
             raise errors.Conflict(
                 f"volume '{name}' is in use by {', '.join(sorted(users))}",
@@ -100,7 +102,17 @@ class Volumes:
         with filesystems.removing(name, directory, filesystems.parse(record["options"])):
             trees.put_away(directory)
 
-    def _users(self, name: str) -> Iterator[dict[str, Any]]:
+    def _unknown_users(self) -> Iterator[str]:
+        """Yield the containers that run and of which nobody knows what they use: their records are damaged."""
+        for id in state.list_directory(self._paths.containers()):
+            if records.meta(self._paths.container(id)) is None:
+                from composer.runtime.container import cgroups
+                from composer.runtime.objects import usage
+
+                if any(usage.pids(cgroups.Cgroup(cgroups.detect(), id, None))):
+                    yield f"{id[:12]}, whose records are damaged (composer doctor --repair)"
+
+    def _users(self, name: str) -> Iterator[Meta]:
         for id in state.list_directory(self._paths.containers()):
             meta = records.meta(self._paths.container(id))
             if meta is not None and any(mount.get("name") == name for mount in meta["mounts"]):

@@ -24,8 +24,13 @@ import signal
 import socket
 import time
 
-from composer.runtime.base import claims, files, syscalls, wire
+from composer.runtime.base import claims, files, records, syscalls, wire
 from composer.runtime.supervision import spawn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from composer.runtime.base.record_types import KeeperRecord
+
 
 _SHORT_LIFE_S = 1.0
 _LONGEST_PAUSE_S = 5.0
@@ -171,9 +176,9 @@ def _introduce(root: str, project: str) -> None:
     """Say that this project has a keeper, and who it is. Without room for that it is a keeper all the same."""
     try:
         claims.claim(root, project, "keeper")
-        ticks = files.start_time(os.getpid())
-        record = {"pid": os.getpid(), "start_ticks": ticks, "boot_id": files.boot_id()}
-        files.write_json(f"{claims.directory(root, project)}/keeper.json", record)
+        ticks = files.start_time(os.getpid()) or 0
+        record: KeeperRecord = {"pid": os.getpid(), "start_ticks": ticks, "boot_id": files.boot_id()}
+        records.write_keeper(claims.directory(root, project), record)
     except OSError:
         pass  # a command that finds no supervisor asks for that one's claim too
 

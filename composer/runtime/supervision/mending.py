@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from composer.runtime.base.loop import Timer
+    from composer.runtime.base.record_types import NetworkRecord
     from composer.runtime.network import firewall
     from composer.runtime.tasks.services import Services
     from composer.runtime.tasks.task import Task
@@ -41,7 +42,7 @@ class _Found:
     """What a look has found: the networks that running containers are in, and what the kernel lacks of them."""
 
     def __init__(self) -> None:
-        self.records: dict[str, dict[str, Any]] = {}
+        self.records: dict[str, NetworkRecord] = {}
         self.tasks: list[Task] = []
         self.faults: list[str] = []
         self.published: list[tuple[Task, list[firewall.Publication]]] = []

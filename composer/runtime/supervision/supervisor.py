@@ -109,7 +109,7 @@ class Supervisor:
     def _load(self, id: str) -> task.Task | None:
         bundle = f"{self.root}/containers/{id}"
         config = records.config(bundle)
-        if config is None or config["composer"]["project"] != self.owner:
+        if config is None or records.extras(config)["project"] != self.owner:
             return None
         self._tasks[id] = task.Task(self._services, self._others, id, bundle, config)
         return self._tasks[id]
@@ -148,7 +148,7 @@ class Supervisor:
     def _has_containers(self) -> bool:
         for id in self._containers():
             config = records.config(f"{self.root}/containers/{id}")
-            if config is not None and config["composer"]["project"] == self.owner:
+            if config is not None and records.extras(config)["project"] == self.owner:
                 return True
         return False
 

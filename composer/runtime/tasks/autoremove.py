@@ -17,19 +17,20 @@ if TYPE_CHECKING:
     from typing import Any
 
     from composer.runtime.base.loop import Loop
+    from composer.runtime.base.record_types import Meta
     from composer.runtime.tasks.record import Record
     from composer.runtime.tasks.services import Services
 
 
 def is_wanted(config: dict[str, Any]) -> bool:
-    return bool(config["composer"].get("auto_remove"))
+    return bool(records.extras(config).get("auto_remove"))
 
 
 def remove(services: Services, record: Record, release: Callable[[], None]) -> None:
     """Remove a container that has ended for good; ``release`` lets go of all that the supervisor has of it."""
     root = services.root
-    meta = records.meta(record.bundle) or {}
-    unused = _unused(root, meta)
+    meta = records.meta(record.bundle)
+    unused = _unused(root, meta) if meta is not None else []
     release()
     name = f"{root}/names/{record.name}"
     try:
@@ -43,15 +44,15 @@ def remove(services: Services, record: Record, release: Callable[[], None]) -> N
     _remove_in_child(services.loop, [path for path in doomed if path is not None])
 
 
-def _unused(root: str, meta: dict[str, Any]) -> list[str]:
+def _unused(root: str, meta: Meta) -> list[str]:
     """Return a container's anonymous volumes without those that others have come by through ``volumes_from``."""
-    anonymous = {mount["name"] for mount in meta.get("mounts", ()) if mount.get("anonymous")}
+    anonymous = {mount["name"] for mount in meta["mounts"] if mount.get("anonymous")}
     if anonymous:
         for id in os.listdir(f"{root}/containers"):
-            other = records.meta(f"{root}/containers/{id}") or {}
-            if other.get("id") == meta["id"]:
+            other = records.meta(f"{root}/containers/{id}")
+            if other is None or other["id"] == meta["id"]:
                 continue
-            anonymous -= {mount["name"] for mount in other.get("mounts", ()) if mount["type"] == "volume"}
+            anonymous -= {mount["name"] for mount in other["mounts"] if mount["type"] == "volume"}
     return sorted(anonymous)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from composer.runtime.base import files
+from composer.runtime.base import records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _pass_ports(networks: endpoints.Networks, source: Networking, target: Networ
 def _write_down(source: Record, target: Record) -> None:
     """Write down who has which port; the new one has nothing to wait for any more, whoever starts it."""
     target.network["takes_over"] = ""
-    files.write_json(f"{target.bundle}/config.json", target.config)
+    records.write_config(target.bundle, target.config)
     for record in (target, source):
         record.save()
 

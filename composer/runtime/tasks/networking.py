@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from composer.runtime.base.record_types import PortRequest
     from composer.runtime.network import firewall
     from composer.runtime.network.endpoints import Attachment
     from composer.runtime.tasks.record import Record
@@ -149,7 +150,7 @@ class Networking:
             self._bind(self._record.network.get("ports", ()))
         self.note_ports()
 
-    def _bind(self, wanted: Sequence[dict[str, Any]]) -> None:
+    def _bind(self, wanted: Sequence[PortRequest]) -> None:
         self.ports.reserve(wanted, os.path.dirname(self._record.bundle))
         self.hold_ports()
 

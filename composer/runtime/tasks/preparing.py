@@ -10,6 +10,7 @@ it is ``prepared``, written before the first effect, so that whoever comes next 
 
 from __future__ import annotations
 
+from composer.runtime.base import records
 from composer.runtime.container import sharing
 
 TYPE_CHECKING = False
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def can_be(config: Mapping[str, Any]) -> bool:
     """Tell whether a container's start can be prepared at all."""
-    if config["composer"]["network"].get("takes_over") or sharing.owners(config):
+    if records.extras(config)["network"].get("takes_over") or sharing.owners(config):
         return False
     # What is shared with the host has to be taken as it is at the start.
     return all({"shared", "rshared"}.isdisjoint(mount.get("options", ())) for mount in config["mounts"])

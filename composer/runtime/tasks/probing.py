@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from composer.runtime.base import files
+from composer.runtime.base import files, records
 from composer.runtime.tasks import executions, health
 
 TYPE_CHECKING = False
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from composer.runtime.base.loop import Timer
+    from composer.runtime.base.record_types import HealthRecord
     from composer.runtime.tasks.first_process import FirstProcess
     from composer.runtime.tasks.record import Record
     from composer.runtime.tasks.services import Services
@@ -28,7 +29,7 @@ class Probing:
         record: Record,
         process: FirstProcess,
         config: dict[str, Any],
-        found: dict[str, Any] | None,
+        found: HealthRecord | None,
     ) -> None:
         """``found`` is what an earlier supervisor's checks of this run have found."""
         self._services, self._record, self._process = services, record, process
@@ -76,6 +77,6 @@ class Probing:
 
     def _save(self) -> None:
         try:
-            files.write_json(f"{self._record.bundle}/health.json", self._check.record())
+            records.write_health(self._record.bundle, self._check.record())
         except OSError as error:
             self._services.on_error(error)  # the disk is full: it is probed all the same

@@ -6,15 +6,16 @@ and that record: whoever comes next can undo it.
 
 from __future__ import annotations
 
-from composer.runtime.base import files, records
+from composer.runtime.base import records
 from composer.runtime.base.status import ACTIVE, CREATED, MOVES, STARTING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Unpack
 
     from composer.runtime.base.loop import Timer
+    from composer.runtime.base.record_types import Config, Extras, NetworkExtras, State
     from composer.runtime.tasks.services import Services
 
 FULL_DISK_PAUSE_S = 1.0
@@ -28,29 +29,27 @@ class Record:
         services: Services,
         id: str,
         bundle: str,
-        config: dict[str, Any],
+        config: Config,
         on_saved: Callable[[], None],
     ) -> None:
         self._services, self._on_saved = services, on_saved
         self.id, self.bundle, self.config = id, bundle, config
-        self.state: dict[str, Any] = records.state(bundle) or {"status": CREATED}
+        self.state: State = records.state(bundle) or {"status": CREATED}
         self._unsaved: Timer | None = None
 
     @property
-    def own(self) -> dict[str, Any]:
+    def own(self) -> Extras:
         """The runtime's own part of the configuration."""
-        found: dict[str, Any] = self.config["composer"]
-        return found
+        return records.extras(self.config)
 
     @property
     def name(self) -> str:
         return str(self.own["name"])
 
     @property
-    def network(self) -> dict[str, Any]:
+    def network(self) -> NetworkExtras:
         """What the configuration says of the container's network."""
-        found: dict[str, Any] = self.own["network"]
-        return found
+        return self.own["network"]
 
     @property
     def status(self) -> str:
@@ -64,12 +63,16 @@ class Record:
         return bool(self.state.get("stopped"))
 
     def reload(self) -> None:
-        """Read the configuration again, which the command line has changed."""
+        """Read the configuration again, which the command line has changed; mend what of the record was damaged."""
         config = records.config(self.bundle)
         if config is not None:
             self.config = config
+        else:
+            records.write_config(self.bundle, self.config)  # it was damaged: this is what it said
+        if records.state(self.bundle) is None:
+            self.save()
 
-    def update(self, **changes: Any) -> None:
+    def update(self, **changes: Unpack[State]) -> None:
         """Change what will be written with the next `save`."""
         self.state.update(changes)
 
@@ -77,7 +80,8 @@ class Record:
         """Move to another state and write it down. An illegal move is a bug and raises."""
         if status not in MOVES[self.status]:
             raise RuntimeError(f"container {self.name} cannot go from {self.status} to {status}")
-        self.state.update(changes, status=status)
+        self.state.update(changes)  # type: ignore[typeddict-item]
+        self.state["status"] = status
         if save:
             self.save(durable=durable)
 
@@ -91,7 +95,7 @@ class Record:
         With ``strict`` it raises: nothing has begun, and better is not to begin what could not be found again.
         """
         try:
-            files.write_json(f"{self.bundle}/state.json", self.state, durable=durable)
+            records.write_state(self.bundle, self.state, durable=durable)
         except OSError as error:
             if strict or self.status == STARTING:
                 raise

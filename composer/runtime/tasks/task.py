@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
+    from composer.runtime.base.record_types import HealthRecord
     from composer.runtime.tasks.services import Services
     from composer.runtime.tasks.starters import Starter
 
@@ -193,7 +194,7 @@ class Task:
             preparer=preparer,
         )
         # Not saved yet: until it is told to start, it ends by itself when we do.
-        record.update(pid=born.pid, start_ticks=files.start_time(born.pid))
+        record.update(pid=born.pid, start_ticks=files.start_time(born.pid) or 0)
         first.take(born.pid, born.pidfd)
         self.watch_exit()
         if container.namespace_flags(record.config) & syscalls.CLONE_NEWNET:
@@ -355,7 +356,7 @@ class Task:
         """Move its output into the log, and to where else it is to be sent."""
         self._output.watch(self.record.own.get("forward"))
 
-    def start_health(self, found: dict[str, Any] | None) -> None:
+    def start_health(self, found: HealthRecord | None) -> None:
         """Begin the health check, or go on from what an earlier supervisor found."""
         config = self.record.own.get("health")
         if config:
@@ -403,7 +404,7 @@ class Task:
             if not born:
                 reason = said.get("error") or "the container ended while it was being set up"
                 raise process.ProcessFailed(reason, int(said.get("exit_code", 125)))
-            self.record.update(pid=born, start_ticks=files.start_time(born))
+            self.record.update(pid=born, start_ticks=files.start_time(born) or 0)
             self.watch_exit()
             self.on_ready()
         except process.ProcessFailed as error:

@@ -245,7 +245,6 @@ def test_commands_go_on_beside_a_damaged_container(pair: Stack, file: str) -> No
     containers = (pair.state / "lib" / "containers").iterdir()
     (bad,) = [path for path in containers if says(path / "meta.json", "project") == pair.name]
     pair.run("stop", "-t", "0")
-    original = (bad / file).read_text()
     (bad / file).write_text('{"composer": [], "process": 1, "status": {}, "labels": {}, "mounts": 7}')
     for command in (
         ["ps", "-a"],
@@ -272,8 +271,6 @@ def test_commands_go_on_beside_a_damaged_container(pair: Stack, file: str) -> No
     ):
         done = pair.run(*command, check=False)
         assert "bug" not in done.stderr and "Traceback" not in done.stderr, f"{command}: {done.stderr}"
-    if file == "meta.json":
-        (bad / file).write_text(original)  # without its labels nobody knows whose it is
     pair.run("down", "-v", "-t", "0")
     assert not bad.exists()
 
@@ -309,12 +306,21 @@ def test_no_volume_is_pruned_that_a_damaged_container_may_use(stack: Stack) -> N
     original = meta.read_text()
     whole = json.loads(original)
     broken = {**whole, "mounts": [{**mount, "target": 7, "type": []} for mount in whole["mounts"]]}
-    for text, code in ((json.dumps(broken), 0), ("{torn", 1)):
+    # The configuration tells of its volumes where meta.json does not; where both are damaged nobody knows.
+    config = meta.parent / "config.json"
+    configured = config.read_text()
+    for text, other, code in (
+        (json.dumps(broken), configured, 0),
+        ("{torn", configured, 0),
+        ("{torn", "", 1),
+    ):
         meta.write_text(text)
+        config.write_text(other)
         done = stack.run("volume", "prune", "-a", "-f", check=False)
         assert done.returncode == code, done.stderr
         assert (stack.state / "lib" / "volumes" / f"{stack.name}_vol" / "_data").exists()
     meta.write_text(original)
+    config.write_text(configured)
 
 
 def test_damaged_records_of_a_log_cost_what_they_say_and_nothing_else(stack: Stack) -> None:

@@ -1,0 +1,270 @@
+"""Records that are damaged: finding them, and mending them or setting them aside. No volume is lost by it.
+
+A record is damaged when its file cannot be read, or lacks what every object of ours has. A new one is made of what
+others say: the configuration of a container, its supervisor, the process that runs, the kernel's bridge. What nobody
+can say is lost, and said. A container is set aside only when nothing of it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from composer import errors
+from composer.runtime.base import files, records, state
+from composer.runtime.base.status import ACTIVE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from composer.runtime.base.record_types import Meta, NetworkRecord, PoolRecord, State
+    from composer.runtime.base.state import Paths
+
+_CONTAINER_FILES = ("meta.json", "config.json", "state.json")
+
+
+class Broken(NamedTuple):
+    """A damaged record. ``kind`` is container, network or volume; ``id`` the name of the object's directory."""
+
+    kind: str
+    id: str
+    file: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} '{self.name}': its file {self.file} is damaged"
+
+
+def find(paths: Paths) -> list[Broken]:
+    """Return what is damaged now. What is just being made or removed has another name, and is not looked at."""
+    return [*_containers(paths), *_networks(paths), *_volumes(paths)]
+
+
+def _containers(paths: Paths) -> Iterator[Broken]:
+    for id in state.list_directory(paths.containers()):
+        bundle = paths.container(id)
+        meta = records.meta(bundle)
+        name = meta["name"] if meta is not None else id[:12]
+        for file in (*_CONTAINER_FILES, "health.json"):
+            if _is_damaged(bundle, file) and os.path.isdir(bundle):
+                yield Broken("container", id, file, name)
+
+
+def _is_damaged(bundle: str, file: str) -> bool:
+    path = f"{bundle}/{file}"
+    if file == "config.json":
+        return records.config(bundle) is None
+    if file == "meta.json":
+        return records.is_meta_damaged(bundle)
+    if file == "health.json" and not os.path.exists(path):
+        return False
+    return files.read_json(path) is None
+
+
+def _networks(paths: Paths) -> Iterator[Broken]:
+    for id in state.list_directory(paths.networks()):
+        directory = f"{paths.networks()}/{id}"
+        if records.network(directory) is None and os.path.isdir(directory):
+            yield Broken("network", id, "network.json", _network_name(paths, id) or id[:12])
+
+
+def _volumes(paths: Paths) -> Iterator[Broken]:
+    for name in state.list_directory(paths.volumes()):
+        directory = f"{paths.volumes()}/{name}"
+        if records.volume(directory) is None and os.path.isdir(directory):
+            yield Broken("volume", name, "volume.json", name)
+
+
+def repair(paths: Paths) -> tuple[list[str], list[str]]:
+    """Mend what can be, set aside what cannot; return what was done, and what was not, with the reason."""
+    done, kept = [], []
+    for one in find(paths):
+        try:
+            done.append(f"{one.kind} '{one.name}': {_REPAIR[one.kind](paths, one)}")
+        except (errors.ComposerError, OSError) as error:
+            reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+            kept.append(f"{one}: {reason}")
+    return done, kept
+
+
+# ------------------------------------------------------------------ containers
+
+
+def _repair_container(paths: Paths, one: Broken) -> str:
+    bundle = paths.container(one.id)
+    if not _is_damaged(bundle, one.file):
+        return f"{one.file} was mended with another"
+    if one.file == "health.json":
+        files.remove_file(f"{bundle}/health.json")
+        return "what its health checks had found is forgotten"
+    if one.file == "meta.json":
+        meta = records.meta_of_config(bundle)
+        if meta is None:
+            return _set_aside(paths, one)
+        records.write_meta(bundle, meta)
+        return "meta.json was made anew from its configuration; labels other than Compose's own are lost"
+    meta = records.meta(bundle)
+    if meta is not None and _ask_supervisor(paths, meta):
+        return f"its supervisor has written {one.file} anew"
+    if one.file == "config.json":
+        return _set_aside(paths, one)
+    records.write_state(bundle, _state_of_processes(one.id))
+    return "state.json was made anew from the processes that it has"
+
+
+def _ask_supervisor(paths: Paths, meta: Meta) -> bool:
+    """Let the supervisor write what it knows of a container, where there is one that knows it."""
+    from composer.runtime.engine.core import Core
+
+    core = Core(paths)
+    if not core.is_watched(meta["project"]):
+        return False
+    client = core.client(meta["project"])
+    try:
+        client.ask({"op": "reload", "id": meta["id"]})
+    except errors.BackendError:
+        return False  # it was started after the damage, and does not know the container
+    finally:
+        client.close()
+    return all(not _is_damaged(paths.container(meta["id"]), file) for file in ("config.json", "state.json"))
+
+
+def processes_of(id: str) -> list[int]:
+    """Return the processes of a container of which nothing else is known, by the cgroups of its name."""
+    from composer.runtime.container import cgroups
+    from composer.runtime.objects import usage
+
+    return list(usage.pids(cgroups.Cgroup(cgroups.detect(), id, None)))
+
+
+def _state_of_processes(id: str) -> State:
+    found = processes_of(id)
+    first = next((pid for pid in found if _is_first(pid)), 0)
+    if not first:
+        if found:
+            raise errors.Conflict(f"processes of it run ({', '.join(map(str, found))}): end them first")
+        return {"status": "exited", "exit_code": None, "exit_unknown": True, "finished_ns": time.time_ns()}
+    return {
+        "status": "running",
+        "pid": first,
+        "start_ticks": files.start_time(first) or 0,
+        "boot_id": files.boot_id(),
+        "started_ns": time.time_ns(),
+        "finished_ns": 0,
+        "executed": True,
+        "ports": [],
+        "endpoints": [],
+    }
+
+
+def _is_first(pid: int) -> bool:
+    """Tell the first process of a pid namespace. proc_pid_status(5): NSpid"""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            lines = [line.split() for line in file if line.startswith("NSpid:")]
+    except OSError:
+        return False
+    return bool(lines) and len(lines[0]) > 2 and lines[0][-1] == "1"
+
+
+def _set_aside(paths: Paths, one: Broken) -> str:
+    """Move a container's directory out of the way, with all that is in it, when nothing of it runs."""
+    found = processes_of(one.id)
+    current = records.state(paths.container(one.id)) or {}
+    if current.get("status") in ACTIVE and _is_alive(current):
+        found = [*found, int(current.get("pid") or 0)]
+    if found:
+        listed = ", ".join(map(str, sorted(set(found))))
+        raise errors.Conflict(f"processes of it run ({listed}): end them with kill, and repeat this")
+    return f"nothing says what it was: it was moved to {_move(paths, one, paths.container(one.id))}"
+
+
+def _is_alive(current: State) -> bool:
+    ticks = files.start_time(int(current.get("pid") or 0))
+    return (
+        current.get("boot_id") == files.boot_id()
+        and ticks is not None
+        and ticks == current.get("start_ticks")
+    )
+
+
+def _move(paths: Paths, one: Broken, source: str) -> str:
+    place = state.make_directory(f"{paths.root}/broken")
+    target = f"{place}/{one.kind}-{one.id[:64]}-{time.time_ns()}"
+    os.rename(source, target)
+    return target
+
+
+# ------------------------------------------------------------------ networks and volumes
+
+
+def _network_name(paths: Paths, id: str) -> str | None:
+    """Return what the containers call a network whose record is gone."""
+    for container in state.list_directory(paths.containers()):
+        meta = records.meta(paths.container(container))
+        for name, network_id in meta["networks"] if meta is not None else ():
+            if network_id == id:
+                return name
+    return None
+
+
+def _repair_network(paths: Paths, one: Broken) -> str:
+    directory = f"{paths.networks()}/{one.id}"
+    name = _network_name(paths, one.id)
+    pools = _pools_of(f"cmp{one.id[:10]}")
+    if name is None:
+        return f"nobody is in it: it was moved to {_move(paths, one, directory)}"
+    if not pools:
+        raise errors.Conflict(
+            "containers are in it, and its bridge is gone: take their project down, and repeat this"
+        )
+    made: NetworkRecord = {
+        "id": one.id,
+        "name": name,
+        "labels": {},
+        "project": records.NOBODY,
+        "event": {},
+        "driver": "bridge",
+        "created_ns": time.time_ns(),
+        "attributes": {},
+        "bridge": f"cmp{one.id[:10]}",
+        "internal": False,
+        "pools": pools,
+    }
+    records.write_network(directory, made)
+    return "network.json was made anew from its bridge; its labels and options are lost"
+
+
+def _pools_of(bridge: str) -> list[PoolRecord]:
+    """Return the subnets of a bridge that is there, by its addresses."""
+    from composer.runtime.network import addresses, netlink
+
+    with netlink.Netlink() as link:
+        index = link.link_index(bridge)
+        found = [one for one in link.addresses() if one.index == index] if index is not None else []
+    pools: list[PoolRecord] = []
+    for one in found:
+        if not one.ip.startswith("fe80:"):
+            subnet = str(addresses.parse_subnet(f"{one.ip}/{one.prefix}"))
+            pools.append({"subnet": subnet, "gateway": one.ip, "range": subnet, "reserved": {}})
+    return pools
+
+
+def _repair_volume(paths: Paths, one: Broken) -> str:
+    records.write_volume(
+        f"{paths.volumes()}/{one.id}",
+        {
+            "name": one.id,
+            "labels": {},
+            "project": records.NOBODY,
+            "event": {},
+            "driver": "local",
+            "created_ns": time.time_ns(),
+            "options": {},
+        },
+    )
+    return "volume.json was made anew; its data is as it was, its labels and options are lost"
+
+
+_REPAIR = {"container": _repair_container, "network": _repair_network, "volume": _repair_volume}
