@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit bench compared inside setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns pulls runs storm reboot adoption samples bench-inside bench-scale clean
+.PHONY: demo test lint unit bench compared inside setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns pulls runs storm reboot adoption samples bench-inside bench-scale bench-engine clean
 
 setup: $(STAMP)
 
@@ -71,6 +71,10 @@ adoption: setup
 samples: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.samples.run $(COMPOSE_SAMPLES) --write
 
+
+# composer on Docker Engine beside docker compose: needs an engine at DOCKER_HOST. BEFORE=DIRECTORY: a checkout to compare with.
+bench-engine: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.bench.engine $(if $(BEFORE),--before $(BEFORE))
 
 bench-scale: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.bench.scale

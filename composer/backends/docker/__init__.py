@@ -1,8 +1,8 @@
 """Docker Engine: the same projects, with the engine's own containers, networks, volumes and images.
 
-Spoken to over its REST API by a small client of our own (``http``, ``client``), because most commands need
-a handful of requests and the SDK's import takes longer than all of them; the Docker SDK does what needs Docker's
-own files and formats (credentials, build contexts, Windows' pipes). See docs/docker.md and docs/adr/.
+What changes something goes through the Docker SDK (``sdk``), whose import is paid with the first effect; what reads
+goes over a small client of our own (``client``, ``http``), because most commands need a handful of requests and that
+import takes longer than all of them. See docs/docker.md and docs/adr/0004.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Docker Engine as a backend: each effect is a request or two, and safe to repeat."""
+"""Docker Engine as a backend: each effect is a call or two of the Docker SDK, and safe to repeat."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from composer.backends.docker.client import Client
+    from composer.backends.docker.sdk import Sdk
     from composer.engine.backend import Session
     from composer.engine.facts import CommitSpec, LabelFilter
     from composer.engine.observed import ObservedImage
@@ -32,16 +33,29 @@ class DockerBackend(DockerObserver):
 
     def __init__(self, client: Client, environment: Mapping[str, str]) -> None:
         super().__init__(client, environment)
+        self._effects: Sdk | None = None
+        self._effects_lock = threading.Lock()
         self._ranged: set[str] = set()
         self._range_lock = threading.Lock()
         self._proxies: dict[str, str] | None = None
+
+    @property
+    def _sdk(self) -> Sdk:
+        """The way of all effects; a command that has none does not even import the way."""
+        with self._effects_lock:
+            if self._effects is None:
+                from composer.backends.docker.sdk import Sdk
+
+                self._effects = Sdk(self.client)
+            return self._effects
 
     # -------------------------------------------------------------- networks and volumes
 
     def create_network(self, spec: NetworkSpec) -> str:
         try:
+            # the SDK's create_network has no EnableIPv4, and cannot say that IPv6 is off
             body = creation.network(spec, self.client.api)
-            return str(self.client.post("/networks/create", body=body)["Id"])
+            return str(self._sdk.post("/networks/create", body=body)["Id"])
         except Conflict as error:
             found = self.find_network(spec.name)
             if found is None:
@@ -52,7 +66,8 @@ class DockerBackend(DockerObserver):
 
     def remove_network(self, id: str) -> None:
         try:
-            self.client.call("DELETE", f"/networks/{id}")
+            with self._sdk.call() as api:
+                api.remove_network(id)
         except NotFound:
             pass  # that is what was asked for
 
@@ -65,14 +80,16 @@ class DockerBackend(DockerObserver):
         config = creation.endpoint_settings(endpoint, self.client.api)
         body = {"Container": id, "EndpointConfig": config}
         try:
-            self.client.post(f"/networks/{endpoint.network}/connect", body=body)
+            # the SDK's connect_container_to_network has no GwPriority
+            self._sdk.post("/networks/{0}/connect", endpoint.network, body=body)
         except BackendError as error:
             if "already exists in network" not in str(error):
                 raise
 
     def disconnect_network(self, id: str, network: str) -> None:
         try:
-            self.client.post(f"/networks/{network}/disconnect", body={"Container": id, "Force": True})
+            with self._sdk.call() as api:
+                api.disconnect_container_from_network(id, network, force=True)
         except NotFound:
             pass  # as above
         except BackendError as error:
@@ -80,44 +97,51 @@ class DockerBackend(DockerObserver):
                 raise
 
     def create_volume(self, spec: VolumeSpec) -> str:
-        found = self.client.post("/volumes/create", body=creation.volume(spec))
+        wanted = creation.volume(spec)
+        with self._sdk.call() as api:
+            found = api.create_volume(
+                wanted["Name"], wanted["Driver"], wanted["DriverOpts"], wanted["Labels"]
+            )
         if dict(found.get("Labels") or {}) != dict(spec.labels):
             raise Conflict(f"volume '{spec.name}' exists already")
         return str(found["Name"])
 
     def remove_volume(self, name: str) -> None:
         try:
-            self.client.call("DELETE", f"/volumes/{name}")
+            with self._sdk.call() as api:
+                api.remove_volume(name)
         except NotFound:
             pass  # as above
 
     def prune_networks(self, labels: Sequence[LabelFilter]) -> Sequence[str]:
         from composer.backends.docker import housekeeping
 
-        return housekeeping.prune_networks(self.client, labels)
+        return housekeeping.prune_networks(self._sdk, labels)
 
     def prune_volumes(
         self, labels: Sequence[LabelFilter], *, everything: bool = False
     ) -> tuple[Sequence[str], int]:
         from composer.backends.docker import housekeeping
 
-        return housekeeping.prune_volumes(self.client, labels, everything=everything)
+        return housekeeping.prune_volumes(self._sdk, self.client.api, labels, everything=everything)
 
     # -------------------------------------------------------------- containers
 
     def create_container(self, spec: ContainerSpec) -> str:
         made = creation.container(spec, self.client.api)
         self._add_proxies(made.body)
-        query = {"name": spec.name, "platform": made.platform}
         try:
-            id = str(self.client.post("/containers/create", query, made.body)["Id"])
+            with self._sdk.call() as api:
+                create: Callable[..., Any] = api.create_container_from_config
+                id = str(create(made.body, spec.name, made.platform)["Id"])
         except Conflict:
             return self._same_container(spec)
         try:
             for endpoint in made.later:
                 self.connect_network(id, endpoint)
             if made.archive:
-                self.client.call("PUT", f"/containers/{id}/archive", {"path": "/"}, made.archive)
+                with self._sdk.call() as api:
+                    api.put_archive(id, "/", made.archive)
         except BaseException:
             # half of a container must not be taken for a whole one by the next run
             self.remove_container(id, force=True, volumes=True)
@@ -148,24 +172,26 @@ class DockerBackend(DockerObserver):
             body["Env"] = [*added, *(body.get("Env") or ())]
 
     def start_container(self, id: str) -> None:
-        if id not in self._ranged:
-            self.client.post(f"/containers/{id}/start")
-            return
-        # the engine takes ports out of a range one by one and without a lock: two starts may meet on one port
-        with self._range_lock:
-            self.client.post(f"/containers/{id}/start")
+        with self._sdk.call() as api:
+            if id not in self._ranged:
+                api.start(id)
+                return
+            # the engine takes ports out of a range one by one and without a lock: two starts may meet on one port
+            with self._range_lock:
+                api.start(id)
 
     def stop_container(self, id: str, *, timeout_s: float | None = None) -> None:
-        query = {"t": None if timeout_s is None else int(timeout_s)}
-        self.client.call("POST", f"/containers/{id}/stop", query, timeout_s=None)
+        with self._sdk.call(patient=True) as api:
+            api.stop(id, None if timeout_s is None else int(timeout_s))
 
     def kill_container(self, id: str, signal: str) -> None:
-        self.client.post(f"/containers/{id}/kill", {"signal": signal})
+        with self._sdk.call() as api:
+            api.kill(id, signal)
 
     def remove_container(self, id: str, *, force: bool = False, volumes: bool = False) -> None:
-        query = {"force": force, "v": volumes}
         try:
-            self.client.call("DELETE", f"/containers/{id}", query, timeout_s=None)
+            with self._sdk.call(patient=True) as api:
+                api.remove_container(id, v=volumes, force=force)
         except NotFound:
             pass  # as above
         except Conflict as error:
@@ -175,13 +201,15 @@ class DockerBackend(DockerObserver):
 
     def _await_removal(self, id: str) -> None:
         try:
-            self.client.call("POST", f"/containers/{id}/wait", {"condition": "removed"}, timeout_s=None)
+            with self._sdk.call(patient=True) as api:
+                api.wait(id, condition="removed")
         except NotFound:
             pass  # as above
 
     def rename_container(self, id: str, name: str) -> None:
         if self.container(id).name != name:
-            self.client.post(f"/containers/{id}/rename", {"name": name})
+            with self._sdk.call() as api:
+                api.rename(id, name)
 
     def move_ports(self, source: str, target: str) -> None:
         raise Unsupported(
@@ -191,95 +219,103 @@ class DockerBackend(DockerObserver):
         )
 
     def wait_container(self, id: str) -> int | None:
-        found = self.client.call(
-            "POST", f"/containers/{id}/wait", {"condition": "not-running"}, timeout_s=None
-        )
-        return int(found["StatusCode"])
+        with self._sdk.call(patient=True) as api:
+            return int(api.wait(id, condition="not-running")["StatusCode"])
 
     def exec(self, id: str, spec: ExecSpec) -> Session:
         from composer.backends.docker.session import ExecSession
 
-        return ExecSession(self.client, id, spec)
+        return ExecSession(self._sdk, self.client, id, spec)
 
     def write_path(self, id: str, path: str, archive: Iterable[bytes], *, to_user: bool = False) -> None:
         from composer.backends.docker import files
 
-        files.write(self.client, id, path, archive, to_user=to_user)
+        files.write(self._sdk, id, path, archive, to_user=to_user)
 
     def attach(self, id: str, *, stdin: bool = False, start: bool = False) -> Session:
         from composer.backends.docker.session import AttachSession
 
-        return AttachSession(self.client, id, stdin=stdin, start=start)
+        return AttachSession(self._sdk, self.client, id, stdin=stdin, start=start)
 
     def pause_container(self, id: str) -> None:
         if self.container(id).state is not ContainerState.PAUSED:
-            self.client.post(f"/containers/{id}/pause")
+            with self._sdk.call() as api:
+                api.pause(id)
 
     def unpause_container(self, id: str) -> None:
         if self.container(id).state is ContainerState.PAUSED:
-            self.client.post(f"/containers/{id}/unpause")
+            with self._sdk.call() as api:
+                api.unpause(id)
 
     # -------------------------------------------------------------- images
 
     def pull_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
         from composer.backends.docker import images
 
-        images.pull(self.client, reference, self._environment, progress)
+        images.pull(self._sdk, reference, self._environment, progress)
         return reading.image(self.client.get(f"/images/{reference}/json"))
+
+    def resolve_image(self, reference: str) -> str:
+        from composer.backends.docker import images
+
+        return images.resolve(self._sdk, reference, self._environment)
 
     def build_image(self, spec: BuildSpec, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
         from composer.backends.docker import builds
 
-        builds.build(self.client, spec, self._environment, progress)
+        builds.build(self._sdk, self.client.endpoint, spec, self._environment, progress)
         return reading.image(self.client.get(f"/images/{spec.reference}/json"))
 
     def push_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> None:
         from composer.backends.docker import images
 
-        images.push(self.client, reference, self._environment, progress)
+        images.push(self._sdk, reference, self._environment, progress)
 
     def remove_image(self, reference: str, *, force: bool = False) -> None:
-        self.client.call("DELETE", f"/images/{reference}", {"force": force}, timeout_s=None)
+        with self._sdk.call(patient=True) as api:
+            api.remove_image(reference, force=force)
 
     def import_image(self, path: str, reference: str, config: Mapping[str, Any]) -> ObservedImage:
         from composer.backends.docker import images
 
-        images.import_rootfs(self.client, path, reference, config)
+        images.import_rootfs(self._sdk, path, reference, config)
         return reading.image(self.client.get(f"/images/{reference}/json"))
 
     def commit_container(self, id: str, spec: CommitSpec) -> ObservedImage:
         from composer.backends.docker import images
 
-        made = images.commit(self.client, id, spec)
+        made = images.commit(self._sdk, id, spec)
         return reading.image(self.client.get(f"/images/{made}/json"))
 
     def load_images(self, path: str) -> Sequence[ObservedImage]:
         from composer.backends.docker import images
 
-        names = images.load(self.client, path)
+        names = images.load(self._sdk, path)
         return [reading.image(self.client.get(f"/images/{name}/json")) for name in names]
 
     def tag_image(self, reference: str, name: str) -> None:
         from composer.backends.docker.images import split_reference
 
         repository, tag = split_reference(name)
-        self.client.post(f"/images/{reference}/tag", {"repo": repository, "tag": tag})
+        with self._sdk.call() as api:
+            api.tag(reference, repository, tag)
 
     def save_images(self, references: Sequence[str], path: str) -> None:
         from composer.backends.docker import images
 
-        images.save(self.client, references, path)
+        images.save(self._sdk, references, path)
 
     def prune_images(self, *, unused: bool = False) -> tuple[Sequence[str], int]:
-        filters = {"dangling": ["false" if unused else "true"]}
-        found = self.client.call("POST", "/images/prune", {"filters": filters}, timeout_s=None)
-        deleted = [entry["Deleted"] for entry in found.get("ImagesDeleted") or () if entry.get("Deleted")]
-        return deleted, int(found.get("SpaceReclaimed") or 0)
+        from composer.backends.docker import housekeeping
+
+        return housekeeping.prune_images(self._sdk, unused=unused)
 
     def recover(self, project: str) -> None:
         """The engine does each step whole; all that is half done of a project is seen when it is observed."""
 
     def close(self) -> None:
+        if self._effects is not None:
+            self._effects.close()
         self.client.close()
 
 

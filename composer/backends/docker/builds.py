@@ -6,11 +6,12 @@ builder (``POST /build``) can do what `_CLASSIC` has; what else a file asks for 
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from composer.backends.docker import failures
-from composer.backends.docker.images import authorizations, follow
+from composer.backends.docker.images import every_login, follow
+from composer.backends.docker.sdk import outgoing, send
 from composer.errors import BackendError, BuildFailed, Unsupported
 from composer.units import parse_size_bytes
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Iterator, Mapping
 
-    from composer.backends.docker.client import Client
+    from composer.backends.docker.endpoint import Endpoint
+    from composer.backends.docker.sdk import Sdk
     from composer.engine.wanted import BuildSpec
 
     Report = Callable[[str], None]
@@ -28,12 +30,14 @@ _TAIL_LINES = 15
 _REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 
 
-def build(client: Client, spec: BuildSpec, environment: Environment, report: Report | None) -> None:
+def build(
+    sdk: Sdk, place: Endpoint, spec: BuildSpec, environment: Environment, report: Report | None
+) -> None:
     """Build an image on the engine. Raises BuildFailed with the end of the builder's output as notes."""
     if has_buildx(environment):
-        _with_buildx(client, spec, environment, report)
+        _with_buildx(place, spec, environment, report)
     else:
-        _classic(client, spec, environment, report)
+        _classic(sdk, spec, environment, report)
 
 
 # ------------------------------------------------------------------ BuildKit
@@ -146,13 +150,13 @@ def has_buildx(environment: Environment) -> bool:
     return found.returncode == 0
 
 
-def _with_buildx(client: Client, spec: BuildSpec, environment: Environment, report: Report | None) -> None:
+def _with_buildx(place: Endpoint, spec: BuildSpec, environment: Environment, report: Report | None) -> None:
     import subprocess
 
     secrets, variables = _secrets(spec)
     own = {**environment, **variables}
-    if not client.endpoint.context:
-        own["DOCKER_HOST"] = client.endpoint.url
+    if not place.context:
+        own["DOCKER_HOST"] = place.url
     inline = spec.attributes.get("dockerfile_inline")
     with subprocess.Popen(
         command(spec, secrets),
@@ -251,14 +255,9 @@ def classic_query(spec: BuildSpec) -> dict[str, Any]:
     }
 
 
-def _classic(client: Client, spec: BuildSpec, environment: Environment, report: Report | None) -> None:
+def _classic(sdk: Sdk, spec: BuildSpec, environment: Environment, report: Report | None) -> None:
     query = classic_query(spec)
     context = str(spec.attributes.get("context") or ".")
-    if context.startswith(_REMOTE):
-        query.update(remote=context, dockerfile=spec.attributes.get("dockerfile"))
-        body: Iterator[bytes] | None = None
-    else:
-        query["dockerfile"], body = _context(spec, context)
     tail: list[str] = []
 
     def take(entry: Mapping[str, Any]) -> None:
@@ -269,17 +268,42 @@ def _classic(client: Client, spec: BuildSpec, environment: Environment, report: 
                     report(line)
 
     try:
-        headers = {"Content-Type": "application/x-tar", **authorizations(environment)}
-        follow(client, client.open("POST", "/build", query, body, headers=headers), take)
-    except Unsupported:
+        with sdk.call(patient=True) as api:
+            body: Iterator[bytes] | None = None
+            if context.startswith(_REMOTE):
+                query.update(remote=context, dockerfile=spec.attributes.get("dockerfile"))
+            else:
+                query["dockerfile"], body = _context(spec, context)
+            # the SDK's build has one tag, and the logins of this process alone
+            answer = send(
+                api,
+                "post",
+                "/build",
+                params=parameters(query),
+                data=None if body is None else outgoing(body),
+                headers={"Content-Type": "application/x-tar", **every_login(environment)},
+                stream=True,
+            )
+            follow(answer, take)
+    except BuildFailed:
         raise
     except BackendError as error:
         raise _failed(spec, [*tail[-_TAIL_LINES:], f"ERROR: {error}"]) from error
 
 
+def parameters(query: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as the engine reads them: one for each of a tuple, JSON for what has parts, 1 for yes."""
+    found: dict[str, Any] = {}
+    for key, value in query.items():
+        if isinstance(value, bool):
+            found[key] = int(value)
+        elif value is not None:
+            found[key] = json.dumps(value) if isinstance(value, dict | list) else value
+    return found
+
+
 def _context(spec: BuildSpec, context: str) -> tuple[str, Iterator[bytes]]:
-    """Return the Dockerfile's name and the context as a tar, without what .dockerignore names."""
-    import docker.errors
+    """Return the Dockerfile's name and the context as a tar, without what .dockerignore names. Within `Sdk.call`."""
     from docker.utils.build import create_archive, exclude_paths
 
     name = str(spec.attributes.get("dockerfile") or "Dockerfile")
@@ -295,9 +319,10 @@ def _context(spec: BuildSpec, context: str) -> tuple[str, Iterator[bytes]]:
         kept = [line.strip() for line in patterns if line.strip() and not line.startswith("#")]
         files = sorted(exclude_paths(context, kept, dockerfile=name))
         archive = create_archive(context, files=files, extra_files=extra)
-    except (OSError, docker.errors.DockerException) as error:
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
         raise BuildFailed(
-            f"cannot read the build context '{context}' of service '{spec.service}': {failures.foreign(error)}",
+            f"cannot read the build context '{context}' of service '{spec.service}': {reason}",
             hint="check build.context and build.dockerfile",
         ) from error
     return os.path.relpath(name, context) if os.path.isabs(name) else name, iter(

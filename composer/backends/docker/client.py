@@ -1,8 +1,9 @@
-"""Requests to the engine: connections that are kept, the API version, and every failure as one of our errors.
+"""Reading from the engine: connections that are kept, the API version, and every failure as one of our errors.
 
-Used from several threads: each request has a connection to itself, taken from those that are idle. A request
-that finds its kept connection closed (the engine was restarted meanwhile) is sent once more on a new one; all
-requests of this backend are safe to repeat (see `Backend`).
+What changes something goes through the Docker SDK (`sdk`): this can ask, and nothing else, which is what most commands
+need, without the SDK's import. Used from several threads: each request has a connection to itself, taken from those
+that are idle. A request that finds its kept connection closed (the engine was restarted meanwhile) is sent once more
+on a new one.
 """
 
 from __future__ import annotations
@@ -17,13 +18,11 @@ from composer.backends.docker.http import Broken, Connection, Response
 from composer.errors import BackendError, Unavailable
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from composer.backends.docker.endpoint import Endpoint
 
     Query = Mapping[str, Any]
-    Body = bytes | Iterable[bytes] | dict[str, Any] | None
 
 NEWEST = (1, 51)
 """The newest API that this code was written against: Engine 28."""
@@ -53,15 +52,12 @@ class Client:
             raise
 
     def _negotiate(self) -> tuple[int, int]:
-        response = self._send("HEAD", "/_ping", None, {}, _PING_S)
+        response = self._send("HEAD", "/_ping", _PING_S)
         response.read()
         text = response.headers.get("api-version", "")
         major, _, minor = text.partition(".")
         if not (major.isdigit() and minor.isdigit()):
-            raise Unavailable(
-                f"what answers at '{self.endpoint.url}' is no Docker Engine",
-                hint="check DOCKER_HOST, or Docker's context: docker context ls",
-            )
+            raise failures.unreadable(self.endpoint.url)
         theirs = (int(major), int(minor))
         if theirs < OLDEST:
             raise Unavailable(
@@ -73,69 +69,39 @@ class Client:
 
     # ------------------------------------------------------------- requests
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        query: Query | None = None,
-        body: Body = None,
-        *,
-        timeout_s: float | None = ANSWER_S,
-    ) -> Any:
+    def get(self, path: str, query: Query | None = None, *, timeout_s: float | None = ANSWER_S) -> Any:
         """Return the answer's JSON; None when it has none. Raises the error that the engine answers with."""
-        response = self.open(method, path, query, body, timeout_s=timeout_s)
+        response = self.open(path, query, timeout_s=timeout_s)
         try:
             data = response.read()
         except BaseException as error:
             response.close()
-            if not isinstance(error, Broken | TimeoutError):
-                raise
             if isinstance(error, TimeoutError):
                 raise failures.slow(self.endpoint.url, timeout_s or 0) from None
-            raise failures.lost(self.endpoint.url) from error
-        return json.loads(data) if data.strip() else None
-
-    def get(self, path: str, query: Query | None = None) -> Any:
-        return self.call("GET", path, query)
-
-    def post(self, path: str, query: Query | None = None, body: Body = None) -> Any:
-        return self.call("POST", path, query, body)
+            if isinstance(error, Broken):
+                raise failures.lost(self.endpoint.url) from error
+            raise
+        try:
+            return json.loads(data) if data.strip() else None
+        except ValueError:
+            raise failures.unreadable(self.endpoint.url) from None
 
     def open(
         self,
-        method: str,
         path: str,
         query: Query | None = None,
-        body: Body = None,
         *,
-        headers: Mapping[str, str] | None = None,
+        method: str = "GET",
         timeout_s: float | None = None,
     ) -> Response:
         """Return an answer whose body is still to be read. Raises the error that the engine answers with."""
-        sent: dict[str, str] = {}
-        if isinstance(body, dict):
-            body, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
-        elif body is not None:
-            sent["Content-Type"] = "application/x-tar"
-        response = self._send(method, self._target(path, query), body, {**sent, **(headers or {})}, timeout_s)
+        response = self._send(method, self._target(path, query), timeout_s)
         if response.status >= 400:
             try:
                 raise failures.refused(response.status, response.read())
             except Broken as error:
                 raise failures.lost(self.endpoint.url) from error
         return response
-
-    def upgrade(self, path: str, body: dict[str, Any], query: Query | None = None) -> socket.socket:
-        """Return the connection after the engine has made it a plain stream in both directions."""
-        data = json.dumps(body).encode()
-        headers = {"Content-Type": "application/json", "Connection": "Upgrade", "Upgrade": "tcp"}
-        connection = Connection(dial(self.endpoint), self._host, buffered=False)
-        connection.sock.settimeout(ANSWER_S)
-        response = self._exchange(connection, "POST", self._target(path, query), data, headers, ANSWER_S)
-        if response.status >= 400:
-            raise failures.refused(response.status, response.read())
-        connection.sock.settimeout(None)
-        return connection.sock
 
     def _target(self, path: str, query: Query | None) -> str:
         target = f"/v{self.api[0]}.{self.api[1]}{quote(path)}"
@@ -151,40 +117,24 @@ class Client:
             target + "?" + "&".join(f"{key}={quote(_text(value), safe_slash=False)}" for key, value in pairs)
         )
 
-    def _send(
-        self,
-        method: str,
-        target: str,
-        body: bytes | Iterable[bytes] | None,
-        headers: Mapping[str, str],
-        timeout_s: float | None,
-    ) -> Response:
+    def _send(self, method: str, target: str, timeout_s: float | None) -> Response:
         connection = self._take()
-        connection.sock.settimeout(timeout_s)
         was_kept = connection.used
         try:
-            return self._exchange(connection, method, target, body, headers, timeout_s)
+            return self._exchange(connection, method, target, timeout_s)
         except BackendError as error:
             broken = error.__cause__
-            can_repeat = body is None or isinstance(body, bytes)
-            if not (was_kept and can_repeat and isinstance(broken, Broken) and not broken.began):
+            if not (was_kept and isinstance(broken, Broken) and not broken.began):
                 raise
         self._drop_idle()
-        fresh = Connection(dial(self.endpoint), self._host)
-        fresh.sock.settimeout(timeout_s)
-        return self._exchange(fresh, method, target, body, headers, timeout_s)
+        return self._exchange(Connection(dial(self.endpoint), self._host), method, target, timeout_s)
 
     def _exchange(
-        self,
-        connection: Connection,
-        method: str,
-        target: str,
-        body: bytes | Iterable[bytes] | None,
-        headers: Mapping[str, str],
-        timeout_s: float | None,
+        self, connection: Connection, method: str, target: str, timeout_s: float | None
     ) -> Response:
+        connection.sock.settimeout(timeout_s)
         try:
-            connection.send(method, target, headers, body)
+            connection.send(method, target)
             return connection.receive(method, self._give_back)
         except Broken as error:
             connection.close()

@@ -12,7 +12,8 @@ import sys
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from composer.errors import PermissionDenied, Unavailable
+from composer.backends.docker import failures
+from composer.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,19 @@ class Endpoint(NamedTuple):
     tls: str | None = None
     verify: bool = True
     context: str = ""
+
+    @property
+    def scheme(self) -> str:
+        return self.url.partition("://")[0]
+
+    @property
+    def host_port(self) -> tuple[str, int]:
+        """Where an address of TCP leads: the host without brackets, and Docker's port where none is said."""
+        rest = self.url.partition("://")[2].rstrip("/")
+        host, _, port = rest.rpartition(":")
+        if not host or not port.isdigit():
+            host, port = rest, "2376" if self.tls else "2375"
+        return host.strip("[]"), int(port)
 
 
 def config_directory(environment: Mapping[str, str]) -> str:
@@ -101,16 +115,8 @@ def dial(endpoint: Endpoint) -> socket.socket:
         )
     try:
         return way(endpoint, rest)
-    except PermissionError:
-        raise PermissionDenied(
-            f"this user may not talk to the Docker Engine at '{endpoint.url}'",
-            hint="run as root, or join the group docker: sudo usermod -aG docker $USER",
-        ) from None
     except OSError as error:
-        raise Unavailable(
-            f"no Docker Engine answers at '{endpoint.url}': {(error.strerror or str(error)).lower()}",
-            hint="start it (systemctl start docker), or choose another: DOCKER_HOST, DOCKER_CONTEXT",
-        ) from None
+        raise failures.unreachable(endpoint.url, error) from None
 
 
 def _unix(endpoint: Endpoint, path: str) -> socket.socket:
@@ -140,10 +146,8 @@ def _npipe(endpoint: Endpoint, path: str) -> socket.socket:
 
 
 def _tcp(endpoint: Endpoint, rest: str) -> socket.socket:
-    host, _, port = rest.rstrip("/").rpartition(":")
-    if not host or not port.isdigit():
-        host, port = rest.rstrip("/"), "2376" if endpoint.tls else "2375"
-    plain = socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S)
+    host, port = endpoint.host_port
+    plain = socket.create_connection((host, port), _CONNECT_S)
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if endpoint.tls is None:
         return plain
@@ -154,18 +158,16 @@ def _tcp(endpoint: Endpoint, rest: str) -> socket.socket:
         context.load_cert_chain(f"{endpoint.tls}/cert.pem", f"{endpoint.tls}/key.pem")
         if not endpoint.verify:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return context.wrap_socket(plain, server_hostname=host.strip("[]"))
+        return context.wrap_socket(plain, server_hostname=host)
     except OSError as error:  # ssl.SSLError too
         plain.close()
-        raise Unavailable(
-            f"no safe connection to the Docker Engine at '{endpoint.url}': {error}",
-            hint=f"check ca.pem, cert.pem and key.pem in {endpoint.tls}",
-        ) from None
+        raise failures.unsafe(endpoint.url, endpoint.tls, str(error)) from None
 
 
 def _ssh(endpoint: Endpoint, rest: str) -> socket.socket:
     """Docker's own way: the ssh command runs ``docker system dial-stdio`` over there."""
     import subprocess
+    import threading
 
     address = rest.partition("/")[0]
     user_host, _, port = (
@@ -175,7 +177,7 @@ def _ssh(endpoint: Endpoint, rest: str) -> socket.socket:
     with theirs:
         command = ["ssh", "-o", f"ConnectTimeout={_CONNECT_S:.0f}", *(["-p", port] if port else [])]
         try:
-            subprocess.Popen(  # it ends with the connection
+            process = subprocess.Popen(
                 [*command, "--", user_host, "docker", "system", "dial-stdio"],
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
@@ -186,6 +188,8 @@ def _ssh(endpoint: Endpoint, rest: str) -> socket.socket:
             raise Unavailable(
                 f"cannot reach '{endpoint.url}': there is no ssh command", hint="install an ssh client"
             ) from None
+    # it ends with the connection, whenever that is
+    threading.Thread(target=process.wait, name="ssh", daemon=True).start()
     return ours
 
 

@@ -18,7 +18,7 @@ from composer.engine.observed import Event
 from composer.errors import BackendError
 
 if TYPE_CHECKING:
-    from composer.backends.docker.observing import DockerObserver
+    from composer.backends.docker.client import Client
 
 _KINDS = ("container", "network", "volume", "image")
 
@@ -28,7 +28,7 @@ class EngineEvents:
 
     def __init__(
         self,
-        observer: DockerObserver,
+        client: Client,
         project: str | None,
         since_ns: int | None = None,
         until_ns: int | None = None,
@@ -36,9 +36,9 @@ class EngineEvents:
         filters: dict[str, list[str]] = {"type": list(_KINDS)}
         if project is not None:
             filters["label"] = [f"com.docker.compose.project={project}"]
-        self._observer = observer
+        self._client = client
         query = {"filters": filters, "since": _seconds(since_ns), "until": _seconds(until_ns)}
-        self._response = observer.client.open("GET", "/events", query)
+        self._response = client.open("/events", query)
         self._ends = until_ns is not None
         self._queue: SimpleQueue[Event | BackendError | None] = SimpleQueue()
         self._closed = False
@@ -55,7 +55,7 @@ class EngineEvents:
             pass  # told below, unless it was us who hung up
         finally:
             is_fine = self._closed or is_whole
-            self._queue.put(None if is_fine else failures.lost(self._observer.client.endpoint.url))
+            self._queue.put(None if is_fine else failures.lost(self._client.endpoint.url))
             self._response.close()
 
     def _read(self, entry: dict[str, Any]) -> Event:
@@ -75,7 +75,7 @@ class EngineEvents:
         if self._closed:
             return False
         try:
-            entry = self._observer.client.get(f"/containers/{id}/json")
+            entry = self._client.get(f"/containers/{id}/json")
         except BackendError:
             return False  # it was removed as it ended, or the engine is going
         state = entry["State"]

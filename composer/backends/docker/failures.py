@@ -1,5 +1,7 @@
 """Every way in which the engine says no, as one of our errors. The only place that reads its sentences.
 
+What the Docker SDK raises on the way is for `foreign`, which ends here as well.
+
 The engine answers with a status and a sentence; the sentence tells more than the status. A row is a pattern, the
 error, our sentence (groups of the pattern by number) and the remedy. What no row knows keeps the engine's words.
 """
@@ -171,7 +173,7 @@ def refused(status: int, body: bytes) -> BackendError:
 
 def said(sentence: str, status: int = 0) -> BackendError:
     """Return the error for a sentence of the engine's, from an answer or from within a stream."""
-    text = _tidy(sentence)
+    text = tidy(sentence)
     for row in _ROWS:
         match = re.search(row.pattern, sentence)
         if match:
@@ -188,7 +190,7 @@ def _sentence(body: bytes) -> str:
         return body.decode(errors="replace").strip()
 
 
-def _tidy(sentence: str) -> str:
+def tidy(sentence: str) -> str:
     """One line, lower case at its head, no stop at its end, without the engine's own prefixes."""
     text = " ".join(sentence.split()).removeprefix("Error response from daemon: ").rstrip(".")
     is_word = len(text) > 1 and text[0].isupper() and not text[1].isupper()
@@ -211,20 +213,37 @@ def slow(url: str, seconds: float) -> BackendError:
     )
 
 
-def foreign(error: Exception) -> BackendError:
-    """Return our error for one of the Docker SDK's; a test asserts that every class of it has a row."""
-    import docker.credentials.errors
-    import docker.errors as sdk
+def unreachable(url: str, error: OSError) -> BackendError:
+    """Return the error for an address that nobody opens."""
+    if isinstance(error, PermissionError):
+        return errors.PermissionDenied(
+            f"this user may not talk to the Docker Engine at '{url}'",
+            hint="run as root, or join the group docker: sudo usermod -aG docker $USER",
+        )
+    return errors.Unavailable(
+        f"no Docker Engine answers at '{url}': {(error.strerror or str(error)).lower()}",
+        hint="start it (systemctl start docker), or choose another: DOCKER_HOST, DOCKER_CONTEXT",
+    )
 
-    for kind, make in (
-        (sdk.ImageNotFound, errors.NotFound),
-        (sdk.NotFound, errors.NotFound),
-        (sdk.BuildError, errors.BuildFailed),
-        (sdk.ImageLoadError, errors.ImageError),
-        (docker.credentials.errors.StoreError, errors.PermissionDenied),
-        (sdk.TLSParameterError, errors.Unavailable),
-        (sdk.ContextException, errors.Unavailable),
-    ):
-        if isinstance(error, kind):
-            return make(_tidy(str(error)))
-    return errors.BackendError(_tidy(str(error)))
+
+def unsafe(url: str, directory: str, reason: str) -> BackendError:
+    """Return the error for a connection with TLS that does not come about. ``directory`` has the certificates."""
+    return errors.Unavailable(
+        f"no safe connection to the Docker Engine at '{url}': {reason}",
+        hint=f"check ca.pem, cert.pem and key.pem in {directory}",
+    )
+
+
+def unreadable(url: str) -> BackendError:
+    """Return the error for an answer that is not what an engine says."""
+    return errors.Unavailable(
+        f"what answers at '{url}' is no Docker Engine",
+        hint="check DOCKER_HOST, or Docker's context: docker context ls",
+    )
+
+
+def no_address(url: str) -> BackendError:
+    """Return the error for an address that leads nowhere, whatever is there."""
+    return errors.Unavailable(
+        f"cannot connect to a Docker Engine at '{url}'", hint="check DOCKER_HOST, or Docker's context"
+    )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from composer.backends.docker import failures
 from composer.backends.docker.http import Broken
+from composer.backends.docker.sdk import outgoing, send
 from composer.engine.facts import PathStat
 from composer.errors import BackendError, NotFound, Unavailable
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from composer.backends.docker.client import Client
     from composer.backends.docker.http import Response
+    from composer.backends.docker.sdk import Sdk
 
 _HEADER = "x-docker-container-path-stat"
 # Go's type bits, in the order in which they are looked at: a character device has two of them.
@@ -49,7 +51,7 @@ def read(client: Client, id: str, path: str) -> tuple[PathStat, Pieces]:
 
 def _ask(client: Client, method: str, id: str, path: str) -> Response:
     try:
-        return client.open(method, f"/containers/{id}/archive", {"path": path})
+        return client.open(f"/containers/{id}/archive", {"path": path}, method=method)
     except NotFound as error:
         raise _not_found(path) from error
     except Unavailable:
@@ -61,11 +63,22 @@ def _ask(client: Client, method: str, id: str, path: str) -> Response:
         raise
 
 
-def write(client: Client, id: str, path: str, archive: Iterable[bytes], *, to_user: bool) -> None:
+def write(sdk: Sdk, id: str, path: str, archive: Iterable[bytes], *, to_user: bool) -> None:
     """Unpack a tar into a directory."""
-    query = {"path": path, "noOverwriteDirNonDir": "true", "copyUIDGID": "true" if to_user else None}
+    # the SDK's put_archive has none of these but the path
+    query = {"path": path, "noOverwriteDirNonDir": "true", **({"copyUIDGID": "true"} if to_user else {})}
+    headers = {"Content-Type": "application/x-tar"}
     try:
-        client.call("PUT", f"/containers/{id}/archive", query, archive, timeout_s=None)
+        with sdk.call(patient=True) as api:
+            send(
+                api,
+                "put",
+                "/containers/{0}/archive",
+                id,
+                params=query,
+                data=outgoing(archive),
+                headers=headers,
+            )
     except NotFound as error:
         raise _not_found(path) from error
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from composer.backends.docker.client import Client
+    from composer.backends.docker.sdk import Sdk
     from composer.engine.facts import LabelFilter
 
 _ALL_VOLUMES = (1, 42)
@@ -25,25 +26,35 @@ def filters_of(labels: Sequence[LabelFilter]) -> dict[str, list[str]]:
     return found
 
 
-def prune_networks(client: Client, labels: Sequence[LabelFilter]) -> list[str]:
-    found = client.call("POST", "/networks/prune", {"filters": filters_of(labels)}, timeout_s=None)
+def prune_networks(sdk: Sdk, labels: Sequence[LabelFilter]) -> list[str]:
+    with sdk.call(patient=True) as api:
+        found = api.prune_networks(filters_of(labels))  # type: ignore[no-untyped-call]
     return list(found.get("NetworksDeleted") or ())
 
 
 def prune_volumes(
-    client: Client, labels: Sequence[LabelFilter], *, everything: bool
+    sdk: Sdk, api: tuple[int, int], labels: Sequence[LabelFilter], *, everything: bool
 ) -> tuple[list[str], int]:
     filters = filters_of(labels)
-    if client.api >= _ALL_VOLUMES and everything:
+    if api >= _ALL_VOLUMES and everything:
         filters["all"] = ["true"]
-    elif client.api < _ALL_VOLUMES and not everything:
+    elif api < _ALL_VOLUMES and not everything:
         filters.setdefault("label", []).append("com.docker.volume.anonymous")
-    found = client.call("POST", "/volumes/prune", {"filters": filters}, timeout_s=None)
+    with sdk.call(patient=True) as client:
+        found = client.prune_volumes(filters)
     return list(found.get("VolumesDeleted") or ()), int(found.get("SpaceReclaimed") or 0)
 
 
+def prune_images(sdk: Sdk, *, unused: bool) -> tuple[list[str], int]:
+    filters = {"dangling": ["false" if unused else "true"]}
+    with sdk.call(patient=True) as api:
+        found = api.prune_images(filters)  # type: ignore[no-untyped-call]
+    deleted = [entry["Deleted"] for entry in found.get("ImagesDeleted") or () if entry.get("Deleted")]
+    return deleted, int(found.get("SpaceReclaimed") or 0)
+
+
 def disk_use(client: Client) -> DiskUse:
-    found = client.call("GET", "/system/df", timeout_s=None)
+    found = client.get("/system/df", timeout_s=None)
     return DiskUse(
         tuple(_image(entry) for entry in found.get("Images") or ()),
         tuple(_container(entry) for entry in found.get("Containers") or ()),

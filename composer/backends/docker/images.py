@@ -1,7 +1,6 @@
-"""Images on the engine: pulled, pushed, imported, loaded and saved, each as one stream.
+"""Images on the engine: pulled, pushed, imported, loaded and saved, each as one stream of the Docker SDK's.
 
-Credentials are Docker's own: config.json and its credential helpers, read by the Docker SDK, whose import is paid
-only where there is a registry to log in to.
+Credentials are Docker's own: config.json and its credential helpers, read by the SDK.
 """
 
 from __future__ import annotations
@@ -11,14 +10,16 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.docker import failures
-from composer.backends.docker.http import Broken
-from composer.errors import BackendError, ImageError, NotFound, PullFailed
+from composer.backends.docker.endpoint import config_directory, read_config
+from composer.backends.docker.sdk import outgoing, send
+from composer.errors import BackendError, ImageError, PullFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from composer.backends.docker.client import Client
-    from composer.backends.docker.http import Response
+    from requests import Response
+
+    from composer.backends.docker.sdk import Sdk
     from composer.engine.facts import CommitSpec
 
     Report = Callable[[str], None]
@@ -35,31 +36,30 @@ def split_reference(reference: str) -> tuple[str, str]:
     return (head, tag) if colon and "/" not in tag else (reference, "latest")
 
 
-def pull(client: Client, reference: str, environment: Mapping[str, str], report: Report | None) -> None:
+def pull(sdk: Sdk, reference: str, environment: Mapping[str, str], report: Report | None) -> None:
     """Pull an image. Raises PullFailed."""
     repository, tag = split_reference(reference)
-    query = {"fromImage": repository, "tag": tag}
-    headers = authorization(repository, environment)
     try:
-        response = client.open("POST", "/images/create", query, headers=headers)
-        follow(client, response, Layers(report).take)
+        with sdk.call(patient=True) as api:
+            query, login = {"fromImage": repository, "tag": tag}, header(credentials(repository, environment))
+            answer = send(api, "post", "/images/create", params=query, headers=login, stream=True)
+            follow(answer, Layers(report).take)
     except PullFailed:
         raise
-    except (NotFound, BackendError) as error:
+    except BackendError as error:
         raise PullFailed(
             f"cannot pull image '{reference}': {error}", hint=error.hint or _PULL_HINT
         ) from error
 
 
-def resolve(client: Client, reference: str, environment: Mapping[str, str]) -> str:
+def resolve(sdk: Sdk, reference: str, environment: Mapping[str, str]) -> str:
     """Return the digest that the registry has for a reference now. Raises PullFailed."""
     repository, _ = split_reference(reference)
-    headers = authorization(repository, environment)
     try:
-        response = client.open("GET", f"/distribution/{reference}/json", headers=headers)
-        return str(json.loads(response.read())["Descriptor"]["digest"])
-    except Broken as error:
-        raise failures.lost(client.endpoint.url) from error
+        with sdk.call() as api:
+            login = credentials(repository, environment)
+            found = api.inspect_distribution(reference, login)  # type: ignore[no-untyped-call]
+        return str(found["Descriptor"]["digest"])
     except (BackendError, KeyError) as error:
         hint = getattr(error, "hint", None) or _PULL_HINT
         raise PullFailed(f"cannot resolve image '{reference}': {error}", hint=hint) from error
@@ -68,13 +68,16 @@ def resolve(client: Client, reference: str, environment: Mapping[str, str]) -> s
 _PULL_HINT = "check the image's name and tag, and that the engine can reach the registry"
 
 
-def push(client: Client, reference: str, environment: Mapping[str, str], report: Report | None) -> None:
+def push(sdk: Sdk, reference: str, environment: Mapping[str, str], report: Report | None) -> None:
     """Push an image to the registry that its name says. Raises ImageError."""
     repository, tag = split_reference(reference)
-    headers = authorization(repository, environment) or {"X-Registry-Auth": "e30="}  # {} in base 64
     try:
-        response = client.open("POST", f"/images/{repository}/push", {"tag": tag}, headers=headers)
-        follow(client, response, Layers(report).take)
+        with sdk.call(patient=True) as api:
+            query, login = {"tag": tag}, header(credentials(repository, environment))
+            answer = send(
+                api, "post", "/images/{0}/push", repository, params=query, headers=login, stream=True
+            )
+            follow(answer, Layers(report).take)
     except BackendError as error:
         raise ImageError(
             f"cannot push image '{reference}': {error}",
@@ -119,87 +122,82 @@ class Layers:
             self._report(text)
 
 
-def follow(
-    client: Client, response: Response, take: Callable[[Mapping[str, Any]], None] | None
-) -> list[dict[str, Any]]:
-    """Read a stream of JSON messages to its end; return those that carry a result. Raises what it reports."""
+def follow(answer: Response, take: Callable[[Mapping[str, Any]], None] | None) -> list[Mapping[str, Any]]:
+    """Read the engine's messages to their end; return those that carry a result. Raises what they report.
+
+    The SDK's own pull, push and load return such a stream without its answer: left early, by an error or Ctrl-C, its
+    connection would stay open. So these go out with `send`, and the answer is closed here. Within `Sdk.call`.
+    """
     kept = []
-    try:
-        for line in response.lines():
-            if not line.strip():
-                continue
-            entry = json.loads(line)
+    with answer:
+        for line in answer.iter_lines():
+            entry = json.loads(line) if line.strip() else {}
             if entry.get("error"):
                 raise failures.said(str(entry["error"]))
             if take is not None:
                 take(entry)
             if "id" not in entry:
                 kept.append(entry)
-    except Broken as error:
-        raise failures.lost(client.endpoint.url) from error
-    finally:
-        response.close()
     return kept
 
 
-def authorization(repository: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the header with the user's credentials for an image's registry; none where Docker has none."""
-    from composer.backends.docker.endpoint import config_directory, read_config
+def header(login: Mapping[str, Any]) -> dict[str, str]:
+    """Return a login as a header. One that is empty goes over too: a push wants it."""
+    import docker.auth
 
+    return {"X-Registry-Auth": docker.auth.encode_header(login).decode()}
+
+
+def credentials(repository: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the user's login for an image's registry; empty where Docker has none. Within `Sdk.call`.
+
+    From the configuration of ``environment``: the SDK by itself reads that of this process.
+    """
+    if not _has_logins(environment):
+        return {}
+    import docker.auth
+
+    registry, _ = docker.auth.resolve_repository_name(repository)
+    return dict(_logins(environment).resolve_authconfig(registry) or {})
+
+
+def every_login(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the header with every login that Docker has, for base images of any registry. Within `Sdk.call`."""
+    if not _has_logins(environment):
+        return {}
+    import docker.auth
+
+    found: dict[str, Any] = _logins(environment).get_all_credentials()
+    return {"X-Registry-Config": docker.auth.encode_header(found).decode()}
+
+
+def _has_logins(environment: Mapping[str, str]) -> bool:
     config = read_config(environment)
-    if not (config.get("auths") or config.get("credsStore") or config.get("credHelpers")):
-        return {}
+    return any(config.get(key) for key in ("auths", "credsStore", "credHelpers"))
+
+
+def _logins(environment: Mapping[str, str]) -> Any:
     import docker.auth
-    import docker.errors
 
-    try:
-        loaded = docker.auth.load_config(
-            f"{config_directory(environment)}/config.json", credstore_env=dict(environment)
-        )
-        registry, _ = docker.auth.resolve_repository_name(repository)
-        found = docker.auth.resolve_authconfig(loaded, registry)
-        return {"X-Registry-Auth": docker.auth.encode_header(found).decode()} if found else {}
-    except docker.errors.DockerException as error:
-        raise failures.foreign(error) from error
-
-
-def authorizations(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the header with every credential that Docker has, for base images of any registry."""
-    from composer.backends.docker.endpoint import config_directory, read_config
-
-    if not any(read_config(environment).get(key) for key in ("auths", "credsStore", "credHelpers")):
-        return {}
-    import docker.auth
-    import docker.errors
-
-    try:
-        loaded = docker.auth.load_config(
-            f"{config_directory(environment)}/config.json", credstore_env=dict(environment)
-        )
-        credentials = loaded.get_all_credentials()  # type: ignore[no-untyped-call]
-        return {"X-Registry-Config": docker.auth.encode_header(credentials).decode()}
-    except docker.errors.DockerException as error:
-        raise failures.foreign(error) from error
+    return docker.auth.load_config(
+        f"{config_directory(environment)}/config.json", credstore_env=dict(environment)
+    )
 
 
 # ------------------------------------------------------------------ files
 
 
-def import_rootfs(client: Client, path: str, reference: str, config: Mapping[str, Any]) -> None:
-    """Make an image of one layer from a tarball, and give it its configuration by committing a container of it.
+def import_rootfs(sdk: Sdk, path: str, reference: str, config: Mapping[str, Any]) -> None:
+    """Make an image of one layer from a tarball. What its configuration says goes over as Dockerfile instructions.
 
-    The engine's import takes a few Dockerfile instructions only, which cannot say all of a configuration.
+    Raises ImageError where the tarball cannot be read.
     """
     repository, tag = split_reference(reference)
     query = {"fromSrc": "-", "repo": repository, "tag": tag, "changes": _changes(config)}
-    try:
-        response = client.open("POST", "/images/create", query, _pieces(path))
-        follow(client, response, None)
-    except OSError as error:
-        raise ImageError(f"cannot read '{path}': {(error.strerror or '').lower()}") from error
+    _upload(sdk, "/images/create", query, _pieces(path), path)
 
 
-def commit(client: Client, id: str, spec: CommitSpec) -> str:
+def commit(sdk: Sdk, id: str, spec: CommitSpec) -> str:
     """Make an image of a container and return its id."""
     repository, tag = split_reference(spec.reference) if spec.reference else (None, None)
     query = {
@@ -208,13 +206,15 @@ def commit(client: Client, id: str, spec: CommitSpec) -> str:
         "tag": tag,
         "author": spec.author or None,
         "comment": spec.message or None,
-        "pause": spec.pause,
+        "pause": int(spec.pause),
         "changes": _changes(spec.changes),
     }
-    return str(client.call("POST", "/commit", query, timeout_s=None)["Id"])
+    with sdk.call(patient=True) as api:
+        # the SDK's commit sends a configuration, and were it empty; without one the container's is kept whole
+        return str(send(api, "post", "/commit", params=query).json()["Id"])
 
 
-def _changes(config: Mapping[str, Any]) -> tuple[str, ...] | None:
+def _changes(config: Mapping[str, Any]) -> list[str] | None:
     """Return an image configuration as Dockerfile instructions."""
     found = [
         f"{word.upper()} {json.dumps(list(config[word]))}"
@@ -232,7 +232,7 @@ def _changes(config: Mapping[str, Any]) -> tuple[str, ...] | None:
     if (config.get("Healthcheck") or {}).get("Test"):
         found.append(_healthcheck(config["Healthcheck"]))
     found += [f"LABEL {json.dumps(k)}={json.dumps(v)}" for k, v in (config.get("Labels") or {}).items()]
-    return tuple(found) or None
+    return found or None
 
 
 def _healthcheck(check: Mapping[str, Any]) -> str:
@@ -247,21 +247,29 @@ def _healthcheck(check: Mapping[str, Any]) -> str:
     return " ".join(["HEALTHCHECK", *flags, "CMD", shown])
 
 
+def _upload(
+    sdk: Sdk, target: str, query: Mapping[str, Any], body: Iterable[bytes], path: str
+) -> list[Mapping[str, Any]]:
+    """Send what is made of a file; return the engine's messages. Raises ImageError where the file cannot be read."""
+    more = {"params": query, "data": outgoing(body), "headers": {"Content-Type": "application/x-tar"}}
+    try:
+        with sdk.call(patient=True) as api:
+            return follow(send(api, "post", target, stream=True, **more), None)
+    except OSError as error:
+        raise ImageError(f"cannot read '{path}': {(error.strerror or '').lower()}") from error
+
+
 def _pieces(path: str) -> Iterator[bytes]:
     with open(path, "rb") as file:
         while piece := file.read(_PIECE_BYTES):
             yield piece
 
 
-def load(client: Client, path: str) -> list[str]:
+def load(sdk: Sdk, path: str) -> list[str]:
     """Load an archive, or a directory that is an OCI layout; return the names or ids of its images."""
-    try:
-        body: Iterable[bytes] = _directory(path) if os.path.isdir(path) else _pieces(path)
-        kept = follow(client, client.open("POST", "/images/load", {"quiet": True}, body), None)
-    except OSError as error:
-        raise ImageError(f"cannot read '{path}': {(error.strerror or '').lower()}") from error
+    body = _directory(path) if os.path.isdir(path) else _pieces(path)
     names = []
-    for entry in kept:
+    for entry in _upload(sdk, "/images/load", {"quiet": 1}, body, path):
         lines = str(entry.get("stream") or "").splitlines()
         names += [line.partition(": ")[2].strip() for line in lines if line.startswith("Loaded image")]
     if not names:
@@ -281,18 +289,16 @@ def _directory(path: str) -> Iterator[bytes]:
             yield piece
 
 
-def save(client: Client, references: Sequence[str], path: str) -> None:
+def save(sdk: Sdk, references: Sequence[str], path: str) -> None:
     """Write images to one tar, under another name until it is whole."""
     from composer.archives import whole_file
 
-    response = client.open("GET", "/images/get", {"names": tuple(references)})
     try:
-        with whole_file(path) as file:
-            while piece := response.read_some():
-                file.write(piece)
-    except Broken as error:
-        raise failures.lost(client.endpoint.url) from error
+        with sdk.call(patient=True) as api:
+            # the SDK's get_image takes one name
+            answer = send(api, "get", "/images/get", params={"names": list(references)}, stream=True)
+            with answer, whole_file(path) as file:
+                for piece in answer.iter_content(_PIECE_BYTES):
+                    file.write(piece)
     except OSError as error:
         raise ImageError(f"cannot write '{path}': {(error.strerror or '').lower()}") from error
-    finally:
-        response.close()

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from composer.backends.docker import failures, reading
+from composer.backends.docker.events import EngineEvents
 from composer.backends.docker.http import Broken
 from composer.engine.observed import ContainerState, LogLine
 from composer.errors import BackendError, NotFound, Unsupported
@@ -19,9 +20,8 @@ from composer.errors import BackendError, NotFound, Unsupported
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from composer.backends.docker.events import EngineEvents
+    from composer.backends.docker.client import Client
     from composer.backends.docker.http import Response
-    from composer.backends.docker.observing import DockerObserver
 
 _STREAMS = {0: "stdout", 1: "stdout", 2: "stderr"}
 _HEADER_BYTES = 8
@@ -67,7 +67,7 @@ class EngineLogs:
 
     def __init__(
         self,
-        observer: DockerObserver,
+        client: Client,
         ids: Sequence[str],
         *,
         follow: bool,
@@ -75,7 +75,7 @@ class EngineLogs:
         until_ns: int | None,
         tail: int | None,
     ) -> None:
-        self._observer = observer
+        self._client = client
         self._ids = list(ids)
         self._follow, self._since_ns, self._until_ns, self._tail = follow, since_ns, until_ns, tail
         self._queue: SimpleQueue[tuple[str, LogLine | BackendError | None]] = SimpleQueue()
@@ -110,11 +110,11 @@ class EngineLogs:
                     yield line
         except Broken as error:
             if not self._closed:
-                raise failures.lost(self._observer.client.endpoint.url) from error
+                raise failures.lost(self._client.endpoint.url) from error
 
     def _open(self, id: str, *, follow: bool, since_ns: int, tail: int | None) -> _Source | None:
         """Return a container's output; None when the container is gone, or keeps none."""
-        client = self._observer.client
+        client = self._client
         query = {
             "stdout": True,
             "stderr": True,
@@ -126,7 +126,7 @@ class EngineLogs:
         }
         try:
             tty = bool(client.get(f"/containers/{id}/json")["Config"].get("Tty"))
-            return _Source(client.open("GET", f"/containers/{id}/logs", query), id, tty=tty)
+            return _Source(client.open(f"/containers/{id}/logs", query), id, tty=tty)
         except (NotFound, Unsupported):
             return None
         except BackendError as error:
@@ -138,7 +138,7 @@ class EngineLogs:
 
     def _followed(self) -> Iterator[LogLine]:
         """Yield lines of all containers as they come, until none of them runs and none will."""
-        self._events = self._observer.events()
+        self._events = EngineEvents(self._client, None)
         threading.Thread(target=self._watch, args=(self._events,), name="log events", daemon=True).start()
         running: set[str] = set()
         for id in self._ids:
@@ -163,7 +163,7 @@ class EngineLogs:
 
     def _state(self, id: str) -> ContainerState | None:
         try:
-            return self._observer.container(id).state
+            return reading.from_inspection(self._client.get(f"/containers/{id}/json")).state
         except NotFound:
             return None
 
@@ -216,7 +216,7 @@ class EngineLogs:
                     self._queue.put((id, line))
         except (Broken, OSError) as broken:
             if not self._closed:
-                error = failures.lost(self._observer.client.endpoint.url)
+                error = failures.lost(self._client.endpoint.url)
                 error.__cause__ = broken
         finally:
             with self._lock:

@@ -84,7 +84,7 @@ class DockerObserver:
     def export_container(self, id: str) -> Iterator[bytes]:
         from composer.backends.docker import files
 
-        return files.Pieces(self.client, self.client.open("GET", f"/containers/{id}/export"))
+        return files.Pieces(self.client, self.client.open(f"/containers/{id}/export"))
 
     def disk_use(self) -> DiskUse:
         from composer.backends.docker import housekeeping
@@ -114,11 +114,6 @@ class DockerObserver:
 
     def find_image(self, reference: str) -> ObservedImage | None:
         return _or_none(lambda: reading.image(self.client.get(f"/images/{reference}/json")))
-
-    def resolve_image(self, reference: str) -> str:
-        from composer.backends.docker import images
-
-        return images.resolve(self.client, reference, self._environment)
 
     def images(self) -> Sequence[ObservedImage]:
         return [reading.image(entry) for entry in self.client.get("/images/json")]
@@ -153,14 +148,14 @@ class DockerObserver:
     ) -> EngineLogs:
         from composer.backends.docker.logs import EngineLogs
 
-        return EngineLogs(self, ids, follow=follow, since_ns=since_ns, until_ns=until_ns, tail=tail)
+        return EngineLogs(self.client, ids, follow=follow, since_ns=since_ns, until_ns=until_ns, tail=tail)
 
     def events(
         self, project: str | None = None, *, since_ns: int | None = None, until_ns: int | None = None
     ) -> EngineEvents:
         from composer.backends.docker.events import EngineEvents
 
-        return EngineEvents(self, project, since_ns, until_ns)
+        return EngineEvents(self.client, project, since_ns, until_ns)
 
 
 def _or_none(read: Callable[[], T]) -> T | None:

@@ -1,5 +1,8 @@
 """A command inside a container with its input and output here, over the connection that the engine hands over.
 
+The SDK asks for that connection; what is read from it is read here, for the SDK's own reader knows neither a terminal's
+keys nor the end of an input, and hands over no descriptor to wait on.
+
 Without a terminal the output comes in frames of eight bytes of header and their content (Engine API, "Attach to a
 container": stream format), with one as it is. Reads take no more from the socket than they return, so the
 descriptor tells truly whether a read would block.
@@ -10,7 +13,6 @@ from __future__ import annotations
 import json
 import signal as signals
 import socket
-import threading
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.docker.http import Broken
@@ -18,6 +20,7 @@ from composer.errors import Conflict, Unavailable
 
 if TYPE_CHECKING:
     from composer.backends.docker.client import Client
+    from composer.backends.docker.sdk import Sdk
     from composer.engine.wanted import ExecSpec
 
 _CHUNK_BYTES = 1 << 16
@@ -27,20 +30,20 @@ _KEYS = {"SIGINT": b"\x03", "SIGQUIT": b"\x1c"}
 class ExecSession:
     """One exec, running."""
 
-    def __init__(self, client: Client, container_id: str, spec: ExecSpec) -> None:
-        self._client, self.tty = client, spec.tty
-        self._container_id = container_id
-        self._id = str(client.post(f"/containers/{container_id}/exec", body=_creation(spec))["Id"])
+    def __init__(self, sdk: Sdk, client: Client, container_id: str, spec: ExecSpec) -> None:
+        self._sdk, self._client, self._container_id, self.tty = sdk, client, container_id, spec.tty
         self._socket: socket.socket | None = None
-        self._left = 0
-        self._stream = "stdout"
-        start = {"Detach": spec.detach, "Tty": spec.tty}
-        if spec.detach:
-            client.post(f"/exec/{self._id}/start", body=start)
-        else:
-            self._socket = _plain(client.upgrade(f"/exec/{self._id}/start", start))
-            if not spec.interactive:
-                self.close_stdin()
+        self._left, self._stream = 0, "stdout"
+        with sdk.call() as api:
+            from composer.backends.docker.takeover import taken_over
+
+            self._id = str(api.exec_create(container_id, **_creation(spec))["Id"])
+            if spec.detach:
+                api.exec_start(self._id, detach=True, tty=spec.tty)
+                return
+            self._socket = taken_over(api.exec_start(self._id, tty=spec.tty, socket=True))
+        if not spec.interactive:
+            self.close_stdin()
 
     def fileno(self) -> int:
         return self._socket.fileno() if self._socket is not None else -1
@@ -94,7 +97,8 @@ class ExecSession:
 
     def resize(self, rows: int, columns: int) -> None:
         if self.tty:
-            self._client.post(f"/exec/{self._id}/resize", {"h": rows, "w": columns})
+            with self._sdk.call() as api:
+                api.exec_resize(self._id, rows, columns)
 
     def signal(self, number: int) -> None:
         """Pass a signal on as far as the engine lets us: it has keys for a terminal, and nothing else for an exec.
@@ -128,7 +132,7 @@ class ExecSession:
     def _await_end(self) -> None:
         """Its output has ended and it has not: the event of its end tells, also when it has come already."""
         filters = {"container": [self._container_id], "event": ["exec_die", "die"]}
-        events = self._client.open("GET", "/events", {"filters": filters})
+        events = self._client.open("/events", {"filters": filters})
         try:
             if not self._inspect()["Running"]:
                 return
@@ -150,8 +154,8 @@ class ExecSession:
 class AttachSession(ExecSession):
     """A container's own command. With ``start`` it is started when we listen, so that no output is missed."""
 
-    def __init__(self, client: Client, container_id: str, *, stdin: bool, start: bool) -> None:
-        self._client, self._container_id = client, container_id
+    def __init__(self, sdk: Sdk, client: Client, container_id: str, *, stdin: bool, start: bool) -> None:
+        self._sdk, self._client, self._container_id = sdk, client, container_id
         found = client.get(f"/containers/{container_id}/json")
         if not start and not found["State"]["Running"]:
             # the engine would let us wait for a start
@@ -159,59 +163,43 @@ class AttachSession(ExecSession):
         self.tty = bool(found["Config"]["Tty"])
         self._left, self._stream = 0, "stdout"
         self._socket: socket.socket | None = None
-        streams = {"stream": True, "stdin": stdin, "stdout": True, "stderr": True}
-        self._socket = _plain(client.upgrade(f"/containers/{container_id}/attach", {}, streams))
-        if start:
-            try:
-                client.post(f"/containers/{container_id}/start")
-            except BaseException:
-                self.close()
-                raise
+        streams = {"stream": 1, "stdin": int(stdin), "stdout": 1, "stderr": 1}
+        with sdk.call() as api:
+            from composer.backends.docker.takeover import taken_over
+
+            self._socket = taken_over(api.attach_socket(container_id, streams))
+            if start:
+                try:
+                    api.start(container_id)
+                except BaseException:
+                    self.close()
+                    raise
 
     def resize(self, rows: int, columns: int) -> None:
         if self.tty:
-            self._client.post(f"/containers/{self._container_id}/resize", {"h": rows, "w": columns})
+            with self._sdk.call() as api:
+                api.resize(self._container_id, rows, columns)
 
     def signal(self, number: int) -> None:
-        self._client.post(f"/containers/{self._container_id}/kill", {"signal": str(number)})
+        with self._sdk.call() as api:
+            api.kill(self._container_id, number)
 
     def wait(self) -> int:
         """Return the exit code of the container."""
-        answer = self._client.call("POST", f"/containers/{self._container_id}/wait", timeout_s=None)
-        return int(answer["StatusCode"])
+        with self._sdk.call(patient=True) as api:
+            return int(api.wait(self._container_id)["StatusCode"])
 
 
 def _creation(spec: ExecSpec) -> dict[str, Any]:
+    """Return the arguments of the SDK's exec_create."""
     return {
-        "Cmd": list(spec.command),
-        "Env": list(spec.environment),
-        "User": spec.user or "",
-        "WorkingDir": spec.working_dir or "",
-        "Tty": spec.tty,
-        "Privileged": spec.privileged,
-        "AttachStdin": spec.interactive and not spec.detach,
-        "AttachStdout": not spec.detach,
-        "AttachStderr": not spec.detach,
+        "cmd": list(spec.command),
+        "environment": list(spec.environment),
+        "user": spec.user or "",
+        "workdir": spec.working_dir or None,
+        "tty": spec.tty,
+        "privileged": spec.privileged,
+        "stdin": spec.interactive and not spec.detach,
+        "stdout": not spec.detach,
+        "stderr": not spec.detach,
     }
-
-
-def _plain(found: socket.socket) -> socket.socket:
-    """Return a socket whose descriptor tells the truth: TLS holds decrypted bytes back, so it is relayed."""
-    if not hasattr(found, "unwrap"):
-        return found
-    ours, theirs = socket.socketpair()
-    for source, target in ((found, theirs), (theirs, found)):
-        threading.Thread(target=_relay, args=(source, target), name="tls relay", daemon=True).start()
-    return ours
-
-
-def _relay(source: socket.socket, target: socket.socket) -> None:
-    try:
-        while data := source.recv(_CHUNK_BYTES):
-            target.sendall(data)
-    except OSError:
-        pass  # one side has gone: the other is told below
-    try:
-        target.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass  # it has gone too

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,8 @@ from tests.unit.docker.engine import Engine, Reply
 def engine(tmp_path: pathlib.Path) -> Iterator[Callable[..., Engine]]:
     made: list[Engine] = []
 
-    def start(reply: Reply, version: str = "1.51") -> Engine:
-        made.append(Engine(tmp_path, reply, version))
+    def start(reply: Reply, version: str = "1.51", **more: Any) -> Engine:
+        made.append(Engine(tmp_path, reply, version, **more))
         return made[-1]
 
     yield start

@@ -85,7 +85,7 @@ def test_a_slow_answer_has_an_end(engine: Start) -> None:
 
     client = engine(reply).client()
     with pytest.raises(Unavailable, match="did not answer within 0 s"):
-        client.call("GET", "/x", timeout_s=0.05)
+        client.get("/x", timeout_s=0.05)
 
 
 def test_a_refusal_is_an_error_with_the_engines_words(engine: Start) -> None:
@@ -103,7 +103,7 @@ def test_chunks_are_put_together(engine: Start) -> None:
 
 def test_nothing_is_no_answer(engine: Start) -> None:
     client = engine(lambda asked: b"HTTP/1.1 204 No Content\r\n\r\n").client()
-    assert [client.post("/x") for _ in range(2)] == [None, None]
+    assert [client.get("/x") for _ in range(2)] == [None, None]
 
 
 def test_a_socket_that_is_not_there(tmp_path: pathlib.Path) -> None:
@@ -129,3 +129,19 @@ def test_every_error_is_ours(engine: Start) -> None:
     with pytest.raises(BackendError):
         client.get("/x")
     assert client_module.OLDEST == (1, 41)
+
+
+def test_an_answer_that_is_no_json_is_no_engines(engine: Start) -> None:
+    client = engine(lambda asked: b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>").client()
+    with pytest.raises(Unavailable, match="is no Docker Engine"):
+        client.get("/x")
+
+
+def test_it_can_ask_and_nothing_else(engine: Start) -> None:
+    """What changes something has one way, the SDK's."""
+    found = engine(lambda asked: answer(value=1))
+    client = found.client()
+    client.get("/x")
+    client.open("/x", method="HEAD").read()
+    assert [asked.method for asked in found.asked] == ["GET", "HEAD"]
+    assert not {"post", "put", "delete", "call", "upgrade"} & set(dir(client))
