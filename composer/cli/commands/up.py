@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,10 +9,7 @@ import click
 from composer.cli import options as shared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from composer.cli.context import Context
-    from composer.engine.actions import Engine
     from composer.engine.plan import Plan
 
 
@@ -69,6 +64,7 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
         on_failure=given["on_failure"],
     )
     if given["detach"] or given["wait"] or given["no_start"] or context.settings.dry_run:
+        from composer.cli.timeline import timed
         from composer.engine.actions import up
 
         with (
@@ -80,21 +76,6 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
     from composer.cli.attached import run_attached
 
     return run_attached(context, project, options, given)
-
-
-@contextmanager
-def timed(context: Context, engine: Engine, project: str, given: dict[str, Any]) -> Iterator[Engine]:
-    """Watch the clock where ``--timeline`` asks for it; the file is written after a failure too."""
-    if not given["timeline"]:
-        yield engine
-        return
-    from composer.cli.timeline import Timeline
-
-    timeline = Timeline(engine.events)
-    try:
-        yield engine._replace(events=timeline)
-    finally:
-        timeline.write(os.path.join(context.working_dir, given["timeline"]), project)
 
 
 def _check(given: dict[str, Any]) -> None:
