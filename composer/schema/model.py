@@ -37,6 +37,7 @@ class Project:
 
     __slots__ = (
         "_enable",
+        "_typed",
         "_views",
         "all_resources",
         "directory",
@@ -85,10 +86,20 @@ class Project:
         self.extensions: Mapping[Path, Map] = {}
         self._enable = enable
         self._views: dict[str, Mapping[str, Any]] = {}
+        self._typed: views.Project | None = None
 
     def mark(self, path: Path) -> Mark | None:
         """Return where the value at ``path`` came from; its nearest ancestor's place when it has none."""
         return mark_at(self.tree, path)
+
+    @property
+    def typed(self) -> views.Project:
+        """The whole project, typed; its ``model_dump(by_alias=True, exclude_unset=True)`` is the tree again."""
+        if self._typed is None:
+            from composer.schema import views
+
+            self._typed = views.build_project(self.tree)
+        return self._typed
 
     @property
     def services(self) -> Mapping[str, views.Service]:
