@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from graphlib import CycleError as _GraphCycle
 from graphlib import TopologicalSorter
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.errors import CycleError, Mark
+from composer.errors import CycleError, Mark, UnknownService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 STARTED = "service_started"
 HEALTHY = "service_healthy"
 COMPLETED = "service_completed_successfully"
+
+MAX_CYCLES = 100
+_NS_PER_S = 1_000_000_000
 
 _SHARED_NAMESPACES = ("network_mode", "ipc", "pid")
 
@@ -106,7 +110,7 @@ class Graph:
         for name in sorted(services):
             wanted = tuple(d for d in dependencies(services[name]) if d.service in services)
             self.conditions[name] = wanted
-            resources = sorted(_resources(name, services[name]))
+            resources = sorted(set(_resources(name, services[name], tree.get("name"))))
             for node in resources:
                 self._needs.setdefault(node, ())
             self._needs[Node("service", name)] = (
@@ -197,32 +201,121 @@ class Graph:
     def critical_path(self, seconds: Mapping[str, float] | None = None) -> tuple[str, ...]:
         """Return the chain of services that decides how long a start takes.
 
-        ``seconds`` is the time that each service took, 1 where it is unknown.
+        ``seconds`` is the time that each service takes until those that wait for it go on, 1 where it is unknown.
+        """
+        given = seconds or {}
+        times = {name: round(given.get(name, 1.0) * _NS_PER_S) for name in self.conditions}
+        waits = [
+            Wait(d.service, name, times[d.service])
+            for name, wanted in self.conditions.items()
+            for d in wanted
+        ]
+        return longest_chain(waits, dict.fromkeys(self.conditions, 0), times)
+
+    def reduction(self) -> networkx.DiGraph[Node]:
+        """Return the graph without the waits that follow from others: what a picture should show.
+
+        Only waits are reduced. What a service uses is no consequence of what another one uses.
         """
         import networkx
 
-        weights = seconds or {}
-        graph: networkx.DiGraph[str] = networkx.DiGraph()
-        graph.add_nodes_from(self.conditions)
-        for name, wanted in self.conditions.items():
-            for dependency in wanted:
-                graph.add_edge(dependency.service, name, weight=weights.get(name, 1.0))
-        sources = [name for name in graph if not graph.in_degree(name)]
-        for name in sources:
-            graph.add_edge("", name, weight=weights.get(name, 1.0))
-        return tuple(networkx.dag_longest_path(graph, weight="weight", default_weight=1))[1:]
+        graph = self.to_networkx()
+        waits = graph.subgraph([node for node in graph if node.kind == "service"])
+        kept = networkx.transitive_reduction(waits)
+        graph.remove_edges_from([edge for edge in waits.edges if edge not in kept.edges])
+        return graph
 
-    def reduction(self) -> networkx.DiGraph[Node]:
-        """Return the graph without the edges that follow from others: what a picture should show."""
+    def find(self, name: str) -> Node:
+        """Return the node that ``kind:name`` or a name alone means; a service before anything else.
+
+        Raises UnknownService.
+        """
+        kind, _, rest = name.partition(":")
+        for node in (Node("service", name), Node(kind, rest)):
+            if node in self._needs:
+                return node
+        found = [node for node in self._needs if node.name == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UnknownService(
+                f"'{name}' is the name of more than one thing", hint=f"write {' or '.join(map(str, found))}"
+            )
+        from difflib import get_close_matches
+
+        known = {n.name: n.name if n.kind == "service" else str(n) for n in reversed(self.nodes)}
+        known |= {str(n): str(n) for n in self.nodes}
+        near = get_close_matches(name, known, n=1)
+        raise UnknownService(
+            f"nothing in the project is called '{name}'",
+            hint=f"did you mean '{known[near[0]]}'?"
+            if near
+            else "write a service's name, or such as volume:data",
+        )
+
+    def all_that_is_needed_by(self, nodes: Iterable[Node]) -> frozenset[Node]:
+        """Return these nodes and everything that they need, directly or not."""
+        return self._reached(nodes, "ancestors")
+
+    def all_that_needs(self, nodes: Iterable[Node]) -> frozenset[Node]:
+        """Return these nodes and everything that needs one of them, directly or not."""
+        return self._reached(nodes, "descendants")
+
+    def _reached(self, nodes: Iterable[Node], direction: str) -> frozenset[Node]:
         import networkx
 
-        full = self.to_networkx()
-        reduced = networkx.transitive_reduction(full)
-        reduced.add_edges_from((a, b, full.edges[a, b]) for a, b in reduced.edges)
-        return reduced
+        graph, start = self.to_networkx(), list(nodes)
+        return frozenset(start).union(*(getattr(networkx, direction)(graph, node) for node in start))
+
+    def cycles(self, limit: int = MAX_CYCLES) -> list[tuple[str, ...]]:
+        """Return the cycles of services, each from its smallest name on; the first ``limit`` of them.
+
+        A graph of n services can have more than n! cycles: nobody reads them all.
+        """
+        import networkx
+
+        graph: networkx.DiGraph[str] = networkx.DiGraph()
+        for name, wanted in self.conditions.items():
+            graph.add_edges_from((name, d.service) for d in wanted)
+        found = []
+        for ring in islice(networkx.simple_cycles(graph), limit):
+            first = ring.index(min(ring))
+            found.append((*ring[first:], *ring[:first]))
+        return sorted(found)
 
 
-def _resources(name: str, service: Tree) -> Iterator[Node]:
+class Wait(NamedTuple):
+    """One thing that waited for another, and the time from the start of that until this could go on."""
+
+    needed: str
+    by: str
+    time: int
+
+
+def longest_chain(
+    waits: Iterable[Wait], starts: Mapping[str, int], ends: Mapping[str, int]
+) -> tuple[str, ...]:
+    """Return the chain of waits that takes longest; of equal ones a chain of more links.
+
+    ``starts`` is when each thing that waited for nothing began, ``ends`` the time that what may come last takes.
+    Times are whole numbers of any one unit.
+    """
+    import networkx
+
+    source, sink = ("start",), ("end",)
+    edges: list[tuple[tuple[str, ...], tuple[str, ...], int]] = [
+        *((source, ("", name), time) for name, time in starts.items()),
+        *((("", wait.needed), ("", wait.by), wait.time) for wait in waits),
+        *((("", name), sink, time) for name, time in ends.items()),
+    ]
+    # all links of a chain together weigh less than one unit of time
+    unit = len(edges) + 1
+    graph: networkx.DiGraph[tuple[str, ...]] = networkx.DiGraph()
+    graph.add_weighted_edges_from((a, b, time * unit + 1) for a, b, time in edges)
+    return tuple(node[1] for node in networkx.dag_longest_path(graph, weight="weight") if len(node) == 2)
+
+
+def _resources(name: str, service: Tree, project: str | None) -> Iterator[Node]:
     for network in service.get("networks") or ():
         yield Node("network", network)
     for mount in service.get("volumes") or ():
@@ -232,6 +325,11 @@ def _resources(name: str, service: Tree) -> Iterator[Node]:
             yield Node("image", mount["source"])
     for kind in ("config", "secret"):
         for grant in service.get(f"{kind}s") or ():
-            yield Node(kind, grant["source"])
+            yield Node(kind, grant.get("source", ""))
+    build = service.get("build") or {}
+    for grant in build.get("secrets") or ():
+        yield Node("secret", grant.get("source", ""))
     if service.get("image"):
         yield Node("image", service["image"])
+    elif build:
+        yield Node("image", f"{project}-{name}" if project else name)

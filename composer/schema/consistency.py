@@ -14,7 +14,7 @@ from composer.schema.shortforms import is_ip
 from composer.schema.tree import NOWHERE, WORKLOADS, Map, Rules, Seq, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from composer.schema.problems import Problems
     from composer.schema.tree import Path, Rule
@@ -413,20 +413,21 @@ class Consistency:
         ring = find_cycle(edges)
         if ring is None:
             return
-        first = self._services[ring[0]]["depends_on"]
-        following = [*ring[1:], ring[0]]
-        chain = tuple(
-            self._services[name]["depends_on"].mark(other)
-            for name, other in zip(ring[1:], following[1:], strict=True)
-        )
-        self._problems.error(
-            f"services wait for each other in a circle: {' → '.join([*ring, ring[0]])}",
-            first.mark(ring[1] if len(ring) > 1 else ring[0]),
-            ("services", ring[0], "depends_on"),
-            kind=CycleError,
-            chain=chain,
-            hint="remove one of these dependencies",
-        )
+        report_cycle(self._services, ring, self._problems)
+
+
+def report_cycle(services: Map, ring: Sequence[str], problems: Problems) -> None:
+    """Report services that wait for each other, with the place of every wait."""
+    following = [*ring[1:], ring[0]]
+    marks = [services[name]["depends_on"].mark(other) for name, other in zip(ring, following, strict=True)]
+    problems.error(
+        f"services wait for each other in a circle: {' → '.join([*ring, ring[0]])}",
+        marks[0],
+        ("services", ring[0], "depends_on"),
+        kind=CycleError,
+        chain=tuple(marks[1:]),
+        hint="remove one of these dependencies",
+    )
 
 
 def find_cycle(edges: Mapping[str, Iterable[str]]) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""``composer graph``: who needs whom, and on what condition; what of it runs, and what the last start waited for."""
+"""``composer graph``: who needs what, and on what condition; what of it runs, and what the last start waited for."""
 
 from __future__ import annotations
 
@@ -6,22 +6,135 @@ from typing import TYPE_CHECKING
 
 import click
 
+from composer.errors import CycleError, ProjectInvalid
+
 if TYPE_CHECKING:
     from composer.cli.context import Context
+    from composer.cli.pictures import Live
+    from composer.graph import Graph, Node
+    from composer.schema.model import Project
 
-_FORMATS = ("text", "mermaid", "dot")
+_FORMATS = ("text", "json", "mermaid", "dot")
 
 
-@click.command(name="graph", help="Show how services depend on each other, and what runs.")
+@click.command(name="graph", help="Show what services need, and what runs.")
 @click.option("--format", "form", type=click.Choice(_FORMATS), default="text", help="How it is drawn.")
+@click.option(
+    "--needs", metavar="NAME", help="What this needs, directly or not: a service, or such as volume:data."
+)
+@click.option("--needed-by", metavar="NAME", help="What needs this, directly or not.")
+@click.option(
+    "--critical-path", is_flag=True, help="The chain of services that decided how long the last start took."
+)
+@click.option(
+    "--services",
+    "only_services",
+    is_flag=True,
+    help="Leave out networks, volumes, configs, secrets and images.",
+)
+@click.option("--unreduced", is_flag=True, help="Draw the waits that follow from others too.")
 @click.option("--no-live", is_flag=True, help="Draw the project alone: ask no backend what runs.")
 @click.pass_obj
-def command(context: Context, form: str, no_live: bool) -> None:
+def command(
+    context: Context,
+    /,
+    form: str,
+    needs: str | None,
+    needed_by: str | None,
+    critical_path: bool,
+    only_services: bool,
+    unreduced: bool,
+    no_live: bool,
+) -> None:
     from composer.cli import pictures
     from composer.graph import Graph
 
-    project = context.project()
+    if sum((needs is not None, needed_by is not None, critical_path)) > 1:
+        raise click.UsageError("--needs, --needed-by and --critical-path exclude each other")
+    project = _project(context)
     graph = Graph(project.tree, project.mark)
     graph.order()  # a cycle is an error, and no picture
-    containers = () if no_live else context.backend(project.name).observe(project.name).containers
-    context.write(pictures.FORMATS[form](graph, pictures.live(containers)))
+    asked = graph.find(needs or needed_by or "") if needs is not None or needed_by is not None else None
+    found = None
+    if not no_live:
+        found = pictures.live(context.backend(project.name).observe(project.name).containers)
+    if critical_path and form == "text":
+        context.write(_path(graph, found))
+        return
+    shown = pictures.drawing(
+        graph,
+        found,
+        project.name,
+        within=_within(
+            graph, found, asked, needed=needs is not None, path=critical_path, only_services=only_services
+        ),
+        roots=(asked,) if asked else (),
+        upwards=needed_by is not None,
+        reduced=not unreduced,
+    )
+    context.write(pictures.FORMATS[form](shown))
+
+
+def _within(
+    graph: Graph,
+    found: dict[str, Live] | None,
+    asked: Node | None,
+    *,
+    needed: bool,
+    path: bool,
+    only_services: bool,
+) -> set[Node]:
+    """Return the nodes that are drawn."""
+    from composer.cli.pictures import critical_path
+
+    nodes = set(graph.nodes)
+    if path:
+        names = {hop.service for hop in critical_path(graph, found)}
+        nodes = {node for node in nodes if node.kind == "service" and node.name in names}
+    elif asked is not None:
+        nodes = set(graph.all_that_is_needed_by([asked]) if needed else graph.all_that_needs([asked]))
+    return {node for node in nodes if node.kind == "service" or node == asked or not only_services}
+
+
+def _path(graph: Graph, found: dict[str, Live] | None) -> str:
+    from composer.cli.pictures import critical_path, path_text
+
+    hops = critical_path(graph, found)
+    if not hops:
+        return "there are no services"
+    if hops[0].seconds is None:
+        return f"{path_text(hops)}  (nothing was started: the longest chain)"
+    return path_text(hops)
+
+
+# ------------------------------------------------------------------ cycles
+
+
+def _project(context: Context) -> Project:
+    """Load the project. Raises ProjectInvalid with every cycle, where any other command names one."""
+    try:
+        return context.project()
+    except ProjectInvalid as error:
+        if any(isinstance(each, CycleError) for each in error.errors):
+            _raise_cycles(context, error)
+        raise
+
+
+def _raise_cycles(context: Context, first: ProjectInvalid) -> None:
+    from composer.graph import MAX_CYCLES, Graph
+    from composer.schema.consistency import report_cycle
+    from composer.schema.load import load
+    from composer.schema.problems import Problems
+
+    problems = Problems()
+    try:
+        project = load(context.load_options()._replace(consistency=False), problems)
+    except ProjectInvalid:
+        return  # the cycle is one of includes, or of extends
+    cycles = Graph(project.tree).cycles(MAX_CYCLES + 1)
+    for ring in cycles[:MAX_CYCLES]:
+        report_cycle(project.tree["services"], ring, problems)
+    problems.errors += [each for each in first.errors if not isinstance(each, CycleError)]
+    if len(cycles) > MAX_CYCLES:
+        context.display().warn(f"there are more than {MAX_CYCLES} cycles: these are the first")
+    problems.raise_all()

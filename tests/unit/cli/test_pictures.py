@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from console import STACK, Console
 
 from composer.backends.memory import Behaviour
+from composer.cli.pictures import Live, critical_path
+from composer.graph import Graph
 
 PROJECT = """
     services:
@@ -30,7 +33,7 @@ PROJECT = """
 def test_the_text_has_conditions_and_states(console: Console) -> None:
     console.write(PROJECT)
     console.backend.behave("migrate", Behaviour(exits=(0,)))
-    assert console("graph").out == (
+    assert console("graph", "--services", "--unreduced").out == (
         "web  not created\n"
         "├─ api [healthy, restarts with it]  not created\n"
         "│  ├─ db [healthy]  not created\n"
@@ -51,6 +54,159 @@ def test_the_text_has_conditions_and_states(console: Console) -> None:
         "api",
         "web",
     ]
+
+
+WHOLE = """
+    services:
+      web:
+        image: web
+        depends_on: {api: {condition: service_healthy}, db: {condition: service_healthy}}
+        volumes: [data:/d]
+        configs: [conf]
+      api:
+        build: {context: ., secrets: [token]}
+        healthcheck: {test: [CMD, a]}
+        depends_on: {db: {condition: service_healthy}}
+        networks: [back]
+      db: {image: db, healthcheck: {test: [CMD, a]}, volumes: [data:/d], secrets: [pw], networks: [back]}
+    networks: {back: {}}
+    volumes: {data: {}}
+    configs: {conf: {content: x}}
+    secrets: {pw: {environment: HOME}, token: {environment: HOME}}
+"""
+
+
+def test_the_whole_graph_has_all_six_kinds(console: Console) -> None:
+    console.write(WHOLE)
+    assert console("graph", "--no-live").out == (
+        "web\n"
+        "├─ api [healthy]\n"
+        "│  ├─ db [healthy]\n"
+        "│  │  ├─ network:back\n"
+        "│  │  ├─ volume:data\n"
+        "│  │  ├─ secret:pw\n"
+        "│  │  └─ image:db\n"
+        "│  ├─ network:back\n"
+        "│  ├─ secret:token\n"
+        "│  └─ image:app-api\n"
+        "├─ network:default\n"
+        "├─ volume:data\n"
+        "├─ config:conf\n"
+        "└─ image:web\n"
+    )
+    assert "├─ db [healthy]\n" in console("graph", "--no-live", "--unreduced").out.split("web\n", 1)[1]
+
+
+def ids(console: Console, *arguments: str) -> set[str]:
+    return {node["id"] for node in json.loads(console("graph", "--format", "json", *arguments).out)["nodes"]}
+
+
+def test_questions_are_answered(console: Console) -> None:
+    console.write(WHOLE)
+    assert ids(console, "--needs", "api") == {
+        "service:api",
+        "service:db",
+        *("network:back", "secret:token", "secret:pw", "image:app-api", "volume:data", "image:db"),
+    }
+    assert ids(console, "--needed-by", "secret:pw") == {
+        "secret:pw",
+        "service:db",
+        "service:api",
+        "service:web",
+    }
+    assert ids(console, "--needed-by", "conf", "--services") == {"config:conf", "service:web"}
+    assert (
+        console("graph", "--no-live", "--needed-by", "db").out
+        == "db\n└─ api [healthy]\n   └─ web [healthy]\n"
+    )
+    assert console("graph", "--no-live", "--critical-path").out.startswith(
+        "db → api → web  (nothing was started"
+    )
+
+
+def test_a_name_that_is_not_there_or_that_many_have(console: Console) -> None:
+    console.write(
+        "services: {web: {image: i, volumes: [data:/d], networks: [data]}}\nvolumes: {data: }\nnetworks: {data: }"
+    )
+    result = console("graph", "--no-live", "--needed-by", "data")
+    assert (result.code, "write network:data or volume:data" in result.err) == (1, True), result.err
+    assert "did you mean 'web'?" in console("graph", "--needs", "wep").err
+    assert "exclude each other" in console("graph", "--needs", "web", "--critical-path").err
+
+
+def test_json_has_nodes_edges_and_the_path(console: Console) -> None:
+    console.write(PROJECT)
+    console.backend.behave("migrate", Behaviour(exits=(0,)))
+    console("up", "-d")
+    found = json.loads(console("graph", "--format", "json", "--services").out)
+    assert {"id": "service:cache", "kind": "service", "name": "cache", "state": "running"} in found["nodes"]
+    edges = {(edge["needed"], edge["by"]): edge for edge in found["edges"]}
+    assert edges["service:api", "service:web"] == {
+        "needed": "service:api",
+        "by": "service:web",
+        "condition": "service_healthy",
+        "required": True,
+        "restart": True,
+        "implicit": False,
+    }
+    assert ("service:db", "service:api") not in edges, "it follows from db → migrate → api"
+    whole = json.loads(console("graph", "--format", "json", "--unreduced").out)
+    assert ("service:db", "service:api") in {(edge["needed"], edge["by"]) for edge in whole["edges"]}
+    assert [hop["service"] for hop in found["critical_path"]] == ["db", "migrate", "api", "web"]
+    assert all(hop["seconds"] >= 0 for hop in found["critical_path"])
+    assert ids(console, "--critical-path") == {f"service:{hop['service']}" for hop in found["critical_path"]}
+
+
+def lived(started_s: float, completed_s: float = 0) -> Live:
+    return Live("", int((1000 + started_s) * 1e9), int((1000 + completed_s) * 1e9) if completed_s else 0)
+
+
+def test_the_critical_path_is_the_longest_chain_of_waits() -> None:
+    def wait(condition: str) -> dict[str, object]:
+        return {"condition": f"service_{condition}", "required": True}
+
+    graph = Graph(
+        {
+            "services": {
+                "web": {"depends_on": {"db": wait("healthy"), "job": wait("completed_successfully")}},
+                "db": {},
+                "job": {"depends_on": {"late": wait("started")}},
+                "late": {},
+                "after": {"depends_on": {"web": wait("started")}},
+            }
+        }
+    )
+
+    def path(**lives: Live) -> list[str]:
+        return [hop.service for hop in critical_path(graph, lives)]
+
+    found = {"db": lived(0), "late": lived(0.5), "job": lived(0.6, 4), "web": lived(4.1), "after": lived(4.2)}
+    assert path(**found) == ["late", "job", "web", "after"], (
+        "the job ended just before, db was started long before"
+    )
+    found |= {"job": lived(0.6, 1)}
+    assert path(**found) == ["db", "web", "after"], "the job had ended long before: only db's health is left"
+    # what was started again since was not waited for
+    found["job"] = lived(20, 29)
+    assert path(**found) == ["late", "job"]
+    assert critical_path(graph, found)[1].seconds == pytest.approx(19.5)
+
+
+def test_all_cycles_are_listed(console: Console) -> None:
+    console.write("""
+        services:
+          a: {image: i, depends_on: [b]}
+          b: {image: i, depends_on: [a, c]}
+          c: {image: i, depends_on: [b]}
+          d: {image: i, links: [e], networks: [nope]}
+          e: {image: i, depends_on: [d]}
+    """)
+    result = console("graph", "--no-live")
+    assert result.code == 1
+    circles = [line.rpartition(": ")[2] for line in result.err.splitlines() if "in a circle" in line]
+    assert circles == ["a → b → a", "b → c → b", "d → e → d"]
+    assert "uses network 'nope', which is not declared" in result.err, "the other errors are not lost"
+    assert "in a circle" in console("config").err
 
 
 def test_mermaid_and_dot(console: Console) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from composer.errors import CycleError, Mark
-from composer.graph import Dependency, Graph, Node, dependencies, sharing
+from composer.graph import Dependency, Graph, Node, Wait, dependencies, longest_chain, sharing
 
 
 def tree(**services: dict[str, object]) -> dict[str, object]:
@@ -97,6 +97,36 @@ def test_reduction_leaves_out_what_follows() -> None:
     graph = Graph(tree(a={}, b=needs("a"), c=needs("a", "b")))
     edges = {(str(x), str(y)) for x, y in graph.reduction().edges}
     assert edges == {("service:a", "service:b"), ("service:b", "service:c")}
+
+
+def test_what_is_used_is_not_reduced() -> None:
+    volumes = [{"type": "volume", "source": "data", "target": "/d"}]
+    graph = Graph(tree(db={"volumes": volumes}, web={**needs("db"), "volumes": volumes}))
+    assert {(str(x), str(y)) for x, y in graph.reduction().edges} == {
+        ("service:db", "service:web"),
+        ("volume:data", "service:db"),
+        ("volume:data", "service:web"),
+    }
+
+
+def test_a_build_makes_an_image_and_uses_secrets() -> None:
+    graph = Graph({"name": "p", "services": {"a": {"build": {"context": ".", "secrets": [{"source": "s"}]}}}})
+    assert [str(node) for node in graph.needs(Node("service", "a"))] == ["image:p-a", "secret:s"]
+
+
+def test_of_equal_chains_the_one_with_more_links_is_longest() -> None:
+    waits = [Wait("a", "c", 7), Wait("a", "b", 7), Wait("b", "c", 0)]
+    assert longest_chain(waits, {"a": 0}, {"c": 0}) == ("a", "b", "c")
+    assert longest_chain([*waits, Wait("x", "c", 8)], {"a": 0, "x": 0}, {"c": 0}) == ("x", "c")
+    assert longest_chain(waits, {"a": 0, "y": 9}, {"c": 0, "y": 0}) == ("y",), "it began last"
+
+
+def test_cycles_are_listed_whole_and_bounded() -> None:
+    graph = Graph(tree(a=needs("b"), b=needs("a", "c"), c=needs("b"), d=needs("a")))
+    assert graph.cycles() == [("a", "b"), ("b", "c")]
+    names = [f"s{n}" for n in range(30)]
+    dense = Graph({"services": {name: needs(*(o for o in names if o != name)) for name in names}})
+    assert len(dense.cycles(limit=50)) == 50
 
 
 names = st.sampled_from([f"s{n}" for n in range(8)])
