@@ -58,27 +58,12 @@ def repair(environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
     return found
 
 
-def configured(environment: Mapping[str, str]) -> str | None:
-    """Return the backend named by COMPOSER_BACKEND or by the user's configuration file."""
-    name = environment.get("COMPOSER_BACKEND") or _from_file(environment)
+def configured(environment: Mapping[str, str], in_file: str | None) -> str | None:
+    """Return the backend named by COMPOSER_BACKEND, else by the user's configuration file."""
+    name = environment.get("COMPOSER_BACKEND") or in_file
     if name and name not in CHOICES:
         raise ProjectError(f"unknown backend '{name}'", hint=f"there are: {', '.join(CHOICES)}")
-    return name
-
-
-def _from_file(environment: Mapping[str, str]) -> str | None:
-    home = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '')}/.config"
-    path = f"{home}/composer/config.toml"
-    try:
-        with open(path, "rb") as file:
-            import tomllib
-
-            value = tomllib.load(file).get("backend")
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return None
-    except ValueError as error:
-        raise ProjectError(f"cannot read '{path}': {error}") from None
-    return value if isinstance(value, str) else None
+    return name or None
 
 
 def choose(
@@ -87,11 +72,10 @@ def choose(
     environment: Mapping[str, str],
     connect: Connect = connect,
 ) -> Backend:
-    """Return the backend for a project (None: for no project in particular).
+    """Return the backend for a project (None: for no project in particular); ``wanted`` is what was asked for.
 
     Raises Conflict when ``wanted`` is not the one that has the project, Unavailable when none works.
     """
-    wanted = wanted or configured(environment)
     if wanted:
         backend = connect(wanted, environment)
         if project and not backend.holds(project):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from composer.cli.backends import Connect
+    from composer.cli.configuration import Configuration
     from composer.cli.display import Display
     from composer.cli.safe import Safe
     from composer.engine.actions import Engine
@@ -77,12 +78,22 @@ class Context:
         self.settings = Settings()
         self.quiet_pulls = False
         """``--quiet-pull``: how far each pull is, is not shown."""
+        self._configuration: Configuration | None = None
         self._read: str | None = None
         self._named: Named | None = None
         self._makes = False
         self._connect = connect
         self._backend: Backend | None = None
         self._display: Display | None = None
+
+    @property
+    def configuration(self) -> Configuration:
+        """What the user's configuration file says; it is read once. Raises ProjectInvalid."""
+        if self._configuration is None:
+            from composer.cli import configuration
+
+            self._configuration = configuration.read(self.environment, self._cache_dir(), backends.CHOICES)
+        return self._configuration
 
     # ------------------------------------------------------------- the project
 
@@ -154,10 +165,14 @@ class Context:
 
     # ------------------------------------------------------------- the engine
 
+    def wanted_backend(self) -> str | None:
+        """Return the backend that was asked for, by an option, the environment or the configuration file."""
+        return self.settings.backend or backends.configured(self.environment, self.configuration.backend)
+
     def backend(self, project: str | None = None) -> Backend:
         """Return the backend that has a project, or that should get it."""
         if self._backend is None:
-            self._backend = backends.choose(project, self.settings.backend, self.environment, self._connect)
+            self._backend = backends.choose(project, self.wanted_backend(), self.environment, self._connect)
             if self._named is not None and project == self._named.name:
                 self._look_for_earlier(self._named, self._backend)
         return self._backend
@@ -317,8 +332,14 @@ class Context:
         return self.stdin.readline().strip().lower() in ("y", "yes")
 
     def flag(self, name: str) -> bool:
-        """Read a boolean environment variable as Go's strconv.ParseBool does; anything else is false."""
-        return self.environment.get(name, "") in ("1", "t", "T", "TRUE", "true", "True")
+        """Read a boolean environment variable as Go's strconv.ParseBool does; anything else is false.
+
+        Where it is not set, the configuration file may say it.
+        """
+        value = self.environment.get(name)
+        if value is None:
+            return getattr(self.configuration, name.removeprefix("COMPOSE_").lower(), None) is True
+        return value in ("1", "t", "T", "TRUE", "true", "True")
 
     def close(self) -> None:
         if self._display is not None:

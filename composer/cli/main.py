@@ -58,6 +58,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rm": ("rm", "Remove stopped containers"),
     "run": ("run", "Run a one-off command in a new container of a service"),
     "scale": ("scale", "Scale services"),
+    "schema": ("schema", "Print the JSON Schema of what commands write and read"),
     "start": ("start", "Start services"),
     "stats": ("stats", "Show what containers use, as it changes"),
     "stop": ("stop", "Stop services"),
@@ -153,12 +154,14 @@ def _dry_run() -> click.Option:
 @click.pass_obj
 def composer(context: Context, /, **options: Any) -> None:
     """Run Compose projects on a built-in container runtime or on Docker Engine."""
-    environment = context.environment
-    options["progress"] = options["progress"] or environment.get("COMPOSE_PROGRESS") or "auto"
-    options["ansi"] = options["ansi"] or environment.get("COMPOSE_ANSI") or "auto"
+    environment, configured = context.environment, context.configuration
+    for name in ("progress", "ansi"):
+        value = options[name] or environment.get(f"COMPOSE_{name.upper()}")
+        options[name] = value or getattr(configured, name) or "auto"
     if options["parallel"] is None:
         limit = environment.get("COMPOSE_PARALLEL_LIMIT", "")
-        options["parallel"] = int(limit) if limit.isascii() and limit.isdigit() else None
+        is_number = limit.isascii() and limit.isdigit()
+        options["parallel"] = int(limit) if is_number else configured.parallel
     if options["parallel"] is not None and options["parallel"] < 1:
         options["parallel"] = None  # Docker Compose's -1: no limit
     context.settings = Settings(**options)

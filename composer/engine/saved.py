@@ -3,37 +3,25 @@
 The file says what would be done, by which command with which options, from which compose files. It holds no
 specifications and so no secret: of each operation it has the text and a digest of everything in it, under the key
 of this machine. `apply` makes the plan again and compares: the file is a promise of what will happen, and where the
-world or the compose files have moved since, nothing happens. docs/plan.md describes the format.
+world or the compose files have moved since, nothing happens. `composer.documents.plans` describes the format and
+reads it.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from composer.engine import compare
-from composer.errors import Conflict, ProjectError
+from composer.errors import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from composer.engine.plan import Plan
 
 VERSION = 1
 _SHOWN = 5
-
-
-class SavedPlan(NamedTuple):
-    """``command``: up or down. ``operations`` as written.
-
-    ``inputs``: files, directory, name and whose choice it was, profiles, env_files.
-    """
-
-    command: str
-    project: str
-    inputs: Mapping[str, Any]
-    options: Mapping[str, Any]
-    operations: tuple[Mapping[str, Any], ...]
 
 
 def document(plan: Plan, project: str, command: str) -> dict[str, Any]:
@@ -65,33 +53,12 @@ def saved_document(
     return {**whole, "inputs": dict(inputs), "options": dict(options)}
 
 
-def read(text: str, path: str) -> SavedPlan:
-    """Read a saved plan. Raises ProjectError for what is none, or is of a version that this one does not know."""
-    hint = "write one with composer plan --out FILE"
-    try:
-        found = json.loads(text)
-        version = found["version"]
-    except (ValueError, KeyError, TypeError):
-        raise ProjectError(f"'{path}' is not a plan of composer", hint=hint) from None
-    if version != VERSION:
-        raise ProjectError(
-            f"'{path}' is a plan of version {version}, and this composer reads {VERSION}", hint=hint
-        )
-    try:
-        operations = tuple({**operation, "digest": operation["digest"]} for operation in found["operations"])
-        return SavedPlan(found["command"], found["project"], found["inputs"], found["options"], operations)
-    except (KeyError, TypeError):
-        raise ProjectError(
-            f"'{path}' cannot be applied: it is the output of plan --json", hint=hint
-        ) from None
-
-
-def check(saved: SavedPlan, plan: Plan, key: bytes) -> None:
-    """Raise Conflict unless ``plan`` is the one that was saved, to the last byte of what it would do."""
-    had = [f"{o['text']}{o['cause'] and ': '}{o['cause']}" for o in saved.operations]
+def check(operations: Sequence[Mapping[str, Any]], plan: Plan, key: bytes) -> None:
+    """Raise Conflict unless ``plan`` is the one whose operations were saved, to the last byte of what it would do."""
+    had = [f"{o['text']}{o['cause'] and ': '}{o['cause']}" for o in operations]
     has = [f"{o['text']}{o['cause'] and ': '}{o['cause']}" for o in plan.to_json()]
     digests = [compare.keyed_digest(key, [_canonical(step).encode()]) for step in plan.steps]
-    if digests == [o["digest"] for o in saved.operations]:
+    if digests == [o["digest"] for o in operations]:
         return
     error = Conflict(
         "this is no longer what would be done: the compose files or what runs have changed since the plan was made",

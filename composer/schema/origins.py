@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from composer.errors import Mark, ProjectError
 from composer.schema.interpolate import variables_in
 from composer.schema.render import json_string
-from composer.schema.tree import NOWHERE, Map, Seq, dotted, mark_at
+from composer.schema.tree import NOWHERE, Map, Seq, mark_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ class Variable(NamedTuple):
     alternate: str
 
 
-def origins(tree: Map, wanted: str = "") -> Iterator[tuple[str, str, Mark]]:
+def origins(tree: Map, wanted: str = "") -> Iterator[tuple[Path, Any, Mark]]:
     """Yield the path, the value and the mark of every leaf below a path. Raises ProjectError when nothing is there."""
     start = parse_path(wanted)
     value: Any = tree
@@ -49,7 +49,7 @@ def parse_path(text: str) -> Path:
     return tuple(path)
 
 
-def _leaves(value: Any, path: Path, mark: Mark) -> Iterator[tuple[str, str, Mark]]:
+def _leaves(value: Any, path: Path, mark: Mark) -> Iterator[tuple[Path, Any, Mark]]:
     if isinstance(value, Map) and value:
         for key, item in value.items():
             own = value.mark(key)
@@ -58,14 +58,15 @@ def _leaves(value: Any, path: Path, mark: Mark) -> Iterator[tuple[str, str, Mark
         for index, item in enumerate(value):
             yield from _leaves(item, (*path, index), value.mark(index) if value.marks else mark)
     elif value is not None or mark != NOWHERE:
-        yield dotted(path), _shown(value), mark
+        yield path, value, mark
 
 
 def _implied(mark: Mark) -> Mark:
     return mark if mark.why else mark._replace(why="default")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a leaf as ``config --origins`` prints it."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -57,7 +57,8 @@ ALLOWED: dict[str, set[str]] = {
         "engine.wanted",
         *_VALUES,
     },
-    "cli": {"engine", "schema", "backends", "runtime", "registry", "graph", *_VALUES, ""},
+    "documents": {"errors", "schema.views"},
+    "cli": {"documents", "engine", "schema", "backends", "runtime", "registry", "graph", *_VALUES, ""},
 }
 """``""`` is the package itself: its version."""
 

@@ -9,8 +9,8 @@ import click
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
+    from composer.documents.plans import SavedDown, SavedUp
     from composer.engine.plan import Plan
-    from composer.engine.saved import SavedPlan
 
 
 @click.command(name="apply", help="Carry out a plan that composer plan --out wrote.")
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 @click.argument("file", metavar="FILE")
 @click.pass_obj
 def command(context: Context, file: str, yes: bool) -> None:
-    from composer.engine import saved
+    from composer.documents import plans
     from composer.errors import ProjectError
 
     path = os.path.join(context.working_dir, file)
     try:
         with open(path, encoding="utf-8") as stream:
-            found = saved.read(stream.read(), file)
+            found = plans.read(stream.read(), file)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
         raise ProjectError(f"cannot read the plan '{file}': {(reason or str(error)).lower()}") from None
@@ -33,52 +33,48 @@ def command(context: Context, file: str, yes: bool) -> None:
         engine = engine._replace(review=_review(context, found))
         if yes:
             engine = engine._replace(ask=lambda question: True)
-        if found.command == "down":
+        if isinstance(found, plans.SavedDown):
             from composer.engine.actions import down
             from composer.engine.lifecycle import Teardown
 
-            values = _tuples(found.options)
+            values = dict(found.options)
             for key in ("spare", "kept_volumes"):
-                values[key] = frozenset(values.get(key, ()))
+                values[key] = frozenset(values[key])
             down(engine, found.project, Teardown(**values))
         else:
             _up(context, engine, found)
 
 
-def _adopt(context: Context, found: SavedPlan) -> None:
+def _adopt(context: Context, found: SavedUp | SavedDown) -> None:
     """Look at the compose files that the plan was made from, wherever this command is run."""
     inputs = found.inputs
-    context.working_dir = inputs["working_dir"]
+    context.working_dir = inputs.working_dir
     context.settings = context.settings._replace(
-        files=tuple(inputs["files"]),
-        directory=inputs["directory"],
-        name=inputs["name"],
-        profiles=tuple(inputs["profiles"]),
-        env_files=tuple(inputs["env_files"]),
-        backend=context.settings.backend or inputs["backend"],
+        files=inputs.files,
+        directory=inputs.directory,
+        name=inputs.name,
+        profiles=inputs.profiles,
+        env_files=inputs.env_files,
+        backend=context.settings.backend or inputs.backend,
     )
 
 
-def _up(context: Context, engine: Any, found: SavedPlan) -> None:
+def _up(context: Context, engine: Any, found: SavedUp) -> None:
     from composer.cli.commands.up import show_unchanged
     from composer.engine.actions import apply_up
     from composer.engine.options import Options
 
     project = context.project(makes=True)
     # the plan was made by that name: to have it from the plan is not to choose it
-    project.name_origin = found.inputs.get("name_origin", project.name_origin)
-    show_unchanged(context, apply_up(engine, project, Options(**_tuples(found.options))))
+    project.name_origin = found.inputs.name_origin or project.name_origin
+    show_unchanged(context, apply_up(engine, project, Options(**dict(found.options))))
 
 
-def _tuples(options: Any) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
-
-
-def _review(context: Context, found: SavedPlan) -> Any:
+def _review(context: Context, found: SavedUp | SavedDown) -> Any:
     from composer.engine import saved
 
     def review(plan: Plan) -> bool:
-        saved.check(found, plan, context.key())
+        saved.check([dict(each) for each in found.operations], plan, context.key())
         if context.settings.dry_run:
             context.show_plan(plan)
         return not context.settings.dry_run

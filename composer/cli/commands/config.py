@@ -120,7 +120,7 @@ def _text(
         return _lines(_names(project, show))
     if hashed is not None:
         return _lines(_hashes(project, hashed))
-    return _lines(_origins(project, origins or ""))
+    return _origins(project, form, origins or "")
 
 
 def _rendered(context: Context, project: Project, form: str | None, given: dict[str, bool]) -> str:
@@ -183,10 +183,31 @@ def _hashes(project: Project, wanted: str) -> list[str]:
     return [f"{name} {service_hash(service)}" for name, service in project.tree["services"].items()]
 
 
-def _origins(project: Project, wanted: str) -> list[str]:
-    from composer.schema.origins import origins
+def _origins(project: Project, form: str | None, wanted: str) -> str:
+    from composer.schema.origins import origins, shown
+    from composer.schema.tree import dotted
 
-    return [f"{path}: {value}  ← {mark}" for path, value, mark in origins(project.tree, wanted)]
+    found = origins(project.tree, wanted)
+    if form != "json":
+        return _lines(f"{dotted(path)}: {shown(value)}  ← {mark}" for path, value, mark in found)
+    from composer.schema.render import to_json
+
+    return (
+        to_json(
+            [
+                {
+                    "path": list(path),
+                    "value": value,
+                    "file": mark.file or None,
+                    "line": mark.line or None,
+                    "column": mark.column or None,
+                    "why": mark.why or None,
+                }
+                for path, value, mark in found
+            ]
+        )
+        + "\n"
+    )
 
 
 def _variables(project: Project, form: str | None) -> str:

@@ -36,7 +36,7 @@ def command(context: Context, /, as_json: bool, clean: bool, repair: bool) -> in
     if clean or repair:
         return _change(context, "clean" if clean else "repair", as_json=as_json)
     found = {name: backends.diagnose(name, context.environment) for name in backends.CHOICES}
-    wanted = context.settings.backend or backends.configured(context.environment)
+    wanted = context.wanted_backend()
     chosen, reason = _choice(found, wanted, by_option=context.settings.backend is not None)
     if as_json:
         context.write(json.dumps(_document(found, chosen, reason), ensure_ascii=False, indent=2))

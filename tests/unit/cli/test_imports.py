@@ -93,6 +93,54 @@ def test_reading_from_the_built_in_runtime_needs_no_system_calls_of_its_own(dire
     assert not {"ctypes", "composer.runtime.base.syscalls"} & set(modules)
 
 
+def test_a_configuration_that_was_read_before_costs_no_import(directory: Path) -> None:
+    config = directory / "home/.config/composer"
+    config.mkdir(parents=True)
+    (config / "config.toml").write_text('progress = "plain"\n[registry."r"]\ninsecure = true\n')
+    assert {"pydantic", "tomllib"} <= modules_of(directory, "ps")
+    assert not {"pydantic", "tomllib", "hashlib"} & modules_of(directory, "ps")
+    (config / "config.toml").write_text('progress = "quiet"\n')
+    assert "pydantic" in modules_of(directory, "ps")
+
+
+ANALYSIS = ("pydantic", "networkx")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ps", "--format", "json"),
+        ("ls", "--format", "json"),
+        ("images", "--format", "json"),
+        ("volume", "ls", "--format", "json"),
+        ("network", "ls", "--format", "json"),
+        ("events", "--json", "--since", "1h", "--until", "0s"),
+        ("version", "--format", "json"),
+        ("config", "--format", "json"),
+        ("config", "--origins", "--format", "json"),
+        ("lint", "--format", "json"),
+        ("plan", "--json"),
+        ("plan", "--out", "plan.json"),
+        ("--progress", "json", "up", "-d", "--timeline", "times.json"),
+        ("schema",),
+    ],
+)
+def test_a_document_is_written_without_its_model(directory: Path, arguments: tuple[str, ...]) -> None:
+    modules = modules_of(directory, *arguments)
+    assert not [name for name in modules if name.partition(".")[0] in ANALYSIS]
+
+
+def test_each_analysis_is_imported_where_it_is_done(directory: Path) -> None:
+    """The other way round: the tests above would pass as well if nothing used the packages."""
+    modules_of(directory, "plan", "--out", "plan.json")
+    assert {name for name in ANALYSIS if name in modules_of(directory, "apply", "plan.json")} == {"pydantic"}
+    assert {name for name in ANALYSIS if name in modules_of(directory, "schema", "ps")} == {"pydantic"}
+    assert {name for name in ANALYSIS if name in modules_of(directory, "graph")} == {"networkx"}
+    assert {name for name in ANALYSIS if name in modules_of(directory, "graph", "--critical-path")} == {
+        "networkx"
+    }
+
+
 def test_help_imports_no_command(directory: Path) -> None:
     assert not [name for name in modules_of(directory, "--help") if name.startswith("composer.cli.commands.")]
 

@@ -1,0 +1,80 @@
+"""Inspected objects, with Docker's keys."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from composer.documents.base import Document
+
+
+class ImageSettings(Document):
+    """What of an image's configuration is known."""
+
+    Labels: dict[str, str]
+    Volumes: dict[str, dict[str, str]]
+
+
+class Image(Document):
+    """An image."""
+
+    Id: str
+    RepoTags: tuple[str, ...]
+    RepoDigests: tuple[str, ...]
+    Created: str
+    Size: int = Field(description="Bytes.")
+    Config: ImageSettings
+
+
+class Pool(Document):
+    """Addresses of a network."""
+
+    Subnet: str | None = None
+    IPRange: str | None = None
+    Gateway: str | None = None
+    AuxiliaryAddresses: dict[str, str] | None = None
+
+
+class Ipam(Document):
+    """How a network's addresses are chosen."""
+
+    Driver: str
+    Config: tuple[Pool, ...]
+
+
+class NetworkContainer(Document):
+    """A container's place in a network."""
+
+    Name: str
+    MacAddress: str
+    IPv4Address: str
+    IPv6Address: str
+
+
+class Network(Document):
+    """A network."""
+
+    Name: str
+    Id: str
+    Created: str
+    Scope: str
+    Driver: str
+    EnableIPv4: bool
+    EnableIPv6: bool
+    IPAM: Ipam
+    Internal: bool
+    Attachable: bool
+    Containers: dict[str, NetworkContainer] = Field(description="By id.")
+    Options: dict[str, str]
+    Labels: dict[str, str]
+
+
+class Volume(Document):
+    """A volume."""
+
+    CreatedAt: str
+    Driver: str
+    Labels: dict[str, str]
+    Mountpoint: str = Field(description="Where its data is on the host.")
+    Name: str
+    Options: dict[str, str]
+    Scope: str

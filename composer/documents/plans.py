@@ -1,0 +1,153 @@
+"""Plans: what ``plan --json`` prints, and what ``plan --out`` writes and ``apply`` reads. docs/plan.md"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from composer.documents.base import Document
+from composer.documents.reading import complaints
+from composer.errors import ProjectError
+
+VERSION = 1
+_HINT = "write one with composer plan --out FILE"
+
+
+class Operation(Document):
+    """One step of a plan."""
+
+    id: int
+    action: str = Field(description="create, remove, start, stop, pull, …")
+    kind: str = Field(description="container, network, volume, image, ports, hook or service.")
+    name: str = Field(description="The name of the thing.")
+    text: str = Field(description="The action in words.")
+    cause: str = Field(description="Why; empty where another operation says it.")
+    needs: tuple[int, ...] = Field(description="The operations that must have succeeded before.")
+    after: tuple[int, ...] = Field(description="The operations that must have ended before.")
+    service: str | None = Field(default=None, description="Of containers and waits.")
+    number: int | None = Field(default=None, description="The container's number in its service.")
+    condition: str | None = Field(default=None, description="What is waited for.")
+
+
+class Plan(Document):
+    """What a command would do. Values that look secret are not in it."""
+
+    version: Literal[1]
+    command: Literal["up", "down"]
+    project: str
+    changes: bool = Field(description="Whether anything would change; waiting alone is no change.")
+    operations: tuple[Operation, ...] = Field(description="In an order in which they could run one by one.")
+    unchanged: tuple[str, ...] = Field(description="The names of containers that are as they should be.")
+    warnings: tuple[str, ...]
+
+
+class SavedOperation(Operation):
+    """One step of a saved plan."""
+
+    digest: str = Field(description="Of all that it would do, under this machine's key.")
+
+
+class Inputs(Document):
+    """Where the compose files are. Paths are absolute."""
+
+    files: tuple[str, ...] = Field(description="As given by --file; empty: they are looked for.")
+    working_dir: str
+    directory: str | None = Field(description="--project-directory.")
+    name: str = Field(description="The project's name.")
+    name_origin: Literal["given", "written", "directory"] | None = Field(
+        default=None, description="Whose choice the name was."
+    )
+    profiles: tuple[str, ...]
+    env_files: tuple[str, ...]
+    backend: str | None = Field(description="--backend.")
+
+
+class UpOptions(Document):
+    """The options of ``up``, in the engine's words."""
+
+    services: tuple[str, ...]
+    recreate: Literal["diverged", "force", "never"]
+    recreate_dependencies: Literal["diverged", "force", "never"]
+    scale: dict[str, int]
+    dependencies: bool
+    start: bool
+    remove_orphans: bool
+    ignore_orphans: bool
+    renew_anonymous_volumes: bool
+    replace_volumes: bool
+    new_volumes: bool
+    timeout_s: float | None
+    wait: bool
+    wait_timeout_s: float | None
+    wait_restarts: int | None
+    pull: str | None
+    build: bool | None
+    on_failure: Literal["keep", "rollback", "down"]
+    oneoff: None = None
+
+
+class DownOptions(Document):
+    """The options of ``down``, in the engine's words."""
+
+    services: tuple[str, ...]
+    volumes: bool
+    images: Literal["", "local", "all"]
+    timeout_s: float | None
+    spare: tuple[str, ...]
+    kept_volumes: tuple[str, ...]
+
+
+class _Saved(Plan):
+    operations: tuple[SavedOperation, ...] = Field(
+        description="In an order in which they could run one by one."
+    )
+    inputs: Inputs
+
+
+class SavedUp(_Saved):
+    """A plan of ``up`` in a file."""
+
+    command: Literal["up"]
+    options: UpOptions
+
+
+class SavedDown(_Saved):
+    """A plan of ``down`` in a file."""
+
+    command: Literal["down"]
+    options: DownOptions
+
+
+SavedPlan = Annotated[SavedUp | SavedDown, Field(discriminator="command")]
+
+
+def read(text: str, path: str) -> SavedUp | SavedDown:
+    """Read a saved plan. Raises ProjectError for what is none, naming the place, and for other versions."""
+    try:
+        found = json.loads(text)
+        version = found["version"]
+    except json.JSONDecodeError as error:
+        raise ProjectError(
+            f"'{path}' is not a plan of composer: line {error.lineno}, column {error.colno}: {error.msg.lower()}",
+            hint=_HINT,
+        ) from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ProjectError(f"'{path}' is not a plan of composer", hint=_HINT) from None
+    if version != VERSION:
+        raise ProjectError(
+            f"'{path}' is a plan of version {version}, and this composer reads {VERSION}", hint=_HINT
+        )
+    if "inputs" not in found:
+        raise ProjectError(f"'{path}' cannot be applied: it is the output of plan --json", hint=_HINT)
+    saved: TypeAdapter[Any] = TypeAdapter(SavedPlan)
+    try:
+        plan: SavedUp | SavedDown = saved.validate_json(text)
+    except ValidationError as error:
+        first, *others = complaints(error, skip=("up", "down"))
+        failure = ProjectError(f"'{path}' cannot be applied: {first}", hint=_HINT)
+        for other in others:
+            failure.add_note(str(other))
+        raise failure from None
+    return plan

@@ -1,0 +1,237 @@
+"""What each command writes is what its model, and so the published schema, says."""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from console import Console
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from composer import backends, documents
+from composer.backends.memory import Behaviour
+from composer.cli.configuration import Configuration
+from composer.documents import plans
+from composer.documents.configuration import ConfigFile
+from composer.engine import saved
+from composer.engine.backend import Finding
+from composer.engine.facts import DiskUse, ImageUse
+from composer.engine.lifecycle import Teardown
+from composer.engine.options import Options
+
+WRITERS: dict[str, Callable[[Console], str]] = {
+    "events": lambda c: c("events", "--json", "--since", "1h", "--until", "0s").out,
+    "graph": lambda c: c("graph", "--format", "json").out,
+    "image-inspect": lambda c: c("image", "inspect", "nginx").out,
+    "image-ls": lambda c: c("image", "ls", "--format", "json").out,
+    "images": lambda c: c("images", "--format", "json").out,
+    "lint": lambda c: c("lint", "--format", "json").out,
+    "ls": lambda c: c("ls", "--format", "json").out,
+    "network-inspect": lambda c: c("network", "inspect", "app_default").out,
+    "network-ls": lambda c: c("network", "ls", "--format", "json").out,
+    "origins": lambda c: c("config", "--origins", "--format", "json").out,
+    "plan": lambda c: c("plan", "--json", DEBUG="1").out,
+    "progress": lambda c: c("--progress", "json", "up", "-d", DEBUG="2").err,
+    "project": lambda c: c("config", "--format", "json").out,
+    "ps": lambda c: c("ps", "-a", "--format", "json").out,
+    "saved-plan": lambda c: _file(c, "p.json", "plan", "--out", "p.json", DEBUG="1"),
+    "stats": lambda c: c("stats", "--no-stream", "--format", "json").out,
+    "timeline": lambda c: _file(c, "t.json", "up", "-d", "--timeline", "t.json", DEBUG="3"),
+    "variables": lambda c: c("config", "--variables", "--format", "json").out,
+    "version": lambda c: c("version", "--format", "json").out,
+    "volume-inspect": lambda c: c("volume", "inspect", "app_data").out,
+    "volume-ls": lambda c: c("volumes", "--format", "json").out + c("volume", "ls", "--format", "json").out,
+}
+ELSEWHERE = {"boot", "config-file", "doctor", "doctor-clean", "system-df"}
+"""Tested below, and ``boot`` where there is a runtime: tests/unit/cli/test_boot.py."""
+
+
+def _file(console: Console, name: str, *arguments: str, **environment: str) -> str:
+    assert console(*arguments, **environment).code == 0
+    return (console.directory / name).read_text()
+
+
+def check(name: str, text: str) -> list[Any]:
+    """Hold what was written to the model and to the schema, and give it back: each document."""
+    lines = documents.DOCUMENTS[name].form == documents.LINES
+    found = [json.loads(line) for line in text.splitlines()] if lines else [json.loads(text)]
+    assert found and all(found), "nothing was written"
+    validator = jsonschema.Draft202012Validator(documents.schema(name))
+    adapter: TypeAdapter[Any] = documents.adapter(name)
+    for each in found:
+        validator.validate(each)
+        model = adapter.validate_json(json.dumps(each))
+        assert adapter.dump_python(model, mode="json", by_alias=True, exclude_unset=True) == each
+    return found
+
+
+def test_every_document_is_written_by_a_test() -> None:
+    assert WRITERS.keys() | ELSEWHERE == documents.DOCUMENTS.keys()
+
+
+@pytest.mark.parametrize("name", sorted(WRITERS))
+def test_what_is_written_is_what_the_model_says(stack: Console, name: str) -> None:
+    check(name, WRITERS[name](stack))
+
+
+def test_the_models_are_not_looser_than_what_is_written(stack: Console) -> None:
+    """A key more or less is an error, so that neither side changes alone."""
+    (row, *_) = check("ps", WRITERS["ps"](stack))
+    for broken in ({**row, "New": 1}, {key: value for key, value in row.items() if key != "State"}):
+        with pytest.raises(ValidationError):
+            documents.adapter("ps").validate_python(broken)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(broken, documents.schema("ps"))
+
+
+def test_documents_of_other_states(console: Console) -> None:
+    console.write("services: {web: {image: i, ports: ['80']}, job: {image: i, x-unknown: 1}}")
+    console.backend.behave("job", Behaviour(exits=(3,)))
+    console("up", "-d")
+    states = {row["State"] for row in check("ps", console("ps", "-a", "--format", "json").out)}
+    assert states == {"running", "exited"}
+    down = console("plan", "--destroy", "--rmi", "local", "--json").out
+    assert check("plan", down)[0]["command"] == "down"
+    assert check("saved-plan", _file(console, "d.json", "plan", "--destroy", "--out", "d.json"))
+    assert check("progress", console("--progress", "json", "ps", "nothing").err)[0]["error"] is True
+
+
+def test_the_disk_use(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    use = DiskUse(images=(), containers=(), volumes=(), cache=(), layers_bytes=10)
+    monkeypatch.setattr(console.backend, "disk_use", lambda: use, raising=False)
+    assert ImageUse is not None
+    assert len(check("system-df", console("system", "df", "--format", "json").out)) == 4
+
+
+def test_doctor(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("made")
+    module.diagnose = lambda environment: [Finding("warning", "DNS", "none", "add one")]  # type: ignore[attr-defined]
+    module.clean = lambda environment: (["a link"], ["a mount: busy"])  # type: ignore[attr-defined]
+    monkeypatch.setitem(__import__("sys").modules, "made", module)
+    for name in ("namespace", "docker"):
+        monkeypatch.setitem(backends.MODULES, name, "made")
+    assert check("doctor", console("doctor", "--json").out)[0]["backend"] == "namespace"
+    assert check("doctor-clean", console("doctor", "--clean", "--json").out)[0]["kept"] == ["a mount: busy"]
+
+
+def test_origins_are_the_same_in_both_forms(stack: Console) -> None:
+    (found,) = check(
+        "origins", stack("config", "--origins", "services.web", "--format", "json", DEBUG="7").out
+    )
+    assert {
+        "path": ["services", "web", "environment", "DEBUG"],
+        "value": "7",
+        "file": "compose.yaml",
+        "line": 11,
+        "column": 26,
+        "why": "environment variable DEBUG",
+    } in found
+    assert len(found) == len(stack("config", "--origins", "services.web").out.splitlines())
+
+
+# ------------------------------------------------------------------ the command
+
+
+def test_the_schemas_are_printed(console: Console) -> None:
+    names = [line.split()[0] for line in console("schema").out.splitlines()]
+    assert names == sorted(documents.DOCUMENTS)
+    for name in names:
+        found = json.loads(console("schema", name).out)
+        jsonschema.Draft202012Validator.check_schema(found)
+        assert found["title"] == name
+    result = console("schema", "timelin")
+    assert (result.code, result.err) == (
+        1,
+        "error: there is no document 'timelin'\n  hint: did you mean 'timeline'?\n",
+    )
+
+
+def test_every_model_and_field_is_one_of_a_document() -> None:
+    """A model that no document has would be documentation of nothing."""
+    used = {name for one in documents.DOCUMENTS for name in documents.schema(one).get("$defs", {})}
+    roots = {entry.model.partition(":")[2] for entry in documents.DOCUMENTS.values()}
+    from importlib import import_module
+
+    for module in (
+        "configuration",
+        "graph",
+        "lists",
+        "machine",
+        "objects",
+        "plans",
+        "project",
+        "streams",
+        "timeline",
+    ):
+        found = import_module(f"composer.documents.{module}")
+        for name, kind in vars(found).items():
+            if isinstance(kind, type) and issubclass(kind, BaseModel) and kind.__module__ == found.__name__:
+                assert name in used | roots or name[0] == "_" or "[" in name, f"{module}.{name}"
+
+
+# ------------------------------------------------------------------ what is read
+
+
+def test_the_models_of_options_have_the_engines_options() -> None:
+    assert set(plans.UpOptions.model_fields) == set(Options._fields) - {"known"}
+    assert set(plans.DownOptions.model_fields) == set(Teardown._fields)
+    assert saved.VERSION == plans.VERSION
+    assert set(Configuration._fields) == set(ConfigFile.model_fields) - {"registry"}
+
+
+def broken(console: Console, change: Callable[[Any], None]) -> str:
+    path = Path(console.directory / "plan.json")
+    console("plan", "--out", "plan.json", DEBUG="1")
+    found = json.loads(path.read_text())
+    change(found)
+    path.write_text(json.dumps(found))
+    calls = list(console.backend.calls)
+    result = console("apply", "plan.json", DEBUG="1")
+    assert (result.code, console.backend.calls) == (1, calls)
+    return result.err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda p: p["operations"][1].update(needs=["x"]),
+            "operations[1].needs[0]: it should be a valid integer",
+        ),
+        (lambda p: p["operations"][0].pop("digest"), "operations[0].digest: it is missing"),
+        (lambda p: p["inputs"].update(files="a"), "inputs.files: it should be a valid array, not 'a'"),
+        (
+            lambda p: p["options"].update(recreate="often"),
+            "options.recreate: it must be 'diverged', 'force' or 'never'",
+        ),
+        (lambda p: p["options"].update(unheard=1), "options.unheard: there is no such key"),
+        (lambda p: p["options"].pop("wait"), "options.wait: it is missing"),
+        (lambda p: p.update(command="sideways"), "it must be 'up', 'down', not 'sideways'"),
+        (lambda p: p.update(operations=None), "operations: it should be a valid array, not null"),
+    ],
+)
+def test_a_saved_plan_that_is_wrong_names_the_place(
+    stack: Console, change: Callable[[Any], None], words: str
+) -> None:
+    err = broken(stack, change)
+    assert err.startswith("error: 'plan.json' cannot be applied: ")
+    assert words in err
+    assert "write one with composer plan --out FILE" in err
+
+
+def test_everything_that_is_wrong_with_a_plan_is_said(stack: Console) -> None:
+    def change(plan: Any) -> None:
+        for operation in plan["operations"]:
+            del operation["digest"]
+
+    assert broken(stack, change).count("it is missing") > 1
+
+
+def test_a_plan_that_is_no_json_names_the_place(stack: Console) -> None:
+    (stack.directory / "x.json").write_text('{"version": 1,\n  oops')
+    assert "is not a plan of composer: line 2, column 3" in stack("apply", "x.json").err
