@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from composer.backends.namespace.booting import Returning
+    from composer.cli.bootscripts import Init
     from composer.cli.context import Context
 
 _root = click.option(
@@ -73,17 +77,20 @@ def show(context: Context, /, root: str, form: str) -> None:
     init = bootscripts.enabled(root.rstrip("/"))
     found = sorted(booting.returning(state.paths_of(context.environment)), key=lambda one: one.name)
     if form == "json":
-        containers = [
-            {"Name": one.name, "Project": one.project, "Policy": one.policy, "Running": one.runs}
-            for one in found
-        ]
-        record = {"Enabled": init is not None, "Init": init.name if init else None, "Containers": containers}
-        context.write(json.dumps(record, ensure_ascii=False))
+        context.write(json.dumps(document(init, found), ensure_ascii=False))
         return
     context.write(f"enabled by {init.name}" if init else "not enabled")
     stopped = "starts at the next boot" if init else "does not start at boot"
     for one in found:
         context.write(f"  {one.name}  {one.policy}  {'running' if one.runs else stopped}")
+
+
+def document(init: Init | None, found: Sequence[Returning]) -> dict[str, object]:
+    """Return the status as `composer.documents.machine` has it."""
+    containers = [
+        {"Name": one.name, "Project": one.project, "Policy": one.policy, "Running": one.runs} for one in found
+    ]
+    return {"Enabled": init is not None, "Init": init.name if init else None, "Containers": containers}
 
 
 @command.command(name="start", help="Start these containers now. The init system runs this command at boot.")

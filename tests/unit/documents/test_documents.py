@@ -15,6 +15,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from composer import backends, documents
 from composer.backends.memory import Behaviour
+from composer.cli.bootscripts import OPENRC
+from composer.cli.commands import boot
 from composer.cli.configuration import Configuration
 from composer.documents import plans
 from composer.documents.configuration import ConfigFile
@@ -48,7 +50,7 @@ WRITERS: dict[str, Callable[[Console], str]] = {
     "volume-ls": lambda c: c("volumes", "--format", "json").out + c("volume", "ls", "--format", "json").out,
 }
 ELSEWHERE = {"boot", "config-file", "doctor", "doctor-clean", "system-df"}
-"""Tested below, and ``boot`` where there is a runtime: tests/unit/cli/test_boot.py."""
+"""Tested below; the configuration file, which is read only, in tests/unit/cli/test_configuration.py."""
 
 
 def _file(console: Console, name: str, *arguments: str, **environment: str) -> str:
@@ -117,6 +119,17 @@ def test_doctor(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(backends.MODULES, name, "made")
     assert check("doctor", console("doctor", "--json").out)[0]["backend"] == "namespace"
     assert check("doctor-clean", console("doctor", "--clean", "--json").out)[0]["kept"] == ["a mount: busy"]
+
+
+def test_boot(console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check("boot", console("boot", "status", "--root", str(tmp_path), "--format", "json").out)[0] == {
+        "Enabled": False,
+        "Init": None,
+        "Containers": [],
+    }
+    one = types.SimpleNamespace(name="app-web-1", project="app", policy="always", runs=True)
+    (found,) = check("boot", json.dumps(boot.document(OPENRC, [one])))
+    assert found["Init"] == "OpenRC" and found["Containers"][0]["Policy"] == "always"
 
 
 def test_origins_are_the_same_in_both_forms(stack: Console) -> None:
