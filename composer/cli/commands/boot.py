@@ -11,9 +11,9 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from composer.backends.namespace.booting import Returning
     from composer.cli.bootscripts import Init
     from composer.cli.context import Context
+    from composer.runtime.objects.booting import Returning
 
 _root = click.option(
     "--root",
