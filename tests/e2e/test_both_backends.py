@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.documents import check
 from tests.integration.contract.conftest import IMAGE, root_archive
 from tests.integration.namespace.conftest import wait_for
 
@@ -115,6 +116,31 @@ def test_a_day(stack: Stack) -> None:
     assert [name for name in stack.states() if name.startswith("web")] == ["web-1", "web-2", "web-3"]
     stack.run("scale", "--no-deps", "web=1")
     assert [name for name in stack.states() if name.startswith("web")] == ["web-1"]
+
+
+def test_every_document_of_a_running_stack_is_as_described(stack: Stack) -> None:
+    stack.run("up", "-d", "--wait", "--timeline", "times.json", "web")
+    check("timeline", (stack.directory / "times.json").read_text())
+    for name, *arguments in (
+        ("doctor", "doctor", "--json"),
+        ("events", "events", "--json", "--since", "5m", "--until", "0s"),
+        ("graph", "graph", "--format", "json"),
+        ("image-inspect", "image", "inspect", IMAGE),
+        ("image-ls", "image", "ls", "--format", "json"),
+        ("images", "images", "--format", "json"),
+        ("ls", "ls", "-a", "--format", "json"),
+        ("network-inspect", "network", "inspect", f"{stack.name}_default"),
+        ("network-ls", "network", "ls", "--format", "json"),
+        ("ps", "ps", "-a", "--format", "json"),
+        ("stats", "stats", "--no-stream", "--format", "json"),
+        ("system-df", "system", "df", "--format", "json"),
+        ("volume-inspect", "volume", "inspect", f"{stack.name}_data"),
+        ("volume-ls", "volumes", "--format", "json"),
+    ):
+        check(name, stack.run(*arguments).stdout)
+    (graph,) = check("graph", stack.run("graph", "--critical-path", "--format", "json").stdout)
+    assert [hop["service"] for hop in graph["critical_path"]] == ["db", "migrate", "web"]
+    check("progress", stack.run("--progress", "json", "up", "-d", "web", LEVEL="debug").stderr)
 
 
 def test_what_ends_at_once_is_heard_to_its_last_word(stack: Stack) -> None:

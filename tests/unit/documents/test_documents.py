@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 from console import Console
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from composer import backends, documents
 from composer.backends.memory import Behaviour
@@ -25,6 +25,7 @@ from composer.engine.backend import Finding
 from composer.engine.facts import DiskUse, ImageUse
 from composer.engine.lifecycle import Teardown
 from composer.engine.options import Options
+from tests.documents import check
 
 WRITERS: dict[str, Callable[[Console], str]] = {
     "events": lambda c: c("events", "--json", "--since", "1h", "--until", "0s").out,
@@ -56,20 +57,6 @@ ELSEWHERE = {"boot", "config-file", "doctor", "doctor-clean", "system-df"}
 def _file(console: Console, name: str, *arguments: str, **environment: str) -> str:
     assert console(*arguments, **environment).code == 0
     return (console.directory / name).read_text()
-
-
-def check(name: str, text: str) -> list[Any]:
-    """Hold what was written to the model and to the schema, and give it back: each document."""
-    lines = documents.DOCUMENTS[name].form == documents.LINES
-    found = [json.loads(line) for line in text.splitlines()] if lines else [json.loads(text)]
-    assert found and all(found), "nothing was written"
-    validator = jsonschema.Draft202012Validator(documents.schema(name))
-    adapter: TypeAdapter[Any] = documents.adapter(name)
-    for each in found:
-        validator.validate(each)
-        model = adapter.validate_json(json.dumps(each))
-        assert adapter.dump_python(model, mode="json", by_alias=True, exclude_unset=True) == each
-    return found
 
 
 def test_every_document_is_written_by_a_test() -> None:
