@@ -17,7 +17,8 @@ from composer.errors import ConfigError, Mark
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pydantic import BaseModel
+    from composer.documents.configuration import ConfigFile
+    from composer.schema.problems import Problems
 
     Place = tuple[str | int, ...]
 
@@ -104,25 +105,32 @@ def _keep(text: str, found: Configuration, cache_dir: str | None) -> None:
 
 
 def _checked(text: str, path: str, backends: tuple[str, ...]) -> Configuration:
+    from composer.schema.problems import Problems
+
+    problems = Problems()
+    problems.read(path, text)
+    model = _model(text, path, problems)
+    if model is not None and model.backend not in (None, *backends):
+        problems.error(
+            f"backend: there is no backend '{model.backend}'",
+            Mark(path, line_of(text, ("backend",)), 1),
+            hint=f"there are: {', '.join(backends)}",
+        )
+    problems.raise_all()
+    return Configuration(**{name: getattr(model, name) for name in Configuration._fields})
+
+
+def _model(text: str, path: str, problems: Problems) -> ConfigFile | None:
+    """Return what the text says, or None; what is wrong with it is reported."""
     import tomllib
 
     from pydantic import ValidationError
 
     from composer.documents.configuration import ConfigFile
     from composer.documents.reading import complaints, dotted
-    from composer.schema.problems import Problems
 
-    problems = Problems()
-    problems.read(path, text)
     try:
-        model = ConfigFile.model_validate(tomllib.loads(text))
-        if model.backend is None or model.backend in backends:
-            return Configuration(**{name: getattr(model, name) for name in Configuration._fields})
-        problems.error(
-            f"backend: there is no backend '{model.backend}'",
-            Mark(path, line_of(text, ("backend",)), 1),
-            hint=f"there are: {', '.join(backends)}",
-        )
+        return ConfigFile.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         problems.error(*_syntax(str(error), path, text))
     except ValidationError as error:
@@ -130,10 +138,9 @@ def _checked(text: str, path: str, backends: tuple[str, ...]) -> Configuration:
             problems.error(
                 f"{dotted(one.place)}: {one.message}",
                 Mark(path, line_of(text, one.place), 1),
-                hint=_hint(ConfigFile, one.place) if one.is_unknown_key else None,
+                hint=_hint(one.place) if one.is_unknown_key else None,
             )
-    problems.raise_all()
-    raise AssertionError("an error was reported")
+    return None
 
 
 def _syntax(message: str, path: str, text: str) -> tuple[str, Mark]:
@@ -147,12 +154,12 @@ def _syntax(message: str, path: str, text: str) -> tuple[str, Mark]:
     return f"this is not TOML: {words[:1].lower()}{words[1:]}", Mark(path, line, column)
 
 
-def _hint(model: type[BaseModel], place: Place) -> str:
+def _hint(place: Place) -> str:
     """Return the key that was perhaps meant, or the keys that there are."""
-    from composer.documents.configuration import Registry
+    from composer.documents.configuration import ConfigFile, Registry
     from composer.schema.problems import did_you_mean
 
-    known = list((Registry if place[0] == "registry" and len(place) == 3 else model).model_fields)
+    known = list((Registry if place[0] == "registry" and len(place) == 3 else ConfigFile).model_fields)
     return did_you_mean(str(place[-1]), known) or f"there are: {', '.join(known)}"
 
 

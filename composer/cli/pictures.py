@@ -14,6 +14,7 @@ from composer.graph import COMPLETED, HEALTHY, Dependency, Node, Wait, longest_c
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from composer.documents.timeline import Timeline
     from composer.engine.observed import ObservedContainer
     from composer.graph import Graph
 
@@ -23,11 +24,15 @@ _NS_PER_S = 1_000_000_000
 
 
 class Live(NamedTuple):
-    """What there is of a service: ``state`` in words, and when it was started and ended well, 0 where it did not."""
+    """What there is of a service: ``state`` in words, and when it was started, ended well and was healthy.
+
+    Times are nanoseconds from any one beginning, 0 for what did not happen or is not known.
+    """
 
     state: str = "not created"
     started_ns: int = 0
     completed_ns: int = 0
+    healthy_ns: int = 0
 
 
 class Hop(NamedTuple):
@@ -54,6 +59,24 @@ def _live(containers: list[ObservedContainer]) -> Live:
     text = ", ".join(state if is_single else f"{count} × {state}" for state, count in states.items())
     ended = [c.finished_ns for c in containers if c.state is ContainerState.EXITED and c.exit_code == 0]
     return Live(text, max(c.started_ns for c in containers), max(ended, default=0))
+
+
+def lived(timeline: Timeline, services: Mapping[str, str]) -> dict[str, Live]:
+    """Return the state of each service as ``up --timeline`` saw it. ``services`` are those of the containers' names."""
+    found: dict[str, Live] = {}
+    for resource in timeline.resources:
+        service = resource.name if resource.kind == "service" else services.get(resource.name)
+        if service is None or resource.kind not in ("container", "service"):
+            continue
+        at = {phase.phase: round(phase.at_s * _NS_PER_S) + 1 for phase in resource.phases}
+        before = found.get(service, Live(""))
+        found[service] = Live(
+            resource.phases[-1].phase if resource.phases else before.state,
+            max(before.started_ns, at.get("starting", 0)),
+            max(before.completed_ns, at.get("completed", 0)),
+            max(before.healthy_ns, at.get("healthy", 0)),
+        )
+    return found
 
 
 # ------------------------------------------------------------------ the critical path
@@ -96,8 +119,8 @@ def _explained(
 ) -> dict[tuple[str, str], int]:
     """Return how much of the time between two starts the first is known to have taken, in nanoseconds.
 
-    Of what had to complete that is known. Backends do not keep when something was healthy: it was, at the latest, when
-    the first that waited for it was started, and what ended meanwhile accounts for the time until then.
+    Of what had to complete that is known. Backends do not keep when something was healthy, timelines do: it was, at the
+    latest, when the first that waited for it was started, and what ended meanwhile accounts for the time until then.
     """
     healthy: dict[str, int] = {}
     for name, wanted in waited.items():
@@ -112,6 +135,8 @@ def _explained(
             needed, time_ns = started[dependency.service], 0
             if dependency.condition == COMPLETED:
                 time_ns = needed.completed_ns - needed.started_ns
+            elif dependency.condition == HEALTHY and needed.healthy_ns:
+                time_ns = needed.healthy_ns - needed.started_ns
             elif dependency.condition == HEALTHY:
                 time_ns = healthy[dependency.service] - max(needed.started_ns, *ends, 0)
             found[dependency.service, name] = max(0, time_ns)

@@ -63,7 +63,9 @@ DOCUMENTS: dict[str, Entry] = {
     "saved-plan": Entry("plans:SavedPlan", OBJECT, "composer plan --out FILE, for composer apply FILE"),
     "stats": Entry("lists:StatsRow", LINES, "composer stats --format json", docker=True),
     "system-df": Entry("lists:DiskRow", LINES, "composer system df --format json", docker=True),
-    "timeline": Entry("timeline:Timeline", OBJECT, "composer up --timeline FILE"),
+    "timeline": Entry(
+        "timeline:Timeline", OBJECT, "composer up --timeline FILE, for composer graph --timeline FILE"
+    ),
     "variables": Entry("project:Variables", OBJECT, "composer config --variables --format json", docker=True),
     "version": Entry("machine:Version", OBJECT, "composer version --format json", docker=True),
     "volume-inspect": Entry("objects:Volume", ARRAY, "composer volume inspect", docker=True),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 
 from composer.documents.base import Document
-from composer.documents.reading import complaints
+from composer.documents.reading import read_json
 from composer.errors import ProjectError
 
 VERSION = 1
@@ -123,31 +123,25 @@ class SavedDown(_Saved):
 SavedPlan = Annotated[SavedUp | SavedDown, Field(discriminator="command")]
 
 
+class _Header(Document):
+    """What is read first, of any version."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    version: int
+
+
 def read(text: str, path: str) -> SavedUp | SavedDown:
     """Read a saved plan. Raises ProjectError for what is none, naming the place, and for other versions."""
-    try:
-        found = json.loads(text)
-        version = found["version"]
-    except json.JSONDecodeError as error:
-        raise ProjectError(
-            f"'{path}' is not a plan of composer: line {error.lineno}, column {error.colno}: {error.msg.lower()}",
-            hint=_HINT,
-        ) from None
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise ProjectError(f"'{path}' is not a plan of composer", hint=_HINT) from None
+    no_plan = f"'{path}' is not a plan of composer"
+    version = read_json(_Header, text, no_plan, hint=_HINT).version
     if version != VERSION:
         raise ProjectError(
             f"'{path}' is a plan of version {version}, and this composer reads {VERSION}", hint=_HINT
         )
-    if "inputs" not in found:
+    if "inputs" not in json.loads(text):
         raise ProjectError(f"'{path}' cannot be applied: it is the output of plan --json", hint=_HINT)
-    saved: TypeAdapter[Any] = TypeAdapter(SavedPlan)
-    try:
-        plan: SavedUp | SavedDown = saved.validate_json(text)
-    except ValidationError as error:
-        first, *others = complaints(error, skip=("up", "down"))
-        failure = ProjectError(f"'{path}' cannot be applied: {first}", hint=_HINT)
-        for other in others:
-            failure.add_note(str(other))
-        raise failure from None
-    return plan
+    found: SavedUp | SavedDown = read_json(
+        SavedPlan, text, f"'{path}' cannot be applied", hint=_HINT, skip=("up", "down")
+    )
+    return found

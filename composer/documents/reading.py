@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer.errors import ProjectError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -37,6 +39,27 @@ def dotted(place: Place) -> str:
             key = part if part.replace("-", "_").isidentifier() else json.dumps(part, ensure_ascii=False)
             text += f".{key}" if text else key
     return text
+
+
+def read_json(model: Any, text: str, failure: str, *, hint: str, skip: tuple[str, ...] = ()) -> Any:
+    """Return a document that JSON text holds. Raises ProjectError: ``failure``, and the first thing that is wrong."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        json.loads(text)
+        adapter: TypeAdapter[Any] = TypeAdapter(model)
+        return adapter.validate_json(text)
+    except json.JSONDecodeError as error:
+        words = f"line {error.lineno}, column {error.colno}: {error.msg.lower()}"
+        raise ProjectError(f"{failure}: {words}", hint=hint) from None
+    except RecursionError:
+        raise ProjectError(f"{failure}: it is nested too deeply", hint=hint) from None
+    except ValidationError as error:
+        first, *others = complaints(error, skip=skip)
+        wrong = ProjectError(f"{failure}: {first}", hint=hint)
+        for other in others:
+            wrong.add_note(str(other))
+        raise wrong from None
 
 
 def complaints(error: ValidationError, *, skip: tuple[str, ...] = ()) -> list[Complaint]:

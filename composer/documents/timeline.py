@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from composer.documents.base import Document
+from composer.documents.reading import read_json
 
 
 class Phase(Document):
@@ -32,3 +33,14 @@ class Timeline(Document):
     began: float = Field(description="Unix seconds.")
     total_s: float
     resources: tuple[Resource, ...]
+
+
+def read(text: str, path: str) -> Timeline:
+    """Read a timeline. Raises ProjectError for what is none, naming the place."""
+    found: Timeline = read_json(
+        Timeline,
+        text,
+        f"'{path}' is not a timeline of composer",
+        hint="write one with composer up --timeline FILE",
+    )
+    return found

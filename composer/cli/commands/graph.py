@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -34,6 +35,7 @@ _FORMATS = ("text", "json", "mermaid", "dot")
 )
 @click.option("--unreduced", is_flag=True, help="Draw the waits that follow from others too.")
 @click.option("--no-live", is_flag=True, help="Draw the project alone: ask no backend what runs.")
+@click.option("--timeline", metavar="FILE", help="Take states and times from what up --timeline wrote.")
 @click.pass_obj
 def command(
     context: Context,
@@ -45,6 +47,7 @@ def command(
     only_services: bool,
     unreduced: bool,
     no_live: bool,
+    timeline: str | None,
 ) -> None:
     from composer.cli import pictures
     from composer.graph import Graph
@@ -56,7 +59,9 @@ def command(
     graph.order()  # a cycle is an error, and no picture
     asked = graph.find(needs or needed_by or "") if needs is not None or needed_by is not None else None
     found = None
-    if not no_live:
+    if timeline is not None:
+        found = _lived(context, project, timeline)
+    elif not no_live:
         found = pictures.live(context.backend(project.name).observe(project.name).containers)
     if critical_path and form == "text":
         context.write(_path(graph, found))
@@ -94,6 +99,32 @@ def _within(
     elif asked is not None:
         nodes = set(graph.all_that_is_needed_by([asked]) if needed else graph.all_that_needs([asked]))
     return {node for node in nodes if node.kind == "service" or node == asked or not only_services}
+
+
+def _lived(context: Context, project: Project, file: str) -> dict[str, Live]:
+    """Return what a timeline says. Raises ProjectError."""
+    from composer.cli.pictures import lived
+    from composer.documents import timeline
+    from composer.errors import ProjectError
+
+    try:
+        with open(os.path.join(context.working_dir, file), encoding="utf-8") as stream:
+            found = timeline.read(stream.read(), file)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ProjectError(f"cannot read the timeline '{file}': {(reason or str(error)).lower()}") from None
+    if found.project != project.name:
+        raise ProjectError(
+            f"'{file}' is a timeline of project '{found.project}', and this is '{project.name}'"
+        )
+    services = project.tree.get("services") or {}
+    begins = {f"{project.name}{project.separator}{name}": name for name in services}
+    names = {one["container_name"]: name for name, one in services.items() if "container_name" in one}
+    for resource in found.resources:
+        begin, _, number = resource.name.rpartition(project.separator)
+        if begin in begins and number.isdigit():
+            names[resource.name] = begins[begin]
+    return lived(found, names)
 
 
 def _path(graph: Graph, found: dict[str, Live] | None) -> str:

@@ -133,6 +133,8 @@ def test_a_document_is_written_without_its_model(directory: Path, arguments: tup
 def test_each_analysis_is_imported_where_it_is_done(directory: Path) -> None:
     """The other way round: the tests above would pass as well if nothing used the packages."""
     modules_of(directory, "plan", "--out", "plan.json")
+    modules_of(directory, "up", "-d", "--timeline", "times.json")
+    assert set(ANALYSIS) <= modules_of(directory, "graph", "--timeline", "times.json")
     assert {name for name in ANALYSIS if name in modules_of(directory, "apply", "plan.json")} == {"pydantic"}
     assert {name for name in ANALYSIS if name in modules_of(directory, "schema", "ps")} == {"pydantic"}
     assert {name for name in ANALYSIS if name in modules_of(directory, "graph")} == {"networkx"}

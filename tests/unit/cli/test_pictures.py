@@ -192,6 +192,79 @@ def test_the_critical_path_is_the_longest_chain_of_waits() -> None:
     assert critical_path(graph, found)[1].seconds == pytest.approx(19.5)
 
 
+def test_a_timeline_knows_when_something_was_healthy(console: Console) -> None:
+    console.write("""
+        services:
+          web:
+            image: i
+            depends_on: {db: {condition: service_healthy}, job: {condition: service_completed_successfully}}
+          db: {image: i, container_name: store, healthcheck: {test: [CMD, a]}}
+          job: {image: i}
+    """)
+
+    def write(**times: dict[str, float]) -> None:
+        resources = [
+            {
+                "kind": "container",
+                "name": name,
+                "phases": [{"phase": p, "at_s": at} for p, at in phases.items()],
+            }
+            for name, phases in times.items()
+        ]
+        found = {"version": 1, "project": "app", "began": 1.5, "total_s": 9.0, "resources": resources}
+        (console.directory / "t.json").write_text(json.dumps(found))
+
+    def path() -> str:
+        return console("graph", "--timeline", "t.json", "--critical-path").out
+
+    web, job = {"starting": 5.0, "started": 5.1}, {"starting": 0.1, "completed": 4.0}
+    write(**{"app-web-1": web, "app-job-1": job, "store": {"starting": 0.1, "healthy": 4.9}})
+    assert path() == "db → web (+4.90 s)\n"
+    write(**{"app-web-1": web, "app-job-1": job, "store": {"starting": 0.1, "healthy": 3.9}})
+    assert path() == "job → web (+4.90 s)\n"
+    assert "db [healthy]  healthy" in console("graph", "--timeline", "t.json").out
+
+
+def test_the_timeline_of_an_up_is_read_again(console: Console) -> None:
+    console.write(PROJECT)
+    console.backend.behave("migrate", Behaviour(exits=(0,)))
+    console("up", "-d", "--timeline", "t.json")
+    console("down")
+    found = json.loads(console("graph", "--timeline", "t.json", "--format", "json", "--services").out)
+    assert [hop["service"] for hop in found["critical_path"]] == ["db", "migrate", "api", "web"]
+    assert {node["name"]: node["state"] for node in found["nodes"]} == {
+        "api": "healthy",
+        "cache": "started",
+        "db": "healthy",
+        "migrate": "completed",
+        "web": "started",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "'t.json' is not a timeline of composer: line 1, column 2"),
+        ("{}", "'t.json' is not a timeline of composer: version: it is missing"),
+        (
+            '{"version": 1, "project": "other", "began": 1, "total_s": 2, "resources": []}',
+            "is a timeline of project 'other', and this is 'app'",
+        ),
+        (
+            '{"version": 1, "project": "a", "began": 1, "total_s": 2, "resources": [{"kind": "c", "name": 5}]}',
+            "resources[0].name: it should be a valid string, not 5",
+        ),
+        ("[" * 100_000, "'t.json' is not a timeline of composer"),
+    ],
+)
+def test_what_is_no_timeline_names_the_place(console: Console, text: str, words: str) -> None:
+    console.write(PROJECT)
+    (console.directory / "t.json").write_text(text)
+    result = console("graph", "--timeline", "t.json")
+    assert (result.code, words in result.err) == (1, True), result.err
+    assert "cannot read the timeline 'none.json'" in console("graph", "--timeline", "none.json").err
+
+
 def test_all_cycles_are_listed(console: Console) -> None:
     console.write("""
         services:
