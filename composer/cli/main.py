@@ -73,6 +73,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+UNCONFIGURED = ("boot", "schema", "version")
+"""A mistake in the configuration file keeps no container from its start at boot, and none of its schema from a user."""
+
+
 class Verbs(click.Group):
     """A group whose commands are named in a table and imported when they are run."""
 
@@ -151,17 +155,19 @@ def _dry_run() -> click.Option:
 @click.version_option(__version__, "-v", "--version", message="Composer version v%(version)s")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
-@click.pass_obj
-def composer(context: Context, /, **options: Any) -> None:
+@click.pass_context
+def composer(ctx: click.Context, /, **options: Any) -> None:
     """Run Compose projects on a built-in container runtime or on Docker Engine."""
-    environment, configured = context.environment, context.configuration
+    context: Context = ctx.obj
+    environment = context.environment
+    configured = None if ctx.invoked_subcommand in UNCONFIGURED else context.configuration
     for name in ("progress", "ansi"):
         value = options[name] or environment.get(f"COMPOSE_{name.upper()}")
-        options[name] = value or getattr(configured, name) or "auto"
+        options[name] = value or getattr(configured, name, None) or "auto"
     if options["parallel"] is None:
         limit = environment.get("COMPOSE_PARALLEL_LIMIT", "")
         is_number = limit.isascii() and limit.isdigit()
-        options["parallel"] = int(limit) if is_number else configured.parallel
+        options["parallel"] = int(limit) if is_number else getattr(configured, "parallel", None)
     if options["parallel"] is not None and options["parallel"] < 1:
         options["parallel"] = None  # Docker Compose's -1: no limit
     context.settings = Settings(**options)

@@ -11,6 +11,25 @@ from composer.documents.base import Document
 from composer.documents.reading import read_json
 from composer.errors import ProjectError
 
+Action = Literal[
+    "build",
+    "connect",
+    "create",
+    "disconnect",
+    "kill",
+    "mend",
+    "move",
+    "pull",
+    "push",
+    "remove",
+    "rename",
+    "run",
+    "start",
+    "stop",
+    "tag",
+    "wait",
+]
+Kind = Literal["container", "hook", "image", "network", "ports", "service", "volume"]
 VERSION = 1
 _HINT = "write one with composer plan --out FILE"
 
@@ -19,8 +38,8 @@ class Operation(Document):
     """One step of a plan."""
 
     id: int
-    action: str = Field(description="create, remove, start, stop, pull, …")
-    kind: str = Field(description="container, network, volume, image, ports, hook or service.")
+    action: Action
+    kind: Kind
     name: str = Field(description="The name of the thing.")
     text: str = Field(description="The action in words.")
     cause: str = Field(description="Why; empty where another operation says it.")

@@ -86,6 +86,16 @@ def test_what_is_wrong_has_its_line(
     assert hint is None or hint in result.err
 
 
+def test_some_commands_work_whatever_the_file_says(console: Console, file: Path, tmp_path: Path) -> None:
+    file.write_text("nonsense")
+    assert console("schema", "config-file").code == 0
+    assert console("version").code == 0
+    assert console("boot", "status", "--root", str(tmp_path)).code == 0, (
+        "a start at boot does not depend on it"
+    )
+    assert console("ps").code == 1
+
+
 def test_everything_is_said_at_once(console: Console, file: Path) -> None:
     file.write_text('paralel = 3\nansi = 1\n[registry."a"]\nca = 2\n')
     places = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import types
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from composer.cli.commands import boot
 from composer.cli.configuration import Configuration
 from composer.documents import plans
 from composer.documents.configuration import ConfigFile
-from composer.engine import saved
+from composer.engine import operations, saved
 from composer.engine.backend import Finding
 from composer.engine.facts import DiskUse, ImageUse
 from composer.engine.lifecycle import Teardown
@@ -181,7 +182,14 @@ def test_the_models_of_options_have_the_engines_options() -> None:
     assert set(plans.UpOptions.model_fields) == set(Options._fields) - {"known"}
     assert set(plans.DownOptions.model_fields) == set(Teardown._fields)
     assert saved.VERSION == plans.VERSION
+    actions = [each.partition(" ") for each in every_action()]
+    assert {action for action, _, _ in actions} == set(typing.get_args(plans.Action))
+    assert {kind.removeprefix("for ") for _, _, kind in actions} == set(typing.get_args(plans.Kind))
     assert set(Configuration._fields) == set(ConfigFile.model_fields) - {"registry"}
+
+
+def every_action() -> list[str]:
+    return [row.action for row in operations._TABLE.values()]
 
 
 def broken(console: Console, change: Callable[[Any], None]) -> str:
