@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from composer.errors import CycleError, Mark, UnknownService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     import networkx
 
@@ -185,8 +185,11 @@ class Graph:
 
     # ------------------------------------------------------------- analysis, with networkx
 
-    def to_networkx(self) -> networkx.DiGraph[Node]:
-        """Return the graph with an edge from each thing to what needs it; services carry ``condition`` on theirs."""
+    def to_networkx(self, within: Collection[Node] | None = None) -> networkx.DiGraph[Node]:
+        """Return the graph, or that of the nodes ``within``, with an edge from each thing to what needs it.
+
+        Services carry ``condition`` on theirs.
+        """
         import networkx
 
         graph: networkx.DiGraph[Node] = networkx.DiGraph()
@@ -196,6 +199,8 @@ class Graph:
             for need in needs:
                 condition = conditions.get(need.name, "") if need.kind == "service" else ""
                 graph.add_edge(need, node, condition=condition)
+        if within is not None:
+            graph.remove_nodes_from([node for node in self._needs if node not in within])
         return graph
 
     def critical_path(self, seconds: Mapping[str, float] | None = None) -> tuple[str, ...]:
@@ -212,14 +217,14 @@ class Graph:
         ]
         return longest_chain(waits, dict.fromkeys(self.conditions, 0), times)
 
-    def reduction(self) -> networkx.DiGraph[Node]:
-        """Return the graph without the waits that follow from others: what a picture should show.
+    def reduction(self, within: Collection[Node] | None = None) -> networkx.DiGraph[Node]:
+        """Return the graph without the waits that follow from others ``within``: what a picture should show.
 
         Only waits are reduced. What a service uses is no consequence of what another one uses.
         """
         import networkx
 
-        graph = self.to_networkx()
+        graph = self.to_networkx(within)
         waits = graph.subgraph([node for node in graph if node.kind == "service"])
         kept = networkx.transitive_reduction(waits)
         graph.remove_edges_from([edge for edge in waits.edges if edge not in kept.edges])

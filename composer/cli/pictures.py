@@ -201,9 +201,7 @@ def drawing(
 
     ``reduced`` leaves out the waits that follow from others.
     """
-    drawn = graph.reduction() if reduced else graph.to_networkx()
-    if within is not None:
-        drawn = drawn.subgraph(within)
+    drawn = graph.reduction(within) if reduced else graph.to_networkx(within)
     nodes = tuple(sorted(drawn, key=_order))
     needs = {node: tuple(sorted(drawn.predecessors(node), key=_order)) for node in nodes}
     if not roots:
@@ -235,27 +233,32 @@ def text(shown: Drawing) -> str:
     seen: set[Node] = set()
     for root in shown.roots:
         lines.append(_line(shown, root))
-        lines += _branches(shown, below, root, "", seen)
+        lines += _branches(shown, below, root, seen)
     is_measured = len(shown.path) > 1 and shown.path[0].seconds is not None
     if is_measured and {hop.service for hop in shown.path} <= {node.name for node in shown.nodes}:
         lines += ["", f"critical path of the last start: {path_text(shown.path)}"]
     return "\n".join(lines)
 
 
-def _branches(
-    shown: Drawing, below: Mapping[Node, list[Node]], node: Node, indent: str, seen: set[Node]
-) -> Iterator[str]:
-    children = sorted(below[node], key=_order)
-    if node in seen and children:
-        yield f"{indent}└─ … as above"
-        return
-    seen.add(node)
-    for index, child in enumerate(children):
-        is_last = index == len(children) - 1
+def _branches(shown: Drawing, below: Mapping[Node, list[Node]], root: Node, seen: set[Node]) -> Iterator[str]:
+    """Yield what is under a node. A chain of waits may be longer than calls may be nested."""
+    pending = [(root, child, "", position) for child, position in _placed(below, root, seen)]
+    while pending:
+        parent, node, indent, is_last = pending.pop()
         branch, deeper = ("└─ ", "   ") if is_last else ("├─ ", "│  ")
-        dependency = shown.dependency(node, child) if shown.upwards else shown.dependency(child, node)
-        yield f"{indent}{branch}{_line(shown, child, dependency)}"
-        yield from _branches(shown, below, child, indent + deeper, seen)
+        dependency = shown.dependency(parent, node) if shown.upwards else shown.dependency(node, parent)
+        yield f"{indent}{branch}{_line(shown, node, dependency)}"
+        if node in seen and below[node]:
+            yield f"{indent}{deeper}└─ … as above"
+            continue
+        pending += [(node, child, indent + deeper, last) for child, last in _placed(below, node, seen)]
+
+
+def _placed(below: Mapping[Node, list[Node]], node: Node, seen: set[Node]) -> list[tuple[Node, bool]]:
+    """Return the children of a node, which is seen now, the last one first, and whether each is the last."""
+    seen.add(node)
+    children = sorted(below[node], key=_order, reverse=True)
+    return [(child, index == 0) for index, child in enumerate(children)]
 
 
 def _line(shown: Drawing, node: Node, dependency: Dependency | None = None) -> str:

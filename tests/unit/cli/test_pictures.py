@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from console import STACK, Console
@@ -99,6 +100,16 @@ def test_the_whole_graph_has_all_six_kinds(console: Console) -> None:
 
 def ids(console: Console, *arguments: str) -> set[str]:
     return {node["id"] for node in json.loads(console("graph", "--format", "json", *arguments).out)["nodes"]}
+
+
+def test_a_chain_may_be_longer_than_calls_can_be_nested(console: Console) -> None:
+    count = sys.getrecursionlimit() + 200
+    services = [f"s{n}: {{image: i, depends_on: [s{n - 1}]}}" for n in range(1, count)]
+    console.write("services:\n  s0: {image: i}\n  " + "\n  ".join(services))
+    lines = console("graph", "--no-live", "--services").out.splitlines()
+    assert (len(lines), lines[0], lines[-1].strip()) == (count, f"s{count - 1}", "└─ s0")
+    assert console("graph", "--no-live", "--critical-path").out.count("→") == count - 1
+    assert ids(console, "--needed-by", f"s{count - 2}") == {f"service:s{count - 2}", f"service:s{count - 1}"}
 
 
 def test_questions_are_answered(console: Console) -> None:

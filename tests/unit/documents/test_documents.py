@@ -12,6 +12,8 @@ from typing import Any
 import jsonschema
 import pytest
 from console import Console
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from composer import backends, documents
@@ -19,13 +21,14 @@ from composer.backends.memory import Behaviour
 from composer.cli.bootscripts import OPENRC
 from composer.cli.commands import boot
 from composer.cli.configuration import Configuration
-from composer.documents import plans
+from composer.documents import plans, timeline
 from composer.documents.configuration import ConfigFile
 from composer.engine import operations, saved
 from composer.engine.backend import Finding
 from composer.engine.facts import DiskUse, ImageUse
 from composer.engine.lifecycle import Teardown
 from composer.engine.options import Options
+from composer.errors import ProjectError
 from tests.documents import check
 
 WRITERS: dict[str, Callable[[Console], str]] = {
@@ -243,3 +246,58 @@ def test_everything_that_is_wrong_with_a_plan_is_said(stack: Console) -> None:
 def test_a_plan_that_is_no_json_names_the_place(stack: Console) -> None:
     (stack.directory / "x.json").write_text('{"version": 1,\n  oops')
     assert "is not a plan of composer: line 2, column 3" in stack("apply", "x.json").err
+
+
+leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+values = st.recursive(
+    leaves, lambda v: st.lists(v, max_size=3) | st.dictionaries(st.text(max_size=5), v, max_size=3)
+)
+
+
+@given(st.data())
+def test_whatever_stands_in_a_document_is_read_or_refused(data: st.DataObject) -> None:
+    """Any value at any place: a reading, or one error of ours."""
+    found = json.loads(json.dumps(EXAMPLE))
+    node, key = found, data.draw(st.sampled_from(sorted(found)))
+    while isinstance(node[key], dict) and node[key] and data.draw(st.booleans()):
+        node = node[key]
+        key = data.draw(st.sampled_from(sorted(node)))
+    node[key] = data.draw(values)
+    text = json.dumps(found)
+    for read in (plans.read, timeline.read):
+        try:
+            read(text, "p.json")
+        except ProjectError as error:
+            assert "p.json" in str(error)
+
+
+EXAMPLE = {
+    "version": 1,
+    "command": "down",
+    "project": "app",
+    "changes": False,
+    "operations": [],
+    "unchanged": [],
+    "warnings": [],
+    "inputs": {
+        "files": [],
+        "working_dir": "/",
+        "directory": None,
+        "name": "app",
+        "profiles": [],
+        "env_files": [],
+        "backend": None,
+    },
+    "options": {
+        "services": [],
+        "volumes": False,
+        "images": "",
+        "timeout_s": None,
+        "spare": [],
+        "kept_volumes": [],
+    },
+}
+
+
+def test_the_example_is_read() -> None:
+    assert plans.read(json.dumps(EXAMPLE), "p.json").options.services == ()
