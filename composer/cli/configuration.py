@@ -15,7 +15,7 @@ from composer import __version__
 from composer.errors import ConfigError, Mark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from composer.documents.configuration import ConfigFile
     from composer.schema.problems import Problems
@@ -39,15 +39,8 @@ class Configuration(NamedTuple):
     ignore_orphans: bool | None = None
 
 
-def path_of(environment: Mapping[str, str]) -> str:
-    """Return where the file is, if there is one."""
-    home = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '')}/.config"
-    return f"{home}/composer/config.toml"
-
-
-def read(environment: Mapping[str, str], cache_dir: str | None, backends: tuple[str, ...]) -> Configuration:
+def read(path: str, cache_dir: str | None, backends: tuple[str, ...]) -> Configuration:
     """Return what the file says; nothing where there is none. Raises ProjectInvalid with every error and its line."""
-    path = path_of(environment)
     try:
         with open(path, "rb") as file:
             data = file.read(_MAX_BYTES + 1)

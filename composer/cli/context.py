@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from composer.cli import backends, streams
 from composer.cli.safe import safe
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from composer.cli.backends import Connect
-    from composer.cli.configuration import Configuration
     from composer.cli.display import Display
     from composer.cli.safe import Safe
     from composer.engine.actions import Engine
@@ -78,7 +77,7 @@ class Context:
         self.settings = Settings()
         self.quiet_pulls = False
         """``--quiet-pull``: how far each pull is, is not shown."""
-        self._configuration: Configuration | None = None
+        self._configuration: Mapping[str, Any] | None = None
         self._read: str | None = None
         self._named: Named | None = None
         self._makes = False
@@ -86,14 +85,21 @@ class Context:
         self._backend: Backend | None = None
         self._display: Display | None = None
 
-    @property
-    def configuration(self) -> Configuration:
-        """What the user's configuration file says; it is read once. Raises ProjectInvalid."""
-        if self._configuration is None:
-            from composer.cli import configuration
+    def configured(self, name: str) -> Any:
+        """Return what the user's configuration file says of a setting; None where it says nothing, or is not there.
 
-            self._configuration = configuration.read(self.environment, self._cache_dir(), backends.CHOICES)
-        return self._configuration
+        Raises ProjectInvalid.
+        """
+        if self._configuration is None:
+            home = self.environment.get("XDG_CONFIG_HOME") or f"{self.environment.get('HOME', '')}/.config"
+            path = f"{home}/composer/config.toml"
+            if not os.path.exists(path):  # most people have none, and pay no import for it
+                self._configuration = {}
+            else:
+                from composer.cli import configuration
+
+                self._configuration = configuration.read(path, self._cache_dir(), backends.CHOICES)._asdict()
+        return self._configuration.get(name)
 
     # ------------------------------------------------------------- the project
 
@@ -167,7 +173,7 @@ class Context:
 
     def wanted_backend(self) -> str | None:
         """Return the backend that was asked for, by an option, the environment or the configuration file."""
-        return self.settings.backend or backends.configured(self.environment, self.configuration.backend)
+        return self.settings.backend or backends.configured(self.environment, self.configured("backend"))
 
     def backend(self, project: str | None = None) -> Backend:
         """Return the backend that has a project, or that should get it."""
@@ -338,7 +344,7 @@ class Context:
         """
         value = self.environment.get(name)
         if value is None:
-            return getattr(self.configuration, name.removeprefix("COMPOSE_").lower(), None) is True
+            return self.configured(name.removeprefix("COMPOSE_").lower()) is True
         return value in ("1", "t", "T", "TRUE", "true", "True")
 
     def close(self) -> None:

@@ -160,17 +160,21 @@ def composer(ctx: click.Context, /, **options: Any) -> None:
     """Run Compose projects on a built-in container runtime or on Docker Engine."""
     context: Context = ctx.obj
     environment = context.environment
-    configured = None if ctx.invoked_subcommand in UNCONFIGURED else context.configuration
+    configured = context.configured if ctx.invoked_subcommand not in UNCONFIGURED else _unconfigured
     for name in ("progress", "ansi"):
         value = options[name] or environment.get(f"COMPOSE_{name.upper()}")
-        options[name] = value or getattr(configured, name, None) or "auto"
+        options[name] = value or configured(name) or "auto"
     if options["parallel"] is None:
         limit = environment.get("COMPOSE_PARALLEL_LIMIT", "")
         is_number = limit.isascii() and limit.isdigit()
-        options["parallel"] = int(limit) if is_number else getattr(configured, "parallel", None)
+        options["parallel"] = int(limit) if is_number else configured("parallel")
     if options["parallel"] is not None and options["parallel"] < 1:
         options["parallel"] = None  # Docker Compose's -1: no limit
     context.settings = Settings(**options)
+
+
+def _unconfigured(name: str) -> None:
+    """Say nothing of any setting."""
 
 
 def run(

@@ -93,6 +93,10 @@ def test_reading_from_the_built_in_runtime_needs_no_system_calls_of_its_own(dire
     assert not {"ctypes", "composer.runtime.base.syscalls"} & set(modules)
 
 
+def test_no_configuration_costs_no_import(directory: Path) -> None:
+    assert "composer.cli.configuration" not in modules_of(directory, "ps")
+
+
 def test_a_configuration_that_was_read_before_costs_no_import(directory: Path) -> None:
     config = directory / "home/.config/composer"
     config.mkdir(parents=True)
