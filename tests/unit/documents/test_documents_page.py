@@ -31,7 +31,8 @@ a `version` where they are stored; a change that breaks a reader counts it up.
 `composer apply` reads a saved plan through its schema and refuses what is not described, naming the place
 (`operations[3].needs[0]`). So does every command with the configuration file, with file and line.
 
-The typed project of the Python API is the `project` document: `composer.schema.load.load(…).typed`.
+The typed project of the Python API is the `project` document: `composer.schema.load.load(…).typed`. With
+`config --no-interpolate` values that hold `${…}` have no type yet, and `project` does not describe them.
 
 ## The configuration file
 
