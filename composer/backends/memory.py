@@ -7,6 +7,7 @@ can fail at is injected with `fail`. Nothing sleeps. Safe to use from several th
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections import deque
@@ -17,7 +18,6 @@ from composer.backends.memory_images import Images
 from composer.backends.memory_networks import Networks
 from composer.backends.memory_parts import (
     TERMINATED,
-    Behaviour,
     Container,
     EventStream,
     LogStream,
@@ -26,6 +26,7 @@ from composer.backends.memory_parts import (
     publish,
     restarts,
 )
+from composer.backends.memory_parts import Behaviour as Behaviour
 from composer.engine.observed import (
     ContainerState,
     Event,
@@ -88,7 +89,7 @@ class MemoryBackend(Images, Networks, Files):
         self.log: list[Event] = []
         self.commits = []
         self._clock = clock
-        self._count = 0
+        self._made: dict[tuple[str, str], int] = {}
         self._registry = None if registry is None else frozenset(registry)
         self.containers: dict[str, Container] = {}
         self._networks: dict[str, tuple[ObservedNetwork, NetworkSpec]] = {}
@@ -140,11 +141,10 @@ class MemoryBackend(Images, Networks, Files):
 
     # ------------------------------------------------------------- inside
 
-    def _new_id(self) -> str:
-        self._count += 1
-        # spread like real ids, so that short prefixes differ; the same in every run
-        word = (self._count * 0x9E3779B97F4A7C15) & 0xFFFF_FFFF_FFFF_FFFF
-        return f"{word:016x}" * 4
+    def _new_id(self, kind: str, name: str) -> str:
+        # By what it is for, not by a common count: which thread comes first must not show.
+        self._made[kind, name] = number = self._made.get((kind, name), 0) + 1
+        return hashlib.sha256(f"{kind} {number} {name}".encode()).hexdigest()
 
     def _called(self, method: str, name: str) -> None:
         self.calls.append((method, name))
@@ -348,14 +348,16 @@ class MemoryBackend(Images, Networks, Files):
             return container.seen.id
 
     def _new_container(self, spec: ContainerSpec, image: ObservedImage) -> Container:
-        mounts = [self._mount(m.type, m.source, m.target, m.read_only) for m in spec.mounts]
+        mounts = [self._mount(spec.name, m.type, m.source, m.target, m.read_only) for m in spec.mounts]
         targets = {m.target for m in mounts}
         mounts += [
-            self._mount("volume", None, target, False) for target in image.volumes if target not in targets
+            self._mount(spec.name, "volume", None, target, False)
+            for target in image.volumes
+            if target not in targets
         ]
         command = spec.attributes.get("command") or ()
         seen = ObservedContainer(
-            id=self._new_id(),
+            id=self._new_id("container", spec.name),
             name=spec.name,
             labels=dict(spec.labels),
             state=ContainerState.CREATED,
@@ -363,15 +365,17 @@ class MemoryBackend(Images, Networks, Files):
             image_id=image.id,
             created_ns=self._clock(),
             command=tuple(command.split() if isinstance(command, str) else command),
-            endpoints=tuple(self._join(endpoint) for endpoint in spec.endpoints),
+            endpoints=tuple(self._join(spec.name, endpoint) for endpoint in spec.endpoints),
             mounts=tuple(mounts),
         )
         return Container(spec, seen)
 
-    def _mount(self, kind: str, source: str | None, target: str, read_only: bool) -> ObservedMount:
+    def _mount(
+        self, owner: str, kind: str, source: str | None, target: str, read_only: bool
+    ) -> ObservedMount:
         if kind != "volume":
             return ObservedMount(kind, target, source=source or "", read_only=read_only)
-        name = source or self._new_id()
+        name = source or self._new_id("volume", f"{owner}:{target}")
         if name not in self._volumes:
             self._volumes[name] = ObservedVolume(name, {_ANONYMOUS: ""} if source is None else {})
         return ObservedMount(kind, target, name=name, source=f"/volumes/{name}", read_only=read_only)

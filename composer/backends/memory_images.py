@@ -31,7 +31,7 @@ class Images(Part):
         """Put an image into the store, replacing what has this reference."""
         with self.changed:
             image = ObservedImage(
-                id or f"sha256:{self._new_id()}",
+                id or f"sha256:{self._new_id('image', reference)}",
                 (reference,),
                 volumes=volumes,
                 has_healthcheck=has_healthcheck,
@@ -109,7 +109,7 @@ class Images(Part):
             container = self._find(id)
             self._called("commit_container", container.seen.name)
             self.commits.append((container.seen.name, spec))
-            image = self.add_image(spec.reference or f"<none>@{self._new_id()}")
+            image = self.add_image(spec.reference or f"<none>@{self._new_id('commit', container.seen.name)}")
             self._emit("container", "commit", container)
             return image
 

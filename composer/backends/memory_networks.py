@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING
 
 from composer.backends.memory_parts import Part
@@ -20,7 +21,6 @@ class Networks(Part):
 
     _networks: dict[str, tuple[ObservedNetwork, NetworkSpec]]
     _faults: dict[str, tuple[str, ...]]
-    _count: int
 
     def find_network(self, name: str) -> ObservedNetwork | None:
         with self.changed:
@@ -49,7 +49,11 @@ class Networks(Part):
                 return found.id
             driver = spec.attributes.get("driver") or "bridge"
             network = ObservedNetwork(
-                self._new_id(), spec.name, dict(spec.labels), driver, dict(spec.attributes)
+                self._new_id("network", spec.name),
+                spec.name,
+                dict(spec.labels),
+                driver,
+                dict(spec.attributes),
             )
             self._networks[spec.name] = (network, spec)
             self._emit("network", "create", spec.name)
@@ -80,7 +84,7 @@ class Networks(Part):
         with self.changed:
             container = self._find(id)
             self._called("connect_network", container.seen.name)
-            joined = self._join(endpoint)
+            joined = self._join(container.seen.name, endpoint)
             others = tuple(e for e in container.seen.endpoints if e.network != endpoint.network)
             container.seen = container.seen._replace(endpoints=(*others, joined))
             self._emit("network", "connect", endpoint.network, container=container.seen.id)
@@ -93,15 +97,23 @@ class Networks(Part):
             container.seen = container.seen._replace(endpoints=rest)
             self._emit("network", "disconnect", network, container=container.seen.id)
 
-    def _join(self, endpoint: EndpointSpec) -> ObservedEndpoint:
+    def _join(self, owner: str, endpoint: EndpointSpec) -> ObservedEndpoint:
         if endpoint.network not in self._networks:
             raise NotFound(f"no network '{endpoint.network}'")
         network, _ = self._networks[endpoint.network]
-        self._count += 1
-        address = (
-            endpoint.attributes.get("ipv4_address") or f"172.18.{self._count >> 8 & 255}.{self._count & 255}"
-        )
+        address = endpoint.attributes.get("ipv4_address") or self._free_address(owner, network.id)
         return ObservedEndpoint(network.name, network.id, ipv4=address, aliases=endpoint.aliases)
+
+    def _free_address(self, owner: str, network: str) -> str:
+        """Return an address by the container's name, or the next one that nobody has there."""
+        seen = (e for c in self.containers.values() for e in c.seen.endpoints)
+        taken = {e.ipv4 for e in seen if e.network_id == network}
+        start = zlib.crc32(owner.encode())
+        for number in range(start, start + 2**16):
+            address = f"172.18.{number >> 8 & 255}.{number & 255}"
+            if address not in taken and number & 0xFFFF > 1:
+                return address
+        raise Conflict(f"network '{network}' has no free address")
 
     def prune_networks(self, labels: Sequence[LabelFilter]) -> Sequence[str]:
         with self.changed:

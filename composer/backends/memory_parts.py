@@ -67,7 +67,7 @@ class Part:
     def _find(self, id: str) -> Container:
         raise NotImplementedError
 
-    def _new_id(self) -> str:
+    def _new_id(self, kind: str, name: str) -> str:
         raise NotImplementedError
 
     def _called(self, method: str, name: str) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stage import Stage
+
+from tests.unit.engine.stage import Stage
 
 
 @pytest.fixture

@@ -69,10 +69,10 @@ class Stage:
         (self.directory / name).write_text(text)
 
     def plan(self, text: str, options: Options = PLAIN, **environment: str) -> Plan:
-        return actions.plan_up(self.engine, self.project(text, **environment), options)
+        return actions.plan_up(self.engine, self.project(text, profiles=(), **environment), options)
 
     def up(self, text: str, options: Options = PLAIN, **environment: str) -> Plan:
-        return actions.up(self.engine, self.project(text, **environment), options)
+        return actions.up(self.engine, self.project(text, profiles=(), **environment), options)
 
     def when_running(self, names: Sequence[str], do: Callable[[], None]) -> None:
         """Do something, in a thread of its own, once all of these containers run."""

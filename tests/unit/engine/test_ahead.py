@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 
 import pytest
-from stage import Stage
 
 from composer.backends.memory import Behaviour, MemoryBackend
 from composer.engine.ahead import AHEAD
 from composer.engine.backend import Preparer
 from composer.engine.observed import Health
 from composer.errors import BackendError, DependencyFailed
+from tests.unit.engine.stage import Stage
 
 LENGTH = AHEAD + 3
 

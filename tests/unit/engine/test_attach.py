@@ -6,13 +6,13 @@ import threading
 from collections.abc import Collection
 
 import pytest
-from stage import Stage
 
 from composer.backends.memory import Behaviour
 from composer.engine import attach
 from composer.engine.attach import Attachment
 from composer.engine.observed import LogLine
 from composer.errors import OutputFailed
+from tests.unit.engine.stage import Stage
 
 LINES = tuple(f"line {number}" for number in range(500))
 JOB = "services: {job: {image: job}}"

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stage import KEY, Stage
 
 from composer.engine import compare, labels
 from composer.engine.observe import contents
 from composer.errors import ConfigError, Mark
 from composer.graph import Dependency
+from tests.unit.engine.stage import KEY, Stage
 
 
 def differences(had: dict[str, object], wants: dict[str, object]) -> list[str] | None:

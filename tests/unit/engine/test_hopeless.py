@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from stage import Stage
 
 from composer.backends.memory import Behaviour
 from composer.engine.events import WARNING
 from composer.engine.options import Options
 from composer.errors import Unhealthy
+from tests.unit.engine.stage import Stage
 
 LOOP = "services: {web: {image: web, restart: always}}"
 WAITING = Options(wait=True, wait_restarts=3)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from stage import Stage
 
 from composer.engine import labels, lifecycle
 from composer.engine.lifecycle import Fleet, Teardown
 from composer.engine.observed import ContainerState, Observed, ObservedContainer
 from composer.engine.wanted import NetworkSpec
 from composer.errors import ConfigError, UnknownService
+from tests.unit.engine.stage import Stage
 
 CHAIN = """
     services:
@@ -164,7 +164,7 @@ def test_what_an_interrupted_up_left_is_cleared_away(stage: Stage) -> None:
     old = stage.backend.container("app-web-1")
     plan = stage.plan(now)
     create = plan.steps[0].operation
-    stage.backend.create_container(create.spec)  # type: ignore[union-attr]
+    stage.backend.create_container(create.spec)  # type: ignore[arg-type, union-attr]
     again = str(stage.plan(now)).splitlines()
     assert again[0] == f"#1 remove container {old.id[:12]}_app-web-1: left over from an interrupted up"
     assert again[1].startswith(f"#2 create container {old.id[:12]}_app-web-1") and again[1].endswith(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import tarfile
 import threading
@@ -219,5 +220,41 @@ def test_images_come_from_files(backend: MemoryBackend, tmp_path: Path) -> None:
 
 def test_connect_makes_an_empty_one() -> None:
     backend = connect({})
-    assert list(backend.images()) == list(backend.projects()) == []
+    assert list(backend.images()) == list(backend.projects()) == []  # type: ignore[comparison-overlap]
     backend.close()
+
+
+def _names_made_in(order: tuple[int, ...]) -> list[tuple[str, str, str]]:
+    """Create three containers in an order; return id, address and anonymous volume of each, by its name."""
+    backend = MemoryBackend(images=["nginx"])
+    backend.create_network(NetworkSpec("net", {}, {}))
+    names = ["app-a-1", "app-b-1", "app-c-1"]
+    for index in order:
+        mounts, endpoints = (MountSpec("volume", None, "/data"),), (EndpointSpec("net"),)
+        backend.create_container(spec(names[index], mounts=mounts, endpoints=endpoints))
+    seen = [backend.container(backend._find(name).seen.id) for name in names]
+    return [(one.id, str(one.endpoints[0].ipv4), str(one.mounts[0].name)) for one in seen]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_identifiers_and_addresses_do_not_tell_who_came_first(order: tuple[int, ...]) -> None:
+    found = _names_made_in(order)
+    assert found == _names_made_in((0, 1, 2))
+    for column in zip(*found, strict=True):
+        assert len(set(column)) == 3
+
+
+def test_what_is_made_again_has_another_identifier(backend: MemoryBackend) -> None:
+    first = backend.create_container(spec())
+    backend.remove_container(first)
+    assert backend.create_container(spec()) != first
+
+
+def test_no_address_is_given_twice(backend: MemoryBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zlib.crc32", lambda _: 0xFFFF)  # all names are alike, and the last before a turn
+    backend.create_network(NetworkSpec("net", {}, {}))
+    made = [
+        backend.create_container(spec(f"app-web-{n}", endpoints=(EndpointSpec("net"),))) for n in range(3)
+    ]
+    found = [backend.container(id).endpoints[0].ipv4 for id in made]
+    assert found == ["172.18.255.255", "172.18.0.2", "172.18.0.3"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stage import Stage
+from tests.unit.engine.stage import Stage
 
 TEXT = """
 services:

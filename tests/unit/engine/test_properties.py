@@ -12,8 +12,6 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stage import Stage
-from test_rollback import Fault, picture, refuse
 
 from composer.backends.memory import Behaviour
 from composer.engine import actions
@@ -28,6 +26,8 @@ from composer.engine.operations import (
 from composer.engine.options import Options
 from composer.engine.plan import Plan
 from composer.errors import ComposerError
+from tests.unit.engine.stage import Stage
+from tests.unit.engine.test_rollback import Fault, picture, refuse
 
 CHECK = {"test": ["CMD", "check"]}
 quick = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -56,7 +56,7 @@ def service(draw: st.DrawFn, earlier: list[str], jobs: set[str]) -> dict[str, An
             }
     if draw(st.booleans()):
         tree["networks"] = sorted(draw(st.sets(st.sampled_from(["front", "back"]), min_size=1)))
-    elif earlier and draw(st.booleans()) and not jobs.intersection(earlier):
+    elif earlier and draw(st.booleans()) and not jobs.intersection(earlier):  # type: ignore[arg-type]
         tree["network_mode"] = f"service:{draw(st.sampled_from(earlier))}"
     volumes = draw(st.sets(st.sampled_from(["data:/data", "/anonymous"])))
     if volumes:
@@ -206,7 +206,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from stage import Stage
+from tests.unit.engine.stage import Stage
 from composer.engine.options import Options
 stage = Stage(Path(sys.argv[2]))
 before, now = Path(sys.argv[3]).read_text().split("=====")
@@ -226,7 +226,7 @@ def test_the_text_does_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
         }
         for n in range(12)
     }
-    rest = {"networks": {f"n{n}": {} for n in range(5)}, "volumes": {f"v{n}": {} for n in range(4)}}
+    rest = {"networks": {f"n{n}": {} for n in range(5)}, "volumes": {f"v{n}": {} for n in range(4)}}  # type: ignore[var-annotated]
     first = {name: tree for name, tree in services.items() if name != "s11"}
     before = json.dumps({"services": first, **rest})
     for tree in services.values():

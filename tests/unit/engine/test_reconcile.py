@@ -8,18 +8,54 @@ written beside the compose file, before ``before``; ``file+ NAME`` before ``now`
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stage import Stage
 
-from composer.backends.memory import Behaviour
+from composer.backends.memory import Behaviour, MemoryBackend
 from composer.engine import actions
 from composer.engine.options import Options
+from tests.unit.engine.stage import Stage
 
 PLANS = Path(__file__).parent / "plans"
+
+
+class Counting(MemoryBackend):
+    """Identifiers and addresses by one count, as those in the plans that are kept here are."""
+
+    count = 0
+
+    def _new_id(self, kind: str, name: str) -> str:
+        self.count += 1
+        return f"{(self.count * 0x9E3779B97F4A7C15) & 0xFFFF_FFFF_FFFF_FFFF:016x}" * 4
+
+    def _free_address(self, owner: str, network: str) -> str:
+        self.count += 1
+        return f"172.18.{self.count >> 8 & 255}.{self.count & 255}"
+
+
+class OneByOne(Stage):
+    """A stage on which one thing happens after the other, so that a count is the same in every run."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        ticks = itertools.count(1_000_000_000, 1_000_000)
+        self.backend = Counting(clock=lambda: next(ticks))
+
+    @property
+    def engine(self) -> actions.Engine:
+        return super().engine._replace(parallel=1)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    made = OneByOne(tmp_path)
+    yield made
+    made.backend.close()
 
 
 def parts_of(path: Path) -> dict[str, str]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from stage import Stage
 
 from composer.engine import resolve
 from composer.engine.wanted import ContainerSpec, EndpointSpec, FileSpec, MountSpec
 from composer.errors import ConfigError
+from tests.unit.engine.stage import Stage
 
 
 def spec(stage: Stage, text: str, service: str = "web", number: int = 1, **environment: str) -> ContainerSpec:
     return resolve.container_spec(
-        stage.project(text, **environment), service, number, labels={"own": "label"}, firsts={}
+        stage.project(text, profiles=(), **environment), service, number, labels={"own": "label"}, firsts={}
     )
 
 

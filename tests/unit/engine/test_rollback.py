@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stage import PLAIN, Stage
 
 from composer.backends.memory import Behaviour
 from composer.engine import actions, labels
@@ -16,6 +15,7 @@ from composer.engine.events import Cancellation
 from composer.engine.observed import Health
 from composer.engine.options import Options
 from composer.errors import BackendError, Cancelled, ComposerError, StartFailed
+from tests.unit.engine.stage import PLAIN, Stage
 
 EFFECTS = (
     "create_network",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from stage import Stage
+
+from tests.unit.engine.stage import Stage
 
 TEXT = """
 services:

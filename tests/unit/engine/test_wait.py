@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from stage import Stage
 
 from composer.engine.observed import ContainerState as S
 from composer.engine.observed import Health as H
@@ -11,6 +10,7 @@ from composer.engine.observed import ObservedContainer, Probe
 from composer.engine.operations import ContainerRef, WaitService
 from composer.engine.wait import FAILED, MET, PENDING, describe, judge, look
 from composer.graph import COMPLETED, HEALTHY
+from tests.unit.engine.stage import Stage
 
 READY = "ready"
 

@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-from stage import Stage
 
 from composer.backends.memory import Behaviour
 from composer.engine.observed import Health, Probe
 from composer.engine.options import Options
 from composer.engine.wanted import ExecSpec
 from composer.errors import ComposerError, StartFailed
+from tests.unit.engine.stage import Stage
 
 ORPHANS = Options(remove_orphans=True)
 
