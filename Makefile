@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit bench compared inside setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns pulls runs storm reboot adoption samples bench-inside bench-scale bench-engine clean
+.PHONY: demo test lint unit interpreters bench compared inside setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns pulls runs storm reboot adoption samples bench-inside bench-scale bench-engine clean
 
 setup: $(STAMP)
 
@@ -40,17 +40,22 @@ demo: setup
 images: setup
 	$(SUDO) env PATH="$(CURDIR)/$(VENV)/bin:$$PATH" examples/compose/notes/images.sh
 
-# All of them, or those that TESTS names.
+# All of them, or those that TESTS names; SEED repeats an order.
 test: setup
-	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(if $(TESTS),$(PYTEST) -q $(TESTS),$(VENV)/bin/python -m tests.everything)
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.everything $(if $(filter-out 0,$(SEED)),--seed $(SEED)) $(TESTS)
 
 unit: setup
 	$(PYTEST) -q tests/unit
+
+# The unit tests on every other Python from 3.11 on that this machine has.
+interpreters: setup
+	env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.interpreters
 
 lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/codespell
 
 bench: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.bench.run
@@ -120,4 +125,4 @@ fuzz-attributes fuzz-dns: setup
 	$(SUDO) nice -n 19 $(VENV)/bin/python -m tests.fuzz.$(@:fuzz-%=%) $(SECONDS) $(CORPUS)
 
 clean:
-	rm -rf --one-file-system $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf --one-file-system $(VENV) $(VENV)-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

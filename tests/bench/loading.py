@@ -1,6 +1,6 @@
 """The figures of docs/benchmarks.md on loading: `config --format json` beside docker compose, in one run.
 
-    python tests/bench/loading.py [--runs N]
+    python -m tests.bench.loading [--runs N]
 
 Needs docker's compose plugin on PATH, and no engine. The two take turns; each figure is a median of whole processes.
 "Edited" adds a comment to the file before each run, so that nothing remembered of it can help.
@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 
-from run import timed
+from tests.bench.run import timed
 
 SERVICE = """  s{n:03}:
     image: registry.example/app-{n}:${{TAG:-1.2}}

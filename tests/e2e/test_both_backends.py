@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import secrets
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.documents import check
-from tests.integration.contract.conftest import IMAGE, root_archive
+from tests.integration.contract.conftest import IMAGE, provide_image, root_archive
 from tests.integration.namespace.conftest import wait_for
 
 PROJECT = """
@@ -91,8 +92,11 @@ class Stack:
 def stack(request: pytest.FixtureRequest, backend: str, tmp_path: pathlib.Path) -> Iterator[Stack]:
     directory = tmp_path / "project"
     directory.mkdir()
-    made = Stack(directory, backend, f"e{abs(hash(request.node.nodeid)) % 10**8:08}")
-    made.run("image", "import", root_archive(tmp_path), IMAGE, "--env", "PATH=/bin")
+    made = Stack(directory, backend, f"e{secrets.token_hex(4)}")
+    if backend == "docker":
+        provide_image(tmp_path)
+    else:
+        made.run("image", "import", root_archive(tmp_path), IMAGE, "--env", "PATH=/bin")
     yield made
     made.run("--profile", "*", "down", "-v", "-t", "0", "--remove-orphans")
 

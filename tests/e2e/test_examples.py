@@ -1,7 +1,6 @@
 """The applications of examples/compose, driven with the installed command as their READMEs say.
 
-Each runs in a copy of its folder. The images of notes are made from Debian packages once, and kept between runs
-in ``COMPOSER_TEST_IMAGES`` (default: the user's cache directory); tests load them from there.
+Each runs in a copy of its folder. The images of notes are those of `tests.notes_images`.
 """
 
 from __future__ import annotations
@@ -9,22 +8,22 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import secrets
 import shutil
 import signal
 import socket
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.namespace.conftest import COMMAND, Stack, wait_for
+from tests import notes_images
+from tests.integration.namespace.conftest import Stack, wait_for
 
 pytestmark = pytest.mark.root
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples" / "compose"
-NOTES_IMAGES = ("notes-postgres", "notes-redis", "notes-nginx", "notes-app")
 
 
 class Example(Stack):
@@ -75,7 +74,7 @@ def example(tmp_path: pathlib.Path, request: pytest.FixtureRequest) -> Iterator[
     """The example that the test's parameter or marker names; afterwards nothing of it may be left."""
     name = str(request.param)
     shutil.copytree(EXAMPLES / name, tmp_path / name)
-    made = Example(tmp_path / name, tmp_path / "state", f"e2e-{name}")
+    made = Example(tmp_path / name, tmp_path / "state", f"e2e-{name}-{secrets.token_hex(4)}")
     made.port = free_port()
     yield made
     made.run("down", "-v", "-t", "1", check=False)
@@ -111,25 +110,11 @@ def _done(example: Example, number: int) -> list[str]:
 
 @pytest.fixture(scope="module")
 def notes_archive() -> pathlib.Path:
-    """One archive with the images of notes, made when it is missing: that takes two minutes, and a mirror."""
-    cache = os.environ.get("COMPOSER_TEST_IMAGES") or os.path.expanduser("~/.cache/composer-tests")
-    archive = pathlib.Path(cache) / "notes.tar"
-    if not archive.exists():
-        if not shutil.which("mmdebstrap"):
-            pytest.skip("needs mmdebstrap to make the images of notes")
-        archive.parent.mkdir(parents=True, exist_ok=True)
-        _make_images(archive)
-    return archive
-
-
-def _make_images(archive: pathlib.Path) -> None:
-    state = archive.parent / "state"
-    environment = {**os.environ, "COMPOSER": COMMAND, "COMPOSER_ROOT": str(state)}
-    script = EXAMPLES / "notes" / "images.sh"
-    subprocess.run([script], env=environment, check=True, timeout=600, stdin=subprocess.DEVNULL)
-    for arguments in (["save", "-o", str(archive), *NOTES_IMAGES], ["rm", *NOTES_IMAGES]):
-        subprocess.run([COMMAND, "--backend", "namespace", "image", *arguments], env=environment, check=True)
-    shutil.rmtree(state)
+    """One archive with the images of notes: in a corner it must be there already."""
+    found = notes_images.archive()
+    if found is None:
+        pytest.skip("needs root and mmdebstrap to make the images of notes")
+    return found
 
 
 @pytest.mark.timeout(900)
@@ -138,7 +123,7 @@ def test_notes_keeps_its_notes_over_down_crash_and_change(
     example: Example, notes_archive: pathlib.Path
 ) -> None:
     example.run("image", "load", str(notes_archive))
-    assert set(example.out("image", "ls").split()) >= set(NOTES_IMAGES)
+    assert set(example.out("image", "ls").split()) >= set(notes_images.IMAGES)
 
     example.run("up", "-d", "--wait")
     assert "migrated; 0 notes" in example.out("logs", "migrate")

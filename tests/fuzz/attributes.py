@@ -118,7 +118,7 @@ def _waitless(engine: Any, project: Any) -> None:
 
     for step in actions.plan_up(engine, project, Options()).steps:
         if isinstance(step.operation, op.CreateNetwork | op.CreateVolume | op.CreateContainer):
-            perform.perform(engine.backend, step.operation, str)
+            perform.perform(engine.backend, step.operation, str)  # type: ignore[arg-type]
 
 
 def _on_the_runtime(project: Any, root: Path) -> None:
@@ -161,7 +161,7 @@ def _look_at_launch(bundle: str) -> None:
     process.build_environment(config["process"]["env"], process.Identity(0, 0, [], "/"))
     profile = config["linux"].get("seccomp")
     if profile not in (None, "default"):
-        seccomp.compile(profile)
+        seccomp.FilterCache().get(profile, ())
 
 
 def seeds() -> Iterator[bytes]:

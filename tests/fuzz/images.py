@@ -217,7 +217,7 @@ def translate(config: dict[str, Any]) -> None:
     from composer.runtime.images import configuration
 
     spec = ContainerSpec("project-service-1", "project", "service", 1, "image:1", {}, {"command": ["true"]})
-    made = translate.oci_config(spec, config, hostname="host", mounts=[])
+    made = translate.oci_config(spec, config)
     json.dumps([made, configuration.exposed(config)]).encode()
 
 

@@ -1,7 +1,7 @@
 """Holds the loader to what Docker Compose makes of the same files.
 
-    python tests/oracle/compare.py DIRECTORY...          compare with the recorded verdicts in each sub-directory
-    python tests/oracle/compare.py --live DIRECTORY...   ask the docker compose of this machine instead
+    python -m tests.oracle.compare DIRECTORY...          compare with the recorded verdicts in each sub-directory
+    python -m tests.oracle.compare --live DIRECTORY...   ask the docker compose of this machine instead
 
 A case is a directory with a compose file and ``expected.json`` (or ``want.json``), or ``expected-error.txt``
 (``want.err``). ``$DIR`` stands for the directory, ``$ABOVE`` for the one above, ``$PROJECT`` for its normalised name.

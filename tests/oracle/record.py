@@ -1,6 +1,6 @@
 """Writes down what docker compose makes of the cases: ``want.json`` or ``want.err`` in each directory.
 
-    python tests/oracle/record.py DIRECTORY...     the parents of cases, or cases
+    python -m tests.oracle.record DIRECTORY...     the parents of cases, or cases
 
 The inputs are written by hand; the expectations are the oracle's. A case in which we differ on purpose has
 ``decided.txt``, which says why; it is left alone, and ``--decided`` writes down what we make of it instead.
@@ -13,11 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from compare import compose_files, oracle, ours
-
 from composer.schema.setting import normal_name
+from tests.oracle.compare import compose_files, oracle, ours
 
 
 def record(case: Path) -> None:

@@ -30,7 +30,7 @@ def unpacked(data: bytes, directory: Path, rename: str | None = None, **ownershi
         archives.unpack(
             [data[at : at + 700] for at in range(0, len(data), 700)],
             lambda parts: archives.directory_below(fd, parts),
-            archives.Ownership(**ownership),
+            archives.Ownership(**ownership),  # type: ignore[arg-type]
             rename=rename,
         )
     finally:
@@ -194,7 +194,7 @@ def test_a_file_that_became_shorter_is_not_filled_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fields", [{"mtime": 2**70}, {"uid": 2**40}, {"uid": -5}])
 def test_numbers_that_no_file_can_have(tmp_path: Path, fields: dict[str, int]) -> None:
     with pytest.raises(CopyFailed, match="damaged"):
-        unpacked(archive_of(entry("file", **fields)), tmp_path / "out", keep=True)
+        unpacked(archive_of(entry("file", **fields)), tmp_path / "out", keep=True)  # type: ignore[arg-type]
 
 
 def test_what_changes_while_it_is_read(tree: Path) -> None:

@@ -65,7 +65,7 @@ def write(ours: dict[str, Facts], theirs: dict[str, Facts], page: pathlib.Path, 
     """Put the section into the page; return 1 where something is not explained, or a reason explains nothing."""
     known = reasons()
     sorted_out: dict[Reason, list[Difference]] = {reason: [] for reason in known}
-    unexplained = []
+    unexplained = []  # type: ignore[var-annotated]
     for one in differences(ours, theirs):
         reason = next((reason for reason in known if reason.explains(one)), None)
         (unexplained if reason is None else sorted_out[reason]).append(one)

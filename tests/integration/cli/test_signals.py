@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -53,15 +52,13 @@ def test_one_signal_stops_in_reverse_order(tmp_path: Path, number: signal.Signal
 
 
 def test_the_second_signal_kills(tmp_path: Path) -> None:
-    process = start(tmp_path, 30.0, "up")
+    process = start(tmp_path, 3600.0, "up")
     process.send_signal(signal.SIGINT)
     # two signals that are pending at once are one
     assert process.stderr is not None
     while "app-web-1  Stopping" not in (line := process.stderr.readline()):
         assert line, "it ended"
-    began = time.monotonic()
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert time.monotonic() - began < 10
     assert {"kill_container=app-web-1", "kill_container=app-db-1"} <= set(out.splitlines()[-1].split())

@@ -93,7 +93,7 @@ def test_keys_go_through_raw_and_the_terminal_is_put_back(remote: Remote) -> Non
 
         typist = threading.Thread(target=type_keys)
         typist.start()
-        assert converse(remote, context(terminal, terminal), tty=True, interactive=True) == 5
+        assert converse(remote, context(terminal, terminal), tty=True, interactive=True) == 5  # type: ignore[arg-type]
         typist.join(5)
         assert during == [True]
         assert remote.sizes[0] == (30, 90)
@@ -108,7 +108,7 @@ def test_a_pipe_is_read_to_its_end(remote: Remote) -> None:
     os.close(writer)
     out = io.StringIO()
     with os.fdopen(reader) as stdin:
-        assert converse(remote, context(stdin, out), tty=False, interactive=True) == 5
+        assert converse(remote, context(stdin, out), tty=False, interactive=True) == 5  # type: ignore[arg-type]
     assert out.getvalue() == "HELLO"
 
 
@@ -118,13 +118,13 @@ def test_a_file_is_read_to_its_end(remote: Remote, tmp_path: object) -> None:
         file.write("from a file")
     out = io.StringIO()
     with open(path) as stdin:
-        assert converse(remote, context(stdin, out), tty=False, interactive=True) == 5
+        assert converse(remote, context(stdin, out), tty=False, interactive=True) == 5  # type: ignore[arg-type]
     assert out.getvalue() == "FROM A FILE"
 
 
 def test_without_input_the_command_sees_the_end_at_once(remote: Remote) -> None:
     out = io.StringIO()
-    assert converse(remote, context(io.StringIO(), out), tty=False, interactive=True) == 5
+    assert converse(remote, context(io.StringIO(), out), tty=False, interactive=True) == 5  # type: ignore[arg-type]
 
 
 def test_signals_are_passed_on_without_a_terminal(remote: Remote) -> None:
@@ -139,7 +139,7 @@ def test_signals_are_passed_on_without_a_terminal(remote: Remote) -> None:
     sender = threading.Thread(target=terminate)
     sender.start()
     with os.fdopen(reader) as stdin:
-        converse(remote, context(stdin, io.StringIO()), tty=False, interactive=True)
+        converse(remote, context(stdin, io.StringIO()), tty=False, interactive=True)  # type: ignore[arg-type]
     sender.join(5)
     assert remote.signals == [signal.SIGTERM]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import secrets
 import shutil
 import tarfile
 import time
@@ -22,7 +23,8 @@ from composer.engine.observed import ContainerState, Event
 from composer.engine.wanted import ContainerSpec, EndpointSpec, NetworkSpec, VolumeSpec
 
 T = TypeVar("T")
-IMAGE = "composer-contract"
+IMAGE = f"composer-contract-{secrets.token_hex(4)}"
+"""Of this process alone: who imports it again changes what others run."""
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
 
@@ -112,7 +114,7 @@ class Place:
         self.backend.close()
 
 
-def eventually(condition: Callable[[], T], timeout_s: float = 15, what: str = "it") -> T:
+def eventually(condition: Callable[[], T | None], timeout_s: float = 60, what: str = "it") -> T:
     """Return the first true value of a condition that no event tells of."""
     deadline_s = time.monotonic() + timeout_s
     while not (value := condition()):
@@ -122,7 +124,7 @@ def eventually(condition: Callable[[], T], timeout_s: float = 15, what: str = "i
     return value
 
 
-def until(stream: EventStream, action: str, timeout_s: float = 15) -> list[Event]:
+def until(stream: EventStream, action: str, timeout_s: float = 60) -> list[Event]:
     """Return the events up to the first one with this action, which is the last of them."""
     found: list[Event] = []
     deadline_s = time.monotonic() + timeout_s
@@ -167,13 +169,36 @@ def _namespace(tmp: pathlib.Path) -> tuple[Backend, str]:
     return namespace.connect({"COMPOSER_ROOT": str(tmp / "root")}), "host"
 
 
-def _docker(tmp: pathlib.Path) -> tuple[Backend, str]:
+def engine() -> Backend:
+    """Return the backend of the engine that the tests may use."""
     from composer.backends import docker
 
-    backend = docker.connect({**os.environ, "DOCKER_HOST": os.environ["COMPOSER_TEST_DOCKER"]})
+    return docker.connect({**os.environ, "DOCKER_HOST": os.environ["COMPOSER_TEST_DOCKER"]})
+
+
+def provide_image(directory: pathlib.Path) -> None:
+    """Have the engine know `IMAGE`."""
+    backend = engine()
     if backend.find_image(IMAGE) is None:
-        backend.import_image(root_archive(tmp), IMAGE, {"Env": ["PATH=/bin"]})
-    return backend, IMAGE
+        backend.import_image(root_archive(directory), IMAGE, {"Env": ["PATH=/bin"]})
+        _provided.append(IMAGE)
+    backend.close()
+
+
+def remove_image() -> None:
+    """Take from the engine what `provide_image` gave it: at the end of all tests."""
+    if _provided:
+        backend = engine()
+        backend.remove_image(_provided.pop())
+        backend.close()
+
+
+_provided: list[str] = []
+
+
+def _docker(tmp: pathlib.Path) -> tuple[Backend, str]:
+    provide_image(tmp)
+    return engine(), IMAGE
 
 
 _PLACES = {"memory": _memory, "namespace": _namespace, "docker": _docker}
@@ -188,7 +213,7 @@ _PLACES = {"memory": _memory, "namespace": _namespace, "docker": _docker}
 )
 def place(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Place]:
     backend, image = _PLACES[request.param](tmp_path)
-    made = Place(backend, f"c{abs(hash(request.node.nodeid)) % 10**8:08}", image)
+    made = Place(backend, f"c{secrets.token_hex(4)}", image)
     yield made
     made.clean()
 

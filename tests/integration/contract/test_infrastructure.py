@@ -137,7 +137,7 @@ def test_data_outlives_the_container(place: Place) -> None:
 
 
 @pytest.mark.real
-def test_mounts_of_each_kind(place: Place, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_mounts_of_each_kind(place: Place, tmp_path) -> None:
     (tmp_path / "file").write_text("from the host\n")
     mounts = (
         MountSpec("bind", str(tmp_path), "/bound", read_only=True),
@@ -150,7 +150,7 @@ def test_mounts_of_each_kind(place: Place, tmp_path) -> None:  # type: ignore[no
 
 
 @pytest.mark.real
-def test_configs_and_secrets_are_files(place: Place, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_configs_and_secrets_are_files(place: Place, tmp_path) -> None:
     (tmp_path / "secret").write_text("hidden\n")
     files = (
         FileSpec("secret", "key", "/run/secrets/key", source=str(tmp_path / "secret")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from composer.backends import docker
-from tests.integration.contract.conftest import IMAGE, root_archive
+from tests.integration.contract.conftest import IMAGE, provide_image
 
 COMMAND = [sys.executable, "-m", "composer", "--backend", "docker"]
 PEER = ["docker", "compose"]
@@ -22,9 +22,12 @@ PEER = ["docker", "compose"]
 class Stack:
     def __init__(self, directory: pathlib.Path, name: str) -> None:
         self.directory, self.name = directory, name
+        # the first three numbers of addresses that no other test on the same engine has
+        self.subnet = f"10.{64 + secrets.randbelow(64)}.{secrets.randbelow(256)}"
 
     def write(self, text: str) -> None:
-        (self.directory / "compose.yaml").write_text(text.replace("IMAGE", IMAGE))
+        text = text.replace("IMAGE", IMAGE).replace("SUBNET", self.subnet)
+        (self.directory / "compose.yaml").write_text(text)
 
     def run(
         self, command: list[str], *arguments: str, check: bool = True, **environment: str
@@ -78,14 +81,11 @@ class Stack:
 
 
 @pytest.fixture
-def stack(tmp_path: pathlib.Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
-    backend = docker.connect({**os.environ, "DOCKER_HOST": os.environ["COMPOSER_TEST_DOCKER"]})
-    if backend.find_image(IMAGE) is None:
-        backend.import_image(root_archive(tmp_path), IMAGE, {"Env": ["PATH=/bin"]})
-    backend.close()
+def stack(tmp_path: pathlib.Path) -> Iterator[Stack]:
+    provide_image(tmp_path)
     directory = tmp_path / "project"
     directory.mkdir()
-    made = Stack(directory, f"d{abs(hash(request.node.nodeid)) % 10**8:08}")
+    made = Stack(directory, f"d{secrets.token_hex(4)}")
     yield made
     # by the name alone: a file that the test changed last declares fewer volumes than there are
     made.ours("-f", "none.yaml", "down", "-v", "-t", "0", "--remove-orphans", check=False)

@@ -26,6 +26,7 @@ class Proxy:
         self._ends_at = re.compile(ends_at.encode()) if ends_at else None
         self._path = directory / "proxy.sock"
         self._open: list[socket.socket] = []
+        self.asked = b""
         self._pumps: list[threading.Thread] = []
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self._path))
@@ -72,6 +73,8 @@ class Proxy:
     def _pump(self, source: socket.socket, target: socket.socket, is_request: bool) -> None:
         try:
             while data := source.recv(1 << 16):
+                if is_request:
+                    self.asked += data
                 if is_request and self._ends_at and self._ends_at.search(data):
                     self.end()
                     return

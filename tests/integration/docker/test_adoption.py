@@ -57,7 +57,7 @@ services:
 networks:
   default: {}
   front: {labels: {x: y}}
-  back: {internal: true, ipam: {config: [{subnet: 10.98.7.0/24}]}}
+  back: {internal: true, ipam: {config: [{subnet: SUBNET.0/24}]}}
 volumes: {data: {labels: {x: y}}}
 configs: {page: {content: "hello"}}
 secrets: {key: {file: ./key}}

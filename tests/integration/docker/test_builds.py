@@ -8,7 +8,8 @@ import shutil
 
 import pytest
 
-from tests.integration.docker.conftest import IMAGE, Stack
+from tests.integration.contract.conftest import IMAGE
+from tests.integration.docker.conftest import Stack
 
 pytestmark = [pytest.mark.docker, pytest.mark.oracle]
 

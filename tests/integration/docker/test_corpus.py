@@ -33,12 +33,12 @@ services:
     env_file: [{path: vars.env}, {path: absent.env, required: false}]
     healthcheck: {test: curl localhost, interval: 1s, start_period: 1s}
     configs: [{source: page, target: /srv/page}, plain]
-    networks: {inner: {ipv4_address: 10.97.3.9}}
+    networks: {inner: {ipv4_address: SUBNET.9}}
   replicated: {image: made/base:1.0, scale: 3, depends_on: {base: {condition: service_healthy}}}
   deployed: {image: made/base:1.0, deploy: {replicas: 2}, profiles: [chosen], volumes: [data:/data]}
   absent: {image: made/absent, profiles: [other]}
   built: {build: ., networks: [inner, default], links: [base:other]}
-networks: {inner: {ipam: {config: [{subnet: 10.97.3.0/24, gateway: 10.97.3.1}]}, labels: {a: b}}}
+networks: {inner: {ipam: {config: [{subnet: SUBNET.0/24, gateway: SUBNET.1}]}, labels: {a: b}}}
 volumes: {data: {name: made-$COMPOSE_PROJECT_NAME, labels: [x=y]}}
 configs: {page: {content: "in $COMPOSE_PROJECT_NAME"}, plain: {file: vars.env}}
 """
@@ -71,9 +71,8 @@ class Project:
         asked = stack.theirs("--profile", "chosen", "-f", file, "config", "--format", "json")
         model = json.loads(asked.stdout)
         self.services: dict[str, dict[str, Any]] = model["services"]
-        self.images = {
-            str(service.get("image") or f"{stack.name}-{name}") for name, service in self.services.items()
-        }
+        # not the names in the file: who keeps images of these names on the engine has nothing to do with tests
+        self.images = {f"{stack.name}-{name}" for name in self.services}
         for kept in (*model.get("secrets", {}).values(), *model.get("configs", {}).values()):
             _make(kept.get("file"))
         self.write()
@@ -86,6 +85,9 @@ class Project:
             if how["condition"] == "service_completed_successfully"
         }
         over = {name: _stand_in(service, done=name in finished) for name, service in self.services.items()}
+        for name, service in self.services.items():
+            if service.get("image"):
+                over[name]["image"] = f"{self.stack.name}-{name}"
         over[self.leaf]["environment"] = changed
         (self.stack.directory / "stand-in.json").write_text(json.dumps({"services": over}))
 
@@ -113,7 +115,7 @@ class Project:
         """Return the id of each container by its name."""
         only = f"label=com.docker.compose.project={self.stack.name}"
         text = self.stack.engine("ps", "-a", "--no-trunc", "--filter", only, "--format", "{{.Names}} {{.ID}}")
-        return dict(line.split() for line in text.splitlines())  # type: ignore[misc]
+        return dict(line.split() for line in text.splitlines())
 
     def recreated(self, before: dict[str, str]) -> set[str]:
         """Return the services of the containers that are no longer, or newly, there."""

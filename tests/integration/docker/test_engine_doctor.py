@@ -12,7 +12,7 @@ pytestmark = pytest.mark.docker
 
 
 def findings(stack: Stack, **environment: str) -> dict[str, list[dict[str, str]]]:
-    result = stack.ours("doctor", "--json", **environment)
+    result = stack.ours("doctor", "--json", **environment)  # type: ignore[arg-type]
     found: dict[str, list[dict[str, str]]] = {}
     for one in json.loads(result.stdout)["backends"]["docker"]["findings"]:
         found.setdefault(one["subject"], []).append(one)

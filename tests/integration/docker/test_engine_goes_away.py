@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import subprocess
-import time
 
 import pytest
 
 from tests.integration.docker.conftest import COMMAND, Stack
 from tests.integration.docker.proxy import Proxy
+from tests.integration.namespace.conftest import wait_for
 
 pytestmark = pytest.mark.docker
 
@@ -57,6 +58,9 @@ def test_up_is_cut_and_the_next_completes_it(stack: Stack, tmp_path: pathlib.Pat
     assert len(stack.ours("ps", "-q").stdout.split()) == 3
 
 
+_FOLLOWS = re.compile(rb"(GET|POST) \S*(follow=(1|true)|/events|/wait|/attach)")
+
+
 @pytest.mark.parametrize("verb", [("logs", "-f"), ("up",), ("events",), ("wait", "a")])
 def test_what_follows_ends_with_the_engine(
     stack: Stack, tmp_path: pathlib.Path, verb: tuple[str, ...]
@@ -78,7 +82,8 @@ def test_what_follows_ends_with_the_engine(
             stderr=subprocess.PIPE,
             text=True,
         )
-        time.sleep(2)  # it follows by then; were it sooner, the test would still hold
+        # it follows by then; were it sooner, the test would still hold
+        wait_for(lambda: _FOLLOWS.search(between.asked) or process.poll() is not None)
         assert process.poll() is None, process.communicate()
         between.end()
         try:

@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from tests.integration.contract.conftest import IMAGE
 from tests.integration.docker.conftest import Stack
 
 pytestmark = pytest.mark.docker
@@ -60,7 +61,7 @@ def test_an_image_that_is_nowhere(stack: Stack) -> None:
 
 def test_a_name_that_is_taken(stack: Stack) -> None:
     other = f"{stack.name}-taken"
-    stack.engine("create", "--name", other, "composer-contract", "true")
+    stack.engine("create", "--name", other, IMAGE, "true")
     try:
         stack.write(TWO % f", container_name: {other}")
         fails(stack, f"'{other}' is taken by container")

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import pathlib
 import re
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import click
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "unit" / "cli"))
-
-import flag_table
+from tests.unit.cli import flag_table
 
 pytestmark = [pytest.mark.docker, pytest.mark.oracle, pytest.mark.timeout(180)]
 
@@ -48,7 +44,7 @@ def forms(flag: Theirs) -> list[tuple[str, ...]]:
     """Return ways of writing a flag, right and wrong."""
     if flag.kind is None:
         long = [("=true",), ("=F",), ("=0",), ("=yes",), ("=",), ("",)]
-        written = [(flag.name + end[0],) for end in long]
+        written: list[tuple[str, ...]] = [(flag.name + end[0],) for end in long]
         if flag.letter:
             written += [(flag.letter + end,) for end in ("", "=1", "=false", "=yes", "=", "%", "=%")]
         return written

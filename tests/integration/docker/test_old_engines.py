@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import secrets
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from composer.backends import docker
 from composer.backends.docker.client import OLDEST
 from composer.errors import NotFound
-from tests.integration.contract.conftest import IMAGE, Place, root_archive
+from tests.integration.contract.conftest import IMAGE, Place, provide_image
 
 pytestmark = pytest.mark.docker
 
@@ -20,9 +21,8 @@ pytestmark = pytest.mark.docker
 def place(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[Place]:
     backend = docker.connect({**os.environ, "DOCKER_HOST": os.environ["COMPOSER_TEST_DOCKER"]})
     backend.client.api = min(request.param, backend.client.api)
-    if backend.find_image(IMAGE) is None:
-        backend.import_image(root_archive(tmp_path), IMAGE, {"Env": ["PATH=/bin"]})
-    made = Place(backend, f"o{abs(hash(request.node.nodeid)) % 10**8:08}", IMAGE)
+    provide_image(tmp_path)
+    made = Place(backend, f"o{secrets.token_hex(4)}", IMAGE)
     yield made
     made.clean()
 

@@ -73,9 +73,9 @@ def image(stack: Stack, host: str) -> Iterator[str]:
 
 def round_trip(stack: Stack, image: str, config: Docker) -> None:
     """Push, forget, and let ``up`` pull it again."""
-    stack.ours("push", **config.environment())
+    stack.ours("push", **config.environment())  # type: ignore[arg-type]
     stack.engine("rmi", image)
-    stack.ours("up", "-d", **config.environment())
+    stack.ours("up", "-d", **config.environment())  # type: ignore[arg-type]
     assert image in stack.engine("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
     assert stack.inspect("web")["State"]["Running"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import secrets
 import subprocess
 import sys
 import time
@@ -36,7 +37,7 @@ class Stack:
         return {**kept, "COMPOSER_ROOT": str(self.state), "COMPOSE_PROJECT_NAME": self.name}
 
     def popen(self, *arguments: str, **options: object) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        return subprocess.Popen(  # type: ignore[no-any-return]
             [COMMAND, "--backend", "namespace", *arguments],
             cwd=self.directory,
             env=self.environment(),
@@ -48,7 +49,7 @@ class Stack:
         )
 
     def run(
-        self, *arguments: str, check: bool = True, timeout_s: float = 60
+        self, *arguments: str, check: bool = True, timeout_s: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """Run the command; with ``check`` a failure fails the test, with what was printed."""
         process = self.popen(*arguments)
@@ -104,8 +105,8 @@ def find_process(title: str) -> int:
     return 0
 
 
-def wait_for(condition: Callable[[], T], *, timeout_s: float = 10, what: str = "it") -> T:
-    """Return the condition's first true value; fail the test when it does not come."""
+def wait_for(condition: Callable[[], T | None], *, timeout_s: float = 60, what: str = "it") -> T:
+    """Return the condition's first true value; fail the test when it does not come, however busy the machine is."""
     deadline_s = time.monotonic() + timeout_s
     while True:
         value = condition()
@@ -134,7 +135,7 @@ _ENDING = ("processes", "network namespaces")
 """What may be on its way out when a test begins: somebody else's, and no loss."""
 
 
-def left_behind(before: dict[str, list[str]], timeout_s: float = 5) -> dict[str, list[str]]:
+def left_behind(before: dict[str, list[str]], timeout_s: float = 30) -> dict[str, list[str]]:
     """Return what there is more (or less, with a minus) than before, once the kernel has had time to clean up."""
     deadline_s = time.monotonic() + timeout_s
     while True:
@@ -152,8 +153,7 @@ def left_behind(before: dict[str, list[str]], timeout_s: float = 5) -> dict[str,
 
 def _cgroups() -> Iterator[str]:
     """Yield the cgroups of containers. Our own parent of them, when empty, is nobody's and goes with the next."""
-    for hierarchy in pathlib.Path("/sys/fs/cgroup").iterdir():
-        parent = hierarchy / "composer"
+    for parent in (apart.ROOT / "composer", *apart.ROOT.glob("*/composer")):
         try:
             yield from (str(path) for path in parent.iterdir() if path.is_dir())
         except (FileNotFoundError, NotADirectoryError):
@@ -194,12 +194,12 @@ def _namespaces() -> Iterator[str]:
 
 
 @pytest.fixture
-def stack(tmp_path: pathlib.Path, request: pytest.FixtureRequest) -> Iterator[Stack]:
+def stack(tmp_path: pathlib.Path) -> Iterator[Stack]:
     """A project folder; after the test the project is taken down and nothing of it may be left."""
     before = listing()
     directory = tmp_path / "project"
     directory.mkdir()
-    name = f"t{abs(hash(request.node.nodeid)) % 10**8:08}"
+    name = f"t{secrets.token_hex(4)}"
     made = Stack(directory, tmp_path / "state", name)
     yield made
     # by the name alone: a file that the test changed last declares fewer volumes than there are

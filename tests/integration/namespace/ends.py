@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .conftest import Stack, find_process
+from .conftest import Stack, find_process, wait_for
 
 
 def states(stack: Stack) -> list[pathlib.Path]:
@@ -54,6 +54,18 @@ def kill(pid: int) -> None:
         assert poll.poll(10_000), f"{pid} does not end"
     finally:
         os.close(pidfd)
+
+
+def wait_for_end(pid: int) -> None:
+    """Wait until a process has ended, whether anybody has reaped it or not."""
+
+    def has_ended() -> bool:
+        try:
+            return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        except OSError:
+            return True
+
+    wait_for(has_ended, what=f"the end of {pid}")
 
 
 def kill_containers(stack: Stack) -> None:

@@ -83,7 +83,7 @@ def test_a_neighbour_does_not_become_the_way_out_by_advertising_itself(stack: St
     )
     state = "awk '$4 == 20 && $6 == \"eth0\" {print $5}' /proc/net/if_inet6"
     for service in ("attacker", "victim"):
-        wait_for(lambda name=service: stack.shell(name, state) == "80", what="a usable link-local address")
+        wait_for(lambda name=service: stack.shell(name, state) == "80", what="a usable link-local address")  # type: ignore[misc]
     for name in ("accept_ra", "autoconf"):
         assert stack.shell("victim", f"cat /proc/sys/net/ipv6/conf/eth0/{name}") == "0"
     before = stack.shell("victim", "cat /proc/net/ipv6_route /proc/net/if_inet6"), _host_routes()

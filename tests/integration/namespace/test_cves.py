@@ -303,7 +303,7 @@ def test_cve_2021_30465_mounts_below_a_volume_stay_in_it_while_it_is_exchanged(
     def start() -> None:
         syscalls.mount(str(root), str(root), None, syscalls.MS_BIND)
         fd = os.open(root, os.O_PATH | os.O_DIRECTORY)
-        mounts.Mounts(fd, config, no_cgroup, "/nowhere").apply(config["mounts"])
+        mounts.Mounts(fd, config, no_cgroup, "/nowhere").apply(config["mounts"])  # type: ignore[arg-type]
         lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
         made = [
             line.split()

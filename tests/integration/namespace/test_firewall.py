@@ -120,7 +120,7 @@ class World:
     def _wire(self) -> None:
         with Netlink() as netlink:
             wire = {"master_index": 0, "peer_name": "eth0", "peer_netns_fd": self.machine.fd}
-            eth0 = netlink.create_veth("eth0", **wire)
+            eth0 = netlink.create_veth("eth0", **wire)  # type: ignore[arg-type]
             netlink.add_address(eth0, HOST, 24)
             netlink.add_address(eth0, HOST6, 64)
             indices = {}

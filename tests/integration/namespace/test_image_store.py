@@ -63,7 +63,7 @@ def config_of(*layers: bytes, **inner: object) -> bytes:
 
 
 @pytest.mark.parametrize("compress", [lambda data: data, gzip.compress], ids=["plain", "gzip"])
-def test_import_makes_an_image_that_every_name_finds(store: Store, tmp_path: pathlib.Path, compress) -> None:  # type: ignore[no-untyped-def]
+def test_import_makes_an_image_that_every_name_finds(store: Store, tmp_path: pathlib.Path, compress) -> None:
     made = store.import_rootfs(write(tmp_path / "a.tar", compress(BASE)), "notes-app", {"Cmd": ["/bin/app"]})
     assert made.config["Cmd"] == ["/bin/app"]
     assert made.config["Env"] == ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
@@ -144,7 +144,7 @@ def old_docker_archive() -> bytes:
 
 
 @pytest.mark.parametrize("compress", [lambda data: data, gzip.compress], ids=["plain", "gzip"])
-def test_load_a_docker_archive(store: Store, tmp_path: pathlib.Path, compress) -> None:  # type: ignore[no-untyped-def]
+def test_load_a_docker_archive(store: Store, tmp_path: pathlib.Path, compress) -> None:
     (made,) = store.load(write(tmp_path / "a.tar", compress(old_docker_archive())))
     assert made.id == sha256(config_of(BASE, TOP, BASE, Cmd=["top"]))
     assert made.references == ("app:1", "me/app:2")

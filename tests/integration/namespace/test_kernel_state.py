@@ -113,13 +113,13 @@ DAMAGE: dict[str, tuple[Callable[[Site], None], str]] = {
     ),
     "ip_forward": (lambda site: sysctl("net/ipv4/ip_forward"), "net.ipv4.ip_forward is 0"),
     "ipv6 forwarding": (lambda site: sysctl("net/ipv6/conf/all/forwarding"), "forwarding is 0"),
-    "bridge deleted": (lambda site: ip("link", "del", site.bridge), "is missing"),
-    "bridge down": (lambda site: ip("link", "set", site.bridge, "down"), "is down"),
+    "bridge deleted": (lambda site: ip("link", "del", site.bridge), "is missing"),  # type: ignore[arg-type]
+    "bridge down": (lambda site: ip("link", "set", site.bridge, "down"), "is down"),  # type: ignore[arg-type]
     "address deleted": (
-        lambda site: ip("addr", "flush", "dev", site.bridge, "scope", "global"),
+        lambda site: ip("addr", "flush", "dev", site.bridge, "scope", "global"),  # type: ignore[arg-type]
         "is missing",
     ),
-    "route deleted": (lambda site: ip("route", "flush", "dev", site.bridge), "the route to"),
+    "route deleted": (lambda site: ip("route", "flush", "dev", site.bridge), "the route to"),  # type: ignore[arg-type]
     "interface deleted": (lambda site: ip("link", "del", site.link), "is disconnected from it"),
     "interface taken out": (lambda site: ip("link", "set", site.link, "nomaster"), "is disconnected from it"),
 }

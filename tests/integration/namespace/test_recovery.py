@@ -280,11 +280,11 @@ def test_a_full_disk_makes_no_keeper_after_keeper(small: Stack) -> None:
 
 
 def _settled(stack: Stack, pid: int) -> bool:
-    """Tell whether a keeper has lived for longer than those that died at once did."""
-    import time
-
-    time.sleep(1)
-    return find_process(f"composer: keeper {stack.name}") == pid
+    """Tell whether a keeper lives, and has for longer (a second) than those that died at once did."""
+    uptime_s = float(pathlib.Path("/proc/uptime").read_text().split()[0])
+    born_ticks = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    is_it = find_process(f"composer: keeper {stack.name}") == pid
+    return is_it and uptime_s - born_ticks / os.sysconf("SC_CLK_TCK") > 1
 
 
 # ------------------------------------------------------------------ the run state goes
@@ -296,20 +296,40 @@ def test_run_state_removed_under_a_running_project_is_made_again(stack: Stack, p
     keeper, supervisor = stack.pid("keeper"), stack.pid("supervisor")
     (path,) = stack.state.glob(part)
     if path.is_dir():
-        shutil.rmtree(path)
+        _remove_tree(stack, path)
     else:
         path.unlink()
     assert stack.out("exec", "-T", "worker", "echo", "there") == "there\n"
     assert (stack.pid("keeper"), stack.pid("supervisor")) == (keeper, supervisor)
-    found = [
-        entry
-        for entry in os.listdir("/proc")
-        if entry.isdigit() and _title(entry).rstrip() == f"composer: supervisor {stack.name}"
-    ]
-    assert found == [str(supervisor)], "there are two supervisors"
+    assert _supervisors(stack) == [str(supervisor)], "there are two supervisors"
     stack.run("restart", "-t", "0", "worker")
     stack.run("stop", "-t", "0")
     assert json.loads(stack.out("ps", "-a", "--format", "json"))["State"] == "exited"
+
+
+def _remove_tree(stack: Stack, path: pathlib.Path) -> None:
+    """Remove a directory that somebody writes to: nobody finds it once it is somewhere else."""
+    aside = path.rename(stack.directory.parent / "removed")
+
+    def is_gone() -> bool:
+        shutil.rmtree(aside, ignore_errors=True)
+        return not aside.exists()
+
+    wait_for(is_gone, what="the end of what was removed")
+
+
+def _supervisors(stack: Stack) -> list[str]:
+    """Return the supervisors of the project; what one of them forks has its title until it has its own."""
+    title = f"composer: supervisor {stack.name}"
+    found = [entry for entry in os.listdir("/proc") if entry.isdigit() and _title(entry).rstrip() == title]
+    return [pid for pid in found if _parent(pid) not in found]
+
+
+def _parent(pid: str) -> str:
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+    except OSError:
+        return ""
 
 
 def _title(pid: str) -> str:
@@ -322,7 +342,7 @@ def _title(pid: str) -> str:
 def test_a_supervisor_killed_after_its_run_state_was_removed_comes_back_once(stack: Stack) -> None:
     stack.up(WORKER)
     supervisor = stack.pid("supervisor")
-    shutil.rmtree(stack.state / "run")
+    _remove_tree(stack, stack.state / "run")
     ends.kill(supervisor)
     assert stack.out("exec", "-T", "worker", "echo", "there") == "there\n"
     stack.run("down", "-v", "-t", "0")

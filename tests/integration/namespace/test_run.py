@@ -235,17 +235,29 @@ def test_kill_ends_what_is_paused(stack: Stack) -> None:
 
 def test_pause_freezes_and_unpause_goes_on(stack: Stack) -> None:
     stack.up(
-        "services:\n  tick: {image: host, stop_signal: SIGKILL, "
-        "command: [sh, -c, 'while :; do echo x; sleep 0.05; done']}\n"
+        "services:\n"
+        + "".join(
+            f"  {name}: {{image: host, stop_signal: SIGKILL, "
+            "command: [sh, -c, 'while :; do echo x; sleep 0.05; done']}\n"
+            for name in ("tick", "other")
+        )
     )
+
+    def ticks(service: str) -> int:
+        return stack.out("logs", "--no-log-prefix", service).count("x")
+
+    def wait_for_ticks(service: str) -> None:
+        before = ticks(service)
+        wait_for(lambda: ticks(service) > before + 5, what=f"more output of {service}")
+
     stack.run("pause", "tick")
-    assert json.loads(stack.out("ps", "-a", "--format", "json"))["State"] == "paused"
-    time.sleep(0.3)
-    before = stack.out("logs", "--no-log-prefix")
-    time.sleep(0.3)
-    assert stack.out("logs", "--no-log-prefix") == before
-    stack.run("unpause")
-    wait_for(lambda: len(stack.out("logs", "--no-log-prefix")) > len(before), what="more output")
+    assert json.loads(stack.out("ps", "-a", "--format", "json", "tick"))["State"] == "paused"
+    wait_for_ticks("other")  # by then everything that it wrote before has been read
+    before = ticks("tick")
+    wait_for_ticks("other")
+    assert ticks("tick") == before
+    stack.run("unpause", "tick")
+    wait_for_ticks("tick")
 
 
 def test_down_takes_the_anonymous_volumes_that_went_from_one_container_to_the_next(stack: Stack) -> None:

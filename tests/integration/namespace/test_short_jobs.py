@@ -6,12 +6,12 @@ import json
 import os
 import signal
 import threading
-import time
 
 import pytest
 
 from composer.backends import namespace
 from composer.engine.observed import ContainerState
+from tests.integration.namespace import ends
 from tests.integration.namespace.conftest import Stack
 
 pytestmark = pytest.mark.root
@@ -25,12 +25,18 @@ services:
 
 def test_what_ends_while_the_supervisor_is_busy_is_not_unknown(stack: Stack) -> None:
     """The supervisor is stopped for a moment: the process is gone, and its end is not written yet."""
-    stack.up(JOBS.replace("exit 3", "sleep 0.7; exit 3"))
-    supervisor = stack.pid("supervisor")
+    waits = "while ! [ -e /project/go ]; do sleep 0.01; done; exit 3"
+    stack.up(
+        JOBS.replace("exit 3", waits).replace(
+            "image: host, command: [sh", "image: host, volumes: ['.:/project'], command: [sh"
+        )
+    )
+    supervisor, job = stack.pid("supervisor"), ends.state_of(stack, "job")["pid"]
     os.kill(supervisor, signal.SIGSTOP)
     backend = namespace.connect(stack.environment())
     try:
-        time.sleep(1.2)
+        (stack.directory / "go").touch()
+        ends.wait_for_end(job)
         (seen,) = [c for c in backend.observe(stack.name).containers if c.name.endswith("-job-1")]
         assert not seen.exit_unknown
         assert seen.state is ContainerState.RUNNING

@@ -195,7 +195,7 @@ class Storm:
         """The next command finds everything as it has to be, and nothing is stuck on its way."""
         self.stack.run("up", "-d", "counter", "again")
         for role in ("keeper", "supervisor"):
-            wait_for(lambda role=role: len(self._processes(role)) == 1, what=f"one {role}")
+            wait_for(lambda role=role: len(self._processes(role)) == 1, what=f"one {role}")  # type: ignore[misc]
         assert ends.state_of(self.stack, "counter")["status"] == "running"
         wait_for(
             lambda: ends.state_of(self.stack, "again")["status"] in ("running", "restarting"),

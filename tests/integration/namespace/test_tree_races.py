@@ -12,7 +12,7 @@ import pytest
 
 from composer import archives
 from composer.engine import observe
-from composer.errors import ConfigError, ImageError
+from composer.errors import ConfigError, CopyFailed, ImageError
 from composer.runtime.base import opening, syscalls
 from composer.runtime.container import console, copy_up, process, rootfs
 from composer.runtime.images.archive import unpack
@@ -157,7 +157,7 @@ def test_a_device_in_the_place_of_a_file_is_not_opened(tmp_path: pathlib.Path, w
             with pytest.raises(OSError, match="not a terminal"):
                 console.open_console(fd, 0)
         else:
-            with root_of(root / "etc") as etc, pytest.raises(archives.CopyFailed):
+            with root_of(root / "etc") as etc, pytest.raises(CopyFailed):
                 archives._open_mounted(etc, "hosts")
         assert events() == 0
         os.close(os.open(place, os.O_RDONLY))

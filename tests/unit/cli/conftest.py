@@ -3,7 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from console import STACK, Console
+
+from tests.unit.cli.console import STACK, Console
 
 
 @pytest.fixture

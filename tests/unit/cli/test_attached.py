@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from console import STACK, Console, states
 
 from composer.backends.memory import Behaviour
+from tests.unit.cli.console import STACK, Console, states
 
 
 def test_up_attached_ends_with_its_containers(console: Console) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from console import Console, Lasting
+from tests.unit.cli.console import Console, Lasting
 
 
 def test_a_project_stays_on_the_backend_that_has_it(console: Console) -> None:

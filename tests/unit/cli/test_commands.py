@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from console import STACK, Console, states
 
 from composer.backends.memory import Behaviour
 from composer.engine.observed import Event, Health
 from composer.engine.wanted import ExecSpec
 from composer.errors import BackendError
+from tests.unit.cli.console import STACK, Console, states
 
 
 def test_up_detached_starts_everything(console: Console) -> None:
@@ -331,11 +330,9 @@ def test_a_failure_shows_what_explains_it(console: Console) -> None:
 def test_wait_timeout(console: Console) -> None:
     console.write(STACK)
     console.backend.behave("db", Behaviour(health=()))
-    started = time.monotonic()
     result = console("up", "--wait", "--wait-timeout", "0.1", "db")
     assert result.code == 1
     assert "application not healthy after 100ms" in result.err
-    assert time.monotonic() - started < 5
 
 
 def test_a_bug_is_one_line_and_a_file(

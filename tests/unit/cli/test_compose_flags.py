@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 
-from console import Console, states
-
 from composer.engine.observed import ObservedImage
 from composer.engine.wanted import BuildSpec
+from tests.unit.cli.console import Console, states
 
 PROJECT = """
     services:

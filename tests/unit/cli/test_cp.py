@@ -10,9 +10,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from console import Console
 
 from composer.cli.commands.cp import End, split
+from tests.unit.cli.console import Console
 
 REPLICAS = "services: {web: {image: nginx, scale: 3}, db: {image: postgres}}"
 
@@ -104,7 +104,7 @@ class Bytes(io.StringIO):
 
     def __init__(self, data: bytes = b"") -> None:
         super().__init__()
-        self.buffer = io.BytesIO(data)
+        self.buffer = io.BytesIO(data)  # type: ignore[misc]
 
 
 def test_archives_on_standard_input_and_output(web: Console, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_archives_on_standard_input_and_output(web: Console, tmp_path: Path) -> 
             working_dir=str(web.directory),
             connect=web.connect,
         )
-        return code, out.buffer.getvalue(), err.getvalue()
+        return code, out.buffer.getvalue(), err.getvalue()  # type: ignore[attr-defined]
 
     web("cp", "file", "web:/tmp/")
     code, data, err = play("cp", "web:/tmp/file", "-")

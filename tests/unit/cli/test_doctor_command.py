@@ -6,10 +6,10 @@ import json
 import types
 
 import pytest
-from console import Console
 
 from composer import backends
 from composer.engine.backend import Finding
+from tests.unit.cli.console import Console
 
 GOOD = [Finding("ok", "kernel", "Linux"), Finding("warning", "DNS", "none", "add one")]
 BAD = [Finding("missing", "engine", "no engine answers", "start it")]

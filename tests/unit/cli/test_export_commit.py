@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 
-from console import Console
+from tests.unit.cli.console import Console
 
 
 def test_an_archive_is_written(stack: Console) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 import pytest
-from console import STACK, Console, states
-from flag_table import Flag, commands, parse, table
 
 from composer.cli.commands.exec import command as exec_command
 from composer.cli.commands.up import command as up_command
+from tests.unit.cli.console import STACK, Console, states
+from tests.unit.cli.flag_table import Flag, commands, parse, table
 
 
 def test_dry_run_may_follow_the_verb(console: Console) -> None:

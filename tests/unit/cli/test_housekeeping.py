@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from console import Console
 
 from composer.cli.commands.system import summary
 from composer.engine.facts import CacheUse, ContainerUse, DiskUse, ImageUse, LabelFilter, VolumeUse
 from composer.engine.observed import ContainerState, ObservedContainer
+from tests.unit.cli.console import Console
 
 
 @pytest.fixture

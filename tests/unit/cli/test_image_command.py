@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from console import Console
 
 from composer.cli.changes import apply_changes
 from composer.cli.commands.image import _instructions, _is_named
 from composer.engine.backend import ImageStore
+from tests.unit.cli.console import Console
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from console import Console
+from tests.unit.cli.console import Console
 
 
 def test_a_clean_project_says_nothing(console: Console) -> None:

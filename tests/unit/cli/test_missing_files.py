@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from console import Console, states
 
 from composer.cli.main import COMMANDS
+from tests.unit.cli.console import Console, states
 
 ARGUMENTS = {
     "apply": None,  # a file of its own says which project
@@ -47,7 +47,7 @@ MISSING = {
 def test_what_is_not_there_ends_every_command(stack: Console, verb: str, missing: str) -> None:
     options, environment, words = MISSING[missing]
     before = states(stack)
-    result = stack(*options, verb, *ARGUMENTS.get(verb, ()) or (), **environment)
+    result = stack(*options, verb, *ARGUMENTS.get(verb, ()) or (), **environment)  # type: ignore[arg-type]
     assert result.code == 1, result
     assert words in result.out + result.err
     assert states(stack) == before
@@ -72,8 +72,8 @@ def test_a_typo_does_not_take_the_other_stack(stack: Console) -> None:
 def test_with_a_name_of_its_own_a_project_needs_no_file(stack: Console, given: tuple[str, ...]) -> None:
     (stack.directory / "compose.yaml").unlink()
     environment = {} if given else {"COMPOSE_PROJECT_NAME": "app"}
-    assert "app-web-1" in stack(*given, "ps", **environment).out
-    result = stack(*given, "-f", "gone.yaml", "--env-file", "gone.env", "down", **environment)
+    assert "app-web-1" in stack(*given, "ps", **environment).out  # type: ignore[arg-type]
+    result = stack(*given, "-f", "gone.yaml", "--env-file", "gone.env", "down", **environment)  # type: ignore[arg-type]
     assert result.code == 0, result
     assert "cannot read file 'gone.yaml'" in result.err
     assert "gone.env" in result.err

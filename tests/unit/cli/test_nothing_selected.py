@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from console import Console, states
-
 from composer.backends.memory import Behaviour
+from tests.unit.cli.console import Console, states
 
 BEHIND = "services: {web: {image: i, profiles: [b, a]}, db: {image: i, profiles: [a]}}"
 

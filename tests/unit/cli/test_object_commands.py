@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from console import Console
+from tests.unit.cli.console import Console
 
 
 def test_images_are_pulled_and_inspected(console: Console) -> None:

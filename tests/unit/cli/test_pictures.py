@@ -6,11 +6,11 @@ import json
 import sys
 
 import pytest
-from console import STACK, Console
 
 from composer.backends.memory import Behaviour
 from composer.cli.pictures import Live, critical_path
 from composer.graph import Graph
+from tests.unit.cli.console import STACK, Console
 
 PROJECT = """
     services:

@@ -9,9 +9,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from console import Console, states
 
 from composer.cli import lock
+from tests.unit.cli.console import Console, states
 
 
 def test_the_tree_says_what_and_why_and_counts(stack: Console) -> None:

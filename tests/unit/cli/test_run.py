@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from console import Console, states
 
 from composer.backends.memory import Behaviour
 from composer.cli.keys import Watch, parse_keys
+from tests.unit.cli.console import Console, states
 
 PROJECT = """
     services:

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from console import Console, Terminal
 
 from composer.cli import safe, table
 from composer.cli.display import open_display
@@ -19,6 +18,7 @@ from composer.engine.events import DONE, FAILED, WORKING, Progress
 from composer.engine.observed import LogLine
 from composer.engine.operations import Resource
 from composer.errors import ComposerError, ImageError
+from tests.unit.cli.console import Console, Terminal
 
 PACKAGE = Path(safe.__file__).parents[1]
 HOSTILE = "a\x1b]0;owned\x07b\x9b31mc\rd\x7fe\u202ef\udc9bg\nerror: forged\x00"

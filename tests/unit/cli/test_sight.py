@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 
 import pytest
-from console import Console, states
 
 from composer.engine import labels
+from tests.unit.cli.console import Console, states
 
 STACK = "services: {db: {image: db, volumes: ['data:/data']}}\nvolumes: {data: {}}\n"
 RENAMED = STACK.replace("{data: {}}", "{data: {name: elsewhere}}")
@@ -144,7 +144,7 @@ def test_it_is_found_after_down_too(used: Console) -> None:
 @pytest.mark.parametrize("environment", [{}, {"COMPOSE_PROJECT_NAME": "other"}])
 def test_two_names_that_were_given_are_two_stacks(used: Console, environment: dict[str, str]) -> None:
     options = () if environment else ("-p", "other")
-    assert used(*options, "up", "-d", **environment).code == 0
+    assert used(*options, "up", "-d", **environment).code == 0  # type: ignore[arg-type]
     assert volumes(used) == ["app_data", "other_data"]
 
 

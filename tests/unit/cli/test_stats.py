@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 
-from console import Console
-
 from composer.backends.memory import Behaviour
 from composer.cli.commands.stats import cpu_percent, row
 from composer.engine.facts import Usage
 from composer.engine.observed import ContainerState, ObservedContainer
+from tests.unit.cli.console import Console
 
 S = 1_000_000_000
 FIRST = Usage(10 * S, cpu_ns=S)

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from console import STACK, Console, states
 
 from composer.cli.main import COMMANDS
+from tests.unit.cli.console import STACK, Console, states
 
 ROOT = Path(__file__).parents[3]
 ARGUMENTS = {

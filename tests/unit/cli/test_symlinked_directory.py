@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from console import Console, states
+
+from tests.unit.cli.console import Console, states
 
 ROOT = Path(__file__).parents[3]
 STACK = """

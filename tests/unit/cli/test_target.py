@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from console import Console
+
+from tests.unit.cli.console import Console
 
 
 @pytest.mark.parametrize("kind", ["network", "volume", "image"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pathlib
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -79,13 +78,16 @@ def test_an_engine_that_goes_in_the_middle_is_one_clear_line(engine: Start) -> N
 
 
 def test_a_slow_answer_has_an_end(engine: Start) -> None:
+    given_up = threading.Event()
+
     def reply(asked: Asked) -> bytes:
-        time.sleep(0.5)
+        given_up.wait(30)
         return answer(value=1)
 
     client = engine(reply).client()
     with pytest.raises(Unavailable, match="did not answer within 0 s"):
         client.get("/x", timeout_s=0.05)
+    given_up.set()
 
 
 def test_a_refusal_is_an_error_with_the_engines_words(engine: Start) -> None:

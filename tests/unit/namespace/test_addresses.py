@@ -58,7 +58,7 @@ def test_what_is_no_subnet_is_refused(text):
 
 
 def _chosen(used: list[str], **options: object) -> list[tuple[str, str]]:
-    return [(str(pool.subnet), pool.gateway) for pool in choose_pools({}, used=used, **options)]
+    return [(str(pool.subnet), pool.gateway) for pool in choose_pools({}, used=used, **options)]  # type: ignore[arg-type]
 
 
 def test_default_pools_are_docker_s_in_docker_s_order():

@@ -42,7 +42,7 @@ def changed(path: tuple[str | int, ...], value: Any) -> dict[str, Any]:
     for key in path[:-1]:
         inner = inner[key]
     inner[path[-1]] = value
-    return whole  # type: ignore[no-any-return]
+    return whole
 
 
 def test_what_tools_write_is_accepted() -> None:

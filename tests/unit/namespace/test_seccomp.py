@@ -6,12 +6,12 @@ import os
 import stat
 
 import pytest
-from bpf import ARCH, Filter, libseccomp, oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from composer.errors import Unsupported
 from composer.runtime.container import capabilities, seccomp, seccomp_numbers
+from tests.unit.namespace.bpf import ARCH, Filter, libseccomp, oracle
 
 ALLOW, KILL, EPERM, ENOSYS = 0x7FFF0000, 0, 0x50001, 0x50026
 KERNEL = (6, 18)

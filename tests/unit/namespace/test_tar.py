@@ -76,7 +76,7 @@ def test_extended_headers_win_and_hold_for_one_entry() -> None:
         "size": "3",
         "SCHILY.xattr.user.a": b"\0\n=x",
     }
-    found = read(archive(pax(records), header("short", size=0) + padded(b"abc"), file("next")))
+    found = read(archive(pax(records), header("short", size=0) + padded(b"abc"), file("next")))  # type: ignore[arg-type]
     (first, body), (second, _) = found
     assert first.name == "long/" + "n" * 300
     assert first.mtime_ns == 1_700_000_000_123_456_789

@@ -7,11 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import compare
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from project import project
 
 from composer.engine.hashing import network_hash, service_hash, volume_hash
 from composer.schema.canonical import canonical
@@ -19,6 +17,8 @@ from composer.schema.load import LoadOptions, load
 from composer.schema.problems import Problems
 from composer.schema.render import escape_dollars, project_json, to_json, to_yaml
 from composer.schema.tree import plain
+from tests.oracle import compare
+from tests.unit.schema.project import project
 
 CASES = Path(__file__).parents[2] / "cases"
 ACCEPTED = sorted(path.parent.name for path in CASES.glob("*/want.json"))

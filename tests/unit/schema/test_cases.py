@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import compare
 import pytest
+
+from tests.oracle import compare
 
 CASES = Path(__file__).parents[2] / "cases"
 MISTAKES = CASES / "mistakes"
@@ -14,7 +15,7 @@ MISTAKES = CASES / "mistakes"
 @pytest.mark.parametrize("case", sorted(one.name for one in CASES.iterdir() if compare.compose_files(one)))
 def test_case(case: str) -> None:
     directory = CASES / case
-    assert compare.recorded(directory) is not None, "record it with tests/oracle/record.py"
+    assert compare.recorded(directory) is not None, "record it with python -m tests.oracle.record"
     assert compare.compare(directory) == []
 
 

@@ -6,15 +6,16 @@ import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from project import write
 
 from composer.cli.commands.config import command
 from composer.engine.hashing import service_hash
 from composer.errors import DisabledService
 from composer.schema.load import LoadOptions, load
+from tests.unit.schema.project import write
 
 TEXT = """\
 name: demo
@@ -35,7 +36,7 @@ models: {m: {model: ai/m}}
 class Console:
     """What the command asks of its context."""
 
-    def __init__(self, directory: Path, **options: object) -> None:
+    def __init__(self, directory: Path, **options: Any) -> None:
         self.stdout = io.StringIO()
         self.warnings: list[str] = []
         self.working_dir = str(directory)
@@ -54,7 +55,7 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(directory: Path, *arguments: str, **options: object) -> str:
+def run(directory: Path, *arguments: str, **options: Any) -> str:
     console = Console(directory, **options)
     result = CliRunner().invoke(
         command, list(arguments), obj=console, catch_exceptions=False, standalone_mode=False

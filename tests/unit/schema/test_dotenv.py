@@ -68,7 +68,7 @@ def test_raw_takes_everything_as_it_stands() -> None:
     assert parse_raw(text, ".env", OUTER.get) == {"A": '"q" #c $P', "P": "outer", "B": "a=b"}
 
 
-@given(st.text(st.characters(blacklist_characters="'\\\r", blacklist_categories=("Cs",))))
+@given(st.text(st.characters(blacklist_characters="'\\\r", blacklist_categories=("Cs",))))  # type: ignore[arg-type]
 def test_single_quotes_keep_any_text(text: str) -> None:
     assert env(f"A='{text}'") == {"A": text}
 

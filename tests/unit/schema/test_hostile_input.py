@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from project import errors, project, write
 
 from composer.errors import ProjectInvalid
+from tests.unit.schema.project import errors, project, write
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join(f'*{chr(97 + n)}' for _ in range(10))}]\n" for n in range(12)
@@ -46,7 +46,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_text(name: str, tmp_path: Path) -> None:
     text = HOSTILE[name]
-    (tmp_path / "compose.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    (tmp_path / "compose.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())  # type: ignore[attr-defined]
     assert errors(tmp_path)
 
 

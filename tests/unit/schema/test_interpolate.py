@@ -82,7 +82,7 @@ def test_variables_are_found_in_defaults_too() -> None:
 
 @given(st.text())
 def test_doubled_dollars_come_back(text: str) -> None:
-    assert substitute(text.replace("$", "$$"), {}.get) == text
+    assert substitute(text.replace("$", "$$"), {}.get) == text  # type: ignore[arg-type]
 
 
 @given(st.text(alphabet="${}:-+?XYa\n", max_size=40))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from project import write
 
 from composer.errors import ProjectInvalid
 from composer.schema import shape
 from composer.schema.load import LoadOptions, load
 from composer.schema.model import Project
 from composer.schema.tree import plain
+from tests.unit.schema.project import write
 
 SPEC = Path(shape.__file__).with_name("compose-spec.json")
 BODY = """
@@ -38,7 +39,7 @@ networks: {default: {}, spare: {}}
 """
 
 
-def project(directory: Path, text: str, *more: str, **options: object) -> Project:
+def project(directory: Path, text: str, *more: str, **options: Any) -> Project:
     names = [f"{index}.yaml" for index in range(len(more) + 1)]
     write(directory, {**dict(zip(names, (text, *more), strict=True)), "web.env": "FROM_FILE=2\n"})
     environment = {"YES": "true", "BARE": "b"}

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from project import write
 
 from composer.schema.lint import Report, lint
 from composer.schema.lint_rules import RULES
 from composer.schema.load import LoadOptions
+from tests.unit.schema.project import write
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "lint.md"
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
-from project import errors, project, write
 
 from composer.errors import DisabledService, ProjectError, ProjectInvalid, UnknownService
 from composer.schema.explain import explain
 from composer.schema.load import LoadOptions, load, project_name
 from composer.schema.tree import plain
+from tests.unit.schema.project import errors, project, write
 
 WEB = "services: {web: {image: nginx}}\n"
 
@@ -67,7 +68,7 @@ def test_compose_file_from_dotenv(tmp_path: Path) -> None:
         ({}, "", "my-dir"),
     ],
 )
-def test_project_name(tmp_path: Path, options: dict[str, object], text: str, name: str) -> None:
+def test_project_name(tmp_path: Path, options: dict[str, Any], text: str, name: str) -> None:
     directory = tmp_path / "My-Dir"
     write(directory, {"compose.yaml": text + WEB})
     assert project(directory, **options).name == name

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from project import project
+
+from tests.unit.schema.project import project
 
 MISREADINGS = [
     ("services: {a: {image: i, command: ls | wc}}", "1:35", "command ends at '|'"),

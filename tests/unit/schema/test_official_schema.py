@@ -69,7 +69,7 @@ def inner_samples() -> Iterator[tuple[str, str, Any]]:
 
 
 def test_every_service_attribute_is_there_in_both() -> None:
-    defs = THEIRS.schema["$defs"]
+    defs = THEIRS.schema["$defs"]  # type: ignore[index]
     theirs = {
         name for one in ("service", "container_spec", "workload_spec") for name in defs[one]["properties"]
     }

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compare import arguments, compose_files
-from project import project, write
+from tests.oracle.compare import arguments, compose_files
+from tests.unit.schema.project import project, write
 from pydantic import BaseModel, ValidationError
 
 from composer.errors import ComposerError, ProjectInvalid

@@ -57,7 +57,7 @@ def test_long_keys_and_keys_of_several_lines_stand_after_a_question_mark() -> No
 
 
 def test_fields_that_are_all_zero_leave_an_empty_mapping() -> None:
-    service = {"deploy": {"resources": {}, "placement": {}}, "ulimits": {"a": {}}}
+    service = {"deploy": {"resources": {}, "placement": {}}, "ulimits": {"a": {}}}  # type: ignore[var-annotated]
     written = to_yaml({"services": {"a": service}})
     assert written == (
         "services:\n  a:\n    deploy: {}\n    ulimits:\n      a:\n        soft: 0\n        hard: 0\n"
