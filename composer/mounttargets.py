@@ -22,6 +22,8 @@ HINT = "choose another directory of the container"
 
 def problem(target: str, source: str | None = None) -> str | None:
     """Return why nothing can be mounted at ``target``; ``source`` is the directory of the host that is bound."""
+    if not target.startswith("/"):
+        return "a path in a container begins with /"
     path = _clean(target)
     if path == "/":
         return "the root of a container cannot be mounted over"

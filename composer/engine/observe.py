@@ -151,7 +151,8 @@ def contents(project: Project, key: bytes) -> dict[str, str]:
 
 def _digest_of_path(project: Project, service: str, path: str, key: bytes) -> str:
     """Return the keyed digest of a file, or of the names and contents of all files below a directory."""
-    full = os.path.join(project.directory, os.path.expanduser(path))
+    at_home = path == "~" or path.startswith("~/")
+    full = os.path.join(project.directory, f"{project.home}{path[1:]}" if at_home else path)
     try:
         if not os.path.isdir(full):
             return _digest_of_file(full, key) or ""

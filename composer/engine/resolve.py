@@ -258,7 +258,8 @@ def endpoints(
         declared = wanted.pop("aliases", None) or ()
         if links:
             wanted["links"] = links
-        aliases = tuple(dict.fromkeys([name, service, *declared]))
+        own = [name] if wanted.pop("use_service_name_alias", None) is False else [name, service]
+        aliases = tuple(dict.fromkeys([*own, *declared]))
         yield EndpointSpec(real_name(project, "networks", key), aliases, wanted)
 
 

@@ -474,6 +474,7 @@ def _finish(tree: Map, name: str, options: LoadOptions, setting: Setting, proble
         disabled=disabled,
         profiles=setting.profiles,
         warnings=tuple(problems.notices),
+        home=options.home,
         enable=enable,
     )
     project.whole = tree

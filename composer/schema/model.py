@@ -31,8 +31,9 @@ class Project:
     strings, sizes as decimal strings, long forms only), its keys in the same order. ``disabled`` holds the
     services that no active profile enables, in the same form; ``whole`` is the tree before resources that nobody
     uses were left out, ``extensions`` the ``x-…`` children that the JSON form, and so the tree, leaves out.
-    ``environment`` is what ``${…}`` saw. ``separator`` joins the parts of the names of containers: ``_`` with
-    ``--compatibility``, as Compose V1 had it; ``all_resources`` keeps and makes what no service uses.
+    ``environment`` is what ``${…}`` saw, ``home`` what ``~`` stands for. ``separator`` joins the parts of the names
+    of containers: ``_`` with ``--compatibility``, as Compose V1 had it; ``all_resources`` keeps and makes what no
+    service uses.
     """
 
     __slots__ = (
@@ -46,6 +47,7 @@ class Project:
         "environment",
         "extensions",
         "files",
+        "home",
         "name",
         "name_origin",
         "profiles",
@@ -67,6 +69,7 @@ class Project:
         disabled: Mapping[str, Map] | None = None,
         profiles: tuple[str, ...] = (),
         warnings: tuple[Notice, ...] = (),
+        home: str = "",
         enable: Callable[[str, Map], Map] | None = None,
     ) -> None:
         self.name = name
@@ -77,6 +80,7 @@ class Project:
         self.environment: Mapping[str, str] = environment or {}
         self.disabled: Mapping[str, Map] = disabled or {}
         self.profiles = profiles
+        self.home = home
         self.name_origin = GIVEN
         """`GIVEN`, `WRITTEN` or `DIRECTORY`."""
         self.separator = "-"

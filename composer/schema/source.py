@@ -124,14 +124,13 @@ def _integer(text: str) -> int:
 
 def parse(text: str, file: str, problems: Problems) -> list[Document]:
     """Return the documents of a file. What is not YAML is reported, and what came before it is returned."""
-    from yaml._yaml import CParser
     from yaml.error import YAMLError
 
     problems.read(file, text)
     problems.compose_files.add(file)
     documents: list[Document] = []
     try:
-        parser = CParser(text)
+        parser = _parser(text)
         composer = _Composer(parser, file, problems)
         while (document := composer.document()) is not None:
             documents.append(document)
@@ -141,6 +140,25 @@ def parse(text: str, file: str, problems: Problems) -> list[Document]:
         message, mark, hint = _translate(error, file, text)
         problems.error(message, mark, hint=hint, kind=YamlError)
     return documents
+
+
+def _parser(text: str) -> Any:
+    """Return a parser of events: libyaml's, or PyYAML's own, ten times slower, where it was built without libyaml."""
+    try:
+        from yaml._yaml import CParser
+    except ImportError:
+        from yaml.parser import Parser
+        from yaml.reader import Reader
+        from yaml.scanner import Scanner
+
+        class PureParser(Reader, Scanner, Parser):
+            def __init__(self, text: str) -> None:
+                Reader.__init__(self, text)
+                Scanner.__init__(self)
+                Parser.__init__(self)
+
+        return PureParser(text)
+    return CParser(text)
 
 
 def _translate(error: Any, file: str, text: str) -> tuple[str, Mark, str | None]:

@@ -6,6 +6,7 @@ import json
 import pathlib
 from typing import Any
 
+from composer import clusters
 from composer.backends.docker import translate as docker
 from composer.backends.namespace import translate as namespace
 
@@ -19,7 +20,7 @@ IN_PART = {
     "cpu_count": "warned of: only containers of Windows have it",
     "cpu_percent": "warned of: only containers of Windows have it",
     "cgroup_parent": "yes",
-    "deploy": "yes, but no mode other than replicated; devices as in gpus",
+    "deploy": "yes, but no mode other than replicated; devices as in gpus; what only a cluster does is warned of",
     "devices": "yes; by name where a specification in /etc/cdi or /var/run/cdi describes them",
     "gpus": "those that a specification in /etc/cdi or /var/run/cdi describes",
     "ipc": "yes: private, shareable, host, none, service:NAME, container:NAME",
@@ -160,6 +161,16 @@ each), which a test compares with the schema.
 """
 
 
+DEPLOY = """
+## What `deploy` asks of a cluster
+
+On both backends a warning with file and line; the rest of `deploy` is honoured.
+
+| attribute | why it has no effect |
+| --- | --- |
+"""
+
+
 def _attributes() -> list[str]:
     return sorted(json.loads(SCHEMA.read_text())["$defs"]["service"]["properties"])
 
@@ -180,7 +191,12 @@ def _docker(name: str) -> str:
 
 def page() -> str:
     rows = "".join(f"| `{name}` | {_namespace(name)} | {_docker(name)} |\n" for name in _attributes())
-    return HEAD + rows + "".join(_part(title, PARTS[kind]) for kind, title in TITLES.items())
+    parts = "".join(_part(title, PARTS[kind]) for kind, title in TITLES.items())
+    return HEAD + rows + DEPLOY + _unheeded() + parts
+
+
+def _unheeded() -> str:
+    return "".join(f"| `{'.'.join(path)}` | {reason} |\n" for path, reason in clusters.UNHEEDED.items())
 
 
 def _part(title: str, rows: dict[str, tuple[str, str]]) -> str:

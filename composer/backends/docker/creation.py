@@ -218,6 +218,8 @@ def network(spec: NetworkSpec, api: Api) -> Body:
             "Driver": ipam.get("driver") or "default",
             "Config": [_pool(pool) for pool in ipam.get("config") or ()],
         }
+        if ipam.get("options"):
+            body["IPAM"]["Options"] = {key: str(value) for key, value in ipam["options"].items()}
     return body
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from composer import mounttargets, sysctls, values
+from composer import clusters, mounttargets, sysctls, values
 from composer.engine.wanted import Limitation
 from composer.errors import BackendError
 from composer.units import parse_duration_ns, parse_size_bytes
@@ -341,12 +341,7 @@ def _deploy_limits(value: Any, api: Api) -> list[Limitation]:
     found = []
     if mode not in ("replicated", "global"):
         found.append(Limitation(("deploy", "mode"), f"the Docker Engine has no mode '{mode}'"))
-    found += [
-        Limitation(("deploy", key), "only a cluster places containers", fatal=False)
-        for key in ("placement",)
-        if value.get(key)
-    ]
-    return found
+    return found + [Limitation(path, why, fatal=False) for path, why in clusters.unheeded(value)]
 
 
 def _grants(kind: str) -> Probe:

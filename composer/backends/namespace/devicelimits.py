@@ -42,6 +42,9 @@ def request_limits(path: tuple[str | int, ...], value: Any) -> list[Limitation]:
             continue
         if not names or not _is_there(names):
             found.append(_limitation(place, names or sorted(capabilities)))
+        if one.get("options"):
+            reason = "what describes a device has no options: they are for the drivers of an engine"
+            found.append(Limitation((*place, "options"), reason, fatal=False))
     return found
 
 

@@ -11,6 +11,7 @@ import re
 import stat
 from typing import TYPE_CHECKING, Any
 
+from composer import clusters
 from composer.backends.namespace import devicelimits
 from composer.engine.wanted import Limitation
 from composer.runtime.base import records
@@ -107,7 +108,7 @@ def _deploy_limits(value: Any) -> list[Limitation]:
     found = devicelimits.request_limits(("deploy", "resources", "reservations", "devices"), reserved)
     if (value.get("mode") or "replicated") not in ("replicated",):
         found.append(Limitation(("deploy", "mode"), f"the built-in runtime has no mode '{value['mode']}'"))
-    return found
+    return found + [Limitation(path, why, fatal=False) for path, why in clusters.unheeded(value)]
 
 
 def _microseconds(value: Any) -> int:

@@ -70,12 +70,12 @@ def _limitations_of(name: str, value: Any) -> list[Limitation]:
     """Return what the row of an attribute says, and what it would stumble over: once it is created it is too late."""
     apply, probe = ATTRIBUTES[name]
     found = probe(value) if probe is not None else []
-    if found or value is None:
+    if any(one.fatal for one in found) or value is None:
         return found
     try:
         apply(_base({}), value)
     except ValueError as error:
-        found = [Limitation((name,), str(error))]
+        found = [*found, Limitation((name,), str(error))]
     return found
 
 

@@ -140,7 +140,7 @@ def test_detach_keys() -> None:
     assert watch.feed(b"\x10\x10\x11rest") == (b"\x10", True)
 
 
-@pytest.mark.parametrize("volume", ["./x:/proc", "vol:/", "/x:/proc/self/mem", "/proc:/proc/sys"])
+@pytest.mark.parametrize("volume", ["./x:/proc", "vol:/", "/x:/proc/self/mem", "/proc:/proc/sys", "d:/d"])
 def test_a_mount_that_no_container_can_have_makes_nothing(console: Console, volume: str) -> None:
     console.write("services: {a: {image: 'i:1'}}\n")
     done = console("run", "-v", volume, "a", "true")

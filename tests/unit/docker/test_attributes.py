@@ -240,6 +240,7 @@ def test_a_health_check_can_be_switched_off() -> None:
         ({"volumes": [{"type": "bind", "source": "/x", "target": "/"}]}, ("volumes", 0)),
         ({"volumes": [{"type": "volume", "source": "v", "target": "//proc"}]}, ("volumes", 0)),
         ({"tmpfs": ["/run", "/proc/sys"]}, ("tmpfs", 1)),
+        ({"volumes": [{"type": "volume", "target": "d:/d"}]}, ("volumes", 0)),
     ],
 )
 def test_a_mount_that_no_container_can_have_is_refused_before_anything_is_made(

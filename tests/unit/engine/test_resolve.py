@@ -195,3 +195,14 @@ def test_hooks(stage: Stage) -> None:
 def test_replicas(stage: Stage, attributes: str, scale: dict[str, int], count: int) -> None:
     tree = stage.project(f"services: {{web: {{image: i{attributes}}}}}").tree["services"]["web"]
     assert resolve.replicas("web", tree, scale) == count
+
+
+def test_a_network_may_go_without_the_name_of_the_service(stage: Stage) -> None:
+    found = spec(
+        stage,
+        "services: {web: {image: i, networks: {a: {use_service_name_alias: false, aliases: [x]}, "
+        "b: {use_service_name_alias: true}}}}\nnetworks: {a: , b: }",
+    )
+    aliases = {endpoint.network: endpoint.aliases for endpoint in found.endpoints}
+    assert aliases == {"app_a": ("app-web-1", "x"), "app_b": ("app-web-1", "web")}
+    assert not any(endpoint.attributes for endpoint in found.endpoints)

@@ -34,6 +34,8 @@ from composer.runtime.supervision import health
         ({"logging": {"options": {"labels": "a"}}}, ("logging", "options", "labels"), False),
         ({"brand_new": 1}, ("brand_new",), True),
         ({"container_name": "n" * 300}, ("container_name",), True),
+        ({"volumes": [{"type": "volume", "target": "d:/d"}]}, ("volumes", 0), True),
+        ({"tmpfs": ["run"]}, ("tmpfs", 0), True),
         ({"mac_address": "zz:zz"}, ("mac_address",), True),
         ({"mac_address": "01:00:00:00:00:01"}, ("mac_address",), True),
         ({"networks": {"n": {"mac_address": "0"}}}, ("networks", "n", "mac_address"), True),
