@@ -40,9 +40,12 @@ demo: setup
 images: setup
 	$(SUDO) env PATH="$(CURDIR)/$(VENV)/bin:$$PATH" examples/compose/notes/images.sh
 
+# What sudo lets the tests see.
+KEPT := PATH,DOCKER_HOST,DOCKER_CONFIG,COMPOSER_TEST_DOCKER,COMPOSER_TESTS_MUST_RUN,COMPOSER_TEST_IMAGES,COMPOSE_CORPUS
+
 # All of them, or those that TESTS names; SEED repeats an order.
 test: setup
-	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.everything $(if $(filter-out 0,$(SEED)),--seed $(SEED)) $(TESTS)
+	$(SUDO) $(if $(SUDO),--preserve-env=$(KEPT)) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.everything $(if $(filter-out 0,$(SEED)),--seed $(SEED)) $(TESTS)
 
 unit: setup
 	$(PYTEST) -q tests/unit
