@@ -238,10 +238,13 @@ def restarts(container: Container, code: int | None) -> bool:
     return policy in ("always", "unless-stopped")
 
 
-def free_port(published: str, protocol: str, taken: Mapping[tuple[str, int], str]) -> int:
-    """Return the first host port of those asked for that is free. Raises Conflict, naming who has it."""
+def free_port(published: str, protocol: str, taken: Mapping[tuple[str, int], str], number: int = 1) -> int:
+    """Return the first host port of those asked for that is free. Raises Conflict, naming who has it.
+
+    Where any will do, a service's containers have one after the other by their numbers, whichever starts first.
+    """
     if not published or published == "0":
-        wanted = range(_FIRST_PORT, 65536)
+        wanted = range(_FIRST_PORT + max(number, 1) - 1, 65536)
     else:
         first, _, last = published.partition("-")
         wanted = range(int(first), int(last or first) + 1)
@@ -266,7 +269,7 @@ def publish(container: Container, everybody: Iterable[Container]) -> tuple[Obser
     ports = []
     for wanted in () if container.spec.takes_over else container.spec.attributes.get("ports") or ():
         protocol = wanted.get("protocol", "tcp")
-        host_port = free_port(str(wanted.get("published") or ""), protocol, taken)
+        host_port = free_port(str(wanted.get("published") or ""), protocol, taken, container.spec.number)
         taken[protocol, host_port] = container.seen.name
         ports.append(ObservedPort(protocol, int(wanted["target"]), wanted.get("host_ip", ""), host_port))
     for text in container.spec.attributes.get("expose") or ():

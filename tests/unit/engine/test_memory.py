@@ -258,3 +258,15 @@ def test_no_address_is_given_twice(backend: MemoryBackend, monkeypatch: pytest.M
     ]
     found = [backend.container(id).endpoints[0].ipv4 for id in made]
     assert found == ["172.18.255.255", "172.18.0.2", "172.18.0.3"]
+
+
+@pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
+def test_free_ports_go_by_number_and_not_by_who_starts_first(
+    backend: MemoryBackend, order: tuple[int, ...]
+) -> None:
+    ports: dict[str, object] = {"ports": [{"target": 80}]}
+    for number in order:
+        made = spec(f"app-web-{number}", attributes=ports)._replace(number=number)
+        backend.start_container(backend.create_container(made))
+    found = [backend._find(f"app-web-{number}").seen.ports[0].host_port for number in (1, 2, 3)]
+    assert found == [49153, 49154, 49155]

@@ -9,7 +9,7 @@ import pytest
 from composer import values
 from composer.backends.namespace import networkoptions
 from composer.backends.namespace.translate import limitations
-from composer.runtime.supervision import health
+from composer.runtime.tasks import health
 
 
 @pytest.mark.parametrize(
