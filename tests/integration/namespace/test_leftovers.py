@@ -100,8 +100,8 @@ def test_rules_of_another_network_namespace_are_not_judged_by_the_links_of_this_
 ) -> None:
     """`nsenter --net` leaves /sys as it is: what it lists are the links of the namespace that was left."""
     script = (
-        "from composer.backends.namespace import leftovers\n"
-        "from composer.runtime.supervision import firewall, netlink\n"
+        "from composer.runtime.host import leftovers\n"
+        "from composer.runtime.network import firewall, netlink\n"
         "from composer.runtime.base.state import Paths\n"
         f"name, paths = {LINK!r}, Paths({str(tmp_path / 'lib')!r}, {str(tmp_path / 'run')!r})\n"
         "with netlink.Netlink() as link:\n"

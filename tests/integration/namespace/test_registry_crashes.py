@@ -17,6 +17,7 @@ import pytest
 
 from composer.runtime.images import Store
 from tests.archives import archive, file
+from tests.integration.namespace.conftest import wait_for
 from tests.integration.namespace.test_registry import verify
 from tests.registries import Proxy, push, registry, slow
 
@@ -50,6 +51,8 @@ def test_kills_between_concurrent_pulls_leave_a_store_that_verifies(tmp_path: pa
             # No store is removed before the end: ext4 is slow to use again what was just deleted.
             root = str(tmp_path / f"round{round_}/lib/images")
             doomed = [start(root, *chance.sample(names, 3)) for _ in range(PULLERS)]
+            blobs = pathlib.Path(root, "blobs/sha256")
+            wait_for(blobs.exists, what="the first pull")  # who is killed before shows nothing
             for process in chance.sample(
                 doomed, PULLERS - 2 * (round_ % 2)
             ):  # in every other round two go on
