@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.oracle.compare import arguments, compose_files
-from tests.unit.schema.project import project, write
 from pydantic import BaseModel, ValidationError
 
 from composer.errors import ComposerError, ProjectInvalid
@@ -22,6 +20,8 @@ from composer.schema import views
 from composer.schema.load import LoadOptions, load
 from composer.schema.tree import plain
 from composer.schema.validate import schema
+from tests.oracle.compare import arguments, compose_files
+from tests.unit.schema.project import project, write
 
 HERE = Path(__file__).parent
 CASES = HERE.parents[1] / "cases"
