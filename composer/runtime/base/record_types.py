@@ -1,10 +1,9 @@
 """The shapes of what is on the disk. For types only: nothing imports this at run time.
 
 `records` reads and writes them. What may be missing in a record of an earlier version is given its default there, so
-a record that was read has every field that is not `NotRequired`.
+a record that was read has every field that is not `NotRequired`. (Annotations are evaluated here: a TypedDict sees no
+`NotRequired` in a text.)
 """
-
-from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
@@ -73,6 +72,22 @@ class Meta(Owned):
     auto_remove: bool
 
 
+class AttachmentRecord(TypedDict):
+    """A network that a running container is in: its interface, and its addresses as pairs of address and prefix."""
+
+    network: str
+    network_id: str
+    interface: str
+    link: str
+    mac: str
+    addresses: list[list[Any]]
+    gateways: list[str]
+    aliases: list[str]
+    link_local: NotRequired[list[list[Any]]]
+    priority: NotRequired[int]
+    sysctls: NotRequired[dict[str, str]]
+
+
 class State(TypedDict, total=False):
     """``state.json``: how a container is. Times are Unix nanoseconds."""
 
@@ -95,22 +110,6 @@ class State(TypedDict, total=False):
     warnings: list[str]
     ports: list[PublishedPort]
     endpoints: list[AttachmentRecord]
-
-
-class AttachmentRecord(TypedDict):
-    """A network that a running container is in: its interface, and its addresses as pairs of address and prefix."""
-
-    network: str
-    network_id: str
-    interface: str
-    link: str
-    mac: str
-    addresses: list[list[Any]]
-    gateways: list[str]
-    aliases: list[str]
-    link_local: NotRequired[list[list[Any]]]
-    priority: NotRequired[int]
-    sysctls: NotRequired[dict[str, str]]
 
 
 class EndpointRequest(TypedDict):

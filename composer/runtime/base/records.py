@@ -55,6 +55,9 @@ VERSION = 2
 NOBODY = "@nobody"
 """The owner of all objects that have none: no project can have this name, so its run state is nobody else's."""
 
+ANONYMOUS = "com.docker.volume.anonymous"
+"""The label of a volume that goes with its container."""
+
 _OWNER_LABEL = "com.docker.compose.project"
 _EVENT_LABELS = (_OWNER_LABEL, "com.docker.compose.service", "com.docker.compose.container-number")
 """Where records of version 1 had what ``project`` and ``event`` say since."""
@@ -100,10 +103,9 @@ def meta(bundle: str) -> Meta | None:
     Where ``meta.json`` is damaged it is what the configuration says: fewer labels, and the same names and volumes.
     """
     found = files.read_json(f"{bundle}/meta.json")
-    if not _is_meta(found):
-        known = meta_of_config(bundle)
-        if known is not None or found is None:
-            return known
+    known = None if _is_meta(found) else meta_of_config(bundle)
+    if known is not None or found is None:
+        return known
     id = os.path.basename(bundle)
     name = found.get("name")
     made: Meta = {
@@ -168,7 +170,14 @@ def _is_shown(entry: Mapping[str, Any]) -> bool:
 def _mount_of_config(entry: Mapping[str, Any], volumes: str) -> MountRecord:
     name = entry["source"].removeprefix(volumes).partition("/")[0]
     if entry["source"].startswith(volumes) and _is_name(name):
-        return {"type": "volume", "target": entry["destination"], "source": entry["source"], "name": name}
+        found = volume(f"{volumes}{name}")
+        return {
+            "type": "volume",
+            "target": entry["destination"],
+            "source": entry["source"],
+            "name": name,
+            "anonymous": found is not None and ANONYMOUS in found["labels"],
+        }
     return {"type": "bind", "target": entry["destination"], "source": entry["source"]}
 
 

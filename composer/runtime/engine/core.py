@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -94,8 +95,26 @@ class Core:
         return state.config_of(self.paths.container(id))
 
     def is_active(self, id: str) -> bool:
-        current = records.state(self.paths.container(id)) or {}
+        current = records.state(self.paths.container(id))
+        if current is None:
+            return self._is_known_to_run(id)
         return current.get("status") in status.ACTIVE
+
+    def _is_known_to_run(self, id: str) -> bool:
+        """Tell whether a container runs whose state is damaged. Raises Conflict where nobody watches over it."""
+        from composer.runtime.objects import usage
+
+        found = usage.processes_by_name(id) if os.path.isdir(self.paths.container(id)) else []
+        meta = records.meta(self.paths.container(id))
+        if found and (meta is None or not self.is_watched(meta["project"])):
+            from composer.errors import Conflict
+
+            raise Conflict(
+                f"cannot tell how container '{meta['name'] if meta else id[:12]}' is: its file state.json is damaged, "
+                f"and processes of it run ({', '.join(map(str, found))})",
+                hint="composer doctor --repair",
+            )
+        return bool(found)
 
     def is_prepared(self, id: str) -> bool:
         return bool((records.state(self.paths.container(id)) or {}).get("prepared"))
@@ -132,7 +151,6 @@ class Core:
 
     def is_watched(self, owner: str) -> bool:
         """Tell whether an owner's supervisor listens."""
-        import os
         import socket
 
         from composer.runtime.base import wire

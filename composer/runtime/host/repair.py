@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import errors
 from composer.runtime.base import files, records, state
 from composer.runtime.base.status import ACTIVE
+from composer.runtime.network import endpoints
+from composer.runtime.objects import usage
+from composer.runtime.objects.networks import Networks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +69,7 @@ def _networks(paths: Paths) -> Iterator[Broken]:
     for id in state.list_directory(paths.networks()):
         directory = f"{paths.networks()}/{id}"
         if records.network(directory) is None and os.path.isdir(directory):
-            yield Broken("network", id, "network.json", _network_name(paths, id) or id[:12])
+            yield Broken("network", id, "network.json", Networks(paths).name_of(id) or id[:12])
 
 
 def _volumes(paths: Paths) -> Iterator[Broken]:
@@ -109,7 +112,7 @@ def _repair_container(paths: Paths, one: Broken) -> str:
         return f"its supervisor has written {one.file} anew"
     if one.file == "config.json":
         return _set_aside(paths, one)
-    records.write_state(bundle, _state_of_processes(one.id))
+    records.write_state(bundle, _state_of_processes(paths, one.id))
     return "state.json was made anew from the processes that it has"
 
 
@@ -130,16 +133,8 @@ def _ask_supervisor(paths: Paths, meta: Meta) -> bool:
     return all(not _is_damaged(paths.container(meta["id"]), file) for file in ("config.json", "state.json"))
 
 
-def processes_of(id: str) -> list[int]:
-    """Return the processes of a container of which nothing else is known, by the cgroups of its name."""
-    from composer.runtime.container import cgroups
-    from composer.runtime.objects import usage
-
-    return list(usage.pids(cgroups.Cgroup(cgroups.detect(), id, None)))
-
-
-def _state_of_processes(id: str) -> State:
-    found = processes_of(id)
+def _state_of_processes(paths: Paths, id: str) -> State:
+    found = usage.processes_by_name(id)
     first = next((pid for pid in found if _is_first(pid)), 0)
     if not first:
         if found:
@@ -153,8 +148,24 @@ def _state_of_processes(id: str) -> State:
         "started_ns": time.time_ns(),
         "finished_ns": 0,
         "executed": True,
-        "ports": [],
-        "endpoints": [],
+        **_network_state(paths, id),  # type: ignore[typeddict-item]
+    }
+
+
+def _network_state(paths: Paths, id: str) -> dict[str, Any]:
+    """Return a running container's addresses, which it still has the leases of, and its ports of fixed numbers."""
+    config = records.config(paths.container(id))
+    network = records.extras(config)["network"] if config is not None else {}
+    networks = endpoints.Networks(paths.networks())
+    try:
+        attachments = networks.plan(id, network.get("endpoints", ()))
+    finally:
+        networks.close()
+    fixed = [port for port in network.get("ports", ()) if port["host_port"] == port["host_port_end"] != 0]
+    keys = ("protocol", "container_port", "host_ip", "host_port")
+    return {
+        "endpoints": [one.record() for one in attachments],
+        "ports": [{key: port[key] for key in keys} for port in fixed],  # type: ignore[literal-required]
     }
 
 
@@ -170,14 +181,35 @@ def _is_first(pid: int) -> bool:
 
 def _set_aside(paths: Paths, one: Broken) -> str:
     """Move a container's directory out of the way, with all that is in it, when nothing of it runs."""
-    found = processes_of(one.id)
+    found = usage.processes_by_name(one.id)
     current = records.state(paths.container(one.id)) or {}
     if current.get("status") in ACTIVE and _is_alive(current):
         found = [*found, int(current.get("pid") or 0)]
     if found:
         listed = ", ".join(map(str, sorted(set(found))))
         raise errors.Conflict(f"processes of it run ({listed}): end them with kill, and repeat this")
+    _undo(paths, one.id, current)
     return f"nothing says what it was: it was moved to {_move(paths, one, paths.container(one.id))}"
+
+
+def _undo(paths: Paths, id: str, current: State) -> None:
+    """Take away what a container's start made outside of its directory."""
+    from composer.runtime.container import cgroups
+
+    networks = endpoints.Networks(paths.networks())
+    try:
+        attachments = [endpoints.Attachment(record) for record in current.get("endpoints", ())]
+        ports = endpoints.Ports()
+        ports.published = [port for port in current.get("ports", ()) if records.is_publication(port)]
+        publications = ports.publications(attachments)
+        if publications:
+            networks.firewall.unpublish(publications)
+        for attachment in attachments:
+            networks.detach(id, attachment, with_link=True)
+        networks.release_all(id, [{"network_id": one} for one in state.list_directory(paths.networks())])
+    finally:
+        networks.close()
+    cgroups.Cgroup(cgroups.detect(), id, None).remove()
 
 
 def _is_alive(current: State) -> bool:
@@ -199,19 +231,9 @@ def _move(paths: Paths, one: Broken, source: str) -> str:
 # ------------------------------------------------------------------ networks and volumes
 
 
-def _network_name(paths: Paths, id: str) -> str | None:
-    """Return what the containers call a network whose record is gone."""
-    for container in state.list_directory(paths.containers()):
-        meta = records.meta(paths.container(container))
-        for name, network_id in meta["networks"] if meta is not None else ():
-            if network_id == id:
-                return name
-    return None
-
-
 def _repair_network(paths: Paths, one: Broken) -> str:
     directory = f"{paths.networks()}/{one.id}"
-    name = _network_name(paths, one.id)
+    name = Networks(paths).name_of(one.id)
     pools = _pools_of(f"cmp{one.id[:10]}")
     if name is None:
         return f"nobody is in it: it was moved to {_move(paths, one, directory)}"

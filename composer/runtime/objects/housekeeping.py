@@ -8,8 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.errors import Conflict
-from composer.runtime.base import files, state
-from composer.runtime.objects.volumes import ANONYMOUS
+from composer.runtime.base import files, records, state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -84,7 +83,7 @@ def unused_volumes(
     """Yield the volumes that no container has: anonymous ones, or all."""
     used = {mount.get("name") for meta in metas for mount in meta["mounts"]}
     for record in list(volumes.all()):
-        is_prunable = everything or ANONYMOUS in record["labels"]
+        is_prunable = everything or records.ANONYMOUS in record["labels"]
         if record["name"] not in used and is_prunable and wanted(record["labels"]):
             yield record
 

@@ -56,6 +56,7 @@ class Networks:
                     self._raise_up(existing)
                     return str(existing["id"])
                 raise errors.Conflict(f"network '{spec.name}' exists already, with other labels")
+            self._refuse_damaged(spec.name)
             record = self._plan(spec)
             if links.flags(record["bridge"]) is not None:
                 # It would be removed with the network, whoever made it.
@@ -76,6 +77,25 @@ class Networks:
                     f"cannot create network '{spec.name}': {error.strerror or error}"
                 ) from error
             return str(record["id"])
+
+    def _refuse_damaged(self, name: str) -> None:
+        """Raise Conflict where a network of this name is there, and its record cannot be read."""
+        for id in state.list_directory(self._paths.networks()):
+            directory = f"{self._paths.networks()}/{id}"
+            if records.network(directory) is None and os.path.isdir(directory) and self.name_of(id) == name:
+                raise errors.Conflict(
+                    f"cannot create network '{name}': it is there, and its file {directory}/network.json is damaged",
+                    hint="composer doctor --repair makes it anew",
+                )
+
+    def name_of(self, id: str) -> str | None:
+        """Return what the containers in a network call it."""
+        for container in state.list_directory(self._paths.containers()):
+            meta = records.meta(self._paths.container(container))
+            for name, network_id in meta["networks"] if meta is not None else ():
+                if network_id == id:
+                    return name
+        return None
 
     def _plan(self, spec: specs.Network) -> NetworkRecord:
         from composer.runtime.network import addresses

@@ -173,6 +173,11 @@ def pids(cgroup: cgroups.Cgroup) -> Iterator[int]:
             return
 
 
+def processes_by_name(id: str) -> list[int]:
+    """Return the processes of a container of which nothing else is known, by the cgroups of its name."""
+    return list(pids(cgroups.Cgroup(cgroups.detect(), id, None)))
+
+
 def processes(cgroup: cgroups.Cgroup) -> Processes:
     """Return the processes of a container, in the order of their numbers. Those that end meanwhile are left out."""
     rows = (_row(pid) for pid in pids(cgroup))

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from composer.runtime.objects import specs
     from composer.runtime.objects.filesystems import Filesystem
 
-ANONYMOUS = "com.docker.volume.anonymous"
-
 
 class Volumes:
     """The volumes of one state directory."""
@@ -61,14 +59,17 @@ class Volumes:
                     records.write_volume(temporary, record)
             except FileExistsError:
                 if self.find(spec.name) is None:
-                    raise  # somebody's directory, not another command's volume
+                    raise errors.Conflict(
+                        f"cannot create volume '{spec.name}': it is there, and its file volume.json is damaged",
+                        hint="composer doctor --repair makes it anew; the data stays",
+                    ) from None
         return spec.name
 
     def create_anonymous(self, labels: Mapping[str, str]) -> str:
         """Make a volume that goes with its container."""
         from composer.runtime.objects import specs
 
-        return self.create(specs.Volume(os.urandom(32).hex(), {ANONYMOUS: "", **labels}))
+        return self.create(specs.Volume(os.urandom(32).hex(), {records.ANONYMOUS: "", **labels}))
 
     def data(self, name: str) -> str:
         """Return the directory to mount. Raises NotFound."""
@@ -104,13 +105,11 @@ class Volumes:
 
     def _unknown_users(self) -> Iterator[str]:
         """Yield the containers that run and of which nobody knows what they use: their records are damaged."""
-        for id in state.list_directory(self._paths.containers()):
-            if records.meta(self._paths.container(id)) is None:
-                from composer.runtime.container import cgroups
-                from composer.runtime.objects import usage
+        from composer.runtime.objects import usage
 
-                if any(usage.pids(cgroups.Cgroup(cgroups.detect(), id, None))):
-                    yield f"{id[:12]}, whose records are damaged (composer doctor --repair)"
+        for id in state.list_directory(self._paths.containers()):
+            if records.meta(self._paths.container(id)) is None and usage.processes_by_name(id):
+                yield f"{id[:12]}, whose records are damaged (composer doctor --repair)"
 
     def _users(self, name: str) -> Iterator[Meta]:
         for id in state.list_directory(self._paths.containers()):
