@@ -7,7 +7,6 @@ can fail at is injected with `fail`. Nothing sleeps. Safe to use from several th
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections import deque
@@ -144,6 +143,8 @@ class MemoryBackend(Images, Networks, Files):
     def _new_id(self, kind: str, name: str) -> str:
         # By what it is for, not by a common count: which thread comes first must not show.
         self._made[kind, name] = number = self._made.get((kind, name), 0) + 1
+        import hashlib
+
         return hashlib.sha256(f"{kind} {number} {name}".encode()).hexdigest()
 
     def _called(self, method: str, name: str) -> None:

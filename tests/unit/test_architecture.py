@@ -47,7 +47,14 @@ ALLOWED: dict[str, set[str]] = {
     "runtime.images": {"runtime.base", "registry", *_VALUES},
     "runtime.objects": {*_CARRIED, "runtime.supervision", "runtime.images", "registry", *_VALUES},
     "runtime.engine": {*_CARRIED, "runtime.images", "runtime.objects", "registry", *_VALUES},
-    "runtime.host": {*_CARRIED, "runtime.supervision", "runtime.images", "runtime.objects", *_VALUES},
+    "runtime.host": {
+        *_CARRIED,
+        "runtime.engine",
+        "runtime.supervision",
+        "runtime.images",
+        "runtime.objects",
+        *_VALUES,
+    },
     "backends": {"engine.backend", "engine.facts", "engine.observed", "engine.wanted", *_VALUES, ""},
     "backends.namespace": {
         "runtime",
