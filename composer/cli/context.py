@@ -10,15 +10,16 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from composer.cli import backends, streams
+from composer.backends import choice
+from composer.cli import streams
 from composer.cli.safe import safe
-from composer.errors import ConfigError, PermissionDenied, ProjectError, Unavailable
+from composer.errors import ConfigError, ProjectError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import TextIO
 
-    from composer.cli.backends import Connect
+    from composer.backends.choice import Connect
     from composer.cli.display import Display
     from composer.cli.safe import Safe
     from composer.engine.actions import Engine
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     from composer.schema.model import Project
     from composer.schema.options import LoadOptions
     from composer.schema.setting import Named
-
-_KEY_BYTES = 32
+    from composer.session.session import Session
 
 
 class Settings(NamedTuple):
@@ -61,7 +61,7 @@ class Context:
         stdout: TextIO,
         stderr: TextIO,
         working_dir: str,
-        connect: Connect = backends.connect,
+        connect: Connect = choice.connect,
     ) -> None:
         self.environment = environment
         self.stdin = stdin
@@ -82,7 +82,7 @@ class Context:
         self._named: Named | None = None
         self._makes = False
         self._connect = connect
-        self._backend: Backend | None = None
+        self._session: Session | None = None
         self._display: Display | None = None
 
     def configured(self, name: str) -> Any:
@@ -98,7 +98,7 @@ class Context:
             else:
                 from composer.cli import configuration
 
-                self._configuration = configuration.read(path, self._cache_dir(), backends.CHOICES)._asdict()
+                self._configuration = configuration.read(path, self._cache_dir(), choice.CHOICES)._asdict()
         return self._configuration.get(name)
 
     # ------------------------------------------------------------- the project
@@ -173,59 +173,44 @@ class Context:
 
     def wanted_backend(self) -> str | None:
         """Return the backend that was asked for, by an option, the environment or the configuration file."""
-        return self.settings.backend or backends.configured(self.environment, self.configured("backend"))
+        return self.settings.backend or choice.configured(self.environment, self.configured("backend"))
+
+    def session(self) -> Session:
+        """Return the way to the backends, opened once."""
+        if self._session is None:
+            from composer.session.session import Session
+
+            self._session = Session(
+                self.environment,
+                wanted=self.wanted_backend(),
+                connect=self._connect,
+                warn=lambda text: self.display().warn(text),
+            )
+        return self._session
 
     def backend(self, project: str | None = None) -> Backend:
         """Return the backend that has a project, or that should get it."""
-        if self._backend is None:
-            self._backend = backends.choose(project, self.wanted_backend(), self.environment, self._connect)
-            if self._named is not None and project == self._named.name:
-                self._look_for_earlier(self._named, self._backend)
-        return self._backend
-
-    def _look_for_earlier(self, named: Named, backend: Backend) -> None:
-        """Name the stack that an earlier version created here. Raises ProjectError before a second one is created."""
-        from composer.cli import physical
-
-        earlier = physical.name_of_earlier(named, backend, self.backends())
-        if earlier and self._makes:
-            raise ProjectError(physical.sentence(named, earlier), hint=physical.hint(earlier))
-        if earlier:
-            self.display().warn(f"{physical.sentence(named, earlier)} (select it with -p {earlier})")
+        return self.session().backend(project, self._named, makes=self._makes)
 
     def backends(self) -> Iterator[Backend]:
         """Yield every backend that works here, or the one that was asked for."""
-        if self.settings.backend:
-            yield self.backend()
-            return
-        for name in backends.CHOICES:
-            try:
-                backend = self._connect(name, self.environment)
-            except (Unavailable, PermissionDenied):
-                continue
-            try:
-                yield backend
-            finally:
-                backend.close()
+        return self.session().backends()
 
     def engine(self, project: str, *, title: str = "", cancel: Cancellation | None = None) -> Engine:
         """Return what an action needs. ``title`` heads the progress."""
-        from composer.engine.actions import Engine
-        from composer.engine.outcome import PARALLEL
-
         events: Events = self.display(title)
         if self.quiet_pulls:
             from composer.cli.display.quiet import WithoutPulls
 
             events = WithoutPulls(events)
-        return Engine(
-            self.backend(project),
+        self.backend(project)
+        return self.session().engine(
+            project,
             events,
-            self.key(),
-            self.settings.parallel or PARALLEL,
-            cancel,
-            self._review if self.settings.dry_run else None,
-            self.asker(),
+            parallel=self.settings.parallel,
+            cancel=cancel,
+            review=self._review if self.settings.dry_run else None,
+            ask=self.asker(),
         )
 
     def _review(self, plan: Plan) -> bool:
@@ -259,36 +244,12 @@ class Context:
         if self.settings.dry_run:
             yield
             return
-        from composer.cli.lock import project_lock
-
-        with project_lock(self._state_dir(), project, verb, self.display().warn):
+        with self.session().lock(project, verb):
             yield
 
     def key(self) -> bytes:
-        """Return the key that seals values in labels; made on first use, readable by its owner only."""
-        path = os.path.join(self._state_dir(), "label.key")
-        try:
-            with open(path, "rb") as file:
-                key = file.read()
-            if len(key) == _KEY_BYTES:
-                return key
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            raise _no_key(path, error) from None
-        try:
-            return _make_key(path)
-        except OSError as error:
-            raise _no_key(path, error) from None
-
-    def _state_dir(self) -> str:
-        root = self.environment.get("COMPOSER_ROOT")
-        if root:
-            return root
-        if hasattr(os, "geteuid") and os.geteuid() == 0:  # Windows has no such thing
-            return "/var/lib/composer"
-        home = self.environment.get("XDG_STATE_HOME") or f"{self.environment.get('HOME', '')}/.local/state"
-        return f"{home}/composer"
+        """Return the key that seals values in labels."""
+        return self.session().key()
 
     # ------------------------------------------------------------- showing
 
@@ -350,36 +311,5 @@ class Context:
     def close(self) -> None:
         if self._display is not None:
             self._display.close()
-        if self._backend is not None:
-            self._backend.close()
-
-
-def _no_key(path: str, error: OSError) -> PermissionDenied:
-    return PermissionDenied(
-        f"cannot keep the key for secrets in labels at '{path}': {(error.strerror or str(error)).lower()}",
-        hint="set COMPOSER_ROOT to a directory that you may write to",
-    )
-
-
-def _make_key(path: str) -> bytes:
-    """Write a new key beside its place and link it there: of two commands at once, one wins and both read it."""
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    temporary = f"{path}.{os.getpid()}"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(os.urandom(_KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        pass  # another command was faster: its key is the key
-    finally:
-        os.unlink(temporary)
-    with open(path, "rb") as file:
-        key = file.read()
-    if len(key) != _KEY_BYTES:
-        # cut short by a full disk: it has sealed nothing that can still be compared
-        os.unlink(path)
-        return _make_key(path)
-    return key
+        if self._session is not None:
+            self._session.close()

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from composer import __version__
-from composer.cli import backends, flags, streams
+from composer.backends import choice
+from composer.cli import flags, streams
 from composer.cli.context import Context, Settings
-from composer.cli.physical import working_directory
+from composer.cli.working_directory import working_directory
 from composer.errors import OutputFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TextIO
 
-    from composer.cli.backends import Connect
+    from composer.backends.choice import Connect
 
 _CLOSED_PIPE = 141
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -115,6 +116,12 @@ class Verbs(click.Group):
         return name, command, rest
 
 
+def _backend(_ctx: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    if name is not None and not choice.is_known(name):
+        raise click.BadParameter(f"'{name}' is none; there are: {', '.join(choice.names())}")
+    return name
+
+
 def _dry_run() -> click.Option:
     """Return ``--dry-run`` for behind a verb, where Docker Compose takes it too."""
 
@@ -151,7 +158,12 @@ def _dry_run() -> click.Option:
 @click.option("--parallel", type=int, metavar="N", help="How many things are done at once.")
 @click.option("--all-resources", is_flag=True, help="Include resources that no service uses.")
 @click.option("--compatibility", is_flag=True, help="Name containers as Compose V1 did, with underscores.")
-@click.option("--backend", type=click.Choice(backends.CHOICES), help="What runs the containers.")
+@click.option(
+    "--backend",
+    metavar="NAME",
+    callback=_backend,
+    help="What runs the containers: namespace, docker, or another.",
+)
 @click.version_option(__version__, "-v", "--version", message="Composer version v%(version)s")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
@@ -185,7 +197,7 @@ def run(
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
     working_dir: str | None = None,
-    connect: Connect = backends.connect,
+    connect: Connect = choice.connect,
 ) -> int:
     """Run one command and return its exit code. What is not given is the process's own."""
     context = Context(

@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "clusters": set(),
     "mounttargets": set(),
     "opening": set(),
+    "state_root": set(),
     "archives": {"errors"},
     "schema": {"errors", "mounttargets", "opening", "sysctls", "units", "values"},
     "graph": {"schema.model", "schema.load", "errors"},
@@ -38,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
         "",
     },
     "registry": {"errors"},
-    "runtime.base": {"errors", "values"},
+    "runtime.base": {"errors", "state_root", "values"},
     "runtime.network": {"runtime.base", "errors"},
     "runtime.container": {"runtime.base", "runtime.network", "errors", "sysctls"},
     "runtime.streams": {"runtime.base"},
@@ -66,7 +67,20 @@ ALLOWED: dict[str, set[str]] = {
         *_VALUES,
     },
     "documents": {"errors", "schema.views"},
-    "cli": {"documents", "engine", "schema", "backends", "runtime", "registry", "graph", *_VALUES, ""},
+    "session": {"backends", "engine", "schema", "state_root", "errors"},
+    "cli": {
+        "session",
+        "state_root",
+        "documents",
+        "engine",
+        "schema",
+        "backends",
+        "runtime",
+        "registry",
+        "graph",
+        *_VALUES,
+        "",
+    },
 }
 """``""`` is the package itself: its version."""
 

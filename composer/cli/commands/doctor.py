@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from composer.cli import backends
+from composer.backends import choice
 from composer.cli.safe import paint
 from composer.errors import ProjectError
 
@@ -35,7 +35,7 @@ def command(context: Context, /, as_json: bool, clean: bool, repair: bool) -> in
         raise ProjectError("--clean and --repair are two things", hint="repair first, then clean")
     if clean or repair:
         return _change(context, "clean" if clean else "repair", as_json=as_json)
-    found = {name: backends.diagnose(name, context.environment) for name in backends.CHOICES}
+    found = {name: choice.diagnose(name, context.environment) for name in choice.CHOICES}
     wanted = context.wanted_backend()
     chosen, reason = _choice(found, wanted, by_option=context.settings.backend is not None)
     if as_json:
@@ -54,9 +54,9 @@ def _change(context: Context, what: str, *, as_json: bool) -> int:
     if context.settings.dry_run:
         raise ProjectError(f"doctor --{what} has no --dry-run", hint="composer doctor names what it would do")
     act, word, nothing = (
-        (backends.clean, "removed", "nothing is left behind")
+        (choice.clean, "removed", "nothing is left behind")
         if what == "clean"
-        else (backends.repair, "repaired", "no record is damaged")
+        else (choice.repair, "repaired", "no record is damaged")
     )
     done, kept = act(context.environment)
     if as_json:
@@ -76,16 +76,16 @@ def _works(findings: Sequence[Finding]) -> bool:
 
 
 def _choice(found: Findings, wanted: str | None, *, by_option: bool) -> tuple[str | None, str]:
-    """Return the backend that a new project would get, or None, and why: the rule of `backends.choose`."""
+    """Return the backend that a new project would get, or None, and why: the rule of `choice.choose`."""
     if wanted is not None:
         source = "--backend" if by_option else "the configuration"
         if _works(found[wanted]):
             return wanted, f"{source} says so"
         return None, f"{source} says '{wanted}', which does not work here"
-    for name in backends.CHOICES:
+    for name in choice.CHOICES:
         if _works(found[name]):
-            return name, "it works here" if name == backends.CHOICES[0] else (
-                f"it works here, and {_TITLES[backends.CHOICES[0]].lower()} does not"
+            return name, "it works here" if name == choice.CHOICES[0] else (
+                f"it works here, and {_TITLES[choice.CHOICES[0]].lower()} does not"
             )
     return None, "none works here; what is missing is marked above"
 

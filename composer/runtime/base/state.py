@@ -8,7 +8,7 @@
     <root>/supervision/<project>/   the locks of those who supervise, see `runtime.claims`
     <run>/projects/<name>/    control.sock events supervisor.log, while something runs or is watched
 
-Root is /var/lib/composer and /run/composer; ``COMPOSER_ROOT`` moves both below one directory.
+Where these two are is said by `composer.state_root`.
 """
 
 from __future__ import annotations
@@ -60,11 +60,10 @@ class Paths(NamedTuple):
 
 def paths_of(environment: Mapping[str, str]) -> Paths:
     """Return where state lives for this user."""
-    moved = environment.get("COMPOSER_ROOT")
-    if moved:
-        moved = os.path.abspath(moved)
-        return Paths(f"{moved}/lib", f"{moved}/run")
-    return Paths("/var/lib/composer", "/run/composer")
+    from composer import state_root
+
+    found = state_root.find(environment)
+    return Paths(found.lib, found.run)
 
 
 def make_directory(path: str) -> str:

@@ -6,7 +6,7 @@ import os
 import pathlib
 import threading
 
-from composer.cli.lock import project_lock
+from composer.session.locks import project_lock
 
 
 def test_the_directory_of_locks_shrinks(tmp_path: pathlib.Path) -> None:

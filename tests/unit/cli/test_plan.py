@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from composer.cli import lock
+from composer.session import locks as lock
 from tests.unit.cli.console import Console, states
 
 

@@ -9,30 +9,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from composer.errors import ProjectError
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from composer.engine.backend import Backend
     from composer.schema.setting import Named
-
-
-def working_directory(environment: Mapping[str, str]) -> str:
-    """Return the current directory as the shell shows it, where ``PWD`` names it. Raises ProjectError for none."""
-    try:
-        here = os.stat(".")
-        path = environment.get("PWD", "")
-        if path.startswith("/"):
-            try:
-                # without .. and its like too, as that is how relative paths are put behind it
-                if all(os.path.samestat(here, os.stat(one)) for one in (path, os.path.normpath(path))):
-                    return os.path.normpath(path)
-            except (OSError, ValueError):
-                pass  # it names another directory, or none
-        return os.getcwd()
-    except FileNotFoundError:
-        raise ProjectError("the current directory was removed", hint="cd to another one") from None
 
 
 def other_name(named: Named) -> tuple[str, str] | None:

@@ -7,42 +7,74 @@ would start it elsewhere is refused by name.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from composer.backends import MODULES
 from composer.errors import Conflict, PermissionDenied, ProjectError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from importlib.metadata import EntryPoint
 
     from composer.engine.backend import Backend, Finding
 
     Connect = Callable[[str, Mapping[str, str]], Backend]
 
 CHOICES = ("namespace", "docker")
-"""What ``--backend`` accepts, in the order of preference. The memory backend is for tests."""
+"""Our own backends, in the order of preference. The memory backend is for tests."""
+
+GROUP = "composer.backends"
+"""The entry-point group of backends of others: name → module with ``connect(environment)``."""
 
 
 def connect(name: str, environment: Mapping[str, str]) -> Backend:
     """Return a backend by its name. Raises Unavailable when this installation or machine does not have it."""
-    module = MODULES.get(name)
-    try:
-        if module is None:
-            raise ModuleNotFoundError(name=name)
-        found = import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name not in (name, module):
-            raise  # something that the backend needs is missing: that is another story
-        raise Unavailable(f"this version of composer has no '{name}' backend") from None
-    if not hasattr(found, "connect"):
-        raise Unavailable(f"this version of composer has no '{name}' backend")
-    backend: Backend = found.connect(environment)
+    backend: Backend = _module(name).connect(environment)
     return backend
+
+
+def _module(name: str) -> Any:
+    """Return what has a backend's functions: a module of ours, or what others registered under its name."""
+    if name in MODULES:
+        return import_module(MODULES[name])
+    entry = _registered().get(name)
+    if entry is None:
+        raise Unavailable(f"there is no backend '{name}'", hint=f"there are: {', '.join(names())}")
+    try:
+        found = entry.load()
+    except Exception as error:  # whatever goes wrong in there is not ours, and is named
+        raise Unavailable(
+            f"cannot load backend '{name}' from {entry.value}: {type(error).__name__}: {error}"
+        ) from error
+    if not callable(getattr(found, "connect", None)):
+        raise Unavailable(
+            f"cannot use backend '{name}': {entry.value} has no function 'connect'",
+            hint="connect(environment) returns a composer.engine.backend.Backend",
+        )
+    return found
+
+
+def _registered() -> dict[str, EntryPoint]:
+    """Return the backends of others. Costs an import and a look at every installed package: only where it is needed."""
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in MODULES}
+
+
+def names() -> tuple[str, ...]:
+    """Return every backend that can be asked for by name."""
+    return (*CHOICES, *sorted(_registered()))
+
+
+def is_known(name: str) -> bool:
+    """Tell whether there is a backend of this name, of ours or of others."""
+    return name in CHOICES or name in _registered()
 
 
 def diagnose(name: str, environment: Mapping[str, str]) -> list[Finding]:
     """Return what a backend finds when it looks at this machine."""
-    found: list[Finding] = import_module(MODULES[name]).diagnose(environment)
+    look = getattr(_module(name), "diagnose", None)
+    found: list[Finding] = look(environment) if look is not None else []
     return found
 
 
@@ -61,8 +93,8 @@ def repair(environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
 def configured(environment: Mapping[str, str], in_file: str | None) -> str | None:
     """Return the backend named by COMPOSER_BACKEND, else by the user's configuration file."""
     name = environment.get("COMPOSER_BACKEND") or in_file
-    if name and name not in CHOICES:
-        raise ProjectError(f"unknown backend '{name}'", hint=f"there are: {', '.join(CHOICES)}")
+    if name and not is_known(name):
+        raise ProjectError(f"unknown backend '{name}'", hint=f"there are: {', '.join(names())}")
     return name or None
 
 
