@@ -26,7 +26,9 @@ from composer.backends.memory_parts import (
     restarts,
 )
 from composer.backends.memory_parts import Behaviour as Behaviour
+from composer.engine.lacking import Lacking
 from composer.engine.observed import (
+    Capability,
     ContainerState,
     Event,
     Health,
@@ -44,10 +46,10 @@ from composer.errors import Conflict, NotFound
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from composer.engine.facts import LabelFilter
     from composer.engine.wanted import (
         ContainerSpec,
         ExecSpec,
+        LabelFilter,
         Limitation,
         NetworkSpec,
         VolumeSpec,
@@ -70,11 +72,11 @@ _MOVES: dict[ContainerState, frozenset[ContainerState]] = {
 }
 
 
-class MemoryBackend(Images, Networks, Files):
+class MemoryBackend(Images, Networks, Files, Lacking):
     """See the module. ``calls`` records every effect as (method, name), in order."""
 
     name = "memory"
-    moves_ports = True
+    capabilities = frozenset({Capability.MOVES_PORTS})
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from composer.backends.memory_parts import Part
-from composer.engine.facts import ContainerUse, DiskUse, ImageUse, PathStat, Processes, Usage, VolumeUse
+from composer.engine.inspected import ContainerUse, DiskUse, ImageUse, PathStat, Processes, Usage, VolumeUse
 from composer.engine.observed import ContainerState
 from composer.errors import Conflict, CopyFailed, NotFound
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.memory_parts import Part
-from composer.engine.observed import ObservedImage
+from composer.engine.observed import Advance, ObservedImage
 from composer.errors import Conflict, ImageError, NotFound, PullFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from composer.engine.facts import CommitSpec
-    from composer.engine.wanted import BuildSpec
+    from composer.engine.wanted import BuildSpec, CommitSpec
 
 
 class Images(Part):
@@ -50,22 +49,26 @@ class Images(Part):
         with self.changed:
             return list(self._images.values())
 
-    def pull_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
+    def pull_image(
+        self, reference: str, *, progress: Callable[[Advance], None] | None = None
+    ) -> ObservedImage:
         with self.changed:
             self._called("pull_image", reference)
             if self._registry is not None and reference not in self._registry:
                 raise PullFailed(f"image '{reference}' does not exist", hint="check its name and tag")
             if progress:
-                progress("complete")
+                progress(Advance("pulled", 1, 1, "layers"))
             image = self._images.get(reference) or self.add_image(reference)
             self._emit("image", "pull", reference)
             return image
 
-    def build_image(self, spec: BuildSpec, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
+    def build_image(
+        self, spec: BuildSpec, *, progress: Callable[[Advance], None] | None = None
+    ) -> ObservedImage:
         self._called("build_image", spec.reference)
         return self.add_image(spec.reference)
 
-    def push_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> None:
+    def push_image(self, reference: str, *, progress: Callable[[Advance], None] | None = None) -> None:
         with self.changed:
             self._called("push_image", reference)
             if reference not in self._images:

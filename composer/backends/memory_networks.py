@@ -12,8 +12,7 @@ from composer.errors import Conflict, NotFound
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from composer.engine.facts import LabelFilter
-    from composer.engine.wanted import EndpointSpec, NetworkSpec
+    from composer.engine.wanted import EndpointSpec, LabelFilter, NetworkSpec
 
 
 class Networks(Part):

@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.engine.facts import Usage
+from composer.engine.inspected import Usage
 from composer.engine.observed import ContainerState, Health, ObservedPort
 from composer.errors import Conflict
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from composer.cli.context import Context
-    from composer.engine.facts import LabelFilter
+    from composer.engine.wanted import LabelFilter
 
 
 class _Seconds(click.FloatRange):
@@ -70,7 +70,7 @@ label_filters = click.option(
 
 def read_label_filters(given: Iterable[str]) -> list[LabelFilter]:
     """Read ``label=KEY``, ``label=KEY=VALUE`` and ``label!=…``. Raises click.BadParameter."""
-    from composer.engine.facts import LabelFilter
+    from composer.engine.wanted import LabelFilter
 
     found = []
     for text in given:

@@ -12,8 +12,8 @@ from collections import deque
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from composer.engine.backend import Preparer
 from composer.engine.events import DONE
+from composer.engine.observed import Capability
 from composer.engine.operations import StartContainer, WaitService
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Ahead:
     def __init__(
         self, backend: Backend, steps: Mapping[int, Step], followers: Mapping[int, Sequence[int]]
     ) -> None:
-        self._preparer = backend if isinstance(backend, Preparer) else None
+        self._preparer = backend if Capability.PREPARES_STARTS in backend.capabilities else None
         self._steps, self._followers = steps, followers
         self._waiting: dict[int, str] = {}
         self._asked: set[int] = set()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from composer.engine.observed import Advance
     from composer.engine.operations import Resource
 
 WORKING = "working"
@@ -17,7 +18,8 @@ WARNING = "warning"
 
 
 class Progress(NamedTuple):
-    """A resource entered a phase. ``text`` is one word (``creating``); ``detail`` is shown behind it.
+    """A resource entered a phase. ``text`` is one word (``creating``); ``detail`` is shown behind it, as is
+    how far it is.
 
     ``status`` stays ``working`` as long as the plan has more steps for the resource.
     """
@@ -26,6 +28,7 @@ class Progress(NamedTuple):
     resource: Resource
     text: str
     detail: str = ""
+    advance: Advance | None = None
 
 
 class Events(Protocol):

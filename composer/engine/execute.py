@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from composer.engine.backend import Backend, EventStream
     from composer.engine.events import Events
-    from composer.engine.observed import Event, ObservedImage
+    from composer.engine.observed import Advance, Event, ObservedImage
     from composer.engine.operations import Operation, Resource
     from composer.engine.plan import Plan, Step
 
@@ -369,10 +369,11 @@ class _Coordinator:
             for id in tuple(self._running):
                 self._release(self._finish(id, "cancelled"))
 
-    def _news(self, id: int, text: str) -> None:
+    def _news(self, id: int, advance: Advance) -> None:
         if id not in self._state:
             operation = self._steps[id].operation
-            self._events.progress(Progress(WORKING, resource_of(operation), progress_of(operation)[0], text))
+            word = progress_of(operation)[0]
+            self._events.progress(Progress(WORKING, resource_of(operation), word, advance=advance))
 
     # ------------------------------------------------------------- what only execution knows
 

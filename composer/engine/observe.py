@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.engine import compare, labels, resolve
 from composer.engine.extension import extension, place_of
-from composer.engine.observed import Observed, ObservedImage, ObservedNetwork, ObservedVolume
+from composer.engine.observed import Capability, Observed, ObservedImage, ObservedNetwork, ObservedVolume
 from composer.engine.sight import Neighbour, neighbours
 from composer.errors import ConfigError
 from composer.opening import NotRegular, open_regular
@@ -69,7 +69,7 @@ def observe(observer: Observer, project: Project, key: bytes) -> World:
             if tree and not tree.get("external")
         },
         key=key,
-        moves_ports=observer.moves_ports,
+        moves_ports=Capability.MOVES_PORTS in observer.capabilities,
         neighbours=neighbours(observer, project) if _is_one_missing(project, volumes) else (),
     )
 

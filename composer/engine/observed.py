@@ -30,6 +30,33 @@ class Health(Enum):
     UNHEALTHY = "unhealthy"
 
 
+class Capability(Enum):
+    """What not every backend can."""
+
+    MOVES_PORTS = "moves ports"
+    """A published port passes from one running container to another."""
+
+    PREPARES_STARTS = "prepares starts"
+    """A container behind a condition is made ready while that is waited for."""
+
+    KEEPS_IMAGES = "keeps images"
+    """It has a store of images of its own, which are resolved, saved and pruned through it."""
+
+
+class Advance(NamedTuple):
+    """How far a pull, a push or a build is.
+
+    ``what`` is a word (``pulling``), or for a build the step. ``done`` of ``total`` are in ``unit`` (``bytes``,
+    ``layers``); ``total`` is 0 where nobody knows it. ``parts`` are the same of each layer.
+    """
+
+    what: str
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    parts: tuple[tuple[int, int], ...] = ()
+
+
 class ObservedPort(NamedTuple):
     """A container's port; ``host_port`` is 0 where it is only exposed, not published."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer.engine import operations as op
+from composer.engine.observed import Advance
 from composer.errors import BackendError, EngineError, NotFound
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from composer.engine.observed import ObservedImage
     from composer.engine.wanted import ExecSpec
 
-    Report = Callable[[str], None]
+    Report = Callable[[Advance], None]
     Perform = Callable[[Backend, Any, Report], Any]
 
 _HOOK_LINES = 10
@@ -127,10 +128,10 @@ def _stop(backend: Backend, operation: op.StopContainer, report: Report) -> None
         try:
             code, output = run_hook(backend, operation.container.id, hook)
         except BackendError as error:
-            report(f"pre_stop: {error}")
+            report(Advance(f"pre_stop: {error}"))
             continue
         if code:
-            report(str(_hook_failed("pre_stop", hook, code, output)))
+            report(Advance(str(_hook_failed("pre_stop", hook, code, output))))
     try:
         backend.stop_container(operation.container.id, timeout_s=operation.timeout_s)
     except NotFound:

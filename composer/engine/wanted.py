@@ -140,3 +140,29 @@ class Limitation(NamedTuple):
     reason: str
     fatal: bool = True
     hint: str | None = None
+
+
+class CommitSpec(NamedTuple):
+    """How a container becomes an image. ``reference`` may be empty: then it has an id only.
+
+    ``changes`` are in the OCI image configuration's words (Cmd, Env, Labels, …) and come on top of the container's own.
+    A container that runs stands still meanwhile with ``pause``.
+    """
+
+    reference: str
+    author: str = ""
+    message: str = ""
+    pause: bool = True
+    changes: Mapping[str, Any] = {}
+
+
+class LabelFilter(NamedTuple):
+    """``label=KEY``, ``label=KEY=VALUE``, and with ``excludes`` the objects that do not have it (``label!=…``)."""
+
+    key: str
+    value: str | None = None
+    excludes: bool = False
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        has = self.key in labels and self.value in (None, labels[self.key])
+        return has is not self.excludes

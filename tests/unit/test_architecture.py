@@ -11,6 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "composer"
 
 _VALUES = {"archives", "clusters", "errors", "mounttargets", "opening", "sysctls", "units", "values"}
+_SEAM = {f"engine.{name}" for name in ("backend", "inspected", "lacking", "observed", "wanted")}
 _CARRIED = {f"runtime.{room}" for room in ("base", "network", "container", "streams", "tasks")}
 
 ALLOWED: dict[str, set[str]] = {
@@ -56,14 +57,15 @@ ALLOWED: dict[str, set[str]] = {
         "runtime.objects",
         *_VALUES,
     },
-    "backends": {"engine.backend", "engine.facts", "engine.observed", "engine.wanted", *_VALUES, ""},
+    "backends": {
+        *_SEAM,
+        *_VALUES,
+        "",
+    },
     "backends.namespace": {
         "runtime",
         "registry",
-        "engine.backend",
-        "engine.facts",
-        "engine.observed",
-        "engine.wanted",
+        *_SEAM,
         *_VALUES,
     },
     "documents": {"errors", "schema.views"},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.backends.docker import creation, reading
 from composer.backends.docker.observing import DockerObserver
+from composer.engine.lacking import Lacking
 from composer.engine.observed import ContainerState
 from composer.errors import BackendError, Conflict, NotFound, Unsupported
 
@@ -16,19 +17,20 @@ if TYPE_CHECKING:
     from composer.backends.docker.client import Client
     from composer.backends.docker.sdk import Sdk
     from composer.engine.backend import Session
-    from composer.engine.facts import CommitSpec, LabelFilter
-    from composer.engine.observed import ObservedImage
+    from composer.engine.observed import Advance, ObservedImage
     from composer.engine.wanted import (
         BuildSpec,
+        CommitSpec,
         ContainerSpec,
         EndpointSpec,
         ExecSpec,
+        LabelFilter,
         NetworkSpec,
         VolumeSpec,
     )
 
 
-class DockerBackend(DockerObserver):
+class DockerBackend(DockerObserver, Lacking):
     """Containers of a Docker Engine."""
 
     def __init__(self, client: Client, environment: Mapping[str, str]) -> None:
@@ -249,7 +251,9 @@ class DockerBackend(DockerObserver):
 
     # -------------------------------------------------------------- images
 
-    def pull_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
+    def pull_image(
+        self, reference: str, *, progress: Callable[[Advance], None] | None = None
+    ) -> ObservedImage:
         from composer.backends.docker import images
 
         images.pull(self._sdk, reference, self._environment, progress)
@@ -260,13 +264,15 @@ class DockerBackend(DockerObserver):
 
         return images.resolve(self._sdk, reference, self._environment)
 
-    def build_image(self, spec: BuildSpec, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
+    def build_image(
+        self, spec: BuildSpec, *, progress: Callable[[Advance], None] | None = None
+    ) -> ObservedImage:
         from composer.backends.docker import builds
 
         builds.build(self._sdk, self.client.endpoint, spec, self._environment, progress)
         return reading.image(self.client.get(f"/images/{spec.reference}/json"))
 
-    def push_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> None:
+    def push_image(self, reference: str, *, progress: Callable[[Advance], None] | None = None) -> None:
         from composer.backends.docker import images
 
         images.push(self._sdk, reference, self._environment, progress)

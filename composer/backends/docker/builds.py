@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.backends.docker.images import every_login, follow
 from composer.backends.docker.sdk import outgoing, send
+from composer.engine.observed import Advance
 from composer.errors import BackendError, BuildFailed, Unsupported
 from composer.units import parse_size_bytes
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from composer.backends.docker.sdk import Sdk
     from composer.engine.wanted import BuildSpec
 
-    Report = Callable[[str], None]
+    Report = Callable[[Advance], None]
     Environment = Mapping[str, str]
 
 _TAIL_LINES = 15
@@ -203,7 +204,7 @@ def _read(process: subprocess.Popen[str], report: Report | None) -> list[str]:
         tail = [*tail[1 - _TAIL_LINES :], text]
         _, _, step = text.partition(" ")
         if report is not None and text.startswith("#") and step.startswith("[") and "internal]" not in step:
-            report(step)
+            report(Advance(step))
     return tail
 
 
@@ -265,7 +266,7 @@ def _classic(sdk: Sdk, spec: BuildSpec, environment: Environment, report: Report
             if line.strip():
                 tail.append(line)
                 if report is not None and line.startswith("Step "):
-                    report(line)
+                    report(Advance(line))
 
     try:
         with sdk.call(patient=True) as api:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from composer.backends.docker import failures
 from composer.backends.docker.http import Broken
 from composer.backends.docker.sdk import outgoing, send
-from composer.engine.facts import PathStat
+from composer.engine.inspected import PathStat
 from composer.errors import BackendError, NotFound, Unavailable
 
 if TYPE_CHECKING:

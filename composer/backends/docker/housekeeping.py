@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.docker import reading
-from composer.engine.facts import CacheUse, ContainerUse, DiskUse, ImageUse, VolumeUse
+from composer.engine.inspected import CacheUse, ContainerUse, DiskUse, ImageUse, VolumeUse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from composer.backends.docker.client import Client
     from composer.backends.docker.sdk import Sdk
-    from composer.engine.facts import LabelFilter
+    from composer.engine.wanted import LabelFilter
 
 _ALL_VOLUMES = (1, 42)
 """From this API on the engine prunes anonymous volumes only, unless it is told otherwise."""

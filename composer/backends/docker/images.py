@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from composer.backends.docker import failures
 from composer.backends.docker.endpoint import config_directory, read_config
 from composer.backends.docker.sdk import outgoing, send
+from composer.engine.observed import Advance
 from composer.errors import BackendError, ImageError, PullFailed
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from requests import Response
 
     from composer.backends.docker.sdk import Sdk
-    from composer.engine.facts import CommitSpec
+    from composer.engine.wanted import CommitSpec
 
-    Report = Callable[[str], None]
+    Report = Callable[[Advance], None]
 
 _PIECE_BYTES = 1 << 20
 
@@ -43,7 +44,7 @@ def pull(sdk: Sdk, reference: str, environment: Mapping[str, str], report: Repor
         with sdk.call(patient=True) as api:
             query, login = {"fromImage": repository, "tag": tag}, header(credentials(repository, environment))
             answer = send(api, "post", "/images/create", params=query, headers=login, stream=True)
-            follow(answer, Layers(report).take)
+            follow(answer, Layers(report, "extracting").take)
     except PullFailed:
         raise
     except BackendError as error:
@@ -77,7 +78,7 @@ def push(sdk: Sdk, reference: str, environment: Mapping[str, str], report: Repor
             answer = send(
                 api, "post", "/images/{0}/push", repository, params=query, headers=login, stream=True
             )
-            follow(answer, Layers(report).take)
+            follow(answer, Layers(report, "pushed").take)
     except BackendError as error:
         raise ImageError(
             f"cannot push image '{reference}': {error}",
@@ -86,13 +87,13 @@ def push(sdk: Sdk, reference: str, environment: Mapping[str, str], report: Repor
 
 
 class Layers:
-    """The progress of an image's layers, summed up in a few words whenever they change."""
+    """How far an image's layers are, whenever they change; ``word`` is what happens once all are there."""
 
-    def __init__(self, report: Report | None) -> None:
-        self._report = report
+    def __init__(self, report: Report | None, word: str) -> None:
+        self._report, self._word = report, word
         self._sizes: dict[str, tuple[int, int]] = {}
         self._done: set[str] = set()
-        self._told = ""
+        self._told: Advance | None = None
 
     def take(self, entry: Mapping[str, Any]) -> None:
         layer, status = str(entry.get("id") or ""), str(entry.get("status") or "")
@@ -113,13 +114,15 @@ class Layers:
         if self._report is None:
             return
         count = len(self._done | self._sizes.keys())
-        current, total = (sum(sizes[side] for sizes in self._sizes.values()) for side in (0, 1))
-        text = f"{len(self._done)}/{count} layers"
+        parts = tuple(sizes for sizes in self._sizes.values() if sizes[1])
+        current, total = (sum(sizes[side] for sizes in parts) for side in (0, 1))
         if total:
-            text += f", {current / 1e6:.1f} of {total / 1e6:.1f} MB"
-        if text != self._told:
-            self._told = text
-            self._report(text)
+            found = Advance(self._word, current, total, "bytes", parts)
+        else:
+            found = Advance(self._word, len(self._done), count, "layers")
+        if found != self._told:
+            self._told = found
+            self._report(found)
 
 
 def follow(answer: Response, take: Callable[[Mapping[str, Any]], None] | None) -> list[Mapping[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from composer.backends.docker import reading
-from composer.engine.observed import Observed, ObservedContainer
+from composer.engine.observed import Capability, Observed, ObservedContainer
 from composer.errors import NotFound
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from composer.backends.docker.client import Client
     from composer.backends.docker.events import EngineEvents
     from composer.backends.docker.logs import EngineLogs
-    from composer.engine.facts import DiskUse, PathStat, Processes, Usage
+    from composer.engine.inspected import DiskUse, PathStat, Processes, Usage
     from composer.engine.observed import ObservedImage, ObservedNetwork, ObservedVolume, Probe
     from composer.engine.wanted import Limitation
 
@@ -28,7 +28,7 @@ class DockerObserver:
     """Reads an engine."""
 
     name = "docker"
-    moves_ports = False
+    capabilities = frozenset[Capability]()
 
     def __init__(self, client: Client, environment: Mapping[str, str]) -> None:
         self.client = client
@@ -67,6 +67,9 @@ class DockerObserver:
     def projects(self) -> Sequence[ObservedContainer]:
         listed = self.client.get("/containers/json", {"all": True, "filters": {"label": [PROJECT_LABEL]}})
         return [reading.from_list(entry) for entry in listed]
+
+    def containers(self) -> Sequence[ObservedContainer]:
+        return [reading.from_list(entry) for entry in self.client.get("/containers/json", {"all": True})]
 
     def container(self, id: str) -> ObservedContainer:
         return reading.from_inspection(self.client.get(f"/containers/{id}/json"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.docker.reading import time_ns
-from composer.engine.facts import Processes, Usage
+from composer.engine.inspected import Processes, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace.observing import PROJECT_LABEL, NamespaceObserver, observed_image
+from composer.engine.observed import Advance
 from composer.runtime.engine.engine import Engine
 from composer.runtime.objects import specs
 
@@ -13,13 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from composer.engine.backend import Session
-    from composer.engine.facts import CommitSpec, LabelFilter
     from composer.engine.observed import ObservedImage
     from composer.engine.wanted import (
         BuildSpec,
+        CommitSpec,
         ContainerSpec,
         EndpointSpec,
         ExecSpec,
+        LabelFilter,
         NetworkSpec,
         VolumeSpec,
     )
@@ -134,19 +136,24 @@ class NamespaceBackend(NamespaceObserver):
 
     # -------------------------------------------------------------- images
 
-    def pull_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
-        return observed_image(self._engine.images.pull(reference, progress))
+    def pull_image(
+        self, reference: str, *, progress: Callable[[Advance], None] | None = None
+    ) -> ObservedImage:
+        report = None if progress is None else lambda found: progress(Advance(*found))
+        return observed_image(self._engine.images.pull(reference, report))
 
     def resolve_image(self, reference: str) -> str:
         return self._engine.images.resolve(reference)
 
-    def build_image(self, spec: BuildSpec, *, progress: Callable[[str], None] | None = None) -> ObservedImage:
+    def build_image(
+        self, spec: BuildSpec, *, progress: Callable[[Advance], None] | None = None
+    ) -> ObservedImage:
         raise errors.BuildFailed(
             f"cannot build image '{spec.reference}': the built-in runtime does not build images yet",
             hint="build it elsewhere and import it with composer image load, or use --backend docker",
         )
 
-    def push_image(self, reference: str, *, progress: Callable[[str], None] | None = None) -> None:
+    def push_image(self, reference: str, *, progress: Callable[[Advance], None] | None = None) -> None:
         raise errors.ImageError(
             f"cannot push image '{reference}': the built-in runtime does not push to registries yet",
             hint="composer image save, and push it with another tool",

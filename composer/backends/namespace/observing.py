@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer.engine.observed import (
+    Capability,
     ContainerState,
     Health,
     Observed,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from composer.backends.namespace.streams import Events, Logs
-    from composer.engine.facts import DiskUse, PathStat, Processes, Usage
+    from composer.engine.inspected import DiskUse, PathStat, Processes, Usage
     from composer.engine.wanted import Limitation
     from composer.runtime.base.state import Paths
     from composer.runtime.engine.core import Look
@@ -45,7 +46,7 @@ class NamespaceObserver:
     """Reads the state directory. Cannot change anything."""
 
     name = "namespace"
-    moves_ports = True
+    capabilities = frozenset(Capability)
 
     def __init__(self, paths: Paths) -> None:
         self.paths = paths
@@ -79,6 +80,9 @@ class NamespaceObserver:
         for meta in self._core.metas():
             if project is None or meta["labels"].get(PROJECT_LABEL) == project:
                 yield _container(self._core.look(meta, watched))
+
+    def containers(self) -> Sequence[ObservedContainer]:
+        return list(self._all())
 
     def container(self, id: str) -> ObservedContainer:
         return _container(self._core.look(self._core.meta(id)[1], {}))
@@ -132,12 +136,12 @@ class NamespaceObserver:
         return [Probe(**probe) for probe in self._inspection().probes(id)]
 
     def stat_path(self, id: str, path: str) -> PathStat:
-        from composer.engine.facts import PathStat
+        from composer.engine.inspected import PathStat
 
         return PathStat(*self._inspection().stat_path(id, path))
 
     def read_path(self, id: str, path: str) -> tuple[PathStat, Iterator[bytes]]:
-        from composer.engine.facts import PathStat
+        from composer.engine.inspected import PathStat
 
         found, pieces = self._inspection().read_path(id, path)
         return PathStat(*found), pieces
@@ -146,18 +150,18 @@ class NamespaceObserver:
         return self._inspection().export(id)
 
     def processes(self, id: str) -> Processes:
-        from composer.engine.facts import Processes
+        from composer.engine.inspected import Processes
 
         return Processes(*self._inspection().processes(id))
 
     def usage(self, id: str) -> Usage | None:
-        from composer.engine.facts import Usage
+        from composer.engine.inspected import Usage
 
         found = self._inspection().usage(id)
         return None if found is None else Usage(*found)
 
     def disk_use(self) -> DiskUse:
-        from composer.engine.facts import ContainerUse, DiskUse, ImageUse, VolumeUse
+        from composer.engine.inspected import ContainerUse, DiskUse, ImageUse, VolumeUse
 
         found = self._inspection().disk_use()
         containers = {one.id: one for one in self._all()}

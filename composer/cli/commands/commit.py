@@ -58,7 +58,7 @@ def command(
     from composer.cli.changes import apply_changes
     from composer.cli.target import container_of
     from composer.cli.telling import told
-    from composer.engine.facts import CommitSpec
+    from composer.engine.wanted import CommitSpec
 
     spec = CommitSpec(reference or "", author, message, pause, apply_changes({}, changes))
     project = context.project_name()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from composer.cli.context import Context
-    from composer.engine.backend import ImageStore
+    from composer.engine.backend import Backend
     from composer.engine.observed import ObservedImage
 
 
@@ -237,13 +237,13 @@ def prune_images(context: Context, /, unused: bool, force: bool) -> None:
     context.write(f"Total reclaimed space: {table.size(freed_bytes)}")
 
 
-def _store(context: Context) -> ImageStore:
+def _store(context: Context) -> Backend:
     """Return the backend where it keeps its images itself. Raises Unsupported."""
-    from composer.engine.backend import ImageStore
+    from composer.engine.observed import Capability
     from composer.errors import Unsupported
 
     backend = context.backend()
-    if not isinstance(backend, ImageStore):
+    if Capability.KEEPS_IMAGES not in backend.capabilities:
         raise Unsupported(
             "images",
             f"the {backend.name} backend does not keep its images itself",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
     from composer.cli.record import Record
     from composer.engine.backend import Backend
-    from composer.engine.facts import Usage
+    from composer.engine.inspected import Usage
     from composer.engine.observed import ObservedContainer
 
 _INTERVAL_S = 1.0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from composer.cli.context import Context
     from composer.cli.record import Record
-    from composer.engine.facts import CacheUse, ContainerUse, DiskUse, ImageUse, VolumeUse
+    from composer.engine.inspected import CacheUse, ContainerUse, DiskUse, ImageUse, VolumeUse
 
 _HEADERS = {
     "Type": "TYPE",

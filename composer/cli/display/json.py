@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from composer.cli.display import advance
 from composer.cli.safe import safe
 from composer.engine.events import DONE, FAILED, SKIPPED, WARNING, WORKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import TextIO
 
     from composer.cli.safe import Safe
@@ -27,19 +28,24 @@ class JsonDisplay:
         """Nothing is shown before it happens."""
 
     def progress(self, event: Progress) -> None:
-        line = {
+        line: dict[str, str | int] = {
             "id": str(event.resource),
             "status": _STATUS[event.status],
             "text": event.text.capitalize(),
         }
         if event.detail:
             line["details"] = event.detail
+        if event.advance is not None:
+            line["details"] = advance.text(event.advance)
+            if event.advance.total:
+                current, total = event.advance.done, event.advance.total
+                line |= {"current": current, "total": total, "percent": current * 100 // total}
         self._write(line)
 
     def warn(self, sentence: str) -> None:
         self._write({"level": "warning", "message": sentence})
 
-    def _write(self, line: dict[str, str]) -> None:
+    def _write(self, line: Mapping[str, str | int]) -> None:
         self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
         self._stream.flush()
 

@@ -47,7 +47,7 @@ class WithoutPulls:
         self._events.begin(resources)
 
     def progress(self, event: Progress) -> None:
-        if event.resource.kind != "image" or event.status != WORKING or not event.detail:
+        if event.resource.kind != "image" or event.status != WORKING or event.advance is None:
             self._events.progress(event)
 
     def warn(self, sentence: str) -> None:

@@ -14,6 +14,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.cli import safe
+from composer.cli.display.advance import text
 from composer.engine.events import DONE, FAILED, SKIPPED, WARNING, WORKING
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ class TtyDisplay:
             is_anew = self._settled and event.status == WORKING and old is not None and old.ended is not None
             began = now if old is None or is_anew else old.began
             ended = None if event.status == WORKING else now
-            line = _Line(event.status, event.text, event.detail, began, ended)
+            detail = text(event.advance) if event.advance is not None else event.detail
+            line = _Line(event.status, event.text, detail, began, ended)
             if self._settled:
                 if old is None or (old.status, old.text) != (event.status, event.text):
                     self._stream.write(self._render(event.resource, line, self._size()[0]) + "\n")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from composer.runtime.engine.core import Core
     from composer.runtime.images import Image
+    from composer.runtime.images.progress import Advance
     from composer.runtime.images.pull import Puller
 
 
@@ -28,7 +29,7 @@ class Images:
     def all(self) -> Sequence[Image]:
         return self._core.store.images()
 
-    def pull(self, reference: str, progress: Callable[[str], None] | None = None) -> Image:
+    def pull(self, reference: str, progress: Callable[[Advance], None] | None = None) -> Image:
         return self._core.store.pull(reference, self._puller_for_all(), progress)
 
     def resolve(self, reference: str) -> str:

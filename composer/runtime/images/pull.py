@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from composer.registry.registry import Manifest, Registry
     from composer.registry.settings import Settings
     from composer.registry.transport import Transport
+    from composer.runtime.images.progress import Advance
 
 _DOWNLOADS = 4
 _UNPACKERS = 2
@@ -57,7 +58,7 @@ class Puller:
         """Return the digest that the registry has for a reference. Raises PullFailed."""
         return self._registries.resolve(reference)
 
-    def pull(self, reference: Reference, tell: Callable[[str], None] | None = None) -> tuple[str, str]:
+    def pull(self, reference: Reference, tell: Callable[[Advance], None] | None = None) -> tuple[str, str]:
         """Bring an image into the store; return its id and the registry's digest for it. Raises PullFailed."""
         try:
             return self._pull(reference, tell)
@@ -71,7 +72,7 @@ class Puller:
                 else None,
             ) from error
 
-    def _pull(self, reference: Reference, tell: Callable[[str], None] | None) -> tuple[str, str]:
+    def _pull(self, reference: Reference, tell: Callable[[Advance], None] | None) -> tuple[str, str]:
         registry = self._registries.of(reference)
         top = registry.manifest(reference)
         manifest = self._for_this_machine(registry, reference, top)
@@ -115,7 +116,7 @@ class Puller:
         registry: Registry,
         reference: Reference,
         planned: Sequence[_Planned],
-        tell: Callable[[str], None] | None,
+        tell: Callable[[Advance], None] | None,
     ) -> list[Layer]:
         known = [self._content.layer_of(layer.chain) for layer in planned]
         work = _Layers(self._content, planned)

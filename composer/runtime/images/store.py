@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from composer.runtime.images.content import Named
+    from composer.runtime.images.progress import Advance
     from composer.runtime.images.pull import Puller
 
 
@@ -132,7 +133,7 @@ class Store:
             self._content.change_references({name: id for id, names in loaded.items() for name in names})
         return [self._must_have(id) for id in loaded]
 
-    def pull(self, name: str, puller: Puller, tell: Callable[[str], None] | None = None) -> Image:
+    def pull(self, name: str, puller: Puller, tell: Callable[[Advance], None] | None = None) -> Image:
         """Get an image from its registry, or find that it is what the registry has. Raises PullFailed."""
         full = _full(name)
         wanted = reference.parse(full)

@@ -11,9 +11,8 @@ import pytest
 
 from composer.backends.memory import MemoryBackend
 from composer.engine import copying
-from composer.engine.facts import CommitSpec
 from composer.engine.observed import ContainerState
-from composer.engine.wanted import ExecSpec, MountSpec
+from composer.engine.wanted import CommitSpec, ExecSpec, MountSpec
 from composer.errors import ComposerError
 from tests.integration.contract.conftest import IMAGE, SERVICE, Place, eventually, root_archive
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pathlib
 
 from composer.engine import copying
-from composer.engine.facts import LabelFilter
-from composer.engine.wanted import MountSpec, VolumeSpec
+from composer.engine.wanted import LabelFilter, MountSpec, VolumeSpec
 from tests.integration.contract.conftest import PROJECT, Place
 
 ANONYMOUS = "com.docker.volume.anonymous"

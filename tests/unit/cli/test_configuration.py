@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
-from console import Console, Lasting
 from hypothesis import given
 from hypothesis import strategies as st
 
 from composer.cli.configuration import line_of
+from tests.unit.cli.console import Console, Lasting
 
 
 @pytest.fixture

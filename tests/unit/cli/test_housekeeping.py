@@ -7,8 +7,9 @@ import json
 import pytest
 
 from composer.cli.commands.system import summary
-from composer.engine.facts import CacheUse, ContainerUse, DiskUse, ImageUse, LabelFilter, VolumeUse
+from composer.engine.inspected import CacheUse, ContainerUse, DiskUse, ImageUse, VolumeUse
 from composer.engine.observed import ContainerState, ObservedContainer
+from composer.engine.wanted import LabelFilter
 from tests.unit.cli.console import Console
 
 

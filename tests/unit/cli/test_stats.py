@@ -6,7 +6,7 @@ import json
 
 from composer.backends.memory import Behaviour
 from composer.cli.commands.stats import cpu_percent, row
-from composer.engine.facts import Usage
+from composer.engine.inspected import Usage
 from composer.engine.observed import ContainerState, ObservedContainer
 from tests.unit.cli.console import Console
 

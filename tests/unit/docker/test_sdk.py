@@ -16,6 +16,7 @@ import pytest
 from composer.backends.docker.backend import DockerBackend
 from composer.backends.docker.endpoint import Endpoint
 from composer.backends.docker.sdk import Sdk, outgoing, send
+from composer.engine.observed import Advance
 from composer.engine.wanted import EndpointSpec, NetworkSpec, VolumeSpec
 from composer.errors import BackendError, Conflict, NotFound, PullFailed, Unavailable
 from tests.unit.docker.engine import Asked, Engine, answer
@@ -299,9 +300,13 @@ def test_progress_is_told_as_it_comes(engine: Start) -> None:
     stream = chunked(*(json.dumps(entry).encode() + b"\r\n" for entry in entries))
     inspected = answer(value={"Id": "sha256:1", "RepoTags": ["busybox:latest"]})
     one = backend(engine(lambda asked: stream if asked.method == "POST" else inspected))
-    told: list[str] = []
+    told: list[Advance] = []
     assert one.pull_image("busybox", progress=told.append).id == "sha256:1"
-    assert told == ["0/1 layers", "0/1 layers, 1.0 of 2.0 MB", "1/1 layers, 2.0 of 2.0 MB"]
+    assert told == [
+        Advance("extracting", 0, 1, "layers"),
+        Advance("extracting", 1_000_000, 2_000_000, "bytes", ((1_000_000, 2_000_000),)),
+        Advance("extracting", 2_000_000, 2_000_000, "bytes", ((2_000_000, 2_000_000),)),
+    ]
     one.close()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "cli"))
 
-from console import STACK, Console
+from tests.unit.cli.console import STACK, Console
 
 
 @pytest.fixture

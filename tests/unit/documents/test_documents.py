@@ -11,7 +11,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-from console import Console
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
@@ -25,11 +24,12 @@ from composer.documents import plans, timeline
 from composer.documents.configuration import ConfigFile
 from composer.engine import operations, saved
 from composer.engine.backend import Finding
-from composer.engine.facts import DiskUse, ImageUse
+from composer.engine.inspected import DiskUse, ImageUse
 from composer.engine.lifecycle import Teardown
 from composer.engine.options import Options
 from composer.errors import ProjectError
 from tests.documents import check
+from tests.unit.cli.console import Console
 
 WRITERS: dict[str, Callable[[Console], str]] = {
     "events": lambda c: c("events", "--json", "--since", "1h", "--until", "0s").out,

@@ -8,8 +8,7 @@ import pytest
 
 from composer.backends.memory import Behaviour, MemoryBackend
 from composer.engine.ahead import AHEAD
-from composer.engine.backend import Preparer
-from composer.engine.observed import Health
+from composer.engine.observed import Capability, Health
 from composer.errors import BackendError, DependencyFailed
 from tests.unit.engine.stage import Stage
 
@@ -18,6 +17,8 @@ LENGTH = AHEAD + 3
 
 class PreparingBackend(MemoryBackend):
     """Records what it is asked to prepare, as (method, name)."""
+
+    capabilities = MemoryBackend.capabilities | {Capability.PREPARES_STARTS}
 
     broken = False
 
@@ -59,8 +60,8 @@ def names(first: int, last: int) -> list[str]:
 
 
 def test_only_a_backend_that_can_is_asked() -> None:
-    assert isinstance(PreparingBackend(), Preparer)
-    assert not isinstance(MemoryBackend(), Preparer)
+    assert Capability.PREPARES_STARTS in PreparingBackend().capabilities
+    assert Capability.PREPARES_STARTS not in MemoryBackend().capabilities
 
 
 def test_a_few_are_prepared_ahead_and_one_more_with_each_that_starts(

@@ -313,7 +313,8 @@ def test_a_failing_pre_stop_hook_does_not_keep_a_container_from_stopping(stage: 
     stage.up(HOOKS)
     actions.stop(stage.engine, "app")
     assert stage.states() == {"app-web-1": "exited"}
-    assert any("pre_stop hook 'cool down' failed" in event.detail for event in stage.recorder.events)
+    said = [event.advance.what for event in stage.recorder.events if event.advance is not None]
+    assert any("pre_stop hook 'cool down' failed" in text for text in said)
 
 
 def test_what_a_backend_cannot_do_stops_the_plan_before_anything_happens(stage: Stage) -> None:

@@ -1,0 +1,96 @@
+"""What goes on for longer: output, events, commands with their input here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from composer.engine.observed import Event, LogLine
+    from composer.engine.wanted import ExecSpec
+
+
+class LogStream(Protocol):
+    """Lines merged by time. Iterating ends at the end, or soon after ``close()``, from any thread."""
+
+    def __iter__(self) -> Iterator[LogLine]: ...
+    def close(self) -> None: ...
+
+
+class EventStream(Protocol):
+    """Events from the moment that `Observer.events` returned: what happens after that is never missed."""
+
+    def next(self, timeout_s: float | None) -> Event | None:
+        """Return the next event; None when ``timeout_s`` has passed, at the end, or after ``close()``."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Session(Protocol):
+    """A command that runs with its input and output here (exec, attach).
+
+    With ``tty`` all output is on ``stdout``. ``read`` blocks; it returns None at the end of all output.
+    """
+
+    @property
+    def tty(self) -> bool: ...
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when ``read`` would not block."""
+        ...
+
+    def read(self) -> tuple[str, bytes] | None: ...
+    def write(self, data: bytes) -> None: ...
+    def close_stdin(self) -> None: ...
+    def resize(self, rows: int, columns: int) -> None: ...
+    def signal(self, number: int) -> None: ...
+    def wait(self) -> int:
+        """Return the exit code, once the command has ended."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class StreamObserver(Protocol):
+    """What can be followed."""
+
+    def logs(
+        self,
+        ids: Sequence[str],
+        *,
+        follow: bool = False,
+        since_ns: int = 0,
+        until_ns: int | None = None,
+        tail: int | None = None,
+    ) -> LogStream:
+        """Return the output of containers. ``tail`` counts lines per container.
+
+        With ``follow`` the stream goes on over restarts and ends when every container has been removed, or
+        when all have stopped for good.
+        """
+        ...
+
+    def events(
+        self, project: str | None = None, *, since_ns: int | None = None, until_ns: int | None = None
+    ) -> EventStream:
+        """Return what happens from now on; with ``since_ns`` also what has, as far back as the backend knows.
+
+        With ``until_ns`` the stream ends at that time, which may be past.
+        """
+        ...
+
+
+class Streams(StreamObserver, Protocol):
+    """What can be talked to."""
+
+    def attach(self, id: str, *, stdin: bool = False, start: bool = False) -> Session:
+        """Return the output of a container's own command from now on, and with ``stdin`` its input.
+
+        With ``start`` it is started, nothing of its output is missed, and its input ends with the session's.
+        Raises Conflict when it does not run, StartFailed as `Containers.start_container` does.
+        """
+        ...
+
+    def exec(self, id: str, spec: ExecSpec) -> Session: ...

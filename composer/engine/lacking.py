@@ -1,0 +1,40 @@
+"""What a backend says that is asked for what it has no capability for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+from composer.errors import Unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Lacking:
+    """A base of backends: what they can, they define; the rest raises Unsupported."""
+
+    name: str
+
+    def _lack(self, what: str, hint: str | None = None) -> NoReturn:
+        raise Unsupported("backend", f"the {self.name} backend {what}", hint=hint)
+
+    def move_ports(self, source: str, target: str) -> None:
+        self._lack("cannot lead published ports from one running container to another")
+
+    def prepare_container(self, id: str) -> None:
+        self._lack("prepares no starts")
+
+    def unprepare_container(self, id: str) -> None:
+        self._lack("prepares no starts")
+
+    def resolve_image(self, reference: str) -> str:
+        self._lack("asks no registries for digests")
+
+    def save_images(self, references: Sequence[str], path: str) -> None:
+        self._lack_images()
+
+    def prune_images(self, *, unused: bool = False) -> tuple[Sequence[str], int]:
+        self._lack_images()
+
+    def _lack_images(self) -> NoReturn:
+        self._lack("does not keep its images itself", "use the engine's own command, such as docker image")
