@@ -11,7 +11,7 @@ _INSTEAD = {
     "alpha": "there are no experimental commands",
     "bridge": "write Kubernetes files with docker compose, from what composer config prints",
     "convert": "it is called config",
-    "inspect": "composer ps --format json, composer network|volume|image inspect show what there is",
+    "inspect": "composer ps --format json, composer container|network|volume|image inspect show what there is",
     "login": "composer uses the logins of docker login (DOCKER_CONFIG)",
     "logout": "composer uses the logins of docker login (DOCKER_CONFIG)",
     "publish": "composer push pushes images; composer config -o FILE writes the project as one file",

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("build", "Build the images of services"),
     "commit": ("commit", "Make an image of a container's changes"),
     "config": ("config", "Show the compose file as it is understood"),
+    "container": ("container", "Manage single containers, also of no project"),
     "cp": ("cp", "Copy files between a container and this machine"),
     "create": ("create", "Create containers"),
     "doctor": ("doctor", "Check what this machine can run"),

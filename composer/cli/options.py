@@ -167,6 +167,11 @@ def pairs(labels: Mapping[str, str]) -> str:
     return ",".join(f"{key}={value}" for key, value in labels.items())
 
 
+def mapping(given: tuple[str, ...]) -> dict[str, str]:
+    """Return ``KEY=VALUE`` pairs as a mapping; a bare key has an empty value."""
+    return dict(entry.partition("=")[::2] for entry in given)
+
+
 def label_of(labels: Mapping[str, str]) -> Callable[[str], str]:
     """Return the method ``.Label`` of a row."""
     return lambda name: labels.get(name, "")
@@ -205,6 +210,80 @@ def creation(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option("--build", is_flag=True, help="Build images before the containers are started."),
             click.option("--no-build", is_flag=True, help="Never build images."),
             click.option("-y", "--yes", is_flag=True, help="Assume yes as the answer to all questions."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def tail(text: str) -> int | None:
+    if text == "all" or text.startswith("-"):
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise click.BadParameter(f"'{text}' is not a number or 'all'", param_hint="--tail")
+    return int(text)
+
+
+def signal_name(text: str) -> str:
+    """Return a signal's full name. Raises click.BadParameter."""
+    import signal as signals
+
+    if text.isascii() and text.isdigit():
+        try:
+            return signals.Signals(int(text)).name
+        except ValueError:
+            raise click.BadParameter(f"there is no signal {text}", param_hint="--signal") from None
+    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
+    if name not in signals.Signals.__members__:
+        raise click.BadParameter(f"there is no signal '{text}'", param_hint="--signal")
+    return name
+
+
+def single_container(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what a container of no project is made of: options, image, command."""
+    for option in reversed(
+        (
+            click.option("--name", metavar="NAME", help="Name of the container."),
+            click.option(
+                "-e", "--env", "variables", multiple=True, metavar="KEY=VALUE", help="Set a variable."
+            ),
+            click.option(
+                "--env-file", "env_files", multiple=True, metavar="FILE", help="Set variables from a file."
+            ),
+            click.option(
+                "-v", "--volume", "volumes", multiple=True, metavar="SOURCE:TARGET", help="Mount something."
+            ),
+            click.option("-p", "--publish", multiple=True, metavar="PORT", help="Publish a port."),
+            click.option(
+                "--network", metavar="NAME", help="Network to be in, or bridge, host, none, container:NAME."
+            ),
+            click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Set a label."),
+            click.option(
+                "--entrypoint", metavar="COMMAND", help="Run this in place of the image's entrypoint."
+            ),
+            click.option("-u", "--user", metavar="USER", help="Run as this user."),
+            click.option("-w", "--workdir", "working_dir", metavar="DIR", help="Run in this directory."),
+            click.option("-h", "--hostname", metavar="NAME", help="Host name of the container."),
+            click.option(
+                "--restart", metavar="POLICY", help="When to start it again: no, always, on-failure[:N], …"
+            ),
+            click.option("-m", "--memory", metavar="SIZE", help="Most memory that it may have."),
+            click.option("--cpus", type=float, metavar="N", help="How many processors it may use."),
+            click.option("--cap-add", multiple=True, metavar="NAME", help="Add a capability."),
+            click.option("--cap-drop", multiple=True, metavar="NAME", help="Take a capability away."),
+            click.option("--init", is_flag=True, help="Run an init that reaps processes."),
+            click.option("--privileged", is_flag=True, help="Give it all capabilities and devices."),
+            click.option("--read-only", is_flag=True, help="Make its root file system read-only."),
+            click.option("-t", "--tty", is_flag=True, help="Give it a terminal."),
+            click.option("-i", "--interactive", is_flag=True, help="Give it our input."),
+            click.option(
+                "--pull",
+                type=click.Choice(("missing", "always", "never")),
+                default="missing",
+                help="When to pull.",
+            ),
+            click.argument("image"),
+            click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND] [ARG]..."),
         )
     ):
         command = option(command)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from composer.schema.setting import Named
 
 
+NOBODY = "@nobody"
+"""Stands for all containers of no project, where `Session.lock` and `Backend.recover` take a project's name."""
+
+
 class Session:
     """One use of composer on this machine: at most one backend is open, for one project or for none in particular.
 

@@ -85,8 +85,8 @@ def spec_of(spec: ContainerSpec) -> specs.Container:
     given = str(attributes.get("hostname") or "")
     return specs.Container(
         spec.name,
-        spec.project,
-        f"service '{spec.service}'",
+        spec.project or records.NOBODY,
+        f"service '{spec.service}'" if spec.service else f"container '{spec.name}'",
         spec.image,
         lambda image: oci_config(spec, image),
         labels=spec.labels,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal as signals
 from typing import TYPE_CHECKING
 
 import click
@@ -25,17 +24,4 @@ def command(context: Context, /, services: tuple[str, ...], signal: str, remove_
     project = context.project_name()
     engine = context.engine(project, title="kill")
     spare = frozenset() if remove_orphans else foreign_services(context, engine.backend.observe(project))
-    actions.kill(engine, project, services, _name(signal), spare=spare)
-
-
-def _name(text: str) -> str:
-    """Return a signal's full name. Raises click.BadParameter."""
-    if text.isascii() and text.isdigit():
-        try:
-            return signals.Signals(int(text)).name
-        except ValueError:
-            raise click.BadParameter(f"there is no signal {text}", param_hint="--signal") from None
-    name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
-    if name not in signals.Signals.__members__:
-        raise click.BadParameter(f"there is no signal '{text}'", param_hint="--signal")
-    return name
+    actions.kill(engine, project, services, shared.signal_name(signal), spare=spare)

@@ -56,7 +56,7 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
     part: dict[str, Any] = {
         "since_ns": moment(given["since"], "--since", now_ns) or 0,
         "until_ns": moment(given["until"], "--until", now_ns),
-        "tail": _tail(given["tail"]),
+        "tail": shared.tail(given["tail"]),
     }
     following = _following(backend, project, wanted, printer) if given["follow"] else None
     found = sorted(filter(wanted, backend.observe(project).containers), key=lambda c: c.name)
@@ -97,11 +97,3 @@ def _check(known: list[str], services: tuple[str, ...]) -> None:
             raise UnknownService(
                 f"no container of service '{name}'", hint="composer ps --all lists what there is"
             )
-
-
-def _tail(text: str) -> int | None:
-    if text == "all" or text.startswith("-"):
-        return None
-    if not (text.isascii() and text.isdigit()):
-        raise click.BadParameter(f"'{text}' is not a number or 'all'", param_hint="--tail")
-    return int(text)

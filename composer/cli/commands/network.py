@@ -153,3 +153,71 @@ def prune_networks(context: Context, /, filters: tuple[str, ...], force: bool) -
     gone = context.backend().prune_networks(labels)
     if gone:
         context.write("\n".join(("Deleted Networks:", *gone, "")))
+
+
+@command.command(name="create", help="Create a network of no project.")
+@click.option("--internal", is_flag=True, help="Let nothing in and out of it.")
+@click.option("--ipv6", is_flag=True, help="Give it IPv6 addresses too.")
+@click.option("--subnet", "subnets", multiple=True, metavar="SUBNET", help="Its addresses, as 10.1.0.0/16.")
+@click.option("--gateway", "gateways", multiple=True, metavar="IP", help="The gateway of a subnet.")
+@click.option("-d", "--driver", metavar="NAME", help="Driver; bridge without.")
+@click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="An option of the driver.")
+@click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Set a label.")
+@click.argument("name", metavar="NETWORK")
+@click.pass_obj
+def create_network(context: Context, /, name: str, **given: Any) -> None:
+    from composer.engine.wanted import NetworkSpec
+    from composer.errors import Conflict
+
+    config: list[dict[str, str]] = [{"subnet": subnet} for subnet in given["subnets"]]
+    for index, gateway in enumerate(given["gateways"]):
+        if index >= len(config):
+            raise click.BadParameter("each gateway needs a --subnet", param_hint="--gateway")
+        config[index]["gateway"] = gateway
+    attributes: dict[str, Any] = {"internal": given["internal"], "enable_ipv6": given["ipv6"]}
+    if given["driver"]:
+        attributes["driver"] = given["driver"]
+    if config:
+        attributes["ipam"] = {"config": config}
+    if given["options"]:
+        attributes["driver_opts"] = shared.mapping(given["options"])
+    backend = context.backend()
+    if backend.find_network(name) is not None:
+        raise Conflict(f"network '{name}' exists already")
+    if context.settings.dry_run:
+        context.write(f"create network {name}")
+        return
+    context.write(backend.create_network(NetworkSpec(name, shared.mapping(given["labels"]), attributes)))
+
+
+@command.command(name="connect", help="Let a container join a network.")
+@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="A name of it in the network.")
+@click.option("--ip", metavar="IP", help="Its IPv4 address.")
+@click.argument("network", metavar="NETWORK")
+@click.argument("container", metavar="CONTAINER")
+@click.pass_obj
+def connect(
+    context: Context, /, network: str, container: str, aliases: tuple[str, ...], ip: str | None
+) -> None:
+    from composer.engine.wanted import EndpointSpec
+
+    backend = context.backend()
+    found = backend.container(container)
+    if context.settings.dry_run:
+        context.write(f"connect container {found.name} to network {network}")
+        return
+    attributes = {"ipv4_address": ip} if ip else {}
+    backend.connect_network(found.id, EndpointSpec(network, aliases, attributes))
+
+
+@command.command(name="disconnect", help="Take a container out of a network.")
+@click.argument("network", metavar="NETWORK")
+@click.argument("container", metavar="CONTAINER")
+@click.pass_obj
+def disconnect(context: Context, /, network: str, container: str) -> None:
+    backend = context.backend()
+    found = backend.container(container)
+    if context.settings.dry_run:
+        context.write(f"disconnect container {found.name} from network {network}")
+        return
+    backend.disconnect_network(found.id, network)

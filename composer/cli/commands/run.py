@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
     from composer.engine.backend import Backend
     from composer.engine.options import OneOff
-    from composer.engine.wanted import MountSpec
     from composer.schema.model import Project
 
 
@@ -116,8 +115,11 @@ def _oneoff(
     *,
     tty: bool,
 ) -> OneOff:
+    from composer.cli import container_options as given_options
     from composer.engine.options import OneOff
+    from composer.engine.resolve import real_name
 
+    real_names = {key: real_name(project, "volumes", key) for key in project.whole.get("volumes") or {}}
     slug = os.urandom(6).hex()
     tree = project.tree["services"][service]
     attributes: dict[str, Any] = {"tty": tty, "stdin_open": bool(given["interactive"])}
@@ -140,42 +142,16 @@ def _oneoff(
         slug=slug,
         attributes=attributes,
         environment={
-            **_file_variables(context, given["env_from_file"]),
-            **_variables(context, given["variables"]),
+            **given_options.file_variables(context, given["env_from_file"]),
+            **given_options.variables(context, given["variables"]),
         },
         labels=dict(label.partition("=")[::2] for label in given["labels"]),
-        mounts=tuple(_mount(context, project, text) for text in given["volumes"]),
-        ports=tuple(port for text in given["publish"] for port in _ports(text)),
+        mounts=tuple(given_options.mount(context, text, real_names.get) for text in given["volumes"]),
+        ports=tuple(port for text in given["publish"] for port in given_options.ports(text)),
         service_ports=given["service_ports"],
         use_aliases=given["use_aliases"],
         auto_remove=given["detach"] and given["remove"],
     )
-
-
-def _variables(context: Context, given: tuple[str, ...]) -> dict[str, str | None]:
-    """Read ``KEY=VALUE``; a bare ``KEY`` takes its value from here, and the service's stays where there is none."""
-    found: dict[str, str | None] = {}
-    for entry in given:
-        key, equals, value = entry.partition("=")
-        if equals or key in context.environment:
-            found[key] = value if equals else context.environment[key]
-    return found
-
-
-def _file_variables(context: Context, files: tuple[str, ...]) -> dict[str, str | None]:
-    from composer.errors import ProjectError
-    from composer.schema.dotenv import parse_env
-
-    found: dict[str, str | None] = {}
-    for file in files:
-        path = os.path.join(context.working_dir, file)
-        try:
-            with open(path, encoding="utf-8") as stream:
-                found.update(parse_env(stream.read(), path, context.environment.get))
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise ProjectError(f"cannot read '{file}': {reason.lower()}") from None
-    return found
 
 
 def _make_volumes(backend: Backend, project: Project, oneoff: OneOff, service: str) -> None:
@@ -196,35 +172,3 @@ def _make_volumes(backend: Backend, project: Project, oneoff: OneOff, service: s
         if backend.find_volume(name) is None and not is_external(entries.get(keys.get(name))):
             known = name in keys
             backend.create_volume(wanted_volume(project, keys[name]) if known else VolumeSpec(name, {}, {}))
-
-
-def _ports(text: str) -> list[dict[str, Any]]:
-    from composer.schema.shortforms import parse_ports
-
-    try:
-        return parse_ports(text)
-    except ValueError as error:
-        raise click.BadParameter(f"'{text}': {error}", param_hint="--publish") from None
-
-
-def _mount(context: Context, project: Project, text: str) -> MountSpec:
-    from composer import mounttargets
-    from composer.engine.resolve import real_name
-    from composer.engine.wanted import MountSpec
-    from composer.schema.shortforms import parse_volume
-
-    try:
-        found = parse_volume(text)
-    except ValueError as error:
-        raise click.BadParameter(f"'{text}': {error}", param_hint="--volume") from None
-    target, bound = str(found["target"]), found.get("source") if found.get("type") == "bind" else None
-    reason = mounttargets.problem(target, bound)
-    if reason:
-        raise click.BadParameter(f"'{text}': cannot mount at {target}: {reason}", param_hint="--volume")
-    kind, source = found["type"], found.get("source")
-    if kind == "bind" and source:
-        source = os.path.normpath(os.path.join(context.working_dir, os.path.expanduser(source)))
-    elif kind == "volume" and source and source in (project.whole.get("volumes") or {}):
-        source = real_name(project, "volumes", source)
-    options = found.get(kind) or {}
-    return MountSpec(kind, source or None, found["target"], bool(found.get("read_only")), options)

@@ -134,3 +134,26 @@ def prune_volumes(context: Context, /, filters: tuple[str, ...], everything: boo
     if gone:
         context.write("\n".join(("Deleted Volumes:", *gone, "")))
     context.write(f"Total reclaimed space: {table.size(freed_bytes, 4)}")
+
+
+@command.command(name="create", help="Create a volume of no project.")
+@click.option("-d", "--driver", metavar="NAME", help="Driver; local without.")
+@click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="An option of the driver.")
+@click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Set a label.")
+@click.argument("name", required=False, metavar="[VOLUME]")
+@click.pass_obj
+def create_volume(context: Context, /, name: str | None, driver: str | None, **given: Any) -> None:
+    import os
+
+    from composer.engine.wanted import VolumeSpec
+
+    attributes: dict[str, Any] = {"driver_opts": shared.mapping(given["options"])} if given["options"] else {}
+    if driver:
+        attributes["driver"] = driver
+    name = name or os.urandom(32).hex()
+    if context.settings.dry_run:
+        context.write(f"create volume {name}")
+        return
+    context.write(
+        context.backend().create_volume(VolumeSpec(name, shared.mapping(given["labels"]), attributes))
+    )
