@@ -11,9 +11,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer.cli.creation import timed
 from composer.cli.interrupt import interruptible
 from composer.cli.lines import Printer
-from composer.cli.timeline import timed
 from composer.engine import actions, labels
 from composer.engine.attach import Attachment, Death
 from composer.errors import Cancelled, ProjectError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from composer.cli import options as shared
@@ -9,7 +11,10 @@ from composer.engine.options import Options
 from composer.errors import ProjectError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from composer.cli.context import Context
+    from composer.engine.actions import Engine
     from composer.schema.model import Project
 
 
@@ -64,3 +69,18 @@ def nothing_selected(project: Project, services: tuple[str, ...]) -> ProjectErro
         else None
     )
     return ProjectError("no service selected", hint=all_of_them)
+
+
+@contextmanager
+def timed(context: Context, engine: Engine, project: str, given: dict[str, Any]) -> Iterator[Engine]:
+    """Watch the clock where ``--timeline`` asks for it; the file is written after a failure too."""
+    if not given["timeline"]:
+        yield engine
+        return
+    from composer.cli.timeline import Timeline
+
+    timeline = Timeline(engine.events)
+    try:
+        yield engine._replace(events=timeline)
+    finally:
+        timeline.write(os.path.join(context.working_dir, given["timeline"]), project)

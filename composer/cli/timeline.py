@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from composer.cli.context import Context
-    from composer.engine.actions import Engine
     from composer.engine.events import Events, Progress
     from composer.engine.operations import Resource
 
@@ -63,16 +59,3 @@ class Timeline:
                 file.write("\n")
         except OSError as error:
             raise ProjectError(f"cannot write '{path}': {(error.strerror or str(error)).lower()}") from None
-
-
-@contextmanager
-def timed(context: Context, engine: Engine, project: str, given: dict[str, Any]) -> Iterator[Engine]:
-    """Watch the clock where ``--timeline`` asks for it; the file is written after a failure too."""
-    if not given["timeline"]:
-        yield engine
-        return
-    timeline = Timeline(engine.events)
-    try:
-        yield engine._replace(events=timeline)
-    finally:
-        timeline.write(os.path.join(context.working_dir, given["timeline"]), project)

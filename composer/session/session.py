@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,8 @@ class Session:
         return self._backend
 
     def _look_for_earlier(self, named: Named, backend: Backend, *, makes: bool) -> None:
+        if os.path.realpath(named.directory) == named.directory:
+            return  # no link is on the way there: no other name was ever made of it
         from composer.session import names
 
         earlier = names.name_of_earlier(named, backend, self.backends())

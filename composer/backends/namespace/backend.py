@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 from composer import errors
 from composer.backends.namespace.observing import PROJECT_LABEL, NamespaceObserver, observed_image
 from composer.engine.observed import Advance
-from composer.runtime.engine.engine import Engine
-from composer.runtime.objects import specs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
         VolumeSpec,
     )
     from composer.runtime.base.state import Paths
+    from composer.runtime.engine.engine import Engine
 
     Wanted = Callable[[Mapping[str, str]], bool]
 
@@ -35,7 +34,18 @@ class NamespaceBackend(NamespaceObserver):
 
     def __init__(self, paths: Paths, environment: Mapping[str, str] | None = None) -> None:
         super().__init__(paths)
-        self._engine = Engine(self._core, environment or {})
+        self._environment = environment or {}
+        self._made: Engine | None = None
+
+    @property
+    def _engine(self) -> Engine:
+        """The engine, made when the first thing is to be changed: who only looks does not load it."""
+        with self._core.lock:
+            if self._made is None:
+                from composer.runtime.engine.engine import Engine
+
+                self._made = Engine(self._core, self._environment)
+            return self._made
 
     # -------------------------------------------------------------- networks and volumes
 
@@ -59,6 +69,8 @@ class NamespaceBackend(NamespaceObserver):
         self._engine.networks.disconnect(id, network)
 
     def create_volume(self, spec: VolumeSpec) -> str:
+        from composer.runtime.objects import specs
+
         driver = spec.attributes.get("driver") or "local"
         if driver != "local":
             raise errors.Unsupported(
@@ -123,6 +135,8 @@ class NamespaceBackend(NamespaceObserver):
         self._engine.containers.unpause(id)
 
     def exec(self, id: str, spec: ExecSpec) -> Session:
+        from composer.runtime.objects import specs
+
         return self._engine.containers.exec(id, specs.Exec(*spec))
 
     def attach(self, id: str, *, stdin: bool = False, start: bool = False) -> Session:
@@ -132,6 +146,8 @@ class NamespaceBackend(NamespaceObserver):
         self._engine.files.write_path(id, path, archive, to_user=to_user)
 
     def commit_container(self, id: str, spec: CommitSpec) -> ObservedImage:
+        from composer.runtime.objects import specs
+
         return observed_image(self._engine.files.commit(id, specs.Commit(*spec)))
 
     # -------------------------------------------------------------- images
@@ -184,7 +200,8 @@ class NamespaceBackend(NamespaceObserver):
 
     def close(self) -> None:
         """Let go of the supervisors; wait for those that have nothing left to do, so that nothing stays behind."""
-        self._engine.close()
+        if self._made is not None:
+            self._made.close()
 
 
 def _owned(labels: Mapping[str, str]) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
         on_failure=given["on_failure"],
     )
     if given["detach"] or given["wait"] or given["no_start"] or context.settings.dry_run:
-        from composer.cli.timeline import timed
+        from composer.cli.creation import timed
         from composer.engine.actions import up
 
         with (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from composer import errors
 from composer.runtime.base import records, signals, state
 from composer.runtime.objects import naming
-from composer.runtime.objects.joining import DEFAULT_NETWORK
+from composer.runtime.objects.networks import DEFAULT_NETWORK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

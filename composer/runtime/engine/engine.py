@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from composer import errors
 from composer.runtime.base import state
 from composer.runtime.engine.containers import Containers, volumes_of
-from composer.runtime.engine.images import Images
-from composer.runtime.engine.inspecting import Handling
-from composer.runtime.engine.networks import Networks, Volumes
 from composer.runtime.objects.filesystems import Filesystems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from composer.runtime.engine.core import Core
+    from composer.runtime.engine.images import Images
+    from composer.runtime.engine.inspecting import Handling
+    from composer.runtime.engine.networks import Networks, Volumes
 
 _LINKS_GONE_S = 5.0
 
@@ -29,12 +29,39 @@ class Engine:
         self.core = core
         self._filesystems = Filesystems(core.paths, core.volumes)
         self.containers = Containers(core, self._filesystems)
-        self.networks = Networks(core, self.containers)
-        self.volumes = Volumes(core)
-        self.images = Images(core, environment)
-        self.files = Handling(core, self.containers)
+        self._environment = environment
+        self._images: Images | None = None
         self._recovered: set[str] = set()
         core.before_start = self._raise_for
+
+    # -------------------------------------------------------------- the groups: loaded by whoever uses them
+
+    @property
+    def networks(self) -> Networks:
+        from composer.runtime.engine.networks import Networks
+
+        return Networks(self.core, self.containers)
+
+    @property
+    def volumes(self) -> Volumes:
+        from composer.runtime.engine.networks import Volumes
+
+        return Volumes(self.core)
+
+    @property
+    def images(self) -> Images:
+        with self.core.lock:
+            if self._images is None:
+                from composer.runtime.engine.images import Images
+
+                self._images = Images(self.core, self._environment)
+            return self._images
+
+    @property
+    def files(self) -> Handling:
+        from composer.runtime.engine.inspecting import Handling
+
+        return Handling(self.core, self.containers)
 
     # -------------------------------------------------------------- the begin of a command
 
@@ -83,7 +110,8 @@ class Engine:
             if clients:
                 self._filesystems.release(self.containers.volumes_in_use)
             core.forget_clients()
-            self.images.close()
+            if self._images is not None:
+                self._images.close()
         if touched:
             self._clear_away()
 

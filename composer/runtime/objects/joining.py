@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from composer import errors
 from composer.runtime.base import records, state
 from composer.runtime.objects import specs
+from composer.runtime.objects.networks import DEFAULT_NETWORK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from composer.runtime.base.record_types import EndpointRequest, NetworkRecord
     from composer.runtime.objects.networks import Networks
 
-
-DEFAULT_NETWORK = "bridge"
-"""The network of ``network_mode: bridge``: nobody's, made for its first container and gone with its last."""
 
 DEFAULT_ENDPOINTS = (specs.Endpoint(DEFAULT_NETWORK),)
 

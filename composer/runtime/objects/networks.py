@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from composer.runtime.base.record_types import NetworkRecord
     from composer.runtime.objects import specs
 
+DEFAULT_NETWORK = "bridge"
+"""The network of the mode ``bridge``: nobody's, made for its first container and gone with its last."""
+
 # docker0's usual subnet, kept free for a Docker that is installed or started later.
 _DOCKERS_OWN = "172.17.0.0/16"
 _IFF_UP = 1  # netdevice(7)

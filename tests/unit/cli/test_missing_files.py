@@ -23,7 +23,18 @@ ARGUMENTS = {
     "up": ("-d",),
     "wait": ("web",),
 }
-OF_NO_PROJECT = {"boot", "container", "doctor", "image", "ls", "network", "schema", "system", "version", "volume"}
+OF_NO_PROJECT = {
+    "boot",
+    "container",
+    "doctor",
+    "image",
+    "ls",
+    "network",
+    "schema",
+    "system",
+    "version",
+    "volume",
+}
 VERBS = sorted(verb for verb in COMMANDS.keys() - OF_NO_PROJECT if ARGUMENTS.get(verb, ()) is not None)
 MISSING = {
     "file": (["-f", "compose.tset.yaml"], {}, "no such file or directory"),
