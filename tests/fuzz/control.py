@@ -1,9 +1,10 @@
 """Coverage-guided fuzzing of the control socket (``make fuzz-control SECONDS=300 CORPUS=…``; group ``fuzz``: atheris).
 
 One input is what a client sends: packets, apart from each other by a line ``#packet``. They go over a real socket to
-the real connection, request check and task; what would make processes, cgroups, links or rules is replaced. Findings
-are an exception that nobody expected, an answer that calls itself an internal error, a connection that does not answer
-a greeting afterwards, and a file outside of the state directory. Each is saved and told once per place.
+the real door (`supervision.control`), request check and tasks; what would make processes, cgroups, links or rules is
+replaced. Findings are an exception that nobody expected, an answer that calls itself an internal error, a connection
+that does not answer a greeting afterwards, a door that stays when nobody is left, a descriptor that nobody closes, and
+a file outside of the state directory. Each is saved and told once per place.
 
     python -m tests.fuzz.control SECONDS [DIRECTORY]
 """
@@ -15,11 +16,18 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tests.fuzz import harness
+
+if TYPE_CHECKING:
+    from composer.runtime.container.cgroups import Cgroup
+    from composer.runtime.network.endpoints import Networks
+    from composer.runtime.network.names import NameServer
+    from composer.runtime.tasks.keeping import KeeperLink
+    from composer.runtime.tasks.task import Task
 
 SEPARATOR = b"\n#packet\n"
 MAX_INPUT = 8192
@@ -36,72 +44,15 @@ class Finding(Exception):
 class FakeKeeper:
     """Holds nothing: the descriptors of a test are the test's."""
 
-    def hold(self, descriptors: dict[str, int], pid: int = 0) -> None:
+    def hold(self, descriptors: Mapping[str, int], pid: int = 0) -> None:
         pass
 
     def drop(self, *keys: str) -> None:
         pass
 
 
-class FakeNetworks:
-    """Has no network, and takes everything back."""
-
-    @property
-    def firewall(self) -> FakeNetworks:
-        return self
-
-    def plan(self, container: str, wanted: Sequence[Any], present: Sequence[Any] = ()) -> list[Any]:
-        return []
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *arguments, **named: None
-
-
-class Guard:
-    """Finds nothing missing."""
-
-    def ask(self, reply: Callable[[dict[str, Any]], None]) -> None:
-        reply({"ok": True})
-
-
-class Supervisor:
-    """As much of a supervisor as connections and tasks see, without any effect outside of its directory."""
-
-    def __init__(self, directory: Path) -> None:
-        from composer.runtime.base import files, loop
-        from composer.runtime.container import cgroups
-
-        self.project, self.root = PROJECT, str(directory / "lib")
-        self.run_directory = str(directory / "run")
-        self.boot = files.boot_id()
-        self.errors: list[BaseException] = []
-        self.loop = loop.Loop(self.on_error)
-        self.hierarchies = cgroups.detect()
-        self.keeper, self.networks, self.names = FakeKeeper(), FakeNetworks(), FakeNetworks()
-        self.tasks: dict[str, Any] = {}
-        self.guard = Guard()
-
-    def task(self, id: str) -> Any:
-        from composer.runtime.base import files
-        from composer.runtime.supervision import task
-
-        if id not in self.tasks:
-            bundle = f"{self.root}/containers/{id}"
-            config = files.read_json(f"{bundle}/config.json")
-            if config is None:
-                raise KeyError(f"no container {id[:12]} in project {self.project}")
-            self.tasks[id] = task.Task(self, id, bundle, config)  # type: ignore[arg-type]
-            self.tasks[id].cgroup = FakeNetworks()
-        return self.tasks[id]
-
-    def forget(self, id: str) -> None:
-        self.tasks.pop(id, None)
-
-    def on_error(self, error: BaseException) -> None:
-        self.errors.append(error)
-
-    def emit(self, kind: str, action: str, id: str, attributes: dict[str, str]) -> None:
-        json.dumps(attributes)
+class Nothing:
+    """Takes every call, and has no effect."""
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         if name.startswith("__"):
@@ -109,34 +60,124 @@ class Supervisor:
         return lambda *arguments, **named: None
 
 
-class Control:
-    """Where connections say that they are gone."""
+class FakeNetworks(Nothing):
+    """Has no network, and takes everything back."""
 
-    def leave(self, peer: Any) -> None:
+    def __init__(self) -> None:
+        self.firewall = Nothing()
+
+    def plan(self, container: str, wanted: Sequence[Any], present: Sequence[Any] = ()) -> list[Any]:
+        return []
+
+
+class FakeCgroup(Nothing):
+    """Has no process in it."""
+
+    name = "fuzzed"
+
+    def apply(self, resources: Mapping[str, Any]) -> list[str]:
+        return []
+
+    def oom_kills(self) -> int:
+        return 0
+
+    def remove(self) -> bool:
+        return True
+
+
+class House:
+    """What the door leads to: containers of a directory, on services that have no effect outside of it."""
+
+    def __init__(self, directory: Path) -> None:
+        from composer.runtime.base import files, loop
+        from composer.runtime.container import cgroups, seccomp
+        from composer.runtime.tasks import cgroup_removal, reaping, services, task
+
+        root, run = str(directory / "lib"), str(directory / "run")
+        self.errors: list[BaseException] = []
+        self.has_ended = False
+        self.loop = loop.Loop(self.errors.append)
+        boot = files.boot_id()
+        self.services = services.Services(
+            root=root,
+            boot=boot,
+            loop=self.loop,
+            keeper=cast("KeeperLink", FakeKeeper()),
+            reaper=reaping.Reaper(f"{run}/exits", boot),
+            networks=cast("Networks", FakeNetworks()),
+            names=cast("NameServer", Nothing()),
+            hierarchies=cgroups.detect(),
+            cgroup_removal=cgroup_removal.CgroupRemoval(self.loop, lambda: None),
+            filters=seccomp.FilterCache(f"{root}/cache"),
+            emit=self.emit,
+            on_error=self.errors.append,
+        )
+        self._others = task.Others(find=self.task, forget=self.forget, on_ended=lambda: None)
+        self._tasks: dict[str, Task] = {}
+
+    def task(self, id: str) -> Task:
+        from composer.runtime.base import records
+        from composer.runtime.tasks import task
+
+        if id not in self._tasks:
+            bundle = f"{self.services.root}/containers/{id}"
+            config = records.config(bundle)
+            if config is None:
+                raise KeyError(f"no container {id[:12]} in project {PROJECT}")
+            self._tasks[id] = task.Task(self.services, self._others, id, bundle, config)
+            self._tasks[id].process.cgroup = cast("Cgroup", FakeCgroup())
+        return self._tasks[id]
+
+    def forget(self, id: str) -> None:
+        self._tasks.pop(id, None)
+
+    def release(self) -> None:
+        for found in self._tasks.values():
+            found.release()
+
+    def emit(self, kind: str, action: str, id: str, attributes: Mapping[str, str]) -> None:
+        json.dumps(attributes)
+
+    def mend(self, reply: Callable[[dict[str, Any]], None]) -> None:
+        reply({"ok": True})
+
+    def is_idle(self) -> bool:
+        return not any(found.is_busy() for found in self._tasks.values())
+
+    def end(self) -> None:
+        self.has_ended = True
+
+    def reopen_log(self) -> None:
         pass
 
 
 def _isolate() -> None:
-    """Replace what makes a process: nothing of a packet may run."""
+    """Let no process be made: nothing of a packet may run. What a child would read of a packet is read here."""
+    from composer.runtime.base import syscalls
     from composer.runtime.container import process
-    from composer.runtime.supervision import executions, launching
+    from composer.runtime.tasks import executions
 
     def refuse(*arguments: Any, **named: Any) -> Any:
         raise OSError(1, "no processes here")
 
-    def execute(supervisor: Any, task: Any, spec: dict[str, Any], stdio: Any, **called: Any) -> None:
-        process.user_of(spec["process"]["user"])
-        identity = process.Identity(0, 0, [], "/")
-        process.build_environment(spec["process"].get("env", ()), identity)
-        [argument.encode("utf-8", "surrogateescape") for argument in spec["process"]["args"]]
-        called["on_started"]({"error": "no processes here", "kind": "StartFailed", "exit_code": 126}, -1)
+    class Execution(executions.Execution):
+        def __init__(
+            self, services: Any, place: Any, spec: dict[str, Any], stdio: Any, **called: Any
+        ) -> None:
+            process.user_of(spec["process"]["user"])
+            identity = process.Identity(0, 0, [], "/")
+            process.build_environment(spec["process"].get("env", ()), identity)
+            [argument.encode("utf-8", "surrogateescape") for argument in spec["process"]["args"]]
+            super().__init__(services, place, spec, stdio, **called)
 
-    launching.clone = refuse
-    executions.Execution = execute  # type: ignore[assignment,misc]
+    syscalls.clone = refuse
+    executions.Execution = Execution  # type: ignore[misc]
 
 
 def make_state(directory: Path) -> None:
     """Make three containers: one that never ran, one that runs, one that waits for its next start."""
+    from composer.runtime.base import records
+
     (directory / "run").mkdir(parents=True)
     for name, id in IDS.items():
         bundle = directory / "lib/containers" / id
@@ -154,7 +195,9 @@ def make_state(directory: Path) -> None:
         process = {"args": ["true"], "env": [], "cwd": "/", "terminal": False, "user": {"name": "0"}}
         linux = {"namespaces": [{"type": "pid"}, {"type": "network"}], "resources": {}}
         config = {"composer": own, "process": process, "linux": linux, "mounts": [], "hostname": name}
-        (bundle / "config.json").write_text(json.dumps(config))
+        (bundle / "config.json").write_text(json.dumps({**config, "root": {"path": "rootfs"}}))
+        if records.config(str(bundle)) is None:
+            raise Finding("the fuzzer's own containers are none")
         (bundle / "state.json").write_text(json.dumps({"status": name, "pid": 0}))
 
 
@@ -167,11 +210,12 @@ def _is_fresh(directory: Path) -> bool:
             return False
         if sorted(os.listdir(bundle)) != ["config.json", "state.json"]:
             return False
-    return sorted(os.listdir(directory / "lib")) == ["containers"]
+    return sorted(os.listdir(directory / "lib")) == ["containers", "supervision"]
 
 
 def run_one(data: bytes, directory: Path) -> None:
     """Send one input's packets. Raises a Finding, or what nobody expected."""
+    from composer.runtime.base import wire
     from composer.runtime.supervision import control
 
     if not _is_fresh(directory):
@@ -179,28 +223,43 @@ def run_one(data: bytes, directory: Path) -> None:
             shutil.rmtree(directory / part, ignore_errors=True)
         make_state(directory)
     before = sorted(os.listdir(directory))
-    supervisor = Supervisor(directory)
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    open_before = _descriptors()
+    house = House(directory)
+    door = control.Control(house, house.services, PROJECT, str(directory / "run"))
     try:
-        with ours:
+        door.listen()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as ours:
+            ours.connect(str(directory / "run" / wire.SOCKET))
             ours.setblocking(False)
-            control.Peer(supervisor, Control(), theirs)  # type: ignore[arg-type]
+            answers: list[bytes] = []
             for packet in [*data.split(SEPARATOR)[:16], b'{"op":"hello"}']:
                 if packet:
-                    answers = _send(supervisor, ours, packet)
+                    answers = _send(house, ours, packet)
             if not any(b'"version"' in answer for answer in answers):
                 raise Finding("a greeting is not answered any more")
-        _turn(supervisor)
+        _turn(house)
+        if house.is_idle() and not house.has_ended:
+            raise Finding("the last one has left, and the door is still there")
     finally:
-        theirs.close()
-        supervisor.loop.close()
+        house.release()
+        door.close()
+        house.loop.close()
+    left = _descriptors() - open_before
+    if left:
+        shown = sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in left)
+        wire.close_all(sorted(left))
+        raise Finding(f"descriptors that nobody closes: {shown}")
     if sorted(os.listdir(directory)) != before:
         raise Finding(f"files outside of the state directory: {os.listdir(directory)}")
 
 
-def _send(supervisor: Supervisor, ours: socket.socket, packet: bytes) -> list[bytes]:
+def _descriptors() -> set[int]:
+    return {fd for fd in map(int, os.listdir("/proc/self/fd")) if os.path.lexists(f"/proc/self/fd/{fd}")}
+
+
+def _send(house: House, ours: socket.socket, packet: bytes) -> list[bytes]:
     ours.send(packet)
-    _turn(supervisor)
+    _turn(house)
     answers = []
     while True:
         try:
@@ -208,19 +267,18 @@ def _send(supervisor: Supervisor, ours: socket.socket, packet: bytes) -> list[by
         except BlockingIOError:
             break
     for answer in answers:
-        if b"internal error" in answer and not supervisor.errors:
+        if b"internal error" in answer and not house.errors:
             raise Finding(answer.decode())
     return answers
 
 
-def _turn(supervisor: Supervisor) -> None:
+def _turn(house: House) -> None:
     """Let the loop do what is to be done now, and raise what went wrong in there."""
-    loop = supervisor.loop
     for _ in range(_SETTLED):
-        loop.after(0, loop.stop)
-        loop.run()
-    if supervisor.errors:
-        raise supervisor.errors[0]
+        house.loop.after(0, house.loop.stop)
+        house.loop.run()
+    if house.errors:
+        raise house.errors[0]
 
 
 def seeds() -> Iterator[bytes]:
@@ -280,7 +338,8 @@ def words() -> set[str]:
 
 
 def _load() -> None:
-    from composer.runtime.supervision import control, requests, task  # noqa: F401
+    from composer.runtime.supervision import control, requests  # noqa: F401
+    from composer.runtime.tasks import task  # noqa: F401
 
 
 if __name__ == "__main__":

@@ -179,6 +179,17 @@ class Control:
             files.remove_file(self._path)  # our own, and nobody else's
         self._house.end()
 
+    def close(self) -> None:
+        """Let go of everything; the socket's file stays."""
+        for peer in self._peers:
+            peer.close()
+        self._peers.clear()
+        for fd in (self._inotify, self._server.fileno()):
+            self._loop.forget(fd)
+        self._server.close()
+        os.close(self._inotify)
+        os.close(self._lock)
+
 
 def _closed_socket() -> socket.socket:
     return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
@@ -341,9 +352,12 @@ class Peer:
             on_ended=lambda code: self.reply({"exit_code": code}),
         )
 
-    def _close(self) -> None:
+    def close(self) -> None:
         self._services.loop.forget(self._connection.fileno())
         self._connection.close()
+
+    def _close(self) -> None:
+        self.close()
         for task in self._prepared:
             if task.is_prepared_by(self):
                 task.unprepare()

@@ -81,6 +81,7 @@ class Supervisor:
         self._control.listen()
         wire.close_all(ready)
         self.loop.run()
+        self._control.close()
         self._names.close()
         self._networks.close()
 

@@ -6,6 +6,7 @@ import http.client
 import inspect
 import socket
 from types import ModuleType
+from typing import cast
 
 import docker.credentials.errors
 import docker.errors
@@ -61,7 +62,7 @@ def made(kind: type[Exception]) -> Exception:
     if kind is requests.exceptions.JSONDecodeError:
         return kind("words", "{", 0)
     if kind is urllib3.exceptions.InvalidChunkLength:
-        return kind(Unread(), b"words")
+        return kind(cast(urllib3.HTTPResponse, Unread()), b"words")
     return kind(*(["words"] * max(1, len(needed))))
 
 

@@ -86,8 +86,7 @@ def opened(
 ) -> Open:
     """Return what opens an exec, over each way on which an engine can be reached."""
 
-    def start(converse: Converse, early: bytes = b"", **more: bool) -> Session:
-        options = {"interactive": True, **more}
+    def start(converse: Converse, early: bytes = b"", *, tty: bool = False) -> Session:
         if request.param == "tls":
             directory = request.getfixturevalue("certificates")
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -108,7 +107,7 @@ def opened(
             client = engine(replies(early), converse=converse).client()
         one = DockerBackend(client, {"HOME": "/nowhere"})
         request.addfinalizer(one.close)
-        session = one.exec("abc", ExecSpec(command=("cat",), **options))
+        session = one.exec("abc", ExecSpec(command=("cat",), interactive=True, tty=tty))
         request.addfinalizer(session.close)
         return session
 

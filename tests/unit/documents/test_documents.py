@@ -28,6 +28,7 @@ from composer.engine.inspected import DiskUse, ImageUse
 from composer.engine.lifecycle import Teardown
 from composer.engine.options import Options
 from composer.errors import ProjectError
+from composer.runtime.objects.booting import Returning
 from tests.documents import check
 from tests.unit.cli.console import Console
 
@@ -59,7 +60,7 @@ ELSEWHERE = {"boot", "config-file", "doctor", "doctor-clean", "system-df"}
 
 
 def _file(console: Console, name: str, *arguments: str, **environment: str) -> str:
-    assert console(*arguments, **environment).code == 0
+    assert console(*arguments, terminal=False, **environment).code == 0
     return (console.directory / name).read_text()
 
 
@@ -118,7 +119,9 @@ def test_boot(console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "Init": None,
         "Containers": [],
     }
-    one = types.SimpleNamespace(name="app-web-1", project="app", policy="always", runs=True)
+    one = Returning(
+        "a" * 64, name="app-web-1", project="app", policy="always", labels={}, owners=(), runs=True
+    )
     (found,) = check("boot", json.dumps(boot.document(OPENRC, [one])))
     assert found["Init"] == "OpenRC" and found["Containers"][0]["Policy"] == "always"
 

@@ -10,6 +10,7 @@ import pytest
 
 from composer.errors import DisabledService, ProjectError, ProjectInvalid, UnknownService
 from composer.schema.explain import explain
+from composer.schema.kinds import Struct
 from composer.schema.load import LoadOptions, load, project_name
 from composer.schema.tree import plain
 from tests.unit.schema.project import errors, project, write
@@ -262,15 +263,16 @@ def test_the_typed_view(tmp_path: Path) -> None:
 def test_the_views_know_every_attribute_of_the_shape() -> None:
     from composer.schema import shape, views
 
-    for struct, *kinds in (
-        (shape.SERVICE, views.Service),
-        (shape.JOB, views.Job),
-        (shape.NETWORK, views.Network),
-        (shape.VOLUME, views.Volume),
-        (shape.SECRET, views.Secret, views.Config),  # one struct in Go; the schema tells them apart
-        (shape.BUILD, views.Build),
-        (shape.MODEL, views.Model),
-    ):
+    structs: list[tuple[Struct, tuple[type[views.View], ...]]] = [
+        (shape.SERVICE, (views.Service,)),
+        (shape.JOB, (views.Job,)),
+        (shape.NETWORK, (views.Network,)),
+        (shape.VOLUME, (views.Volume,)),
+        (shape.SECRET, (views.Secret, views.Config)),  # one struct in Go; the schema tells them apart
+        (shape.BUILD, (views.Build,)),
+        (shape.MODEL, (views.Model,)),
+    ]
+    for struct, kinds in structs:
         assert set(struct.fields) == {name for kind in kinds for name in kind.model_fields}
 
 
