@@ -30,11 +30,15 @@ class FirstProcess:
     def take(self, pid: int, pidfd: int) -> None:
         """Be this process from now on."""
         self.adopt(pid, pidfd)
-        self._services.keeper.hold({self._key: pidfd}, pid)
+        self.hold()
 
     def adopt(self, pid: int, pidfd: int) -> None:
         """Be a process that a supervisor before this one started; the keeper has its descriptor, if there is one."""
         self.pid, self.pidfd = pid, pidfd
+
+    def hold(self) -> None:
+        """Let the keeper have the descriptor too."""
+        self._services.keeper.hold({self._key: self.pidfd}, self.pid)
 
     def open(self) -> bool:
         """Open the descriptor of an adopted process if it is not open. Return False if that has just ended."""

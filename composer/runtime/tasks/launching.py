@@ -34,6 +34,7 @@ def clone(services: Services, record: Record, cgroup: Cgroup, stdin: int) -> Bor
     """Bring the first process into being; ``stdin`` (-1 for none) is closed here.
 
     Raises OwnerFailed when a namespace that it shares is not there, Conflict when a file system that it needs is not.
+    Where it raises there is no process.
     """
     config, writers, owners = record.config, [-1, -1], dict[str, int]()
     try:
@@ -78,7 +79,6 @@ def _clone(
         pid, pidfd = syscalls.clone(container.namespace_flags(config))
         if pid == 0:
             container.run(launch)
-        note.keep_from_children()
     except OSError:
         ours.close()
         raise

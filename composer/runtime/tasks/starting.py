@@ -64,7 +64,12 @@ class Start:
         self._ready = False
         self._is_told = False
         """Whether the word to execute the program has been given."""
-        loop.watch(sync.fileno(), lambda _: self.hear())
+
+    def begin(self) -> None:
+        """Listen. Nobody else that is born has the note."""
+        if self.note is not None:
+            self.note.keep_from_children()
+        self._loop.watch(self._sync.fileno(), lambda _: self.hear())
 
     def tell(self, message: dict[str, Any]) -> None:
         try:

@@ -184,6 +184,8 @@ class Task:
         self._seen_oom = first.cgroup.oom_kills()
         self.open_log()
         born = launching.clone(services, record, first.cgroup, self._open_input())
+        # First of all it is ours to end, whatever of the following fails.
+        first.adopt(born.pid, born.pidfd)
         self._start = Start(
             services.loop,
             self,
@@ -195,7 +197,8 @@ class Task:
         )
         # Not saved yet: until it is told to start, it ends by itself when we do.
         record.update(pid=born.pid, start_ticks=files.start_time(born.pid) or 0)
-        first.take(born.pid, born.pidfd)
+        first.hold()
+        self._start.begin()
         self.watch_exit()
         if container.namespace_flags(record.config) & syscalls.CLONE_NEWNET:
             self._start.tell({"network": self.networking.attach(first.pid)})
@@ -500,9 +503,9 @@ class Task:
     def _forget_run(self) -> None:
         """Drop everything that belonged to this run of the program."""
         self._timers.cancel_all()
-        if self._probing is not None:
-            self._probing.stop()
-            self._probing = None
+        probing_, self._probing = self._probing, None
+        if probing_ is not None:
+            probing_.stop()
         self._close_start()
         self.process.forget()
         self.networking.forget_names()
