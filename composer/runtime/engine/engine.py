@@ -27,7 +27,7 @@ class Engine:
 
     def __init__(self, core: Core, environment: Mapping[str, str] = MappingProxyType({})) -> None:
         self.core = core
-        self._filesystems = Filesystems(core.paths, core.volumes)
+        self._filesystems = Filesystems(core.paths)
         self.containers = Containers(core, self._filesystems)
         self._environment = environment
         self._images: Images | None = None

@@ -17,12 +17,10 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer import errors
-from composer.runtime.base import state, trees
+from composer.runtime.base import records, state, trees
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-
-    from composer.runtime.objects.volumes import Volumes
 
 _KNOWN = ("type", "device", "o")
 _NETWORKED = ("nfs", "nfs4", "cifs", "smb3")
@@ -77,8 +75,13 @@ def check(name: str, options: Mapping[str, object]) -> None:
 class Filesystems:
     """The mounts on the volumes of one state directory."""
 
-    def __init__(self, paths: state.Paths, volumes: Volumes) -> None:
-        self._paths, self._volumes = paths, volumes
+    def __init__(self, paths: state.Paths) -> None:
+        self._paths = paths
+
+    def _of(self, name: str) -> Filesystem | None:
+        """Return what a volume is on; None where there is no such volume."""
+        record = records.volume(f"{self._paths.volumes()}/{name}")
+        return parse(record["options"]) if record is not None else None
 
     @contextlib.contextmanager
     def mounted(self, names: Iterable[str]) -> Iterator[None]:
@@ -86,11 +89,9 @@ class Filesystems:
         held: list[int] = []
         try:
             for name in names:
-                record = self._volumes.find(name)
-                if record is not None and record["options"]:
-                    filesystem = parse(record["options"])
-                    if filesystem.is_mounted:
-                        held.append(self._hold(name, filesystem))
+                filesystem = self._of(name)
+                if filesystem is not None and filesystem.is_mounted:
+                    held.append(self._hold(name, filesystem))
             yield
         finally:
             for fd in held:
@@ -119,8 +120,8 @@ class Filesystems:
     def release(self, used: Callable[[], Collection[str]]) -> None:
         """Take away the mounts that no active container has; ``used`` names the volumes that one has."""
         for name in self._mounts():
-            record = self._volumes.find(name)
-            if record is None or not parse(record["options"]).is_mounted:
+            filesystem = self._of(name)
+            if filesystem is None or not filesystem.is_mounted:
                 continue  # somebody's own: a disk that was mounted there to have the data on it
             directory = f"{self._paths.volumes()}/{name}"
             try:
