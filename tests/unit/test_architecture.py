@@ -1,12 +1,20 @@
-"""The import arrows of the layout: they point down only, and nothing below the command reads the environment."""
+"""The layout: imports point down only and in no circle, folders stay small, what the keeper carries needs nobody.
+
+Nothing below the command reads the environment.
+"""
 
 from __future__ import annotations
 
 import ast
+import functools
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import networkx as nx
 import pytest
+
+from composer.runtime.supervision import code
 
 PACKAGE = Path(__file__).parents[2] / "composer"
 
@@ -40,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
         "",
     },
     "registry": {"errors"},
-    "runtime.base": {"errors", "state_root", "values"},
+    "runtime.base": {"errors", "state_root"},
     "runtime.network": {"runtime.base", "errors"},
     "runtime.container": {"runtime.base", "runtime.network", "errors", "sysctls"},
     "runtime.streams": {"runtime.base"},
@@ -95,7 +103,12 @@ def modules() -> Iterator[tuple[str, Path]]:
             yield name, path
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
+@functools.cache
+def imports(path: Path) -> tuple[tuple[int, str], ...]:
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the package's own modules that a file imports, at any depth, with the line."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -175,3 +188,105 @@ def test_only_the_command_reads_the_environment() -> None:
             if isinstance(node, ast.Attribute) and node.attr in _READS_THE_ENVIRONMENT
         ]
     assert not wrong
+
+
+# ---------------------------------------------------------------------------- circles
+
+_CIRCLES: set[frozenset[str]] = {
+    frozenset({"engine.emit", "engine.reconcile", "engine.rollout"}),
+    frozenset({"engine.actions", "engine.transaction"}),
+}
+"""Those that are still there. What is not in a circle any more leaves this table."""
+
+
+def import_graph() -> nx.DiGraph[str]:
+    """Return who imports whom, for types and within functions too. A package that only hands names on is nobody."""
+    known = {name: path for name, path in modules() if path.name != "__init__.py"}
+    packages = {name for name, path in modules() if path.name == "__init__.py"}
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    for name, path in known.items():
+        for _, target in imports(path):
+            found = target if target in known else target.rpartition(".")[0] if target else ""
+            if found in known and found != name:
+                graph.add_edge(name, found)
+            elif found not in known and target not in packages:
+                assert target == "" or found in packages, f"{name} imports {target}, which is nowhere"
+    return graph
+
+
+def test_no_circle_of_imports() -> None:
+    graph = import_graph()
+    assert graph.number_of_edges() > 1000  # it has seen the package
+    circles = {frozenset(found) for found in nx.strongly_connected_components(graph) if len(found) > 1}
+    assert circles == _CIRCLES
+
+
+# ---------------------------------------------------------------------------- siblings
+
+_MOST_SIBLINGS = 24
+_CROWDED = {"cli": 37, "cli/commands": 43, "engine": 34, "schema": 35}
+"""Folders above that number, and how many they have: none grows, and one that shrinks says so here."""
+
+
+def test_no_folder_above_its_number_of_siblings() -> None:
+    counts = {}
+    for folder in (PACKAGE, *(path for path in PACKAGE.rglob("*") if path.is_dir())):
+        entries = [
+            path for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+        ]
+        counts[str(folder.relative_to(PACKAGE))] = sum(path.name != "__init__.py" for path in entries)
+    assert counts["runtime/tasks"] > 10  # it has seen the package
+    assert {name: count for name, count in counts.items() if count > _MOST_SIBLINGS} == _CROWDED
+
+
+# ---------------------------------------------------------------------------- what the keeper carries
+
+
+def test_what_the_keeper_carries_is_there_without_the_package() -> None:
+    """Functions' own imports included: the package may be gone when they run. For types nothing is imported."""
+    root = PACKAGE.parent
+    carried = code._sources(str(root))
+    names = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in carried}
+    assert {"composer.errors", "composer.runtime.supervision.supervisor"} <= names
+    wrong = [
+        f"{source}:{line} imports {target}"
+        for source in carried
+        for line, target in _imported_when_run(ast.parse((root / source).read_text()))
+        if target.partition(".")[0] not in sys.stdlib_module_names and target not in names
+    ]
+    assert not wrong
+
+
+def _imported_when_run(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the modules of whoever's that are imported, without those under TYPE_CHECKING."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            for other in node.orelse:
+                yield from _imported_when_run(other)
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module
+            for alias in node.names:
+                deeper = PACKAGE.parent / node.module.replace(".", "/") / alias.name
+                is_module = deeper.is_dir() or deeper.with_suffix(".py").exists()
+                yield node.lineno, f"{node.module}.{alias.name}" if is_module else node.module
+        yield from _imported_when_run(node)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("def f():\n    import yaml", ["yaml"]),
+        ("from composer.runtime import images", ["composer.runtime.images"]),
+        ("from composer.values import Value", ["composer.values"]),
+        (
+            "if TYPE_CHECKING:\n    from composer.schema import model\nelse:\n    def f():\n        import os",
+            ["os"],
+        ),
+        ("try:\n    import pydantic\nexcept ImportError:\n    pass", ["pydantic"]),
+    ],
+)
+def test_imports_are_found_wherever_they_stand(text: str, expected: list[str]) -> None:
+    assert [name for _, name in _imported_when_run(ast.parse(text))] == expected
