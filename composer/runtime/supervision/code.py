@@ -14,7 +14,7 @@ from importlib import util
 from composer.runtime.base import files
 
 _ROOMS = ("base", "network", "container", "streams", "tasks", "supervision")
-_SINGLE = ("composer/errors.py", "composer/sysctls.py", "composer/units.py")
+_SINGLE = ("composer/errors.py", "composer/state_root.py", "composer/sysctls.py", "composer/units.py")
 
 
 def runtime_zip(cache: str) -> bytes:
