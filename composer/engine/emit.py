@@ -75,6 +75,8 @@ class Emitter:
         self._waits: dict[str, list[int]] = {}
         self._holders = {c.name: c.id for c in world.observed.containers}
         self._hooked: dict[str, tuple[int, ...]] = {}
+        self._freed: dict[tuple[str, int], int] = {}
+        """The stops of orphans that have a port of the host: (protocol, port)."""
         self._jobs = {d.service for c in graph.conditions.values() for d in c if d.condition == COMPLETED}
         self._restarting: dict[str, list[str]] = {}
         self._waiting: dict[tuple[str, str, bool], list[str]] = {}
@@ -143,6 +145,11 @@ class Emitter:
         if self.options.remove_orphans:
             for container in orphans:
                 self.draft.leave(container, f"no service '{labels.service_of(container)}' in the project")
+                stopped = self.draft.stopped.get(container.id)
+                if stopped is not None:
+                    self._freed |= {
+                        (p.protocol, p.host_port): stopped for p in container.ports if p.host_port
+                    }
         elif not self.options.ignore_orphans:
             names = " ".join(c.name for c in orphans)
             self.builder.warn(
@@ -411,11 +418,24 @@ class Emitter:
     ) -> tuple[int, ...]:
         """Add the start of a container, behind the gates of its service."""
         needs, loose = self._gates_of(service)
+        needs = (*needs, *self._freed_for(service))
         if self.services[service].get("pre_start"):
             steps = self._run_hooks(service, container, (*steps, *needs), loose)
         hooks = resolve.hooks(self.services[service], "post_start")
         operation = StartContainer(container, cause, hooks)
         return (self.builder.add(operation, (*steps, *needs), (*loose, *after)),)
+
+    def _freed_for(self, service: str) -> list[int]:
+        """Return the stops of orphans that have a port which a service is to publish."""
+        steps = set()
+        for port in (self.services[service].get("ports") or ()) if self._freed else ():
+            first, _, last = str(port.get("published") or "0").partition("-")
+            numbers = range(int(first), int(last or first) + 1)
+            protocol = port.get("protocol", "tcp")
+            steps |= {
+                step for (one, number), step in self._freed.items() if one == protocol and number in numbers
+            }
+        return sorted(steps)
 
     def _run_hooks(
         self, service: str, container: ContainerRef, steps: tuple[int, ...], after: Iterable[int]

@@ -14,6 +14,7 @@ import pytest
 
 from composer.backends.memory import Behaviour
 from composer.engine.observed import Health, Probe
+from composer.engine.operations import StartContainer, StopContainer
 from composer.engine.options import Options
 from composer.engine.wanted import ExecSpec
 from composer.errors import ComposerError, StartFailed
@@ -213,3 +214,28 @@ def test_the_hash_on_the_label_is_the_one_that_config_prints(stage: Stage, tmp_p
     stage.up(text)
     label = stage.backend.container("app-web-1").labels[labels.CONFIG_HASH]
     assert service_hash(stage.project(text).tree["services"]["web"]) == label
+
+
+@pytest.mark.parametrize("on_failure", ["keep", "rollback"])
+@pytest.mark.parametrize(
+    ("port", "waits"),
+    [
+        ("9090:80", True),
+        ("9089-9090:80", True),
+        ("127.0.0.1:9090:81", True),
+        ("9091:80", False),
+        ("9090:80/udp", False),
+    ],
+)
+def test_a_service_that_got_another_name_has_its_port_back(
+    stage: Stage, port: str, waits: bool, on_failure: str
+) -> None:
+    """Its container under the old name has the port until it is stopped, however busy the machine is."""
+    stage.up('services: {before: {image: i, ports: ["9090:80"]}, other: {image: i}}')
+    text = f'services: {{after: {{image: i, ports: ["{port}"]}}}}'
+    steps = list(stage.plan(text, ORPHANS._replace(on_failure=on_failure)).steps)
+    (stop,) = [s.id for s in steps if isinstance(s.operation, StopContainer) and "before" in str(s.operation)]
+    (start,) = [s for s in steps if isinstance(s.operation, StartContainer)]
+    assert (stop in start.needs) is waits
+    (other,) = [s.id for s in steps if isinstance(s.operation, StopContainer) and "other" in str(s.operation)]
+    assert other not in start.needs
