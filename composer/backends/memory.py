@@ -92,7 +92,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
         self._clock = clock
         self._made: dict[tuple[str, str], int] = {}
         self._registry = None if registry is None else frozenset(registry)
-        self.containers: dict[str, Container] = {}
+        self.by_id: dict[str, Container] = {}
         self._networks: dict[str, tuple[ObservedNetwork, NetworkSpec]] = {}
         self._volumes: dict[str, ObservedVolume] = {}
         self._images: dict[str, ObservedImage] = {}
@@ -156,11 +156,11 @@ class MemoryBackend(Images, Networks, Files, Lacking):
             raise pending.popleft()
 
     def _find(self, id: str) -> Container:
-        found = self.containers.get(id)
+        found = self.by_id.get(id)
         if found is None:
             matches = [
                 c
-                for c in self.containers.values()
+                for c in self.by_id.values()
                 if c.seen.name == id or (len(id) >= 12 and c.seen.id.startswith(id))
             ]
             if not matches:
@@ -205,7 +205,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
             exit_code=None,
             exit_unknown=False,
             health=health,
-            ports=publish(container, self.containers.values()),
+            ports=publish(container, self.by_id.values()),
         )
         container.runs += 1
         self._emit("container", "start", container)
@@ -241,7 +241,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
     def observe(self, project: str) -> Observed:
         with self.changed:
             return Observed(
-                tuple(c.seen for c in self.containers.values() if c.seen.labels.get(_PROJECT) == project),
+                tuple(c.seen for c in self.by_id.values() if c.seen.labels.get(_PROJECT) == project),
                 tuple(n for n, _ in self._networks.values() if n.labels.get(_PROJECT) == project),
                 tuple(v for v in self._volumes.values() if v.labels.get(_PROJECT) == project),
             )
@@ -252,7 +252,11 @@ class MemoryBackend(Images, Networks, Files, Lacking):
 
     def projects(self) -> Sequence[ObservedContainer]:
         with self.changed:
-            return [c.seen for c in self.containers.values() if _PROJECT in c.seen.labels]
+            return [c.seen for c in self.by_id.values() if _PROJECT in c.seen.labels]
+
+    def containers(self) -> Sequence[ObservedContainer]:
+        with self.changed:
+            return [c.seen for c in self.by_id.values()]
 
     def container(self, id: str) -> ObservedContainer:
         with self.changed:
@@ -310,9 +314,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
     def remove_volume(self, name: str) -> None:
         with self.changed:
             self._called("remove_volume", name)
-            users = [
-                c.seen.name for c in self.containers.values() if any(m.name == name for m in c.seen.mounts)
-            ]
+            users = [c.seen.name for c in self.by_id.values() if any(m.name == name for m in c.seen.mounts)]
             if users:
                 raise Conflict(f"volume '{name}' is in use by container '{users[0]}'")
             if self._volumes.pop(name, None):
@@ -322,7 +324,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
         self, labels: Sequence[LabelFilter], *, everything: bool = False
     ) -> tuple[Sequence[str], int]:
         with self.changed:
-            used = {m.name for c in self.containers.values() for m in c.seen.mounts}
+            used = {m.name for c in self.by_id.values() for m in c.seen.mounts}
             found = [v for v in self._volumes.values() if v.name not in used]
             found = [v for v in found if everything or _ANONYMOUS in v.labels]
             gone = [v.name for v in found if all(label.matches(v.labels) for label in labels)]
@@ -335,7 +337,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
     def create_container(self, spec: ContainerSpec) -> str:
         with self.changed:
             self._called("create_container", spec.name)
-            taken = next((c for c in self.containers.values() if c.seen.name == spec.name), None)
+            taken = next((c for c in self.by_id.values() if c.seen.name == spec.name), None)
             if taken is not None:
                 if dict(taken.seen.labels) == dict(spec.labels):
                     return taken.seen.id
@@ -346,7 +348,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
             if spec.network_mode and spec.network_mode.startswith("container:"):
                 self._find(spec.network_mode.partition(":")[2])
             container = self._new_container(spec, image)
-            self.containers[container.seen.id] = container
+            self.by_id[container.seen.id] = container
             self._emit("container", "create", container)
             return container.seen.id
 
@@ -433,10 +435,10 @@ class MemoryBackend(Images, Networks, Files, Lacking):
             self._drop(container, volumes=volumes)
 
     def _drop(self, container: Container, *, volumes: bool) -> None:
-        if self.containers.pop(container.seen.id, None) is None:
+        if self.by_id.pop(container.seen.id, None) is None:
             return  # it went by itself when it ended
         if volumes:
-            in_use = {m.name for c in self.containers.values() for m in c.seen.mounts}
+            in_use = {m.name for c in self.by_id.values() for m in c.seen.mounts}
             for name in {m.name for m in container.seen.mounts} - in_use:
                 if name in self._volumes and _ANONYMOUS in self._volumes[name].labels:
                     del self._volumes[name]
@@ -446,7 +448,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
         with self.changed:
             container = self._find(id)
             self._called("rename_container", container.seen.name)
-            if any(c.seen.name == name and c is not container for c in self.containers.values()):
+            if any(c.seen.name == name and c is not container for c in self.by_id.values()):
                 raise Conflict(f"container name '{name}' is in use")
             container.seen = container.seen._replace(name=name)
             self._emit("container", "rename", container)

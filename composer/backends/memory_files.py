@@ -56,7 +56,7 @@ class Files(Part):
 
     def disk_use(self) -> DiskUse:
         with self.changed:
-            seen = [c.seen for c in self.containers.values()]
+            seen = [c.seen for c in self.by_id.values()]
             images = {image.id: image for image in self.images()}.values()
             return DiskUse(
                 tuple(
@@ -71,7 +71,7 @@ class Files(Part):
                         sum(len(data) for _, data in c.files.values()),
                         sum(m.type == "volume" for m in c.seen.mounts),
                     )
-                    for c in self.containers.values()
+                    for c in self.by_id.values()
                 ),
                 tuple(
                     VolumeUse(v.name, 0, sum(m.name == v.name for c in seen for m in c.mounts))

@@ -78,7 +78,7 @@ class Images(Part):
         with self.changed:
             self._called("remove_image", reference)
             image = self._images.get(reference)
-            users = [c.seen.name for c in self.containers.values() if image and c.seen.image_id == image.id]
+            users = [c.seen.name for c in self.by_id.values() if image and c.seen.image_id == image.id]
             if users and not force:
                 raise Conflict(f"image '{reference}' is in use by container '{users[0]}'")
             if self._images.pop(reference, None):

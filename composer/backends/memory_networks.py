@@ -71,7 +71,7 @@ class Networks(Part):
                 return
             users = [
                 c.seen.name
-                for c in self.containers.values()
+                for c in self.by_id.values()
                 if any(e.network_id == found.id for e in c.seen.endpoints)
             ]
             if users:
@@ -105,7 +105,7 @@ class Networks(Part):
 
     def _free_address(self, owner: str, network: str) -> str:
         """Return an address by the container's name, or the next one that nobody has there."""
-        seen = (e for c in self.containers.values() for e in c.seen.endpoints)
+        seen = (e for c in self.by_id.values() for e in c.seen.endpoints)
         taken = {e.ipv4 for e in seen if e.network_id == network}
         start = zlib.crc32(owner.encode())
         for number in range(start, start + 2**16):
@@ -116,7 +116,7 @@ class Networks(Part):
 
     def prune_networks(self, labels: Sequence[LabelFilter]) -> Sequence[str]:
         with self.changed:
-            used = {e.network_id for c in self.containers.values() for e in c.seen.endpoints}
+            used = {e.network_id for c in self.by_id.values() for e in c.seen.endpoints}
             found = [n for n, _ in self._networks.values() if n.id not in used]
             gone = [n for n in found if all(label.matches(n.labels) for label in labels)]
             for network in gone:

@@ -61,7 +61,7 @@ class Part:
 
     changed: threading.Condition
     """Guards everything, and tells the streams of every change."""
-    containers: dict[str, Container]
+    by_id: dict[str, Container]
     log: list[Event]
 
     def _find(self, id: str) -> Container:
@@ -128,7 +128,7 @@ class LogStream:
             ContainerState.PAUSED,
             ContainerState.CREATED,
         )
-        ids = self._backend.containers
+        ids = self._backend.by_id
         return not any(c.seen.id in ids and c.seen.state in going_on for c in self._containers)
 
     def close(self) -> None:

@@ -60,9 +60,9 @@ def test_a_plan_is_applied_from_anywhere(stack: Console, tmp_path: Path) -> None
     path = path if path.exists() else next(tmp_path.rglob("plan.json"))
     assert path.stat().st_mode & 0o777 == 0o600
     assert stack("apply", str(path), DEBUG="1").code == 0
-    assert stack.backend.containers[stack.backend.container("app-web-1").id].spec.attributes[
-        "environment"
-    ] == {"DEBUG": "1"}
+    assert stack.backend.by_id[stack.backend.container("app-web-1").id].spec.attributes["environment"] == {
+        "DEBUG": "1"
+    }
     assert stack("plan", DEBUG="1").out.startswith("nothing to do")
 
 

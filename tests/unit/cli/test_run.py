@@ -32,7 +32,7 @@ def ready(console: Console) -> Console:
 
 
 def oneoff(console: Console) -> tuple[object, ...]:
-    [found] = [c for c in console.backend.containers.values() if "-run-" in c.seen.name]
+    [found] = [c for c in console.backend.by_id.values() if "-run-" in c.seen.name]
     return found.spec, found.seen
 
 
@@ -58,7 +58,7 @@ def test_run_with_everything(ready: Console) -> None:
     assert ("create_container", "mine") in ready.backend.calls
     assert ("remove_container", "mine") in ready.backend.calls
     ready("run", "-d", "-e", "B=3", "--service-ports", "--name", "kept", "--no-deps", "web")
-    found = next(c for c in ready.backend.containers.values() if c.seen.name == "kept").spec
+    found = next(c for c in ready.backend.by_id.values() if c.seen.name == "kept").spec
     assert found.attributes["environment"] == {"A": "1", "B": "3"}
     assert found.attributes["ports"][0]["target"] == 80
     assert found.attributes["tty"] is False

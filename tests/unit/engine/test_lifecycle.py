@@ -85,7 +85,7 @@ def test_down_of_some_services_leaves_networks_and_volumes(stage: Stage) -> None
 
 def test_down_removes_oneoffs_and_what_failed_does_not_stop_the_rest(stage: Stage) -> None:
     stage.up("services: {web: {image: i}}")
-    template = stage.backend.containers[stage.backend.container("app-web-1").id].spec
+    template = stage.backend.by_id[stage.backend.container("app-web-1").id].spec
     oneoff = template._replace(name="app-web-run-1", labels={**template.labels, labels.ONEOFF: "True"})
     stage.backend.create_container(oneoff)
     assert "app-web-run-1" not in str(lifecycle.plan_stop(observed(stage), (), None))

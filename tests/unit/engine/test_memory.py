@@ -218,6 +218,12 @@ def test_images_come_from_files(backend: MemoryBackend, tmp_path: Path) -> None:
         backend.import_image(str(tmp_path / "gone"), "x", {})
 
 
+def test_a_container_of_no_project_is_among_all(backend: MemoryBackend) -> None:
+    id = backend.create_container(spec("alone")._replace(labels={}))
+    assert [c.id for c in backend.containers()] == [id]
+    assert list(backend.projects()) == []
+
+
 def test_connect_makes_an_empty_one() -> None:
     backend = connect({})
     assert list(backend.images()) == list(backend.projects()) == []  # type: ignore[comparison-overlap]

@@ -94,7 +94,7 @@ def play(stage: Stage, line: str) -> None:
 
 def unlabel(stage: Stage, name: str, *labels: str) -> None:
     """Make a container look as if another tool had made it."""
-    container = stage.backend.containers[stage.backend.container(f"app-{name}").id]
+    container = stage.backend.by_id[stage.backend.container(f"app-{name}").id]
     kept = {k: v for k, v in container.seen.labels.items() if k not in labels}
     container.seen = container.seen._replace(labels=kept)
 

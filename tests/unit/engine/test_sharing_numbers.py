@@ -28,7 +28,7 @@ def test_the_first_container_that_stays_is_meant(tmp_path: Path, attribute: str)
     stage.up(now)
     assert stage.names() == ["app-base-2", "app-user-1"]
     assert [str(step) for step in stage.plan(now).steps] == []
-    spec = stage.backend.containers[stage.backend.container("app-user-1").id].spec
+    spec = stage.backend.by_id[stage.backend.container("app-user-1").id].spec
     shared = [spec.network_mode, spec.attributes.get("pid"), spec.attributes.get("ipc")]
     assert "container:app-base-2" in shared or spec.attributes["volumes_from"] == ["app-base-2"]
 
@@ -41,5 +41,5 @@ def test_a_service_that_this_up_leaves_alone_counts_too(tmp_path: Path) -> None:
 
     now = TEXT.format(scale=2, attribute="network_mode: 'service:base'")
     stage.up(now, Options(services=("user",), dependencies=False))
-    spec = stage.backend.containers[stage.backend.container("app-user-1").id].spec
+    spec = stage.backend.by_id[stage.backend.container("app-user-1").id].spec
     assert spec.network_mode == "container:app-base-2"

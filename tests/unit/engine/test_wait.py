@@ -64,7 +64,7 @@ def test_a_probe_from_before_the_last_start_is_stale(stage: Stage) -> None:
     operation, ids = gate(stage)
     stage.backend.set_health("app-db-1", H.UNHEALTHY)
     assert look(stage.backend, operation, ids).state == FAILED
-    container = stage.backend.containers[ids[0]]
+    container = stage.backend.by_id[ids[0]]
     container.probes = [Probe(1, 2, 1, "from another life")]
     assert look(stage.backend, operation, ids).state == PENDING
 

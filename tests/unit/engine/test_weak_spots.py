@@ -103,7 +103,7 @@ def test_the_old_container_is_there_until_the_new_one_has_started(stage: Stage) 
     stage.backend.behave("web", Behaviour(start_error=StartFailed("no such file", exit_code=127)))
     with pytest.raises(ComposerError):
         stage.up("services: {web: {image: broken}}")
-    assert old in stage.backend.containers
+    assert old in stage.backend.by_id
 
 
 def test_a_failure_does_not_keep_others_from_starting_and_all_are_told(stage: Stage) -> None:
@@ -166,7 +166,7 @@ def test_health_from_before_the_last_start_does_not_count(stage: Stage) -> None:
 
     def stale(id: str) -> None:
         start(id)
-        found = stage.backend.containers[id]
+        found = stage.backend.by_id[id]
         if found.seen.name == "app-db-1":
             # what an engine shows just after the start: the state of before
             before_ns = found.seen.started_ns - 1
