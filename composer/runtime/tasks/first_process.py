@@ -85,11 +85,21 @@ class FirstProcess:
             self.pidfd, self.pid = -1, 0
 
     def succeed(self, pid: int) -> None:
-        """Let another process take the place of this one, which has ended; 0 where there is none."""
+        """Let another process take the place of this one, which has ended; 0 where there is none.
+
+        Raises OSError where that cannot be had in hand: it is ended then, for nobody else would.
+        """
         self.forget()
         os.close(self.pidfd)
-        self.pid, self.pidfd = pid, -1
-        if pid:
-            self.take(pid, os.pidfd_open(pid))  # ours, and not reaped: the number is nobody else's
-        else:
-            self._services.keeper.drop(self._key)
+        self.pid, self.pidfd = 0, -1
+        self._services.keeper.drop(self._key)
+        if not pid:
+            return
+        # It is ours, and not reaped: the number is nobody else's.
+        try:
+            self.adopt(pid, os.pidfd_open(pid))
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+        self.hold()

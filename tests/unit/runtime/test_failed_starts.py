@@ -117,13 +117,18 @@ class Stage:
         self.task = Task(services, others, ID, str(bundle), found)
         self.task.process.cgroup = cast(Cgroup, NoCgroup())
 
-    def clone(self, services: Services, record: Any, cgroup: Any, stdin: int) -> Born:
-        """Stand for `launching.clone`."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def child(self) -> tuple[int, int]:
+        """Return the number and a descriptor of a process that only waits."""
         pid, pidfd = syscalls.clone(0)
         if pid == 0:
             signal.pause()
         self.children.append(pid)
+        return pid, pidfd
+
+    def clone(self, services: Services, record: Any, cgroup: Any, stdin: int) -> Born:
+        """Stand for `launching.clone`."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid, pidfd = self.child()
         self.sockets.append(theirs)  # it does not end by itself when the conversation is over
         return Born(pid, pidfd, ours, birth.Note() if self.is_shared else None)
 
@@ -188,6 +193,26 @@ def test_a_process_that_was_born_is_ended_and_reaped(
     state = records.state(stage.task.record.bundle)
     assert state is not None
     assert state["status"] == "created" and "prepared" not in state
+
+
+def test_a_successor_that_cannot_be_had_in_hand_is_ended(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process in another's pid namespace that nobody knows would keep that container from its end."""
+    first, child = stage.task.process, stage.child()
+    first.take(*stage.child())
+    os.kill(first.pid, signal.SIGKILL)
+    first.reap(wait=True)
+
+    def refuse(pid: int, flags: int = 0) -> int:
+        raise OSError(24, "too many open files")
+
+    os.close(child[1])
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    with pytest.raises(OSError, match="too many"):
+        first.succeed(child[0])
+    assert not os.path.exists(f"/proc/{child[0]}")
+    assert (first.pid, first.pidfd) == (0, -1)
 
 
 def test_a_check_whose_file_cannot_be_removed_is_over_all_the_same(
