@@ -109,7 +109,7 @@ class Verbs(click.Group):
         try:
             name, command, rest = super().resolve_command(ctx, args)
         except click.UsageError:
-            from composer.cli.elsewhere import explain
+            from composer.cli.unknown_verbs import explain
 
             ctx.fail(explain(args[0], COMMANDS))
         if command is not None:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from composer.backends.docker.client import Client
-    from composer.backends.docker.events import EngineEvents
-    from composer.backends.docker.logs import EngineLogs
+    from composer.backends.docker.event_stream import EngineEvents
+    from composer.backends.docker.log_stream import EngineLogs
     from composer.engine.inspected import DiskUse, PathStat, Processes, Usage
     from composer.engine.observed import ObservedImage, ObservedNetwork, ObservedVolume, Probe
     from composer.engine.wanted import Limitation
@@ -149,14 +149,14 @@ class DockerObserver:
         until_ns: int | None = None,
         tail: int | None = None,
     ) -> EngineLogs:
-        from composer.backends.docker.logs import EngineLogs
+        from composer.backends.docker.log_stream import EngineLogs
 
         return EngineLogs(self.client, ids, follow=follow, since_ns=since_ns, until_ns=until_ns, tail=tail)
 
     def events(
         self, project: str | None = None, *, since_ns: int | None = None, until_ns: int | None = None
     ) -> EngineEvents:
-        from composer.backends.docker.events import EngineEvents
+        from composer.backends.docker.event_stream import EngineEvents
 
         return EngineEvents(self.client, project, since_ns, until_ns)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], arguments: tuple[str, ...], **given: Any) -> None:
-    from composer.cli.imagework import images_of
+    from composer.cli.image_selection import images_of
     from composer.engine.images import plan_build, plan_push
 
     if given["builder"]:

@@ -56,8 +56,8 @@ def command(
     index: int | None,
 ) -> None:
     from composer.cli.changes import apply_changes
+    from composer.cli.single_effects import told
     from composer.cli.target import container_of
-    from composer.cli.telling import told
     from composer.engine.wanted import CommitSpec
 
     spec = CommitSpec(reference or "", author, message, pause, apply_changes({}, changes))

@@ -34,7 +34,7 @@ def command(
     ignore_buildable: bool,
     quiet: bool,
 ) -> None:
-    from composer.cli.imagework import images_of
+    from composer.cli.image_selection import images_of
     from composer.engine.images import plan_pull
 
     with images_of(context, "pull", services, dependencies=include_deps, quiet=quiet) as (chosen, engine):

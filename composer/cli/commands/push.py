@@ -26,7 +26,7 @@ def command(
     include_deps: bool,
     quiet: bool,
 ) -> None:
-    from composer.cli.imagework import images_of
+    from composer.cli.image_selection import images_of
     from composer.engine.images import plan_push
 
     with images_of(context, "push", services, dependencies=include_deps, quiet=quiet) as (chosen, engine):

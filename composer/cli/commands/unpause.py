@@ -16,6 +16,6 @@ if TYPE_CHECKING:
 @shared.services
 @click.pass_obj
 def command(context: Context, services: tuple[str, ...]) -> None:
-    from composer.cli.freezing import freeze
+    from composer.cli.pausing import freeze
 
     freeze(context, services, frozen=False)

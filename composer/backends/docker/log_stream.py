@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from composer.backends.docker import failures, reading
-from composer.backends.docker.events import EngineEvents
+from composer.backends.docker.event_stream import EngineEvents
 from composer.backends.docker.http import Broken
 from composer.engine.observed import ContainerState, LogLine
 from composer.errors import BackendError, NotFound, Unsupported

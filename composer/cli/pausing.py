@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.cli.telling import told
+from composer.cli.single_effects import told
 from composer.engine.observed import ContainerState
 
 if TYPE_CHECKING:
