@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 
 from composer.errors import PullFailed
 from composer.registry import credentials
-from composer.registry.transport import RequestFailed
+from composer.registry.failures import RequestFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from composer.errors import ImageError, PullFailed
 from composer.registry.auth import Auth
+from composer.registry.failures import RequestFailed, backoff_s
 from composer.registry.settings import is_loopback
-from composer.registry.transport import RequestFailed, Transport, backoff_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from composer.registry.reference import Reference
     from composer.registry.settings import Settings
-    from composer.registry.transport import Response
+    from composer.registry.transport import Response, Transport
 
 _HUB = "https://registry-1.docker.io"
 TRIES = 5
@@ -281,8 +281,7 @@ class Registries:
         *,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._settings, self._pause = settings, pause
-        self._transport = transport or Transport(settings)
+        self._settings, self._pause, self._transport = settings, pause, transport
         self._lock = threading.Lock()
         self._known: dict[str, Registry] = {}
 
@@ -291,9 +290,16 @@ class Registries:
             found = self._known.get(reference.host)
             if found is None:
                 found = self._known[reference.host] = Registry(
-                    self._settings, self._transport, reference.host, pause=self._pause
+                    self._settings, self._opened(), reference.host, pause=self._pause
                 )
             return found
+
+    def _opened(self) -> Transport:
+        if self._transport is None:
+            from composer.registry.transport import Transport
+
+            self._transport = Transport(self._settings)
+        return self._transport
 
     def resolve(self, reference: Reference) -> str:
         """Return the digest that the registry has for a reference. Raises PullFailed."""
@@ -303,7 +309,8 @@ class Registries:
             raise PullFailed(f"cannot resolve '{reference.familiar()}': {error}", hint=error.hint) from error
 
     def close(self) -> None:
-        self._transport.close()
+        if self._transport is not None:
+            self._transport.close()
 
 
 def _said(response: Response) -> str:

@@ -39,6 +39,27 @@ class Settings(NamedTuple):
     def host(self, name: str) -> Host:
         return self.hosts.get(name, _DEFAULT)
 
+    def proxy(self, scheme: str, host: str, port: int) -> str:
+        """Return the proxy on the way to a place, as written; empty where there is none, as on this machine."""
+        found = self.proxies.get(scheme, "")
+        return "" if not found or is_loopback(f"{host}:{port}") or self._is_excepted(host, port) else found
+
+    def _is_excepted(self, host: str, port: int) -> bool:
+        """Tell whether NO_PROXY names a place: ``*``, names with all below them, addresses, networks; a port each."""
+        host = host.strip("[]").lower()
+        for entry in self.no_proxy.lower().replace(",", " ").split():
+            name, colon, number = entry.rpartition(":")
+            if colon and number.isdecimal() and (":" not in name or name.endswith("]")):
+                if int(number) != port:
+                    continue
+                entry = name
+            entry = entry.strip("[]")
+            if entry == "*" or host == entry.removeprefix(".") or host.endswith("." + entry.lstrip("*.")):
+                return True
+            if "/" in entry and _is_inside(host, entry):
+                return True
+        return False
+
     def is_insecure(self, name: str) -> bool:
         """Tell whether plain HTTP, or a certificate that nobody vouches for, is good enough for a host."""
         return is_loopback(name) or self.host(name).insecure
@@ -55,6 +76,15 @@ def is_loopback(host: str) -> bool:
         parts = bare.split(".")
         return len(parts) == 4 and all(part.isdecimal() and int(part) < 256 for part in parts)
     return bare in ("localhost", "[::1]")
+
+
+def _is_inside(host: str, network: str) -> bool:
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return False
 
 
 def read(environment: Mapping[str, str]) -> Settings:

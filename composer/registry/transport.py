@@ -1,48 +1,44 @@
-"""HTTP to registries: kept connections, proxies, redirects. Knows nothing of what is sent.
+"""HTTP to registries, on urllib3: who may be told what on the way, and what went wrong in words.
 
-A redirect to another place loses the Authorization header and every other header that is for the registry alone
-(blobs come from storage that has nothing to do with it: CVE-2021-29923's sort of leak); one from https to plain
-http is refused. Bodies are read as they come; a body that ends early is an error that may be tried again.
+urllib3 keeps connections, speaks to proxies, checks certificates and counts bytes. Ours are the rules: a redirect to
+another place loses the Authorization header and every other header that is for the registry alone (blobs come from
+storage that has nothing to do with it: CVE-2021-29923's sort of leak); one from https to plain http is refused; each
+place has its own proxy, or none, and its own certificates. urllib3's import takes 40 ms: import this module with the
+first request, and not before.
 """
 
 from __future__ import annotations
 
-import base64
 import http.client
+import socket
+import ssl
 import threading
-import time
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
+import urllib3
+from urllib3.exceptions import HTTPError, LocationValueError
+from urllib3.util import Timeout, parse_url
+
 from composer.errors import PullFailed
-from composer.registry.settings import is_loopback
+from composer.registry.credentials import Credentials
+from composer.registry.failures import RequestFailed
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from typing import IO
 
     from composer.registry.settings import Settings
+
+    Body = bytes | IO[bytes] | Iterable[bytes]
 
 _CONNECT_S = 15.0
 _IDLE_S = 60.0
 _MAX_REDIRECTS = 6
-_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_MAX_REDIRECT_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 17
+_KEPT_CONNECTIONS = 8
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_STALE = (ConnectionError, http.client.BadStatusLine, http.client.CannotSendRequest)
-
-
-class RequestFailed(PullFailed):
-    """Nobody answered, or the answer broke off: worth another try when ``is_transient``.
-
-    ``retry_after`` is the header of this name: how long the registry wants to be left alone.
-    """
-
-    def __init__(
-        self, message: str, *, hint: str | None = None, is_transient: bool = True, retry_after: str = ""
-    ) -> None:
-        super().__init__(message, hint=hint)
-        self.is_transient = is_transient
-        self.retry_after = retry_after
 
 
 class Place(NamedTuple):
@@ -63,33 +59,34 @@ class Place(NamedTuple):
 class Response:
     """An answer whose body has not been read yet. Its connection goes back to the pool at the body's end."""
 
-    def __init__(
-        self, transport: Transport, place: Place, inner: http.client.HTTPResponse, connection: Connection
-    ) -> None:
-        self.place = place
+    def __init__(self, url: str, place: Place, inner: urllib3.BaseHTTPResponse) -> None:
+        self.url, self.place = url, place
         self.status = inner.status
-        self.headers = {key.lower(): value for key, value in inner.getheaders()}
+        self.headers: Mapping[str, str] = inner.headers  # in whatever case
         # Several challenges may come as several headers.
-        self.challenges = inner.headers.get_all("www-authenticate") or []
-        self._transport, self._inner, self._connection = transport, inner, connection
-        self._is_over = False
-        self._left = inner.length  # None where only the end of the connection, or of the chunks, tells
+        self.challenges = inner.headers.getlist("www-authenticate")
+        self._inner = inner
+
+    @property
+    def location(self) -> str:
+        """Where the answer leads to, as a whole URL; empty where it says nothing of it."""
+        target = self.headers.get("location")
+        return urljoin(self.url, target) if target else ""
+
+    @property
+    def is_redirect(self) -> bool:
+        return bool(self._inner.get_redirect_location())
 
     def read(self, size: int) -> bytes:
         """Return at most ``size`` bytes as soon as there are some; nothing at the end. Raises RequestFailed."""
         try:
-            data = self._inner.read1(size) if size else b""
-        except (OSError, http.client.HTTPException) as error:
+            return self._inner.read1(size)
+        except (HTTPError, OSError, http.client.HTTPException) as error:
             self.close()
-            raise RequestFailed(f"the connection to {self.place} broke: {reason_of(error)}") from error
-        if self._left is not None:
-            self._left -= len(data)
-            if size and not data and self._left > 0:
-                self.close()
-                raise RequestFailed(f"{self.place} sent {self._left} bytes less than it said")
-        if not data and size:
-            self._finish()
-        return data
+            cause = _cause(error)
+            if isinstance(cause, http.client.IncompleteRead) and cause.expected:
+                raise RequestFailed(f"{self.place} sent {cause.expected} bytes less than it said") from error
+            raise RequestFailed(f"the connection to {self.place} broke: {_words(cause)}") from error
 
     def body(self, limit_bytes: int) -> bytes:
         """Return the whole body, and let go of the connection. Raises PullFailed when it is too long."""
@@ -102,40 +99,9 @@ class Response:
                 raise PullFailed(f"{self.place} answers with more than {limit_bytes >> 20} MiB")
         return b"".join(parts)
 
-    def _finish(self) -> None:
-        if self._is_over:
-            return
-        self._is_over = True
-        if self._inner.length == 0:
-            self._inner.read()  # read1 does not notice that it has read everything
-        if not self._inner.will_close and self._inner.isclosed():
-            self._transport.give_back(self._connection)
-        else:
-            self._inner.close()
-            self._connection.inner.close()
-
     def close(self) -> None:
         """Let go of a body that is not wanted to its end."""
-        if self._inner.isclosed() and self._is_over:
-            return  # the connection is in the pool, or somebody else's by now
-        self._is_over = True
         self._inner.close()
-        self._connection.inner.close()
-
-
-class Connection:
-    """A kept connection; ``absolute``: a proxy wants whole URLs."""
-
-    __slots__ = ("absolute", "headers", "inner", "key")
-
-    def __init__(
-        self,
-        key: tuple[Place, str],
-        inner: http.client.HTTPConnection,
-        headers: Mapping[str, str],
-        absolute: bool,
-    ) -> None:
-        self.key, self.inner, self.headers, self.absolute = key, inner, headers, absolute
 
 
 class Transport:
@@ -143,21 +109,15 @@ class Transport:
 
     def __init__(self, settings: Settings, *, idle_s: float = _IDLE_S) -> None:
         self._settings = settings
-        self._idle_s = idle_s
+        self._timeout = Timeout(connect=_CONNECT_S, read=idle_s)
         self._lock = threading.Lock()
-        self._idle: dict[tuple[Place, str], list[Connection]] = {}
-        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._pools: dict[Place, urllib3.PoolManager] = {}
 
     def close(self) -> None:
         with self._lock:
-            for connections in self._idle.values():
-                for connection in connections:
-                    connection.inner.close()
-            self._idle.clear()
-
-    def give_back(self, connection: Connection) -> None:
-        with self._lock:
-            self._idle.setdefault(connection.key, []).append(connection)
+            for pool in self._pools.values():
+                pool.clear()
+            self._pools.clear()
 
     def request(
         self,
@@ -166,22 +126,22 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         *,
         private: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: Body | None = None,
     ) -> Response:
-        """Send a request and follow where it leads. ``private`` headers are for the first place only.
+        """Send a request, and follow where a GET or HEAD leads. ``private`` headers are for the first place only.
 
-        Raises RequestFailed.
+        A body that is a file or an iterable goes out piece by piece: chunked, unless a Content-Length is among the
+        headers. Raises RequestFailed.
         """
-        place, path = _split(url)
-        start = place
+        start = place = _place(url)
         for _ in range(_MAX_REDIRECTS):
             sent = {**(headers or {}), **((private or {}) if place == start else {})}
-            response = self._send(method, place, path, sent, body)
-            target = response.headers.get("location")
-            if response.status not in _REDIRECTS or not target or method not in ("GET", "HEAD"):
+            response = self._send(method, url, place, sent, body)
+            if not response.is_redirect or method not in ("GET", "HEAD"):
                 return response
-            response.body(1 << 20) if method == "GET" else response.close()
-            before, (place, path) = place, _split(urljoin(f"{place}{path}", target))
+            response.body(_MAX_REDIRECT_BYTES)  # to the end, so that the connection can be used again
+            url = response.location
+            before, place = place, _place(url)
             if before.scheme == "https" and place.scheme == "http":
                 raise RequestFailed(
                     f"{before} leads to {place}, where nothing is encrypted", is_transient=False
@@ -191,49 +151,40 @@ class Transport:
     # -------------------------------------------------------------- one request
 
     def _send(
-        self, method: str, place: Place, path: str, headers: Mapping[str, str], body: bytes | None
+        self, method: str, url: str, place: Place, headers: Mapping[str, str], body: Body | None
     ) -> Response:
-        while True:
-            connection, is_fresh = self._take(place)
-            target = f"{place}{path}" if connection.absolute else path
-            sent = {"Host": place.netloc, "User-Agent": "composer", **connection.headers, **headers}
-            try:
-                connection.inner.request(method, target, body=body, headers=sent)
-                inner = connection.inner.getresponse()
-            except (OSError, http.client.HTTPException) as error:
-                connection.inner.close()
-                if not is_fresh and isinstance(error, _STALE):
-                    continue  # it was closed while it waited here: that says nothing about the registry
-                raise self._failed(place, error) from error
-            response = Response(self, place, inner, connection)
-            if method == "HEAD":
-                response.read(1)
-            return response
-
-    def _failed(self, place: Place, error: Exception) -> RequestFailed:
-        import ssl
-
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return RequestFailed(
-                f"cannot trust the certificate of {place.netloc}: {error.verify_message}",
-                hint=f'set ca or insecure for registry."{place.netloc}" in composer\'s config.toml',
-                is_transient=False,
+        try:
+            inner = self._pool(place).urlopen(
+                method,
+                url,
+                body=body,
+                headers={"User-Agent": "composer", **headers},
+                redirect=False,
+                retries=False,
+                timeout=self._timeout,
+                preload_content=False,
+                decode_content=False,
             )
-        is_final = isinstance(error, ssl.SSLError | ConnectionRefusedError) or _is_unknown_host(error)
-        return RequestFailed(f"cannot reach {place}: {reason_of(error)}", is_transient=not is_final)
+            if method == "HEAD":
+                inner.drain_conn()  # there is no body whose end would let go of the connection
+        except (HTTPError, OSError, http.client.HTTPException) as error:
+            raise _failed(place, error) from error
+        return Response(url, place, inner)
 
-    def _take(self, place: Place) -> tuple[Connection, bool]:
-        proxy = self._proxy(place)
-        key = (place, proxy)
+    def _pool(self, place: Place) -> urllib3.PoolManager:
         with self._lock:
-            waiting = self._idle.get(key)
-            if waiting:
-                return waiting.pop(), False
-        return self._connect(key, place, proxy), True
+            if place not in self._pools:
+                self._pools[place] = self._opened(place)
+            return self._pools[place]
 
-    def _connect(self, key: tuple[Place, str], place: Place, proxy: str) -> Connection:
+    def _opened(self, place: Place) -> urllib3.PoolManager:
+        """Return the connections to one place: its proxy and its certificates are its own."""
+        context = self._context(place.netloc) if place.scheme == "https" else None
+        proxy = self._settings.proxy(place.scheme, place.host, place.port)
         if not proxy:
-            return Connection(key, self._open(place.host, place.port, place), {}, False)
+            return urllib3.PoolManager(
+                1, maxsize=_KEPT_CONNECTIONS, blocksize=_BLOCK_BYTES, ssl_context=context
+            )
         parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         if parts.scheme != "http" or not parts.hostname:
             raise RequestFailed(
@@ -241,78 +192,42 @@ class Transport:
                 hint="set HTTP_PROXY and HTTPS_PROXY to http://HOST:PORT",
                 is_transient=False,
             )
-        headers = {}
-        if parts.username:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-            headers = {"Proxy-Authorization": f"Basic {base64.b64encode(pair).decode('ascii')}"}
-        inner = self._open(_bracketed(parts.hostname), parts.port or 80, place)
-        if place.scheme == "http":
-            return Connection(key, inner, headers, True)
-        inner.set_tunnel(place.host.strip("[]"), place.port, headers)
-        return Connection(key, inner, {}, False)
-
-    def _open(self, host: str, port: int, place: Place) -> http.client.HTTPConnection:
-        """Return a connection to ``host``, which is ``place`` itself or a proxy in front of it."""
-        if place.scheme == "http":
-            return _Plain(host.strip("[]"), port, timeout=_CONNECT_S, idle_s=self._idle_s)
-        return _secure(host.strip("[]"), port, self._context(place.netloc), self._idle_s)
+        login = Credentials(unquote(parts.username or ""), unquote(parts.password or ""))
+        return urllib3.ProxyManager(
+            f"http://{parts.netloc.rpartition('@')[2]}",
+            1,
+            proxy_headers={"Proxy-Authorization": login.basic()} if login else None,
+            maxsize=_KEPT_CONNECTIONS,
+            blocksize=_BLOCK_BYTES,
+            ssl_context=context,
+        )
 
     def _context(self, netloc: str) -> ssl.SSLContext:
-        with self._lock:
-            if netloc not in self._contexts:
-                import ssl
-
-                context = ssl.create_default_context(cafile=self._settings.host(netloc).ca)
-                if self._settings.is_insecure(netloc):
-                    context.check_hostname = False
-                    context.verify_mode = ssl.CERT_NONE
-                self._contexts[netloc] = context
-            return self._contexts[netloc]
-
-    def _proxy(self, place: Place) -> str:
-        proxy = self._settings.proxies.get(place.scheme, "")
-        if not proxy or is_loopback(place.netloc) or _is_excepted(place, self._settings.no_proxy):
-            return ""
-        return proxy
-
-
-class _Plain(http.client.HTTPConnection):
-    """A short time to connect, a longer one for silence while data is awaited."""
-
-    def __init__(self, host: str, port: int, *, timeout: float, idle_s: float) -> None:
-        super().__init__(host, port, timeout=timeout, blocksize=1 << 17)
-        self._idle_s = idle_s
-
-    def connect(self) -> None:
-        super().connect()
-        self.sock.settimeout(self._idle_s)
+        ca = self._settings.host(netloc).ca
+        try:
+            context = ssl.create_default_context(cafile=ca)
+        except OSError as error:
+            raise RequestFailed(
+                f"cannot read '{ca}', the certificates to trust for {netloc}: {_words(error)}",
+                hint=f'correct ca of registry."{netloc}" in composer\'s config.toml',
+                is_transient=False,
+            ) from error
+        if self._settings.is_insecure(netloc):
+            # that it is not verified is the user's wish, and no news with each request
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
 
 
-def _secure(host: str, port: int, context: ssl.SSLContext, idle_s: float) -> http.client.HTTPConnection:
-    class Secure(http.client.HTTPSConnection):  # the class exists only where Python has ssl
-        def connect(self) -> None:
-            super().connect()
-            self.sock.settimeout(idle_s)
-
-    return Secure(host, port, timeout=_CONNECT_S, context=context, blocksize=1 << 17)
-
-
-def _split(url: str) -> tuple[Place, str]:
-    parts = urlsplit(url)
+def _place(url: str) -> Place:
     try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or port == -1:
+        parts = parse_url(url)
+    except LocationValueError:
+        raise RequestFailed(f"cannot go to '{_without_secret(url)}'", is_transient=False) from None
+    if parts.scheme not in _DEFAULT_PORTS or not parts.host:
         raise RequestFailed(f"cannot go to '{_without_secret(url)}'", is_transient=False)
-    path = f"{parts.path or '/'}{'?' + parts.query if parts.query else ''}"
-    if any(ord(letter) <= 32 or ord(letter) > 126 for letter in path):
-        raise RequestFailed(f"cannot go to '{_without_secret(url)}'", is_transient=False)
-    return Place(parts.scheme, _bracketed(parts.hostname), port or _DEFAULT_PORTS[parts.scheme]), path
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+    return Place(parts.scheme, parts.host, parts.port or _DEFAULT_PORTS[parts.scheme])
 
 
 def _without_secret(url: str) -> str:
@@ -322,57 +237,38 @@ def _without_secret(url: str) -> str:
     return scheme + separator + shown if separator else shown
 
 
-def _is_excepted(place: Place, exceptions: str) -> bool:
-    """Tell whether NO_PROXY names a place: ``*``, names with all below them, addresses, networks; a port each."""
-    host = place.host.strip("[]").lower()
-    for entry in exceptions.lower().replace(",", " ").split():
-        name, colon, port = entry.rpartition(":")
-        if colon and port.isdecimal() and ":" not in name.strip("[]"):
-            if int(port) != place.port:
-                continue
-            entry = name
-        entry = entry.strip("[]")
-        if entry == "*" or host == entry.removeprefix(".") or host.endswith("." + entry.lstrip("*.")):
-            return True
-        if "/" in entry and _is_inside(host, entry):
-            return True
-    return False
+# ------------------------------------------------------------------ what went wrong
 
 
-def _is_inside(host: str, network: str) -> bool:
-    import ipaddress
+def _failed(place: Place, error: Exception) -> RequestFailed:
+    cause = _cause(error)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return RequestFailed(
+            f"cannot trust the certificate of {place.netloc}: {cause.verify_message}",
+            hint=f'set ca or insecure for registry."{place.netloc}" in composer\'s config.toml',
+            is_transient=False,
+        )
+    is_unknown = isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN
+    is_final = is_unknown or isinstance(cause, ssl.SSLError | ConnectionRefusedError)
+    way = f"{place} through its proxy" if isinstance(error, urllib3.exceptions.ProxyError) else str(place)
+    return RequestFailed(f"cannot reach {way}: {_words(cause)}", is_transient=not is_final)
 
-    try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
-    except ValueError:
-        return False
+
+def _cause(error: BaseException) -> BaseException:
+    """Return what an error of urllib3's stands for: that of the system, of TLS or of the protocol."""
+    while isinstance(error, HTTPError):
+        within = [one for one in (error.__cause__, *error.args) if isinstance(one, Exception)]
+        if not within:
+            break
+        error = within[0]
+    return error
 
 
-def _is_unknown_host(error: Exception) -> bool:
-    import socket
-
-    return isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN
-
-
-def reason_of(error: Exception) -> str:
+def _words(error: BaseException) -> str:
     """Return what went wrong in words, lower case and without a number in brackets."""
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
         return "no answer in time"
     if isinstance(error, http.client.IncompleteRead | http.client.RemoteDisconnected):
         return "it ended too early"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return text[:1].lower() + text[1:]
-
-
-def backoff_s(attempt: int, retry_after: str = "") -> float:
-    """Return how long to wait before the next try: what the registry asks for, up to a minute, or ever longer."""
-    if retry_after.isdigit():
-        return min(float(retry_after), 60.0)
-    if retry_after:
-        from email.utils import parsedate_to_datetime
-
-        try:
-            return max(0.0, min(parsedate_to_datetime(retry_after).timestamp() - time.time(), 60.0))
-        except (ValueError, TypeError):
-            pass  # no date either: our own pace
-    return min(0.25 * 2.0**attempt, 8.0)

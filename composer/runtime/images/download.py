@@ -16,8 +16,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from composer.errors import ImageError, PullFailed
+from composer.registry.failures import RequestFailed, backoff_s
 from composer.registry.registry import TRIES
-from composer.registry.transport import RequestFailed, backoff_s
 from composer.runtime.base import files
 
 if TYPE_CHECKING:
