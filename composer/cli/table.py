@@ -125,10 +125,10 @@ def split_reference(reference: str) -> tuple[str, str]:
     """Return repository and tag of an image's name; ``<none>`` where there is none."""
     if not reference:
         return "<none>", "<none>"
-    name, _, _ = reference.partition("@")
-    head, slash, last = name.rpartition("/")
-    last, _, tag = last.partition(":")
-    return f"{head}{slash}{last}", tag or ("<none>" if "@" in reference else "latest")
+    from composer import references
+
+    parts = references.split(reference)
+    return parts.name, parts.tag or ("latest" if parts.digest is None else "<none>")
 
 
 def size(count: int, digits: int = 3) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from composer import references
 from composer.engine import resolve
 from composer.engine.operations import BuildImage, PullImage, PushImage
 from composer.engine.plan import Plan, PlanBuilder
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     Find = Callable[[str], ObservedImage | None]
 
 _WINDOWS = {"daily": "1d", "weekly": "1w"}
-_LATEST = "latest"
 
 
 def window_ns(policy: str) -> int | None:
@@ -152,15 +152,10 @@ def plan_pull(
             continue
         if (
             wanted in ("missing", "if_not_present")
-            and not _is_latest(reference)
+            and not references.is_latest(reference)
             and find(reference) is not None
         ):
             continue
         seen.add(reference)
         builder.add(PullImage(reference, "pull", optional or bool(tree.get("build"))))
     return builder.build()
-
-
-def _is_latest(reference: str) -> bool:
-    name = reference.rpartition("/")[2]
-    return "@" not in name and name.partition(":")[2] in ("", _LATEST)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from composer import references
 from composer.engine import labels
 from composer.engine.draft import Draft, ref, start_hooks
 from composer.engine.lifecycle import Fleet
@@ -196,7 +197,7 @@ class _Restorer:
         wanted = {
             c.image: c.image_id
             for c in sorted(self._old.values(), key=lambda c: c.created_ns)
-            if c.image and c.image_id and ":" not in c.image.partition("@")[2]
+            if c.image and c.image_id and not references.split(c.image).digest
         }
         for reference, id in sorted(wanted.items()):
             if self._images.get(reference, id) != id:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from composer.registry import reference, settings
+from composer import references
+from composer.registry import settings
 from composer.registry.registry import Registries
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def resolver(environment: Mapping[str, str]) -> Iterator[Callable[[str], str]]:
     registries = Registries(settings.read(environment))
 
     def resolve(name: str) -> str:
-        parsed = reference.parse(name)
+        parsed = references.parse(name)
         if parsed.digest:
             return str(parsed._replace(tag=""))
         return str(parsed._replace(digest=registries.resolve(parsed)))

@@ -19,7 +19,7 @@ from composer.registry.settings import is_loopback
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from composer.registry.reference import Reference
+    from composer.references import Reference
     from composer.registry.settings import Settings
     from composer.registry.transport import Response, Transport
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer import mounttargets
+from composer import mounttargets, references
 from composer.schema.profiles import used_resources
 from composer.schema.tree import Map, Seq, mark_at
 from composer.sysctls import find_faults
@@ -71,18 +71,16 @@ def _seq(tree: Map, key: str) -> Seq:
     return child if isinstance(child, Seq) else Seq()
 
 
-def _tag(image: str) -> str | None:
-    """Return the tag of an image reference, ``latest`` when it has none, None when a digest pins it."""
-    if "@" in image:
-        return None
-    return image.rpartition("/")[2].partition(":")[2] or "latest"
-
-
 def _floating(model: Model) -> Iterator[tuple[str, Map]]:
     """Yield the services whose image is whatever ``latest`` is today; a built one's name is only a name."""
     for name, service in model.services.items():
         image = service.get("image")
-        if image and image not in ("host", "scratch") and "build" not in service and _tag(image) == "latest":
+        if (
+            image
+            and image not in ("host", "scratch")
+            and "build" not in service
+            and references.is_latest(image)
+        ):
             yield name, service
 
 

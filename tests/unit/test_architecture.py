@@ -18,7 +18,17 @@ from composer.runtime.supervision import code
 
 PACKAGE = Path(__file__).parents[2] / "composer"
 
-_VALUES = {"archives", "clusters", "errors", "mounttargets", "opening", "sysctls", "units", "values"}
+_VALUES = {
+    "archives",
+    "clusters",
+    "errors",
+    "mounttargets",
+    "opening",
+    "references",
+    "sysctls",
+    "units",
+    "values",
+}
 _SEAM = {f"engine.{name}" for name in ("backend", "inspected", "lacking", "observed", "wanted")}
 _CARRIED = {f"runtime.{room}" for room in ("base", "network", "container", "streams", "tasks")}
 
@@ -33,7 +43,9 @@ ALLOWED: dict[str, set[str]] = {
     "opening": set(),
     "state_root": set(),
     "archives": {"errors"},
-    "schema": {"errors", "mounttargets", "opening", "sysctls", "units", "values"},
+    # names of images are text that the loader, the plan, the command and every backend look at: one grammar for all
+    "references": {"errors"},
+    "schema": {"errors", "mounttargets", "opening", "references", "sysctls", "units", "values"},
     "graph": {"schema.model", "schema.load", "errors"},
     # hashing is over the JSON text that the renderer writes
     "engine": {
@@ -44,10 +56,11 @@ ALLOWED: dict[str, set[str]] = {
         "archives",
         "errors",
         "opening",
+        "references",
         "units",
         "",
     },
-    "registry": {"errors"},
+    "registry": {"errors", "references"},
     "runtime.base": {"errors", "state_root"},
     "runtime.network": {"runtime.base", "errors"},
     "runtime.container": {"runtime.base", "runtime.network", "errors", "sysctls"},

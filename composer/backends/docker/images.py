@@ -9,6 +9,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from composer import references
 from composer.backends.docker import failures
 from composer.backends.docker.endpoint import config_directory, read_config
 from composer.backends.docker.sdk import outgoing, send
@@ -29,12 +30,9 @@ _PIECE_BYTES = 1 << 20
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """Return repository and tag or digest, as the engine's parameters want them."""
-    if "@" in reference:
-        repository, _, digest = reference.partition("@")
-        return repository, digest
-    head, colon, tag = reference.rpartition(":")
-    return (head, tag) if colon and "/" not in tag else (reference, "latest")
+    """Return repository and tag or digest, as the engine's parameters want them. Raises ImageError."""
+    parsed = references.parse(reference)
+    return parsed.familiar_name(), parsed.digest or parsed.tag
 
 
 def pull(sdk: Sdk, reference: str, environment: Mapping[str, str], report: Report | None) -> None:

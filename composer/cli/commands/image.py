@@ -54,10 +54,12 @@ _HEADERS = {"Repository": "REPOSITORY", "Tag": "TAG", "ID": "IMAGE ID", "Size": 
 
 def _is_named(reference: str, name: str) -> bool:
     """Tell whether a reference is what was asked for: the repository alone stands for all of its tags."""
-    from composer.cli import table
+    from composer import references
 
-    name = name.removeprefix("docker.io/library/").removeprefix("docker.io/")
-    return reference == name or table.split_reference(reference)[0] == name
+    wanted = references.split(name)
+    found = references.split(reference)
+    is_same = references.full_name(found.name) == references.full_name(wanted.name)
+    return is_same and (wanted.tag, wanted.digest) in ((None, None), (found.tag, found.digest))
 
 
 @command.command(

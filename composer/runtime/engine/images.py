@@ -34,7 +34,7 @@ class Images:
 
     def resolve(self, reference: str) -> str:
         """Return the digest that the registry has for a reference now. Raises PullFailed."""
-        from composer.registry.reference import parse
+        from composer.references import parse
 
         return self._puller_for_all().resolve(parse(reference))
 

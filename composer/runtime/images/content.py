@@ -23,8 +23,8 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer import references
 from composer.errors import ImageError
-from composer.registry import reference
 from composer.runtime.base import files, shapes, state
 from composer.runtime.images import configuration
 
@@ -355,7 +355,7 @@ _is_record = shapes.like(
 def _named(name: str, entry: Any) -> Named | None:
     """Read what a name stands for, also as the first version wrote it: the id alone."""
     try:
-        reference.parse(name)
+        references.parse(name)
     except ImageError:
         return None
     if isinstance(entry, str):

@@ -23,7 +23,7 @@ from composer.runtime.base import files
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from composer.registry.reference import Reference
+    from composer.references import Reference
     from composer.registry.registry import Registry
     from composer.runtime.images.content import Content
 

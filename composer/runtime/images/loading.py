@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer import references
 from composer.errors import ImageError
-from composer.registry import reference
 from composer.runtime.images import adding, manifests
 from composer.runtime.images.content import Content, Layer, hex_of
 from composer.runtime.images.members import Archive
@@ -56,7 +56,7 @@ def _load_docker(content: Content, archive: Archive) -> dict[str, list[str]]:
         tags = entry.get("RepoTags") or []
         if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
             raise ImageError("RepoTags of manifest.json must be a list of strings")
-        loaded.setdefault(id, []).extend(str(reference.parse(tag)) for tag in tags)
+        loaded.setdefault(id, []).extend(str(references.parse(tag)) for tag in tags)
     return loaded
 
 
@@ -100,7 +100,7 @@ def _names(descriptor: Mapping[str, Any]) -> list[str]:
     for key in _NAME_ANNOTATIONS:
         name = annotations.get(key)
         if isinstance(name, str) and (":" in name or "/" in name):
-            return [str(reference.parse(name))]
+            return [str(references.parse(name))]
     return []
 
 

@@ -22,7 +22,7 @@ from composer.runtime.images.progress import Progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from composer.registry.reference import Reference
+    from composer.references import Reference
     from composer.registry.registry import Manifest, Registry
     from composer.registry.settings import Settings
     from composer.registry.transport import Transport

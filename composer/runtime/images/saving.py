@@ -8,9 +8,9 @@ import os
 import tarfile
 from typing import TYPE_CHECKING, Any
 
+from composer import references
 from composer.archives import whole_file
 from composer.errors import ImageError
-from composer.registry import reference
 from composer.runtime.images.content import Content, canonical_json, hex_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _write(content: Content, chosen: Sequence[tuple[str, tuple[str, ...]]], tar:
                 "RepoTags": [],
                 "Layers": [_name(layer["blob"]) for layer in record["layers"]],
             },
-        )["RepoTags"] += [reference.parse(name).familiar() for name in names]
+        )["RepoTags"] += [references.parse(name).familiar() for name in names]
         descriptors += _descriptors(content, record["manifest"], names)
     _add(tar, "manifest.json", json.dumps(list(docker.values())).encode())
     index = {
@@ -72,7 +72,7 @@ def _descriptors(content: Content, manifest: str, names: Sequence[str]) -> list[
             **plain,
             "annotations": {
                 "io.containerd.image.name": name,
-                "org.opencontainers.image.ref.name": reference.parse(name).tag,
+                "org.opencontainers.image.ref.name": references.parse(name).tag,
             },
         }
         for name in names

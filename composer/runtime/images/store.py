@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from composer import references
 from composer.errors import Conflict, ImageError, NotFound
-from composer.registry import reference
 from composer.runtime.base import files
 from composer.runtime.images import host
 from composer.runtime.images.content import Content, hex_of
@@ -50,7 +50,7 @@ class Store:
         return [_image_of(self._content, id, record, names) for id, record in self._content.records()]
 
     def _id_of(self, name: str, names: Mapping[str, Named]) -> str | None:
-        digits = reference.id_prefix(name)
+        digits = references.id_prefix(name)
         if digits is None or not name.startswith("sha256:"):
             full = _full(name)
             if full in names:
@@ -136,7 +136,7 @@ class Store:
     def pull(self, name: str, puller: Puller, tell: Callable[[Advance], None] | None = None) -> Image:
         """Get an image from its registry, or find that it is what the registry has. Raises PullFailed."""
         full = _full(name)
-        wanted = reference.parse(full)
+        wanted = references.parse(full)
         with self._content.adding():
             known = self._content.names().get(full)
             if known is not None and known.digest and self._image(known.id, {}) is not None:
@@ -169,7 +169,7 @@ class Store:
                 found = self.find(name)
                 if found is None or found.programs:
                     raise NotFound(f"no stored image '{name}'")
-                by_id = reference.id_prefix(name) is not None and found.id.startswith(name)
+                by_id = references.id_prefix(name) is not None and found.id.startswith(name)
                 chosen.append((found.id, () if by_id else (_full(name),)))
             save(self._content, chosen, path)
 
@@ -212,7 +212,7 @@ class Store:
 def _full(name: str) -> str:
     """Return a reference in full; what can be none (a short id with a prefix) stays as it is, and is not found."""
     try:
-        parsed = reference.parse(name)
+        parsed = references.parse(name)
     except ImageError:
         return name
     # as Docker has it: a tag beside a digest says nothing
@@ -220,7 +220,7 @@ def _full(name: str) -> str:
 
 
 def _taggable(name: str) -> str:
-    parsed = reference.parse(name)
+    parsed = references.parse(name)
     if parsed.digest:
         raise ImageError(f"'{name}' has a digest, which nobody can choose", hint="give a name and a tag")
     if parsed.familiar() == f"{host.REFERENCE}:latest":
@@ -230,15 +230,15 @@ def _taggable(name: str) -> str:
 
 def _pulled_by_tag(full: str, names: Mapping[str, Named]) -> str | None:
     """Return the image that came under a tag of the same repository, and is what this digest names."""
-    wanted = reference.parse(full)
+    wanted = references.parse(full)
     for name, entry in names.items():
-        if entry.digest == wanted.digest and reference.parse(name)[:2] == wanted[:2]:
+        if entry.digest == wanted.digest and references.parse(name)[:2] == wanted[:2]:
             return entry.id
     return None
 
 
 def _image_of(content: Content, id: str, record: Mapping[str, Any], names: Mapping[str, Named]) -> Image:
-    mine = {reference.parse(name): entry for name, entry in names.items() if entry.id == id}
+    mine = {references.parse(name): entry for name, entry in names.items() if entry.id == id}
     digests = {
         name._replace(tag="", digest=entry.digest).familiar() for name, entry in mine.items() if entry.digest
     }

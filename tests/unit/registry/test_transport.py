@@ -305,11 +305,12 @@ def test_no_proxy(no_proxy: str, host: str, is_excepted: bool) -> None:
 def test_urllib3_is_imported_with_the_first_request_only(tmp_path: pathlib.Path) -> None:
     program = (
         "import sys\n"
-        "from composer.registry import auth, credentials, digests, failures, reference, registry, settings\n"
+        "from composer.registry import auth, credentials, digests, failures, registry, settings\n"
+        "from composer import references\n"
         "from composer.runtime.images import Store, download, pull\n"
         "registries = registry.Registries(settings.Settings())\n"
         "print(sorted({'urllib3', 'http', 'ssl', 'email'} & set(sys.modules)))\n"
-        "registries.of(reference.parse('127.0.0.1:1/app'))\n"
+        "registries.of(references.parse('127.0.0.1:1/app'))\n"
         "print('urllib3' in sys.modules)\n"
     )
     done = subprocess.run(

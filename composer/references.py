@@ -1,7 +1,8 @@
 """Names of images: ``redis`` is ``docker.io/library/redis:latest``, and is shown as ``redis`` again.
 
 The grammar is that of the distribution specification (https://github.com/distribution/reference); the defaults
-are Docker's. Pure text.
+are Docker's. Pure text. `parse` is for whoever uses a name: it knows the defaults and refuses what is none. `split`
+is for whoever shows one, or looks at a part of it: it takes any text apart and adds nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from composer.errors import ImageError
 
 _DEFAULT_HOST = "docker.io"
+_HOSTS_OF_THE_HUB = ("index.docker.io", "registry-1.docker.io")
 _OFFICIAL = "library/"
 _DEFAULT_TAG = "latest"
 _MAX_NAME = 255
@@ -24,6 +26,14 @@ _PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _ID_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{12,64})")
+
+
+class Parts(NamedTuple):
+    """A name as it is written: None is what is not there, and an empty text what its colon promises in vain."""
+
+    name: str
+    tag: str | None = None
+    digest: str | None = None
 
 
 class Reference(NamedTuple):
@@ -41,36 +51,55 @@ class Reference(NamedTuple):
 
     def familiar(self) -> str:
         """Return the short form that people write, always with its tag: ``redis:latest``."""
-        host = "" if self.host == _DEFAULT_HOST else f"{self.host}/"
-        path = self.path.removeprefix(_OFFICIAL) if not host and self.path.count("/") == 1 else self.path
-        return host + path + str(self).removeprefix(f"{self.host}/{self.path}")
+        return self.familiar_name() + str(self).removeprefix(f"{self.host}/{self.path}")
+
+    def familiar_name(self) -> str:
+        """Return the same without tag and digest: ``redis``, ``me/app``, ``ghcr.io/me/app``."""
+        if self.host != _DEFAULT_HOST:
+            return f"{self.host}/{self.path}"
+        return self.path.removeprefix(_OFFICIAL) if self.path.count("/") == 1 else self.path
+
+
+def split(text: str) -> Parts:
+    """Take a name apart as it is written, whatever it is."""
+    rest, at, digest = text.partition("@")
+    above, slash, last = rest.rpartition("/")  # a colon before the last slash is that of a port
+    name, colon, tag = last.partition(":")
+    return Parts(f"{above}{slash}{name}", tag if colon else None, digest if at else None)
+
+
+def is_latest(text: str) -> bool:
+    """Tell whether a name stands for whatever is the newest: ``latest``, said or not, and no digest."""
+    parts = split(text)
+    return parts.digest is None and (parts.tag or _DEFAULT_TAG) == _DEFAULT_TAG
+
+
+def full_name(name: str) -> tuple[str, str]:
+    """Return the registry that a name without tag and digest leads to, and the path there."""
+    host, slash, path = name.partition("/")
+    if not slash or not ("." in host or ":" in host or host == "localhost" or host != host.lower()):
+        host, path = _DEFAULT_HOST, name
+    if host in _HOSTS_OF_THE_HUB:
+        host = _DEFAULT_HOST
+    return host, _OFFICIAL + path if host == _DEFAULT_HOST and "/" not in path else path
 
 
 def parse(text: str) -> Reference:
     """Return the full reference. Raises ImageError, which says what is wrong with it."""
-    rest, _, digest = text.partition("@")
-    if digest and not _DIGEST.fullmatch(digest):
+    name, tag, digest = split(text)
+    if digest is not None and not _DIGEST.fullmatch(digest):
         raise _invalid(text, "its digest is not sha256: and 64 hexadecimal digits")
-    first, slash, remainder = rest.partition("/")
-    if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
-        host, name = first, remainder
-    else:
-        host, name = _DEFAULT_HOST, rest
-    if host in ("index.docker.io", "registry-1.docker.io"):
-        host = _DEFAULT_HOST
-    path, _, tag = name.partition(":")
-    if ":" in name and not _TAG.fullmatch(tag):
+    host, path = full_name(name)
+    if tag is not None and not _TAG.fullmatch(tag):
         raise _invalid(text, "its tag is not 1 to 128 letters, digits, dots, dashes and underscores")
     if not _HOST.fullmatch(host):
         raise _invalid(text, f"'{host}' is not a registry's host")
     if not _PATH.fullmatch(path):
         upper = "it has upper-case letters" if path != path.lower() else "its name is not lower-case words"
         raise _invalid(text, upper)
-    if host == _DEFAULT_HOST and "/" not in path:
-        path = _OFFICIAL + path
     if len(host) + len(path) + 1 > _MAX_NAME:
         raise _invalid(text, f"it is longer than {_MAX_NAME} characters")
-    return Reference(host, path, tag or ("" if digest else _DEFAULT_TAG), digest)
+    return Reference(host, path, tag or ("" if digest else _DEFAULT_TAG), digest or "")
 
 
 def id_prefix(text: str) -> str | None:
