@@ -24,6 +24,7 @@ _VALUES = {
     "errors",
     "mounttargets",
     "opening",
+    "parallel",
     "references",
     "sysctls",
     "units",
@@ -42,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "mounttargets": set(),
     "opening": set(),
     "state_root": set(),
+    "parallel": set(),
     "archives": {"errors"},
     # names of images are text that the loader, the plan, the command and every backend look at: one grammar for all
     "references": {"errors"},

@@ -55,7 +55,9 @@ class DockerObserver:
 
     def _inspect_all(self, ids: Any) -> list[ObservedContainer]:
         """Return whole containers: the list knows neither times nor names in networks. One that went is left out."""
-        found = _each(list(ids), self._inspect)
+        from composer.parallel import each
+
+        found = each(ids, self._inspect, _READERS)
         return [reading.from_inspection(entry) for entry in found if entry is not None]
 
     def _inspect(self, id: str) -> Any:
@@ -166,31 +168,3 @@ def _or_none(read: Callable[[], T]) -> T | None:
         return read()
     except NotFound:
         return None
-
-
-def _each(items: list[str], read: Callable[[str], Any]) -> list[Any]:
-    """Return what ``read`` returns of each, in order, a few at a time. Raises the first error."""
-    if len(items) < 2:
-        return [read(item) for item in items]
-    import threading
-
-    found: list[Any] = [None] * len(items)
-    failures: list[Exception] = []
-    todo = iter(range(len(items)))
-
-    def work() -> None:
-        for index in todo:  # one iterator for all threads: under the interpreter's lock each index comes once
-            try:
-                found[index] = read(items[index])
-            except Exception as error:
-                failures.append(error)
-                return
-
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(_READERS, len(items)))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
-    return found

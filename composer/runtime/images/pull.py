@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer import parallel
 from composer.errors import ComposerError, ImageError, PullFailed
 from composer.registry.registry import Registries
 from composer.runtime.images import adding, manifests
@@ -49,9 +50,10 @@ class Puller:
         self._registries = Registries(settings, transport, pause=pause)
         self._lock = threading.Lock()
         self._downloads: dict[str, Download] = {}
-        self._slots = threading.Semaphore(_DOWNLOADS)
+        self._downloaders = parallel.Workers(_DOWNLOADS, "download")
 
     def close(self) -> None:
+        self._downloaders.close()
         self._registries.close()
 
     def resolve(self, reference: Reference) -> str:
@@ -140,13 +142,8 @@ class Puller:
                 return found
             found = Download(self._content, registry, reference, layer.blob, layer.size_bytes)
             self._downloads[layer.blob] = found
-        thread = threading.Thread(target=self._run, args=(found,), name="download", daemon=True)
-        thread.start()
+        self._downloaders.submit(found.run)
         return found
-
-    def _run(self, download: Download) -> None:
-        with self._slots:
-            download.run()
 
 
 class _Planned(NamedTuple):
@@ -185,28 +182,20 @@ class _Layers:
 
     def run(self, jobs: Sequence[tuple[int, Download]]) -> None:
         """Unpack these layers. Raises what the first of them failed with."""
-        waiting = iter(jobs)
 
-        def work() -> None:
-            while True:
+        def work(job: tuple[int, Download]) -> None:
+            try:
+                self.finish(job[0], self._unpack(*job))
+            except BaseException as error:  # the layers that wait for this one end as well
                 with self._changed:
-                    job = next(waiting, None)
-                    if job is None or self._failure is not None:
-                        return
-                try:
-                    self.finish(job[0], self._unpack(*job))
-                except BaseException as error:  # raised again in the thread that waits for all
-                    with self._changed:
-                        self._failure = self._failure or error
-                        self._changed.notify_all()
+                    self._failure = self._failure or error
+                    self._changed.notify_all()
+                raise
 
-        threads = [threading.Thread(target=work, name="unpack", daemon=True) for _ in jobs[:_UNPACKERS]]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if self._failure is not None:
-            raise self._failure
+        try:
+            parallel.each(jobs, work, _UNPACKERS, name="unpack")
+        except Exception as error:
+            raise self._failure or error from None  # that of a layer that only waited says nothing
 
     def _unpack(self, index: int, download: Download) -> Layer:
         layer = self._planned[index]

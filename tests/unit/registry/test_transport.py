@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def transport() -> Iterator[Transport]:
     made.close()
 
 
-def says(body: bytes = b"", code: int = 200, **headers: str) -> Callable[[Handler], None]:
+def says(body: bytes = b"", code: int = 200, **headers: Any) -> Callable[[Handler], None]:
     return lambda handler: handler.answer(code, body, headers)
 
 
@@ -92,9 +93,16 @@ def test_a_kept_connection_that_the_server_closed_is_opened_anew(server: Proxy, 
 def test_bodies_go_out(server: Proxy, transport: Transport, method: str, kind: str) -> None:
     data = bytes(range(256)) * 2000
     server.on("", says(code=202, Location="/v2/app/blobs/uploads/1?state=a%20b"), 0)
-    body = {"bytes": data, "file": io.BytesIO(data), "pieces": iter([data[:1000], data[1000:]])}[kind]
+    kinds: dict[str, Any] = {
+        "bytes": data,
+        "file": io.BytesIO(data),
+        "pieces": iter([data[:1000], data[1000:]]),
+    }
     answer = transport.request(
-        method, f"http://{server.host}/v2/app/blobs/uploads/", {"Content-Length": str(len(data))}, body=body
+        method,
+        f"http://{server.host}/v2/app/blobs/uploads/",
+        {"Content-Length": str(len(data))},
+        body=kinds[kind],
     )
     assert answer.status == 202
     assert answer.location == f"http://{server.host}/v2/app/blobs/uploads/1?state=a%20b"
@@ -198,7 +206,7 @@ def test_chunks_that_break_off_are_no_whole_body(server: Proxy, transport: Trans
 
 def test_a_body_that_is_encoded_stays_as_it_is(server: Proxy, transport: Transport) -> None:
     """Digests are of the bytes on the wire, and a small one may stand for gigabytes."""
-    server.on("", says(b"\x1f\x8bno gzip", **{"Content-Encoding": "gzip"}), 0)
+    server.on("", says(b"\x1f\x8bno gzip", 200, **{"Content-Encoding": "gzip"}), 0)
     assert transport.request("GET", f"http://{server.host}/").body(100) == b"\x1f\x8bno gzip"
 
 
