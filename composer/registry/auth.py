@@ -118,7 +118,7 @@ class Auth:
 
     def _credentials(self) -> Credentials:
         if self._found is None:
-            self._found = credentials.find(self._settings, self._host)
+            self._found = credentials.find(self._settings.docker, self._settings.environment, self._host)
         return self._found
 
     def _answer(self, challenge: Challenge, scope: str) -> str:

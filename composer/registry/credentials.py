@@ -1,8 +1,8 @@
 """Who we are to a registry, from Docker's config.json: helpers first, then what the file itself holds.
 
-https://docs.docker.com/reference/cli/docker/login/#credential-stores. A helper is a program
-``docker-credential-NAME`` that gets the registry's name on its standard input. One that fails is no reason to fail
-a pull that needs no credentials: what it said becomes a hint when the registry then says no.
+https://docs.docker.com/reference/cli/docker/login/#credential-stores. A helper is a program ``docker-credential-NAME``
+that gets the registry's name on its standard input. Both backends ask here, so both say the same: one that fails is no
+reason to fail a pull that needs no credentials; what it said becomes a hint when the registry then says no.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from composer.registry.settings import Settings
-
 _HUB = "https://index.docker.io/v1/"
+_PREFIX = "docker-credential-"
 _HELPER_S = 30.0
 _TOKEN_USER = "<token>"
 _NOT_FOUND = "credentials not found"
@@ -40,23 +39,71 @@ class Credentials(NamedTuple):
         text = f"{self.username}:{self.password}".encode()
         return f"Basic {base64.b64encode(text).decode('ascii')}"
 
+    def document(self, server: str) -> dict[str, str]:
+        """Return them as Docker's API wants them: empty when there are none."""
+        if self.identity_token:
+            return {"serveraddress": server, "identitytoken": self.identity_token}
+        return (
+            {"serveraddress": server, "username": self.username, "password": self.password}
+            if self.username
+            else {}
+        )
+
     def __repr__(self) -> str:
         return f"Credentials({self.username!r})"  # never a secret in a traceback or a log
 
 
-def find(settings: Settings, host: str) -> Credentials:
-    """Return the credentials for a registry; empty ones when there are none."""
-    server = _HUB if host == "docker.io" else host
-    helpers = settings.docker.get("credHelpers")
-    helper = helpers.get(server) or helpers.get(host) if isinstance(helpers, dict) else None
-    helper = helper or settings.docker.get("credsStore")
+def server_of(host: str) -> str:
+    """Return the name that Docker keeps a registry's credentials under."""
+    return _HUB if host == "docker.io" else host
+
+
+def find(docker: Mapping[str, Any], environment: Mapping[str, str], host: str) -> Credentials:
+    """Return the credentials for a registry, by Docker's configuration; empty ones when there are none."""
+    server = server_of(host)
+    own, store = _helpers(docker)
+    helper = own.get(server) or own.get(host) or store
     complaint = ""
-    if isinstance(helper, str) and helper:
-        found = _ask(helper, server, settings.environment)
+    if helper:
+        found = _ask(helper, server, environment)
         if found:
             return found
         complaint = found.complaint
-    return _in_file(settings.docker.get("auths"), server)._replace(complaint=complaint)
+    found = _in_file(docker.get("auths"), server)
+    return found._replace(complaint=complaint or found.complaint)
+
+
+def every(docker: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[dict[str, Credentials], str]:
+    """Return all credentials that there are, by the server as Docker writes it, and why some are missing."""
+    auths = docker.get("auths")
+    own, store = _helpers(docker)
+    found = {server: _in_file(auths, server) for server in (auths if isinstance(auths, dict) else ())}
+    complaints = [one.complaint for one in found.values()]
+    asked, complaint = _listed(store, environment) if store else ({}, "")
+    complaints.append(complaint)
+    for server, helper in {**asked, **own}.items():
+        answer = _ask(helper, server, environment)
+        complaints.append(answer.complaint)
+        if answer:
+            found[server] = answer
+    return {server: one for server, one in found.items() if one}, next(filter(None, complaints), "")
+
+
+def troubles(docker: Mapping[str, Any], environment: Mapping[str, str]) -> list[str]:
+    """Return what is wrong with the helpers that a configuration names, without asking them for anything."""
+    own, store = _helpers(docker)
+    names = sorted({*own.values(), *([store] if store else ())})
+    return [trouble for name in names if (trouble := _program(name, environment)[1])]
+
+
+def _helpers(docker: Mapping[str, Any]) -> tuple[dict[str, str], str]:
+    """Return the helpers of single servers, and the one for all others, if there is one."""
+    own, store = docker.get("credHelpers"), docker.get("credsStore")
+    pairs = own.items() if isinstance(own, dict) else ()
+    return (
+        {server: helper for server, helper in pairs if isinstance(helper, str) and helper},
+        store if isinstance(store, str) else "",
+    )
 
 
 def _in_file(auths: Any, server: str) -> Credentials:
@@ -89,36 +136,62 @@ def _text(entry: Mapping[str, Any], key: str) -> str:
 
 
 def _ask(helper: str, server: str, environment: Mapping[str, str]) -> Credentials:
-    import shutil
+    text, complaint = _run(helper, "get", server, environment)
+    if complaint or not text:
+        return Credentials(complaint=complaint)
+    try:
+        answer = json.loads(text)
+        username, secret = str(answer["Username"]), str(answer["Secret"])
+    except (ValueError, KeyError, TypeError):
+        return Credentials(
+            complaint=f"the credential helper '{_PREFIX}{helper}' gave no JSON with Username and Secret"
+        )
+    if username == _TOKEN_USER:
+        return Credentials(identity_token=secret)
+    return Credentials(username, secret)
+
+
+def _listed(helper: str, environment: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """Return the servers that a helper knows, each with the helper's name, and what is wrong with it."""
+    text, complaint = _run(helper, "list", "", environment)
+    try:
+        return dict.fromkeys(json.loads(text or b"{}").keys(), helper), complaint
+    except (ValueError, AttributeError):
+        return {}, f"the credential helper '{_PREFIX}{helper}' gave no JSON with its servers"
+
+
+def _run(helper: str, verb: str, text: str, environment: Mapping[str, str]) -> tuple[bytes, str]:
+    """Return what a helper answers, and what is wrong with it; neither where it knows of nothing."""
     import subprocess
 
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", helper):
-        return Credentials(complaint=f"'{helper}' is not a name of a credential helper")
-    name = f"docker-credential-{helper}"
-    program = shutil.which(name, path=environment.get("PATH"))
-    if program is None:
-        return Credentials(complaint=f"the credential helper '{name}' is not on PATH")
+    program, complaint = _program(helper, environment)
+    if complaint:
+        return b"", complaint
+    name = f"{_PREFIX}{helper}"
     try:
         done = subprocess.run(
-            [program, "get"],
-            input=server.encode(),
+            [program, verb],
+            input=text.encode(),
             capture_output=True,
             timeout=_HELPER_S,
             env=dict(environment),
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Credentials(complaint=f"the credential helper '{name}' cannot be used: {error}")
+        return b"", f"the credential helper '{name}' cannot be used: {error}"
     if done.returncode:
         said = (done.stdout or done.stderr).decode(errors="replace").strip().partition("\n")[0]
         if said.startswith(_NOT_FOUND):
-            return Credentials()
-        return Credentials(complaint=f"the credential helper '{name}' failed: {said or done.returncode}")
-    try:
-        answer = json.loads(done.stdout)
-        username, secret = str(answer["Username"]), str(answer["Secret"])
-    except (ValueError, KeyError, TypeError):
-        return Credentials(complaint=f"the credential helper '{name}' gave no JSON with Username and Secret")
-    if username == _TOKEN_USER:
-        return Credentials(identity_token=secret)
-    return Credentials(username, secret)
+            return b"", ""
+        return b"", f"the credential helper '{name}' failed: {said or done.returncode}"
+    return done.stdout, ""
+
+
+def _program(helper: str, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return a helper's file, and what is wrong where there is none."""
+    import shutil
+
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", helper):
+        return "", f"'{helper}' is not a name of a credential helper"
+    found = shutil.which(f"{_PREFIX}{helper}", path=environment.get("PATH"))
+    return found or "", "" if found else f"the credential helper '{_PREFIX}{helper}' is not on PATH"

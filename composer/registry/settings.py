@@ -10,10 +10,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import ProjectError
+from composer.registry import dockerconfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,7 +99,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         hosts=_hosts(environment),
         proxies=proxies,
         no_proxy=environment.get("no_proxy") or environment.get("NO_PROXY") or "",
-        docker=_docker_config(environment),
+        docker=dockerconfig.read(environment),
         environment=environment,
     )
 
@@ -149,16 +149,3 @@ def _host(path: str, name: str, entry: Any) -> Host:
 
 def _is_base(value: Any) -> bool:
     return isinstance(value, str) and value.startswith(("https://", "http://")) and "?" not in value
-
-
-def _docker_config(environment: Mapping[str, str]) -> dict[str, Any]:
-    directory = environment.get("DOCKER_CONFIG") or f"{environment.get('HOME', '')}/.docker"
-    path = f"{directory}/config.json"
-    try:
-        with open(path, "rb") as file:
-            found = json.loads(file.read())
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return {}
-    except ValueError as error:
-        raise ProjectError(f"cannot read '{path}': {error}", hint="mend it, or log in again") from None
-    return found if isinstance(found, dict) else {}

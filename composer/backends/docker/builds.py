@@ -260,6 +260,7 @@ def _classic(sdk: Sdk, spec: BuildSpec, environment: Environment, report: Report
     query = classic_query(spec)
     context = str(spec.attributes.get("context") or ".")
     tail: list[str] = []
+    logins, complaint = every_login(environment)
 
     def take(entry: Mapping[str, Any]) -> None:
         for line in str(entry.get("stream") or "").splitlines():
@@ -282,14 +283,14 @@ def _classic(sdk: Sdk, spec: BuildSpec, environment: Environment, report: Report
                 "/build",
                 params=parameters(query),
                 data=None if body is None else outgoing(body),
-                headers={"Content-Type": "application/x-tar", **every_login(environment)},
+                headers={"Content-Type": "application/x-tar", **logins},
                 stream=True,
             )
             follow(answer, take)
     except BuildFailed:
         raise
     except BackendError as error:
-        raise _failed(spec, [*tail[-_TAIL_LINES:], f"ERROR: {error}"]) from error
+        raise _failed(spec, [*tail[-_TAIL_LINES:], *filter(None, [complaint]), f"ERROR: {error}"]) from error
 
 
 def parameters(query: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.docker import builds, endpoint
 from composer.backends.docker.client import Client
 from composer.engine.backend import Finding
 from composer.errors import BackendError
+from composer.registry import credentials, dockerconfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -133,15 +133,10 @@ def _credentials(environment: Mapping[str, str]) -> Iterator[Finding]:
     except BackendError as error:
         yield Finding("warning", "credentials", str(error), error.hint)
         return
-    named = {str(config["credsStore"])} if config.get("credsStore") else set()
-    named |= {str(one) for one in (config.get("credHelpers") or {}).values()}
-    for name in sorted(named):
-        program = f"docker-credential-{name}"
-        if shutil.which(program, path=environment.get("PATH")) is None:
-            place = f"{endpoint.config_directory(environment)}/config.json"
-            yield Finding(
-                "warning",
-                "credentials",
-                f"'{place}' names the helper '{name}', and there is no {program} on PATH",
-                "install it, or remove credsStore and credHelpers from that file and log in again",
-            )
+    for trouble in credentials.troubles(config, environment):
+        yield Finding(
+            "warning",
+            "credentials",
+            f"{trouble}, and '{dockerconfig.path(environment)}' names it",
+            "install it, or remove credsStore and credHelpers from that file and log in again",
+        )

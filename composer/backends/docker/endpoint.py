@@ -13,7 +13,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from composer.backends.docker import failures
-from composer.errors import Unavailable
+from composer.errors import ProjectError, Unavailable
+from composer.registry import dockerconfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,24 +45,12 @@ class Endpoint(NamedTuple):
         return host.strip("[]"), int(port)
 
 
-def config_directory(environment: Mapping[str, str]) -> str:
-    """Return where Docker keeps its configuration."""
-    return environment.get("DOCKER_CONFIG") or f"{environment.get('HOME', '')}/.docker"
-
-
 def read_config(environment: Mapping[str, str]) -> dict[str, Any]:
     """Return Docker's config.json; empty when there is none. Raises Unavailable when it is no JSON."""
-    path = f"{config_directory(environment)}/config.json"
     try:
-        with open(path, "rb") as file:
-            found = json.load(file)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return {}
-    except ValueError as error:
-        raise Unavailable(
-            f"cannot read '{path}': {error}", hint="correct it, or remove it; docker reads it too"
-        ) from None
-    return found if isinstance(found, dict) else {}
+        return dockerconfig.read(environment)
+    except ProjectError as error:
+        raise Unavailable(str(error), hint=error.hint) from None
 
 
 def find(environment: Mapping[str, str]) -> Endpoint:
@@ -77,7 +66,7 @@ def find(environment: Mapping[str, str]) -> Endpoint:
 
 def _tls_of(environment: Mapping[str, str]) -> str | None:
     if environment.get("DOCKER_TLS_VERIFY") or environment.get("DOCKER_TLS"):
-        return environment.get("DOCKER_CERT_PATH") or config_directory(environment)
+        return environment.get("DOCKER_CERT_PATH") or dockerconfig.directory(environment)
     return None
 
 
@@ -85,7 +74,7 @@ def _context(name: str, environment: Mapping[str, str]) -> Endpoint:
     import os
 
     digest = sha256(name.encode()).hexdigest()
-    base = f"{config_directory(environment)}/contexts"
+    base = f"{dockerconfig.directory(environment)}/contexts"
     try:
         with open(f"{base}/meta/{digest}/meta.json", "rb") as file:
             docker = json.load(file)["Endpoints"]["docker"]

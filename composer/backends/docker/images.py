@@ -1,20 +1,22 @@
 """Images on the engine: pulled, pushed, imported, loaded and saved, each as one stream of the Docker SDK's.
 
-Credentials are Docker's own: config.json and its credential helpers, read by the SDK.
+Logins are those of Docker's config.json and its credential helpers, found as for the built-in runtime.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import references
 from composer.backends.docker import failures
-from composer.backends.docker.endpoint import config_directory, read_config
+from composer.backends.docker.endpoint import read_config
 from composer.backends.docker.sdk import outgoing, send
 from composer.engine.observed import Advance
 from composer.errors import BackendError, ImageError, PullFailed
+from composer.registry import credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,30 +40,30 @@ def split_reference(reference: str) -> tuple[str, str]:
 def pull(sdk: Sdk, reference: str, environment: Mapping[str, str], report: Report | None) -> None:
     """Pull an image. Raises PullFailed."""
     repository, tag = split_reference(reference)
+    mine = login(reference, environment)
     try:
         with sdk.call(patient=True) as api:
-            query, login = {"fromImage": repository, "tag": tag}, header(credentials(repository, environment))
-            answer = send(api, "post", "/images/create", params=query, headers=login, stream=True)
+            query = {"fromImage": repository, "tag": tag}
+            answer = send(api, "post", "/images/create", params=query, headers=mine.header(), stream=True)
             follow(answer, Layers(report, "extracting").take)
-    except PullFailed:
-        raise
     except BackendError as error:
-        raise PullFailed(
-            f"cannot pull image '{reference}': {error}", hint=error.hint or _PULL_HINT
-        ) from error
+        why = str(error) if isinstance(error, PullFailed) else f"cannot pull image '{reference}': {error}"
+        raise PullFailed(why, hint=mine.remedy(error, _PULL_HINT)) from error
 
 
 def resolve(sdk: Sdk, reference: str, environment: Mapping[str, str]) -> str:
     """Return the digest that the registry has for a reference now. Raises PullFailed."""
-    repository, _ = split_reference(reference)
+    mine = login(reference, environment)
     try:
         with sdk.call() as api:
-            login = credentials(repository, environment)
-            found = api.inspect_distribution(reference, login)  # type: ignore[no-untyped-call]
-        return str(found["Descriptor"]["digest"])
-    except (BackendError, KeyError) as error:
-        hint = getattr(error, "hint", None) or _PULL_HINT
+            found = api.inspect_distribution(reference, mine.fields)  # type: ignore[no-untyped-call]
+    except BackendError as error:
+        hint = mine.remedy(error, _PULL_HINT)
         raise PullFailed(f"cannot resolve image '{reference}': {error}", hint=hint) from error
+    try:
+        return str(found["Descriptor"]["digest"])
+    except (KeyError, TypeError) as error:
+        raise PullFailed(f"cannot resolve image '{reference}': the engine gave no digest") from error
 
 
 _PULL_HINT = "check the image's name and tag, and that the engine can reach the registry"
@@ -70,17 +72,23 @@ _PULL_HINT = "check the image's name and tag, and that the engine can reach the 
 def push(sdk: Sdk, reference: str, environment: Mapping[str, str], report: Report | None) -> None:
     """Push an image to the registry that its name says. Raises ImageError."""
     repository, tag = split_reference(reference)
+    mine = login(reference, environment)
     try:
         with sdk.call(patient=True) as api:
-            query, login = {"tag": tag}, header(credentials(repository, environment))
             answer = send(
-                api, "post", "/images/{0}/push", repository, params=query, headers=login, stream=True
+                api,
+                "post",
+                "/images/{0}/push",
+                repository,
+                params={"tag": tag},
+                headers=mine.header(),
+                stream=True,
             )
             follow(answer, Layers(report, "pushed").take)
     except BackendError as error:
         raise ImageError(
             f"cannot push image '{reference}': {error}",
-            hint=error.hint or "check the image's name, and log in: docker login",
+            hint=mine.remedy(error, "check the image's name, and log in: docker login"),
         ) from error
 
 
@@ -142,47 +150,41 @@ def follow(answer: Response, take: Callable[[Mapping[str, Any]], None] | None) -
     return kept
 
 
-def header(login: Mapping[str, Any]) -> dict[str, str]:
-    """Return a login as a header. One that is empty goes over too: a push wants it."""
-    import docker.auth
+class Login(NamedTuple):
+    """The user's login for an image's registry, as headers of the engine's API. ``complaint``: why there is none."""
 
-    return {"X-Registry-Auth": docker.auth.encode_header(login).decode()}
+    fields: dict[str, str]
+    complaint: str = ""
 
+    def header(self) -> dict[str, str]:
+        """One that is empty goes over too: a push wants it."""
+        return {"X-Registry-Auth": _encoded(self.fields)}
 
-def credentials(repository: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return the user's login for an image's registry; empty where Docker has none. Within `Sdk.call`.
-
-    From the configuration of ``environment``: the SDK by itself reads that of this process.
-    """
-    if not _has_logins(environment):
-        return {}
-    import docker.auth
-
-    registry, _ = docker.auth.resolve_repository_name(repository)
-    return dict(_logins(environment).resolve_authconfig(registry) or {})
+    def remedy(self, error: BackendError, otherwise: str) -> str:
+        """Return the hint for a refusal: where a login is what is missing, why there is none."""
+        if self.complaint and (error.hint is None or "docker login" in error.hint):
+            return self.complaint
+        return error.hint or otherwise
 
 
-def every_login(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the header with every login that Docker has, for base images of any registry. Within `Sdk.call`."""
-    if not _has_logins(environment):
-        return {}
-    import docker.auth
-
-    found: dict[str, Any] = _logins(environment).get_all_credentials()
-    return {"X-Registry-Config": docker.auth.encode_header(found).decode()}
+def login(reference: str, environment: Mapping[str, str]) -> Login:
+    """Return the user's login for an image's registry. Raises ImageError for what is no reference."""
+    host = references.parse(reference).host
+    found = credentials.find(read_config(environment), environment, host)
+    return Login(found.document(credentials.server_of(host)), found.complaint)
 
 
-def _has_logins(environment: Mapping[str, str]) -> bool:
-    config = read_config(environment)
-    return any(config.get(key) for key in ("auths", "credsStore", "credHelpers"))
+def every_login(environment: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """Return the header with every login that Docker has, for base images of any registry, and why some lack."""
+    found, complaint = credentials.every(read_config(environment), environment)
+    if not found:
+        return {}, complaint
+    fields = {server: one.document(server) for server, one in found.items()}
+    return {"X-Registry-Config": _encoded(fields)}, complaint
 
 
-def _logins(environment: Mapping[str, str]) -> Any:
-    import docker.auth
-
-    return docker.auth.load_config(
-        f"{config_directory(environment)}/config.json", credstore_env=dict(environment)
-    )
+def _encoded(fields: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(fields).encode()).decode("ascii")
 
 
 # ------------------------------------------------------------------ files
