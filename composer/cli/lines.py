@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
+from composer import dates
 from composer.cli.safe import line as shown
 from composer.cli.safe import paint, safe
 
@@ -80,13 +80,7 @@ class Printer:
             lead = f"{name.ljust(self._width)}  | "
             if self._color:
                 lead = paint(self._codes.get(name, "0"), lead)
-        return f"{lead}{timestamp(line.time_ns)} " if self._timestamps else lead
-
-
-def timestamp(time_ns: int) -> str:
-    """Return RFC 3339 with nanoseconds, in UTC, as Docker writes it."""
-    seconds, rest = divmod(time_ns, 1_000_000_000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:09d}Z"
+        return f"{lead}{dates.utc_ns(line.time_ns)} " if self._timestamps else lead
 
 
 def short_name(name: str, project: str) -> str:

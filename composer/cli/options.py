@@ -157,9 +157,9 @@ template = click.option(
 
 def moment(time_ns: int) -> str:
     """Return a time as RFC 3339 has it, to the second; empty for none."""
-    import time
+    from composer import dates
 
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time_ns / 1e9)) if time_ns else ""
+    return dates.utc(time_ns / 1e9) if time_ns else ""
 
 
 def pairs(labels: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ import time
 
 import click
 
+from composer import dates
 from composer.units import parse_duration_ns
 
 
@@ -21,7 +22,7 @@ def moment(text: str | None, option: str, now_ns: int) -> int | None:
         return int(float(text) * 1_000_000_000)
     except ValueError:
         pass  # nor seconds
-    found = date_ns(text)
+    found = dates.parse_ns(text)
     if found is None:
         raise click.BadParameter(
             f"'{text}' is no time: write 2026-01-02T13:23:37Z, or 42m for 42 minutes ago", param_hint=option
@@ -29,23 +30,9 @@ def moment(text: str | None, option: str, now_ns: int) -> int | None:
     return found
 
 
-def date_ns(text: str) -> int | None:
-    """Return the Unix nanoseconds of RFC 3339; None of what is none. Without a zone it is local time."""
-    from datetime import datetime
-
-    # more digits than microseconds have, which Go writes, are cut off
-    head, dot, rest = text.partition(".")
-    digits = len(rest) - len(rest.lstrip("0123456789"))
-    try:
-        found = datetime.fromisoformat(f"{head}.{rest[: min(digits, 6)]}{rest[digits:]}" if dot else text)
-    except ValueError:
-        return None
-    return int(found.timestamp() * 1_000_000_000)
-
-
 def ago(text: str) -> str:
     """Return how long ago a date in RFC 3339 was; nothing where there is none."""
     from composer.cli import table
 
-    found = date_ns(text) if text else None
+    found = dates.parse_ns(text) if text else None
     return f"{table.duration((time.time_ns() - found) / 1e9)} ago" if found is not None else ""

@@ -21,6 +21,7 @@ PACKAGE = Path(__file__).parents[2] / "composer"
 _VALUES = {
     "archives",
     "clusters",
+    "dates",
     "errors",
     "mounttargets",
     "opening",
@@ -40,6 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "sysctls": set(),
     "values": set(),
     "clusters": set(),
+    "dates": set(),
     "mounttargets": set(),
     "opening": set(),
     "state_root": set(),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from composer import dates
 from composer.engine.observed import (
     ContainerState,
     Health,
@@ -27,33 +28,14 @@ if TYPE_CHECKING:
 
     Json = Mapping[str, Any]
 
-_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))")
+_ZERO = "0001-01-01T"
 _EXITED = re.compile(r"(?:Exited|Restarting) \((\d+)\)")
 _HAS_EXITED = frozenset((ContainerState.EXITED, ContainerState.RESTARTING, ContainerState.DEAD))
 
 
 def time_ns(text: str | None) -> int:
-    """Return the Unix nanoseconds of RFC 3339; 0 for Go's zero time and for what is no time.
-
-    By hand, because datetime has microseconds only.
-    """
-    match = _TIME.match(text or "")
-    if not match or match[1] == "0001":
-        return 0
-    year, month, day, hour, minute, second = (int(match[index]) for index in range(1, 7))
-    seconds = _days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
-    if match[8]:
-        offset_s = int(match[9]) * 3600 + int(match[10]) * 60
-        seconds += -offset_s if match[8] == "+" else offset_s
-    return seconds * 1_000_000_000 + int((match[7] or "").ljust(9, "0"))
-
-
-def _days(year: int, month: int, day: int) -> int:
-    """Days since 1970-01-01 in the Gregorian calendar; a year that begins in March has its leap day last."""
-    year -= month <= 2
-    era_year = year % 400
-    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-    return year // 400 * 146097 + era_year * 365 + era_year // 4 - era_year // 100 + day_of_year - 719468
+    """Return the Unix nanoseconds of RFC 3339; 0 for Go's zero time and for what is no time."""
+    return 0 if not text or text.startswith(_ZERO) else dates.parse_ns(text) or 0
 
 
 def _state(text: str) -> ContainerState:
@@ -233,7 +215,7 @@ def image(entry: Json) -> ObservedImage:
     return ObservedImage(
         id=entry["Id"],
         references=tuple(name for name in entry.get("RepoTags") or () if name != "<none>:<none>"),
-        created=created if isinstance(created, str) else _date(created),
+        created=created if isinstance(created, str) else dates.utc(created),
         size_bytes=int(entry.get("Size") or 0),
         labels=config.get("Labels") or entry.get("Labels") or {},
         volumes=tuple(config.get("Volumes") or ()),
@@ -242,9 +224,3 @@ def image(entry: Json) -> ObservedImage:
         tagged_ns=time_ns((entry.get("Metadata") or {}).get("LastTagTime")),
         platform="/".join(str(entry[key]) for key in ("Os", "Architecture", "Variant") if entry.get(key)),
     )
-
-
-def _date(seconds: int) -> str:
-    import time
-
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

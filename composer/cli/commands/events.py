@@ -68,7 +68,7 @@ def _text(event: Event) -> str:
 
 
 def _json(event: Event, service: str) -> str:
-    from composer.cli.lines import timestamp
+    from composer import dates
 
     return json.dumps(
         {
@@ -76,7 +76,7 @@ def _json(event: Event, service: str) -> str:
             "attributes": _attributes(event),
             "id": event.id,
             "service": service,
-            "time": timestamp(event.time_ns),
+            "time": dates.utc_ns(event.time_ns),
             "type": event.kind,
         },
         ensure_ascii=False,

@@ -69,14 +69,11 @@ def _row(container: ObservedContainer, image: ObservedImage | None, *, short: bo
 def _age(image: ObservedImage | None) -> str:
     """Return how long ago an image was made; ``N/A`` where nothing says so, as with a build without times."""
     import time
-    from datetime import datetime
 
+    from composer import dates
     from composer.cli import table
 
-    try:
-        made = datetime.fromisoformat(image.created[:19] + "+00:00") if image else None
-    except ValueError:
-        made = None
-    if made is None or made.year < 1970:
+    made_ns = dates.parse_ns(image.created) if image else None
+    if made_ns is None or made_ns < 0:
         return "N/A"
-    return f"{table.duration(time.time() - made.timestamp())} ago"
+    return f"{table.duration((time.time_ns() - made_ns) / 1e9)} ago"

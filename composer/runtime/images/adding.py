@@ -7,6 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from composer import dates
 from composer.errors import ImageError
 from composer.runtime.images import configuration
 from composer.runtime.images.content import Content, Layer, canonical_json
@@ -69,7 +70,7 @@ def add_image(content: Content, config: bytes, layers: Sequence[Layer], manifest
         "config": configuration.tolerant(whole.get("config")),
         "layers": [layer._asdict() for layer in layers],
         "manifest": content.put(manifest),
-        "created": str(whole.get("created") or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())),
+        "created": str(whole.get("created") or dates.utc(time.time())),
     }
     content.write_record(id, record)
     return id

@@ -13,7 +13,7 @@ import tarfile
 import time
 from typing import TYPE_CHECKING, Any
 
-from composer import archives
+from composer import archives, dates
 from composer.errors import CopyFailed, ImageError, Unsupported
 from composer.runtime.base import records
 from composer.runtime.images.adding import checked_changes
@@ -78,7 +78,7 @@ def commit(store: Store, config: Mapping[str, Any], meta: Mapping[str, Any], spe
         chunks = archives.pack(upper, ".", "", describe(upper, _hidden(config)))
         made = {
             "config": merged(_configuration(image.config, config, meta), checked_changes(spec.changes)),
-            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "created": dates.utc(time.time()),
             "author": spec.author,
             "comment": spec.message,
         }
