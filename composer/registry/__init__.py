@@ -1,13 +1,14 @@
-"""Images from registries: the distribution protocol, credentials, and the way of an image into the store.
+"""Registries: the distribution protocol and credentials, for the runtime and for every backend.
 
     settings      what the user has configured: mirrors, insecure hosts, proxies
-    credentials   Docker's config.json and its credential helpers
-    transport     HTTP connections, proxies, redirects; knows nothing of registries
+    dockerconfig  Docker's config.json, for whoever wants something of it
+    credentials   who we are: the file's logins and the credential helpers, for both backends
+    failures      what a request fails with, and how long to wait before the next
+    transport     HTTP through urllib3: redirects, private headers, proxies, certificates; knows nothing of registries
     auth          challenges, and the tokens that answer them
     registry      manifests and blobs of one repository, with mirrors and retries
-    download      a blob into the store: resumed, checked, shared by all who want it
-    pull          an image: manifest, platform, layers, record
+    digests       what the registries have now, without any runtime
 
-https://github.com/opencontainers/distribution-spec/blob/main/spec.md. Importing this package costs nothing; http
-and ssl are imported by the first request.
+https://github.com/opencontainers/distribution-spec/blob/main/spec.md. Names of images are in
+`composer.references`. Importing this package costs nothing; urllib3 is imported by the first request.
 """

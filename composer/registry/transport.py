@@ -168,6 +168,8 @@ class Transport:
             if method == "HEAD":
                 inner.drain_conn()  # there is no body whose end would let go of the connection
         except (HTTPError, OSError, http.client.HTTPException) as error:
+            if isinstance(_cause(error), http.client.InvalidURL):
+                raise _no_place(url) from None
             raise _failed(place, error) from error
         return Response(url, place, inner)
 
@@ -224,10 +226,14 @@ def _place(url: str) -> Place:
     try:
         parts = parse_url(url)
     except LocationValueError:
-        raise RequestFailed(f"cannot go to '{_without_secret(url)}'", is_transient=False) from None
+        raise _no_place(url) from None
     if parts.scheme not in _DEFAULT_PORTS or not parts.host:
-        raise RequestFailed(f"cannot go to '{_without_secret(url)}'", is_transient=False)
+        raise _no_place(url)
     return Place(parts.scheme, parts.host, parts.port or _DEFAULT_PORTS[parts.scheme])
+
+
+def _no_place(url: str) -> RequestFailed:
+    return RequestFailed(f"cannot go to '{_without_secret(url)}'", is_transient=False)
 
 
 def _without_secret(url: str) -> str:
@@ -271,4 +277,5 @@ def _words(error: BaseException) -> str:
     if isinstance(error, http.client.IncompleteRead | http.client.RemoteDisconnected):
         return "it ended too early"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return text[:1].lower() + text[1:]
+    is_name = text[1:2].isupper()  # such as EOF
+    return text if is_name else text[:1].lower() + text[1:]

@@ -84,11 +84,8 @@ ALLOWED: dict[str, set[str]] = {
     },
     # every backend asks registries' credentials of the same files in the same way
     "backends": {
+        *_SEAM,
         "registry",
-        "engine.backend",
-        "engine.facts",
-        "engine.observed",
-        "engine.wanted",
         *_VALUES,
         "",
     },
