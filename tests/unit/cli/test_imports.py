@@ -21,6 +21,7 @@ HEAVY = (
     "logging",
     "subprocess",
     "http",
+    "urllib3",
 )
 
 PROGRAM = """

@@ -82,12 +82,12 @@ def test_all_credentials_there_are(helper: Helper) -> None:
     environment = helper(all=KNOWS, one='echo \'{"Username": "one", "Secret": "s"}\'')
     docker = {
         "credsStore": "all",
-        "credHelpers": {"b.test": "one"},
+        "credHelpers": {"b.test": "one", "a.test": "one"},
         "auths": {"c.test": {"auth": ME}, "a.test": {"auth": ME}, "empty.test": {}},
     }
     assert credentials.every(docker, environment) == (
         {
-            "a.test": Credentials("ann", "of a"),
+            "a.test": Credentials("one", "s"),
             "b.test": Credentials("one", "s"),
             "c.test": Credentials("me", "se:cret"),
             HUB: Credentials(identity_token="of the hub"),
@@ -113,7 +113,7 @@ def test_a_helper_that_fails_is_named_and_the_file_counts(
     docker: dict[str, Any] = {"credsStore": "bad", "auths": {"c.test": {"auth": ME}}}
     found = credentials.find(docker, environment, "c.test")
     assert found.username == "me" and found.complaint.startswith(complaint)
-    everything, said = credentials.every(docker, environment)
+    everything, said = credentials.every({**docker, "credHelpers": {"c.test": "bad"}}, environment)
     assert everything["c.test"].username == "me" and "docker-credential-bad" in said
 
 
