@@ -12,8 +12,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from composer.cli.lines import short_name
-from composer.engine.draft import ACTIVE, ref
 from composer.engine.observed import ContainerState
+from composer.engine.removals import ACTIVE, ref
 from composer.errors import BackendError, OutputFailed
 
 if TYPE_CHECKING:

@@ -19,7 +19,6 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from composer.engine import labels
-from composer.engine.ahead import Ahead
 from composer.engine.events import DONE, FAILED, SKIPPED, WARNING, WORKING, Cancellation, Progress
 from composer.engine.operations import (
     BuildImage,
@@ -33,6 +32,7 @@ from composer.engine.operations import (
 )
 from composer.engine.outcome import PARALLEL, Outcome
 from composer.engine.perform import Kept, perform
+from composer.engine.preparations import Preparations
 from composer.engine.wait import MET, PENDING, STEADY, Look, Restarts, look, timed_out
 from composer.errors import ComposerError, NotFound, OperationFailed
 
@@ -107,7 +107,7 @@ class _Coordinator:
         """How often what is there already was restarted before, of what is waited for."""
         self._firsts: dict[str, tuple[int, str]] = {}
         self._images: dict[str, ObservedImage] = {}
-        self._ahead = Ahead(backend, self._steps, self._followers)
+        self._preparations = Preparations(backend, self._steps, self._followers)
         self._level = 0
         self._blind: Exception | None = None
         self._threads: list[threading.Thread] = []
@@ -140,7 +140,7 @@ class _Coordinator:
                 stream.close()
             for _ in self._threads:
                 self._tasks.put(None)
-            self._ahead.close(wait=self._level < 2)
+            self._preparations.close(wait=self._level < 2)
         return self._outcome()
 
     def _watch(self, project: str | None) -> EventStream | None:
@@ -186,7 +186,7 @@ class _Coordinator:
             else:
                 self._begin(step)
         if self._gates and not self._level:
-            self._ahead.look(self._gates, self._state, self._id)
+            self._preparations.look(self._gates, self._state, self._id)
 
     def _finish(self, id: int, state: str) -> list[int]:
         """Record the end of a step; return the steps that nothing keeps any longer."""
@@ -223,7 +223,7 @@ class _Coordinator:
             self._submit(lambda: self._look(step.id, gate))
         else:
             bound = self._bind(operation)
-            self._ahead.begun(step.id)
+            self._preparations.begun(step.id)
             self._submit(lambda: self._work(step.id, bound))
 
     def _submit(self, task: Callable[[], None]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.engine import labels
-from composer.engine.draft import ACTIVE, Draft, ref, start_hooks
 from composer.engine.observed import ContainerState
 from composer.engine.operations import (
     KillContainer,
@@ -18,6 +17,7 @@ from composer.engine.operations import (
     StartContainer,
     WaitService,
 )
+from composer.engine.removals import ACTIVE, Removals, ref, start_hooks
 from composer.errors import UnknownService
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Teardown(NamedTuple):
 def plan_down(project: str, observed: Observed, options: Teardown) -> Plan:
     """Remove containers in the reverse order of dependencies, then networks, volumes and images."""
     fleet = Fleet(observed, options.services, oneoff=True)
-    draft = Draft(options.timeout_s)
+    removals = Removals(options.timeout_s)
     gone: dict[str, list[int]] = {}
     for service in reversed(fleet.order()):
         if service in options.spare:
@@ -114,23 +114,23 @@ def plan_down(project: str, observed: Observed, options: Teardown) -> Plan:
         needs = [step for dependent in fleet.dependents(service) for step in gone.get(dependent, ())]
         gone[service] = [
             # what failed to go must not keep the rest from going
-            draft.remove(container, "down", after=needs, volumes=options.volumes)
+            removals.remove(container, "down", after=needs, volumes=options.volumes)
             for container in reversed(fleet.containers[service])
         ]
     everything = [step for steps in gone.values() for step in steps]
     if not options.services:
         for network in sorted(observed.networks, key=lambda n: n.name):
             operation = RemoveNetwork(network.name, network.id, "down", optional=True)
-            draft.builder.add(operation, after=everything)
+            removals.builder.add(operation, after=everything)
         for volume in sorted(observed.volumes, key=lambda v: v.name) if options.volumes else ():
             if volume.name in options.kept_volumes:
                 continue
-            draft.builder.add(RemoveVolume(volume.name, "down --volumes", optional=True), after=everything)
+            removals.builder.add(RemoveVolume(volume.name, "down --volumes", optional=True), after=everything)
     for reference in _images(project, fleet, options):
-        draft.builder.add(RemoveImage(reference, f"down --rmi {options.images}"), after=everything)
-    if not list(draft.builder):
-        draft.builder.warn(f"no resource found to remove for project '{project}'")
-    return draft.builder.build()
+        removals.builder.add(RemoveImage(reference, f"down --rmi {options.images}"), after=everything)
+    if not list(removals.builder):
+        removals.builder.warn(f"no resource found to remove for project '{project}'")
+    return removals.builder.build()
 
 
 def _images(project: str, fleet: Fleet, options: Teardown) -> list[str]:
@@ -148,17 +148,17 @@ def _images(project: str, fleet: Fleet, options: Teardown) -> list[str]:
 def plan_stop(observed: Observed, services: Sequence[str], timeout_s: float | None) -> Plan:
     """Stop containers in the reverse order of dependencies."""
     fleet = Fleet(observed, services)
-    draft = Draft(timeout_s)
-    _stop_all(fleet, draft, fleet.order(), "stop")
-    return draft.builder.build()
+    removals = Removals(timeout_s)
+    _stop_all(fleet, removals, fleet.order(), "stop")
+    return removals.builder.build()
 
 
-def _stop_all(fleet: Fleet, draft: Draft, order: Iterable[str], cause: str) -> None:
+def _stop_all(fleet: Fleet, removals: Removals, order: Iterable[str], cause: str) -> None:
     stopped: dict[str, list[int]] = {}
     for service in reversed(list(order)):
         after = [step for dependent in fleet.dependents(service) for step in stopped.get(dependent, ())]
         stopped[service] = [
-            step for c in fleet.containers[service] for step in draft.stop(c, cause, after=after)
+            step for c in fleet.containers[service] for step in removals.stop(c, cause, after=after)
         ]
 
 
@@ -174,16 +174,16 @@ def plan_start(
     fleet = Fleet(observed, services)
     if not fleet.selected:
         raise UnknownService("there is no container to start", hint="composer up makes them")
-    draft = Draft()
-    started = _start_all(fleet, draft, fleet.order())
+    removals = Removals()
+    started = _start_all(fleet, removals, fleet.order())
     if wait:
         for service in fleet.order():
             refs = tuple(ref(c) for c in fleet.containers[service])
             operation = WaitService(
                 service, refs, _READY, "--wait", timeout_s=wait_timeout_s, restarts=wait_restarts
             )
-            draft.builder.add(operation, started[service])
-    return draft.builder.build()
+            removals.builder.add(operation, started[service])
+    return removals.builder.build()
 
 
 def plan_restart(
@@ -199,29 +199,29 @@ def plan_restart(
             if any(n.restart and n.service in fleet.selected for n in needs)
         }
     fleet.selected = tuple(sorted(chosen))
-    draft = Draft(timeout_s)
-    _stop_all(fleet, draft, fleet.order(), "restart")
-    _start_all(fleet, draft, fleet.order())
-    return draft.builder.build()
+    removals = Removals(timeout_s)
+    _stop_all(fleet, removals, fleet.order(), "restart")
+    _start_all(fleet, removals, fleet.order())
+    return removals.builder.build()
 
 
-def _start_all(fleet: Fleet, draft: Draft, order: list[str]) -> dict[str, list[int]]:
+def _start_all(fleet: Fleet, removals: Removals, order: list[str]) -> dict[str, list[int]]:
     """Start what is not running; return the steps of each service."""
     started: dict[str, list[int]] = {}
     for service in order:
-        idle = [c for c in fleet.containers[service] if c.state not in ACTIVE or c.id in draft.stopped]
+        idle = [c for c in fleet.containers[service] if c.state not in ACTIVE or c.id in removals.stopped]
         started[service] = []
         if idle:
-            needs = _gates(fleet, draft, service, started)
+            needs = _gates(fleet, removals, service, started)
             for container in idle:
-                stop = draft.stopped.get(container.id)
+                stop = removals.stopped.get(container.id)
                 cause = "restart" if stop else f"it is {container.state.value}"
                 operation = StartContainer(ref(container), cause, start_hooks(container))
-                started[service].append(draft.builder.add(operation, [*needs, *([stop] if stop else [])]))
+                started[service].append(removals.builder.add(operation, [*needs, *([stop] if stop else [])]))
     return started
 
 
-def _gates(fleet: Fleet, draft: Draft, service: str, started: dict[str, list[int]]) -> list[int]:
+def _gates(fleet: Fleet, removals: Removals, service: str, started: dict[str, list[int]]) -> list[int]:
     steps: list[int] = []
     for need in fleet.needs[service]:
         if need.service not in started:
@@ -231,7 +231,7 @@ def _gates(fleet: Fleet, draft: Draft, service: str, started: dict[str, list[int
         else:
             refs = tuple(ref(c) for c in fleet.containers[need.service])
             operation = WaitService(need.service, refs, need.condition, f"needed by {service}", (service,))
-            steps.append(draft.builder.add(operation, started[need.service]))
+            steps.append(removals.builder.add(operation, started[need.service]))
     return steps
 
 
@@ -240,12 +240,12 @@ def plan_kill(
 ) -> Plan:
     """Send a signal to what runs, paused or not."""
     fleet = Fleet(observed, services, oneoff=True)
-    draft = Draft()
+    removals = Removals()
     for service in sorted(set(fleet.selected) - spare):
         for container in fleet.containers[service]:
             if container.state in (ContainerState.RUNNING, ContainerState.PAUSED):
-                draft.builder.add(KillContainer(ref(container), signal, "kill"))
-    return draft.builder.build()
+                removals.builder.add(KillContainer(ref(container), signal, "kill"))
+    return removals.builder.build()
 
 
 def plan_remove(
@@ -253,12 +253,12 @@ def plan_remove(
 ) -> Plan:
     """Remove what is stopped; with ``stop`` also what runs."""
     fleet = Fleet(observed, services)
-    draft = Draft(timeout_s)
+    removals = Removals(timeout_s)
     for service in reversed(fleet.order()):
         for container in fleet.containers[service]:
             if stop or container.state not in ACTIVE:
-                draft.remove(container, "rm", volumes=volumes)
-    return draft.builder.build()
+                removals.remove(container, "rm", volumes=volumes)
+    return removals.builder.build()
 
 
 def selected(observed: Observed, services: Collection[str]) -> list[ObservedContainer]:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.engine import compare, labels, resolve
 from composer.engine.extension import extension, place_of
+from composer.engine.losses import Neighbour, neighbours
 from composer.engine.observed import Capability, Observed, ObservedImage, ObservedNetwork, ObservedVolume
-from composer.engine.sight import Neighbour, neighbours
 from composer.errors import ConfigError
 from composer.opening import NotRegular, open_regular
 

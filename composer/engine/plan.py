@@ -13,8 +13,8 @@ from composer.engine.operations import WaitService, action_of, resource_of, text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from composer.engine.losses import Loss
     from composer.engine.operations import Operation
-    from composer.engine.sight import Loss
 
 
 class Step(NamedTuple):

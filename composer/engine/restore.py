@@ -1,6 +1,6 @@
 """`plan_restore(before, now) → Plan`: put back what ran before an ``up`` that failed.
 
-Nothing of the old stack was removed while that could still happen (`Draft.keep`), so going back is: remove what is
+Nothing of the old stack was removed while that could still happen (`Removals.keep`), so going back is: remove what is
 new, give the old containers their names, networks and ports again, and start those that ran. Data is never
 touched: a volume that is new goes only when nothing can have written to it. Pure, as `reconcile` is.
 """
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from composer import references
 from composer.engine import labels
-from composer.engine.draft import Draft, ref, start_hooks
 from composer.engine.lifecycle import Fleet
 from composer.engine.observed import ContainerState
 from composer.engine.operations import (
@@ -27,7 +26,8 @@ from composer.engine.operations import (
     TagImage,
     WaitService,
 )
-from composer.engine.rollout import batches, update_of
+from composer.engine.removals import Removals, ref, start_hooks
+from composer.engine.updates import batches, update_of
 from composer.engine.wait import STEADY
 from composer.engine.wanted import EndpointSpec, NetworkSpec
 
@@ -57,8 +57,8 @@ class _Restorer:
     ) -> None:
         self._before, self._now, self._images = before, now, images
         self._services = frozenset(services)
-        self._draft = Draft()
-        self._builder = self._draft.builder
+        self._removals = Removals()
+        self._builder = self._removals.builder
         self._old = {c.id: c for c in before.containers if self._concerns(c)}
         self._current = {c.id: c for c in now.containers}
         known = {c.id for c in before.containers}
@@ -91,7 +91,7 @@ class _Restorer:
     def _remove_new(self) -> None:
         for container in self._new:
             handed = self._hand_back(container)
-            step = self._draft.remove(container, _CAUSE, handed)
+            step = self._removals.remove(container, _CAUSE, handed)
             self._gone.setdefault(labels.service_of(container), []).append(step)
 
     def _hand_back(self, container: ObservedContainer) -> list[int]:
@@ -133,7 +133,7 @@ class _Restorer:
             for id, current in sorted(self._current.items()):
                 if id in self._old and any(e.network_id == network.id for e in current.endpoints):
                     operation = DisconnectNetwork(ref(current), network.name, _CAUSE)
-                    freed.append(self._builder.add(operation, self._draft.stop(current, _CAUSE)))
+                    freed.append(self._builder.add(operation, self._removals.stop(current, _CAUSE)))
             optional = network.name not in names
             step = self._builder.add(
                 RemoveNetwork(network.name, network.id, _CAUSE, optional=optional), freed
@@ -173,9 +173,9 @@ class _Restorer:
             operation = RenameContainer(ref(old), current.name, "gets its name back")
             steps.append(self._builder.add(operation, steps))
         steps += self._reconnect(old, current)
-        if old.state not in _RUNS or (current.state in _RUNS and old.id not in self._draft.stopped):
+        if old.state not in _RUNS or (current.state in _RUNS and old.id not in self._removals.stopped):
             return []
-        stopped = self._draft.stopped.get(old.id)
+        stopped = self._removals.stopped.get(old.id)
         needs = [*steps, *self._all_gone(), *([stopped] if stopped else [])]
         loose = [step for need in fleet.needs[service] for step in self._started.get(need.service, ())]
         started = StartContainer(ref(old), "it ran before", start_hooks(old))

@@ -13,83 +13,42 @@ leaves it to go back to. Spec: https://github.com/compose-spec/compose-spec/blob
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from composer.engine import labels, resolve
-from composer.engine.draft import ref
-from composer.engine.extension import extension
-from composer.engine.operations import REPLACED, ContainerRef, MovePorts, RenameContainer, WaitService
+from composer.engine import labels
+from composer.engine.operations import REPLACED, MovePorts, RenameContainer, WaitService
+from composer.engine.removals import ref
+from composer.engine.updates import batches, update_of
 from composer.engine.wait import READY, STEADY
-from composer.errors import ConfigError, Unsupported
-from composer.units import parse_duration_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from composer.engine.emit import Emitter
+    from composer.engine.assembly import Assembly
+    from composer.engine.decisions import Fate
     from composer.engine.observed import ObservedContainer
-    from composer.engine.reconcile import Fate
+    from composer.engine.operations import ContainerRef
 
     Tree = Mapping[str, Any]
 
-_NS_PER_S = 1_000_000_000
-
-
-class Update(NamedTuple):
-    """``update_config`` or ``rollback_config``. ``parallelism`` 0 is all at once; times are in seconds.
-
-    ``tolerated`` is the share of containers that may fail before ``on_failure`` counts: pause, continue, rollback.
-    """
-
-    parallelism: int = 0
-    delay_s: float = 0.0
-    monitor_s: float = 0.0
-    start_first: bool = False
-    on_failure: str = "pause"
-    tolerated: float = 0.0
-
-
-def update_of(tree: Tree, key: str = "update_config") -> Update:
-    """Return how a service wants to be replaced (``key``: update_config or rollback_config)."""
-    found = (tree.get("deploy") or {}).get(key)
-    if not found:
-        return Update()
-    return Update(
-        parallelism=int(found.get("parallelism", 1)),
-        delay_s=_seconds(found.get("delay")),
-        monitor_s=_seconds(found.get("monitor")),
-        start_first=found.get("order") == "start-first",
-        on_failure=found.get("failure_action") or "pause",
-        tolerated=float(found.get("max_failure_ratio") or 0),
-    )
-
-
-def _seconds(text: Any) -> float:
-    return parse_duration_ns(str(text)) / _NS_PER_S if text else 0.0
-
-
-def batches(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
-    """Cut a sequence into pieces of ``size``; 0 is one piece."""
-    size = size or max(1, len(items))
-    return [items[start : start + size] for start in range(0, len(items), size)]
-
 
 class Rollout:
-    """The replacement of the containers of one service."""
+    """The replacement of the containers of one service.
 
-    def __init__(self, emitter: Emitter, service: str) -> None:
-        self._emitter, self._service = emitter, service
-        self._tree: Tree = emitter.services[service]
-        self._update = update_of(self._tree)
-        self._number = 0
+    ``starts``: the new ones are started. ``renew``: the anonymous volumes of the old ones go with them.
+    """
+
+    def __init__(self, assembly: Assembly, service: str, tree: Tree, *, starts: bool, renew: bool) -> None:
+        self._assembly, self._service, self._tree = assembly, service, tree
+        self._starts, self._renew = starts, renew
+        self._builder, self._removals = assembly.builder, assembly.removals
+        self._update = update_of(tree)
 
     def replace(self, fates: Sequence[Fate], refs: list[ContainerRef]) -> tuple[int, ...]:
         """Add the steps; return those after which the new containers run."""
-        if not self._emitter.options.start:
-            return tuple(step for fate in fates for step in self._unstarted(fate, refs))
+        if not self._starts:
+            return tuple(self._unstarted(fate, refs) for fate in fates)
         update = self._update
-        if update.start_first:
-            self._check_start_first(fates)
         ends: list[int] = []
         before: tuple[int, ...] = ()
         watched = bool((self._tree.get("deploy") or {}).get("update_config"))
@@ -126,125 +85,74 @@ class Rollout:
             timeout_s=update.monitor_s if last else update.monitor_s + update.delay_s,
             tolerated=int(update.tolerated * total),
         )
-        return self._emitter.builder.add(operation, needs, after=done)
+        return self._builder.add(operation, needs, after=done)
 
     # ------------------------------------------------------------- one container
 
     def _swap(self, fate: Fate, refs: list[ContainerRef], needs: Iterable[int], after: Iterable[int]) -> int:
         """Replace one container; return the step after which the new one serves."""
-        emitter, old = self._emitter, fate.container
-        new = self._final(old)
+        old, new = fate.container, self._final(fate.container)
         refs.append(new)
-        if old.id in emitter.draft.removed:
-            gone = emitter.draft.removed[old.id]
-            creation = emitter.creation(self._service, new, fate.cause, replaced=old)
-            created = emitter.builder.add(
-                creation, (*emitter.creation_needs(self._service, new.name), gone, *needs), after
-            )
-            return emitter.start(self._service, new, "", (created,))[0]
+        if old.id in self._removals.removed:
+            created = self._create_in_place(fate, new, needs, after)
+            return self._assembly.start(new, "", (created,))
         created = self._create(fate, new, needs, after)
         serve = self._start_first if self._update.start_first else self._stop_first
         done = serve(old, new, created)
-        emitter.draft.dismiss(
-            old,
-            REPLACED,
-            (done,),
-            volumes=emitter.options.renew_anonymous_volumes,
-            service=self._service,
-        )
+        self._dismiss(old, done)
         return done
 
-    def _unstarted(self, fate: Fate, refs: list[ContainerRef]) -> tuple[int, ...]:
+    def _unstarted(self, fate: Fate, refs: list[ContainerRef]) -> int:
         """``--no-start``: the new container is not started, so there is nothing to wait for."""
-        emitter, old = self._emitter, fate.container
-        new = self._final(old)
+        old, new = fate.container, self._final(fate.container)
         refs.append(new)
-        if old.id in emitter.draft.removed:
-            creation = emitter.creation(self._service, new, fate.cause, replaced=old)
-            needs = (*emitter.creation_needs(self._service, new.name), emitter.draft.removed[old.id])
-            return (emitter.builder.add(creation, needs),)
+        if old.id in self._removals.removed:
+            return self._create_in_place(fate, new, (), ())
         renamed = self._make_room(old, new, self._create(fate, new, (), ()))
-        renew = emitter.options.renew_anonymous_volumes
-        emitter.draft.dismiss(old, REPLACED, (renamed,), volumes=renew, service=self._service)
-        return (renamed,)
+        self._dismiss(old, renamed)
+        return renamed
 
     def _final(self, old: ObservedContainer) -> ContainerRef:
-        number = labels.number_of(old)
-        name = resolve.container_name(self._emitter.project, self._service, self._tree, number)
-        return ContainerRef(name, self._service, number)
+        return self._assembly.creations.reference(self._service, labels.number_of(old))
+
+    def _dismiss(self, old: ObservedContainer, step: int) -> None:
+        self._removals.dismiss(old, REPLACED, (step,), volumes=self._renew, service=self._service)
+
+    def _create_in_place(
+        self, fate: Fate, new: ContainerRef, needs: Iterable[int], after: Iterable[int]
+    ) -> int:
+        """Create the new container under its name, when the old one is gone: something else had it removed."""
+        old = fate.container
+        creation = self._assembly.creations.container(self._service, new, fate.cause, replaced=old)
+        return self._assembly.create(creation, (self._removals.removed[old.id], *needs), after)
 
     def _create(self, fate: Fate, new: ContainerRef, needs: Iterable[int], after: Iterable[int]) -> int:
-        old = fate.container
-        creation = self._emitter.creation(self._service, new, fate.cause, replaced=old)
-        temporary = labels.replacement_name(old.id, new.name)
-        spec = creation.spec._replace(
-            name=temporary,
-            labels={**creation.spec.labels, labels.REPLACE: old.id},
-            takes_over=old.id if self._update.start_first and self._tree.get("ports") else "",
+        takes_ports = self._update.start_first and bool(self._tree.get("ports"))
+        creation = self._assembly.creations.replacement(
+            self._service, new, fate.cause, replaced=fate.container, takes_ports=takes_ports
         )
-        return self._emitter.builder.add(
-            creation._replace(spec=spec),
-            (*self._emitter.creation_needs(self._service, temporary), *needs),
-            after,
-        )
+        return self._assembly.create(creation, needs, after)
 
     def _stop_first(self, old: ObservedContainer, new: ContainerRef, created: int) -> int:
-        renamed = self._make_room(old, new, created)
-        return self._emitter.start(self._service, new, "", (renamed,))[0]
+        return self._assembly.start(new, "", (self._make_room(old, new, created),))
 
     def _start_first(self, old: ObservedContainer, new: ContainerRef, created: int) -> int:
-        emitter = self._emitter
-        started = emitter.start(self._service, new, "", (created, *emitter.held[self._service]))
+        started = self._assembly.start(new, "", (created, *self._assembly.held[self._service]))
         cause = "update_config: start-first"
-        ready: int = emitter.builder.add(WaitService(self._service, (new,), READY, cause), started)
+        ready = self._builder.add(WaitService(self._service, (new,), READY, cause), (started,))
         if self._tree.get("ports"):
-            ready = emitter.builder.add(MovePorts(new, ref(old), cause), (ready,))
+            ready = self._builder.add(MovePorts(new, ref(old), cause), (ready,))
         return self._make_room(old, new, ready)
 
     def _make_room(self, old: ObservedContainer, new: ContainerRef, step: int) -> int:
         """Stop the old container, rename it, and give the new one its name."""
-        emitter = self._emitter
-        stopped = emitter.draft.stop(old, REPLACED, (step, *emitter.held[self._service]))
-        before: Iterable[int] = (*stopped, step, *emitter.draft.touched.get(old.id, ()))
+        stopped = self._removals.stop(old, REPLACED, (step, *self._assembly.held[self._service]))
+        before: Iterable[int] = (*stopped, step, *self._removals.touched.get(old.id, ()))
         if not labels.is_retired(old):
             # one that an interrupted up renamed already has made room
             leaving = ref(old)._replace(name=new.name)
             retired = labels.retired_name(old.id, new.name)
             operation = RenameContainer(leaving, old.name, "makes room for the new one", to=retired)
-            before = (emitter.builder.add(operation, before),)
+            before = (self._builder.add(operation, before),)
         temporary = labels.replacement_name(old.id, new.name)
-        return emitter.builder.add(RenameContainer(new, temporary, "takes the place of the old one"), before)
-
-    # ------------------------------------------------------------- what start-first cannot do
-
-    def _check_start_first(self, fates: Sequence[Fate]) -> None:
-        """Raise where old and new cannot run side by side."""
-        emitter, service = self._emitter, self._service
-        path: tuple[str | int, ...] = ("services", service, "deploy", "update_config", "order")
-        place = emitter.project.mark(path)
-        where = f"{place}: " if place and str(place) else ""
-        fixed = [
-            p["published"] for p in self._tree.get("ports") or () if str(p.get("published") or "0") != "0"
-        ]
-        if fixed and not emitter.world.moves_ports:
-            raise Unsupported(
-                "services.*.deploy.update_config.order",
-                f"{where}start-first: old and new container of '{service}' would both need port {fixed[0]}, "
-                "which this backend cannot hand over",
-                hint="use order: stop-first, or publish no fixed port",
-            )
-        shared = self._writes_to()
-        if shared and not extension(emitter.project, service).share_volumes:
-            raise ConfigError(
-                f"start-first: old and new container of '{service}' would both write to {shared}",
-                at=place,
-                path=path,
-                hint="mount it read-only, use order: stop-first, or say 'x-composer: {share_volumes: true}'",
-            )
-
-    def _writes_to(self) -> str:
-        for mount in self._tree.get("volumes") or ():
-            if mount["type"] in ("volume", "bind") and mount.get("source") and not mount.get("read_only"):
-                kind = "volume" if mount["type"] == "volume" else "directory"
-                return f"{kind} '{mount['source']}'"
-        return ""
+        return self._builder.add(RenameContainer(new, temporary, "takes the place of the old one"), before)

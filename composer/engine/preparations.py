@@ -27,7 +27,7 @@ AHEAD = 4
 """How many containers wait prepared: each is a process already, and whoever runs shares the processors with it."""
 
 
-class Ahead:
+class Preparations:
     """What is prepared of one plan. All methods are the coordinator's; one thread talks to the backend."""
 
     def __init__(
@@ -91,7 +91,7 @@ class Ahead:
 
     def _submit(self, task: Callable[[], None]) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="ahead", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="preparations", daemon=True)
             self._thread.start()
         self._tasks.put(task)
 

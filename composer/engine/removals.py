@@ -1,7 +1,6 @@
-"""A plan in the making: the steps so far, and which of them stopped or removed which container.
+"""What a plan does to containers that exist: each is stopped and removed once, whoever asks for it first.
 
-Shared by the parts of `reconcile` and by the plans of the other verbs (`lifecycle`), so that a container is
-stopped once, with its hooks, whoever asks for it first.
+Shared by the parts of `emit` and by the plans of the other verbs (`lifecycle`, `restore`). A stop comes with its hooks.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ if TYPE_CHECKING:
 ACTIVE = frozenset((ContainerState.RUNNING, ContainerState.RESTARTING, ContainerState.PAUSED))
 
 
-class Draft:
+class Removals:
     """The builder, and what it already does to existing containers.
 
     With ``keep``, nothing is removed before everything else has succeeded, so that all of it can be put back.
     """
 
-    __slots__ = ("_causes", "_dismissed", "builder", "keep", "removed", "stopped", "timeout_s", "touched")
+    __slots__ = ("_dismissed", "builder", "keep", "removed", "stopped", "timeout_s", "touched")
 
     def __init__(self, timeout_s: float | None = None, *, keep: bool = False) -> None:
         self.builder = PlanBuilder()
@@ -39,7 +38,6 @@ class Draft:
         self.removed: dict[str, int] = {}
         self.touched: dict[str, list[int]] = {}
         """Steps that change a container without stopping it: a removal must come after them."""
-        self._causes: dict[str, str] = {}
         self._dismissed: list[_Dismissal] = []
 
     def stop(
@@ -52,11 +50,7 @@ class Draft:
             return tuple(needs)
         operation = StopContainer(_leaving(container), cause, self.timeout_s, stop_hooks(container))
         self.stopped[container.id] = self.builder.add(operation, needs, after)
-        self._causes[container.id] = cause
         return (self.stopped[container.id],)
-
-    def cause_of_stop(self, id: str) -> str:
-        return self._causes[id]
 
     def remove(
         self,

@@ -1,0 +1,187 @@
+"""The steps of containers, as far as they are there: creations behind what they are made of, starts behind gates.
+
+`emit` and `rollout` say for which container; what each new container is made of is said by `creations`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from composer.engine import resolve
+from composer.engine.operations import ContainerRef, CreateContainer, StartContainer, WaitService
+from composer.engine.resources import ResourceSteps
+from composer.graph import STARTED, sharing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from composer.engine.creations import Creations
+    from composer.engine.decisions import Decisions, Fetch, Tree
+    from composer.engine.observe import World
+    from composer.engine.observed import ObservedContainer
+    from composer.engine.removals import Removals
+    from composer.graph import Dependency, Graph
+    from composer.schema.model import Project
+
+
+class Assembly:
+    """The plan so far.
+
+    ``ready``: the steps after which a service's containers run. ``refs``: its containers, after the plan. ``held``:
+    the stops of who must not run while it is replaced. ``cleared``: the steps after which a name is free.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        world: World,
+        graph: Graph,
+        decisions: Decisions,
+        creations: Creations,
+        removals: Removals,
+    ) -> None:
+        self.creations, self.removals, self.builder = creations, removals, removals.builder
+        self.resources = ResourceSteps(project, world, removals)
+        self.ready: dict[str, tuple[int, ...]] = {}
+        self.refs: dict[str, list[ContainerRef]] = {}
+        self.held: dict[str, tuple[int, ...]] = {}
+        self.cleared: dict[str, int] = {}
+        self._project, self._decisions = project, decisions
+        self._services: Tree = project.tree.get("services") or {}
+        self._images: dict[str, int] = {}
+        self._gates: dict[tuple[str, str, bool], int] = {}
+        self._waits: dict[str, list[int]] = {}
+        self._hooked: dict[str, tuple[int, ...]] = {}
+        self._freed: dict[tuple[str, int], int] = {}
+        """The stops of orphans that have a port of the host: (protocol, port)."""
+        self._waiting: dict[tuple[str, str, bool], list[str]] = {}
+        for name in sorted(graph.conditions):
+            for d in graph.conditions[name]:
+                self._waiting.setdefault((d.service, d.condition, d.required), []).append(name)
+
+    def fetch(self, fetch: Fetch) -> None:
+        """Add the steps that bring an image, each when the one before has ended, in whatever way."""
+        step: tuple[int, ...] = ()
+        for operation in fetch.operations:
+            step = (self.builder.add(operation, after=step),)
+        self._images[fetch.reference] = step[0]
+
+    def settled(self, service: str) -> tuple[int, ...]:
+        """Return the steps after which a service is as good as anybody waits for."""
+        return (*self.ready.get(service, ()), *self._waits.get(service, ()))
+
+    # ------------------------------------------------------------- creating
+
+    def create(self, creation: CreateContainer, needs: Iterable[int] = (), after: Iterable[int] = ()) -> int:
+        """Add the creation of a container, when everything is there that it is made of."""
+        made_of = self._made_of(creation.container.service, creation.spec.name)
+        return self.builder.add(creation, (*made_of, *needs), after)
+
+    def create_behind_gates(self, creation: CreateContainer) -> int:
+        """Add the creation of a container that somebody else starts: it waits for what a start would."""
+        needs, after = self._gates_of(creation.container.service)
+        return self.create(creation, needs, after)
+
+    def _made_of(self, service: str, name: str) -> list[int]:
+        """Return the steps after which everything is there that a new container called ``name`` is made of."""
+        tree = self._services[service]
+        needs = self.resources.needs(tree)
+        image = self._images.get(resolve.image_of(self._project, service, tree))
+        needs += [image] if image else []
+        for mount in tree.get("volumes") or ():
+            if mount["type"] == "image" and mount.get("source") in self._images:
+                needs.append(self._images[mount["source"]])
+        needs += [self.cleared[name]] if name in self.cleared else []
+        for parent in sharing(tree):
+            # with --no-start, who shares a namespace needs the container to exist, and waits for its creation
+            needs += self.ready.get(parent, ())
+        return needs
+
+    # ------------------------------------------------------------- starting and waiting
+
+    def start(
+        self, container: ContainerRef, cause: str, steps: Iterable[int], after: Iterable[int] = ()
+    ) -> int:
+        """Add the start of a container, behind the gates of its service and its ``pre_start`` hooks."""
+        service = container.service
+        needs, loose = self._gates_of(service)
+        needs = (*needs, *self._freed_for(service))
+        if self._services[service].get("pre_start"):
+            steps = self._run_hooks(container, (*steps, *needs), loose)
+        hooks = resolve.hooks(self._services[service], "post_start")
+        operation = StartContainer(container, cause, hooks)
+        return self.builder.add(operation, (*steps, *needs), (*loose, *after))
+
+    def note_freed(self, orphan: ObservedContainer) -> None:
+        """Note which ports of the host the stop of an orphan frees."""
+        stopped = self.removals.stopped.get(orphan.id)
+        if stopped is not None:
+            self._freed |= {(p.protocol, p.host_port): stopped for p in orphan.ports if p.host_port}
+
+    def _freed_for(self, service: str) -> list[int]:
+        """Return the stops of orphans that have a port which a service is to publish."""
+        steps = set()
+        for port in (self._services[service].get("ports") or ()) if self._freed else ():
+            first, _, last = str(port.get("published") or "0").partition("-")
+            numbers = range(int(first), int(last or first) + 1)
+            protocol = port.get("protocol", "tcp")
+            steps |= {
+                step for (one, number), step in self._freed.items() if one == protocol and number in numbers
+            }
+        return sorted(steps)
+
+    def _run_hooks(
+        self, container: ContainerRef, steps: tuple[int, ...], after: Iterable[int]
+    ) -> tuple[int, ...]:
+        """Add the hooks before a start: those for each replica, and before the first one those of the service."""
+        service = container.service
+        if not self._decisions.services[service].runs_hooks:
+            return steps
+        is_first = service not in self._hooked
+        chain = steps
+        for per_replica, hook in self.creations.hooks(container):
+            if per_replica or is_first:
+                image = self._images.get(hook.spec.image)
+                chain = (self.builder.add(hook, (*chain, *([image] if image else [])), after),)
+        if is_first:
+            self._hooked[service] = chain
+        return (*chain, *self._hooked[service])
+
+    def _gates_of(self, service: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the steps that a service's start must come after: those that must succeed, and those that need not."""
+        needs: list[int] = []
+        after: list[int] = []
+        for dependency in self._decisions.gates.get(service, ()):
+            if dependency.condition == STARTED:
+                (needs if dependency.required else after).extend(self.ready[dependency.service])
+            else:
+                needs.append(self._gate(dependency))
+        return tuple(needs), tuple(after)
+
+    def _gate(self, dependency: Dependency) -> int:
+        key = (dependency.service, dependency.condition, dependency.required)
+        if key not in self._gates:
+            waiting = tuple(self._waiting[key])
+            operation = WaitService(
+                dependency.service,
+                (),
+                dependency.condition,
+                f"needed by {', '.join(waiting)}",
+                waiting=waiting,
+                required=dependency.required,
+            )
+            self._gates[key] = self.wait(operation, firm=dependency.required)
+        return self._gates[key]
+
+    def wait(self, operation: WaitService, *, firm: bool = True) -> int:
+        """Add the wait for a service's containers; not ``firm``: nobody needs that it succeeds, or that they start."""
+        service = operation.service
+        ready = self.ready[service]
+        step = self.builder.add(
+            operation._replace(containers=tuple(self.refs[service])),
+            ready if firm else (),
+            () if firm else ready,
+        )
+        if firm:
+            self._waits.setdefault(service, []).append(step)
+        return step

@@ -1,0 +1,168 @@
+"""The part of `reconcile` that decides which containers a service keeps, and why one must be replaced.
+
+`_Judge.cause` asks in the order of docs/reconcile.md; `decide` adds numbers and scale.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from composer.engine import compare, labels, resolve
+from composer.engine.decisions import Decision, Fate
+from composer.engine.hashing import service_hash
+from composer.engine.identity import contents_of, hashed_tree
+from composer.engine.infrastructure import networks_of
+from composer.engine.observed import ContainerState
+from composer.graph import sharing
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from composer.engine.decisions import Tree
+    from composer.engine.observe import World
+    from composer.engine.observed import ObservedContainer
+    from composer.engine.options import Options
+    from composer.schema.model import Project
+
+_BROKEN = frozenset((ContainerState.DEAD, ContainerState.REMOVING))
+
+
+class _Judge:
+    """Asks the questions of `mustRecreate` of the containers of one service; the hash is computed once."""
+
+    __slots__ = ("_hash", "_policy", "_project", "_replaced", "_service", "_tree", "_world")
+
+    def __init__(
+        self, project: Project, service: str, tree: Tree, world: World, policy: str, replaced: Collection[str]
+    ) -> None:
+        self._project, self._service, self._tree = project, service, tree
+        self._world, self._policy, self._replaced = world, policy, replaced
+        self._hash: str | None = None
+
+    def cause(self, container: ObservedContainer) -> str:
+        """Return why a container must be replaced, or nothing."""
+        if self._policy == "never":
+            return ""
+        if self._policy == "force":
+            return "forced"
+        return (
+            self._shared_parent()
+            or self._configuration(container)
+            or self._contents(container)
+            or self._image(container)
+            or self._networks(container)
+            or self._volumes(container)
+            or (f"it is {container.state.value}" if container.state in _BROKEN else "")
+        )
+
+    def _shared_parent(self) -> str:
+        for parent in sharing(self._tree):
+            if parent in self._replaced:
+                return f"it shares with service '{parent}', which is replaced"
+        return ""
+
+    def _configuration(self, container: ObservedContainer) -> str:
+        written = container.labels.get(labels.CONFIG_HASH)
+        if self._hash is None:
+            self._hash = service_hash(hashed_tree(self._tree, self._world))
+        if written == self._hash:
+            return ""
+        fields = container.labels.get(labels.FIELDS)
+        if fields is not None:
+            found = compare.differences(
+                fields, self._tree, self._world.key, self._mark, ("services", self._service)
+            )
+            if found is not None:
+                return compare.summary(found)
+        return (
+            ""
+            if written is None
+            else "its configuration changed (made by another tool, which kept no fields)"
+        )
+
+    def _mark(self, path: tuple[str | int, ...]) -> Any:
+        mark = self._project.mark(path)
+        return mark and mark._replace(file=short_file(mark.file, self._project.directory))
+
+    def _contents(self, container: ObservedContainer) -> str:
+        try:
+            had = json.loads(container.labels.get(labels.CONTENTS) or "{}")
+        except ValueError:
+            return ""
+        wants = contents_of(self._project, self._service, self._world)
+        changed = [name for name in sorted(wants) if name in had and had[name] != wants[name]]
+        return "; ".join(f"the content of {name.replace(':', ' ', 1)} changed" for name in changed)
+
+    def _image(self, container: ObservedContainer) -> str:
+        image = self._world.images.get(resolve.image_of(self._project, self._service, self._tree))
+        had = container.labels.get(labels.IMAGE)
+        if not image or not had or had == image.id:
+            return ""
+        reference = resolve.image_of(self._project, self._service, self._tree)
+        return f"image {reference}: {_short(had)} → {_short(image.id)}"
+
+    def _networks(self, container: ObservedContainer) -> str:
+        """A container that does not run and lacks a network is connected before its start, not replaced."""
+        is_running = container.state is ContainerState.RUNNING
+        joined = {endpoint.network: endpoint.network_id for endpoint in container.endpoints}
+        for key in sorted(networks_of(self._tree)):
+            name = resolve.real_name(self._project, "networks", key)
+            network = self._world.networks.get(name)
+            if network and is_running and network.id not in joined.values():
+                return f"it is not connected to network '{name}'"
+            if network and joined.get(name) and joined[name] != network.id:
+                return f"network '{name}' is another one than it was created with"
+            if not network and is_running:
+                return f"network '{name}' is new"
+        return ""
+
+    def _volumes(self, container: ObservedContainer) -> str:
+        mounted = {(mount.name, mount.target) for mount in container.mounts}
+        for mount in self._tree.get("volumes") or ():
+            if mount.get("type") == "volume" and mount.get("source"):
+                name = resolve.real_name(self._project, "volumes", mount["source"])
+                if (name, mount["target"].rstrip("/") or "/") not in mounted:
+                    return f"volume '{name}' is not mounted at '{mount['target']}'"
+        return ""
+
+
+def _short(image_id: str) -> str:
+    return image_id.removeprefix("sha256:")[:12]
+
+
+def short_file(file: str, directory: str) -> str:
+    """Return a path relative to the project's directory, where it is below it."""
+    return file.removeprefix(directory.rstrip("/") + "/")
+
+
+# ------------------------------------------------------------------ one service
+
+
+def decide(
+    project: Project,
+    service: str,
+    containers: list[ObservedContainer],
+    world: World,
+    options: Options,
+    replaced: Collection[str],
+) -> Decision:
+    """Return what becomes of a service's containers; ``replaced`` are the services whose containers are replaced."""
+    tree: Tree = project.tree["services"][service]
+    expected = resolve.replicas(service, tree, options.scale)
+    judge = _Judge(project, service, tree, world, options.recreate_policy(service), replaced)
+    fates = [Fate(c, judge.cause(c)) for c in containers]
+    # obsolete ones go first, then the highest numbers
+    fates.sort(key=lambda fate: (bool(fate.cause), labels.number_of(fate.container), fate.container.name))
+    staying, leaving = fates[:expected], fates[expected:]
+    staying.sort(key=lambda fate: (labels.number_of(fate.container), fate.container.name))
+    highest = max((labels.number_of(c) for c in containers), default=0)
+    missing = expected - len(staying)
+    return Decision(
+        service,
+        keep=tuple(fate.container for fate in staying if not fate.cause),
+        replace=tuple(fate for fate in staying if fate.cause),
+        remove=tuple(Fate(fate.container, f"scale {len(containers)} → {expected}") for fate in leaving),
+        create=tuple(range(highest + 1, highest + 1 + missing)),
+        create_cause=f"scale {len(containers)} → {expected}" if containers else "does not exist",
+    )

@@ -1,0 +1,100 @@
+"""The steps that make networks and volumes what was decided of them.
+
+A network that changed is replaced under its running containers: they are stopped, disconnected, and connected
+again with their complete endpoints (Docker Compose connects them bare, and they lose aliases and addresses).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from composer.engine import resolve
+from composer.engine.decisions import CREATE, MEND
+from composer.engine.infrastructure import networks_of, volumes_of, wanted_network, wanted_volume
+from composer.engine.operations import (
+    CreateNetwork,
+    CreateVolume,
+    DisconnectNetwork,
+    MendNetwork,
+    RemoveNetwork,
+    RemoveVolume,
+)
+from composer.engine.removals import ref
+from composer.engine.staying import attached
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from composer.engine.decisions import Change, Obsolete, Tree, Use
+    from composer.engine.observe import World
+    from composer.engine.removals import Removals
+    from composer.schema.model import Project
+
+
+class ResourceSteps:
+    """Knows, by kind and real name, the step after which a network or a volume is there."""
+
+    def __init__(self, project: Project, world: World, removals: Removals) -> None:
+        self._project, self._world, self._removals = project, world, removals
+        self._builder = removals.builder
+        self._steps: dict[tuple[str, str], int] = {}
+
+    def add(self, changes: Iterable[Change]) -> None:
+        """Add the steps of what is decided."""
+        for change in changes:
+            if change.action == CREATE:
+                self._create(change.use, change.cause)
+            elif change.action == MEND:
+                network = self._world.networks[change.use.name]
+                operation = MendNetwork(network.name, network.id, change.cause)
+                self._steps["network", network.name] = self._builder.add(operation)
+            elif change.use.kind == "network":
+                self._replace_network(change.use, change.cause)
+            else:
+                self._replace_volume(change.use, change.cause)
+
+    def _create(self, use: Use, cause: str, needs: Iterable[int] = ()) -> None:
+        operation: CreateNetwork | CreateVolume
+        if use.kind == "network":
+            operation = CreateNetwork(wanted_network(self._project, use.key), cause)
+        else:
+            operation = CreateVolume(wanted_volume(self._project, use.key), cause)
+        self._steps[use.kind, use.name] = self._builder.add(operation, needs)
+
+    def _replace_network(self, use: Use, cause: str) -> None:
+        network = self._world.networks[use.name]
+        freed = []
+        for container in attached(self._world, network):
+            if container.id in self._removals.removed:
+                freed.append(self._removals.removed[container.id])
+                continue
+            stopped = self._removals.stop(container, cause)
+            step = self._builder.add(DisconnectNetwork(ref(container), use.name, cause), stopped)
+            self._removals.touched.setdefault(container.id, []).append(step)
+            freed.append(step)
+        removed = self._builder.add(RemoveNetwork(use.name, network.id, cause), freed)
+        self._create(use, cause, [removed])
+
+    def _replace_volume(self, use: Use, cause: str) -> None:
+        users = [c for c in self._world.observed.containers if any(m.name == use.name for m in c.mounts)]
+        gone = [self._removals.remove(c, cause) for c in sorted(users, key=lambda c: c.name)]
+        removed = self._builder.add(RemoveVolume(use.name, f"{cause}: its data is lost"), gone)
+        self._create(use, cause, [removed])
+
+    def network_needs(self, name: str) -> list[int]:
+        """Return the step after which a network is there, if there is one."""
+        step = self._steps.get(("network", name))
+        return [step] if step else []
+
+    def needs(self, service: Tree) -> list[int]:
+        """Return the steps after which everything that a service's containers are made of is there."""
+        keys = [("network", key) for key in networks_of(service)]
+        keys += [("volume", key) for key in volumes_of(service)]
+        names = ((kind, resolve.real_name(self._project, f"{kind}s", key)) for kind, key in keys)
+        return [self._steps[name] for name in names if name in self._steps]
+
+    def remove(self, obsolete: Iterable[Obsolete], needs: Iterable[int], after: Iterable[int]) -> None:
+        """Add the removal of networks. Best effort: one that is still in use stays."""
+        needs, after = tuple(needs), tuple(after)
+        for network, cause in obsolete:
+            self._builder.add(RemoveNetwork(network.name, network.id, cause, optional=True), needs, after)

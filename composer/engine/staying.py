@@ -1,0 +1,146 @@
+"""The part of `reconcile` that decides on containers that stay: their name, their networks, and whether they start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from composer.engine import labels, resolve
+from composer.engine.decisions import REPLACE, UNFINISHED, Connection, Fate, Stay
+from composer.engine.extension import extension
+from composer.engine.observed import ContainerState
+from composer.engine.removals import ACTIVE, ref
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from composer.engine.decisions import Change, Decision, Tree
+    from composer.engine.observe import World
+    from composer.engine.observed import ObservedContainer, ObservedNetwork
+    from composer.engine.operations import ContainerRef
+    from composer.engine.options import Options
+    from composer.schema.model import Project
+
+
+class Staying:
+    """Decides on containers that stay, when it is known what is replaced.
+
+    ``replaced`` are the real names of networks that are, ``stopped`` says why a container (by id) is stopped
+    meanwhile, ``warn`` takes sentences for the user.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        world: World,
+        options: Options,
+        *,
+        firsts: Mapping[str, int],
+        replaced: Collection[str],
+        stopped: Mapping[str, str],
+        warn: Callable[[str], None],
+    ) -> None:
+        self._project, self._options, self._firsts = project, options, firsts
+        self._replaced, self._stopped, self._warn = replaced, stopped, warn
+        self._holders = {c.name: c.id for c in world.observed.containers}
+
+    def stay(self, service: str, container: ObservedContainer) -> Stay:
+        """Return what is done with a container that stays."""
+        tree: Tree = self._project.tree["services"][service]
+        known = self._known(service, tree, container)
+        rename = ""
+        if container.name != known.name:
+            is_ours = labels.is_replacement(container) or labels.is_retired(container)
+            rename = UNFINISHED if is_ours else "it was renamed by hand"
+        connections = (
+            () if tree.get("network_mode") else tuple(self._connections(service, tree, container, known))
+        )
+        start = self._start(service, container)
+        return Stay(container, known, rename, connections, start if self._options.start else "")
+
+    def _known(self, service: str, tree: Tree, container: ObservedContainer) -> ContainerRef:
+        """Return a container by the name that it should have: one of ours was given that name."""
+        found = ref(container)
+        if labels.FIELDS not in container.labels or found.number == 0:
+            return found
+        name = resolve.container_name(self._project, service, tree, found.number)
+        return found._replace(name=name) if self._holders.get(name, container.id) == container.id else found
+
+    def _connections(
+        self, service: str, tree: Tree, container: ObservedContainer, known: ContainerRef
+    ) -> Iterator[Connection]:
+        """Yield the networks that were replaced, or that it lost, or lost its names in."""
+        joined = {endpoint.network: endpoint for endpoint in container.endpoints}
+        for endpoint in resolve.endpoints(self._project, self._firsts, service, tree, known.name):
+            if endpoint.network not in joined:
+                yield Connection(endpoint, "it is not connected")
+            elif endpoint.network in self._replaced:
+                yield Connection(endpoint, "the network was replaced")
+            elif _lost_name(service, joined[endpoint.network].aliases):
+                yield Connection(endpoint, f"it has lost its name '{service}' there", again=True)
+
+    def _start(self, service: str, container: ObservedContainer) -> str:
+        """Return why a container must be started, or nothing."""
+        if container.id in self._stopped:
+            return f"stopped: {self._stopped[container.id]}"
+        if container.state in (ContainerState.RUNNING, ContainerState.RESTARTING):
+            return ""
+        if container.state is ContainerState.PAUSED:
+            self._warn(f"container '{container.name}' is paused and stays so")
+            return ""
+        if self._is_done(service, container):
+            return ""
+        if container.state is ContainerState.EXITED:
+            code = "with an unknown code" if container.exit_code is None else f"({container.exit_code})"
+            return f"it exited {code}"
+        return f"it is {container.state.value}"
+
+    def _is_done(self, service: str, container: ObservedContainer) -> bool:
+        """Tell a job that succeeded, that is to run again only when it changes, and that nobody asked for by name."""
+        return (
+            container.state is ContainerState.EXITED
+            and container.exit_code == 0
+            and service not in self._options.services
+            and extension(self._project, service).rerun == "on-change"
+        )
+
+
+def stopped_meanwhile(
+    world: World, changes: tuple[Change, ...], held: Mapping[str, tuple[Fate, ...]]
+) -> dict[str, str]:
+    """Return the running containers that are stopped and not removed, by id, and why: the first reason counts."""
+    found: dict[str, str] = {}
+    for change in changes:
+        if change.use.kind == "network" and change.action == REPLACE:
+            for container in attached(world, world.networks[change.use.name]):
+                if container.state in ACTIVE:
+                    found.setdefault(container.id, change.cause)
+    for fates in held.values():
+        for container, cause in fates:
+            if container.state in ACTIVE:
+                found.setdefault(container.id, cause)
+    return found
+
+
+def attached(world: World, network: ObservedNetwork) -> list[ObservedContainer]:
+    """Return the project's containers in a network, by name."""
+    containers = world.observed.containers
+    found = [c for c in containers if any(e.network_id == network.id for e in c.endpoints)]
+    return sorted(found, key=lambda c: c.name)
+
+
+def held_by(
+    service: str,
+    decision: Decision,
+    dependents: Collection[str],
+    existing: Mapping[str, list[ObservedContainer]],
+) -> tuple[Fate, ...]:
+    """Return who is stopped before a service's containers are replaced: who asked for it (``restart: true``)."""
+    if not decision.replace:
+        return ()
+    cause = f"service '{service}' is replaced"
+    return tuple(Fate(container, cause) for dependent in dependents for container in existing[dependent])
+
+
+def _lost_name(service: str, aliases: tuple[str, ...]) -> bool:
+    """Tell a container that somebody connected by hand, without its name; a backend that tells none is believed."""
+    return bool(aliases) and service not in aliases
