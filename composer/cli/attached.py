@@ -16,11 +16,12 @@ from composer.cli.interrupt import interruptible
 from composer.cli.lines import Printer
 from composer.engine import actions, labels
 from composer.engine.attach import Attachment, Death
+from composer.engine.transaction import carry_out
 from composer.errors import Cancelled, ProjectError
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
-    from composer.engine.actions import Change, Engine
+    from composer.engine.engine import Change, Engine
     from composer.engine.events import Cancellation
     from composer.engine.observed import LogLine
     from composer.engine.options import Options
@@ -172,7 +173,7 @@ class _Session:
     def run(self, change: Change, lock: ExitStack) -> int:
         """Carry the change out and follow what runs; ``lock`` is let go as soon as there is nothing to change."""
         self._cancel.subscribe(_Wake(self._attachment))
-        outcome = change.attempt(self._engine)
+        outcome = carry_out(self._engine, change)
         lock.close()
         if outcome.failures:
             outcome.check()

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from composer.backends.choice import Connect
     from composer.cli.display import Display
     from composer.cli.safe import Safe
-    from composer.engine.actions import Engine
     from composer.engine.backend import Backend
+    from composer.engine.engine import Engine
     from composer.engine.events import Cancellation, Events
     from composer.engine.plan import Plan
     from composer.schema.model import Project

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.cli import safe
 from composer.engine import operations as op
+from composer.engine.operations import row
+from composer.engine.operations.waiting import met
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,70 +87,31 @@ def _entries(plan: Plan) -> list[_Entry]:
 
 
 def _entry(resource: Resource, steps: tuple[Step, ...]) -> _Entry:
-    types = {type(step.operation) for step in steps}
-    kind = next(kind for kind, fits in _KINDS if fits(types))
+    effects = {op.effect_of(step.operation) for step in steps}
+    kind = next(kind for kind, fits in _KINDS if fits(effects))
     cause = next((s.operation.cause for s in steps if s.operation.cause), "")
     return _Entry(resource, kind, cause, steps)
 
 
-_KINDS: tuple[tuple[str, Callable[[set[type]], Any]], ...] = (
-    (REPLACE, lambda t: op.CreateContainer in t and t & {op.RenameContainer, op.RemoveContainer}),
-    (REPLACE, lambda t: t >= {op.RemoveNetwork, op.CreateNetwork} or t >= {op.RemoveVolume, op.CreateVolume}),
-    (CREATE, lambda t: t & {op.CreateContainer, op.CreateNetwork, op.CreateVolume}),
-    (REMOVE, lambda t: t & {op.RemoveContainer, op.RemoveNetwork, op.RemoveVolume, op.RemoveImage}),
-    (PULL, lambda t: t & {op.PullImage, op.BuildImage, op.PushImage}),
-    (
-        REPLACE,
-        lambda t: t & {op.RenameContainer, op.ConnectNetwork, op.DisconnectNetwork, op.TagImage},
-    ),
-    (MEND, lambda t: op.MendNetwork in t),
-    (START, lambda t: op.StartContainer in t),
-    (START, lambda t: op.RunHook in t),
-    (STOP, lambda t: t & {op.StopContainer, op.KillContainer}),
-    (WAIT, lambda t: True),
+_KINDS: tuple[tuple[str, Callable[[set[str]], Any]], ...] = (
+    (REPLACE, lambda e: row.MAKES in e and e & {row.RENAMES, row.REMOVES}),
+    (CREATE, lambda e: row.MAKES in e),
+    (REMOVE, lambda e: row.REMOVES in e),
+    (PULL, lambda e: row.BRINGS in e),
+    (REPLACE, lambda e: e & {row.RENAMES, row.CHANGES}),
+    (MEND, lambda e: row.MENDS in e),
+    (START, lambda e: row.STARTS in e),
+    (STOP, lambda e: row.STOPS in e),
+    (WAIT, lambda e: True),
 )
-"""What the operations on one thing come to; the first that fits."""
+"""What the operations on one thing come to, by what each does; the first that fits."""
 
 
 def _words(step: Step, gates: Mapping[int, op.WaitService]) -> str:
-    operation = step.operation
-    words = _WORDS.get(type(operation))
-    text = words(operation) if words else op.text_of(operation)
+    text = op.brief_of(step.operation)
     behind = [
-        f"{gates[id].service} is {_met(gates[id].condition)}"
+        f"{gates[id].service} is {met(gates[id].condition)}"
         for id in step.needs
         if id in gates and gates[id].waiting
     ]
     return f"{text} after {', '.join(behind)}" if behind else text
-
-
-def _met(condition: str) -> str:
-    return {
-        "service_healthy": "healthy",
-        "service_completed_successfully": "completed",
-    }.get(condition, condition)
-
-
-def _create(operation: op.CreateContainer) -> str:
-    is_temporary = operation.spec.name != operation.container.name
-    return f"create as {operation.spec.name}" if is_temporary else "create"
-
-
-def _wait(operation: op.WaitService) -> str:
-    if operation.waiting:
-        return f"wait until {operation.service} is {_met(operation.condition)}"
-    limit = f" for {operation.timeout_s:g} s" if operation.timeout_s else ""
-    return f"wait until {_met(operation.condition)}{limit}: {operation.cause}"
-
-
-_WORDS: dict[type, Callable[..., str]] = {
-    op.CreateContainer: _create,
-    op.StartContainer: lambda o: "start" + (f", then {len(o.hooks)} post_start" if o.hooks else ""),
-    op.StopContainer: lambda o: (f"{len(o.hooks)} pre_stop, then " if o.hooks else "") + "stop",
-    op.RemoveContainer: lambda o: "remove" + (" the old one" if o.cause == op.REPLACED else ""),
-    op.RenameContainer: lambda o: f"rename {o.old_name} to {o.new_name}",
-    op.ConnectNetwork: lambda o: f"connect to {o.endpoint.network}",
-    op.DisconnectNetwork: lambda o: f"disconnect from {o.network}",
-    op.MovePorts: lambda o: "take over the published ports",
-    op.WaitService: _wait,
-}

@@ -1,87 +1,21 @@
-"""What the commands do, each as observe → plan → execute. No terminal, no environment, no files but the project's.
-
-`Engine` carries what every action needs: the backend, who watches, how parallel, and the key for digests.
-"""
+"""What the commands do, each as observe → plan → execute. No terminal, no environment, no files but the project's."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from composer.engine.events import Cancellation, Silence
-from composer.engine.outcome import PARALLEL, Outcome
-from composer.errors import ProjectError
+from composer.engine.engine import Change
+from composer.engine.transaction import carry_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from composer.engine.backend import Backend
-    from composer.engine.events import Events
+    from composer.engine.engine import Engine
     from composer.engine.lifecycle import Teardown
     from composer.engine.observed import Observed
     from composer.engine.options import OneOff, Options
     from composer.engine.plan import Plan
     from composer.schema.model import Project
-
-
-class Engine(NamedTuple):
-    """The surroundings of an action. ``key`` seals values in labels; it belongs to the machine.
-
-    ``review`` sees each plan before it is carried out; where it returns False, nothing is done. ``ask`` gets a question
-    on whose answer it depends whether data is lost from sight; without it the answer is no.
-    """
-
-    backend: Backend
-    events: Events = Silence()
-    key: bytes = b""
-    parallel: int = PARALLEL
-    cancel: Cancellation | None = None
-    review: Callable[[Plan], bool] | None = None
-    ask: Callable[[str], bool] | None = None
-
-    def apply(self, project: str, plan: Plan) -> Outcome:
-        """Carry out a plan. Raises what went wrong."""
-        outcome = self.attempt(project, plan)
-        outcome.check()
-        return outcome
-
-    def attempt(self, project: str, plan: Plan) -> Outcome:
-        """Carry out a plan and return what came of it, good or bad."""
-        if self.review is not None and not self.review(plan):
-            return Outcome()
-        for loss in plan.losses:
-            if self.ask is None or not self.ask(f"{loss}: continue?"):
-                raise ProjectError(f"nothing was done: {loss}", hint=loss.remedy)
-        for sentence in plan.warnings:
-            self.events.warn(sentence)
-        if not plan.steps:
-            return Outcome()
-        from composer.engine.execute import execute
-
-        return execute(
-            plan, self.backend, self.events, project=project, parallel=self.parallel, cancel=self.cancel
-        )
-
-
-class Change(NamedTuple):
-    """A plan of ``up``, with what there was when it was made: that is what a rollback goes back to."""
-
-    project: str
-    plan: Plan
-    options: Options
-    before: Observed
-    rollbacks: frozenset[str] = frozenset()
-    """The services whose ``update_config`` says ``failure_action: rollback``."""
-
-    def attempt(self, engine: Engine) -> Outcome:
-        """Carry the plan out; where it fails, put things back as the options say. Returns what came of it."""
-        outcome = engine.attempt(self.project, self.plan)
-        if not outcome.failures and not outcome.cancelled:
-            return outcome
-        if self.options.on_failure != "keep" or self.rollbacks:
-            from composer.engine.transaction import make_good
-
-            return make_good(engine, self, outcome)
-        return outcome
 
 
 def plan_up(engine: Engine, project: Project, options: Options) -> Plan:
@@ -112,14 +46,14 @@ def up(engine: Engine, project: Project, options: Options, ask: Callable[[str], 
     ``ask`` gets a question whose answer may lose data; without it the answer is no.
     """
     change = prepare_up(engine, project, options, ask)
-    change.attempt(engine).check()
+    carry_out(engine, change).check()
     return change.plan
 
 
 def apply_up(engine: Engine, project: Project, options: Options) -> Plan:
     """Carry out what ``up`` would do, without looking for newer images: a plan that was made has settled that."""
     change = _change(engine, project, options)
-    change.attempt(engine).check()
+    carry_out(engine, change).check()
     return change.plan
 
 
@@ -127,7 +61,7 @@ def create_oneoff(engine: Engine, project: Project, oneoff: OneOff, options: Opt
     """Create the container of a ``run``, with all that it needs running; return its id."""
     options = options._replace(services=(oneoff.service,), oneoff=oneoff)
     refresh_images(engine, project, options)
-    outcome = _change(engine, project, options).attempt(engine)
+    outcome = carry_out(engine, _change(engine, project, options))
     outcome.check()
     return outcome.ids[oneoff.name]
 

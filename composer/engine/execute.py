@@ -24,14 +24,15 @@ from composer.engine.operations import (
     BuildImage,
     ContainerRef,
     CreateContainer,
+    Kept,
     PullImage,
     WaitService,
+    perform,
     progress_of,
     resource_of,
     text_of,
 )
 from composer.engine.outcome import PARALLEL, Outcome
-from composer.engine.perform import Kept, perform
 from composer.engine.preparations import Preparations
 from composer.engine.wait import MET, PENDING, STEADY, Look, Restarts, look, timed_out
 from composer.errors import ComposerError, NotFound, OperationFailed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.engine.operations import WaitService, action_of, resource_of, text_of
+from composer.engine.operations import WaitService, action_of, facts_of, resource_of, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -65,7 +65,7 @@ class Plan(NamedTuple):
 def _step_json(step: Step) -> dict[str, Any]:
     operation = step.operation
     action, _, kind = action_of(operation).partition(" ")
-    value: dict[str, Any] = {
+    return {
         "id": step.id,
         "action": action,
         "kind": kind.removeprefix("for "),
@@ -74,15 +74,8 @@ def _step_json(step: Step) -> dict[str, Any]:
         "cause": operation.cause,
         "needs": list(step.needs),
         "after": list(step.after),
+        **facts_of(operation),
     }
-    container = getattr(operation, "container", None)
-    if container is not None:
-        value["service"] = container.service
-        value["number"] = container.number
-    elif isinstance(operation, WaitService):
-        value["service"] = operation.service
-        value["condition"] = operation.condition
-    return value
 
 
 class PlanBuilder:

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.engine import labels
-from composer.engine.lifecycle import Teardown, plan_down
-from composer.engine.operations import WaitService
-from composer.engine.restore import plan_restore
-
 if TYPE_CHECKING:
-    from composer.engine.actions import Change, Engine
-    from composer.engine.operations import Operation
+    from composer.engine.engine import Change, Engine
     from composer.engine.outcome import Outcome
     from composer.engine.plan import Plan
 
 
-def make_good(engine: Engine, change: Change, outcome: Outcome) -> Outcome:
+def carry_out(engine: Engine, change: Change) -> Outcome:
+    """Carry a plan out; where it fails, put things back as the options say. Returns what came of it."""
+    outcome = engine.attempt(change.project, change.plan)
+    if not outcome.failures and not outcome.cancelled:
+        return outcome
+    if change.options.on_failure != "keep" or change.rollbacks:
+        return _make_good(engine, change, outcome)
+    return outcome
+
+
+def _make_good(engine: Engine, change: Change, outcome: Outcome) -> Outcome:
     """Put things back as the options of ``change`` say; return ``outcome`` with what came of that."""
     services = frozenset() if change.options.on_failure != "keep" else _to_roll_back(change, outcome)
     if change.options.on_failure == "keep" and not services:
@@ -28,6 +32,8 @@ def make_good(engine: Engine, change: Change, outcome: Outcome) -> Outcome:
     # the Ctrl-C that interrupted the up must not interrupt this; the next one does
     fresh = engine._replace(cancel=engine.cancel.following() if engine.cancel else None, review=None)
     if change.options.on_failure == "down":
+        from composer.engine.lifecycle import Teardown, plan_down
+
         plan = plan_down(change.project, engine.backend.observe(change.project), Teardown())
         said = "everything was taken down (--on-failure down)"
     else:
@@ -43,6 +49,8 @@ def make_good(engine: Engine, change: Change, outcome: Outcome) -> Outcome:
 
 
 def _restoring(engine: Engine, change: Change, services: frozenset[str]) -> Plan:
+    from composer.engine.restore import plan_restore
+
     now = engine.backend.observe(change.project)
     found = {c.image: engine.backend.find_image(c.image) for c in change.before.containers if c.image}
     images = {reference: image.id for reference, image in found.items() if image is not None}
@@ -51,18 +59,17 @@ def _restoring(engine: Engine, change: Change, services: frozenset[str]) -> Plan
 
 def _to_roll_back(change: Change, outcome: Outcome) -> frozenset[str]:
     """Return the services that failed and say ``failure_action: rollback``."""
-    failed = {_service_of(step.operation) for step in change.plan.steps if step.id in outcome.failed}
+    from composer.engine.operations import facts_of
+
+    failed = {
+        facts_of(step.operation).get("service") for step in change.plan.steps if step.id in outcome.failed
+    }
     return change.rollbacks & failed
 
 
-def _service_of(operation: Operation) -> str:
-    if isinstance(operation, WaitService):
-        return operation.service
-    container = getattr(operation, "container", None)
-    return container.service if container is not None else ""
-
-
 def _what_was_put_back(change: Change, services: frozenset[str]) -> str:
+    from composer.engine import labels
+
     had = {labels.service_of(c) for c in change.before.containers if not labels.is_oneoff(c)}
     names = sorted(had & services if services else had)
     if not names:

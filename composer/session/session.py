@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from composer.backends.choice import Connect
-    from composer.engine.actions import Engine
+    from composer.engine.engine import Engine
     from composer.engine.backend import Backend
     from composer.engine.events import Cancellation, Events
     from composer.engine.plan import Plan
@@ -104,7 +104,7 @@ class Session:
         ask: Callable[[str], bool] | None = None,
     ) -> Engine:
         """Return what an action on a project needs; the arguments are those of `Engine`."""
-        from composer.engine.actions import Engine
+        from composer.engine.engine import Engine
         from composer.engine.outcome import PARALLEL
 
         return Engine(self.backend(project), events, self.key(), parallel or PARALLEL, cancel, review, ask)

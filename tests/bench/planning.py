@@ -45,6 +45,7 @@ def measure(count: int) -> dict[str, float]:
     """Return seconds and MB, in this process."""
     from composer.backends.memory import MemoryBackend
     from composer.engine import actions
+    from composer.engine.engine import Engine
     from composer.engine.observe import observe
     from composer.engine.options import Options
     from composer.engine.reconcile import reconcile
@@ -58,7 +59,7 @@ def measure(count: int) -> dict[str, float]:
         path.write_text(project(count, "2"))
         after = load(options)
     backend = MemoryBackend()
-    engine = actions.Engine(backend, key=b"k" * 32)
+    engine = Engine(backend, key=b"k" * 32)
     empty = observe(backend, before, engine.key)
     found = {"services": float(count)}
     base_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -92,6 +92,7 @@ def _project(text: str, directory: Path) -> Any:
 def _in_memory(project: Any, root: Path) -> None:
     from composer.backends.memory import Behaviour, MemoryBackend
     from composer.engine import actions, resolve
+    from composer.engine.engine import Engine
     from composer.engine.events import Cancellation
     from composer.engine.options import Options
 
@@ -100,7 +101,7 @@ def _in_memory(project: Any, root: Path) -> None:
     for service, tree in (project.tree.get("services") or {}).items():
         backend.behave(service, Behaviour(exits=(0, 0, None)))
         backend.add_image(resolve.image_of(project, service, tree))
-    engine = actions.Engine(backend, _Silent(), _KEY, cancel=Cancellation())
+    engine = Engine(backend, _Silent(), _KEY, cancel=Cancellation())
     try:
         plan = actions.plan_up(engine, project, Options())
         str(plan)
@@ -112,13 +113,13 @@ def _in_memory(project: Any, root: Path) -> None:
 
 def _waitless(engine: Any, project: Any) -> None:
     """Carry the plan's creations out one by one: waiting is another's to test, and takes time."""
-    from composer.engine import actions, perform
+    from composer.engine import actions
     from composer.engine import operations as op
     from composer.engine.options import Options
 
     for step in actions.plan_up(engine, project, Options()).steps:
         if isinstance(step.operation, op.CreateNetwork | op.CreateVolume | op.CreateContainer):
-            perform.perform(engine.backend, step.operation, str)  # type: ignore[arg-type]
+            op.perform(engine.backend, step.operation, str)  # type: ignore[arg-type]
 
 
 def _on_the_runtime(project: Any, root: Path) -> None:
@@ -185,7 +186,7 @@ def words() -> set[str]:
 
 def _load() -> None:
     from composer.backends import memory  # noqa: F401
-    from composer.engine import actions, observe, perform, reconcile, resolve  # noqa: F401
+    from composer.engine import actions, observe, operations, reconcile, resolve  # noqa: F401
     from composer.runtime.network import bridges  # noqa: F401
     from composer.runtime.objects import bundle, networks  # noqa: F401
     from composer.schema import load  # noqa: F401

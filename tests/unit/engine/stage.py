@@ -10,6 +10,7 @@ from textwrap import dedent
 
 from composer.backends.memory import MemoryBackend
 from composer.engine import actions
+from composer.engine.engine import Engine
 from composer.engine.events import Cancellation, Progress
 from composer.engine.operations import Resource
 from composer.engine.options import Options
@@ -54,8 +55,8 @@ class Stage:
         self.cancel = Cancellation()
 
     @property
-    def engine(self) -> actions.Engine:
-        return actions.Engine(self.backend, self.recorder, KEY, cancel=self.cancel)
+    def engine(self) -> Engine:
+        return Engine(self.backend, self.recorder, KEY, cancel=self.cancel)
 
     def project(self, text: str, *, profiles: tuple[str, ...] = (), **environment: str) -> Project:
         (self.directory / "compose.yaml").write_text(dedent(text))

@@ -18,6 +18,7 @@ import pytest
 
 from composer.backends.memory import Behaviour, MemoryBackend
 from composer.engine import actions
+from composer.engine.engine import Engine
 from composer.engine.options import Options
 from tests.unit.engine.stage import Stage
 
@@ -47,7 +48,7 @@ class OneByOne(Stage):
         self.backend = Counting(clock=lambda: next(ticks))
 
     @property
-    def engine(self) -> actions.Engine:
+    def engine(self) -> Engine:
         return super().engine._replace(parallel=1)
 
 

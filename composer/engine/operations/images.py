@@ -1,0 +1,105 @@
+"""Operations on images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from composer.engine.operations.row import BRINGS, CHANGES, REMOVES, Row, about, field, optionally
+
+if TYPE_CHECKING:
+    from composer.engine.backend import Backend
+    from composer.engine.observed import ObservedImage
+    from composer.engine.operations.row import Report
+    from composer.engine.wanted import BuildSpec
+
+
+class PullImage(NamedTuple):
+    """``optional``: a local image will do when the registry cannot be reached."""
+
+    reference: str
+    cause: str
+    optional: bool = False
+
+
+def _pull(backend: Backend, operation: PullImage, report: Report) -> ObservedImage | None:
+    pulled: list[ObservedImage] = []
+    optionally(
+        operation.optional,
+        lambda: pulled.append(backend.pull_image(operation.reference, progress=report)),
+    )
+    return pulled[0] if pulled else None
+
+
+class BuildImage(NamedTuple):
+    """``unless_there``: the step comes after a pull that may have brought the image."""
+
+    spec: BuildSpec
+    cause: str
+    unless_there: bool = False
+
+
+def _build(backend: Backend, operation: BuildImage, report: Report) -> ObservedImage:
+    if operation.unless_there:
+        found = backend.find_image(operation.spec.reference)
+        if found is not None:
+            return found
+    return backend.build_image(operation.spec, progress=report)
+
+
+class PushImage(NamedTuple):
+    """``optional``: others go on when this one cannot be pushed."""
+
+    reference: str
+    cause: str
+    optional: bool = False
+
+
+def _push(backend: Backend, operation: PushImage, report: Report) -> None:
+    optionally(operation.optional, lambda: backend.push_image(operation.reference, progress=report))
+
+
+class RemoveImage(NamedTuple):
+    """``optional``: it stays, with a warning, where something else uses it."""
+
+    reference: str
+    cause: str
+    optional: bool = True
+
+
+def _remove_image(backend: Backend, operation: RemoveImage, _: Report) -> None:
+    optionally(operation.optional, lambda: backend.remove_image(operation.reference))
+
+
+class TagImage(NamedTuple):
+    """Give ``reference`` back to the image that had it."""
+
+    reference: str
+    image_id: str
+    cause: str
+
+
+def _tag_image(backend: Backend, operation: TagImage, _: Report) -> None:
+    backend.tag_image(operation.image_id, operation.reference)
+
+
+def _tagged(tag: TagImage) -> str:
+    return f"{tag.image_id.removeprefix('sha256:')[:12]} as {tag.reference}"
+
+
+_IMAGE, _REFERENCE = about("image", "reference"), field("reference")
+
+ROWS: dict[type, Row] = {
+    PullImage: Row("pull image", "pulling", "pulled", BRINGS, _IMAGE, _REFERENCE, _pull),
+    BuildImage: Row(
+        "build image",
+        "building",
+        "built",
+        BRINGS,
+        about("image", "spec.reference"),
+        field("spec.reference"),
+        _build,
+    ),
+    PushImage: Row("push image", "pushing", "pushed", BRINGS, _IMAGE, _REFERENCE, _push),
+    RemoveImage: Row("remove image", "removing", "removed", REMOVES, _IMAGE, _REFERENCE, _remove_image),
+    TagImage: Row("tag image", "tagging", "tagged", CHANGES, _IMAGE, _tagged, _tag_image),
+}

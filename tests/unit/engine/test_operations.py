@@ -1,0 +1,150 @@
+"""The registry of operations: each has everything that is asked of one, and is carried out as its row says."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+
+from composer.backends.memory import MemoryBackend
+from composer.engine import operations as op
+from composer.engine.operations import containers, images, registry, resources, row, waiting
+from composer.engine.plan import PlanBuilder
+from composer.engine.saved import check, saved_document
+from composer.engine.wanted import BuildSpec, ContainerSpec, EndpointSpec, NetworkSpec, VolumeSpec
+from composer.errors import Conflict
+
+MODULES = (containers, images, resources, waiting)
+EFFECTS = {
+    row.MAKES,
+    row.REMOVES,
+    row.RENAMES,
+    row.CHANGES,
+    row.MENDS,
+    row.BRINGS,
+    row.STARTS,
+    row.STOPS,
+    row.WAITS,
+}
+KEY = b"k" * 32
+WEB = op.ContainerRef("app-web-1", "web", 1, "i" * 64)
+SPEC = ContainerSpec("app-web-1", "app", "web", 1, "nginx", {}, attributes={})
+
+SAMPLES: tuple[op.Operation, ...] = (
+    op.CreateNetwork(NetworkSpec("n", {}, {}), "why"),
+    op.RemoveNetwork("n", "id", "why"),
+    op.MendNetwork("n", "id", "why"),
+    op.ConnectNetwork(WEB, EndpointSpec("n", (), {}), "why"),
+    op.DisconnectNetwork(WEB, "n", "why"),
+    op.CreateVolume(VolumeSpec("v", {}, {}), "why"),
+    op.RemoveVolume("v", "why"),
+    op.PullImage("nginx", "why"),
+    op.BuildImage(BuildSpec("nginx", "web", {}), "why"),
+    op.PushImage("nginx", "why"),
+    op.RemoveImage("nginx", "why"),
+    op.CreateContainer(WEB, SPEC, "why"),
+    op.RunHook(WEB, SPEC, "why"),
+    op.StartContainer(WEB, "why"),
+    op.StopContainer(WEB, "why"),
+    op.KillContainer(WEB, "SIGTERM", "why"),
+    op.RemoveContainer(WEB, "why"),
+    op.RenameContainer(WEB, "old", "why"),
+    op.MovePorts(WEB, WEB._replace(name="old"), "why"),
+    op.TagImage("nginx", "sha256:" + "a" * 64, "why"),
+    op.WaitService("web", (WEB,), "service_healthy", "why"),
+)
+
+
+def types() -> Iterator[type]:
+    """Yield every type of operation that is written: a tuple with a cause."""
+    for module in MODULES:
+        for _, found in inspect.getmembers(module, inspect.isclass):
+            if found.__module__ == module.__name__ and "cause" in getattr(found, "_fields", ()):
+                yield found
+
+
+def test_every_operation_has_its_row_and_is_one_of_a_plan() -> None:
+    written = set(types())
+    assert written == registry.ROWS.keys()
+    assert written == set(get_args(registry.Operation))
+    assert written == {type(sample) for sample in SAMPLES}
+    assert all(getattr(op, one.__name__) is one for one in written)
+
+
+def test_no_two_modules_have_a_row_for_one_operation() -> None:
+    assert sum(len(module.ROWS) for module in MODULES) == len(registry.ROWS)
+
+
+def test_no_two_operations_share_their_words() -> None:
+    actions = [one.action for one in registry.ROWS.values()]
+    assert len(set(actions)) == len(actions)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample).__name__)
+def test_a_row_says_everything(sample: Any) -> None:
+    found = registry.ROWS[type(sample)]
+    assert found.effect in EFFECTS
+    assert " " in op.text_of(sample)
+    assert op.subject_of(sample) in op.text_of(sample)
+    assert op.brief_of(sample)
+    assert all(op.progress_of(sample))
+    assert op.resource_of(sample).name
+    is_about_a_service = {"container", "service"} & set(type(sample)._fields)
+    assert op.facts_of(sample).get("service") == ("web" if is_about_a_service else None)
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample).__name__)
+def test_the_document_of_a_plan_has_every_operation(sample: Any) -> None:
+    builder = PlanBuilder()
+    builder.add(sample)
+    (written,) = builder.build().to_json()
+    assert f"{written['action']} {written['kind']}" in (op.action_of(sample), "wait service")
+    assert (written["name"], written["text"], written["cause"]) == (
+        op.resource_of(sample).name,
+        op.text_of(sample),
+        "why",
+    )
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample).__name__)
+def test_a_saved_plan_is_of_this_operation_only(sample: Any) -> None:
+    """Whatever differs in an operation, shown or not, is another plan."""
+    builder = PlanBuilder()
+    builder.add(sample)
+    saved = saved_document(builder.build(), "app", "up", inputs={}, options={}, key=KEY)["operations"]
+    check(saved, builder.build(), KEY)
+    for name, value in sample._asdict().items():
+        if not isinstance(value, str | bool):
+            continue
+        other = PlanBuilder()
+        other.add(sample._replace(**{name: (not value) if isinstance(value, bool) else f"{value}x"}))
+        with pytest.raises(Conflict):
+            check(saved, other.build(), KEY)
+
+
+class Asked:
+    """A backend that notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def method(*arguments: Any, **options: Any) -> Any:
+            self.asked.append(name)
+            return 0 if name == "wait_container" else None
+
+        return method
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample).__name__)
+def test_all_but_waiting_asks_the_backend_for_something(sample: Any) -> None:
+    backend: Any = Asked()
+    if isinstance(sample, op.WaitService):
+        with pytest.raises(AssertionError, match="coordinator"):
+            op.perform(backend, sample, print)
+        return
+    op.perform(backend, sample, print)
+    assert backend.asked
+    assert all(hasattr(MemoryBackend, name) for name in backend.asked)
