@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from composer.backends.choice import Connect
-    from composer.engine.engine import Engine
     from composer.engine.backend import Backend
+    from composer.engine.engine import Engine
     from composer.engine.events import Cancellation, Events
     from composer.engine.plan import Plan
     from composer.schema.setting import Named

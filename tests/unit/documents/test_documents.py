@@ -22,10 +22,11 @@ from composer.cli.commands import boot
 from composer.cli.configuration import Configuration
 from composer.documents import plans, timeline
 from composer.documents.configuration import ConfigFile
-from composer.engine import operations, saved
+from composer.engine import saved
 from composer.engine.backend import Finding
 from composer.engine.inspected import DiskUse, ImageUse
 from composer.engine.lifecycle import Teardown
+from composer.engine.operations import registry
 from composer.engine.options import Options
 from composer.errors import ProjectError
 from composer.runtime.objects.booting import Returning
@@ -195,7 +196,7 @@ def test_the_models_of_options_have_the_engines_options() -> None:
 
 
 def every_action() -> list[str]:
-    return [row.action for row in operations._TABLE.values()]
+    return [row.action for row in registry.ROWS.values()]
 
 
 def broken(console: Console, change: Callable[[Any], None]) -> str:
