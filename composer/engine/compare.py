@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from composer.attributes import NOT_IN_CONTAINERS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
     Tree = Mapping[str, Any]
     Path = tuple[str | int, ...]
     Marks = Callable[[Path], Mark | None]
-
-IGNORED = frozenset(("build", "pull_policy", "scale", "depends_on", "profiles", "develop", "attach"))
-"""Attributes whose change does not concern a container that runs: Docker Compose's list, and two for tools."""
 
 _SECRET_WORDS = ("pass", "secret", "token", "key", "credential", "auth", "private", "salt", "cookie", "dsn")
 _SEALED = "sealed:"
@@ -46,10 +45,14 @@ def fields_label(tree: Tree, key: bytes) -> str:
 
 def _fields(tree: Tree, key: bytes) -> dict[str, Any]:
     fields = {
-        name: value for name, value in tree.items() if name not in IGNORED and value not in (None, {}, [])
+        name: value
+        for name, value in tree.items()
+        if name not in NOT_IN_CONTAINERS and value not in (None, {}, [])
     }
     deploy = {
-        k: v for k, v in (tree.get("deploy") or {}).items() if k != "replicas" and v not in (None, {}, [])
+        k: v
+        for k, v in (tree.get("deploy") or {}).items()
+        if f"deploy.{k}" not in NOT_IN_CONTAINERS and v not in (None, {}, [])
     }
     fields.pop("deploy", None)
     if deploy:

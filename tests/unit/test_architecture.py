@@ -20,6 +20,7 @@ PACKAGE = Path(__file__).parents[2] / "composer"
 
 _VALUES = {
     "archives",
+    "attributes",
     "clusters",
     "dates",
     "errors",
@@ -42,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "values": set(),
     "clusters": set(),
     "dates": set(),
+    "attributes": {"clusters"},
     "mounttargets": set(),
     "opening": set(),
     "state_root": set(),
@@ -58,6 +60,7 @@ ALLOWED: dict[str, set[str]] = {
         "schema.model",
         "schema.render",
         "archives",
+        "attributes",
         "errors",
         "opening",
         "references",

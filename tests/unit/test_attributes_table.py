@@ -1,245 +1,160 @@
-"""docs/attributes.md is what the backends' tables say; ``python -m tests.unit.test_attributes_table`` writes it."""
+"""Every attribute of the schema, nested ones too, has a verdict on each backend; docs/attributes.md is made of them.
+
+``python -m tests.unit.test_attributes_table`` writes the page.
+"""
 
 from __future__ import annotations
 
-import json
 import pathlib
-from typing import Any
+from collections.abc import Mapping
 
-from composer import clusters
-from composer.backends.docker import translate as docker
-from composer.backends.namespace import translate as namespace
+import pytest
 
-ROOT = pathlib.Path(docker.__file__).parents[3]
-PAGE = ROOT / "docs/attributes.md"
-SCHEMA = ROOT / "composer/schema/compose-spec.json"
+import composer
+from composer import attributes, clusters
+from composer.attributes import ENGINE, Verdict
+from composer.backends.docker import attributes as docker
+from composer.backends.docker import translate as in_docker
+from composer.backends.namespace import attributes as namespace
+from composer.backends.namespace import translate as in_namespaces
+from composer.schema.attribute_paths import KINDS, attribute_paths
 
-IN_PART = {
-    "build": "no: composer image import or load, under the service's image name",
-    "cgroup": "yes: host, private",
-    "cpu_count": "warned of: only containers of Windows have it",
-    "cpu_percent": "warned of: only containers of Windows have it",
-    "cgroup_parent": "yes",
-    "deploy": "yes, but no mode other than replicated; devices as in gpus; what only a cluster does is warned of",
-    "devices": "yes; by name where a specification in /etc/cdi or /var/run/cdi describes them",
-    "gpus": "those that a specification in /etc/cdi or /var/run/cdi describes",
-    "ipc": "yes: private, shareable, host, none, service:NAME, container:NAME",
-    "isolation": "only default",
-    "logging": "json-file, local, syslog, none, and journald where it runs; max-size and max-file",
-    "pid": "yes: host, service:NAME, container:NAME",
-    "platform": "only that of the machine",
-    "runtime": "only runc, which stands for the built-in one",
-    "security_opt": "yes; apparmor and label only where they have no effect",
-    "userns_mode": "only host, which is so anyway",
-    "uts": "yes: host",
-}
-"""What the built-in runtime does of an attribute that is honoured for some values only."""
-
-NEITHER = {
-    "develop": "no effect: composer has no watch",
-    "provider": "no: services of a provider are not run yet",
-}
-"""What stands in the model and that the engine does not carry out, on whatever backend."""
-
-YES = ("yes", "yes")
-ENGINE = ("engine", "engine")
-NO_EFFECT = ("no effect: only Swarm knows it", "no effect: only Swarm knows it")
-
-PARTS: dict[str, dict[str, tuple[str, str]]] = {
-    "network": {
-        "name": ENGINE,
-        "driver": ("bridge", "those of the engine"),
-        "driver_opts": (
-            "Docker's of its bridge: name, mtu, enable_icc, enable_ip_masquerade, host_binding_ipv4 and 6; what else "
-            "Docker's bridge can do is refused by name",
-            "yes",
-        ),
-        "ipam": YES,
-        "ipam.driver": ("default", "those of the engine"),
-        "ipam.config": YES,
-        "ipam.config.subnet": YES,
-        "ipam.config.ip_range": YES,
-        "ipam.config.gateway": YES,
-        "ipam.config.aux_addresses": YES,
-        "ipam.options": ("no effect: its driver has none", "yes"),
-        "external": ENGINE,
-        "internal": YES,
-        "enable_ipv4": ("yes", "yes, where its API is new enough"),
-        "enable_ipv6": YES,
-        "attachable": NO_EFFECT,
-        "labels": YES,
-    },
-    "volume": {
-        "name": ENGINE,
-        "driver": ("local", "those of the engine"),
-        "driver_opts": ("type, device and o, as Docker's local driver has them; size is refused", "yes"),
-        "external": ENGINE,
-        "labels": YES,
-    },
-    "config": {
-        "name": ENGINE,
-        "content": ENGINE,
-        "environment": ENGINE,
-        "file": ENGINE,
-        "external": ("refused: there is no store of configs", "refused: there is no store of configs"),
-        "labels": NO_EFFECT,
-        "template_driver": NO_EFFECT,
-    },
-    "secret": {
-        "name": ENGINE,
-        "environment": ENGINE,
-        "file": ENGINE,
-        "external": ("refused: there is no store of secrets", "refused: there is no store of secrets"),
-        "labels": NO_EFFECT,
-        "driver": NO_EFFECT,
-        "driver_opts": NO_EFFECT,
-        "template_driver": NO_EFFECT,
-    },
-    "port": {
-        "name": ("no effect", "no effect"),
-        "mode": NO_EFFECT,
-        "host_ip": YES,
-        "target": YES,
-        "published": YES,
-        "protocol": ("tcp, udp", "yes"),
-        "app_protocol": ("no effect", "no effect"),
-    },
-    "volume_mount": {
-        "type": ("bind, volume, tmpfs, image", "those of the engine"),
-        "source": YES,
-        "target": YES,
-        "read_only": YES,
-        "consistency": ("no effect, as on Linux everywhere", "yes"),
-        "bind": YES,
-        "bind.propagation": ("yes; shared ones where the host shares the mount", "yes"),
-        "bind.create_host_path": YES,
-        "bind.recursive": YES,
-        "bind.selinux": ("no effect; refused where SELinux is on", "yes"),
-        "volume": YES,
-        "volume.labels": YES,
-        "volume.nocopy": YES,
-        "volume.subpath": YES,
-        "tmpfs": YES,
-        "tmpfs.size": YES,
-        "tmpfs.mode": YES,
-        "image": YES,
-        "image.subpath": YES,
-    },
-    "healthcheck": {
-        "disable": YES,
-        "interval": ("yes, ten times a second at most", "yes"),
-        "test": YES,
-        "timeout": YES,
-        "retries": YES,
-        "start_period": YES,
-        "start_interval": ("yes, ten times a second at most", "yes, where its API is new enough"),
-    },
-}
-"""The attributes of resources and of a service's parts: what each backend does with them."""
-
-TITLES = {
-    "network": "Networks",
-    "volume": "Volumes",
-    "config": "Configs",
-    "secret": "Secrets",
-    "port": "Ports of a service",
-    "volume_mount": "Volumes of a service, in their long form",
-    "healthcheck": "Health checks",
+PAGE = pathlib.Path(composer.__file__).parents[1] / "docs/attributes.md"
+PATHS = attribute_paths()
+COLUMNS: dict[str, Mapping[str, Verdict]] = {
+    "built-in runtime": namespace.COLUMN,
+    "Docker Engine": docker.COLUMN,
 }
 
 HEAD = """# Attributes, on each backend
 
-"yes" is honoured; "no" stops `up` with the file and line, the reason and the remedy, before anything is
-created; nothing is ignored in silence. "engine" is not the backend's: the engine or the loader does it, or it
-arrives as a name, a mount, an endpoint or a file. This page is made from the backends' tables (`translate.py` of
-each), which a test compares with the schema.
-
-## Services
-
-| attribute | built-in runtime | Docker Engine |
-| --- | --- | --- |
+"yes" is honoured; "no" stops `up` with the file and line, the reason and the remedy, before anything is created;
+"warned of" is said with its place; nothing is ignored in silence. "engine" is not the backend's: the engine or the
+loader does it, or it arrives as a name, a mount, an endpoint or a file. `*` is a key that you choose. What is inside
+of a refused attribute has no row, and a `pre_start` hook has its service's attributes. This page is made from one
+table (`composer/attributes.py`), to which each backend brings its column; a test holds it to the schema.
 """
-
-
-DEPLOY = """
-## What `deploy` asks of a cluster
-
-On both backends a warning with file and line; the rest of `deploy` is honoured.
-
-| attribute | why it has no effect |
-| --- | --- |
-"""
-
-
-def _attributes() -> list[str]:
-    return sorted(json.loads(SCHEMA.read_text())["$defs"]["service"]["properties"])
-
-
-def _namespace(name: str) -> str:
-    if name in namespace.REFUSED:
-        return f"no: {namespace.REFUSED[name][0]}"
-    return NEITHER.get(name, "engine") if name in namespace.ELSEWHERE else IN_PART.get(name, "yes")
-
-
-def _docker(name: str) -> str:
-    if name in docker.REFUSED:
-        return f"no: {docker.REFUSED[name][0]}"
-    if name in docker.ELSEWHERE:
-        return NEITHER.get(name, "engine")
-    return "yes, where its API is new enough" if name in docker.PROBES else "yes"
+TITLES = {
+    "service": "Services",
+    "network": "Networks",
+    "volume": "Volumes",
+    "config": "Configs",
+    "secret": "Secrets",
+}
 
 
 def page() -> str:
-    rows = "".join(f"| `{name}` | {_namespace(name)} | {_docker(name)} |\n" for name in _attributes())
-    parts = "".join(_part(title, PARTS[kind]) for kind, title in TITLES.items())
-    return HEAD + rows + DEPLOY + _unheeded() + parts
+    return HEAD + "".join(
+        _section(title, kind) + "".join(_section(f"`{one}`", f"{kind}.{one}") for one in _with_inside(kind))
+        for kind, title in TITLES.items()
+    )
 
 
-def _unheeded() -> str:
-    return "".join(f"| `{'.'.join(path)}` | {reason} |\n" for path, reason in clusters.UNHEEDED.items())
+def _section(title: str, above: str) -> str:
+    rows = "".join(_row(above, path) for path in sorted(_below(above)))
+    level = "##" if above in KINDS else "###"
+    heads = f"| attribute | {' | '.join(COLUMNS)} |\n|{' --- |' * (len(COLUMNS) + 1)}\n"
+    return f"\n{level} {title}\n\n{heads}{rows}"
 
 
-def _part(title: str, rows: dict[str, tuple[str, str]]) -> str:
-    table = "".join(f"| `{name}` | {ours} | {theirs} |\n" for name, (ours, theirs) in rows.items())
-    return f"\n## {title}\n\n| attribute | built-in runtime | Docker Engine |\n| --- | --- | --- |\n{table}"
+def _row(above: str, path: str) -> str:
+    texts = [found.text if (found := attributes.verdict(one, path)) else "" for one in COLUMNS.values()]
+    return f"| `{path.removeprefix(f'{above}.')}` | {' | '.join(texts)} |\n"
 
 
-def _names(definition: dict[str, Any], prefix: str = "") -> set[str]:
-    """Return the attributes of a definition, those inside of others with a dot."""
-    found = set()
-    for name, inner in definition.get("properties", {}).items():
-        found |= {f"{prefix}{name}", *_names(inner, f"{prefix}{name}.")}
-        found |= _names(inner.get("items", {}), f"{prefix}{name}.")
+def _below(above: str) -> set[str]:
+    """Return the attributes directly in a kind, or all the leaves in an attribute."""
+    if above in KINDS:
+        return {path for path in PATHS.nodes if path.rpartition(".")[0] == above}
+    return {path for path in PATHS.leaves if path.startswith(f"{above}.")}
+
+
+def _with_inside(kind: str) -> list[str]:
+    """Return the attributes of which there is more to say than one word for all that is inside."""
+    found = []
+    for path in sorted(_below(kind)):
+        covered = [attributes.verdict(one, path) for one in COLUMNS.values()]
+        is_covered = all(one is not None and one.whole for one in covered)
+        if _below(path) and not is_covered and path != "service.pre_start":
+            found.append(path.partition(".")[2])
     return found
 
 
-def test_every_attribute_of_resources_and_parts_has_its_row() -> None:
-    definitions = json.loads(SCHEMA.read_text())["$defs"]
-    assert {kind: set(rows) for kind, rows in PARTS.items()} == {
-        kind: _names(definitions[kind]) for kind in PARTS
+def test_the_page_is_what_the_table_says() -> None:
+    assert PAGE.read_text() == page(), "python -m tests.unit.test_attributes_table writes it anew"
+
+
+@pytest.mark.parametrize("backend", COLUMNS)
+def test_every_attribute_of_the_schema_has_a_verdict(backend: str) -> None:
+    assert list(attributes.faults(COLUMNS[backend], PATHS.leaves, PATHS.nodes)) == []
+
+
+@pytest.mark.parametrize("backend", COLUMNS)
+def test_every_attribute_of_an_entry_has_a_verdict_of_its_own(backend: str) -> None:
+    """What has something inside is shown too, in the table of its kind."""
+    without = {"network.ipam"}  # nothing but a name for what is inside
+    shown = {path for kind in KINDS for path in _below(kind)} - without
+    assert {path for path in shown if attributes.verdict(COLUMNS[backend], path) is None} == set()
+
+
+def test_a_column_that_lacks_something_is_told_what() -> None:
+    lacking = {path: one for path, one in namespace.COLUMN.items() if path != "service.healthcheck.retries"}
+    (fault,) = attributes.faults(lacking, PATHS.leaves, PATHS.nodes)
+    assert fault == "service.healthcheck.retries: nobody says what is done with it"
+
+
+def test_a_column_that_invents_something_is_told_what() -> None:
+    more = {**namespace.COLUMN, "service.brand_new": attributes.YES}
+    assert list(attributes.faults(more, PATHS.leaves, PATHS.nodes)) == [
+        "service.brand_new: the specification has no such attribute"
+    ]
+    same = {**namespace.COLUMN, "service.image": attributes.BY_ENGINE}
+    assert list(attributes.faults(same, PATHS.leaves, PATHS.nodes)) == [
+        "service.image: the engine's verdict is the same"
+    ]
+
+
+def test_a_new_attribute_of_the_schema_needs_a_verdict_wherever_it_is() -> None:
+    """One inside of what is refused as a whole is refused with it."""
+    column = namespace.COLUMN
+    for path in ("service.brand_new", "service.healthcheck.brand_new", "service.build_new", "network.new"):
+        assert attributes.verdict(column, path) is None
+    for path in ("service.models.*.brand_new", "service.provider.brand_new"):
+        found = attributes.verdict(column, path)
+        assert found is not None and found.text.startswith("no: ")
+
+
+def test_a_hook_has_what_its_service_has() -> None:
+    for column in COLUMNS.values():
+        assert attributes.verdict(column, "service.pre_start.user") == column["service.user"]
+        assert attributes.verdict(column, "service.pre_start.brand_new") is None
+
+
+@pytest.mark.parametrize("table", [in_docker.ATTRIBUTES, in_namespaces.ATTRIBUTES], ids=list(COLUMNS)[::-1])
+def test_whatever_is_honoured_in_part_says_which_part(table: Mapping[str, in_docker.Row]) -> None:
+    assert {n for n, row in table.items() if row.probe is not None} == {
+        n for n, row in table.items() if row.part
     }
-    assert PARTS.keys() == TITLES.keys()
 
 
-def test_the_page_is_what_the_tables_say() -> None:
-    assert PAGE.read_text() == page()
-
-
-def test_the_built_in_runtime_knows_every_attribute_of_the_schema_once() -> None:
-    tables = (namespace.ATTRIBUTES.keys(), namespace.REFUSED.keys(), namespace.ELSEWHERE)
-    assert set(_attributes()) | {"extends"} == set().union(*tables)
-    assert sum(map(len, tables)) == len(set().union(*tables))
-
-
-def test_whatever_is_honoured_in_part_says_which_part() -> None:
-    checked = {name for name, (_, probe) in namespace.ATTRIBUTES.items() if probe is not None}
-    assert checked == IN_PART.keys()
+@pytest.mark.parametrize("path", clusters.UNHEEDED, ids=".".join)
+def test_what_nobody_heeds_says_so(path: tuple[str, ...]) -> None:
+    assert ENGINE[f"service.deploy.{'.'.join(path)}"].text == f"warned of: {clusters.UNHEEDED[path]}"
 
 
 def test_what_is_refused_is_refused_with_its_reason() -> None:
-    for name, (reason, hint) in namespace.REFUSED.items():
-        (found,) = namespace.limitations({name: {"something": True}})
+    refused = {name: row.refusal for name, row in in_namespaces.ATTRIBUTES.items() if row.refusal}
+    assert refused
+    for name, (reason, hint) in refused.items():
+        (found,) = in_namespaces.limitations({name: {"something": True}})
         assert (found.path, found.reason, found.hint, found.fatal) == ((name,), reason, hint, True)
+        assert namespace.COLUMN[f"service.{name}"].text == f"no: {reason}"
+
+
+def test_what_does_not_concern_a_container_is_what_docker_compose_says() -> None:
+    """The list of mustRecreate, and two that are for tools."""
+    theirs = {"build", "pull_policy", "scale", "deploy.replicas", "depends_on", "profiles"}
+    assert theirs | {"develop", "attach"} == attributes.NOT_IN_CONTAINERS
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """From a container as Compose wants it to what the Engine API creates: one row per attribute.
 
 `ATTRIBUTES` is the table: a Compose attribute, the function that puts it into the request, and where needed one
-that says what an engine of this API cannot do of it. `REFUSED` has those that the engine cannot express, with the
-reason; `ELSEWHERE` those that arrive as names, mounts, endpoints and files. A test compares all with the schema.
+that says what an engine of this API cannot do of it; or the reason why no engine can express it. With what is inside of
+attributes (`attributes.py`) it is this backend's column of `composer.attributes`.
 The choices (bind string or mount, which network comes first) are Docker Compose's, so that either tool's
 containers look alike to the other.
 """
@@ -10,15 +10,18 @@ containers look alike to the other.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import clusters, mounttargets, sysctls, values
+from composer.attributes import ENGINE_NAMES, YES, partly, refused
 from composer.engine.wanted import Limitation
 from composer.errors import BackendError
 from composer.units import parse_duration_ns, parse_size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from composer.attributes import Verdict
 
     Body = dict[str, Any]
     Apply = Callable[[Body, Any], None]
@@ -30,13 +33,15 @@ def limitations(attributes: Mapping[str, Any], api: Api) -> list[Limitation]:
     """Return what an engine of this API would not honour of a service's attributes."""
     found: list[Limitation] = []
     for name, value in attributes.items():
-        if name in REFUSED:
+        row = ATTRIBUTES.get(name)
+        probe = OF_THE_ENGINE.get(name) if row is None else row.probe
+        if row is not None and row.refusal is not None:
             if value not in (None, "", [], {}, False):
-                reason, hint = REFUSED[name]
+                reason, hint = row.refusal
                 found.append(Limitation((name,), reason, hint=hint))
-        elif name in PROBES:
-            found += PROBES[name](value, api) if value is not None else []
-        elif name not in ATTRIBUTES and name not in ELSEWHERE:
+        elif probe is not None:
+            found += probe(value, api) if value is not None else []
+        elif row is None and name not in ENGINE_NAMES:
             found.append(Limitation((name,), "the Docker Engine does not know it"))
     # it would refuse them too, when networks and containers are there already
     found += [
@@ -56,10 +61,10 @@ def body_of(attributes: Mapping[str, Any], service: str) -> Body:
     """Return the request for a service's attributes, without image, names, networks and mounts."""
     body: Body = {"AttachStdout": True, "AttachStderr": True, "HostConfig": {}}
     for name, value in attributes.items():
-        apply = ATTRIBUTES.get(name)
-        if apply is not None and value is not None:
+        row = ATTRIBUTES.get(name)
+        if row is not None and value is not None:
             try:
-                apply(body, value)
+                row.apply(body, value)
             except (ValueError, OSError) as error:
                 raise BackendError(f"cannot use {name} of service '{service}': {error}") from error
     # what deploy says of resources counts more, in whatever order the two are written
@@ -69,6 +74,33 @@ def body_of(attributes: Mapping[str, Any], service: str) -> Body:
 
 
 # ------------------------------------------------------------------ kinds of rows
+
+
+def _nothing(body: Body, value: Any) -> None:
+    """Read elsewhere: its name in the table is enough."""
+
+
+class Row(NamedTuple):
+    """``probe`` says what an engine of an API cannot do of a value, and ``part`` then what it can, for people.
+
+    ``refusal`` is the reason why no engine can do it, and a hint.
+    """
+
+    apply: Apply = _nothing
+    probe: Probe | None = None
+    part: str = ""
+    refusal: tuple[str, str] | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.refusal is not None:
+            return refused(self.refusal[0])
+        return partly(self.part) if self.part else YES
+
+
+def refused_row(reason: str, hint: str) -> Row:
+    """Return the row of what is refused, whatever its value; what is as good as not written is let pass."""
+    return Row(refusal=(reason, hint))
 
 
 def _config(field: str, convert: Callable[[Any], Any] = lambda value: value) -> Apply:
@@ -83,10 +115,6 @@ def _host(field: str, convert: Callable[[Any], Any] = lambda value: value) -> Ap
         body["HostConfig"][field] = convert(value)
 
     return apply
-
-
-def _nothing(body: Body, value: Any) -> None:
-    """Read elsewhere: its name in the table is enough."""
 
 
 def _size(value: Any) -> int:
@@ -384,95 +412,95 @@ def _network_limits(value: Any, api: Api) -> list[Limitation]:
     ]
 
 
-PROBES: dict[str, Probe] = {
-    "annotations": _at("annotations", _needs((1, 43), "Docker Engine 24")),
+OF_THE_ENGINE: dict[str, Probe] = {
     "configs": _grants("configs"),
-    "deploy": _deploy_limits,
-    "healthcheck": _health_limits,
     "networks": _network_limits,
     "secrets": _grants("secrets"),
     "volumes": _volume_limits,
 }
+"""What arrives as endpoints, mounts and files, and what an engine of this API cannot do of that."""
 
-ATTRIBUTES: dict[str, Apply] = {
-    "annotations": _host("Annotations", _pairs),
-    "blkio_config": _blkio,
-    "cap_add": _host("CapAdd", _capabilities),
-    "cap_drop": _host("CapDrop", _capabilities),
-    "cgroup": _host("CgroupnsMode"),
-    "cgroup_parent": _host("CgroupParent"),
-    "command": _config("Cmd", _words),
-    "cpu_count": _host("CpuCount", int),
-    "cpu_percent": _host("CpuPercent", lambda value: round(float(value) * 100)),
-    "cpu_period": _host("CpuPeriod", _microseconds),
-    "cpu_quota": _host("CpuQuota", _microseconds),
-    "cpu_rt_period": _host("CpuRealtimePeriod", _microseconds),
-    "cpu_rt_runtime": _host("CpuRealtimeRuntime", _microseconds),
-    "cpu_shares": _host("CpuShares", lambda value: int(float(value))),
-    "cpus": _host("NanoCpus", _nano_cpus),
-    "cpuset": _host("CpusetCpus"),
-    "deploy": _nothing,  # last of all, see body_of
-    "device_cgroup_rules": _host("DeviceCgroupRules", _words),
-    "devices": _devices,
-    "dns": _host("Dns", _words),
-    "dns_opt": _host("DnsOptions", _words),
-    "dns_search": _host("DnsSearch", _words),
-    "domainname": _config("Domainname"),
-    "entrypoint": _config("Entrypoint", _words),
-    "environment": _environment,
-    "expose": _expose,
-    "extra_hosts": _extra_hosts,
-    "gpus": _gpus,
-    "group_add": _host("GroupAdd", _words),
-    "healthcheck": _healthcheck,
-    "hostname": _config("Hostname"),
-    "init": _host("Init", bool),
-    "ipc": _host("IpcMode"),
-    "isolation": _host("Isolation"),
-    "logging": _logging,
-    "mac_address": _nothing,  # of the first endpoint, see creation
-    "mem_limit": _host("Memory", _size),
-    "mem_reservation": _host("MemoryReservation", _size),
-    "mem_swappiness": _host("MemorySwappiness", int),
-    "memswap_limit": _host("MemorySwap", _size),
-    "oom_kill_disable": _host("OomKillDisable", bool),
-    "oom_score_adj": _host("OomScoreAdj", int),
-    "pid": _host("PidMode"),
-    "pids_limit": _host("PidsLimit", int),
-    "platform": _nothing,  # a parameter of the request, see creation
-    "ports": _ports,
-    "privileged": _host("Privileged", bool),
-    "read_only": _host("ReadonlyRootfs", bool),
-    "restart": _restart,
-    "runtime": _host("Runtime"),
-    "security_opt": _security_opt,
-    "shm_size": _host("ShmSize", _size),
-    "stdin_open": _config("OpenStdin", bool),
-    "stop_grace_period": _config("StopTimeout", _seconds),
-    "stop_signal": _config("StopSignal"),
-    "storage_opt": _host("StorageOpt", _pairs),
-    "sysctls": _host("Sysctls", _pairs),
-    "tty": _config("Tty", bool),
-    "ulimits": _ulimits,
-    "user": _config("User", str),
-    "userns_mode": _host("UsernsMode"),
-    "uts": _host("UTSMode"),
-    "volumes_from": _host("VolumesFrom", _words),
-    "working_dir": _config("WorkingDir"),
-}
-
-# What reaches a backend as names, labels, mounts, endpoints and files, or concerns the engine alone.
-ELSEWHERE = frozenset(
-    "attach build configs container_name depends_on develop env_file extends external_links image label_file labels "
-    "links network_mode networks post_start pre_start pre_stop profiles provider pull_policy pull_refresh_after "
-    "scale secrets tmpfs volumes".split()
-)
-
-REFUSED: dict[str, tuple[str, str | None]] = {
-    "credential_spec": ("only an engine on Windows knows credential specs", "remove it"),
-    "models": ("models are run by Docker's own model runner, which composer does not drive", "remove it"),
-    "umask": ("the Engine API cannot set a umask", "set it in the command: sh -c 'umask 027; exec …'"),
-    "use_api_socket": (
+ATTRIBUTES: dict[str, Row] = {
+    "annotations": Row(
+        _host("Annotations", _pairs),
+        _at("annotations", _needs((1, 43), "Docker Engine 24")),
+        "yes, where its API is new enough",
+    ),
+    "blkio_config": Row(_blkio),
+    "build": Row(),  # see builds
+    "cap_add": Row(_host("CapAdd", _capabilities)),
+    "cap_drop": Row(_host("CapDrop", _capabilities)),
+    "cgroup": Row(_host("CgroupnsMode")),
+    "cgroup_parent": Row(_host("CgroupParent")),
+    "command": Row(_config("Cmd", _words)),
+    "cpu_count": Row(_host("CpuCount", int)),
+    "cpu_percent": Row(_host("CpuPercent", lambda value: round(float(value) * 100))),
+    "cpu_period": Row(_host("CpuPeriod", _microseconds)),
+    "cpu_quota": Row(_host("CpuQuota", _microseconds)),
+    "cpu_rt_period": Row(_host("CpuRealtimePeriod", _microseconds)),
+    "cpu_rt_runtime": Row(_host("CpuRealtimeRuntime", _microseconds)),
+    "cpu_shares": Row(_host("CpuShares", lambda value: int(float(value)))),
+    "cpus": Row(_host("NanoCpus", _nano_cpus)),
+    "cpuset": Row(_host("CpusetCpus")),
+    "deploy": Row(
+        _nothing, _deploy_limits, "yes, in mode replicated or global; what only a cluster does is warned of"
+    ),  # last of all, see body_of
+    "device_cgroup_rules": Row(_host("DeviceCgroupRules", _words)),
+    "devices": Row(_devices),
+    "dns": Row(_host("Dns", _words)),
+    "dns_opt": Row(_host("DnsOptions", _words)),
+    "dns_search": Row(_host("DnsSearch", _words)),
+    "domainname": Row(_config("Domainname")),
+    "entrypoint": Row(_config("Entrypoint", _words)),
+    "environment": Row(_environment),
+    "expose": Row(_expose),
+    "extra_hosts": Row(_extra_hosts),
+    "gpus": Row(_gpus),
+    "group_add": Row(_host("GroupAdd", _words)),
+    "healthcheck": Row(_healthcheck, _health_limits, "yes, where its API is new enough"),
+    "hostname": Row(_config("Hostname")),
+    "init": Row(_host("Init", bool)),
+    "ipc": Row(_host("IpcMode")),
+    "isolation": Row(_host("Isolation")),
+    "logging": Row(_logging),
+    "mac_address": Row(),  # of the first endpoint, see creation
+    "mem_limit": Row(_host("Memory", _size)),
+    "mem_reservation": Row(_host("MemoryReservation", _size)),
+    "mem_swappiness": Row(_host("MemorySwappiness", int)),
+    "memswap_limit": Row(_host("MemorySwap", _size)),
+    "oom_kill_disable": Row(_host("OomKillDisable", bool)),
+    "oom_score_adj": Row(_host("OomScoreAdj", int)),
+    "pid": Row(_host("PidMode")),
+    "pids_limit": Row(_host("PidsLimit", int)),
+    "platform": Row(),  # a parameter of the request, see creation
+    "ports": Row(_ports),
+    "privileged": Row(_host("Privileged", bool)),
+    "read_only": Row(_host("ReadonlyRootfs", bool)),
+    "restart": Row(_restart),
+    "runtime": Row(_host("Runtime")),
+    "security_opt": Row(_security_opt),
+    "shm_size": Row(_host("ShmSize", _size)),
+    "stdin_open": Row(_config("OpenStdin", bool)),
+    "stop_grace_period": Row(_config("StopTimeout", _seconds)),
+    "stop_signal": Row(_config("StopSignal")),
+    "storage_opt": Row(_host("StorageOpt", _pairs)),
+    "sysctls": Row(_host("Sysctls", _pairs)),
+    "tty": Row(_config("Tty", bool)),
+    "ulimits": Row(_ulimits),
+    "user": Row(_config("User", str)),
+    "userns_mode": Row(_host("UsernsMode")),
+    "uts": Row(_host("UTSMode")),
+    "volumes_from": Row(_host("VolumesFrom", _words)),
+    "working_dir": Row(_config("WorkingDir")),
+    # what the engine cannot express
+    "credential_spec": refused_row("only an engine on Windows knows credential specs", "remove it"),
+    "models": refused_row(
+        "models are run by Docker's own model runner, which composer does not drive", "remove it"
+    ),
+    "umask": refused_row(
+        "the Engine API cannot set a umask", "set it in the command: sh -c 'umask 027; exec …'"
+    ),
+    "use_api_socket": refused_row(
         "composer does not hand the engine's socket to a container in silence",
         "mount it: volumes: [/var/run/docker.sock:/var/run/docker.sock]",
     ),

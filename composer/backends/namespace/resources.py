@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import clusters
 from composer.backends.namespace import devicelimits
+from composer.backends.namespace.rows import Row, nothing
 from composer.engine.wanted import Limitation
 from composer.runtime.base import records
 from composer.runtime.host import devices
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Config = dict[str, Any]
-    Row = tuple[Callable[[Config, Any], None], Callable[[Any], list[Limitation]] | None]
 
 _ALLOWED_DEVICES = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (10, 200), (136, None))
 _MIN_MEMORY_BYTES = 6 << 20
@@ -159,10 +159,6 @@ def _device_cgroup_rules(config: Config, value: Any) -> None:
         config["linux"]["resources"]["devices"].append(rule)
 
 
-def _nothing(config: Config, value: Any) -> None:
-    """Only its limitation counts."""
-
-
 def _of_windows(name: str) -> Callable[[Any], list[Limitation]]:
     def check(value: Any) -> list[Limitation]:
         return (
@@ -175,24 +171,36 @@ def _of_windows(name: str) -> Callable[[Any], list[Limitation]]:
 
 
 ROWS: dict[str, Row] = {
-    "blkio_config": (_blkio_config, None),
-    "cpu_count": (_nothing, _of_windows("cpu_count")),
-    "cpu_percent": (_nothing, _of_windows("cpu_percent")),
-    "cpu_period": (_resource("cpu", "period", _microseconds), None),
-    "cpu_quota": (_resource("cpu", "quota", _microseconds), None),
-    "cpu_rt_period": (_resource("cpu", "realtimePeriod", _microseconds), None),
-    "cpu_rt_runtime": (_resource("cpu", "realtimeRuntime", _microseconds), None),
-    "cpu_shares": (_resource("cpu", "shares", lambda value: int(float(value))), None),
-    "cpus": (_cpus, None),
-    "cpuset": (_resource("cpu", "cpus", str), None),
-    "deploy": (_deploy, _deploy_limits),
-    "device_cgroup_rules": (_device_cgroup_rules, None),
-    "devices": (devices.apply, devicelimits.limits),
-    "gpus": (devices.request, lambda value: devicelimits.request_limits(("gpus",), value)),
-    "mem_limit": (_mem_limit, None),
-    "mem_reservation": (_resource("memory", "reservation", _size), None),
-    "mem_swappiness": (_resource("memory", "swappiness", _swappiness), None),
-    "memswap_limit": (_memswap_limit, None),
-    "oom_kill_disable": (_resource("memory", "disableOOMKiller", bool), None),
-    "pids_limit": (_resource("pids", "limit", int), None),
+    "blkio_config": Row(_blkio_config),
+    "cpu_count": Row(nothing, _of_windows("cpu_count"), "warned of: only containers of Windows have it"),
+    "cpu_percent": Row(nothing, _of_windows("cpu_percent"), "warned of: only containers of Windows have it"),
+    "cpu_period": Row(_resource("cpu", "period", _microseconds)),
+    "cpu_quota": Row(_resource("cpu", "quota", _microseconds)),
+    "cpu_rt_period": Row(_resource("cpu", "realtimePeriod", _microseconds)),
+    "cpu_rt_runtime": Row(_resource("cpu", "realtimeRuntime", _microseconds)),
+    "cpu_shares": Row(_resource("cpu", "shares", lambda value: int(float(value)))),
+    "cpus": Row(_cpus),
+    "cpuset": Row(_resource("cpu", "cpus", str)),
+    "deploy": Row(
+        _deploy,
+        _deploy_limits,
+        "yes, but no mode other than replicated; devices as in gpus; what only a cluster does is warned of",
+    ),
+    "device_cgroup_rules": Row(_device_cgroup_rules),
+    "devices": Row(
+        devices.apply,
+        devicelimits.limits,
+        "yes; by name where a specification in /etc/cdi or /var/run/cdi describes them",
+    ),
+    "gpus": Row(
+        devices.request,
+        lambda value: devicelimits.request_limits(("gpus",), value),
+        "those that a specification in /etc/cdi or /var/run/cdi describes",
+    ),
+    "mem_limit": Row(_mem_limit),
+    "mem_reservation": Row(_resource("memory", "reservation", _size)),
+    "mem_swappiness": Row(_resource("memory", "swappiness", _swappiness)),
+    "memswap_limit": Row(_memswap_limit),
+    "oom_kill_disable": Row(_resource("memory", "disableOOMKiller", bool)),
+    "pids_limit": Row(_resource("pids", "limit", int)),
 }

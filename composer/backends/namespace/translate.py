@@ -1,8 +1,8 @@
 """From a container as Compose wants it to an OCI configuration: one row per attribute.
 
-`ATTRIBUTES` is the table: a Compose attribute and the function that puts it into the configuration; `REFUSED`
-has those that cannot be honoured, with the reason. What is in neither is refused as unknown, so that nothing is
-ignored in silence; a test compares both with the schema.
+`ATTRIBUTES` is the table: a Compose attribute and the function that puts it into the configuration, or the reason why
+it cannot be honoured. What it lacks and the engine does not do is refused as unknown, so that nothing is ignored in
+silence; with what is inside of attributes (`attributes.py`) it is this backend's column of `composer.attributes`.
 Values are canonical (see `ContainerSpec`); image defaults have Docker's names (``Cmd``, ``Env``, …).
 """
 
@@ -14,7 +14,9 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from composer import errors, mounttargets, sysctls, values
+from composer.attributes import ENGINE_NAMES
 from composer.backends.namespace import endpoints, logdrivers, namespaces, resources, unusable
+from composer.backends.namespace.rows import Row, nothing, refused_row
 from composer.engine.wanted import ContainerSpec, Limitation
 from composer.runtime.base import records, signals
 from composer.runtime.container import capabilities
@@ -53,13 +55,14 @@ def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
         for key, reason, hint in sysctls.find_faults(attributes)
     ]
     for name, value in attributes.items():
-        if name in REFUSED:
+        row = ATTRIBUTES.get(name)
+        if row is not None and row.refusal is not None:
             if value not in (None, "", [], {}, False):
-                reason, hint = REFUSED[name]
+                reason, hint = row.refusal
                 found.append(Limitation((name,), reason, hint=hint))
-        elif name in ATTRIBUTES:
+        elif row is not None:
             found += _limitations_of(name, value) if name not in {one.path[0] for one in found} else []
-        elif name not in ELSEWHERE:
+        elif name not in ENGINE_NAMES:
             found.append(Limitation((name,), "the built-in runtime does not know it"))
     for path, target, reason in mounttargets.problems(attributes):
         found.append(Limitation(path, f"cannot mount at {target}: {reason}", hint=mounttargets.HINT))
@@ -68,12 +71,12 @@ def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
 
 def _limitations_of(name: str, value: Any) -> list[Limitation]:
     """Return what the row of an attribute says, and what it would stumble over: once it is created it is too late."""
-    apply, probe = ATTRIBUTES[name]
-    found = probe(value) if probe is not None else []
+    row = ATTRIBUTES[name]
+    found = row.probe(value) if row.probe is not None else []
     if any(one.fatal for one in found) or value is None:
         return found
     try:
-        apply(_base({}), value)
+        row.apply(_base({}), value)
     except ValueError as error:
         found = [*found, Limitation((name,), str(error))]
     return found
@@ -112,9 +115,8 @@ def oci_config(spec: ContainerSpec, image: Mapping[str, Any]) -> Config:
     config = _base(image)
     for name, value in spec.attributes.items():
         if name in ATTRIBUTES and value is not None:
-            apply = ATTRIBUTES[name][0]
             try:
-                apply(config, value)
+                ATTRIBUTES[name].apply(config, value)
             except ValueError as error:
                 raise errors.BackendError(
                     f"cannot use {name} of service '{spec.service}': {error}"
@@ -434,10 +436,6 @@ def _cgroup_parent_limits(value: Any) -> list[Limitation]:
     return []
 
 
-def _nothing(config: Config, value: Any) -> None:
-    """Read elsewhere: the name of the attribute is enough for `limitations` to know it."""
-
-
 def _build_limits(value: Any) -> list[Limitation]:
     reason = "the built-in runtime does not build images yet: it runs the image that is in its store"
     return [
@@ -450,77 +448,84 @@ def _build_limits(value: Any) -> list[Limitation]:
     ]
 
 
-Row = tuple["Callable[[Config, Any], None]", "Callable[[Any], list[Limitation]] | None"]
-
 ATTRIBUTES: dict[str, Row] = {
     **resources.ROWS,
-    "annotations": (_extra("annotations"), None),
-    "build": (_nothing, _build_limits),
-    "cap_add": (_nothing, None),  # with what is granted: see _finish_privileges
-    "cap_drop": (_nothing, None),
-    "cgroup": (_nothing, namespaces.probe("cgroup", "host", "private")),
-    "cgroup_parent": (_cgroup_parent, _cgroup_parent_limits),
-    "command": (_nothing, None),  # with the image's: see _finish_process
-    "dns": (_dns("servers"), None),
-    "dns_opt": (_dns("options"), None),
-    "dns_search": (_dns("search"), None),
-    "domainname": (_domainname, None),
-    "entrypoint": (_nothing, None),
-    "environment": (_environment, None),
-    "expose": (_nothing, None),
-    "extends": (_nothing, None),
-    "extra_hosts": (_extra_hosts, None),
-    "group_add": (_group_add, None),
-    "healthcheck": (_healthcheck, None),
-    "hostname": (_hostname, None),
-    "init": (_extra("init"), None),
-    "ipc": (_nothing, namespaces.probe("ipc", "private", "shareable", "host", "none", joins=True)),
-    "isolation": (
-        _nothing,
-        _oneof("isolation", "only containers of Windows have isolation modes", "default"),
+    "annotations": Row(_extra("annotations")),
+    "build": Row(nothing, _build_limits, "no: composer image import or load, under the service's image name"),
+    "cap_add": Row(),  # with what is granted: see _finish_privileges
+    "cap_drop": Row(),
+    "cgroup": Row(nothing, namespaces.probe("cgroup", "host", "private"), "yes: host, private"),
+    "cgroup_parent": Row(_cgroup_parent, _cgroup_parent_limits, "yes"),
+    "command": Row(),  # with the image's: see _finish_process
+    "dns": Row(_dns("servers")),
+    "dns_opt": Row(_dns("options")),
+    "dns_search": Row(_dns("search")),
+    "domainname": Row(_domainname),
+    "entrypoint": Row(),
+    "environment": Row(_environment),
+    "expose": Row(),
+    "extra_hosts": Row(_extra_hosts),
+    "group_add": Row(_group_add),
+    "healthcheck": Row(_healthcheck),
+    "hostname": Row(_hostname),
+    "init": Row(_extra("init")),
+    "ipc": Row(
+        nothing,
+        namespaces.probe("ipc", "private", "shareable", "host", "none", joins=True),
+        "yes: private, shareable, host, none, service:NAME, container:NAME",
     ),
-    "logging": (log_options.apply, logdrivers.limits),
-    "mac_address": (_nothing, None),  # of the first endpoint, see bundle
-    "oom_score_adj": (_process("oomScoreAdj"), None),
-    "platform": (_nothing, _platform_limits),
-    "pid": (_nothing, namespaces.probe("pid", "host", joins=True)),
-    "ports": (_ports, None),
-    "privileged": (_nothing, None),
-    "read_only": (_read_only, None),
-    "restart": (_restart, None),
-    "runtime": (_nothing, _oneof("runtime", "the built-in runtime is the only one here", "runc")),
-    "security_opt": (_security_opt, _security_limits),
-    "shm_size": (_shm_size, None),
-    "stdin_open": (_extra("stdin"), None),
-    "stop_grace_period": (_stop_grace_period, None),
-    "stop_signal": (_stop_signal, None),
-    "sysctls": (_sysctls, None),
-    "tty": (_process("terminal"), None),
-    "ulimits": (_ulimits, None),
-    "umask": (_umask, None),
-    "user": (_user, None),
+    "isolation": Row(
+        nothing,
+        _oneof("isolation", "only containers of Windows have isolation modes", "default"),
+        "only default",
+    ),
+    "logging": Row(
+        log_options.apply,
+        logdrivers.limits,
+        "json-file, local, syslog, none, and journald where it runs; max-size and max-file",
+    ),
+    "mac_address": Row(),  # of the first endpoint, see bundle
+    "oom_score_adj": Row(_process("oomScoreAdj")),
+    "platform": Row(nothing, _platform_limits, "only that of the machine"),
+    "pid": Row(
+        nothing, namespaces.probe("pid", "host", joins=True), "yes: host, service:NAME, container:NAME"
+    ),
+    "ports": Row(_ports),
+    "privileged": Row(),
+    "read_only": Row(_read_only),
+    "restart": Row(_restart),
+    "runtime": Row(
+        nothing,
+        _oneof("runtime", "the built-in runtime is the only one here", "runc"),
+        "only runc, which stands for the built-in one",
+    ),
+    "security_opt": Row(
+        _security_opt, _security_limits, "yes; apparmor and label only where they have no effect"
+    ),
+    "shm_size": Row(_shm_size),
+    "stdin_open": Row(_extra("stdin")),
+    "stop_grace_period": Row(_stop_grace_period),
+    "stop_signal": Row(_stop_signal),
+    "sysctls": Row(_sysctls),
+    "tty": Row(_process("terminal")),
+    "ulimits": Row(_ulimits),
+    "umask": Row(_umask),
+    "user": Row(_user),
     # There is no user namespace to leave: host is what a container has.
-    "userns_mode": (_nothing, namespaces.probe("userns_mode", "host")),
-    "uts": (_nothing, namespaces.probe("uts", "host")),
-    "volumes_from": (_nothing, None),  # mounts, see bundle
-    "working_dir": (_process("cwd"), None),
-}
-
-# What reaches a backend as names, mounts, endpoints and files, or concerns the engine alone.
-ELSEWHERE = frozenset(
-    "attach configs container_name depends_on develop env_file external_links image label_file labels links "
-    "network_mode networks post_start pre_start pre_stop profiles provider pull_policy pull_refresh_after scale "
-    "secrets tmpfs volumes".split()
-)
-
-REFUSED: dict[str, tuple[str, str | None]] = {
-    "credential_spec": ("only containers of Windows know credential specs", "remove it"),
-    "models": ("models are run by Docker's own model runner, which composer does not drive", "remove it"),
-    "storage_opt": (
+    "userns_mode": Row(nothing, namespaces.probe("userns_mode", "host"), "only host, which is so anyway"),
+    "uts": Row(nothing, namespaces.probe("uts", "host"), "yes: host"),
+    "volumes_from": Row(),  # mounts, see bundle
+    "working_dir": Row(_process("cwd")),
+    # what cannot be honoured at all
+    "credential_spec": refused_row("only containers of Windows know credential specs", "remove it"),
+    "models": refused_row(
+        "models are run by Docker's own model runner, which composer does not drive", "remove it"
+    ),
+    "storage_opt": refused_row(
         "the file system of a container is a part of the machine's, without a size of its own",
         "limit what it writes: read_only with tmpfs, or a volume",
     ),
-    "use_api_socket": ("there is no engine whose socket could be handed out", "remove it"),
+    "use_api_socket": refused_row("there is no engine whose socket could be handed out", "remove it"),
 }
 
 

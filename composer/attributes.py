@@ -1,0 +1,147 @@
+"""Every attribute of the specification, and who honours it: one table, with a column for each backend.
+
+`ENGINE` has what the loader and the engine do, the same on every backend. A backend brings its column: a mapping from
+paths to verdicts of what is left. `verdict` joins the two, `faults` says what a column lacks. A path is the kind of
+the entry and the names below it, ``service.deploy.resources.limits.cpus``; ``*`` is a key that the user chooses, and
+positions in lists are left out. docs/attributes.md is made from this.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from composer import clusters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+
+class Verdict(NamedTuple):
+    """What is done with an attribute, in words. ``whole``: that is so of everything inside of it, too.
+
+    ``free``: a container that runs is not concerned when it changes.
+    """
+
+    text: str
+    whole: bool = False
+    free: bool = False
+
+
+YES = Verdict("yes")
+BY_ENGINE = Verdict("engine")
+FREE = Verdict("engine", free=True)
+
+
+def partly(text: str) -> Verdict:
+    """Return the verdict on what is honoured for some values only."""
+    return Verdict(text)
+
+
+def refused(reason: str) -> Verdict:
+    """Return the verdict on what stops ``up`` before anything is created."""
+    return Verdict(f"no: {reason}", whole=True)
+
+
+def warned(reason: str) -> Verdict:
+    """Return the verdict on what is said to have no effect, with its place, whenever it is written."""
+    return Verdict(f"warned of: {reason}", whole=True)
+
+
+def no_effect(reason: str = "", *, free: bool = False) -> Verdict:
+    """Return the verdict on what changes nothing, and need not: it is for other tools or other machines."""
+    return Verdict(f"no effect: {reason}" if reason else "no effect", whole=True, free=free)
+
+
+def inside(path: str, verdict: Verdict, names: str) -> dict[str, Verdict]:
+    """Return the same verdict on several attributes below ``path``; names are separated by spaces."""
+    return {f"{path}.{name}": verdict for name in names.split()}
+
+
+_UPDATE = "delay failure_action max_failure_ratio monitor order parallelism"
+_HOOK = "command environment privileged user working_dir"
+_GRANT = "gid mode source target uid"
+_SWARM = no_effect("only Swarm knows it")
+
+ENGINE: dict[str, Verdict] = {
+    # one line for each attribute that no backend has to know; here it is what the loader or the engine does
+    **inside(
+        "service",
+        BY_ENGINE,
+        "configs container_name env_file extends external_links image label_file labels links network_mode networks "
+        "post_start pre_start pre_stop pull_refresh_after secrets tmpfs volumes",
+    ),
+    **inside("service", FREE, "attach depends_on profiles pull_policy scale"),
+    "service.develop": no_effect("composer has no watch", free=True),
+    "service.provider": refused("services of a provider are not run yet"),
+    **inside("service.configs", BY_ENGINE, _GRANT),
+    **inside("service.depends_on.*", BY_ENGINE, "condition required restart"),
+    "service.deploy.replicas": FREE,
+    **inside("service.deploy.update_config", BY_ENGINE, _UPDATE),
+    **inside("service.deploy.rollback_config", BY_ENGINE, _UPDATE),
+    **{f"service.deploy.{'.'.join(path)}": warned(reason) for path, reason in clusters.UNHEEDED.items()},
+    **inside("service.env_file", BY_ENGINE, "format path required"),
+    **inside("service.extends", BY_ENGINE, "file service"),
+    **inside("service.networks.*", BY_ENGINE, "aliases priority use_service_name_alias"),
+    **inside("service.ports", no_effect(), "name app_protocol"),
+    "service.ports.mode": _SWARM,
+    **inside("service.post_start", BY_ENGINE, _HOOK),
+    "service.pre_start.per_replica": BY_ENGINE,
+    **inside("service.pre_stop", BY_ENGINE, _HOOK),
+    **inside("service.secrets", BY_ENGINE, _GRANT),
+    **inside("network", BY_ENGINE, "name external external.name"),
+    "network.attachable": _SWARM,
+    **inside("volume", BY_ENGINE, "name external external.name"),
+    **inside("config", BY_ENGINE, "name content environment file"),
+    "config.external": refused("there is no store of configs"),
+    **inside("config", _SWARM, "labels template_driver"),
+    **inside("secret", BY_ENGINE, "name environment file"),
+    "secret.external": refused("there is no store of secrets"),
+    **inside("secret", _SWARM, "labels driver driver_opts template_driver"),
+}
+
+_SERVICE = "service."
+_HOOKS = "service.pre_start."
+
+ENGINE_NAMES = frozenset(
+    name for path in ENGINE if path.startswith(_SERVICE) and "." not in (name := path[len(_SERVICE) :])
+)
+"""The attributes of a service that a backend may leave alone: they reach it as names, mounts, endpoints and files."""
+
+NOT_IN_CONTAINERS = frozenset(
+    path[len(_SERVICE) :] for path, one in ENGINE.items() if one.free and path.startswith(_SERVICE)
+) | {"build"}
+"""What of a service does not concern a container that runs: Docker Compose's list, and two for tools."""
+
+
+def verdict(column: Mapping[str, Verdict], path: str) -> Verdict | None:
+    """Return what is done with an attribute on the backend of this column; None where nobody says."""
+    found = column.get(path) or ENGINE.get(path)
+    if found is not None:
+        return found
+    if path.startswith(_HOOKS):
+        # the container of a hook is the service's, but for what the hook says
+        return verdict(column, _SERVICE + path.removeprefix(_HOOKS))
+    above = path
+    while "." in above:
+        above = above.rpartition(".")[0]
+        found = column.get(above) or ENGINE.get(above)
+        if found is not None and found.whole:
+            return found
+    return None
+
+
+def faults(column: Mapping[str, Verdict], leaves: Iterable[str], nodes: Iterable[str]) -> Iterator[str]:
+    """Yield what is wrong with a column, a sentence each.
+
+    ``leaves`` are the paths of the specification that have nothing inside, ``nodes`` all of them.
+    """
+    known = frozenset(nodes)
+    for path in sorted(leaves):
+        if verdict(column, path) is None:
+            yield f"{path}: nobody says what is done with it"
+    for path in sorted(column.keys() | ENGINE.keys()):
+        if path not in known:
+            yield f"{path}: the specification has no such attribute"
+    for path in sorted(column.keys() & ENGINE.keys()):
+        if column[path].text == ENGINE[path].text:
+            yield f"{path}: the engine's verdict is the same"
