@@ -32,9 +32,10 @@ from composer.engine.operations import (
     resource_of,
     text_of,
 )
+from composer.engine.operations.waiting import STEADY
 from composer.engine.outcome import PARALLEL, Outcome
 from composer.engine.preparations import Preparations
-from composer.engine.wait import MET, PENDING, STEADY, Look, Restarts, look, timed_out
+from composer.engine.wait import MET, PENDING, Look, Restarts, look, timed_out
 from composer.errors import ComposerError, NotFound, OperationFailed
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from composer.engine.operations import (
     StartContainer,
     WaitService,
 )
+from composer.engine.operations.waiting import READY
 from composer.engine.removals import ACTIVE, Removals, ref, start_hooks
 from composer.errors import UnknownService
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from composer.engine.plan import Plan
 
 _STARTED = "service_started"
-_READY = "ready"
 
 
 class Need(NamedTuple):
@@ -180,7 +180,7 @@ def plan_start(
         for service in fleet.order():
             refs = tuple(ref(c) for c in fleet.containers[service])
             operation = WaitService(
-                service, refs, _READY, "--wait", timeout_s=wait_timeout_s, restarts=wait_restarts
+                service, refs, READY, "--wait", timeout_s=wait_timeout_s, restarts=wait_restarts
             )
             removals.builder.add(operation, started[service])
     return removals.builder.build()

@@ -22,10 +22,10 @@ from composer.engine.fetching import fetches
 from composer.engine.infrastructure import changes_of, diverged, orphaned_volumes
 from composer.engine.observed import ContainerState
 from composer.engine.operations import WaitService
+from composer.engine.operations.waiting import READY
 from composer.engine.recreation import decide
 from composer.engine.staying import Staying, held_by, stopped_meanwhile
 from composer.engine.updates import check_start_first
-from composer.engine.wait import READY
 from composer.engine.wanted import Limitation
 from composer.errors import Unsupported
 from composer.graph import COMPLETED, Graph

@@ -26,9 +26,9 @@ from composer.engine.operations import (
     TagImage,
     WaitService,
 )
+from composer.engine.operations.waiting import STEADY
 from composer.engine.removals import Removals, ref, start_hooks
 from composer.engine.updates import batches, update_of
-from composer.engine.wait import STEADY
 from composer.engine.wanted import EndpointSpec, NetworkSpec
 
 if TYPE_CHECKING:

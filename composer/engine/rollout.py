@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from composer.engine import labels
 from composer.engine.operations import REPLACED, MovePorts, RenameContainer, WaitService
+from composer.engine.operations.waiting import READY, STEADY
 from composer.engine.removals import ref
 from composer.engine.updates import batches, update_of
-from composer.engine.wait import READY, STEADY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.engine.observed import ContainerState, Health
+from composer.engine.operations.waiting import READY, STEADY
 from composer.errors import ComposerError, DependencyFailed, NotFound, Timeout, Unhealthy
 from composer.graph import COMPLETED, HEALTHY
 from composer.units import format_duration
@@ -25,8 +26,6 @@ MET = "met"
 PENDING = "pending"
 FAILED = "failed"
 
-READY = "ready"
-STEADY = "steady"
 
 _LOG_LINES = 20
 _OUTPUT_LINES = 5

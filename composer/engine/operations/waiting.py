@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from composer.engine.operations.row import ContainerRef
 
 
+READY, STEADY = "ready", "steady"
+"""Conditions besides those of depends_on."""
+
+
 class WaitService(NamedTuple):
     """Wait until every container of a service meets ``condition``.
 
