@@ -49,6 +49,7 @@ class Assembly:
         self._project, self._decisions = project, decisions
         self._services: Tree = project.tree.get("services") or {}
         self._images: dict[str, int] = {}
+        self._parts: dict[str, list[int]] = {}
         self._gates: dict[tuple[str, str, bool], int] = {}
         self._waits: dict[str, list[int]] = {}
         self._hooked: dict[str, tuple[int, ...]] = {}
@@ -84,6 +85,13 @@ class Assembly:
 
     def _made_of(self, service: str, name: str) -> list[int]:
         """Return the steps after which everything is there that a new container called ``name`` is made of."""
+        made_of = self._parts.get(service)
+        if made_of is None:
+            made_of = self._parts[service] = self._parts_of(service)
+        return [*made_of, self.cleared[name]] if name in self.cleared else made_of
+
+    def _parts_of(self, service: str) -> list[int]:
+        """Return the steps that are the same for all containers of a service."""
         tree = self._services[service]
         needs = self.resources.needs(tree)
         image = self._images.get(resolve.image_of(self._project, service, tree))
@@ -91,7 +99,6 @@ class Assembly:
         for mount in tree.get("volumes") or ():
             if mount["type"] == "image" and mount.get("source") in self._images:
                 needs.append(self._images[mount["source"]])
-        needs += [self.cleared[name]] if name in self.cleared else []
         for parent in sharing(tree):
             # with --no-start, who shares a namespace needs the container to exist, and waits for its creation
             needs += self.ready.get(parent, ())

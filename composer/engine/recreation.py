@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from composer.engine import compare, labels, resolve
@@ -29,16 +30,39 @@ _BROKEN = frozenset((ContainerState.DEAD, ContainerState.REMOVING))
 
 
 class _Judge:
-    """Asks the questions of `mustRecreate` of the containers of one service; the hash is computed once."""
-
-    __slots__ = ("_hash", "_policy", "_project", "_replaced", "_service", "_tree", "_world")
+    """Asks the questions of `mustRecreate` of the containers of one service; what it should have is found once."""
 
     def __init__(
         self, project: Project, service: str, tree: Tree, world: World, policy: str, replaced: Collection[str]
     ) -> None:
         self._project, self._service, self._tree = project, service, tree
         self._world, self._policy, self._replaced = world, policy, replaced
-        self._hash: str | None = None
+
+    # ------------------------------------------------------------- what a container should have
+
+    @cached_property
+    def _hash(self) -> str:
+        return service_hash(hashed_tree(self._tree, self._world))
+
+    @cached_property
+    def _wanted_contents(self) -> dict[str, str]:
+        return contents_of(self._project, self._service, self._world)
+
+    @cached_property
+    def _wanted_networks(self) -> list[str]:
+        keys = sorted(networks_of(self._tree))
+        return [resolve.real_name(self._project, "networks", key) for key in keys]
+
+    @cached_property
+    def _wanted_volumes(self) -> list[tuple[str, str]]:
+        """Names, and where they are mounted."""
+        return [
+            (resolve.real_name(self._project, "volumes", mount["source"]), mount["target"])
+            for mount in self._tree.get("volumes") or ()
+            if mount.get("type") == "volume" and mount.get("source")
+        ]
+
+    # ------------------------------------------------------------- what it has
 
     def cause(self, container: ObservedContainer) -> str:
         """Return why a container must be replaced, or nothing."""
@@ -64,8 +88,6 @@ class _Judge:
 
     def _configuration(self, container: ObservedContainer) -> str:
         written = container.labels.get(labels.CONFIG_HASH)
-        if self._hash is None:
-            self._hash = service_hash(hashed_tree(self._tree, self._world))
         if written == self._hash:
             return ""
         fields = container.labels.get(labels.FIELDS)
@@ -90,7 +112,7 @@ class _Judge:
             had = json.loads(container.labels.get(labels.CONTENTS) or "{}")
         except ValueError:
             return ""
-        wants = contents_of(self._project, self._service, self._world)
+        wants = self._wanted_contents
         changed = [name for name in sorted(wants) if name in had and had[name] != wants[name]]
         return "; ".join(f"the content of {name.replace(':', ' ', 1)} changed" for name in changed)
 
@@ -106,8 +128,7 @@ class _Judge:
         """A container that does not run and lacks a network is connected before its start, not replaced."""
         is_running = container.state is ContainerState.RUNNING
         joined = {endpoint.network: endpoint.network_id for endpoint in container.endpoints}
-        for key in sorted(networks_of(self._tree)):
-            name = resolve.real_name(self._project, "networks", key)
+        for name in self._wanted_networks:
             network = self._world.networks.get(name)
             if network and is_running and network.id not in joined.values():
                 return f"it is not connected to network '{name}'"
@@ -119,11 +140,9 @@ class _Judge:
 
     def _volumes(self, container: ObservedContainer) -> str:
         mounted = {(mount.name, mount.target) for mount in container.mounts}
-        for mount in self._tree.get("volumes") or ():
-            if mount.get("type") == "volume" and mount.get("source"):
-                name = resolve.real_name(self._project, "volumes", mount["source"])
-                if (name, mount["target"].rstrip("/") or "/") not in mounted:
-                    return f"volume '{name}' is not mounted at '{mount['target']}'"
+        for name, target in self._wanted_volumes:
+            if (name, target.rstrip("/") or "/") not in mounted:
+                return f"volume '{name}' is not mounted at '{target}'"
         return ""
 
 
