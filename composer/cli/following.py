@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.cli.lines import short_name
 from composer.engine.observed import ContainerState
-from composer.engine.removals import ACTIVE, ref
+from composer.engine.planning.removals import ACTIVE, ref
 from composer.errors import BackendError, OutputFailed
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def freeze(context: Context, services: tuple[str, ...], *, frozen: bool) -> None:
     """Pause what runs, or let what is paused go on."""
-    from composer.engine.lifecycle import selected
+    from composer.engine.planning.lifecycle import selected
 
     verb, doing, done = ("pause", "pausing", "paused") if frozen else ("unpause", "unpausing", "unpaused")
     project = context.project_name()

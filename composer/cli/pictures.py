@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.engine import labels
 from composer.engine.observed import ContainerState
-from composer.engine.wait import describe
+from composer.engine.running.wait import describe
 from composer.graph import COMPLETED, HEALTHY, Dependency, Node, Wait, longest_chain
 
 if TYPE_CHECKING:

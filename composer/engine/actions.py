@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer.engine.engine import Change
-from composer.engine.transaction import carry_out
+from composer.engine.running.transaction import carry_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from composer.engine.engine import Engine
-    from composer.engine.lifecycle import Teardown
     from composer.engine.observed import Observed
     from composer.engine.options import OneOff, Options
     from composer.engine.plan import Plan
+    from composer.engine.planning.lifecycle import Teardown
     from composer.schema.model import Project
 
 
@@ -24,8 +24,8 @@ def plan_up(engine: Engine, project: Project, options: Options) -> Plan:
 
 
 def _change(engine: Engine, project: Project, options: Options) -> Change:
-    from composer.engine.observe import observe
-    from composer.engine.reconcile import reconcile
+    from composer.engine.observing.observe import observe
+    from composer.engine.planning.reconcile import reconcile
 
     whole = frozenset(project.tree.get("services") or ()) | frozenset(project.disabled)
     chosen = project.select(options.services, dependencies=options.dependencies)
@@ -84,7 +84,7 @@ def refresh_images(engine: Engine, project: Project, options: Options) -> None:
     """Pull what is to be pulled even though it is here, so that the plan is made with what the registry has now."""
     import time
 
-    from composer.engine.images import plan_refresh
+    from composer.engine.planning.images import plan_refresh
 
     chosen = project.select(options.services, dependencies=options.dependencies)
     find = engine.backend.find_image
@@ -95,7 +95,7 @@ def refresh_images(engine: Engine, project: Project, options: Options) -> None:
 
 def down(engine: Engine, project: str, options: Teardown) -> Plan:
     """Remove what a project has."""
-    from composer.engine.lifecycle import plan_down
+    from composer.engine.planning.lifecycle import plan_down
 
     plan = plan_down(project, engine.backend.observe(project), options)
     engine.apply(project, plan)
@@ -104,7 +104,7 @@ def down(engine: Engine, project: str, options: Teardown) -> Plan:
 
 def stop(engine: Engine, project: str, services: Sequence[str] = (), timeout_s: float | None = None) -> Plan:
     """Stop services; their containers stay."""
-    from composer.engine.lifecycle import plan_stop
+    from composer.engine.planning.lifecycle import plan_stop
 
     plan = plan_stop(engine.backend.observe(project), services, timeout_s)
     engine.apply(project, plan)
@@ -121,7 +121,7 @@ def start(
     wait_restarts: int | None = None,
 ) -> Plan:
     """Start services that exist and do not run."""
-    from composer.engine.lifecycle import plan_start
+    from composer.engine.planning.lifecycle import plan_start
 
     observed = engine.backend.observe(project)
     plan = plan_start(
@@ -140,7 +140,7 @@ def restart(
     dependents: bool = True,
 ) -> Plan:
     """Stop and start services as they are: no change of configuration is applied."""
-    from composer.engine.lifecycle import plan_restart
+    from composer.engine.planning.lifecycle import plan_restart
 
     plan = plan_restart(engine.backend.observe(project), services, timeout_s, dependents=dependents)
     engine.apply(project, plan)
@@ -156,7 +156,7 @@ def kill(
     spare: frozenset[str] = frozenset(),
 ) -> Plan:
     """Send a signal to services, all but those to ``spare``."""
-    from composer.engine.lifecycle import plan_kill
+    from composer.engine.planning.lifecycle import plan_kill
 
     plan = plan_kill(engine.backend.observe(project), services, signal, spare=spare)
     engine.apply(project, plan)
@@ -167,7 +167,7 @@ def remove(
     engine: Engine, project: str, services: Sequence[str] = (), *, stop: bool = False, volumes: bool = False
 ) -> Plan:
     """Remove stopped containers of services; with ``stop`` running ones too."""
-    from composer.engine.lifecycle import plan_remove
+    from composer.engine.planning.lifecycle import plan_remove
 
     plan = plan_remove(engine.backend.observe(project), services, stop=stop, volumes=volumes)
     engine.apply(project, plan)

@@ -53,7 +53,7 @@ class Engine(NamedTuple):
             self.events.warn(sentence)
         if not plan.steps:
             return Outcome()
-        from composer.engine.execute import execute
+        from composer.engine.running.execute import execute
 
         return execute(
             plan, self.backend, self.events, project=project, parallel=self.parallel, cancel=self.cancel

@@ -13,7 +13,7 @@ from composer.engine.operations import WaitService, action_of, facts_of, resourc
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from composer.engine.losses import Loss
+    from composer.engine.observing.losses import Loss
     from composer.engine.operations import Operation
 
 

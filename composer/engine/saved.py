@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from composer.engine import compare
+from composer.engine.resolving import compare
 from composer.errors import Conflict
 
 if TYPE_CHECKING:

@@ -91,10 +91,11 @@ def _project(text: str, directory: Path) -> Any:
 
 def _in_memory(project: Any, root: Path) -> None:
     from composer.backends.memory import Behaviour, MemoryBackend
-    from composer.engine import actions, resolve
+    from composer.engine import actions
     from composer.engine.engine import Engine
     from composer.engine.events import Cancellation
     from composer.engine.options import Options
+    from composer.engine.resolving import resolve
 
     ticks = itertools.count(1, 1000)
     backend = MemoryBackend(clock=lambda: next(ticks))
@@ -124,10 +125,10 @@ def _waitless(engine: Any, project: Any) -> None:
 
 def _on_the_runtime(project: Any, root: Path) -> None:
     from composer.backends.namespace.backend import NamespaceBackend
-    from composer.engine import resolve
-    from composer.engine.observe import observe
+    from composer.engine.observing.observe import observe
     from composer.engine.options import Options
-    from composer.engine.reconcile import reconcile
+    from composer.engine.planning.reconcile import reconcile
+    from composer.engine.resolving import resolve
     from composer.runtime.base import state
 
     paths = state.Paths(str(root / "lib"), str(root / "run"))
@@ -186,7 +187,10 @@ def words() -> set[str]:
 
 def _load() -> None:
     from composer.backends import memory  # noqa: F401
-    from composer.engine import actions, observe, operations, reconcile, resolve  # noqa: F401
+    from composer.engine import actions, operations  # noqa: F401
+    from composer.engine.observing import observe  # noqa: F401
+    from composer.engine.planning import reconcile  # noqa: F401
+    from composer.engine.resolving import resolve  # noqa: F401
     from composer.runtime.network import bridges  # noqa: F401
     from composer.runtime.objects import bundle, networks  # noqa: F401
     from composer.schema import load  # noqa: F401

@@ -35,7 +35,7 @@ def command(context: Context, file: str, yes: bool) -> None:
             engine = engine._replace(ask=lambda question: True)
         if isinstance(found, plans.SavedDown):
             from composer.engine.actions import down
-            from composer.engine.lifecycle import Teardown
+            from composer.engine.planning.lifecycle import Teardown
 
             values = dict(found.options)
             for key in ("spare", "kept_volumes"):

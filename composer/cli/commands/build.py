@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], arguments: tuple[str, ...], **given: Any) -> None:
     from composer.cli.image_selection import images_of
-    from composer.engine.images import plan_build, plan_push
+    from composer.engine.planning.images import plan_build, plan_push
 
     if given["builder"]:
         context.environment = {**context.environment, "BUILDX_BUILDER": given["builder"]}

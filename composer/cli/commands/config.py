@@ -171,7 +171,7 @@ def _dependencies_first(services: Mapping[str, Any]) -> list[str]:
 
 
 def _hashes(project: Project, wanted: str) -> list[str]:
-    from composer.engine.hashing import service_hash
+    from composer.engine.resolving.hashing import service_hash
 
     for name in wanted.split(","):
         if name in project.disabled:

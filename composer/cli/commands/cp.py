@@ -109,7 +109,7 @@ def _out(
     *,
     follow: bool,
 ) -> None:
-    from composer.engine import copying
+    from composer.engine.running import copying
 
     if context.settings.dry_run:
         context.write(f"copy {container.name}:{source} to {target}")
@@ -152,7 +152,7 @@ class _In:
                 self._one(container, source, target)
 
     def _one(self, container: ObservedContainer, source: str, target: str) -> None:
-        from composer.engine import copying
+        from composer.engine.running import copying
 
         with (
             _undisturbed(self._context, self._project, container),
@@ -172,7 +172,7 @@ class _In:
         import shutil
         import tempfile
 
-        from composer.engine import copying
+        from composer.engine.running import copying
 
         with tempfile.TemporaryFile() as kept:
             shutil.copyfileobj(self._context.stdin.buffer, kept)

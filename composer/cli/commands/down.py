@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from composer.cli.context import Context
-    from composer.engine.lifecycle import Teardown
     from composer.engine.observed import Observed
+    from composer.engine.planning.lifecycle import Teardown
     from composer.schema.model import Project
 
 
@@ -74,7 +74,7 @@ def teardown(
     remove_orphans: bool,
 ) -> Teardown:
     """Return what a ``down`` with these options removes."""
-    from composer.engine.lifecycle import Teardown
+    from composer.engine.planning.lifecycle import Teardown
 
     remove, _ = shared.orphans(context, remove_orphans)
     model = functools.cache(lambda: _model(context))  # one warning where it cannot be loaded
@@ -94,7 +94,7 @@ def _undeclared_volumes(observed: Observed, model: Callable[[], Project | None])
     project = model() if named else None
     if project is None:
         return frozenset()
-    from composer.engine import resolve
+    from composer.engine.resolving import resolve
 
     declared = project.whole.get("volumes") or {}
     return frozenset(named - {resolve.real_name(project, "volumes", key) for key in declared})

@@ -31,7 +31,7 @@ _HEADERS = {
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], quiet: bool, style: str) -> None:
     from composer.cli import listing
-    from composer.engine.lifecycle import selected
+    from composer.engine.planning.lifecycle import selected
 
     project = context.project_name()
     backend = context.backend(project)

@@ -76,7 +76,7 @@ def _plan_down(
     context: Context, services: tuple[str, ...], given: dict[str, Any]
 ) -> tuple[Plan, str, dict[str, Any]]:
     from composer.cli.commands.down import teardown
-    from composer.engine.lifecycle import plan_down
+    from composer.engine.planning.lifecycle import plan_down
 
     project = context.project_name()
     observed = context.engine(project).backend.observe(project)

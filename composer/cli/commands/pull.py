@@ -35,7 +35,7 @@ def command(
     quiet: bool,
 ) -> None:
     from composer.cli.image_selection import images_of
-    from composer.engine.images import plan_pull
+    from composer.engine.planning.images import plan_pull
 
     with images_of(context, "pull", services, dependencies=include_deps, quiet=quiet) as (chosen, engine):
         plan = plan_pull(

@@ -27,7 +27,7 @@ def command(
     quiet: bool,
 ) -> None:
     from composer.cli.image_selection import images_of
-    from composer.engine.images import plan_push
+    from composer.engine.planning.images import plan_push
 
     with images_of(context, "push", services, dependencies=include_deps, quiet=quiet) as (chosen, engine):
         engine.apply(chosen.name, plan_push(chosen, optional=ignore_push_failures))

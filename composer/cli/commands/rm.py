@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], force: bool, stop: bool, volumes: bool) -> None:
     from composer.cli.target import present
-    from composer.engine.lifecycle import plan_remove
     from composer.engine.operations import RemoveContainer
+    from composer.engine.planning.lifecycle import plan_remove
 
     project = context.project_name()
     with context.changing(project, "rm") as engine:

@@ -117,7 +117,7 @@ def _oneoff(
 ) -> OneOff:
     from composer.cli import container_options as given_options
     from composer.engine.options import OneOff
-    from composer.engine.resolve import real_name
+    from composer.engine.resolving.resolve import real_name
 
     real_names = {key: real_name(project, "volumes", key) for key in project.whole.get("volumes") or {}}
     slug = os.urandom(6).hex()
@@ -159,8 +159,8 @@ def _make_volumes(backend: Backend, project: Project, oneoff: OneOff, service: s
 
     Those that the service has too are the plan's to make: it may have to ask.
     """
-    from composer.engine.infrastructure import wanted_volume
-    from composer.engine.resolve import is_external, real_name
+    from composer.engine.planning.infrastructure import wanted_volume
+    from composer.engine.resolving.resolve import is_external, real_name
     from composer.engine.wanted import VolumeSpec
 
     entries = project.whole.get("volumes") or {}

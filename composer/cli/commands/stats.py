@@ -76,7 +76,7 @@ def _samples(
     backend: Backend, project: str, services: tuple[str, ...], *, everything: bool
 ) -> list[tuple[ObservedContainer, Usage | None]]:
     """Look at each container once. One that has gone meanwhile is left out."""
-    from composer.engine.lifecycle import Fleet
+    from composer.engine.planning.lifecycle import Fleet
     from composer.errors import NotFound
 
     fleet = Fleet(backend.observe(project), services, oneoff=True)

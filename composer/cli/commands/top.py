@@ -22,8 +22,8 @@ def command(context: Context, /, services: tuple[str, ...]) -> None:
     from composer.cli import table
     from composer.cli.target import present
     from composer.engine import labels
-    from composer.engine.lifecycle import selected
     from composer.engine.observed import ContainerState
+    from composer.engine.planning.lifecycle import selected
 
     project = context.project_name()
     backend = context.backend(project)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], quiet: bool, style: str) -> None:
     from composer.cli.commands.volume import show_volumes
-    from composer.engine.lifecycle import selected
+    from composer.engine.planning.lifecycle import selected
 
     project = context.project_name()
     observed = context.backend(project).observe(project)

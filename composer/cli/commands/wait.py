@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], down_project: bool) -> int:
     from composer.engine import actions
-    from composer.engine.lifecycle import Teardown, selected
+    from composer.engine.planning.lifecycle import Teardown, selected
 
     project = context.project_name()
     backend = context.backend(project)

@@ -10,8 +10,8 @@ import tarfile
 import pytest
 
 from composer.backends.memory import MemoryBackend
-from composer.engine import copying
 from composer.engine.observed import ContainerState
+from composer.engine.running import copying
 from composer.engine.wanted import CommitSpec, ExecSpec, MountSpec
 from composer.errors import ComposerError
 from tests.integration.contract.conftest import IMAGE, SERVICE, Place, eventually, root_archive

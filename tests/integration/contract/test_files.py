@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from composer.backends.memory import Behaviour
-from composer.engine import copying
+from composer.engine.running import copying
 from composer.engine.wanted import MountSpec
 from composer.errors import ComposerError, CopyFailed, NotFound
 from tests.integration.contract.conftest import Place

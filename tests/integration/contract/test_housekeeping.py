@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
-from composer.engine import copying
+from composer.engine.running import copying
 from composer.engine.wanted import LabelFilter, MountSpec, VolumeSpec
 from tests.integration.contract.conftest import PROJECT, Place
 

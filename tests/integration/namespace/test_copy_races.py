@@ -12,7 +12,7 @@ import pytest
 
 from composer.backends import namespace
 from composer.backends.namespace.backend import NamespaceBackend
-from composer.engine import copying
+from composer.engine.running import copying
 from composer.errors import ComposerError
 from tests.integration.namespace.conftest import Stack, wait_for
 

@@ -25,9 +25,9 @@ from composer.documents.configuration import ConfigFile
 from composer.engine import saved
 from composer.engine.backend import Finding
 from composer.engine.inspected import DiskUse, ImageUse
-from composer.engine.lifecycle import Teardown
 from composer.engine.operations import registry
 from composer.engine.options import Options
+from composer.engine.planning.lifecycle import Teardown
 from composer.errors import ProjectError
 from composer.runtime.objects.booting import Returning
 from tests.documents import check

@@ -8,9 +8,9 @@ from collections.abc import Collection
 import pytest
 
 from composer.backends.memory import Behaviour
-from composer.engine import attach
-from composer.engine.attach import Attachment
 from composer.engine.observed import LogLine
+from composer.engine.running import attach
+from composer.engine.running.attach import Attachment
 from composer.errors import OutputFailed
 from tests.unit.engine.stage import Stage
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from composer.engine import compare, labels
-from composer.engine.observe import contents
+from composer.engine import labels
+from composer.engine.observing.observe import contents
+from composer.engine.resolving import compare
 from composer.errors import ConfigError, Mark
 from composer.graph import Dependency
 from tests.unit.engine.stage import KEY, Stage

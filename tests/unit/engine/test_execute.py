@@ -10,10 +10,10 @@ import pytest
 
 from composer.backends.memory import Behaviour
 from composer.engine import actions
-from composer.engine.execute import execute
-from composer.engine.lifecycle import Teardown
 from composer.engine.observed import Health
 from composer.engine.options import Options
+from composer.engine.planning.lifecycle import Teardown
+from composer.engine.running.execute import execute
 from composer.engine.wanted import ContainerSpec, ExecSpec, Limitation
 from composer.errors import (
     BackendError,
@@ -335,7 +335,7 @@ def test_what_a_backend_cannot_do_stops_the_plan_before_anything_happens(stage: 
 
 
 def test_the_hash_of_a_shared_namespace_is_over_the_id_as_in_docker_compose(stage: Stage) -> None:
-    from composer.engine.hashing import service_hash
+    from composer.engine.resolving.hashing import service_hash
 
     text = "services: {vpn: {image: i}, app: {image: i, network_mode: 'service:vpn'}}"
     for change in ("", ", user: root"):

@@ -6,9 +6,9 @@ import pathlib
 
 import pytest
 
-from composer.engine.images import plan_pull, plan_refresh, window_ns
 from composer.engine.observed import ObservedImage
 from composer.engine.operations import PullImage
+from composer.engine.planning.images import plan_pull, plan_refresh, window_ns
 from composer.schema.load import LoadOptions, load
 from composer.schema.model import Project
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from composer.engine import labels, lifecycle
-from composer.engine.lifecycle import Fleet, Teardown
+from composer.engine import labels
 from composer.engine.observed import ContainerState, Observed, ObservedContainer
+from composer.engine.planning import lifecycle
+from composer.engine.planning.lifecycle import Fleet, Teardown
 from composer.engine.wanted import NetworkSpec
 from composer.errors import ConfigError, UnknownService
 from tests.unit.engine.stage import Stage

@@ -8,7 +8,7 @@ import pytest
 
 from composer.backends.memory import Behaviour, MemoryBackend
 from composer.engine.observed import Capability, Health
-from composer.engine.preparations import AHEAD
+from composer.engine.running.preparations import AHEAD
 from composer.errors import BackendError, DependencyFailed
 from tests.unit.engine.stage import Stage
 

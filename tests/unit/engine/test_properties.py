@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from composer.backends.memory import Behaviour
 from composer.engine import actions
-from composer.engine.execute import execute
 from composer.engine.operations import (
     CreateContainer,
     RemoveContainer,
@@ -25,6 +24,7 @@ from composer.engine.operations import (
 )
 from composer.engine.options import Options
 from composer.engine.plan import Plan
+from composer.engine.running.execute import execute
 from composer.errors import ComposerError
 from tests.unit.engine.stage import Stage
 from tests.unit.engine.test_rollback import Fault, picture, refuse
@@ -193,7 +193,7 @@ def check_order(plan: Plan, behind: dict[int, set[int]]) -> None:
 @quick
 @given(text=project())
 def test_down_after_up_leaves_nothing(tmp_path: Path, text: str) -> None:
-    from composer.engine.lifecycle import Teardown
+    from composer.engine.planning.lifecycle import Teardown
 
     stage = stage_in(tmp_path)
     stage.up(text)

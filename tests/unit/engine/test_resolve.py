@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from composer.engine import resolve
+from composer.engine.resolving import resolve
 from composer.engine.wanted import ContainerSpec, EndpointSpec, FileSpec, MountSpec
 from composer.errors import ConfigError
 from tests.unit.engine.stage import Stage

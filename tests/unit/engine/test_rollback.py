@@ -199,8 +199,8 @@ def test_a_hang_is_left_by_the_second_interruption_and_mended_by_the_next_up(tmp
 
 
 def test_dying_at_any_step_is_mended_by_the_next_up(tmp_path: Path) -> None:
-    from composer.engine.execute import execute
     from composer.engine.plan import Plan
+    from composer.engine.running.execute import execute
 
     whole = ready(tmp_path / "all").plan(NEW, ROLLBACK)
     for n in range(len(whole.steps)):

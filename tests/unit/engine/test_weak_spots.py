@@ -207,7 +207,7 @@ def test_orphaned_networks_go_and_orphaned_volumes_are_named(stage: Stage) -> No
 
 def test_the_hash_on_the_label_is_the_one_that_config_prints(stage: Stage, tmp_path: Path) -> None:
     from composer.engine import labels
-    from composer.engine.hashing import service_hash
+    from composer.engine.resolving.hashing import service_hash
 
     stage.write("vars.env", "A=1\nB=two\n")
     text = "services: {web: {image: i, env_file: vars.env}}"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from composer.engine.hashing import network_hash, service_hash, volume_hash
+from composer.engine.resolving.hashing import network_hash, service_hash, volume_hash
 from composer.schema.canonical import canonical
 from composer.schema.load import LoadOptions, load
 from composer.schema.problems import Problems

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from composer.cli.commands.config import command
-from composer.engine.hashing import service_hash
+from composer.engine.resolving.hashing import service_hash
 from composer.errors import DisabledService
 from composer.schema.load import LoadOptions, load
 from tests.unit.schema.project import write

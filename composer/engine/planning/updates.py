@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.engine.extension import extension
+from composer.engine.resolving.extension import extension
 from composer.errors import ConfigError, Unsupported
 from composer.units import parse_duration_ns
 

@@ -10,10 +10,11 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.engine import compare, labels, resolve
-from composer.engine.extension import extension, place_of
-from composer.engine.losses import Neighbour, neighbours
+from composer.engine import labels
 from composer.engine.observed import Capability, Observed, ObservedImage, ObservedNetwork, ObservedVolume
+from composer.engine.observing.losses import Neighbour, neighbours
+from composer.engine.resolving import compare, resolve
+from composer.engine.resolving.extension import extension, place_of
 from composer.errors import ConfigError
 from composer.opening import NotRegular, open_regular
 

@@ -32,7 +32,7 @@ def _make_good(engine: Engine, change: Change, outcome: Outcome) -> Outcome:
     # the Ctrl-C that interrupted the up must not interrupt this; the next one does
     fresh = engine._replace(cancel=engine.cancel.following() if engine.cancel else None, review=None)
     if change.options.on_failure == "down":
-        from composer.engine.lifecycle import Teardown, plan_down
+        from composer.engine.planning.lifecycle import Teardown, plan_down
 
         plan = plan_down(change.project, engine.backend.observe(change.project), Teardown())
         said = "everything was taken down (--on-failure down)"
@@ -49,7 +49,7 @@ def _make_good(engine: Engine, change: Change, outcome: Outcome) -> Outcome:
 
 
 def _restoring(engine: Engine, change: Change, services: frozenset[str]) -> Plan:
-    from composer.engine.restore import plan_restore
+    from composer.engine.planning.restore import plan_restore
 
     now = engine.backend.observe(change.project)
     found = {c.image: engine.backend.find_image(c.image) for c in change.before.containers if c.image}

@@ -9,8 +9,8 @@ from composer.engine.observed import ContainerState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from composer.engine.losses import Loss
     from composer.engine.observed import ObservedContainer, ObservedNetwork
+    from composer.engine.observing.losses import Loss
     from composer.engine.operations import BuildImage, ContainerRef, PullImage, WaitService
     from composer.engine.wanted import EndpointSpec
     from composer.graph import Dependency

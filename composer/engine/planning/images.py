@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer import references
-from composer.engine import resolve
 from composer.engine.operations import BuildImage, PullImage, PushImage
 from composer.engine.plan import Plan, PlanBuilder
+from composer.engine.resolving import resolve
 from composer.units import parse_duration_ns
 
 if TYPE_CHECKING:

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.engine import resolve
 from composer.engine.operations import ContainerRef, CreateContainer, StartContainer, WaitService
-from composer.engine.resources import ResourceSteps
+from composer.engine.planning.resources import ResourceSteps
+from composer.engine.resolving import resolve
 from composer.graph import STARTED, sharing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from composer.engine.creations import Creations
-    from composer.engine.decisions import Decisions, Fetch, Tree
-    from composer.engine.observe import World
     from composer.engine.observed import ObservedContainer
-    from composer.engine.removals import Removals
+    from composer.engine.observing.observe import World
+    from composer.engine.planning.creations import Creations
+    from composer.engine.planning.decisions import Decisions, Fetch, Tree
+    from composer.engine.planning.removals import Removals
     from composer.graph import Dependency, Graph
     from composer.schema.model import Project
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.engine import labels, resolve
+from composer.engine import labels
+from composer.engine.resolving import resolve
 from composer.schema.model import GIVEN
 
 if TYPE_CHECKING:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.engine import resolve
-from composer.engine.decisions import Fetch
 from composer.engine.operations import BuildImage, PullImage
+from composer.engine.planning.decisions import Fetch
+from composer.engine.resolving import resolve
 from composer.errors import BuildFailed, PullFailed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from composer.engine.decisions import Decision, Tree
-    from composer.engine.observe import World
+    from composer.engine.observing.observe import World
     from composer.engine.options import Options
+    from composer.engine.planning.decisions import Decision, Tree
     from composer.schema.model import Project
 
 _CAUSE = "not in the store"

@@ -9,15 +9,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from composer import __version__
-from composer.engine import compare, labels
-from composer.engine.extension import extension
-from composer.engine.hashing import service_hash
+from composer.engine import labels
+from composer.engine.resolving import compare
+from composer.engine.resolving.extension import extension
+from composer.engine.resolving.hashing import service_hash
 from composer.graph import sharing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from composer.engine.observe import World
+    from composer.engine.observing.observe import World
     from composer.graph import Dependency
     from composer.schema.model import Project
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from composer import references
 from composer.engine import labels
-from composer.engine.lifecycle import Fleet
 from composer.engine.observed import ContainerState
 from composer.engine.operations import (
     ConnectNetwork,
@@ -27,8 +26,9 @@ from composer.engine.operations import (
     WaitService,
 )
 from composer.engine.operations.waiting import STEADY
-from composer.engine.removals import Removals, ref, start_hooks
-from composer.engine.updates import batches, update_of
+from composer.engine.planning.lifecycle import Fleet
+from composer.engine.planning.removals import Removals, ref, start_hooks
+from composer.engine.planning.updates import batches, update_of
 from composer.engine.wanted import EndpointSpec, NetworkSpec
 
 if TYPE_CHECKING:

@@ -15,17 +15,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.engine import compare, labels
-from composer.engine.decisions import UNFINISHED, Decision, Decisions, Fate
-from composer.engine.emit import emit
-from composer.engine.fetching import fetches
-from composer.engine.infrastructure import changes_of, diverged, orphaned_volumes
+from composer.engine import labels
 from composer.engine.observed import ContainerState
 from composer.engine.operations import WaitService
 from composer.engine.operations.waiting import READY
-from composer.engine.recreation import decide
-from composer.engine.staying import Staying, held_by, stopped_meanwhile
-from composer.engine.updates import check_start_first
+from composer.engine.planning.decisions import UNFINISHED, Decision, Decisions, Fate
+from composer.engine.planning.emit import emit
+from composer.engine.planning.fetching import fetches
+from composer.engine.planning.infrastructure import changes_of, diverged, orphaned_volumes
+from composer.engine.planning.recreation import decide
+from composer.engine.planning.staying import Staying, held_by, stopped_meanwhile
+from composer.engine.planning.updates import check_start_first
+from composer.engine.resolving import compare
 from composer.engine.wanted import Limitation
 from composer.errors import Unsupported
 from composer.graph import COMPLETED, Graph
@@ -33,11 +34,11 @@ from composer.graph import COMPLETED, Graph
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from composer.engine.decisions import Diverged, Tree
-    from composer.engine.observe import World
     from composer.engine.observed import ObservedContainer
+    from composer.engine.observing.observe import World
     from composer.engine.options import Options
     from composer.engine.plan import Plan
+    from composer.engine.planning.decisions import Diverged, Tree
     from composer.engine.wanted import Path
     from composer.graph import Dependency
     from composer.schema.model import Project

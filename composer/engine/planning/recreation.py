@@ -9,21 +9,22 @@ import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from composer.engine import compare, labels, resolve
-from composer.engine.decisions import Decision, Fate
-from composer.engine.hashing import service_hash
-from composer.engine.identity import contents_of, hashed_tree
-from composer.engine.infrastructure import networks_of
+from composer.engine import labels
 from composer.engine.observed import ContainerState
+from composer.engine.planning.decisions import Decision, Fate
+from composer.engine.planning.infrastructure import networks_of
+from composer.engine.resolving import compare, resolve
+from composer.engine.resolving.hashing import service_hash
+from composer.engine.resolving.identity import contents_of, hashed_tree
 from composer.graph import sharing
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from composer.engine.decisions import Tree
-    from composer.engine.observe import World
     from composer.engine.observed import ObservedContainer
+    from composer.engine.observing.observe import World
     from composer.engine.options import Options
+    from composer.engine.planning.decisions import Tree
     from composer.schema.model import Project
 
 _BROKEN = frozenset((ContainerState.DEAD, ContainerState.REMOVING))

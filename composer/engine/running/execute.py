@@ -34,8 +34,8 @@ from composer.engine.operations import (
 )
 from composer.engine.operations.waiting import STEADY
 from composer.engine.outcome import PARALLEL, Outcome
-from composer.engine.preparations import Preparations
-from composer.engine.wait import MET, PENDING, Look, Restarts, look, timed_out
+from composer.engine.running.preparations import Preparations
+from composer.engine.running.wait import MET, PENDING, Look, Restarts, look, timed_out
 from composer.errors import ComposerError, NotFound, OperationFailed
 
 if TYPE_CHECKING:
@@ -406,8 +406,8 @@ class _Coordinator:
             had = json.loads(own.get(labels.CONTENTS) or "{}")
             own[labels.CONTENTS] = json.dumps({**had, **mounted}, sort_keys=True, separators=(",", ":"))
         if operation.hashed is not None:
-            from composer.engine.hashing import service_hash
-            from composer.engine.identity import substitute_shared
+            from composer.engine.resolving.hashing import service_hash
+            from composer.engine.resolving.identity import substitute_shared
 
             ids = {service: id for service, (_, id) in self._firsts.items()}
             own[labels.CONFIG_HASH] = service_hash(substitute_shared(operation.hashed, ids))

@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any
 from composer.engine import labels
 from composer.engine.operations import REPLACED, MovePorts, RenameContainer, WaitService
 from composer.engine.operations.waiting import READY, STEADY
-from composer.engine.removals import ref
-from composer.engine.updates import batches, update_of
+from composer.engine.planning.removals import ref
+from composer.engine.planning.updates import batches, update_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from composer.engine.assembly import Assembly
-    from composer.engine.decisions import Fate
     from composer.engine.observed import ObservedContainer
     from composer.engine.operations import ContainerRef
+    from composer.engine.planning.assembly import Assembly
+    from composer.engine.planning.decisions import Fate
 
     Tree = Mapping[str, Any]
 

@@ -10,17 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer.engine import labels
-from composer.engine.assembly import Assembly
-from composer.engine.creations import Creations
 from composer.engine.operations import ConnectNetwork, DisconnectNetwork, RenameContainer
-from composer.engine.removals import Removals
-from composer.engine.rollout import Rollout
+from composer.engine.planning.assembly import Assembly
+from composer.engine.planning.creations import Creations
+from composer.engine.planning.removals import Removals
+from composer.engine.planning.rollout import Rollout
 
 if TYPE_CHECKING:
-    from composer.engine.decisions import Decisions, Stay
-    from composer.engine.observe import World
+    from composer.engine.observing.observe import World
     from composer.engine.options import Options
     from composer.engine.plan import Plan
+    from composer.engine.planning.decisions import Decisions, Stay
     from composer.graph import Graph
     from composer.schema.model import Project
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.engine import labels, resolve
-from composer.engine.identity import container_labels, substitute_shared
+from composer.engine import labels
 from composer.engine.operations import ContainerRef, CreateContainer, RunHook
+from composer.engine.resolving import resolve
+from composer.engine.resolving.identity import container_labels, substitute_shared
 from composer.graph import sharing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from composer.engine.decisions import Decisions, Tree
-    from composer.engine.observe import World
     from composer.engine.observed import ObservedContainer
+    from composer.engine.observing.observe import World
     from composer.engine.options import OneOff
+    from composer.engine.planning.decisions import Decisions, Tree
     from composer.graph import Dependency, Graph
     from composer.schema.model import Project
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer import __version__
-from composer.engine import labels, resolve
-from composer.engine.decisions import (
+from composer.engine import labels
+from composer.engine.observing.losses import lost
+from composer.engine.planning.decisions import (
     CREATE,
     MEND,
     REPLACE,
@@ -19,19 +20,19 @@ from composer.engine.decisions import (
     Obsolete,
     Use,
 )
-from composer.engine.hashing import network_hash, volume_hash
-from composer.engine.losses import lost
+from composer.engine.resolving import resolve
+from composer.engine.resolving.hashing import network_hash, volume_hash
 from composer.errors import ConfigError
 from composer.schema.model import GIVEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from composer.engine.decisions import Tree
-    from composer.engine.losses import Loss
-    from composer.engine.observe import World
     from composer.engine.observed import ObservedNetwork, ObservedVolume
+    from composer.engine.observing.losses import Loss
+    from composer.engine.observing.observe import World
     from composer.engine.options import Options
+    from composer.engine.planning.decisions import Tree
     from composer.engine.wanted import NetworkSpec, VolumeSpec
     from composer.schema.model import Project
 

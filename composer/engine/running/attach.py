@@ -16,9 +16,10 @@ import time
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from composer.engine import labels, removals
+from composer.engine import labels
 from composer.engine.operations import CreateContainer, RemoveContainer, StopContainer
-from composer.engine.removals import ACTIVE
+from composer.engine.planning import removals
+from composer.engine.planning.removals import ACTIVE
 from composer.errors import BackendError, OutputFailed
 
 if TYPE_CHECKING:

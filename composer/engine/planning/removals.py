@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.engine import labels, resolve
+from composer.engine import labels
 from composer.engine.observed import ContainerState
 from composer.engine.operations import ContainerRef, RemoveContainer, StopContainer
 from composer.engine.plan import PlanBuilder
+from composer.engine.resolving import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.engine import resolve
-from composer.engine.decisions import CREATE, MEND
-from composer.engine.infrastructure import networks_of, volumes_of, wanted_network, wanted_volume
 from composer.engine.operations import (
     CreateNetwork,
     CreateVolume,
@@ -19,15 +16,18 @@ from composer.engine.operations import (
     RemoveNetwork,
     RemoveVolume,
 )
-from composer.engine.removals import ref
-from composer.engine.staying import attached
+from composer.engine.planning.decisions import CREATE, MEND
+from composer.engine.planning.infrastructure import networks_of, volumes_of, wanted_network, wanted_volume
+from composer.engine.planning.removals import ref
+from composer.engine.planning.staying import attached
+from composer.engine.resolving import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from composer.engine.decisions import Change, Obsolete, Tree, Use
-    from composer.engine.observe import World
-    from composer.engine.removals import Removals
+    from composer.engine.observing.observe import World
+    from composer.engine.planning.decisions import Change, Obsolete, Tree, Use
+    from composer.engine.planning.removals import Removals
     from composer.schema.model import Project
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.engine import labels, resolve
-from composer.engine.decisions import REPLACE, UNFINISHED, Connection, Fate, Stay
-from composer.engine.extension import extension
+from composer.engine import labels
 from composer.engine.observed import ContainerState
-from composer.engine.removals import ACTIVE, ref
+from composer.engine.planning.decisions import REPLACE, UNFINISHED, Connection, Fate, Stay
+from composer.engine.planning.removals import ACTIVE, ref
+from composer.engine.resolving import resolve
+from composer.engine.resolving.extension import extension
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from composer.engine.decisions import Change, Decision, Tree
-    from composer.engine.observe import World
     from composer.engine.observed import ObservedContainer, ObservedNetwork
+    from composer.engine.observing.observe import World
     from composer.engine.operations import ContainerRef
     from composer.engine.options import Options
+    from composer.engine.planning.decisions import Change, Decision, Tree
     from composer.schema.model import Project
 
 

@@ -18,7 +18,7 @@ from composer.engine.operations import (
     WaitService,
 )
 from composer.engine.operations.waiting import READY
-from composer.engine.removals import ACTIVE, Removals, ref, start_hooks
+from composer.engine.planning.removals import ACTIVE, Removals, ref, start_hooks
 from composer.errors import UnknownService
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What exists of a project, and of what it refers to."""

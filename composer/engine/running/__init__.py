@@ -1,0 +1,1 @@
+"""Carrying a plan out, and what goes on while containers run."""
