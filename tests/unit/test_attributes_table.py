@@ -17,7 +17,7 @@ from composer.backends.docker import attributes as docker
 from composer.backends.docker import translate as in_docker
 from composer.backends.namespace import attributes as namespace
 from composer.backends.namespace import translate as in_namespaces
-from composer.schema.attribute_paths import KINDS, attribute_paths
+from composer.schema.views.attribute_paths import KINDS, attribute_paths
 
 PAGE = pathlib.Path(composer.__file__).parents[1] / "docs/attributes.md"
 PATHS = attribute_paths()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KINDS = ("service", "network", "volume", "config", "secret")
-_SCHEMA = Path(__file__).with_name("compose-spec.json")
+_SCHEMA = Path(__file__).parents[1] / "compose-spec.json"
 
 
 class Paths(NamedTuple):
