@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from composer.cli.context import Context
-    from composer.engine.actions import Engine
+    from composer.engine.engine import Engine
     from composer.schema.model import Project
 
 
