@@ -91,7 +91,7 @@ class House:
     def __init__(self, directory: Path) -> None:
         from composer.runtime.base import files, loop
         from composer.runtime.container import cgroups, seccomp
-        from composer.runtime.tasks import cgroup_removal, reaping, services, task
+        from composer.runtime.tasks import cgroup_removal, neighbours, reaping, services
 
         root, run = str(directory / "lib"), str(directory / "run")
         self.errors: list[BaseException] = []
@@ -112,7 +112,7 @@ class House:
             emit=self.emit,
             on_error=self.errors.append,
         )
-        self._others = task.Others(find=self.task, forget=self.forget, on_ended=lambda: None)
+        self._neighbours = neighbours.Neighbours(find=self.task, forget=self.forget, on_ended=lambda: None)
         self._tasks: dict[str, Task] = {}
 
     def task(self, id: str) -> Task:
@@ -124,7 +124,7 @@ class House:
             config = records.config(bundle)
             if config is None:
                 raise KeyError(f"no container {id[:12]} in project {PROJECT}")
-            self._tasks[id] = task.Task(self.services, self._others, id, bundle, config)
+            self._tasks[id] = task.Task(self.services, self._neighbours, id, bundle, config)
             self._tasks[id].process.cgroup = cast("Cgroup", FakeCgroup())
         return self._tasks[id]
 

@@ -306,3 +306,12 @@ def _imported_when_run(tree: ast.AST) -> Iterator[tuple[int, str]]:
 )
 def test_imports_are_found_wherever_they_stand(text: str, expected: list[str]) -> None:
     assert [name for _, name in _imported_when_run(ast.parse(text))] == expected
+
+
+def test_files_have_one_concern_and_few_lines() -> None:
+    long = [
+        f"{path.relative_to(PACKAGE)}: {lines} lines"
+        for _, path in modules()
+        if (lines := len(path.read_text().splitlines())) > 600
+    ]
+    assert not long

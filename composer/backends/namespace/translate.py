@@ -533,7 +533,7 @@ ATTRIBUTES: dict[str, Row] = {
 
 
 def _finish_process(config: Config, spec: ContainerSpec, image: Mapping[str, Any]) -> None:
-    own, process = records.extras(config), config["process"]
+    extras, process = records.extras(config), config["process"]
     entrypoint, command = spec.attributes.get("entrypoint"), spec.attributes.get("command")
     # As in Docker: an entrypoint of the service's own makes the image's command void.
     if entrypoint is None:
@@ -549,7 +549,7 @@ def _finish_process(config: Config, spec: ContainerSpec, image: Mapping[str, Any
     process["args"] = arguments
     if process["terminal"] and not _has(process["env"], "TERM"):
         process["env"] = [*process["env"], _TERM]
-        own["term"] = _TERM  # of this terminal: an exec without one does not get it
+        extras["term"] = _TERM  # of this terminal: an exec without one does not get it
     if not process["cwd"].startswith("/"):
         raise errors.BackendError(
             f"cannot use working_dir '{process['cwd']}' of service '{spec.service}': not absolute"
@@ -565,7 +565,7 @@ def _has(environment: Sequence[str], key: str) -> bool:
 
 
 def _finish_privileges(config: Config, spec: ContainerSpec) -> None:
-    own, linux = records.extras(config), config["linux"]
+    extras, linux = records.extras(config), config["linux"]
     attributes = spec.attributes
     privileged = bool(attributes.get("privileged"))
     try:
@@ -586,4 +586,4 @@ def _finish_privileges(config: Config, spec: ContainerSpec) -> None:
         for mount in config["mounts"]:
             if mount["destination"] in ("/sys", "/sys/fs/cgroup"):
                 mount["options"] = [option for option in mount["options"] if option != "ro"]
-        own["privileged"] = True
+        extras["privileged"] = True

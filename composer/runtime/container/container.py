@@ -131,10 +131,10 @@ def _run(launch: Launch) -> None:
     warnings = _detach(launch)
     shared = sharing.join(launch.owners)
     joining = _Joining(launch.cgroup)
-    own = config.get("composer", {})
+    extras = config.get("composer", {})
     state = os.path.dirname(os.path.dirname(launch.bundle))
     mounts.open_shared(config["mounts"], state)
-    root = rootfs.mount_root(os.path.join(launch.bundle, config["root"]["path"]), own.get("overlay"))
+    root = rootfs.mount_root(os.path.join(launch.bundle, config["root"]["path"]), extras.get("overlay"))
     entries = config["mounts"]
     making = mounts.Mounts(root, config, launch.cgroup, state, proc=shared.proc)
     later, outside = _index_of_cgroup_mount(entries), index_of_outside(config, launch.bundle)
@@ -185,7 +185,7 @@ def _run(launch: Launch) -> None:
             console.take_control()
         _expect(sync, "start")
         process.become(identity, spec, launch.filter)
-    if own.get("init"):
+    if extras.get("init"):
         supervise_as_init(sync)
     finish(sync.fileno(), spec["args"], environment)
 

@@ -136,8 +136,8 @@ class Containers:
             raise errors.Conflict(f"the name '{name}' is in use by container {holder[:12]}")
         directory = core.paths.container(id)
         config = core.config(id)
-        own = records.extras(config)
-        own["name"], own["names"] = name, [name, *own["names"][1:]]
+        extras = records.extras(config)
+        extras["name"], extras["names"] = name, [name, *extras["names"][1:]]
         records.write_meta(directory, {**meta, "name": name})
         records.write_config(directory, config)
         naming.free_name(core.paths, meta["name"], id)

@@ -115,7 +115,7 @@ def _config(
     taken = {mount["destination"] for mount in mounts}
     etc_mounts = mounting.etc_mounts(etc, taken, read_only=config["root"]["readonly"])
     mounting.arrange(config, [*mounts, *etc_mounts])
-    own = records.extras(config)
+    extras = records.extras(config)
     made: Extras = {
         "id": id,
         "project": spec.owner,
@@ -129,13 +129,13 @@ def _config(
         },
         "event": {**spec.event, "image": spec.image},
     }
-    own.update(made)
+    extras.update(made)
     try:
-        log_options.finish(own, image=spec.image, image_id=image.id)
+        log_options.finish(extras, image=spec.image, image_id=image.id)
     except ValueError as error:
         raise errors.BackendError(f"cannot use logging of {spec.subject}: {error}") from error
     endpoints = spec.endpoints or (DEFAULT_ENDPOINTS if mode == "bridge" else ())
-    network = own["network"]
+    network = extras["network"]
     network["mode"] = mode or "bridge"
     network["endpoints"] = [endpoint_record(endpoint, networks) for endpoint in endpoints]
     # Docker's default network has no names: look-ups go to the servers of the host.
@@ -186,7 +186,7 @@ def _meta(
     config: Mapping[str, Any],
     shown: Sequence[MountRecord],
 ) -> Meta:
-    own = records.extras(config)
+    extras = records.extras(config)
     return {
         "id": id,
         "name": spec.name,
@@ -199,10 +199,10 @@ def _meta(
         "command": config["process"]["args"],
         "mounts": list(shown),
         "networks": [
-            [endpoint["network"], endpoint["network_id"]] for endpoint in own["network"]["endpoints"]
+            [endpoint["network"], endpoint["network_id"]] for endpoint in extras["network"]["endpoints"]
         ],
         "aliases": {endpoint.network: list(endpoint.aliases) for endpoint in spec.endpoints},
         "exposed": configuration.exposed(image.config),
-        "health": bool(own["health"]),
+        "health": bool(extras["health"]),
         "auto_remove": spec.auto_remove,
     }

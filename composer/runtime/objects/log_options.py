@@ -94,16 +94,16 @@ def _resolved(address: str) -> str:
     return f"{kind}://{number}:{port}"
 
 
-def finish(own: Extras, *, image: str, image_id: str) -> None:
+def finish(extras: Extras, *, image: str, image_id: str) -> None:
     """Fill in what is known of the container only when it is made: its tag, and the journal's fields."""
-    forward = own.get("forward")
+    forward = extras.get("forward")
     if forward is None:
         return
-    short, digest = own["id"][:12], image_id.removeprefix("sha256:")
+    short, digest = extras["id"][:12], image_id.removeprefix("sha256:")
     known = {
         "ID": short,
-        "FullID": own["id"],
-        "Name": own["name"],
+        "FullID": extras["id"],
+        "Name": extras["name"],
         "ImageID": digest[:12],
         "ImageFullID": digest,
         "ImageName": image,
@@ -118,8 +118,8 @@ def finish(own: Extras, *, image: str, image_id: str) -> None:
     forward["tag"] = _TAG.sub(value, forward["tag"])
     forward["fields"] = {
         "CONTAINER_ID": short,
-        "CONTAINER_ID_FULL": own["id"],
-        "CONTAINER_NAME": own["name"],
+        "CONTAINER_ID_FULL": extras["id"],
+        "CONTAINER_NAME": extras["name"],
         "CONTAINER_TAG": forward["tag"],
         "IMAGE_NAME": image,
     }

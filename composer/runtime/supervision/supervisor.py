@@ -22,7 +22,7 @@ from composer.runtime.base import claims, files, loop, records, status, syscalls
 from composer.runtime.container import cgroups, process, sandbox, seccomp
 from composer.runtime.network import endpoints, names, nftables
 from composer.runtime.supervision import control, mending, spawn
-from composer.runtime.tasks import adoption, cgroup_removal, keeping, reaping, services, task
+from composer.runtime.tasks import adoption, cgroup_removal, keeping, neighbours, reaping, services, task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ class Supervisor:
             emit=self._emit,
             on_error=self.on_error,
         )
-        self._others = task.Others(find=self.task, forget=self.forget, on_ended=self._on_task_ended)
+        self._neighbours = neighbours.Neighbours(
+            find=self.task, forget=self.forget, on_ended=self._on_task_ended
+        )
         self._control = control.Control(self, self._services, owner, run)
         self._guard = mending.Guard(self._services, lambda: self._tasks.values(), self._log)
 
@@ -112,7 +114,7 @@ class Supervisor:
         config = records.config(bundle)
         if config is None or records.extras(config)["project"] != self.owner:
             return None
-        self._tasks[id] = task.Task(self._services, self._others, id, bundle, config)
+        self._tasks[id] = task.Task(self._services, self._neighbours, id, bundle, config)
         return self._tasks[id]
 
     def task(self, id: str) -> task.Task:

@@ -42,7 +42,7 @@ def clone(services: Services, record: Record, cgroup: Cgroup, stdin: int) -> Bor
         if record.state.get("started_ns"):
             config = _without_copy_up(config)
         owners = sharing.open_owners(services.root, services.boot, config)
-        if not config["process"].get("terminal") and record.own.get("log", {}).get("keep", True):
+        if not config["process"].get("terminal") and record.extras.get("log", {}).get("keep", True):
             writers = [log.open_writer(record.bundle, stream) for stream in generations.STREAMS]
         return _clone(services, record, config, cgroup, owners, stdin, writers)
     finally:

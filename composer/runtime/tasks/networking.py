@@ -89,7 +89,7 @@ class Networking:
     def announce(self) -> None:
         """Make its names known to the others in its networks."""
         for attachment in self.attachments:
-            self._services.networks.announce(self._id, attachment, self._record.own["names"])
+            self._services.networks.announce(self._id, attachment, self._record.extras["names"])
 
     def withdraw(self) -> None:
         """Take its names from the others."""

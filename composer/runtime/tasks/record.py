@@ -38,18 +38,18 @@ class Record:
         self._unsaved: Timer | None = None
 
     @property
-    def own(self) -> Extras:
+    def extras(self) -> Extras:
         """The runtime's own part of the configuration."""
         return records.extras(self.config)
 
     @property
     def name(self) -> str:
-        return str(self.own["name"])
+        return str(self.extras["name"])
 
     @property
     def network(self) -> NetworkExtras:
         """What the configuration says of the container's network."""
-        return self.own["network"]
+        return self.extras["network"]
 
     @property
     def status(self) -> str:
@@ -124,5 +124,5 @@ class Record:
 
     def emit(self, action: str, **attributes: str) -> None:
         self._services.emit(
-            "container", action, self.id, {"name": self.name, **self.own["event"], **attributes}
+            "container", action, self.id, {"name": self.name, **self.extras["event"], **attributes}
         )

@@ -36,7 +36,7 @@ def stop(task: Task, reply: Reply, *, timeout_s: float | None = None, number: in
         task.end_starting()
         return
     task.resume()
-    configured = record.own["stop"]
+    configured = record.extras["stop"]
     number = number or configured["signal"]
     grace_s = configured["timeout_s"] if timeout_s is None else timeout_s
     record.emit("kill", signal=str(int(number)))

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from composer.runtime.base.record_types import HealthRecord
+    from composer.runtime.tasks.neighbours import Neighbours
     from composer.runtime.tasks.services import Services
     from composer.runtime.tasks.starters import Starter
 
@@ -55,40 +56,25 @@ _NEVER_EXECUTED = (126, 127)
 """What a program's start ends with when there is no such program: the next start would find no other."""
 
 
-class Others:
-    """What a container needs of its neighbours: to be found, to be forgotten, and to be told that one has ended."""
-
-    __slots__ = ("find", "forget", "on_ended")
-
-    def __init__(
-        self,
-        *,
-        find: Callable[[str], Task],
-        forget: Callable[[str], None],
-        on_ended: Callable[[], None],
-    ) -> None:
-        self.find, self.forget, self.on_ended = find, forget, on_ended
-
-
 class Task:
     """A container that the supervisor knows."""
 
     def __init__(
-        self, services: Services, others: Others, id: str, bundle: str, config: dict[str, Any]
+        self, services: Services, neighbours: Neighbours, id: str, bundle: str, config: dict[str, Any]
     ) -> None:
-        self._services, self._others = services, others
+        self._services, self._neighbours = services, neighbours
         self.id = id
-        self.record = Record(services, id, bundle, config, others.on_ended)
-        own = self.record.own
+        self.record = Record(services, id, bundle, config, neighbours.on_ended)
+        extras = self.record.extras
         resources = config["linux"].get("resources")
-        cgroup = cgroups.Cgroup(services.hierarchies, id, resources, parent=own.get("cgroup_parent"))
+        cgroup = cgroups.Cgroup(services.hierarchies, id, resources, parent=extras.get("cgroup_parent"))
         self.process = FirstProcess(services, id, cgroup)
         self.networking = Networking(services, self.record)
         self._output = Output(services.loop, services.keeper, id, bundle)
         self._input = Input(services.keeper, id)
         self._start: Start | None = None
         self._probing: probing.Probing | None = None
-        policy = own.get("restart", {})
+        policy = extras.get("restart", {})
         self._policy = restart.Policy(policy.get("policy", "no"), policy.get("maximum", 0))
         self._starters: list[Starter] = []
         self._enders: list[Reply] = []
@@ -204,11 +190,11 @@ class Task:
             self._start.tell({"network": self.networking.attach(first.pid)})
 
     def _open_input(self) -> int:
-        wants = self.record.own.get("stdin") and not self.record.config["process"].get("terminal")
+        wants = self.record.extras.get("stdin") and not self.record.config["process"].get("terminal")
         return self._input.open() if wants else -1
 
     def open_log(self) -> None:
-        self._output.open_log(self.record.own.get("log"))
+        self._output.open_log(self.record.extras.get("log"))
 
     def _proceed(self) -> None:
         """Let the first process go on from where it waits when nobody has asked for a start yet."""
@@ -286,7 +272,7 @@ class Task:
         for starter in _take(self._starters):
             starter.failed(answer)
         self._answer_enders()
-        self._others.on_ended()
+        self._neighbours.on_ended()
 
     def _pause_after_failure_s(self, exit_code: int) -> float | None:
         """Return how long to wait before a restart that came to nothing is tried again; None when it is not.
@@ -340,7 +326,7 @@ class Task:
         del self.record.state["prepared"]
         self.record.update(pid=0)
         self.record.save()
-        self._others.on_ended()
+        self._neighbours.on_ended()
 
     def _take_prepared(self) -> bool:
         """Make a prepared start the real one; False where there is none, or where its process has died."""
@@ -357,11 +343,11 @@ class Task:
 
     def watch_output(self) -> None:
         """Move its output into the log, and to where else it is to be sent."""
-        self._output.watch(self.record.own.get("forward"))
+        self._output.watch(self.record.extras.get("forward"))
 
     def start_health(self, found: HealthRecord | None) -> None:
         """Begin the health check, or go on from what an earlier supervisor found."""
-        config = self.record.own.get("health")
+        config = self.record.extras.get("health")
         if config:
             self._probing = probing.Probing(self._services, self.record, self.process, config, found)
 
@@ -472,11 +458,11 @@ class Task:
             services.safely(
                 autoremove.remove, services, record, self._leave
             )  # else the next command removes it
-        self._others.on_ended()
+        self._neighbours.on_ended()
 
     def _leave(self) -> None:
         self.release()
-        self._others.forget(self.id)
+        self._neighbours.forget(self.id)
 
     def _undo(self, *, thorough: bool = False) -> None:
         """Take away what a start made outside of the container's own directory."""
@@ -545,7 +531,7 @@ class Task:
         self._undo()
         self.record.transition(EXITED, durable=True)
         self._answer_enders()
-        self._others.on_ended()
+        self._neighbours.on_ended()
 
     def reload(self) -> None:
         """Take over a new name: in events, in error messages, and for those who look it up."""
@@ -586,7 +572,7 @@ class Task:
         if not source:
             return False
         try:
-            return self._others.find(source).is_active()
+            return self._neighbours.find(source).is_active()
         except KeyError:
             return False
 

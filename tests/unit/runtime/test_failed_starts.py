@@ -22,10 +22,11 @@ from composer.runtime.tasks import launching
 from composer.runtime.tasks.cgroup_removal import CgroupRemoval
 from composer.runtime.tasks.keeping import KeeperLink
 from composer.runtime.tasks.launching import Born
+from composer.runtime.tasks.neighbours import Neighbours
 from composer.runtime.tasks.reaping import Reaper
 from composer.runtime.tasks.services import Services
 from composer.runtime.tasks.starters import Starter
-from composer.runtime.tasks.task import Others, Task
+from composer.runtime.tasks.task import Task
 
 ID = "a" * 64
 
@@ -111,7 +112,7 @@ class Stage:
             emit=lambda kind, action, id, attributes: None,
             on_error=self.errors.append,
         )
-        others = Others(find=lambda id: self.task, forget=lambda id: None, on_ended=lambda: None)
+        others = Neighbours(find=lambda id: self.task, forget=lambda id: None, on_ended=lambda: None)
         found = records.config(str(bundle))
         assert found is not None
         self.task = Task(services, others, ID, str(bundle), found)
@@ -219,7 +220,7 @@ def test_a_check_whose_file_cannot_be_removed_is_over_all_the_same(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What could not be done once keeps no later end from being recorded."""
-    stage.task.record.own["health"] = {"test": ["CMD", "true"]}
+    stage.task.record.extras["health"] = {"test": ["CMD", "true"]}
     stage.task.record.update(started_ns=1)
     stage.task.start_health(None)
 
