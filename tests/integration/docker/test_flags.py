@@ -15,22 +15,7 @@ from tests.unit.cli import flag_table
 pytestmark = [pytest.mark.docker, pytest.mark.oracle, pytest.mark.timeout(180)]
 
 NOT_OURS = {"build": {"--check", "--print"}}
-OURS = {
-    *(
-        "apply",
-        "boot",
-        "container",
-        "doctor",
-        "graph",
-        "image",
-        "lint",
-        "network",
-        "plan",
-        "schema",
-        "system",
-    ),
-    "volume",
-}
+OURS = frozenset("apply boot container doctor graph image lint network plan schema system volume".split())
 COMMANDS = {
     path: command for path, command in flag_table.commands() if len(path) < 2 and not OURS.intersection(path)
 }
