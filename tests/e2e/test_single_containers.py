@@ -62,6 +62,9 @@ def place(backend: str, tmp_path: pathlib.Path) -> Iterator[Place]:
     yield made
     for name in made.names():
         made("container", "rm", "-f", "-v", name)
+    made("container", "prune", "-f", "--filter", f"label={LABEL}={made.mark}")
+    if backend == "namespace":
+        assert made("network", "ls", "-q") == "", "the default network goes with the last that was in it"
 
 
 def test_a_container_of_no_project_has_a_whole_life(place: Place) -> None:

@@ -353,11 +353,14 @@ def remove_containers(context: Context, /, names: tuple[str, ...], force: bool, 
 @click.pass_obj
 def prune_containers(context: Context, /, filters: tuple[str, ...], force: bool) -> None:
     from composer.errors import BackendError
+    from composer.session.session import NOBODY
 
     shared.refuse_dry_run(context, "container prune", "container ls -a")
     labels = shared.read_label_filters(filters)
     if not shared.agreed(context, "This will remove all stopped containers.", force=force):
         return
+    with context.lock(NOBODY, "container prune"):
+        context.backend().recover(NOBODY)  # what removed itself may have left its network
     gone = []
     for container in context.backend().containers():
         if container.state.value in _RUNNING or not all(one.matches(container.labels) for one in labels):

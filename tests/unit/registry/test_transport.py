@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pathlib
+import socket
 import subprocess
 import sys
 import time
@@ -212,6 +213,19 @@ def test_a_body_that_is_encoded_stays_as_it_is(server: Proxy, transport: Transpo
     assert transport.request("GET", f"http://{server.host}/").body(100) == b"\x1f\x8bno gzip"
 
 
+@pytest.mark.parametrize(("number", "is_transient"), [(socket.EAI_NONAME, False), (socket.EAI_AGAIN, True)])
+def test_a_name_that_nobody_knows_is_final_and_a_silent_name_server_is_not(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, number: int, is_transient: bool
+) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(number, "no address")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(RequestFailed, match="^cannot reach http://registry.test: ") as failure:
+        transport.request("GET", "http://registry.test/")
+    assert failure.value.is_transient is is_transient
+
+
 def test_silence_ends(server: Proxy) -> None:
     transport = Transport(Settings(), idle_s=0.2)
     server.on("", lambda handler: (time.sleep(1.5), handler.hang_up())[1], 0)
@@ -227,7 +241,6 @@ def test_silence_ends(server: Proxy) -> None:
     ("settings", "url", "message"),
     [
         (Settings(), "http://127.0.0.1:1/", "^cannot reach http://127.0.0.1:1: connection refused$"),
-        (Settings(), "http://no.such.host.invalid/", "^cannot reach http://no.such.host.invalid: "),
         (
             Settings(proxies={"http": "http://me:secret@127.0.0.1:1"}),
             "http://registry.test/",
