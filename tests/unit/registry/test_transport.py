@@ -221,7 +221,7 @@ def test_a_name_that_nobody_knows_is_final_and_a_silent_name_server_is_not(
         raise socket.gaierror(number, "no address")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(RequestFailed, match="^cannot reach http://registry.test: ") as failure:
+    with pytest.raises(RequestFailed, match=r"^cannot reach http://registry\.test: ") as failure:
         transport.request("GET", "http://registry.test/")
     assert failure.value.is_transient is is_transient
 
