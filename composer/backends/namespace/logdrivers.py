@@ -7,7 +7,6 @@ from typing import Any
 
 from composer.engine.wanted import Limitation
 from composer.runtime.objects import log_options
-from composer.runtime.streams import forwarding
 
 
 def limits(value: Any) -> list[Limitation]:
@@ -23,7 +22,7 @@ def limits(value: Any) -> list[Limitation]:
         if key not in log_options.OPTIONS.get(driver, options)
     ]
     address = str(options.get("syslog-address") or f"unix://{log_options.DEVLOG}")
-    path = forwarding.JOURNAL if driver == "journald" else address.partition("://")[2]
+    path = log_options.JOURNAL if driver == "journald" else address.partition("://")[2]
     is_local = driver == "journald" or (driver == "syslog" and address.startswith("unix"))
     if is_local and not os.path.exists(path):
         reason = f"nothing listens on this machine: there is no {path}"

@@ -13,10 +13,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.runtime.container import hooks
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     Config = dict[str, Any]
 
@@ -164,7 +162,14 @@ def _edit(config: Config, edits: Mapping[str, Any]) -> None:
             "options": options,
         }
         config["mounts"].append(mount)
-    for one in edits.get("hooks") or ():
+    if edits.get("hooks"):
+        _add_hooks(config, edits["hooks"])
+
+
+def _add_hooks(config: Config, described: Iterable[Mapping[str, Any]]) -> None:
+    from composer.runtime.container import hooks  # few devices have any, and every plan loads this module
+
+    for one in described:
         if one.get("hookName") not in hooks.KINDS:
             raise ValueError(f"the built-in runtime runs no hooks of kind '{one.get('hookName')}'")
         config.setdefault("hooks", {}).setdefault(one["hookName"], []).append(

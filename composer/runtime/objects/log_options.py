@@ -10,7 +10,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from composer.runtime.base import records
-from composer.runtime.streams import forwarding
 from composer.units import parse_size_bytes
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ _FACILITIES = (
 ).split()
 _ADDRESS = re.compile(r"(?:unix|unixgram):///\S+|(?:udp|tcp)://(?:\[[0-9a-f:]+\]|[^:/\s]+)(?::\d+)?")
 DEVLOG = "/dev/log"
+JOURNAL = "/run/systemd/journal/socket"
 _TAG = re.compile(r"\{\{\s*\.(\w+)\s*\}\}")
 
 
@@ -64,7 +64,7 @@ def apply(config: Config, value: Mapping[str, Any]) -> None:
 def _forward(driver: str, options: Mapping[str, str]) -> Config:
     tag = options.get("tag") or "{{.ID}}"
     if driver == "journald":
-        return {"driver": driver, "address": f"unixgram://{forwarding.JOURNAL}", "tag": tag}
+        return {"driver": driver, "address": f"unixgram://{JOURNAL}", "tag": tag}
     address = options.get("syslog-address") or f"unix://{DEVLOG}"
     if not _ADDRESS.fullmatch(address):
         raise ValueError(f"syslog-address '{address}' is not unix://PATH, udp://HOST:PORT or tcp://HOST:PORT")

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from composer.runtime.base.loop import Loop, Timer
 
-JOURNAL = "/run/systemd/journal/socket"
 _POSITIONS = struct.Struct("<QQ")
 _PIECE_BYTES = 1 << 16
 _LONGEST_LINE = 16 << 10  # Docker's: a longer line is sent in pieces
