@@ -16,11 +16,12 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from tests.fuzz import harness
+from tests.no_effects import NoCgroup, NoNetworks, Nothing
 
 if TYPE_CHECKING:
     from composer.runtime.container.cgroups import Cgroup
@@ -51,40 +52,6 @@ class FakeKeeper:
         pass
 
 
-class Nothing:
-    """Takes every call, and has no effect."""
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return lambda *arguments, **named: None
-
-
-class FakeNetworks(Nothing):
-    """Has no network, and takes everything back."""
-
-    def __init__(self) -> None:
-        self.firewall = Nothing()
-
-    def plan(self, container: str, wanted: Sequence[Any], present: Sequence[Any] = ()) -> list[Any]:
-        return []
-
-
-class FakeCgroup(Nothing):
-    """Has no process in it."""
-
-    name = "fuzzed"
-
-    def apply(self, resources: Mapping[str, Any]) -> list[str]:
-        return []
-
-    def oom_kills(self) -> int:
-        return 0
-
-    def remove(self) -> bool:
-        return True
-
-
 class House:
     """What the door leads to: containers of a directory, on services that have no effect outside of it."""
 
@@ -104,7 +71,7 @@ class House:
             loop=self.loop,
             keeper=cast("KeeperLink", FakeKeeper()),
             reaper=reaping.Reaper(f"{run}/exits", boot),
-            networks=cast("Networks", FakeNetworks()),
+            networks=cast("Networks", NoNetworks()),
             names=cast("NameServer", Nothing()),
             hierarchies=cgroups.detect(),
             cgroup_removal=cgroup_removal.CgroupRemoval(self.loop, lambda: None),
@@ -125,7 +92,7 @@ class House:
             if config is None:
                 raise KeyError(f"no container {id[:12]} in project {PROJECT}")
             self._tasks[id] = task.Task(self.services, self._neighbours, id, bundle, config)
-            self._tasks[id].process.cgroup = cast("Cgroup", FakeCgroup())
+            self._tasks[id].process.cgroup = cast("Cgroup", NoCgroup())
         return self._tasks[id]
 
     def forget(self, id: str) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,36 +27,9 @@ from composer.runtime.tasks.reaping import Reaper
 from composer.runtime.tasks.services import Services
 from composer.runtime.tasks.starters import Starter
 from composer.runtime.tasks.task import Task
+from tests.no_effects import NoCgroup, NoNetworks, Nothing
 
 ID = "a" * 64
-
-
-class Nothing:
-    """Takes every call, and has no effect."""
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *arguments, **named: None
-
-
-class NoNetworks(Nothing):
-    def __init__(self) -> None:
-        self.firewall = Nothing()
-
-    def plan(self, container: str, wanted: Sequence[Any], present: Sequence[Any] = ()) -> list[Any]:
-        return []
-
-
-class NoCgroup(Nothing):
-    name = "none"
-
-    def apply(self, resources: Mapping[str, Any]) -> list[str]:
-        return []
-
-    def oom_kills(self) -> int:
-        return 0
-
-    def remove(self) -> bool:
-        return True
 
 
 class Keeper(Nothing):
