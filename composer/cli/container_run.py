@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.cli import container_options
 from composer.cli import options as shared
-from composer.errors import BackendError, ProjectError
+from composer.errors import ProjectError
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
@@ -48,30 +48,12 @@ def create(context: Context, image: str, words: tuple[str, ...], given: dict[str
 
 def run(context: Context, image: str, words: tuple[str, ...], given: dict[str, Any]) -> int:
     """Create it, start it, and stay with it to its end; with ``--detach`` print its id."""
-    from composer.cli.terminal import converse
+    from composer.cli.terminal import run_created
 
     id = create(context, image, words, given)
     if context.settings.dry_run:
         return 0
-    backend = context.backend()
-    if given["detach"]:
-        try:
-            backend.start_container(id)
-        except BackendError:
-            if given["remove"]:
-                backend.remove_container(id, force=True, volumes=True)
-            raise
-        context.write(id)
-        return 0
-    try:
-        session = backend.attach(id, stdin=given["interactive"], start=True)
-        try:
-            return converse(session, context, tty=given["tty"], interactive=given["interactive"])
-        finally:
-            session.close()
-    finally:
-        if given["remove"]:
-            backend.remove_container(id, force=True, volumes=True)
+    return run_created(context, id, given, tty=given["tty"])
 
 
 def spec_of(context: Context, image: str, words: tuple[str, ...], given: dict[str, Any]) -> ContainerSpec:

@@ -13,11 +13,11 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from composer.cli.keys import Watch
-from composer.errors import Unsupported
+from composer.errors import BackendError, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import TextIO
+    from typing import Any, TextIO
 
     from composer.cli.context import Context
     from composer.cli.safe import Safe
@@ -54,6 +54,33 @@ def converse(
         if not _copy(session, stdin, context, Watch(detach)):
             return 0
         return session.wait()
+
+
+def run_created(context: Context, id: str, given: dict[str, Any], *, tty: bool) -> int:
+    """Start a container and stay with it to its end; return its exit code. With ``detach`` print its id and leave it.
+
+    ``given``: ``detach``, ``interactive`` and ``remove`` of the command. With ``remove`` nothing of it stays, whatever
+    ends it; one that is left running removes itself.
+    """
+    backend = context.backend()
+    if given["detach"]:
+        try:
+            backend.start_container(id)
+        except BackendError:
+            if given["remove"]:
+                backend.remove_container(id, force=True, volumes=True)
+            raise
+        context.write(id)
+        return 0
+    try:
+        session = backend.attach(id, stdin=given["interactive"], start=True)
+        try:
+            return converse(session, context, tty=tty, interactive=given["interactive"])
+        finally:
+            session.close()
+    finally:
+        if given["remove"]:
+            backend.remove_container(id, force=True, volumes=True)
 
 
 def _descriptor(stream: TextIO | Safe) -> int | None:

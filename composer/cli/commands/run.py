@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(context: Context, /, service: str, words: tuple[str, ...], **given: Any) -> int:
     from composer.cli import options as shared
+    from composer.cli.terminal import run_created
     from composer.engine.actions import create_oneoff
     from composer.engine.options import Options
 
@@ -77,33 +78,7 @@ def command(context: Context, /, service: str, words: tuple[str, ...], **given: 
         _make_volumes(engine.backend, project, oneoff, service)
         id = create_oneoff(engine, project, oneoff, options)
     context.display().settle()
-    return _start(context, id, given, tty=tty)
-
-
-def _start(context: Context, id: str, given: dict[str, Any], *, tty: bool) -> int:
-    """Start the container and stay with it to its end."""
-    from composer.cli.terminal import converse
-    from composer.errors import BackendError
-
-    backend = context.backend()
-    if given["detach"]:
-        try:
-            backend.start_container(id)
-        except BackendError:
-            if given["remove"]:
-                backend.remove_container(id, force=True, volumes=True)
-            raise
-        context.write(id)
-        return 0
-    try:
-        session = backend.attach(id, stdin=given["interactive"], start=True)
-        try:
-            return converse(session, context, tty=tty, interactive=given["interactive"])
-        finally:
-            session.close()
-    finally:
-        if given["remove"]:
-            backend.remove_container(id, force=True, volumes=True)
+    return run_created(context, id, given, tty=tty)
 
 
 def _oneoff(
