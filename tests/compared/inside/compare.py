@@ -50,7 +50,7 @@ def main() -> int:
     os.environ["INSIDE_SECRET"] = "a secret\n"
     if os.environ.get("COMPOSER_TEST_DOCKER"):
         os.environ["DOCKER_HOST"] = os.environ["COMPOSER_TEST_DOCKER"]
-    with tempfile.TemporaryDirectory(prefix="composer-inside-") as directory:
+    with stage.alone(), tempfile.TemporaryDirectory(prefix="composer-inside-") as directory:
         os.environ["COMPOSER_ROOT"] = f"{directory}/state"
         ours, theirs = (_side(kind, pathlib.Path(directory), options.only) for kind in (BuiltIn, OnDocker))
     for name in [name for name, facts in theirs.items() if facts.get("up") == _NO_INIT]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import json
 import os
 import pathlib
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -110,6 +112,14 @@ def write_files(folder: pathlib.Path) -> None:
         "syscalls": [{"names": ["umask"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}],
     }
     (files / "seccomp.json").write_text(json.dumps(profile))
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Wait for a comparison from another checkout: both would have the same images, project, cgroup and device."""
+    with open(pathlib.Path(tempfile.gettempdir()) / "composer-inside.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ _CHOSEN = (
 )
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(420)  # another checkout may be at it, and goes first
 def test_what_differs_from_within_has_a_reason(tmp_path: pathlib.Path) -> None:
     page = str(tmp_path / "page.md")
     command = [
