@@ -8,12 +8,18 @@ positions in lists are left out. docs/attributes.md is made from this.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from composer import clusters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    Made = dict[str, Any]
+    Apply = Callable[[Made, Any], None]
+
+Probe = TypeVar("Probe")
+"""A function from a value, and what else a backend must know, to a list of limitations."""
 
 
 class Verdict(NamedTuple):
@@ -145,3 +151,34 @@ def faults(column: Mapping[str, Verdict], leaves: Iterable[str], nodes: Iterable
     for path in sorted(column.keys() & ENGINE.keys()):
         if column[path].text == ENGINE[path].text:
             yield f"{path}: the engine's verdict is the same"
+
+
+# ------------------------------------------------------------------ rows of a backend's own table
+
+
+def nothing(made: Made, value: Any) -> None:
+    """Read elsewhere, or only its limitation counts: that the attribute has a row is enough."""
+
+
+class Row(NamedTuple, Generic[Probe]):
+    """How an attribute of a service gets into what a backend makes of it, and what it cannot do.
+
+    ``probe`` says what cannot be done of a value, and ``part`` then what can be done, for people. ``refusal`` is the
+    reason why nothing can be done of it, and a hint.
+    """
+
+    apply: Apply = nothing
+    probe: Probe | None = None
+    part: str = ""
+    refusal: tuple[str, str] | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.refusal is not None:
+            return refused(self.refusal[0])
+        return partly(self.part) if self.part else YES
+
+
+def refused_row(reason: str, hint: str) -> Row[Any]:
+    """Return the row of what is refused, whatever its value; what is as good as not written is let pass."""
+    return Row(refusal=(reason, hint))

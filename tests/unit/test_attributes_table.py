@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 import composer
 from composer import attributes, clusters
-from composer.attributes import ENGINE, Verdict
+from composer.attributes import ENGINE, Row, Verdict
 from composer.backends.docker import attributes as docker
 from composer.backends.docker import translate as in_docker
 from composer.backends.namespace import attributes as namespace
@@ -131,7 +132,7 @@ def test_a_hook_has_what_its_service_has() -> None:
 
 
 @pytest.mark.parametrize("table", [in_docker.ATTRIBUTES, in_namespaces.ATTRIBUTES], ids=list(COLUMNS)[::-1])
-def test_whatever_is_honoured_in_part_says_which_part(table: Mapping[str, in_docker.Row]) -> None:
+def test_whatever_is_honoured_in_part_says_which_part(table: Mapping[str, Row[Any]]) -> None:
     assert {n for n, row in table.items() if row.probe is not None} == {
         n for n, row in table.items() if row.part
     }

@@ -10,18 +10,16 @@ containers look alike to the other.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from composer import clusters, mounttargets, sysctls, values
-from composer.attributes import ENGINE_NAMES, YES, partly, refused
+from composer.attributes import ENGINE_NAMES, Row, nothing, refused_row
 from composer.engine.wanted import Limitation
 from composer.errors import BackendError
 from composer.units import parse_duration_ns, parse_size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from composer.attributes import Verdict
 
     Body = dict[str, Any]
     Apply = Callable[[Body, Any], None]
@@ -74,33 +72,6 @@ def body_of(attributes: Mapping[str, Any], service: str) -> Body:
 
 
 # ------------------------------------------------------------------ kinds of rows
-
-
-def _nothing(body: Body, value: Any) -> None:
-    """Read elsewhere: its name in the table is enough."""
-
-
-class Row(NamedTuple):
-    """``probe`` says what an engine of an API cannot do of a value, and ``part`` then what it can, for people.
-
-    ``refusal`` is the reason why no engine can do it, and a hint.
-    """
-
-    apply: Apply = _nothing
-    probe: Probe | None = None
-    part: str = ""
-    refusal: tuple[str, str] | None = None
-
-    @property
-    def verdict(self) -> Verdict:
-        if self.refusal is not None:
-            return refused(self.refusal[0])
-        return partly(self.part) if self.part else YES
-
-
-def refused_row(reason: str, hint: str) -> Row:
-    """Return the row of what is refused, whatever its value; what is as good as not written is let pass."""
-    return Row(refusal=(reason, hint))
 
 
 def _config(field: str, convert: Callable[[Any], Any] = lambda value: value) -> Apply:
@@ -420,7 +391,7 @@ OF_THE_ENGINE: dict[str, Probe] = {
 }
 """What arrives as endpoints, mounts and files, and what an engine of this API cannot do of that."""
 
-ATTRIBUTES: dict[str, Row] = {
+ATTRIBUTES: dict[str, Row[Probe]] = {
     "annotations": Row(
         _host("Annotations", _pairs),
         _at("annotations", _needs((1, 43), "Docker Engine 24")),
@@ -443,7 +414,7 @@ ATTRIBUTES: dict[str, Row] = {
     "cpus": Row(_host("NanoCpus", _nano_cpus)),
     "cpuset": Row(_host("CpusetCpus")),
     "deploy": Row(
-        _nothing, _deploy_limits, "yes, in mode replicated or global; what only a cluster does is warned of"
+        nothing, _deploy_limits, "yes, in mode replicated or global; what only a cluster does is warned of"
     ),  # last of all, see body_of
     "device_cgroup_rules": Row(_host("DeviceCgroupRules", _words)),
     "devices": Row(_devices),

@@ -12,8 +12,8 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 from composer import clusters
+from composer.attributes import Row, nothing
 from composer.backends.namespace import devicelimits
-from composer.backends.namespace.rows import Row, nothing
 from composer.engine.wanted import Limitation
 from composer.runtime.base import records
 from composer.runtime.host import devices
@@ -21,6 +21,8 @@ from composer.units import parse_duration_ns, parse_size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from composer.backends.namespace.namespaces import Probe
 
     Config = dict[str, Any]
 
@@ -170,7 +172,7 @@ def _of_windows(name: str) -> Callable[[Any], list[Limitation]]:
     return check
 
 
-ROWS: dict[str, Row] = {
+ROWS: dict[str, Row[Probe]] = {
     "blkio_config": Row(_blkio_config),
     "cpu_count": Row(nothing, _of_windows("cpu_count"), "warned of: only containers of Windows have it"),
     "cpu_percent": Row(nothing, _of_windows("cpu_percent"), "warned of: only containers of Windows have it"),

@@ -14,9 +14,8 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from composer import errors, mounttargets, sysctls, values
-from composer.attributes import ENGINE_NAMES
+from composer.attributes import ENGINE_NAMES, Row, nothing, refused_row
 from composer.backends.namespace import endpoints, logdrivers, namespaces, resources, unusable
-from composer.backends.namespace.rows import Row, nothing, refused_row
 from composer.engine.wanted import ContainerSpec, Limitation
 from composer.runtime.base import records, signals
 from composer.runtime.container import capabilities
@@ -26,6 +25,8 @@ from composer.units import parse_duration_ns, parse_size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from composer.backends.namespace.namespaces import Probe
 
     Config = dict[str, Any]
 
@@ -448,7 +449,7 @@ def _build_limits(value: Any) -> list[Limitation]:
     ]
 
 
-ATTRIBUTES: dict[str, Row] = {
+ATTRIBUTES: dict[str, Row[Probe]] = {
     **resources.ROWS,
     "annotations": Row(_extra("annotations")),
     "build": Row(nothing, _build_limits, "no: composer image import or load, under the service's image name"),
