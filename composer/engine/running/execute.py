@@ -64,16 +64,19 @@ def execute(
 
 
 class _Gate:
-    """A condition that is being waited for. ``dirty``: something happened while it was being looked at."""
+    """A condition that is being waited for.
 
-    __slots__ = ("deadline", "dirty", "ids", "looking", "operation", "restarts")
+    ``dirty``: something happened while it was being looked at. ``over``: its time is over, and one last look decides.
+    """
+
+    __slots__ = ("deadline", "dirty", "ids", "looking", "operation", "over", "restarts")
 
     def __init__(
         self, operation: WaitService, ids: tuple[str, ...], deadline: float | None, restarts: Restarts
     ) -> None:
         self.operation, self.ids, self.deadline, self.restarts = operation, ids, deadline, restarts
         self.looking = True
-        self.dirty = False
+        self.dirty = self.over = False
 
 
 class _Interrupt:
@@ -257,16 +260,15 @@ class _Coordinator:
         else:
             self._inbox.put(("done", id, value, None))
 
-    def _look(self, id: int, gate: _Gate, *, expired: bool = False) -> None:
+    def _look(self, id: int, gate: _Gate, *, is_last: bool = False) -> None:
+        operation = gate.operation
         try:
-            if expired and gate.operation.condition == STEADY:
-                # nothing has happened for as long as was asked
-                found = look(self._backend, gate.operation, gate.ids, gate.restarts)
-                found = Look(MET) if found.state is PENDING else found
-            elif expired:
-                found = Look(FAILED, timed_out(self._backend, gate.operation, gate.ids))
-            else:
-                found = look(self._backend, gate.operation, gate.ids, gate.restarts)
+            found = look(self._backend, operation, gate.ids, gate.restarts)
+            if is_last and found.state is PENDING:
+                # for `steady`, nothing has happened for as long as was asked
+                is_met = operation.condition == STEADY
+                error = None if is_met else timed_out(self._backend, operation, gate.ids)
+                found = Look(MET if is_met else FAILED, error, found.news)
         except Exception as error:
             self._inbox.put(("done", id, None, error))
         else:
@@ -319,13 +321,12 @@ class _Coordinator:
         if gate is None:
             return
         gate.looking = False
+        if found.news:
+            self._events.progress(Progress(WARNING, resource_of(gate.operation), "restarted", found.news))
         if found.state is PENDING:
-            if found.news:
-                resource = resource_of(gate.operation)
-                self._events.progress(Progress(WARNING, resource, "restarted", found.news))
             if self._blind is not None:
                 self._done(id, None, self._blind)
-            elif gate.dirty:
+            elif gate.dirty or gate.over:
                 self._look_again(id, gate)
             return
         if found.state is MET or gate.operation.required:
@@ -341,7 +342,8 @@ class _Coordinator:
             gate.dirty = True
             return
         gate.looking, gate.dirty = True, False
-        self._submit(lambda: self._look(id, gate))
+        is_last = gate.over
+        self._submit(lambda: self._look(id, gate, is_last=is_last))
 
     def _event(self, event: Event) -> None:
         for id, gate in tuple(self._gates.items()):
@@ -352,8 +354,8 @@ class _Coordinator:
         now = self._clock()
         for id, gate in tuple(self._gates.items()):
             if gate.deadline is not None and gate.deadline <= now:
-                gate.deadline = None
-                self._submit(lambda id=id, gate=gate: self._look(id, gate, expired=True))  # type: ignore[misc]
+                gate.deadline, gate.over = None, True
+                self._look_again(id, gate)
 
     def _lost(self, error: Exception) -> None:
         """Without events nothing that is waited for can be known: look once more, and then fail."""

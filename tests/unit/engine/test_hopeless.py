@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import pytest
 
 from composer.backends.memory import Behaviour
@@ -49,6 +52,37 @@ def test_every_restart_is_shown(stage: Stage) -> None:
     assert [(event.text, event.detail) for event in shown] == [
         ("restarted", "2 times, exit 7: no database here")
     ]
+
+
+def test_a_look_that_takes_longer_than_the_time_that_is_left_is_shown_too(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its news came too late once: another thread had given up before it ended."""
+    crash_for_ever(stage, 2)
+    logs, looks = stage.backend.logs, []
+
+    def slowly(*arguments: Any, **options: Any) -> Any:
+        looks.append(options)
+        if len(looks) == 1:
+            time.sleep(0.1)
+        return logs(*arguments, **options)
+
+    monkeypatch.setattr(stage.backend, "logs", slowly)
+    with pytest.raises(Exception, match="not healthy after"):
+        stage.up(LOOP, WAITING._replace(wait_timeout_s=0.0))
+    assert [event.text for event in stage.recorder.events if event.status == WARNING] == ["restarted"]
+
+
+def test_what_is_ready_when_the_time_is_over_is_ready(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.backend.behave("web", Behaviour(exits=(None,)))
+    look = stage.backend.container
+
+    def slowly(id: str) -> Any:
+        time.sleep(0.05)
+        return look(id)
+
+    monkeypatch.setattr(stage.backend, "container", slowly)
+    stage.up(LOOP, WAITING._replace(wait_timeout_s=0.0))
 
 
 def test_what_was_restarted_before_does_not_count(stage: Stage) -> None:
