@@ -309,6 +309,12 @@ def extras(record: Mapping[str, Any]) -> Extras:
     return found
 
 
+def cgroup_parent(bundle: str) -> str | None:
+    """Return the ``cgroup_parent`` of a container; None where it has the usual one, or its record is damaged."""
+    found = config(bundle)
+    return None if found is None else extras(found).get("cgroup_parent")
+
+
 def health(bundle: str) -> HealthRecord | None:
     """Return what a container's health checks have found."""
     found = files.read_json(f"{bundle}/health.json")

@@ -17,13 +17,13 @@ from composer.runtime.container import device_filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
 PARENT = "composer"
 _MARK = "trusted.composer"
 _PARENT_ATTEMPTS = 20
-_PARENT_PAUSE_S = 0.01
+_PAUSE_S = 0.01
 _V1_WANTED = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "name=systemd")
 _V2_CONTROLLERS = ("cpu", "cpuset", "io", "memory", "pids", "hugetlb")
 
@@ -80,7 +80,10 @@ def detect(mountinfo: str = "/proc/self/mountinfo") -> Hierarchies:
 
 
 class Cgroup:
-    """The cgroup of one container, in every hierarchy."""
+    """The cgroup of one container, in every hierarchy that its resources need.
+
+    ``resources`` is None where nobody knows them any more: then it is whatever there may be of it.
+    """
 
     __slots__ = ("_hierarchies", "_parent", "name", "paths", "v2")
 
@@ -95,7 +98,7 @@ class Cgroup:
         self._hierarchies = hierarchies
         self.name = name
         self._parent = (parent or "").strip("/") or PARENT
-        wanted = _useful(hierarchies, resources or {})
+        wanted = hierarchies.v1 if resources is None else _useful(hierarchies, resources)
         self.paths = {c: f"{base}/{self._parent}/{name}" for c, base in hierarchies.v1.items() if c in wanted}
         self.v2 = f"{hierarchies.v2}/{self._parent}/{name}" if hierarchies.v2 else None
 
@@ -259,6 +262,20 @@ def _useful(hierarchies: Hierarchies, resources: Mapping[str, Any]) -> set[str]:
     return set(hierarchies.v1) - unwanted
 
 
+def remove_of(containers: Iterable[tuple[str, str | None]], *, timeout_s: float) -> None:
+    """Remove the cgroups of containers that have ended: (id, its ``cgroup_parent``). One that stays busy is left.
+
+    Whichever hierarchies each was in: who comes here may know no more than its id.
+    """
+    hierarchies = detect()
+    left = [Cgroup(hierarchies, id, parent=parent) for id, parent in containers]
+    deadline_s = time.monotonic() + timeout_s
+    while left := [cgroup for cgroup in left if not cgroup.remove()]:
+        if time.monotonic() > deadline_s:
+            return
+        time.sleep(_PAUSE_S)  # the kernel lets go of it moments after its last process has
+
+
 def remove_parents() -> None:
     """Remove our own directory in every hierarchy, where nothing is left in it."""
     for base in detect().parents():
@@ -266,7 +283,7 @@ def remove_parents() -> None:
             directory = f"{base}/{PARENT}"
             if _rmdir_tree(directory, recurse=False) or _has_children(directory):
                 break
-            time.sleep(_PARENT_PAUSE_S)  # busy for moments after its last child has gone
+            time.sleep(_PAUSE_S)  # busy for moments after its last child has gone
 
 
 def _has_children(directory: str) -> bool:

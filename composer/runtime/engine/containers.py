@@ -70,6 +70,7 @@ class Containers:
                 return  # it ended in the same moment and was to be removed then
         core.aftermath.owners.add(str(meta["project"]))
         core.aftermath.links += [link_name(id, network_id) for _, network_id in meta["networks"]]
+        core.aftermath.cgroups.append((id, records.cgroup_parent(core.paths.container(id))))
         bundle.remove(core.paths, id)
         self._emit(meta, "destroy")
         if any(network == DEFAULT_NETWORK for network, _ in meta["networks"]):

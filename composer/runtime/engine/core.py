@@ -30,15 +30,21 @@ class Look(NamedTuple):
 
 
 class Aftermath:
-    """What is looked at when a command ends: owners of what was removed, and interfaces that go by themselves."""
+    """What is looked at when a command ends: owners of what was removed, and what goes by itself.
+
+    That is interfaces, and cgroups: (container, its ``cgroup_parent``). Their supervisor removes these, but does not
+    know them any more when it dies before it could.
+    """
 
     def __init__(self) -> None:
         self.owners: set[str] = set()
         self.links: list[str] = []
+        self.cgroups: list[tuple[str, str | None]] = []
 
     def clear(self) -> None:
         self.owners.clear()
         self.links.clear()
+        self.cgroups.clear()
 
 
 class Core:
@@ -104,7 +110,7 @@ class Core:
         """Tell whether a container runs whose state is damaged. Raises Conflict where nobody watches over it."""
         from composer.runtime.objects import usage
 
-        found = usage.processes_by_name(id) if os.path.isdir(self.paths.container(id)) else []
+        found = usage.processes_by_name(self.paths, id) if os.path.isdir(self.paths.container(id)) else []
         meta = records.meta(self.paths.container(id))
         if found and (meta is None or not self.is_watched(meta["project"])):
             from composer.errors import Conflict

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from composer.runtime.engine.networks import Networks, Volumes
 
 _LINKS_GONE_S = 5.0
+_CGROUPS_GONE_S = 2.0
 
 
 class Engine:
@@ -122,6 +123,7 @@ class Engine:
 
         state.sweep(self.core.paths)
         links.delete(links.wait_gone(self.core.aftermath.links, _LINKS_GONE_S))
+        cgroups.remove_of(self.core.aftermath.cgroups, timeout_s=_CGROUPS_GONE_S)
         self.core.aftermath.clear()
         if not state.list_directory(self.core.paths.containers()):
             cgroups.remove_parents()

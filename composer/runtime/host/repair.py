@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from composer.runtime.base.record_types import Meta, NetworkRecord, PoolRecord, State
     from composer.runtime.base.state import Paths
 
+_CGROUP_GONE_S = 2.0
 _CONTAINER_FILES = ("meta.json", "config.json", "state.json")
 
 
@@ -134,7 +135,7 @@ def _ask_supervisor(paths: Paths, meta: Meta) -> bool:
 
 
 def _state_of_processes(paths: Paths, id: str) -> State:
-    found = usage.processes_by_name(id)
+    found = usage.processes_by_name(paths, id)
     first = next((pid for pid in found if _is_first(pid)), 0)
     if not first:
         if found:
@@ -181,7 +182,7 @@ def _is_first(pid: int) -> bool:
 
 def _set_aside(paths: Paths, one: Broken) -> str:
     """Move a container's directory out of the way, with all that is in it, when nothing of it runs."""
-    found = usage.processes_by_name(one.id)
+    found = usage.processes_by_name(paths, one.id)
     current = records.state(paths.container(one.id)) or {}
     if current.get("status") in ACTIVE and _is_alive(current):
         found = [*found, int(current.get("pid") or 0)]
@@ -209,7 +210,7 @@ def _undo(paths: Paths, id: str, current: State) -> None:
         networks.release_all(id, [{"network_id": one} for one in state.list_directory(paths.networks())])
     finally:
         networks.close()
-    cgroups.Cgroup(cgroups.detect(), id, None).remove()
+    cgroups.remove_of([(id, records.cgroup_parent(paths.container(id)))], timeout_s=_CGROUP_GONE_S)
 
 
 def _is_alive(current: State) -> bool:

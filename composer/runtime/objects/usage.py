@@ -17,6 +17,8 @@ from composer.runtime.container import cgroups
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from composer.runtime.base.state import Paths
+
 _TITLES = ("UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD")
 _NAME_WIDTH = 8
 _DAY_S = 86_400
@@ -50,7 +52,7 @@ class Usage(NamedTuple):
 def cgroup_of(config: Mapping[str, Any], id: str) -> cgroups.Cgroup:
     """Return a container's cgroup as the supervisor made it."""
     parent = records.extras(config).get("cgroup_parent")
-    return cgroups.Cgroup(cgroups.detect(), id, config["linux"].get("resources"), parent=parent)
+    return cgroups.Cgroup(cgroups.detect(), id, config["linux"].get("resources", {}), parent=parent)
 
 
 # ------------------------------------------------------------------ counters
@@ -173,9 +175,10 @@ def pids(cgroup: cgroups.Cgroup) -> Iterator[int]:
             return
 
 
-def processes_by_name(id: str) -> list[int]:
-    """Return the processes of a container of which nothing else is known, by the cgroups of its name."""
-    return list(pids(cgroups.Cgroup(cgroups.detect(), id, None)))
+def processes_by_name(paths: Paths, id: str) -> list[int]:
+    """Return the processes of a container of which little else is known, by the cgroups of its name."""
+    parent = records.cgroup_parent(paths.container(id))
+    return list(pids(cgroups.Cgroup(cgroups.detect(), id, parent=parent)))
 
 
 def processes(cgroup: cgroups.Cgroup) -> Processes:

@@ -108,7 +108,7 @@ class Volumes:
         from composer.runtime.objects import usage
 
         for id in state.list_directory(self._paths.containers()):
-            if records.meta(self._paths.container(id)) is None and usage.processes_by_name(id):
+            if records.meta(self._paths.container(id)) is None and usage.processes_by_name(self._paths, id):
                 yield f"{id[:12]}, whose records are damaged (composer doctor --repair)"
 
     def _users(self, name: str) -> Iterator[Meta]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from composer.runtime.base import records, syscalls, trees
+from composer.runtime.container import cgroups
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from composer.runtime.base.record_types import Meta
     from composer.runtime.tasks.record import Record
     from composer.runtime.tasks.services import Services
+
+
+_CGROUP_GONE_S = 2.0
 
 
 def is_wanted(config: dict[str, Any]) -> bool:
@@ -41,7 +45,8 @@ def remove(services: Services, record: Record, release: Callable[[], None]) -> N
     doomed = [trees.set_aside(record.bundle)]
     record.emit("destroy")
     doomed += [trees.set_aside(f"{root}/volumes/{name}") for name in unused]
-    _remove_in_child(services.loop, [path for path in doomed if path is not None])
+    cgroup = (record.id, record.extras.get("cgroup_parent"))
+    _remove_in_child(services.loop, [path for path in doomed if path is not None], cgroup)
 
 
 def _unused(root: str, meta: Meta) -> list[str]:
@@ -56,14 +61,18 @@ def _unused(root: str, meta: Meta) -> list[str]:
     return sorted(anonymous)
 
 
-def _remove_in_child(loop: Loop, paths: Sequence[str]) -> None:
-    """Remove trees in a process of their own. What it leaves when it is killed has a name that is swept."""
+def _remove_in_child(loop: Loop, paths: Sequence[str], cgroup: tuple[str, str | None]) -> None:
+    """Remove trees in a process of their own. What it leaves when it is killed has a name that is swept.
+
+    And the cgroup, where it is still busy: we remove it too, but a supervisor that is killed forgets it.
+    """
     pid = os.fork()
     if pid == 0:
         try:
             syscalls.close_all_but({0, 1, 2})
             for path in paths:
                 trees.remove_tree(path)
+            cgroups.remove_of([cgroup], timeout_s=_CGROUP_GONE_S)
         except OSError as error:
             os.write(2, f"cannot remove {paths}: {error}\n".encode())  # the log: the next command sweeps it
         finally:

@@ -66,7 +66,7 @@ class Task:
         self.id = id
         self.record = Record(services, id, bundle, config, neighbours.on_ended)
         extras = self.record.extras
-        resources = config["linux"].get("resources")
+        resources = config["linux"].get("resources", {})
         cgroup = cgroups.Cgroup(services.hierarchies, id, resources, parent=extras.get("cgroup_parent"))
         self.process = FirstProcess(services, id, cgroup)
         self.networking = Networking(services, self.record)
