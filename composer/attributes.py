@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from composer import clusters
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -20,6 +18,27 @@ if TYPE_CHECKING:
 
 Probe = TypeVar("Probe")
 """A function from a value, and what else a backend must know, to a list of limitations."""
+
+
+_PLACES = "only a cluster places containers"
+_RESERVES = "only a cluster reserves it: on one machine nothing is kept free"
+UNHEEDED: dict[tuple[str, ...], str] = {
+    (
+        "endpoint_mode",
+    ): "only a cluster has endpoints: each container has its own address, and the name stands for all",
+    ("labels",): "they are those of a service of a cluster; labels of containers are written under labels",
+    ("placement", "constraints"): _PLACES,
+    ("placement", "preferences"): _PLACES,
+    ("placement", "max_replicas_per_node"): _PLACES,
+    ("resources", "reservations", "cpus"): _RESERVES,
+    ("resources", "reservations", "generic_resources"): _RESERVES,
+    ("restart_policy", "delay"): "the pause before a restart is 100 ms at first, and grows",
+    ("restart_policy", "window"): "a restart is counted from the end of a container on, however long it ran",
+}
+"""What ``deploy`` asks of a cluster, or of one machine in a way that none has: on every backend a warning.
+
+Paths below ``deploy``, and the ends of sentences.
+"""
 
 
 class Verdict(NamedTuple):
@@ -84,7 +103,7 @@ ENGINE: dict[str, Verdict] = {
     "service.deploy.replicas": FREE,
     **inside("service.deploy.update_config", BY_ENGINE, _UPDATE),
     **inside("service.deploy.rollback_config", BY_ENGINE, _UPDATE),
-    **{f"service.deploy.{'.'.join(path)}": warned(reason) for path, reason in clusters.UNHEEDED.items()},
+    **{f"service.deploy.{'.'.join(path)}": warned(reason) for path, reason in UNHEEDED.items()},
     **inside("service.env_file", BY_ENGINE, "format path required"),
     **inside("service.extends", BY_ENGINE, "file service"),
     **inside("service.networks.*", BY_ENGINE, "aliases priority use_service_name_alias"),
@@ -182,3 +201,16 @@ class Row(NamedTuple, Generic[Probe]):
 def refused_row(reason: str, hint: str) -> Row[Any]:
     """Return the row of what is refused, whatever its value; what is as good as not written is let pass."""
     return Row(refusal=(reason, hint))
+
+
+def unheeded(deploy: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield path and reason of each of these that a service's ``deploy`` has."""
+    for path, reason in UNHEEDED.items():
+        if _inside(deploy, path) not in (None, "", [], {}, 0, "0s"):
+            yield ("deploy", *path), reason
+
+
+def _inside(tree: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        tree = (tree or {}).get(name)
+    return tree

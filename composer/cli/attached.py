@@ -15,8 +15,8 @@ from composer.cli.creation import timed
 from composer.cli.interrupt import interruptible
 from composer.cli.lines import Printer
 from composer.engine import actions, labels
+from composer.engine.actions import carry_out
 from composer.engine.running.attach import Attachment, Death
-from composer.engine.running.transaction import carry_out
 from composer.errors import Cancelled, ProjectError
 
 if TYPE_CHECKING:

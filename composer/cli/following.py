@@ -12,8 +12,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from composer.cli.lines import short_name
-from composer.engine.observed import ContainerState
-from composer.engine.planning.removals import ACTIVE, ref
+from composer.engine.observed import ACTIVE, ContainerState
+from composer.engine.operations.row import ContainerRef
 from composer.errors import BackendError, OutputFailed
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Following:
     def _follow(self, containers: Sequence[ObservedContainer], **options: Any) -> None:
         ids = [c.id for c in containers]
         with self._lock:
-            self._printer.add((c.id, short_name(ref(c).name, self._project)) for c in containers)
+            self._printer.add((c.id, short_name(ContainerRef.of(c).name, self._project)) for c in containers)
             stream = self._backend.logs(ids, follow=True, **options)
             self._open[stream] = frozenset(ids)
             self._known.update(dict.fromkeys(ids, time.time_ns()))

@@ -17,14 +17,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.cli import safe
-from composer.engine import operations as op
 from composer.engine.operations import row
-from composer.engine.operations.waiting import met
+from composer.engine.operations.registry import brief_of, effect_of, resource_of
+from composer.engine.operations.waiting import WaitService, met
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from composer.engine.operations import Resource
+    from composer.engine.operations.row import Resource
     from composer.engine.plan import Plan, Step
 
 CREATE, REPLACE, REMOVE, START, STOP, WAIT, PULL, MEND = (
@@ -54,7 +54,7 @@ class _Entry(NamedTuple):
 def outline(plan: Plan, *, color: bool = False) -> str:
     """Return the tree and its summary; of an empty plan the summary alone."""
     entries = _entries(plan)
-    gates = {step.id: step.operation for step in plan.steps if isinstance(step.operation, op.WaitService)}
+    gates = {step.id: step.operation for step in plan.steps if isinstance(step.operation, WaitService)}
     width = max((len(str(entry.resource)) for entry in entries), default=0)
     lines = []
     for entry in entries:
@@ -82,12 +82,12 @@ def _entries(plan: Plan) -> list[_Entry]:
     """Group the steps by what they are about, in the order of each thing's first step."""
     groups: dict[Resource, list[Step]] = {}
     for step in plan.steps:
-        groups.setdefault(op.resource_of(step.operation), []).append(step)
+        groups.setdefault(resource_of(step.operation), []).append(step)
     return [_entry(resource, tuple(steps)) for resource, steps in groups.items()]
 
 
 def _entry(resource: Resource, steps: tuple[Step, ...]) -> _Entry:
-    effects = {op.effect_of(step.operation) for step in steps}
+    effects = {effect_of(step.operation) for step in steps}
     kind = next(kind for kind, fits in _KINDS if fits(effects))
     cause = next((s.operation.cause for s in steps if s.operation.cause), "")
     return _Entry(resource, kind, cause, steps)
@@ -107,8 +107,8 @@ _KINDS: tuple[tuple[str, Callable[[set[str]], Any]], ...] = (
 """What the operations on one thing come to, by what each does; the first that fits."""
 
 
-def _words(step: Step, gates: Mapping[int, op.WaitService]) -> str:
-    text = op.brief_of(step.operation)
+def _words(step: Step, gates: Mapping[int, WaitService]) -> str:
+    text = brief_of(step.operation)
     behind = [
         f"{gates[id].service} is {met(gates[id].condition)}"
         for id in step.needs

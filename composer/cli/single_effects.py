@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def told(context: Context, container: ObservedContainer, doing: str, done: str) -> Iterator[None]:
     """Show that something is being done to a container while the body runs, and what came of it."""
     from composer.engine.events import DONE, FAILED, WORKING, Progress
-    from composer.engine.operations import Resource
+    from composer.engine.operations.row import Resource
 
     display = context.display()
     resource = Resource("container", container.name)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from composer.engine.events import Events, Progress
-    from composer.engine.operations import Resource
+    from composer.engine.operations.row import Resource
 
 VERSION = 1
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer.engine.engine import Change
-from composer.engine.running.transaction import carry_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from composer.engine.engine import Engine
     from composer.engine.observed import Observed
     from composer.engine.options import OneOff, Options
+    from composer.engine.outcome import Outcome
     from composer.engine.plan import Plan
     from composer.engine.planning.lifecycle import Teardown
     from composer.schema.model import Project
@@ -50,6 +50,18 @@ def up(engine: Engine, project: Project, options: Options, ask: Callable[[str], 
     return change.plan
 
 
+def carry_out(engine: Engine, change: Change) -> Outcome:
+    """Carry a plan out; where it fails, put things back as the options say. Returns what came of it."""
+    outcome = engine.attempt(change.project, change.plan)
+    if not outcome.failures and not outcome.cancelled:
+        return outcome
+    if change.options.on_failure != "keep" or change.rollbacks:
+        from composer.engine.running.transaction import make_good
+
+        return make_good(engine, change, outcome)
+    return outcome
+
+
 def apply_up(engine: Engine, project: Project, options: Options) -> Plan:
     """Carry out what ``up`` would do, without looking for newer images: a plan that was made has settled that."""
     change = _change(engine, project, options)
@@ -84,7 +96,7 @@ def refresh_images(engine: Engine, project: Project, options: Options) -> None:
     """Pull what is to be pulled even though it is here, so that the plan is made with what the registry has now."""
     import time
 
-    from composer.engine.planning.images import plan_refresh
+    from composer.engine.planning.refreshing import plan_refresh
 
     chosen = project.select(options.services, dependencies=options.dependencies)
     find = engine.backend.find_image

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from composer.engine.observed import Advance
-    from composer.engine.operations import Resource
+    from composer.engine.operations.row import Resource
 
 WORKING = "working"
 DONE = "done"

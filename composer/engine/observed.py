@@ -21,6 +21,10 @@ class ContainerState(Enum):
     DEAD = "dead"
 
 
+ACTIVE = frozenset((ContainerState.RUNNING, ContainerState.RESTARTING, ContainerState.PAUSED))
+"""What has a program, or gets it back by itself."""
+
+
 class Health(Enum):
     """Docker's health states; NONE when the container has no health check."""
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.engine.operations import WaitService, action_of, facts_of, resource_of, text_of
+from composer.engine.operations.waiting import WaitService
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from composer.engine.observing.losses import Loss
-    from composer.engine.operations import Operation
+    from composer.engine.operations.registry import Operation
 
 
 class Step(NamedTuple):
@@ -26,6 +26,8 @@ class Step(NamedTuple):
     after: tuple[int, ...] = ()
 
     def __str__(self) -> str:
+        from composer.engine.operations.registry import text_of
+
         order = [f"#{id}" for id in self.needs] + [f"#{id}?" for id in self.after]
         behind = f" (after {', '.join(order)})" if order else ""
         return f"#{self.id} {text_of(self.operation)}{_because(self.operation.cause)}{behind}"
@@ -63,6 +65,8 @@ class Plan(NamedTuple):
 
 
 def _step_json(step: Step) -> dict[str, Any]:
+    from composer.engine.operations.registry import action_of, facts_of, resource_of, text_of
+
     operation = step.operation
     action, _, kind = action_of(operation).partition(" ")
     return {

@@ -115,12 +115,14 @@ def _in_memory(project: Any, root: Path) -> None:
 def _waitless(engine: Any, project: Any) -> None:
     """Carry the plan's creations out one by one: waiting is another's to test, and takes time."""
     from composer.engine import actions
-    from composer.engine import operations as op
+    from composer.engine.operations.containers import CreateContainer
+    from composer.engine.operations.registry import perform
+    from composer.engine.operations.resources import CreateNetwork, CreateVolume
     from composer.engine.options import Options
 
     for step in actions.plan_up(engine, project, Options()).steps:
-        if isinstance(step.operation, op.CreateNetwork | op.CreateVolume | op.CreateContainer):
-            op.perform(engine.backend, step.operation, str)  # type: ignore[arg-type]
+        if isinstance(step.operation, CreateNetwork | CreateVolume | CreateContainer):
+            perform(engine.backend, step.operation, str)  # type: ignore[arg-type]
 
 
 def _on_the_runtime(project: Any, root: Path) -> None:
@@ -187,7 +189,7 @@ def words() -> set[str]:
 
 def _load() -> None:
     from composer.backends import memory  # noqa: F401
-    from composer.engine import actions, operations  # noqa: F401
+    from composer.engine import actions  # noqa: F401
     from composer.engine.observing import observe  # noqa: F401
     from composer.engine.planning import reconcile  # noqa: F401
     from composer.engine.resolving import resolve  # noqa: F401

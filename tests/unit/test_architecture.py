@@ -21,7 +21,6 @@ PACKAGE = Path(__file__).parents[2] / "composer"
 _VALUES = {
     "archives",
     "attributes",
-    "clusters",
     "dates",
     "errors",
     "mounttargets",
@@ -41,9 +40,8 @@ ALLOWED: dict[str, set[str]] = {
     "units": set(),
     "sysctls": set(),
     "values": set(),
-    "clusters": set(),
     "dates": set(),
-    "attributes": {"clusters"},
+    "attributes": set(),
     "mounttargets": set(),
     "opening": set(),
     "state_root": set(),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import composer
-from composer import attributes, clusters
+from composer import attributes
 from composer.attributes import ENGINE, Row, Verdict
 from composer.backends.docker import attributes as docker
 from composer.backends.docker import translate as in_docker
@@ -138,9 +138,9 @@ def test_whatever_is_honoured_in_part_says_which_part(table: Mapping[str, Row[An
     }
 
 
-@pytest.mark.parametrize("path", clusters.UNHEEDED, ids=".".join)
+@pytest.mark.parametrize("path", attributes.UNHEEDED, ids=".".join)
 def test_what_nobody_heeds_says_so(path: tuple[str, ...]) -> None:
-    assert ENGINE[f"service.deploy.{'.'.join(path)}"].text == f"warned of: {clusters.UNHEEDED[path]}"
+    assert ENGINE[f"service.deploy.{'.'.join(path)}"].text == f"warned of: {attributes.UNHEEDED[path]}"
 
 
 def test_what_is_refused_is_refused_with_its_reason() -> None:

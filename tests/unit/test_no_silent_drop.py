@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from composer import attributes, clusters
+from composer import attributes
 from composer.backends.docker import attributes as docker_attributes
 from composer.backends.docker import creation
 from composer.backends.docker import translate as docker
@@ -284,7 +284,7 @@ def test_what_is_written_shows(name: str, leaf: str, backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", SHOWN)
-@pytest.mark.parametrize("path", clusters.UNHEEDED, ids=".".join)
+@pytest.mark.parametrize("path", attributes.UNHEEDED, ids=".".join)
 def test_what_nobody_heeds_is_a_warning_that_names_it(path: Path, backend: str) -> None:
     value: Any = ["a"] if path[-1] in ("constraints", "preferences", "generic_resources") else "5"
     for name in reversed(path):

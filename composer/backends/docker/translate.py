@@ -12,8 +12,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from composer import clusters, mounttargets, sysctls, values
-from composer.attributes import ENGINE_NAMES, Row, nothing, refused_row
+from composer import mounttargets, sysctls, values
+from composer.attributes import ENGINE_NAMES, Row, nothing, refused_row, unheeded
 from composer.engine.wanted import Limitation
 from composer.errors import BackendError
 from composer.units import parse_duration_ns, parse_size_bytes
@@ -340,7 +340,7 @@ def _deploy_limits(value: Any, api: Api) -> list[Limitation]:
     found = []
     if mode not in ("replicated", "global"):
         found.append(Limitation(("deploy", "mode"), f"the Docker Engine has no mode '{mode}'"))
-    return found + [Limitation(path, why, fatal=False) for path, why in clusters.unheeded(value)]
+    return found + [Limitation(path, why, fatal=False) for path, why in unheeded(value)]
 
 
 def _grants(kind: str) -> Probe:

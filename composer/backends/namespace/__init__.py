@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def connect(environment: Mapping[str, str]) -> NamespaceBackend:
     """Return the backend for this user. Raises Unavailable where this machine cannot run it."""
-    from composer.runtime.host import requirements
+    from composer.runtime.base import requirements
 
     requirements.check()  # before what exists on Linux only is imported
     from composer.backends.namespace import backend
@@ -31,7 +31,7 @@ def diagnose(environment: Mapping[str, str]) -> list[Finding]:
 
 def clean(environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """Remove what is left on this machine of stacks that are no more; return what went, and what could not, and why."""
-    from composer.runtime.host import requirements
+    from composer.runtime.base import requirements
 
     requirements.check()
     from composer.runtime.base import state
@@ -43,7 +43,7 @@ def clean(environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
 
 def repair(environment: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """Mend damaged records, or set them aside; return what was done, and what could not be, with the reason."""
-    from composer.runtime.host import requirements
+    from composer.runtime.base import requirements
 
     requirements.check()
     from composer.runtime.base import state

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.engine.wanted import Limitation
-from composer.runtime.objects import networks, specs
+from composer.runtime.objects import networks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from composer.engine.wanted import NetworkSpec
+    from composer.runtime.objects import specs
 
 _BRIDGE = "com.docker.network.bridge"
 NAME = f"{_BRIDGE}.name"
@@ -57,6 +58,8 @@ def _limitations(attributes: Mapping[str, Any]) -> Iterator[Limitation]:
 
 def spec_of(spec: NetworkSpec) -> specs.Network:
     """Return what the runtime is asked to make. Raises Unsupported, or BackendError for a bad value."""
+    from composer.runtime.objects import specs
+
     attributes = spec.attributes
     ipam = attributes.get("ipam") or {}
     _check_drivers(spec.name, str(attributes.get("driver") or ""), str(ipam.get("driver") or "default"))

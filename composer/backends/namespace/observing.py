@@ -304,7 +304,7 @@ def _pool(pool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def observed_image(image: Image) -> ObservedImage:
-    from composer.runtime.images import adding
+    from composer.runtime.images import image as images
 
     config = image.config
     return ObservedImage(
@@ -317,5 +317,5 @@ def observed_image(image: Image) -> ObservedImage:
         has_healthcheck=bool((config.get("Healthcheck") or {}).get("Test")),
         digests=image.digests,
         tagged_ns=image.tagged_ns,
-        platform=f"linux/{adding.architecture()}",  # the store has no others
+        platform=f"linux/{images.architecture()}",  # the store has no others
     )

@@ -11,12 +11,9 @@ import re
 import stat
 from typing import TYPE_CHECKING, Any
 
-from composer import clusters
-from composer.attributes import Row, nothing
-from composer.backends.namespace import devicelimits
+from composer.attributes import Row, nothing, unheeded
 from composer.engine.wanted import Limitation
 from composer.runtime.base import records
-from composer.runtime.host import devices
 from composer.units import parse_duration_ns, parse_size_bytes
 
 if TYPE_CHECKING:
@@ -85,6 +82,34 @@ def _memswap_limit(config: Config, value: Any) -> None:
         config["linux"]["resources"].setdefault("memory", {})["swap"] = limit
 
 
+def _devices(config: Config, value: Any) -> None:
+    from composer.runtime.host import devices
+
+    devices.apply(config, value)
+
+
+def _device_limits(value: Any) -> list[Limitation]:
+    from composer.backends.namespace import devicelimits
+
+    return devicelimits.limits(value)
+
+
+def _gpus(config: Config, value: Any) -> None:
+    """Put ``gpus``, or the devices that ``deploy`` reserves, into a container's configuration."""
+    if value:
+        from composer.runtime.host import devices
+
+        devices.request(config, value)
+
+
+def _request_limits(path: tuple[str | int, ...], value: Any) -> list[Limitation]:
+    if not value:
+        return []
+    from composer.backends.namespace import devicelimits
+
+    return devicelimits.request_limits(path, value)
+
+
 def _deploy(config: Config, value: Any) -> None:
     limits = ((value.get("resources") or {}).get("limits")) or {}
     for key, apply in (("cpus", _cpus), ("memory", _mem_limit)):
@@ -93,7 +118,7 @@ def _deploy(config: Config, value: Any) -> None:
     if limits.get("pids"):
         config["linux"]["resources"].setdefault("pids", {})["limit"] = int(limits["pids"])
     reserved = (value.get("resources") or {}).get("reservations") or {}
-    devices.request(config, reserved.get("devices") or ())
+    _gpus(config, reserved.get("devices") or ())
     reservation = reserved.get("memory")
     if reservation:
         config["linux"]["resources"].setdefault("memory", {})["reservation"] = _size(reservation)
@@ -107,10 +132,10 @@ def _deploy(config: Config, value: Any) -> None:
 
 def _deploy_limits(value: Any) -> list[Limitation]:
     reserved = ((value.get("resources") or {}).get("reservations") or {}).get("devices")
-    found = devicelimits.request_limits(("deploy", "resources", "reservations", "devices"), reserved)
+    found = _request_limits(("deploy", "resources", "reservations", "devices"), reserved)
     if (value.get("mode") or "replicated") not in ("replicated",):
         found.append(Limitation(("deploy", "mode"), f"the built-in runtime has no mode '{value['mode']}'"))
-    return found + [Limitation(path, why, fatal=False) for path, why in clusters.unheeded(value)]
+    return found + [Limitation(path, why, fatal=False) for path, why in unheeded(value)]
 
 
 def _microseconds(value: Any) -> int:
@@ -190,13 +215,13 @@ ROWS: dict[str, Row[Probe]] = {
     ),
     "device_cgroup_rules": Row(_device_cgroup_rules),
     "devices": Row(
-        devices.apply,
-        devicelimits.limits,
+        _devices,
+        _device_limits,
         "yes; by name where a specification in /etc/cdi or /var/run/cdi describes them",
     ),
     "gpus": Row(
-        devices.request,
-        lambda value: devicelimits.request_limits(("gpus",), value),
+        _gpus,
+        lambda value: _request_limits(("gpus",), value),
         "those that a specification in /etc/cdi or /var/run/cdi describes",
     ),
     "mem_limit": Row(_mem_limit),

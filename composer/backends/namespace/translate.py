@@ -15,18 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from composer import errors, mounttargets, sysctls, values
 from composer.attributes import ENGINE_NAMES, Row, nothing, refused_row
-from composer.backends.namespace import endpoints, logdrivers, namespaces, resources, unusable
+from composer.backends.namespace import namespaces, resources, unusable
 from composer.engine.wanted import ContainerSpec, Limitation
 from composer.runtime.base import records, signals
-from composer.runtime.container import capabilities
-from composer.runtime.host import devices
-from composer.runtime.objects import log_options, specs
 from composer.units import parse_duration_ns, parse_size_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from composer.backends.namespace.namespaces import Probe
+    from composer.runtime.objects import specs
 
     Config = dict[str, Any]
 
@@ -85,6 +83,9 @@ def _limitations_of(name: str, value: Any) -> list[Limitation]:
 
 def spec_of(spec: ContainerSpec) -> specs.Container:
     """Return what the runtime is asked to make of a service's container."""
+    from composer.backends.namespace import endpoints
+    from composer.runtime.objects import specs
+
     attributes = spec.attributes
     given = str(attributes.get("hostname") or "")
     return specs.Container(
@@ -113,6 +114,8 @@ def oci_config(spec: ContainerSpec, image: Mapping[str, Any]) -> Config:
 
     ``image`` is the image's configuration.
     """
+    from composer.backends.namespace import privileges
+
     config = _base(image)
     for name, value in spec.attributes.items():
         if name in ATTRIBUTES and value is not None:
@@ -124,7 +127,7 @@ def oci_config(spec: ContainerSpec, image: Mapping[str, Any]) -> Config:
                 ) from error
     records.extras(config)["service"] = spec.service
     _finish_process(config, spec, image)
-    _finish_privileges(config, spec)
+    privileges.finish(config, spec)
     return config
 
 
@@ -264,6 +267,18 @@ def _sysctls(config: Config, value: Any) -> None:
 def _restart(config: Config, value: Any) -> None:
     policy, _, maximum = str(value).partition(":")
     records.extras(config)["restart"] = {"policy": policy, "maximum": int(maximum or 0)}
+
+
+def _logging(config: Config, value: Any) -> None:
+    from composer.runtime.objects import log_options
+
+    log_options.apply(config, value)
+
+
+def _logging_limits(value: Any) -> list[Limitation]:
+    from composer.backends.namespace import logdrivers
+
+    return logdrivers.limits(value)
 
 
 def _stop_signal(config: Config, value: Any) -> None:
@@ -453,7 +468,7 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     **resources.ROWS,
     "annotations": Row(_extra("annotations")),
     "build": Row(nothing, _build_limits, "no: composer image import or load, under the service's image name"),
-    "cap_add": Row(),  # with what is granted: see _finish_privileges
+    "cap_add": Row(),  # with what is granted: see privileges
     "cap_drop": Row(),
     "cgroup": Row(nothing, namespaces.probe("cgroup", "host", "private"), "yes: host, private"),
     "cgroup_parent": Row(_cgroup_parent, _cgroup_parent_limits, "yes"),
@@ -481,8 +496,8 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
         "only default",
     ),
     "logging": Row(
-        log_options.apply,
-        logdrivers.limits,
+        _logging,
+        _logging_limits,
         "json-file, local, syslog, none, and journald where it runs; max-size and max-file",
     ),
     "mac_address": Row(),  # of the first endpoint, see bundle
@@ -563,28 +578,3 @@ def _words(value: Any) -> list[str]:
 
 def _has(environment: Sequence[str], key: str) -> bool:
     return any(entry.startswith(f"{key}=") for entry in environment)
-
-
-def _finish_privileges(config: Config, spec: ContainerSpec) -> None:
-    extras, linux = records.extras(config), config["linux"]
-    attributes = spec.attributes
-    privileged = bool(attributes.get("privileged"))
-    try:
-        granted = capabilities.resolve(
-            attributes.get("cap_add") or (), attributes.get("cap_drop") or (), privileged=privileged
-        )
-    except ValueError as error:
-        raise errors.BackendError(
-            f"cannot use the capabilities of service '{spec.service}': {error}"
-        ) from error
-    names = sorted(granted)
-    config["process"]["capabilities"] = {"bounding": names, "permitted": names, "effective": names}
-    if privileged:
-        linux["maskedPaths"], linux["readonlyPaths"], linux["seccomp"] = [], [], None
-        linux["resources"]["devices"] = [{"allow": True, "type": "a", "access": "rwm"}]
-        named = {device["path"] for device in linux["devices"]}
-        linux["devices"] += [device for device in devices.host_nodes() if device["path"] not in named]
-        for mount in config["mounts"]:
-            if mount["destination"] in ("/sys", "/sys/fs/cgroup"):
-                mount["options"] = [option for option in mount["options"] if option != "ro"]
-        extras["privileged"] = True

@@ -33,7 +33,7 @@ def command() -> None:
 @click.pass_obj
 def enable(context: Context, /, root: str) -> None:
     from composer.cli import bootscripts
-    from composer.runtime.host import requirements
+    from composer.runtime.base import requirements
 
     requirements.check()
     variables = {}
@@ -68,7 +68,7 @@ def disable(context: Context, /, root: str) -> None:
 @click.pass_obj
 def show(context: Context, /, root: str, form: str) -> None:
     from composer.cli import bootscripts
-    from composer.runtime.host import requirements
+    from composer.runtime.base import requirements
 
     requirements.check()  # before what exists on Linux only is imported
     from composer.runtime.base import state
@@ -97,7 +97,7 @@ def document(init: Init | None, found: Sequence[Returning]) -> dict[str, object]
 @click.pass_obj
 def start(context: Context, /) -> int:
     from composer.cli import booting
-    from composer.runtime.host import requirements
+    from composer.runtime.base import requirements
 
     requirements.check()
     return booting.start(context)

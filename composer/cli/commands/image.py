@@ -151,7 +151,7 @@ def _read_config(context: Context, path: str | None) -> dict[str, Any]:
 @click.pass_obj
 def pull_images(context: Context, /, references: tuple[str, ...], quiet: bool) -> None:
     from composer.cli.interrupt import interruptible
-    from composer.engine.operations import PullImage
+    from composer.engine.operations.images import PullImage
     from composer.engine.plan import PlanBuilder
 
     if quiet:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], force: bool, stop: bool, volumes: bool) -> None:
     from composer.cli.target import present
-    from composer.engine.operations import RemoveContainer
+    from composer.engine.operations.containers import RemoveContainer
     from composer.engine.planning.lifecycle import plan_remove
 
     project = context.project_name()

@@ -57,7 +57,7 @@ def show_usage(context: Context, /, verbose: bool, style: str) -> None:
 
 def summary(found: DiskUse) -> list[Record]:
     """Return a line for each kind. What could be freed is counted as Docker does."""
-    from composer.engine.planning.removals import ACTIVE
+    from composer.engine.observed import ACTIVE
 
     used = sum(image.size_bytes - image.shared_bytes for image in found.images if image.containers)
     idle = [entry for entry in found.containers if entry.container.state not in ACTIVE]

@@ -101,9 +101,15 @@ def _check(given: dict[str, Any]) -> None:
 def show_unchanged(context: Context, plan: Plan) -> None:
     """Say what is as it should be, so that an ``up`` that did nothing is not silent."""
     from composer.engine.events import DONE, Progress
-    from composer.engine.operations import Resource, resource_of
+    from composer.engine.operations.row import Resource
 
-    touched = {resource_of(step.operation).name for step in plan.steps}
+    touched = _touched(plan) if plan.steps else ()
     for name in plan.unchanged:
         if name not in touched:
             context.display().progress(Progress(DONE, Resource("container", name), "up to date"))
+
+
+def _touched(plan: Plan) -> set[str]:
+    from composer.engine.operations.registry import resource_of
+
+    return {resource_of(step.operation).name for step in plan.steps}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from composer.cli.safe import Safe
     from composer.engine.events import Progress
-    from composer.engine.operations import Resource
+    from composer.engine.operations.row import Resource
 
 _STATUS = {WORKING: "Working", DONE: "Done", FAILED: "Error", SKIPPED: "Skipped", WARNING: "Warning"}
 

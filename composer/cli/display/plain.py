@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from composer.cli.safe import Safe
     from composer.engine.events import Progress
-    from composer.engine.operations import Resource
+    from composer.engine.operations.row import Resource
 
 _WITH_DETAIL = frozenset((FAILED, SKIPPED, WARNING))
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from composer.cli.safe import Safe
     from composer.engine.events import Events, Progress
-    from composer.engine.operations import Resource
+    from composer.engine.operations.row import Resource
 
 
 class QuietDisplay:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from composer.cli.safe import Safe
     from composer.engine.events import Progress
-    from composer.engine.operations import Resource
+    from composer.engine.operations.row import Resource
 
 _SIGNS = {WORKING: "⠿", DONE: "✔", FAILED: "✘", SKIPPED: "–", WARNING: "!"}
 _COLORS = {WORKING: "36", DONE: "32", FAILED: "31", SKIPPED: "33", WARNING: "33"}

@@ -5,13 +5,14 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer.engine import labels
 from composer.errors import BackendError, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from composer.engine.backend import Backend
-    from composer.engine.observed import Advance
+    from composer.engine.observed import Advance, ObservedContainer
 
     Report = Callable[[Advance], None]
     Perform = Callable[[Backend, Any, Report], Any]
@@ -34,6 +35,12 @@ class ContainerRef(NamedTuple):
     service: str
     number: int
     id: str = ""
+
+    @classmethod
+    def of(cls, container: ObservedContainer) -> ContainerRef:
+        """Return the reference to a container that exists, by the name that it should have."""
+        name = labels.given_name(container)
+        return cls(name, labels.service_of(container), labels.number_of(container), container.id)
 
     @property
     def resource(self) -> Resource:

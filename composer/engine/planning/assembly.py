@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.engine.operations import ContainerRef, CreateContainer, StartContainer, WaitService
+from composer.engine.operations.containers import CreateContainer, StartContainer
+from composer.engine.operations.waiting import WaitService
 from composer.engine.planning.resources import ResourceSteps
 from composer.engine.resolving import resolve
 from composer.graph import STARTED, sharing
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from composer.engine.observed import ObservedContainer
     from composer.engine.observing.observe import World
+    from composer.engine.operations.row import ContainerRef
     from composer.engine.planning.creations import Creations
     from composer.engine.planning.decisions import Decisions, Fetch, Tree
     from composer.engine.planning.removals import Removals

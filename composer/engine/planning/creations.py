@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer.engine import labels
-from composer.engine.operations import ContainerRef, CreateContainer, RunHook
+from composer.engine.operations.containers import CreateContainer, RunHook
+from composer.engine.operations.row import ContainerRef
 from composer.engine.resolving import resolve
 from composer.engine.resolving.identity import container_labels, substitute_shared
 from composer.graph import sharing

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
     from composer.engine.observed import ObservedContainer, ObservedNetwork
     from composer.engine.observing.losses import Loss
-    from composer.engine.operations import BuildImage, ContainerRef, PullImage, WaitService
+    from composer.engine.operations.images import BuildImage, PullImage
+    from composer.engine.operations.row import ContainerRef
+    from composer.engine.operations.waiting import WaitService
     from composer.engine.wanted import EndpointSpec
     from composer.graph import Dependency
 
@@ -140,3 +142,16 @@ class Decisions(NamedTuple):
     orphans: tuple[Fate, ...] = ()
     waits: tuple[WaitService, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether all is as it should be, and nothing is waited for."""
+        to_do = (self.fetches, self.unfinished, self.retired, self.orphans, self.waits)
+        return not (
+            any(to_do)
+            or self.infrastructure.changes
+            or self.infrastructure.obsolete
+            or any(self.held.values())
+            or any(one.replace or one.remove or one.create for one in self.services.values())
+            or any(not stay.is_unchanged for stays in self.stays.values() for stay in stays)
+        )

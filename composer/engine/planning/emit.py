@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer.engine import labels
-from composer.engine.operations import ConnectNetwork, DisconnectNetwork, RenameContainer
+from composer.engine.operations.containers import ConnectNetwork, DisconnectNetwork, RenameContainer
 from composer.engine.planning.assembly import Assembly
 from composer.engine.planning.creations import Creations
 from composer.engine.planning.removals import Removals

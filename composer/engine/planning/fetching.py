@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.engine.operations import BuildImage, PullImage
+from composer.engine.operations.images import BuildImage, PullImage
 from composer.engine.planning.decisions import Fetch
 from composer.engine.resolving import resolve
 from composer.errors import BuildFailed, PullFailed

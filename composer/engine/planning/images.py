@@ -1,4 +1,4 @@
-"""Which images are pulled, by ``pull_policy``, ``--pull`` and ``--policy``. Pure: the time is an argument.
+"""What ``composer build``, ``push`` and ``pull`` do, each as a plan.
 
 https://github.com/compose-spec/compose-spec/blob/main/05-services.md#pull_policy; where that is silent, as Docker
 Compose 2.40 does it.
@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer import references
-from composer.engine.operations import BuildImage, PullImage, PushImage
+from composer.engine.operations.images import BuildImage, PullImage, PushImage
 from composer.engine.plan import Plan, PlanBuilder
 from composer.engine.resolving import resolve
-from composer.units import parse_duration_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,60 +20,6 @@ if TYPE_CHECKING:
     from composer.schema.model import Project
 
     Find = Callable[[str], ObservedImage | None]
-
-_WINDOWS = {"daily": "1d", "weekly": "1w"}
-
-
-def window_ns(policy: str) -> int | None:
-    """Return how long an image is good for: ``daily``, ``weekly``, ``every_12h``; None for other policies."""
-    text = _WINDOWS.get(policy) or (policy.removeprefix("every_") if policy.startswith("every_") else "")
-    return parse_duration_ns(text) if text else None
-
-
-def plan_refresh(
-    project: Project, find: Find, override: str | None, now_ns: int = 0, build: bool | None = None
-) -> Plan:
-    """Return the pulls of images that are here and are to be asked about all the same, and the builds asked for.
-
-    One that can also be built may fail, and so may one whose window has passed: the local image will do.
-    """
-    builder = PlanBuilder()
-    seen = set()
-    services = project.tree.get("services") or {}
-    for name in sorted(services):
-        tree = services[name]
-        reference = resolve.image_of(project, name, tree)
-        policy = override or tree.get("pull_policy") or "missing"
-        if tree.get("build") and build is not False and (build or policy == "build"):
-            if reference not in seen:
-                seen.add(reference)
-                cause = "--build" if build else "pull policy: build"
-                builder.add(BuildImage(resolve.build_spec(project, name), cause))
-            continue
-        if not tree.get("image") or tree.get("provider") or reference in seen:
-            continue
-        cause = _refresh_cause(tree, find(reference), override, now_ns)
-        if cause:
-            seen.add(reference)
-            has_window = cause != _ALWAYS
-            optional = (has_window or bool(tree.get("build"))) and find(reference) is not None
-            builder.add(PullImage(reference, cause, optional))
-    return builder.build()
-
-
-_ALWAYS = "pull policy: always"
-
-
-def _refresh_cause(
-    tree: Mapping[str, Any], found: ObservedImage | None, override: str | None, now_ns: int
-) -> str:
-    policy = override or tree.get("pull_policy") or "missing"
-    if policy == "always":
-        return _ALWAYS
-    window = window_ns(policy)
-    if window is None or found is None or now_ns <= found.tagged_ns + window:
-        return ""
-    return f"pull policy: {policy}"
 
 
 def plan_build(

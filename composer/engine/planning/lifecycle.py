@@ -8,17 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.engine import labels
-from composer.engine.observed import ContainerState
-from composer.engine.operations import (
-    KillContainer,
-    RemoveImage,
-    RemoveNetwork,
-    RemoveVolume,
-    StartContainer,
-    WaitService,
-)
-from composer.engine.operations.waiting import READY
-from composer.engine.planning.removals import ACTIVE, Removals, ref, start_hooks
+from composer.engine.observed import ACTIVE, ContainerState
+from composer.engine.operations.containers import KillContainer, StartContainer
+from composer.engine.operations.images import RemoveImage
+from composer.engine.operations.resources import RemoveNetwork, RemoveVolume
+from composer.engine.operations.row import ContainerRef
+from composer.engine.operations.waiting import READY, WaitService
+from composer.engine.planning.removals import Removals, start_hooks
 from composer.errors import UnknownService
 
 if TYPE_CHECKING:
@@ -178,7 +174,7 @@ def plan_start(
     started = _start_all(fleet, removals, fleet.order())
     if wait:
         for service in fleet.order():
-            refs = tuple(ref(c) for c in fleet.containers[service])
+            refs = tuple(ContainerRef.of(c) for c in fleet.containers[service])
             operation = WaitService(
                 service, refs, READY, "--wait", timeout_s=wait_timeout_s, restarts=wait_restarts
             )
@@ -216,7 +212,7 @@ def _start_all(fleet: Fleet, removals: Removals, order: list[str]) -> dict[str, 
             for container in idle:
                 stop = removals.stopped.get(container.id)
                 cause = "restart" if stop else f"it is {container.state.value}"
-                operation = StartContainer(ref(container), cause, start_hooks(container))
+                operation = StartContainer(ContainerRef.of(container), cause, start_hooks(container))
                 started[service].append(removals.builder.add(operation, [*needs, *([stop] if stop else [])]))
     return started
 
@@ -229,7 +225,7 @@ def _gates(fleet: Fleet, removals: Removals, service: str, started: dict[str, li
         if need.condition == _STARTED:
             steps += started[need.service]
         else:
-            refs = tuple(ref(c) for c in fleet.containers[need.service])
+            refs = tuple(ContainerRef.of(c) for c in fleet.containers[need.service])
             operation = WaitService(need.service, refs, need.condition, f"needed by {service}", (service,))
             steps.append(removals.builder.add(operation, started[need.service]))
     return steps
@@ -244,7 +240,7 @@ def plan_kill(
     for service in sorted(set(fleet.selected) - spare):
         for container in fleet.containers[service]:
             if container.state in (ContainerState.RUNNING, ContainerState.PAUSED):
-                removals.builder.add(KillContainer(ref(container), signal, "kill"))
+                removals.builder.add(KillContainer(ContainerRef.of(container), signal, "kill"))
     return removals.builder.build()
 
 

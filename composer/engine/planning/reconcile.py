@@ -17,15 +17,12 @@ from typing import TYPE_CHECKING
 
 from composer.engine import labels
 from composer.engine.observed import ContainerState
-from composer.engine.operations import WaitService
-from composer.engine.operations.waiting import READY
+from composer.engine.operations.waiting import READY, WaitService
+from composer.engine.plan import PlanBuilder
 from composer.engine.planning.decisions import UNFINISHED, Decision, Decisions, Fate
-from composer.engine.planning.emit import emit
-from composer.engine.planning.fetching import fetches
 from composer.engine.planning.infrastructure import changes_of, diverged, orphaned_volumes
 from composer.engine.planning.recreation import decide
 from composer.engine.planning.staying import Staying, held_by, stopped_meanwhile
-from composer.engine.planning.updates import check_start_first
 from composer.engine.resolving import compare
 from composer.engine.wanted import Limitation
 from composer.errors import Unsupported
@@ -38,7 +35,7 @@ if TYPE_CHECKING:
     from composer.engine.observing.observe import World
     from composer.engine.options import Options
     from composer.engine.plan import Plan
-    from composer.engine.planning.decisions import Diverged, Tree
+    from composer.engine.planning.decisions import Diverged, Fetch, Tree
     from composer.engine.wanted import Path
     from composer.graph import Dependency
     from composer.schema.model import Project
@@ -58,7 +55,23 @@ def reconcile(project: Project, world: World, options: Options) -> Plan:
     ExceptionGroup) for what the backend cannot honour.
     """
     graph = Graph(project.tree, project.mark)
-    return emit(project, world, options, graph, _Reconciler(project, world, options, graph).decide_all())
+    decisions = _Reconciler(project, world, options, graph).decide_all()
+    if decisions.is_settled and options.oneoff is None:
+        return _settled(decisions)
+    from composer.engine.planning.emit import emit  # the most frequent answer does without
+
+    return emit(project, world, options, graph, decisions)
+
+
+def _settled(decisions: Decisions) -> Plan:
+    """Return the plan of what is as it should be: no steps, and what is to be said all the same."""
+    plan = PlanBuilder()
+    for sentence in decisions.warnings:
+        plan.warn(sentence)
+    plan.diverged_volumes += decisions.diverged.kept
+    plan.losses += decisions.infrastructure.losses
+    plan.unchanged += [stay.known.name for service in decisions.order for stay in decisions.stays[service]]
+    return plan.build()
 
 
 class _Reconciler:
@@ -85,8 +98,7 @@ class _Reconciler:
         orphans = tuple(self._removed_orphans())
         infrastructure = changes_of(self._project, self._world, options, found, warn)
         decisions = [self._decisions[service] for service in order]
-        oneoff = () if options.oneoff is None else (options.oneoff.service,)
-        fetched = fetches(self._project, self._world, options, decisions, oneoff)
+        fetched = self._fetches(decisions)
         self._check_updates(order)
         held = self._held(order)
         firsts = _first_numbers(self._world.observed.containers, self._decisions)
@@ -109,7 +121,7 @@ class _Reconciler:
             firsts,
             infrastructure,
             found,
-            fetches=tuple(fetched),
+            fetches=fetched,
             unfinished=tuple(self._unfinished),
             retired=tuple(self._retired),
             orphans=orphans,
@@ -160,9 +172,20 @@ class _Reconciler:
             for service in order
         }
 
+    def _fetches(self, decisions: Iterable[Decision]) -> tuple[Fetch, ...]:
+        """Return what new containers need; raise where it may not be had."""
+        oneoff = () if self._options.oneoff is None else (self._options.oneoff.service,)
+        if not oneoff and not any(one.create or one.replace for one in decisions):
+            return ()
+        from composer.engine.planning.fetching import fetches
+
+        return tuple(fetches(self._project, self._world, self._options, decisions, oneoff))
+
     def _check_updates(self, order: Iterable[str]) -> None:
         for service in order if self._options.start else ():
             if self._decisions[service].replace:
+                from composer.engine.planning.updates import check_start_first
+
                 check_start_first(self._project, service, moves_ports=self._world.moves_ports)
 
     # ------------------------------------------------------------- what is waited for

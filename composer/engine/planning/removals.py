@@ -9,8 +9,9 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.engine import labels
-from composer.engine.observed import ContainerState
-from composer.engine.operations import ContainerRef, RemoveContainer, StopContainer
+from composer.engine.observed import ACTIVE, ContainerState
+from composer.engine.operations.containers import RemoveContainer, StopContainer
+from composer.engine.operations.row import ContainerRef
 from composer.engine.plan import PlanBuilder
 from composer.engine.resolving import resolve
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from composer.engine.observed import ObservedContainer
     from composer.engine.wanted import ExecSpec
-
-ACTIVE = frozenset((ContainerState.RUNNING, ContainerState.RESTARTING, ContainerState.PAUSED))
 
 
 class Removals:
@@ -94,7 +93,7 @@ class Removals:
         everything = tuple(step.id for step in self.builder) if self.keep else ()
         for container, cause, needs, volumes, service in self._dismissed:
             waits = everything or (*needs, *(settled(service) if service else ()))
-            operation = RemoveContainer(ref(container), cause, volumes)
+            operation = RemoveContainer(ContainerRef.of(container), cause, volumes)
             stopped = waits if container.id in self.stopped else self.stop(container, cause, waits)
             self.removed[container.id] = self.builder.add(operation, stopped)
 
@@ -109,15 +108,8 @@ class _Dismissal(NamedTuple):
 
 def _leaving(container: ObservedContainer) -> ContainerRef:
     """Return a container that goes, by the name that it has: one that never got its final name is not shown by it."""
-    return (
-        ref(container)._replace(name=container.name) if labels.is_replacement(container) else ref(container)
-    )
-
-
-def ref(container: ObservedContainer) -> ContainerRef:
-    """Return the reference to a container that exists, by the name that it should have."""
-    name = labels.given_name(container)
-    return ContainerRef(name, labels.service_of(container), labels.number_of(container), container.id)
+    found = ContainerRef.of(container)
+    return found._replace(name=container.name) if labels.is_replacement(container) else found
 
 
 def stop_hooks(container: ObservedContainer) -> tuple[ExecSpec, ...]:

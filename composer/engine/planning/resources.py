@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.engine.operations import (
+from composer.engine.operations.containers import DisconnectNetwork
+from composer.engine.operations.resources import (
     CreateNetwork,
     CreateVolume,
-    DisconnectNetwork,
     MendNetwork,
     RemoveNetwork,
     RemoveVolume,
 )
+from composer.engine.operations.row import ContainerRef
 from composer.engine.planning.decisions import CREATE, MEND
 from composer.engine.planning.infrastructure import networks_of, volumes_of, wanted_network, wanted_volume
-from composer.engine.planning.removals import ref
 from composer.engine.planning.staying import attached
 from composer.engine.resolving import resolve
 
@@ -69,7 +69,7 @@ class ResourceSteps:
                 freed.append(self._removals.removed[container.id])
                 continue
             stopped = self._removals.stop(container, cause)
-            step = self._builder.add(DisconnectNetwork(ref(container), use.name, cause), stopped)
+            step = self._builder.add(DisconnectNetwork(ContainerRef.of(container), use.name, cause), stopped)
             self._removals.touched.setdefault(container.id, []).append(step)
             freed.append(step)
         removed = self._builder.add(RemoveNetwork(use.name, network.id, cause), freed)

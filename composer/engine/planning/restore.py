@@ -13,21 +13,19 @@ from typing import TYPE_CHECKING, Any
 from composer import references
 from composer.engine import labels
 from composer.engine.observed import ContainerState
-from composer.engine.operations import (
+from composer.engine.operations.containers import (
     ConnectNetwork,
-    CreateNetwork,
     DisconnectNetwork,
     MovePorts,
-    RemoveNetwork,
-    RemoveVolume,
     RenameContainer,
     StartContainer,
-    TagImage,
-    WaitService,
 )
-from composer.engine.operations.waiting import STEADY
+from composer.engine.operations.images import TagImage
+from composer.engine.operations.resources import CreateNetwork, RemoveNetwork, RemoveVolume
+from composer.engine.operations.row import ContainerRef
+from composer.engine.operations.waiting import STEADY, WaitService
 from composer.engine.planning.lifecycle import Fleet
-from composer.engine.planning.removals import Removals, ref, start_hooks
+from composer.engine.planning.removals import Removals, start_hooks
 from composer.engine.planning.updates import batches, update_of
 from composer.engine.wanted import EndpointSpec, NetworkSpec
 
@@ -103,7 +101,7 @@ class _Restorer:
         had = {p for p in old.ports if p.host_port}
         if had <= set(current.ports):
             return []
-        return [self._builder.add(MovePorts(ref(old), ref(container), _CAUSE))]
+        return [self._builder.add(MovePorts(ContainerRef.of(old), ContainerRef.of(container), _CAUSE))]
 
     def _all_gone(self) -> list[int]:
         return [step for steps in self._gone.values() for step in steps]
@@ -132,7 +130,7 @@ class _Restorer:
             freed = self._all_gone()
             for id, current in sorted(self._current.items()):
                 if id in self._old and any(e.network_id == network.id for e in current.endpoints):
-                    operation = DisconnectNetwork(ref(current), network.name, _CAUSE)
+                    operation = DisconnectNetwork(ContainerRef.of(current), network.name, _CAUSE)
                     freed.append(self._builder.add(operation, self._removals.stop(current, _CAUSE)))
             optional = network.name not in names
             step = self._builder.add(
@@ -158,7 +156,7 @@ class _Restorer:
             self._started[service] += starts
             pause_s = update.monitor_s + update.delay_s
             if starts and pause_s:
-                refs = tuple(ref(c) for c in piece)
+                refs = tuple(ContainerRef.of(c) for c in piece)
                 operation = WaitService(service, refs, STEADY, "rollback_config", timeout_s=pause_s)
                 before = (self._builder.add(operation, after=starts),)
 
@@ -170,7 +168,7 @@ class _Restorer:
             return []
         steps = list(self._gone.get(service, ()))
         if current.name != old.name:
-            operation = RenameContainer(ref(old), current.name, "gets its name back")
+            operation = RenameContainer(ContainerRef.of(old), current.name, "gets its name back")
             steps.append(self._builder.add(operation, steps))
         steps += self._reconnect(old, current)
         if old.state not in _RUNS or (current.state in _RUNS and old.id not in self._removals.stopped):
@@ -178,7 +176,7 @@ class _Restorer:
         stopped = self._removals.stopped.get(old.id)
         needs = [*steps, *self._all_gone(), *([stopped] if stopped else [])]
         loose = [step for need in fleet.needs[service] for step in self._started.get(need.service, ())]
-        started = StartContainer(ref(old), "it ran before", start_hooks(old))
+        started = StartContainer(ContainerRef.of(old), "it ran before", start_hooks(old))
         return [self._builder.add(started, needs, (*loose, *after))]
 
     def _reconnect(self, old: ObservedContainer, current: ObservedContainer) -> list[int]:
@@ -189,7 +187,7 @@ class _Restorer:
             if step is None and joined.get(endpoint.network) == endpoint.network_id:
                 continue
             spec = EndpointSpec(endpoint.network, endpoint.aliases, _wanted(old, endpoint))
-            operation = ConnectNetwork(ref(old), spec, _CAUSE)
+            operation = ConnectNetwork(ContainerRef.of(old), spec, _CAUSE)
             steps.append(self._builder.add(operation, [step] if step else []))
         return steps
 

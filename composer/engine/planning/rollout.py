@@ -16,16 +16,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer.engine import labels
-from composer.engine.operations import REPLACED, MovePorts, RenameContainer, WaitService
-from composer.engine.operations.waiting import READY, STEADY
-from composer.engine.planning.removals import ref
+from composer.engine.operations.containers import REPLACED, MovePorts, RenameContainer
+from composer.engine.operations.row import ContainerRef
+from composer.engine.operations.waiting import READY, STEADY, WaitService
 from composer.engine.planning.updates import batches, update_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from composer.engine.observed import ObservedContainer
-    from composer.engine.operations import ContainerRef
     from composer.engine.planning.assembly import Assembly
     from composer.engine.planning.decisions import Fate
 
@@ -141,7 +140,7 @@ class Rollout:
         cause = "update_config: start-first"
         ready = self._builder.add(WaitService(self._service, (new,), READY, cause), (started,))
         if self._tree.get("ports"):
-            ready = self._builder.add(MovePorts(new, ref(old), cause), (ready,))
+            ready = self._builder.add(MovePorts(new, ContainerRef.of(old), cause), (ready,))
         return self._make_room(old, new, ready)
 
     def _make_room(self, old: ObservedContainer, new: ContainerRef, step: int) -> int:
@@ -150,7 +149,7 @@ class Rollout:
         before: Iterable[int] = (*stopped, step, *self._removals.touched.get(old.id, ()))
         if not labels.is_retired(old):
             # one that an interrupted up renamed already has made room
-            leaving = ref(old)._replace(name=new.name)
+            leaving = ContainerRef.of(old)._replace(name=new.name)
             retired = labels.retired_name(old.id, new.name)
             operation = RenameContainer(leaving, old.name, "makes room for the new one", to=retired)
             before = (self._builder.add(operation, before),)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer.engine import labels
-from composer.engine.observed import ContainerState
+from composer.engine.observed import ACTIVE, ContainerState
+from composer.engine.operations.row import ContainerRef
 from composer.engine.planning.decisions import REPLACE, UNFINISHED, Connection, Fate, Stay
-from composer.engine.planning.removals import ACTIVE, ref
 from composer.engine.resolving import resolve
 from composer.engine.resolving.extension import extension
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from composer.engine.observed import ObservedContainer, ObservedNetwork
     from composer.engine.observing.observe import World
-    from composer.engine.operations import ContainerRef
     from composer.engine.options import Options
     from composer.engine.planning.decisions import Change, Decision, Tree
     from composer.schema.model import Project
@@ -60,7 +59,7 @@ class Staying:
 
     def _known(self, service: str, tree: Tree, container: ObservedContainer) -> ContainerRef:
         """Return a container by the name that it should have: one of ours was given that name."""
-        found = ref(container)
+        found = ContainerRef.of(container)
         if labels.FIELDS not in container.labels or found.number == 0:
             return found
         name = resolve.container_name(self._project, service, tree, found.number)

@@ -17,9 +17,9 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from composer.engine import labels
-from composer.engine.operations import CreateContainer, RemoveContainer, StopContainer
-from composer.engine.planning import removals
-from composer.engine.planning.removals import ACTIVE
+from composer.engine.observed import ACTIVE
+from composer.engine.operations.containers import CreateContainer, RemoveContainer, StopContainer
+from composer.engine.operations.row import ContainerRef
 from composer.errors import BackendError, OutputFailed
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Attachment:
         What ``plan`` stops or removes does not end by itself: it is expected to.
         """
         observed = self._backend.observe(self._project).containers
-        known = [removals.ref(c) for c in observed if not labels.is_oneoff(c)]
+        known = [ContainerRef.of(c) for c in observed if not labels.is_oneoff(c)]
         known += [s.operation.container for s in plan.steps if isinstance(s.operation, CreateContainer)]
         self._output.reserve([self._short(c.name) for c in known if c.service in self._shown])
         for step in plan.steps:
@@ -249,7 +249,7 @@ class Attachment:
             self._runs.add(run)
             stream = self._backend.logs([container.id], follow=True, since_ns=since_ns, tail=tail)
             self._streams[container.id] = stream
-            name = self._short(removals.ref(container).name)
+            name = self._short(ContainerRef.of(container).name)
             thread = threading.Thread(
                 target=self._copy, args=(container.id, name, stream), name="logs", daemon=True
             )

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 from composer.engine.events import DONE
 from composer.engine.observed import Capability
-from composer.engine.operations import StartContainer, WaitService
+from composer.engine.operations.containers import StartContainer
+from composer.engine.operations.waiting import WaitService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from composer.engine.backend import Backend
-    from composer.engine.operations import ContainerRef
+    from composer.engine.operations.row import ContainerRef
     from composer.engine.plan import Step
 
 AHEAD = 4

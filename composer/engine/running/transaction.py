@@ -14,17 +14,7 @@ if TYPE_CHECKING:
     from composer.engine.plan import Plan
 
 
-def carry_out(engine: Engine, change: Change) -> Outcome:
-    """Carry a plan out; where it fails, put things back as the options say. Returns what came of it."""
-    outcome = engine.attempt(change.project, change.plan)
-    if not outcome.failures and not outcome.cancelled:
-        return outcome
-    if change.options.on_failure != "keep" or change.rollbacks:
-        return _make_good(engine, change, outcome)
-    return outcome
-
-
-def _make_good(engine: Engine, change: Change, outcome: Outcome) -> Outcome:
+def make_good(engine: Engine, change: Change, outcome: Outcome) -> Outcome:
     """Put things back as the options of ``change`` say; return ``outcome`` with what came of that."""
     services = frozenset() if change.options.on_failure != "keep" else _to_roll_back(change, outcome)
     if change.options.on_failure == "keep" and not services:
@@ -59,7 +49,7 @@ def _restoring(engine: Engine, change: Change, services: frozenset[str]) -> Plan
 
 def _to_roll_back(change: Change, outcome: Outcome) -> frozenset[str]:
     """Return the services that failed and say ``failure_action: rollback``."""
-    from composer.engine.operations import facts_of
+    from composer.engine.operations.registry import facts_of
 
     failed = {
         facts_of(step.operation).get("service") for step in change.plan.steps if step.id in outcome.failed

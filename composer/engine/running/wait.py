@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from composer.engine.backend import Observer
     from composer.engine.observed import ObservedContainer
-    from composer.engine.operations import WaitService
+    from composer.engine.operations.waiting import WaitService
 
 MET = "met"
 PENDING = "pending"

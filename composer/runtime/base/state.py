@@ -21,12 +21,11 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import BackendError, NotFound
-from composer.runtime.base import claims, files, records, trees
+from composer.runtime.base import files, records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_TEMPORARY = re.compile(r"\.[0-9a-f]+\.([0-9]+)\.tmp")
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
@@ -52,6 +51,8 @@ class Paths(NamedTuple):
         return f"{self.root}/names"
 
     def supervision(self, project: str) -> str:
+        from composer.runtime.base import claims
+
         return claims.directory(self.root, project)
 
     def project(self, name: str) -> str:
@@ -125,104 +126,10 @@ def remove_directory(path: str) -> None:
             raise
 
 
-@contextlib.contextmanager
-def making(path: str) -> Iterator[str]:
-    """Yield an empty directory that becomes ``path``, whole, at the end of the block.
-
-    Raises FileExistsError when another made it meanwhile. After an error, or a kill, nothing has this name.
-    """
-    temporary = trees.temporary(path)
-    os.mkdir(temporary, 0o700)
-    held = _hold(temporary)
-    try:
-        yield temporary
-        os.rename(temporary, path)
-    except BaseException as error:
-        trees.remove_tree(temporary)
-        if isinstance(error, OSError) and error.errno == errno.ENOTEMPTY:
-            raise FileExistsError(errno.EEXIST, "it is there already", path) from None
-        raise
-    finally:
-        os.close(held)
-
-
-@contextlib.contextmanager
-def temporary_directory(parent: str, *, mode: int = 0o700) -> Iterator[str]:
-    """Yield an empty directory, to be moved to its place; what still has this name at the end of the block is removed.
-
-    After a kill it is swept, as everything that is half made.
-    """
-    temporary = trees.temporary(f"{parent}/any")
-    os.mkdir(temporary, mode)
-    held = _hold(temporary)
-    try:
-        yield temporary
-    finally:
-        trees.remove_tree(temporary)
-        os.close(held)
-
-
-@contextlib.contextmanager
-def temporary_file(parent: str) -> Iterator[tuple[str, int]]:
-    """Yield the name of a new file, and the file open for writing, as `temporary_directory` does."""
-    temporary = trees.temporary(f"{parent}/any")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH)
-        yield temporary, fd
-    finally:
-        os.close(fd)
-        files.remove_file(temporary)
-
-
-def _hold(directory: str) -> int:
-    """Mark a directory as in somebody's hands, in whatever pid namespace; let go of by closing what comes back."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    fcntl.flock(fd, fcntl.LOCK_SH)
-    return fd
-
-
-def _is_held(path: str) -> bool:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return True  # another command is removing it, or it is nothing that we made
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
-
-
-def sweep(paths: Paths) -> None:
-    """Remove what processes that were killed left half made or half removed."""
-    images = (f"{paths.root}/images/{part}" for part in ("layers", "blobs", "host"))
-    for directory in (paths.containers(), paths.networks(), paths.volumes(), *images):
-        try:
-            names = os.listdir(directory)
-        except FileNotFoundError:
-            continue
-        for name in names:
-            # no object's name begins with a dot
-            maker = _TEMPORARY.fullmatch(name)
-            if (
-                maker is None
-                or files.start_time(int(maker[1])) is not None
-                or _is_held(f"{directory}/{name}")
-            ):
-                continue
-            try:
-                trees.remove_tree(f"{directory}/{name}")
-            except OSError as error:
-                if error.errno != errno.EBUSY:
-                    raise
-                # Somebody has mounted something in there: said when it was to be removed, and no concern of others.
-
-
 def sweep_run_state(paths: Paths, project: str) -> None:
     """Remove the run state and the locks of a project without containers, unless somebody is using them."""
+    from composer.runtime.base import claims
+
     directory, place = paths.project(project), paths.supervision(project)
     for name in list_directory(directory):
         files.remove_file(f"{directory}/{name}")

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.runtime.base import records, signals, state
+from composer.runtime.base import making, records, signals
 from composer.runtime.objects import naming
 from composer.runtime.objects.networks import DEFAULT_NETWORK
 
@@ -44,7 +44,7 @@ class Containers:
                     f"image '{spec.image}' is not in the store",
                     hint="composer pull, composer image load FILE, or composer image import FILE",
                 )
-            state.sweep(core.paths)
+            making.sweep(core.paths)
             id = bundle.create(core.paths, spec, image, core.networks, core.volumes, core.store)
         core.emit_of(spec.owner, spec.event, "container", "create", id, spec.name)
         return id

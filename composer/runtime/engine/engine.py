@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.runtime.base import state
+from composer.runtime.base import making, state
 from composer.runtime.engine.containers import Containers, volumes_of
 from composer.runtime.objects.filesystems import Filesystems
 
@@ -68,7 +68,7 @@ class Engine:
 
     def recover(self, owner: str) -> None:
         """Take away what killed commands left half made or half removed; watch over what is to run."""
-        state.sweep(self.core.paths)
+        making.sweep(self.core.paths)
         self._filesystems.release(self.containers.volumes_in_use)
         self.containers.remove_ended(owner)
         self._watch_over(owner)
@@ -121,7 +121,7 @@ class Engine:
         from composer.runtime.container import cgroups
         from composer.runtime.objects import links
 
-        state.sweep(self.core.paths)
+        making.sweep(self.core.paths)
         links.delete(links.wait_gone(self.core.aftermath.links, _LINKS_GONE_S))
         cgroups.remove_of(self.core.aftermath.cgroups, timeout_s=_CGROUPS_GONE_S)
         self.core.aftermath.clear()

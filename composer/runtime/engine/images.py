@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.runtime.base import state
+from composer.runtime.base import making
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,11 +58,11 @@ class Images:
         self._core.store.remove(reference)
 
     def import_rootfs(self, path: str, reference: str, config: Mapping[str, Any]) -> Image:
-        state.sweep(self._core.paths)
+        making.sweep(self._core.paths)
         return self._core.store.import_rootfs(path, reference, config)
 
     def load(self, path: str) -> Sequence[Image]:
-        state.sweep(self._core.paths)
+        making.sweep(self._core.paths)
         return self._core.store.load(path)
 
     def tag(self, reference: str, name: str) -> None:
@@ -72,7 +72,7 @@ class Images:
         self._core.store.save(references, path)
 
     def prune(self, *, unused: bool = False) -> tuple[Sequence[str], int]:
-        state.sweep(self._core.paths)
+        making.sweep(self._core.paths)
         return self._core.store.prune(unused=unused)
 
     def close(self) -> None:

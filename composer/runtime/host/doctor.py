@@ -11,7 +11,7 @@ import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.errors import BackendError
-from composer.runtime.host import requirements
+from composer.runtime.base import requirements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

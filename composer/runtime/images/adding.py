@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from composer import dates
 from composer.errors import ImageError
-from composer.runtime.images import configuration
+from composer.runtime.images import configuration, image
 from composer.runtime.images.content import Content, Layer, canonical_json
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
 
 def import_rootfs(content: Content, path: str, config: Mapping[str, Any]) -> str:
@@ -34,7 +32,7 @@ def import_rootfs(content: Content, path: str, config: Mapping[str, Any]) -> str
     except ImageError as error:
         raise ImageError(f"cannot import '{path}': {error}", hint=error.hint) from error
     whole = {
-        "architecture": architecture(),
+        "architecture": image.architecture(),
         "os": "linux",
         "config": inner,
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
@@ -74,12 +72,6 @@ def add_image(content: Content, config: bytes, layers: Sequence[Layer], manifest
     }
     content.write_record(id, record)
     return id
-
-
-def architecture() -> str:
-    """Return this machine's architecture in Go's words, as images have it."""
-    machine = os.uname().machine
-    return _ARCHITECTURES.get(machine, machine)
 
 
 def _manifest(id: str, config_bytes: int, layers: Sequence[Layer]) -> dict[str, Any]:

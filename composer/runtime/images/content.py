@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import references
 from composer.errors import ImageError
-from composer.runtime.base import files, shapes, state
+from composer.runtime.base import files, making, shapes, state
 from composer.runtime.images import configuration
 
 if TYPE_CHECKING:
@@ -286,7 +286,7 @@ class Content:
         from composer.runtime.images.archive import Bounds, unpack
         from composer.runtime.images.tar import Reader, Source
 
-        with state.temporary_directory(f"{self.root}/layers", mode=0o755) as directory:
+        with making.temporary_directory(f"{self.root}/layers", mode=0o755) as directory:
 
             def consume(pipeline: Pipeline) -> int:
                 reader = Reader(Source(pipeline))
@@ -305,7 +305,7 @@ class Content:
         """
         from composer.runtime.images.pipeline import Pipeline
 
-        with state.temporary_file(f"{self.root}/blobs") as (temporary, keep):
+        with making.temporary_file(f"{self.root}/blobs") as (temporary, keep):
             with Pipeline(chunks, keep) as pipeline:
                 result = consume(pipeline)
             for wanted, found in zip(digests, (pipeline.diff_id, pipeline.blob_digest), strict=True):

@@ -12,7 +12,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any
 
-from composer.runtime.base import files, state
+from composer.runtime.base import files, making, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ def skeleton(directory: str) -> str:
         return path
     state.make_directory(directory)
     try:
-        with state.making(path) as temporary:
+        with making.making(path) as temporary:
             _make_skeleton(temporary)
     except FileExistsError:
         pass  # another process, or another thread, was faster

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+def architecture() -> str:
+    """Return this machine's architecture in Go's words, as images have it."""
+    machine = os.uname().machine
+    return _ARCHITECTURES.get(machine, machine)
 
 
 class Image(NamedTuple):

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import ImageError
-from composer.runtime.images import adding, configuration
+from composer.runtime.images import configuration, image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,13 +49,13 @@ def choose(choices: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         {"/".join(filter(None, _platform(choice))) for choice in choices} - {"unknown/unknown", ""}
     )
     raise ImageError(
-        f"it has no image for linux/{adding.architecture()}, only for {', '.join(offered) or 'nothing'}"
+        f"it has no image for linux/{image.architecture()}, only for {', '.join(offered) or 'nothing'}"
     )
 
 
 def platforms() -> list[tuple[str, str]]:
     """Return the architectures and variants that run here, best first."""
-    here = adding.architecture()
+    here = image.architecture()
     if here == "amd64":
         flags = _processor_flags()
         levels = ["", "v1", *(level for level, flag in _AMD64_LEVELS if flag in flags)]

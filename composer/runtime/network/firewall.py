@@ -12,7 +12,7 @@ import errno
 import fcntl
 import os
 
-from composer.runtime.network import conntrack, firewall_docker, firewall_rules, nftables
+from composer.runtime.network import firewall_rules, nftables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,6 +126,8 @@ class Firewall:
 
         Idempotent. Ends with `ensure_docker_user`.
         """
+        from composer.runtime.network import firewall_docker
+
         elements = firewall_rules.network_elements(
             bridge.name, bridge.subnet4, bridge.subnet6, bridge.internal, masquerade=bridge.masquerade
         )
@@ -149,6 +151,8 @@ class Firewall:
 
     def remove_network(self, name: str) -> None:
         """Forget a network and its published ports; the table goes with the last one. Idempotent."""
+        from composer.runtime.network import firewall_docker
+
         with _Lock(self._lock_path):
             state = _read(self._session)
             if state is None:
@@ -251,6 +255,8 @@ class Firewall:
         Cheap when there is nothing to do (well under a millisecond): call it whenever Docker may have started
         since.
         """
+        from composer.runtime.network import firewall_docker
+
         with _Lock(self._lock_path):
             return self.exists() and firewall_docker.ensure(self._session)
 
@@ -331,6 +337,8 @@ def _forget_flows(publications: Sequence[Publication]) -> None:
     udp = [one for one in publications if one.protocol == "udp"]
     if not udp:
         return
+    from composer.runtime.network import conntrack
+
     try:
         conntrack.forget_udp({one.host_port for one in udp}, {one.container_ip for one in udp})
     except OSError as error:

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.runtime.base import records, state, trees
+from composer.runtime.base import making, records, state, trees
 from composer.runtime.images import configuration
 from composer.runtime.objects import log_options, mounting, namespaces, naming, specs
 from composer.runtime.objects.joining import DEFAULT_ENDPOINTS, endpoint_record
@@ -47,7 +47,7 @@ def create(
     state.make_directory(paths.containers())
     made: list[str] = []
     try:
-        with state.making(final) as temporary:
+        with making.making(final) as temporary:
             for name in ("rootfs", "upper", "work", "files"):
                 os.mkdir(f"{temporary}/{name}", 0o700)
             for name in ("rootfs", "upper"):

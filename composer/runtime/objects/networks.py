@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.runtime.base import records, state, trees
+from composer.runtime.base import records, state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,6 +49,7 @@ class Networks:
 
     def create(self, spec: specs.Network) -> str:
         """Make a network, or return the one of this name when it carries the same labels."""
+        from composer.runtime.base import making
         from composer.runtime.objects import links
 
         with state.host_lock():
@@ -68,7 +69,7 @@ class Networks:
                     hint="choose another name for the interface: com.docker.network.bridge.name",
                 )
             state.make_directory(self._paths.networks())
-            with state.making(f"{self._paths.networks()}/{record['id']}") as directory:
+            with making.making(f"{self._paths.networks()}/{record['id']}") as directory:
                 for name in ("leases", "endpoints"):
                     os.mkdir(f"{directory}/{name}", 0o700)
                 records.write_network(directory, record)
@@ -209,6 +210,7 @@ class Networks:
         return str(meta["name"]) if meta else id[:12]
 
     def _take_down(self, record: NetworkRecord) -> None:
+        from composer.runtime.base import trees
         from composer.runtime.network import firewall, netlink
 
         with netlink.Netlink() as link:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from composer import errors
-from composer.runtime.base import records, state, trees
+from composer.runtime.base import records, state
 from composer.runtime.objects import naming
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Volumes:
 
     def create(self, spec: specs.Volume) -> str:
         """Make a volume, or return the one that has this name."""
+        from composer.runtime.base import making
         from composer.runtime.objects import filesystems
 
         filesystems.check(spec.name, spec.options)
@@ -52,7 +53,7 @@ class Volumes:
                 "options": dict(spec.options),
             }
             try:
-                with state.making(directory) as temporary:
+                with making.making(directory) as temporary:
                     os.mkdir(f"{temporary}/_data")
                     os.chmod(f"{temporary}/_data", 0o755)  # whatever the user's umask
                     os.chmod(temporary, 0o701)
@@ -97,6 +98,7 @@ class Volumes:
                 f"volume '{name}' is in use by {', '.join(sorted(users))}",
                 hint="remove these containers first",
             )
+        from composer.runtime.base import trees
         from composer.runtime.objects import filesystems
 
         directory = f"{self._paths.volumes()}/{name}"

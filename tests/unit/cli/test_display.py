@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from composer.cli.display.plain import PlainDisplay
 from composer.cli.display.tty import TtyDisplay
 from composer.engine.events import DONE, FAILED, SKIPPED, WORKING, Progress
-from composer.engine.operations import Resource
+from composer.engine.operations.row import Resource
 
 WEB = Resource("container", "app-web-1")
 DB = Resource("container", "app-db-1")

@@ -16,7 +16,7 @@ from composer.cli.display import open_display
 from composer.cli.lines import Printer
 from composer.engine.events import DONE, FAILED, WORKING, Progress
 from composer.engine.observed import LogLine
-from composer.engine.operations import Resource
+from composer.engine.operations.row import Resource
 from composer.errors import ComposerError, ImageError
 from tests.unit.cli.console import Console, Terminal
 

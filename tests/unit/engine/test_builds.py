@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from composer.engine.operations import BuildImage, subject_of
+from composer.engine.operations.images import BuildImage
+from composer.engine.operations.registry import subject_of
 from composer.engine.options import Options
-from composer.engine.planning.images import plan_build, plan_push, plan_refresh
+from composer.engine.planning.images import plan_build, plan_push
+from composer.engine.planning.refreshing import plan_refresh
 from composer.errors import BuildFailed, PullFailed
 from tests.unit.engine.stage import Stage
 

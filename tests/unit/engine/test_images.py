@@ -7,8 +7,9 @@ import pathlib
 import pytest
 
 from composer.engine.observed import ObservedImage
-from composer.engine.operations import PullImage
-from composer.engine.planning.images import plan_pull, plan_refresh, window_ns
+from composer.engine.operations.images import PullImage
+from composer.engine.planning.images import plan_pull
+from composer.engine.planning.refreshing import plan_refresh, window_ns
 from composer.schema.load import LoadOptions, load
 from composer.schema.model import Project
 

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from composer.backends.memory import Behaviour
 from composer.engine import actions
-from composer.engine.operations import (
+from composer.engine.operations.containers import (
     CreateContainer,
     RemoveContainer,
     RenameContainer,
     StartContainer,
-    WaitService,
 )
+from composer.engine.operations.waiting import WaitService
 from composer.engine.options import Options
 from composer.engine.plan import Plan
 from composer.engine.running.execute import execute

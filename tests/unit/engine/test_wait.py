@@ -7,7 +7,8 @@ import pytest
 from composer.engine.observed import ContainerState as S
 from composer.engine.observed import Health as H
 from composer.engine.observed import ObservedContainer, Probe
-from composer.engine.operations import ContainerRef, WaitService
+from composer.engine.operations.row import ContainerRef
+from composer.engine.operations.waiting import WaitService
 from composer.engine.running.wait import FAILED, MET, PENDING, describe, judge, look
 from composer.graph import COMPLETED, HEALTHY
 from tests.unit.engine.stage import Stage

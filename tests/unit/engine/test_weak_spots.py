@@ -14,7 +14,7 @@ import pytest
 
 from composer.backends.memory import Behaviour
 from composer.engine.observed import Health, Probe
-from composer.engine.operations import StartContainer, StopContainer
+from composer.engine.operations.containers import StartContainer, StopContainer
 from composer.engine.options import Options
 from composer.engine.wanted import ExecSpec
 from composer.errors import ComposerError, StartFailed

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from composer.backends.namespace.backend import NamespaceBackend
-from composer.runtime.base import state, trees
+from composer.runtime.base import making, state, trees
 from composer.runtime.base.files import append_event
 from composer.runtime.base.state import Paths
 from composer.runtime.objects import housekeeping, specs
@@ -62,8 +62,8 @@ def test_a_directory_that_a_process_of_another_pid_namespace_makes_stays(
     dead = _dead_pid()
     monkeypatch.setattr(os, "getpid", lambda: dead)
     os.makedirs(paths.volumes())
-    with state.making(f"{paths.volumes()}/data") as temporary:
-        state.sweep(paths)
+    with making.making(f"{paths.volumes()}/data") as temporary:
+        making.sweep(paths)
         assert os.path.isdir(temporary)
     assert os.listdir(paths.volumes()) == ["data"]
 
@@ -73,7 +73,7 @@ def test_what_is_half_made_or_half_removed_has_no_name(paths: Paths) -> None:
     volumes.create(specs.Volume("data"))
     data = pathlib.Path(volumes.data("data"), "file")
     data.write_text("old")
-    with pytest.raises(KeyboardInterrupt), state.making(f"{paths.volumes()}/other"):
+    with pytest.raises(KeyboardInterrupt), making.making(f"{paths.volumes()}/other"):
         raise KeyboardInterrupt
     os.rename(
         f"{paths.volumes()}/data", f"{paths.volumes()}/.c0ffee.{_dead_pid()}.tmp"
@@ -150,7 +150,7 @@ def test_what_is_not_ours_in_the_state_directory_is_left_alone(tmp_path: pathlib
     paths = state.Paths(f"{tmp_path}/lib", f"{tmp_path}/run")
     for name in (".stray", ".nfs0001", ".a.b.c"):
         os.makedirs(f"{paths.volumes()}/{name}")
-    state.sweep(paths)
+    making.sweep(paths)
     assert len(os.listdir(paths.volumes())) == 3
 
 
