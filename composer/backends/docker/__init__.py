@@ -20,9 +20,12 @@ def connect(environment: Mapping[str, str]) -> DockerBackend:
 
     Raises Unavailable where no engine answers, PermissionDenied where this user may not ask it.
     """
-    from composer.backends.docker import backend, client, endpoint
+    from composer.backends.docker import client, endpoint
 
-    return backend.DockerBackend(client.Client(endpoint.find(environment)), environment)
+    engine = client.Client(endpoint.find(environment))  # before what only an engine that answers needs is imported
+    from composer.backends.docker import backend
+
+    return backend.DockerBackend(engine, environment)
 
 
 def diagnose(environment: Mapping[str, str]) -> list[Finding]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from composer import errors
 from composer.runtime.base import records
 from composer.runtime.container import capabilities
-from composer.runtime.host import devices
 
 if TYPE_CHECKING:
     from composer.engine.wanted import ContainerSpec
@@ -34,6 +33,8 @@ def finish(config: Config, spec: ContainerSpec) -> None:
     names = sorted(granted)
     config["process"]["capabilities"] = {"bounding": names, "permitted": names, "effective": names}
     if privileged:
+        from composer.runtime.host import devices
+
         linux["maskedPaths"], linux["readonlyPaths"], linux["seccomp"] = [], [], None
         linux["resources"]["devices"] = [{"allow": True, "type": "a", "access": "rwm"}]
         named = {device["path"] for device in linux["devices"]}
