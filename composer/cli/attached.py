@@ -22,9 +22,9 @@ from composer.errors import Cancelled, ProjectError
 if TYPE_CHECKING:
     from composer.cli.context import Context
     from composer.engine.engine import Change, Engine
-    from composer.engine.events import Cancellation
     from composer.engine.observed import LogLine
     from composer.engine.options import Options
+    from composer.engine.progress import Cancellation
     from composer.schema.model import Project
 
 _INTERRUPTED = 130

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from composer.cli.safe import Safe
     from composer.engine.backend import Backend
     from composer.engine.engine import Engine
-    from composer.engine.events import Cancellation, Events
     from composer.engine.plan import Plan
+    from composer.engine.progress import Cancellation, Events
     from composer.schema.model import Project
     from composer.schema.options import LoadOptions
     from composer.schema.setting import Named

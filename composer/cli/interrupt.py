@@ -6,7 +6,7 @@ import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from composer.engine.events import Cancellation
+from composer.engine.progress import Cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 @contextmanager
 def told(context: Context, container: ObservedContainer, doing: str, done: str) -> Iterator[None]:
     """Show that something is being done to a container while the body runs, and what came of it."""
-    from composer.engine.events import DONE, FAILED, WORKING, Progress
     from composer.engine.operations.row import Resource
+    from composer.engine.progress import DONE, FAILED, WORKING, Progress
 
     display = context.display()
     resource = Resource("container", container.name)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from composer.engine.events import Events, Progress
     from composer.engine.operations.row import Resource
+    from composer.engine.progress import Events, Progress
 
 VERSION = 1
 

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.engine.events import Cancellation, Silence
 from composer.engine.outcome import PARALLEL, Outcome
+from composer.engine.progress import Cancellation, Silence
 from composer.errors import ProjectError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from composer.engine.backend import Backend
-    from composer.engine.events import Events
     from composer.engine.observed import Observed
     from composer.engine.options import Options
     from composer.engine.plan import Plan
+    from composer.engine.progress import Events
 
 
 class Engine(NamedTuple):

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from composer.backends.choice import Connect
     from composer.engine.backend import Backend
     from composer.engine.engine import Engine
-    from composer.engine.events import Cancellation, Events
     from composer.engine.plan import Plan
+    from composer.engine.progress import Cancellation, Events
     from composer.schema.setting import Named
 
 

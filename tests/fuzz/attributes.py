@@ -93,8 +93,8 @@ def _in_memory(project: Any, root: Path) -> None:
     from composer.backends.memory import Behaviour, MemoryBackend
     from composer.engine import actions
     from composer.engine.engine import Engine
-    from composer.engine.events import Cancellation
     from composer.engine.options import Options
+    from composer.engine.progress import Cancellation
     from composer.engine.resolving import resolve
 
     ticks = itertools.count(1, 1000)

@@ -22,7 +22,8 @@ def connect(environment: Mapping[str, str]) -> DockerBackend:
     """
     from composer.backends.docker import client, endpoint
 
-    engine = client.Client(endpoint.find(environment))  # before what only an engine that answers needs is imported
+    # before what only an engine that answers needs is imported
+    engine = client.Client(endpoint.find(environment))
     from composer.backends.docker import backend
 
     return backend.DockerBackend(engine, environment)

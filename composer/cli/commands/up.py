@@ -100,8 +100,8 @@ def _check(given: dict[str, Any]) -> None:
 
 def show_unchanged(context: Context, plan: Plan) -> None:
     """Say what is as it should be, so that an ``up`` that did nothing is not silent."""
-    from composer.engine.events import DONE, Progress
     from composer.engine.operations.row import Resource
+    from composer.engine.progress import DONE, Progress
 
     touched = _touched(plan) if plan.steps else ()
     for name in plan.unchanged:

@@ -1,4 +1,4 @@
-"""How progress is shown: one module per mode, all with the methods of `composer.engine.events.Events`.
+"""How progress is shown: one module per mode, all with the methods of `composer.engine.progress.Events`.
 
 Progress goes to one stream (standard error, unless asked otherwise); what a command was asked for goes to
 standard output and is no business of this package.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from composer.engine.events import Events
+from composer.engine.progress import Events
 
 if TYPE_CHECKING:
     from typing import TextIO

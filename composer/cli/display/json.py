@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from composer.cli.display import advance
 from composer.cli.safe import safe
-from composer.engine.events import DONE, FAILED, SKIPPED, WARNING, WORKING
+from composer.engine.progress import DONE, FAILED, SKIPPED, WARNING, WORKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TextIO
 
     from composer.cli.safe import Safe
-    from composer.engine.events import Progress
     from composer.engine.operations.row import Resource
+    from composer.engine.progress import Progress
 
 _STATUS = {WORKING: "Working", DONE: "Done", FAILED: "Error", SKIPPED: "Skipped", WARNING: "Warning"}
 

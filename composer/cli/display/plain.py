@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from composer.cli import safe as safely
 from composer.cli.safe import safe
-from composer.engine.events import FAILED, SKIPPED, WARNING
+from composer.engine.progress import FAILED, SKIPPED, WARNING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
     from composer.cli.safe import Safe
-    from composer.engine.events import Progress
     from composer.engine.operations.row import Resource
+    from composer.engine.progress import Progress
 
 _WITH_DETAIL = frozenset((FAILED, SKIPPED, WARNING))
 

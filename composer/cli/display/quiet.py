@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer.cli.safe import line, safe
-from composer.engine.events import WORKING
+from composer.engine.progress import WORKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
     from composer.cli.safe import Safe
-    from composer.engine.events import Events, Progress
     from composer.engine.operations.row import Resource
+    from composer.engine.progress import Events, Progress
 
 
 class QuietDisplay:

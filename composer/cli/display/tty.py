@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from composer.cli import safe
 from composer.cli.display.advance import text
-from composer.engine.events import DONE, FAILED, SKIPPED, WARNING, WORKING
+from composer.engine.progress import DONE, FAILED, SKIPPED, WARNING, WORKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TextIO
 
     from composer.cli.safe import Safe
-    from composer.engine.events import Progress
     from composer.engine.operations.row import Resource
+    from composer.engine.progress import Progress
 
 _SIGNS = {WORKING: "⠿", DONE: "✔", FAILED: "✘", SKIPPED: "–", WARNING: "!"}
 _COLORS = {WORKING: "36", DONE: "32", FAILED: "31", SKIPPED: "33", WARNING: "33"}

@@ -19,13 +19,13 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from composer.engine import labels
-from composer.engine.events import DONE, FAILED, SKIPPED, WARNING, WORKING, Cancellation, Progress
 from composer.engine.operations.containers import CreateContainer
 from composer.engine.operations.images import BuildImage, PullImage
 from composer.engine.operations.registry import perform, progress_of, resource_of, text_of
 from composer.engine.operations.row import ContainerRef, Kept
 from composer.engine.operations.waiting import STEADY, WaitService
 from composer.engine.outcome import PARALLEL, Outcome
+from composer.engine.progress import DONE, FAILED, SKIPPED, WARNING, WORKING, Cancellation, Progress
 from composer.engine.running.preparations import Preparations
 from composer.engine.running.wait import MET, PENDING, Look, Restarts, look, timed_out
 from composer.errors import ComposerError, NotFound, OperationFailed
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from composer.engine.backend import Backend, EventStream
-    from composer.engine.events import Events
     from composer.engine.observed import Advance, Event, ObservedImage
     from composer.engine.operations.registry import Operation
     from composer.engine.operations.row import Resource
     from composer.engine.plan import Plan, Step
+    from composer.engine.progress import Events
 
 
 def execute(

@@ -12,10 +12,10 @@ from collections import deque
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from composer.engine.events import DONE
 from composer.engine.observed import Capability
 from composer.engine.operations.containers import StartContainer
 from composer.engine.operations.waiting import WaitService
+from composer.engine.progress import DONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

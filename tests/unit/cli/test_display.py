@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from composer.cli.display.plain import PlainDisplay
 from composer.cli.display.tty import TtyDisplay
-from composer.engine.events import DONE, FAILED, SKIPPED, WORKING, Progress
 from composer.engine.operations.row import Resource
+from composer.engine.progress import DONE, FAILED, SKIPPED, WORKING, Progress
 
 WEB = Resource("container", "app-web-1")
 DB = Resource("container", "app-db-1")

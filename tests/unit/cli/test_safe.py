@@ -14,9 +14,9 @@ import pytest
 from composer.cli import safe, table
 from composer.cli.display import open_display
 from composer.cli.lines import Printer
-from composer.engine.events import DONE, FAILED, WORKING, Progress
 from composer.engine.observed import LogLine
 from composer.engine.operations.row import Resource
+from composer.engine.progress import DONE, FAILED, WORKING, Progress
 from composer.errors import ComposerError, ImageError
 from tests.unit.cli.console import Console, Terminal
 

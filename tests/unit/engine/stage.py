@@ -11,10 +11,10 @@ from textwrap import dedent
 from composer.backends.memory import MemoryBackend
 from composer.engine import actions
 from composer.engine.engine import Engine
-from composer.engine.events import Cancellation, Progress
 from composer.engine.operations.row import Resource
 from composer.engine.options import Options
 from composer.engine.plan import Plan
+from composer.engine.progress import Cancellation, Progress
 from composer.schema.load import LoadOptions, load
 from composer.schema.model import Project
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from composer.backends.memory import Behaviour
-from composer.engine.events import WARNING
 from composer.engine.options import Options
+from composer.engine.progress import WARNING
 from composer.errors import Unhealthy
 from tests.unit.engine.stage import Stage
 

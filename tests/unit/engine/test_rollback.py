@@ -11,9 +11,9 @@ import pytest
 
 from composer.backends.memory import Behaviour
 from composer.engine import actions, labels
-from composer.engine.events import Cancellation
 from composer.engine.observed import Health
 from composer.engine.options import Options
+from composer.engine.progress import Cancellation
 from composer.errors import BackendError, Cancelled, ComposerError, StartFailed
 from tests.unit.engine.stage import PLAIN, Stage
 
