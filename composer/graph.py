@@ -76,17 +76,29 @@ def dependencies(service: Tree) -> tuple[Dependency, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
-def sharing(service: Tree) -> tuple[str, ...]:
-    """Return the services whose containers this one cannot outlive: shared namespaces and volumes_from."""
-    names = []
+def shared(service: Tree) -> tuple[tuple[str, str], ...]:
+    """Return what a service has of other services: (attribute, service), of a namespace or ``volumes_from``."""
+    found = []
     for attribute in _SHARED_NAMESPACES:
         kind, _, name = str(service.get(attribute) or "").partition(":")
         if kind == "service" and name:
-            names.append(name)
+            found.append((attribute, name))
     for source in service.get("volumes_from") or ():
         parts = str(source).split(":")
         if parts[0] != "container":
-            names.append(parts[1] if parts[0] == "service" and len(parts) > 1 else parts[0])
+            name = parts[1] if parts[0] == "service" and len(parts) > 1 else parts[0]
+            found.append(("volumes_from", name))
+    return tuple(found)
+
+
+def sharing(service: Tree) -> tuple[str, ...]:
+    """Return the services whose containers this one cannot outlive: shared namespaces and volumes_from."""
+    return tuple(dict.fromkeys(name for _, name in shared(service)))
+
+
+def sharing_namespaces(service: Tree) -> tuple[str, ...]:
+    """Return the services in whose namespaces this one is: each start of theirs makes new ones, without it."""
+    names = (name for attribute, name in shared(service) if attribute in _SHARED_NAMESPACES)
     return tuple(dict.fromkeys(names))
 
 

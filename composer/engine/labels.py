@@ -6,7 +6,7 @@ Docker Compose's names and formats, so that other tools understand our objects a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -105,3 +105,17 @@ def read_depends_on(labels: Mapping[str, str]) -> tuple[tuple[str, str, bool], .
         (part[0], part[1] if len(part) > 1 and part[1] else "service_started", part[2:3] == ["true"])
         for part in parts
     )
+
+
+def fields_of(container: ObservedContainer) -> dict[str, Any]:
+    """Return the service as it was when the container was created; empty where another tool created it."""
+    text = container.labels.get(FIELDS)
+    if not text:
+        return {}
+    import json
+
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}  # somebody else wrote it
+    return found if isinstance(found, dict) else {}

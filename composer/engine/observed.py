@@ -116,6 +116,8 @@ class ObservedContainer(NamedTuple):
     ports: tuple[ObservedPort, ...] = ()
     endpoints: tuple[ObservedEndpoint, ...] = ()
     mounts: tuple[ObservedMount, ...] = ()
+    network_of: str = ""
+    """The id of the container whose network it has, where the backend tells."""
 
 
 class ObservedNetwork(NamedTuple):

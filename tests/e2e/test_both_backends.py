@@ -6,20 +6,16 @@ Each step is a command and what can be seen after it.
 from __future__ import annotations
 
 import json
-import os
 import pathlib
-import secrets
 import signal
 import subprocess
-import sys
 import tarfile
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.documents import check
-from tests.integration.contract.conftest import IMAGE, provide_image, root_archive
+from tests.e2e.stack import Stack
+from tests.integration.contract.conftest import IMAGE
 from tests.integration.namespace.conftest import wait_for
 
 PROJECT = """
@@ -49,56 +45,10 @@ configs: {page: {content: "page of ${LEVEL:-info}"}}
 """
 
 
-class Stack:
-    def __init__(self, directory: pathlib.Path, backend: str, name: str) -> None:
-        self.directory, self.backend, self.name = directory, backend, name
-        (directory / "compose.yaml").write_text(PROJECT.replace("IMAGE", IMAGE).replace("NAME", name))
-
-    def command(self, *arguments: str, **variables: str) -> dict[str, Any]:
-        """Return what a subprocess of the command is made of."""
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("COMPOSE_")}
-        environment |= {"COMPOSER_ROOT": str(self.directory / "state"), **variables}
-        if self.backend == "docker":
-            environment["DOCKER_HOST"] = os.environ["COMPOSER_TEST_DOCKER"]
-        return {
-            "args": [sys.executable, "-m", "composer", "--backend", self.backend, *arguments],
-            "cwd": self.directory,
-            "env": environment,
-            "stdin": subprocess.DEVNULL,
-        }
-
-    def run(self, *arguments: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            **self.command(*arguments, **variables),
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-        assert done.returncode == code, f"composer {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
-        return done
-
-    def containers(self) -> dict[str, tuple[str, str]]:
-        """Return state and id of each container by the name that it has in the project."""
-        lines = self.run("ps", "-a", "--format", "json").stdout.splitlines()
-        found = [json.loads(line) for line in lines]
-        return {one["Name"].removeprefix(f"{self.name}-"): (one["State"], one["ID"]) for one in found}
-
-    def states(self) -> dict[str, str]:
-        return {name: state for name, (state, _) in self.containers().items()}
-
-
 @pytest.fixture
-def stack(request: pytest.FixtureRequest, backend: str, tmp_path: pathlib.Path) -> Iterator[Stack]:
-    directory = tmp_path / "project"
-    directory.mkdir()
-    made = Stack(directory, backend, f"e{secrets.token_hex(4)}")
-    if backend == "docker":
-        provide_image(tmp_path)
-    else:
-        made.run("image", "import", root_archive(tmp_path), IMAGE, "--env", "PATH=/bin")
-    yield made
-    made.run("--profile", "*", "down", "-v", "-t", "0", "--remove-orphans")
+def stack(empty: Stack) -> Stack:
+    empty.write(PROJECT)
+    return empty
 
 
 def test_a_day(stack: Stack) -> None:

@@ -6,8 +6,6 @@ COMPOSER_RUN_ROUNDS=300 for a long time of it (``make runs``).
 from __future__ import annotations
 
 import os
-import pathlib
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,8 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.e2e.test_both_backends import Stack
-from tests.integration.contract.conftest import IMAGE, provide_image, root_archive
+from tests.e2e.stack import Stack
 from tests.integration.namespace.conftest import wait_for
 
 ROUNDS = int(os.environ.get("COMPOSER_RUN_ROUNDS", "6"))
@@ -30,17 +27,9 @@ services:
 
 
 @pytest.fixture
-def stack(request: pytest.FixtureRequest, backend: str, tmp_path: pathlib.Path) -> Iterator[Stack]:
-    directory = tmp_path / "project"
-    directory.mkdir()
-    made = Stack(directory, backend, f"s{secrets.token_hex(4)}")
-    (directory / "compose.yaml").write_text(PROJECT.replace("IMAGE", IMAGE).replace("NAME", made.name))
-    if backend == "docker":
-        provide_image(tmp_path)
-    else:
-        made.run("image", "import", root_archive(tmp_path), IMAGE, "--env", "PATH=/bin")
-    yield made
-    made.run("down", "-v", "-t", "0", "--remove-orphans")
+def stack(empty: Stack) -> Stack:
+    empty.write(PROJECT)
+    return empty
 
 
 @pytest.fixture

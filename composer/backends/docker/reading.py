@@ -79,7 +79,13 @@ def from_list(entry: Json) -> ObservedContainer:
         ),
         endpoints=tuple(_endpoints((entry.get("NetworkSettings") or {}).get("Networks"))),
         mounts=tuple(_mounts(entry.get("Mounts"))),
+        network_of=_network_of(entry),
     )
+
+
+def _network_of(entry: Json) -> str:
+    mode = str((entry.get("HostConfig") or {}).get("NetworkMode") or "")
+    return mode.removeprefix("container:") if mode.startswith("container:") else ""
 
 
 def _health_in(status: str) -> Health:
@@ -114,6 +120,7 @@ def from_inspection(entry: Json) -> ObservedContainer:
         ports=tuple(_ports(settings.get("Ports"), config.get("ExposedPorts"))),
         endpoints=tuple(_endpoints(settings.get("Networks"))),
         mounts=tuple(_mounts(entry.get("Mounts"))),
+        network_of=_network_of(entry),
     )
 
 

@@ -16,9 +16,10 @@ from composer.engine.operations.row import ContainerRef
 from composer.engine.operations.waiting import READY, WaitService
 from composer.engine.planning.removals import Removals, start_hooks
 from composer.errors import UnknownService
+from composer.graph import sharing_namespaces
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from composer.engine.observed import Observed, ObservedContainer
     from composer.engine.plan import Plan
@@ -32,6 +33,8 @@ class Need(NamedTuple):
     service: str
     condition: str
     restart: bool
+    shares: bool = False
+    """The service is in namespaces of this one."""
 
 
 class Fleet:
@@ -45,11 +48,12 @@ class Fleet:
         for container in sorted(observed.containers, key=_by_number):
             if oneoff or not labels.is_oneoff(container):
                 self.containers.setdefault(labels.service_of(container), []).append(container)
+        owners = {container.id: labels.service_of(container) for container in observed.containers}
         self.needs = {
             service: tuple(
-                Need(*entry)
-                for entry in labels.read_depends_on(containers[-1].labels)
-                if entry[0] in self.containers and entry[0] != service
+                need
+                for need in _needs(containers[-1], owners)
+                if need.service in self.containers and need.service != service
             )
             for service, containers in self.containers.items()
         }
@@ -79,6 +83,16 @@ class Fleet:
 
     def dependents(self, service: str) -> list[str]:
         return [name for name in self.order() if any(n.service == service for n in self.needs[name])]
+
+
+def _needs(container: ObservedContainer, services: Mapping[str, str]) -> list[Need]:
+    """Return what a container needs, by its labels. Who is in another's namespaces is restarted with it."""
+    found = {entry[0]: Need(*entry) for entry in labels.read_depends_on(container.labels)}
+    owner_of_network = services.get(container.network_of, "")
+    for owner in (*sharing_namespaces(labels.fields_of(container)), *filter(None, (owner_of_network,))):
+        need = found.get(owner, Need(owner, _STARTED, True))
+        found[owner] = need._replace(restart=True, shares=True)
+    return list(found.values())
 
 
 def _by_number(container: ObservedContainer) -> tuple[str, int, str]:
@@ -171,15 +185,31 @@ def plan_start(
     if not fleet.selected:
         raise UnknownService("there is no container to start", hint="composer up makes them")
     removals = Removals()
+    waited = fleet.order()
+    fleet.selected = (*fleet.selected, *_stop_sharers(fleet, removals))
     started = _start_all(fleet, removals, fleet.order())
     if wait:
-        for service in fleet.order():
+        for service in waited:
             refs = tuple(ContainerRef.of(c) for c in fleet.containers[service])
             operation = WaitService(
                 service, refs, READY, "--wait", timeout_s=wait_timeout_s, restarts=wait_restarts
             )
             removals.builder.add(operation, started[service])
     return removals.builder.build()
+
+
+def _stop_sharers(fleet: Fleet, removals: Removals) -> list[str]:
+    """Stop who runs in namespaces of services that are started, and so get new ones; return these services."""
+    found = []
+    for name, needs in fleet.needs.items():
+        for need in needs if name not in fleet.selected else ():
+            owners = fleet.containers[need.service] if need.shares and need.service in fleet.selected else []
+            if any(owner.state not in ACTIVE for owner in owners):
+                found.append(name)
+                for container in fleet.containers[name]:
+                    removals.stop(container, f"it shares with service '{need.service}', which is started")
+                break
+    return [name for name in found if any(c.id in removals.stopped for c in fleet.containers[name])]
 
 
 def plan_restart(

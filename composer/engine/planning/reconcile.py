@@ -25,8 +25,8 @@ from composer.engine.planning.recreation import decide
 from composer.engine.planning.staying import Staying, held_by, stopped_meanwhile
 from composer.engine.resolving import compare
 from composer.engine.wanted import Limitation
-from composer.errors import Unsupported
-from composer.graph import COMPLETED, Graph
+from composer.errors import ProjectError, Unsupported
+from composer.graph import COMPLETED, Graph, shared, sharing_namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -40,6 +40,12 @@ if TYPE_CHECKING:
     from composer.graph import Dependency
     from composer.schema.model import Project
 
+_SHARED = {
+    "network_mode": "network namespace",
+    "ipc": "IPC namespace",
+    "pid": "PID namespace",
+    "volumes_from": "volume",
+}
 _NO_PROVIDERS = Limitation(
     ("provider",),
     "services of a provider are not run yet",
@@ -98,6 +104,7 @@ class _Reconciler:
         orphans = tuple(self._removed_orphans())
         infrastructure = changes_of(self._project, self._world, options, found, warn)
         decisions = [self._decisions[service] for service in order]
+        self._check_owners(order)
         fetched = self._fetches(decisions)
         self._check_updates(order)
         held = self._held(order)
@@ -167,8 +174,18 @@ class _Reconciler:
             for dependency in self._graph.conditions[name]:
                 if dependency.restart:
                     dependents.setdefault(dependency.service, []).append(name)
+        sharers: dict[str, list[str]] = {}
+        for name in sorted(self._services):
+            for owner in sharing_namespaces(self._services[name]):
+                sharers.setdefault(owner, []).append(name)
         return {
-            service: held_by(service, self._decisions[service], dependents.get(service, ()), self._existing)
+            service: held_by(
+                service,
+                self._decisions[service],
+                dependents.get(service, ()),
+                sharers.get(service, ()),
+                self._existing,
+            )
             for service in order
         }
 
@@ -180,6 +197,23 @@ class _Reconciler:
         from composer.engine.planning.fetching import fetches
 
         return tuple(fetches(self._project, self._world, self._options, decisions, oneoff))
+
+    def _check_owners(self, order: Iterable[str]) -> None:
+        """Raise where a new container shares with a service that has none, and gets none."""
+        for service in order:
+            decision = self._decisions[service]
+            if not (decision.create or decision.replace or self._is_oneoff(service)):
+                continue
+            for attribute, owner in shared(self._services[service]):
+                known = self._decisions.get(owner)
+                if known is not None and not known.is_empty:
+                    continue
+                containers = self._world.observed.containers
+                if not any(labels.service_of(c) == owner and not labels.is_oneoff(c) for c in containers):
+                    raise ProjectError(
+                        f"cannot share {_SHARED[attribute]} with service {owner}: container missing",
+                        hint=f"start it too: composer up {owner} {service}",
+                    )
 
     def _check_updates(self, order: Iterable[str]) -> None:
         for service in order if self._options.start else ():

@@ -97,12 +97,15 @@ class _Judge:
                 fields, self._tree, self._world.key, self._mark, ("services", self._service)
             )
             if found is not None:
-                return compare.summary(found)
-        return (
-            ""
-            if written is None
-            else "its configuration changed (made by another tool, which kept no fields)"
-        )
+                return compare.summary(found) or self._other_owner()
+        if written is None:
+            return ""
+        return self._other_owner() or "its configuration changed (made by another tool, which kept no fields)"
+
+    def _other_owner(self) -> str:
+        """Return why a hash differs where no field does: it names the container that is shared with."""
+        names = ", ".join(f"'{name}'" for name in sharing(self._tree))
+        return f"it shares with a container of {names} that was replaced" if names else ""
 
     def _mark(self, path: tuple[str | int, ...]) -> Any:
         mark = self._project.mark(path)

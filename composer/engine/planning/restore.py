@@ -7,7 +7,6 @@ touched: a volume that is new goes only when nothing can have written to it. Pur
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from composer import references
@@ -148,7 +147,9 @@ class _Restorer:
 
     def _restore_service(self, service: str, fleet: Fleet) -> None:
         containers = [c for c in fleet.containers[service] if c.id in self._old]
-        update = update_of(_fields(containers[0]), "rollback_config") if containers else update_of({})
+        update = (
+            update_of(labels.fields_of(containers[0]), "rollback_config") if containers else update_of({})
+        )
         self._started[service] = []
         before: tuple[int, ...] = ()
         for piece in batches(containers, update.parallelism):
@@ -202,19 +203,10 @@ class _Restorer:
                 self._builder.add(TagImage(reference, id, _CAUSE))
 
 
-def _fields(container: ObservedContainer) -> dict[str, Any]:
-    """Return the service as it was when the container was created; nothing where another tool made it."""
-    try:
-        found = json.loads(container.labels.get(labels.FIELDS) or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _wanted(container: ObservedContainer, endpoint: ObservedEndpoint) -> dict[str, Any]:
     """Return what the service asked of a network (fixed addresses and the like), by the network's key."""
     project = labels.project_of(container)
-    for key, entry in (_fields(container).get("networks") or {}).items():
+    for key, entry in (labels.fields_of(container).get("networks") or {}).items():
         if endpoint.network in (f"{project}_{key}", key):
             return {k: v for k, v in (entry or {}).items() if k != "aliases"}
     return {}

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from composer.engine.planning.decisions import Change, Decision, Tree
     from composer.schema.model import Project
 
+_ENDED = (ContainerState.CREATED, ContainerState.EXITED, ContainerState.DEAD)
+
 
 class Staying:
     """Decides on containers that stay, when it is known what is replaced.
@@ -132,12 +134,20 @@ def held_by(
     service: str,
     decision: Decision,
     dependents: Collection[str],
+    sharers: Collection[str],
     existing: Mapping[str, list[ObservedContainer]],
 ) -> tuple[Fate, ...]:
-    """Return who is stopped before a service's containers are replaced: who asked for it (``restart: true``)."""
-    if not decision.replace:
+    """Return who is stopped before a service's containers are replaced or started, to be started after them.
+
+    When they are replaced that is who asked for it (``restart: true``). ``sharers`` are those in its namespaces: a
+    start makes new ones.
+    """
+    if decision.replace:
+        cause = f"service '{service}' is replaced"
+    elif sharers and any(c.state in _ENDED for c in decision.keep):
+        dependents, cause = sharers, f"it shares with service '{service}', which is started"
+    else:
         return ()
-    cause = f"service '{service}' is replaced"
     return tuple(Fate(container, cause) for dependent in dependents for container in existing[dependent])
 
 
