@@ -9,6 +9,7 @@ that ended.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.cli.creation import timed
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from composer.schema.model import Project
 
 _INTERRUPTED = 130
+_PAUSE_S = 0.1
 
 
 class Abort(NamedTuple):
@@ -65,7 +67,8 @@ def run_attached(context: Context, project: Project, options: Options, given: di
         shown = _shown(project, services, options, given)
         awaited = _awaited(services, options, given) & shown or shown or frozenset(services)
         awaited |= {abort.code_from} if abort.code_from else set()
-        attachment = Attachment(engine.backend, project.name, awaited, shown, output)
+        changing = partial(context.session().changed_by, project.name)
+        attachment = Attachment(engine.backend, project.name, awaited, shown, output, changing)
         cancel.subscribe(_Impatience(attachment))
         session = _Session(engine, project.name, options.services, attachment, output, abort, cancel)
         attachment.open(change.plan)
@@ -193,9 +196,15 @@ class _Session:
         """Return the end that ends everything; None when all have ended, or after a Ctrl-C."""
         while not self._cancel.level and self._attachment.failure is None:
             if self._attachment.is_over():
+                if self._attachment.changing():
+                    # another command is at work, which may start what it stopped: over is what stays so after it
+                    self._attachment.look_again(_PAUSE_S)
+                    continue
+                if not self._attachment.is_over():
+                    continue  # it has been started again in this moment
                 return next(filter(self._abort.is_due, self._attachment.ends()), None)
             death = self._attachment.deaths.get()
-            if death is not None and self._abort.is_due(death):
+            if death is not None and self._abort.is_due(death) and not self._attachment.is_back(death.id):
                 return death
         return None
 

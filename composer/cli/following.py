@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from composer.cli.lines import short_name
@@ -23,13 +23,24 @@ if TYPE_CHECKING:
     from composer.engine.backend import Backend, LogStream
     from composer.engine.observed import Event, ObservedContainer
 
+_PAUSE_S = 0.1
+
 
 class Following:
-    """``wanted`` tells which containers of the project are meant. Make it before they are observed."""
+    """``wanted`` tells which containers of the project are meant. Make it before they are observed.
+
+    ``changing`` returns the verb of another command that changes the project now, empty where none does.
+    """
 
     def __init__(
-        self, backend: Backend, project: str, wanted: Callable[[ObservedContainer], bool], printer: Printer
+        self,
+        backend: Backend,
+        project: str,
+        wanted: Callable[[ObservedContainer], bool],
+        printer: Printer,
+        changing: Callable[[], str] = lambda: "",
     ) -> None:
+        self._changing = changing
         self._backend, self._project, self._wanted, self._printer = backend, project, wanted, printer
         self._lock = threading.Lock()
         self._news: SimpleQueue[Exception | Event | None] = SimpleQueue()
@@ -43,8 +54,8 @@ class Following:
         self._follow(containers, **options)
         threading.Thread(target=self._read_events, name="events", daemon=True).start()
         try:
-            while self._is_going_on():
-                news = self._news.get()
+            while (pause_s := self._next_look_s()) != 0:
+                news = self._next(pause_s)
                 if isinstance(news, Exception):
                     raise news
                 if news is not None and news.action == "start":
@@ -55,6 +66,21 @@ class Following:
             self._events.close()
             for stream in tuple(self._open):
                 stream.close()
+
+    def _next_look_s(self) -> float | None:
+        """Return how long to wait for news; None without end, 0 when all is over.
+
+        What another command has stopped may come back as long as that one is at work.
+        """
+        if self._is_going_on():
+            return None
+        return _PAUSE_S if self._changing() or self._is_going_on() else 0
+
+    def _next(self, timeout_s: float | None) -> Exception | Event | None:
+        try:
+            return self._news.get(timeout=timeout_s)
+        except Empty:
+            return None
 
     def _is_going_on(self) -> bool:
         """Tell whether something is followed or still to come; follow what started while its last stream ended."""

@@ -31,6 +31,21 @@ def project_lock(directory: str, project: str, verb: str, say: Callable[[str], N
         os.close(descriptor)
 
 
+def holder(directory: str, project: str) -> str:
+    """Return the command that changes a project now, as ``restart``; empty where none does."""
+    try:
+        descriptor = os.open(f"{directory}/locks/{project}", os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+    except OSError:
+        return ""  # most often there is no such file
+    try:
+        if _lock(descriptor, wait=False, shared=True):
+            return ""  # it was killed
+        text = os.read(descriptor, 200).decode(errors="replace")
+        return text.removeprefix("composer ").partition(" (pid ")[0] or "another command"
+    finally:
+        os.close(descriptor)
+
+
 def _sign(descriptor: int, verb: str) -> None:
     """Write into the file who has the lock, for whoever waits. A full disk has no room for that; the lock holds."""
     try:
@@ -85,14 +100,15 @@ def _remove(path: str, descriptor: int) -> None:
         pass  # Windows removes nothing that is open; a directory that was made read-only meanwhile keeps it
 
 
-def _lock(descriptor: int, *, wait: bool) -> bool:
+def _lock(descriptor: int, *, wait: bool, shared: bool = False) -> bool:
     """Lock a file; tell whether that worked, which it always did after waiting."""
     try:
         import fcntl
     except ModuleNotFoundError:
         return _lock_byte(descriptor, wait=wait)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(descriptor, kind | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     return True

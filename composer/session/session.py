@@ -117,6 +117,12 @@ class Session:
         with project_lock(self.state_root.own, project, verb, self._warn):
             yield
 
+    def changed_by(self, project: str) -> str:
+        """Return the verb of the command that changes a project now; empty where none does."""
+        from composer.session import locks
+
+        return locks.holder(self.state_root.own, project)
+
     def key(self) -> bytes:
         """Return the key that seals values in labels. Raises PermissionDenied."""
         from composer.session import key

@@ -58,7 +58,7 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
         "until_ns": moment(given["until"], "--until", now_ns),
         "tail": shared.tail(given["tail"]),
     }
-    following = _following(backend, project, wanted, printer) if given["follow"] else None
+    following = _following(context, backend, project, wanted, printer) if given["follow"] else None
     found = sorted(filter(wanted, backend.observe(project).containers), key=lambda c: c.name)
     _check([labels.service_of(c) for c in found], services)
     try:
@@ -74,11 +74,15 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
 
 
 def _following(
-    backend: Backend, project: str, wanted: Callable[[ObservedContainer], bool], printer: Printer
+    context: Context,
+    backend: Backend,
+    project: str,
+    wanted: Callable[[ObservedContainer], bool],
+    printer: Printer,
 ) -> Following:
     from composer.cli.following import Following
 
-    return Following(backend, project, wanted, printer)
+    return Following(backend, project, wanted, printer, lambda: context.session().changed_by(project))
 
 
 def _print(stream: LogStream, printer: Printer) -> None:

@@ -13,23 +13,26 @@ from __future__ import annotations
 
 import threading
 import time
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from composer.engine import labels
 from composer.engine.observed import ACTIVE
 from composer.engine.operations.containers import CreateContainer, RemoveContainer, StopContainer
 from composer.engine.operations.row import ContainerRef
-from composer.errors import BackendError, OutputFailed
+from composer.errors import BackendError, NotFound, OutputFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from composer.engine.backend import Backend, LogStream
     from composer.engine.observed import Event, LogLine, ObservedContainer
     from composer.engine.plan import Plan
 
 
+RETURNING = frozenset(("restart", "up", "scale", "start", "container restart", "boot start"))
+"""Verbs of commands after which runs again, or is replaced, what they stop."""
 _PATIENCE_S = 2.0
 """The longest wait for streams that were closed, or that need not be waited for."""
 
@@ -55,6 +58,8 @@ class Attachment:
     """Waits for the containers of ``services``; shows those of ``shown``. Open it before anything is started.
 
     ``deaths`` gets a `Death` for each container that ends by itself, None when the events cannot be read any more.
+    ``changing`` returns the verb of another command that changes the project now, empty where none does: what ends
+    meanwhile may come back.
     """
 
     def __init__(
@@ -64,7 +69,9 @@ class Attachment:
         services: Collection[str],
         shown: Collection[str],
         output: Output,
+        changing: Callable[[], str] = lambda: "",
     ) -> None:
+        self.changing = changing
         self.deaths: SimpleQueue[Death | None] = SimpleQueue()
         self._backend, self._project = backend, project
         self._services, self._shown, self._output = frozenset(services), frozenset(shown), output
@@ -162,6 +169,11 @@ class Attachment:
                 self._follow(container, since_ns=since_ns, tail=None)
         return frozenset(c.id for c in observed if c.state in ACTIVE)
 
+    def look_again(self, pause_s: float) -> None:
+        """Wait for the next death, which is not to be judged, or for as long."""
+        with suppress(Empty):
+            self.deaths.get(timeout=pause_s)
+
     def expect_all(self) -> None:
         """Say that from now on every container that ends was asked to."""
         with self._lock:
@@ -171,6 +183,13 @@ class Attachment:
         """Tell whether none of the followed containers runs any more."""
         containers = self._backend.observe(self._project).containers
         return not any(c.state in ACTIVE and self._is_followed(c) for c in containers)
+
+    def is_back(self, id: str) -> bool:
+        """Tell whether a container that ended runs again."""
+        try:
+            return self._backend.container(id).state in ACTIVE
+        except NotFound:
+            return False
 
     def ends(self) -> list[Death]:
         """Return how the followed containers ended since `open`, first to last, whether the events told or not.
@@ -233,6 +252,9 @@ class Attachment:
                 threading.Thread(target=self._say, args=(event.id, sentence), daemon=True).start()
             return
         if service in self._services and event.id not in self._expected:
+            if self.changing() in RETURNING:
+                self.deaths.put(None)  # it did not end by itself: a reason to look, and no more
+                return
             self.deaths.put(Death(event.id, service, int(code) if code.isdigit() else None))
 
     # ------------------------------------------------------------- output
@@ -282,7 +304,8 @@ class Attachment:
             return  # removed: whoever did that said so
         if container.state not in ACTIVE:
             code = "unknown" if container.exit_code is None else container.exit_code
-            self._say(id, f"exited with code {code}")
+            again = " (restarting)" if self.changing() in RETURNING else ""
+            self._say(id, f"exited with code {code}{again}")
 
     def _say(self, id: str, sentence: str) -> None:
         if self.failure is not None:

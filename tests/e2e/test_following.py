@@ -1,0 +1,83 @@
+"""Who follows output goes on following when another command restarts, or replaces, all that is followed."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.stack import Stack
+from tests.integration.namespace.conftest import wait_for
+
+PROJECT = """
+name: NAME
+services:
+  web: {image: IMAGE, command: [sh, -c, "trap 'exit 0' TERM; echo here; while :; do sleep 0.1; done"]}
+"""
+
+
+class Followed:
+    """A command that goes on, and what it has said so far."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process, self.lines = process, list[str]()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.strip())
+
+    def count(self, text: str) -> int:
+        return sum(text in line for line in self.lines)
+
+    def wait_for(self, text: str, count: int) -> None:
+        wait_for(lambda: self.count(text) >= count or self.process.poll() is not None, what=text)
+        assert self.count(text) >= count, f"it ended with {self.process.poll()}: {self.lines}"
+
+
+@contextlib.contextmanager
+def following(stack: Stack, *arguments: str) -> Iterator[Followed]:
+    command = stack.command(*arguments)
+    with subprocess.Popen(
+        **command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
+    ) as process:
+        try:
+            yield Followed(process)
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("extra", [(), ("--abort-on-container-exit",)], ids=["plain", "abort"])
+def test_an_attached_up_goes_on(empty: Stack, extra: tuple[str, ...]) -> None:
+    empty.write(PROJECT)
+    with following(empty, "up", *extra) as up:
+        up.wait_for("here", 1)
+        empty.run("restart", "-t", "10")
+        up.wait_for("here", 2)
+        assert up.count("exited with code 0 (restarting)") == 1
+        empty.run("up", "-d", "--force-recreate")
+        up.wait_for("here", 3)
+        assert up.process.poll() is None
+        empty.run("stop")
+        up.process.wait(60)
+        assert up.process.returncode == 0
+        wait_for(lambda: "exited with code 0" in up.lines[-1], what="the last line")
+
+
+def test_followed_logs_go_on(empty: Stack) -> None:
+    empty.write(PROJECT)
+    empty.run("up", "-d")
+    with following(empty, "logs", "-f") as logs:
+        logs.wait_for("here", 1)
+        empty.run("restart")
+        logs.wait_for("here", 2)
+        empty.run("up", "-d", "--force-recreate")
+        logs.wait_for("here", 3)
+        assert logs.process.poll() is None
+        empty.run("stop")
+        logs.process.wait(60)
+        assert logs.process.returncode == 0
