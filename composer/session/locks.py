@@ -32,7 +32,7 @@ def project_lock(directory: str, project: str, verb: str, say: Callable[[str], N
 
 
 def holder(directory: str, project: str) -> str:
-    """Return the command that changes a project now, as ``restart``; empty where none does."""
+    """Return which other command changes a project now, as ``restart``; empty where none does."""
     try:
         descriptor = os.open(f"{directory}/locks/{project}", os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
     except OSError:
@@ -41,7 +41,8 @@ def holder(directory: str, project: str) -> str:
         if _lock(descriptor, wait=False, shared=True):
             return ""  # it was killed
         text = os.read(descriptor, 200).decode(errors="replace")
-        return text.removeprefix("composer ").partition(" (pid ")[0] or "another command"
+        verb, _, pid = text.removeprefix("composer ").partition(" (pid ")
+        return "" if pid.rstrip(")") == str(os.getpid()) else verb or "another command"
     finally:
         os.close(descriptor)
 

@@ -74,12 +74,16 @@ def contents_of(project: Project, service: str, world: World) -> dict[str, str]:
 
 
 def hashed_tree(tree: Tree, world: World) -> Tree:
-    """Return the tree that Docker Compose hashes: shared services replaced by the id of their first container."""
+    """Return the tree that Docker Compose hashes: shared services replaced by the id of their first container.
+
+    What an interrupted ``up`` left of a replacement is none: neither the one that made room, nor one without its name.
+    """
     if not sharing(tree):
         return tree
     ids: dict[str, str] = {}
     for container in sorted(world.observed.containers, key=labels.number_of):
-        if not labels.is_oneoff(container):
+        is_left_over = labels.is_retired(container) or labels.is_replacement(container)
+        if not labels.is_oneoff(container) and not is_left_over:
             ids.setdefault(labels.service_of(container), container.id)
     return substitute_shared(tree, ids)
 

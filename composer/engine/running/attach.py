@@ -46,6 +46,10 @@ class Output(Protocol):
     def say(self, id: str, sentence: str) -> None: ...
 
 
+def _end(code: str, *, again: bool) -> str:
+    return f"exited with code {code}{' (restarting)' if again else ''}"
+
+
 class Death(NamedTuple):
     """A container that ended for good and was not asked to by us."""
 
@@ -88,6 +92,12 @@ class Attachment:
         self._expected: set[str] = set()
         self._ended_before: dict[str, int] = {}
         self._last_ends: dict[str, int] = {}
+        self._untold: dict[str, str] = {}
+        """Exit codes that events told, of containers whose output has not ended yet."""
+        self._told: set[str] = set()
+        """Containers whose end was told before its event was read."""
+        self._silent: set[str] = set()
+        """Containers whose output ended, and that ran again, or were gone, when that was seen."""
         self._events = backend.events(project)
         self._pump = threading.Thread(target=self._read_events, name="attach", daemon=True)
 
@@ -248,9 +258,11 @@ class Attachment:
         code = event.attributes.get("exitCode", "")
         if event.attributes.get("willRestart") == "true":
             if service in self._shown:
-                sentence = f"exited with code {code or 'unknown'} (restarting)"
+                sentence = _end(code or "unknown", again=True)
                 threading.Thread(target=self._say, args=(event.id, sentence), daemon=True).start()
             return
+        if service in self._shown:
+            self._tell_code(event.id, code or "unknown")
         if service in self._services and event.id not in self._expected:
             if self.changing() in RETURNING:
                 self.deaths.put(None)  # it did not end by itself: a reason to look, and no more
@@ -297,15 +309,41 @@ class Attachment:
         self._threads.pop(threading.current_thread())
         self._ended.put(None)
 
+    def _tell_code(self, id: str, code: str) -> None:
+        """Remember how a container ended until its output has; say so where it has, and nobody could see the code."""
+        with self._lock:
+            if id in self._told:
+                self._told.discard(id)
+                return
+            if id not in self._silent:
+                self._untold[id] = code
+                return
+            self._silent.discard(id)
+        again = self._is_coming_back(id)
+        threading.Thread(target=self._say, args=(id, _end(code, again=again)), daemon=True).start()
+
     def _tell_end(self, id: str) -> None:
+        """Say how a container ended: as it is now, or as an event told where another command was faster than we."""
         try:
-            container = self._backend.container(id)
+            container: ObservedContainer | None = self._backend.container(id)
         except BackendError:
-            return  # removed: whoever did that said so
-        if container.state not in ACTIVE:
-            code = "unknown" if container.exit_code is None else container.exit_code
-            again = " (restarting)" if self.changing() in RETURNING else ""
-            self._say(id, f"exited with code {code}{again}")
+            container = None  # removed
+        if container is not None and container.state not in ACTIVE:
+            code = "unknown" if container.exit_code is None else str(container.exit_code)
+            with self._lock:
+                if self._untold.pop(id, None) is None:
+                    self._told.add(id)
+        else:
+            with self._lock:
+                told = self._untold.pop(id, None)
+                if told is None:
+                    self._silent.add(id)
+                    return
+            code = told
+        self._say(id, _end(code, again=self._is_coming_back(id)))
+
+    def _is_coming_back(self, id: str) -> bool:
+        return self.is_back(id) or self.changing() in RETURNING
 
     def _say(self, id: str, sentence: str) -> None:
         if self.failure is not None:

@@ -23,11 +23,12 @@ from composer.engine.operations.containers import CreateContainer
 from composer.engine.operations.images import BuildImage, PullImage
 from composer.engine.operations.registry import perform, progress_of, resource_of, text_of
 from composer.engine.operations.row import ContainerRef, Kept
-from composer.engine.operations.waiting import STEADY, WaitService
+from composer.engine.operations.waiting import READY, STEADY, WaitService
 from composer.engine.outcome import PARALLEL, Outcome
 from composer.engine.progress import DONE, FAILED, SKIPPED, WARNING, WORKING, Cancellation, Progress
+from composer.engine.running import wait
 from composer.engine.running.preparations import Preparations
-from composer.engine.running.wait import MET, PENDING, Look, Restarts, look, timed_out
+from composer.engine.running.wait import MET, PENDING, SETTLING, Look, Restarts, look, timed_out
 from composer.errors import ComposerError, NotFound, OperationFailed
 
 if TYPE_CHECKING:
@@ -60,9 +61,20 @@ class _Gate:
     """A condition that is being waited for.
 
     ``dirty``: something happened while it was being looked at. ``over``: its time is over, and one last look decides.
+    ``settled_at`` is when what runs without a health check will have run for long enough.
     """
 
-    __slots__ = ("deadline", "dirty", "ids", "looking", "operation", "over", "restarts")
+    __slots__ = (
+        "_runs",
+        "deadline",
+        "dirty",
+        "ids",
+        "looking",
+        "operation",
+        "over",
+        "restarts",
+        "settled_at",
+    )
 
     def __init__(
         self, operation: WaitService, ids: tuple[str, ...], deadline: float | None, restarts: Restarts
@@ -70,6 +82,20 @@ class _Gate:
         self.operation, self.ids, self.deadline, self.restarts = operation, ids, deadline, restarts
         self.looking = True
         self.dirty = self.over = False
+        self.settled_at: float | None = None
+        self._runs: tuple[int, ...] = ()
+
+    def settle(self, found: Look, now_s: float) -> None:
+        """Begin to wait until what runs has run for long enough; anew where it was started again."""
+        if found.state is not SETTLING:
+            self.settled_at = None
+        elif self.settled_at is None or found.runs != self._runs:
+            self.settled_at, self._runs = now_s + wait.SETTLE_S, found.runs
+
+
+def _is_for_the_end(operation: Operation) -> bool:
+    """Tell a wait of ``--wait``, which no other step waits for."""
+    return isinstance(operation, WaitService) and operation.condition == READY and not operation.waiting
 
 
 class _Interrupt:
@@ -132,6 +158,7 @@ class _Coordinator:
             self._release([id for id, missing in self._missing.items() if not missing])
             while len(self._state) < len(self._steps):
                 self._next()
+            self._check_again()
         finally:
             cancel.unsubscribe(interrupt)
             if stream is not None:
@@ -140,6 +167,21 @@ class _Coordinator:
                 self._tasks.put(None)
             self._preparations.close(wait=self._level < 2)
         return self._outcome()
+
+    def _check_again(self) -> None:
+        """Look once more at what is to be ready, when all of it was: it may have ended while others were waited for."""
+        waits = [step for step in self._steps.values() if _is_for_the_end(step.operation)]
+        if self._level or self._failures or len(waits) < 2:
+            return
+        for step in waits:
+            operation = step.operation
+            assert isinstance(operation, WaitService)
+            ids = tuple(c.id or self._ids.get(c.name, c.name) for c in operation.containers)
+            found = look(self._backend, operation, ids)
+            if found.state is wait.FAILED and found.error is not None:
+                self._state[step.id] = FAILED
+                self._failures.append(found.error)
+                self._events.progress(Progress(FAILED, resource_of(operation), "failed", str(found.error)))
 
     def _watch(self, project: str | None) -> EventStream | None:
         """Open the event stream before anything runs, so that nothing that a gate waits for is missed."""
@@ -159,6 +201,11 @@ class _Coordinator:
 
     def _next(self) -> None:
         deadlines = [gate.deadline for gate in self._gates.values() if gate.deadline is not None]
+        deadlines += [
+            gate.settled_at
+            for gate in self._gates.values()
+            if gate.settled_at is not None and not gate.looking
+        ]
         timeout = max(0.0, min(deadlines) - self._clock()) if deadlines else None
         try:
             message = self._inbox.get(timeout=timeout)
@@ -253,11 +300,13 @@ class _Coordinator:
         else:
             self._inbox.put(("done", id, value, None))
 
-    def _look(self, id: int, gate: _Gate, *, is_last: bool = False) -> None:
+    def _look(self, id: int, gate: _Gate, *, is_last: bool = False, is_settled: bool = False) -> None:
         operation = gate.operation
         try:
             found = look(self._backend, operation, gate.ids, gate.restarts)
-            if is_last and found.state is PENDING:
+            if found.state is SETTLING and (is_last or is_settled):
+                found = found._replace(state=MET)
+            elif is_last and found.state is PENDING:
                 # for `steady`, nothing has happened for as long as was asked
                 is_met = operation.condition == STEADY
                 error = None if is_met else timed_out(self._backend, operation, gate.ids)
@@ -316,7 +365,8 @@ class _Coordinator:
         gate.looking = False
         if found.news:
             self._events.progress(Progress(WARNING, resource_of(gate.operation), "restarted", found.news))
-        if found.state is PENDING:
+        if found.state in (PENDING, SETTLING):
+            gate.settle(found, self._clock())
             if self._blind is not None:
                 self._done(id, None, self._blind)
             elif gate.dirty or gate.over:
@@ -336,7 +386,8 @@ class _Coordinator:
             return
         gate.looking, gate.dirty = True, False
         is_last = gate.over
-        self._submit(lambda: self._look(id, gate, is_last=is_last))
+        is_settled = gate.settled_at is not None and gate.settled_at <= self._clock()
+        self._submit(lambda: self._look(id, gate, is_last=is_last, is_settled=is_settled))
 
     def _event(self, event: Event) -> None:
         for id, gate in tuple(self._gates.items()):
@@ -348,6 +399,8 @@ class _Coordinator:
         for id, gate in tuple(self._gates.items()):
             if gate.deadline is not None and gate.deadline <= now:
                 gate.deadline, gate.over = None, True
+                self._look_again(id, gate)
+            elif gate.settled_at is not None and gate.settled_at <= now and not gate.looking:
                 self._look_again(id, gate)
 
     def _lost(self, error: Exception) -> None:

@@ -23,8 +23,13 @@ if TYPE_CHECKING:
     from composer.engine.operations.waiting import WaitService
 
 MET = "met"
+SETTLING = "settling"
+"""Met by what runs without a health check, if it still does in `SETTLE_S`: a program that fails most often does so at
+once. Docker Compose looks for the first time after as long."""
 PENDING = "pending"
 FAILED = "failed"
+
+SETTLE_S = 0.5
 
 
 _LOG_LINES = 20
@@ -54,7 +59,9 @@ def judge(condition: str, container: ObservedContainer) -> Verdict:
 
 def _judge_health(condition: str, health: Health) -> Verdict:
     if health is Health.NONE:
-        return Verdict(FAILED, "has no health check configured") if condition == HEALTHY else Verdict(MET)
+        if condition == HEALTHY:
+            return Verdict(FAILED, "has no health check configured")
+        return Verdict(SETTLING if condition == READY else MET)
     if health is Health.STARTING:
         return Verdict(PENDING)
     return Verdict(MET) if health is Health.HEALTHY else Verdict(FAILED, "is unhealthy")
@@ -73,12 +80,14 @@ def _judge_exit(condition: str, container: ObservedContainer) -> Verdict:
 class Look(NamedTuple):
     """What one look at the containers of a service found. ``error`` is set when the condition cannot be met.
 
-    ``news`` is what happened since the look before, for those who watch.
+    ``news`` is what happened since the look before, for those who watch. ``runs`` has the times when what settles was
+    started.
     """
 
     state: str
     error: ComposerError | None = None
     news: str = ""
+    runs: tuple[int, ...] = ()
 
 
 class Restarts:
@@ -110,7 +119,7 @@ def look(
     restarts = Restarts() if restarts is None else restarts
     if operation.condition == STEADY:
         return _look_steady(observer, operation, ids)
-    pending, news = False, ""
+    states, news, runs = {MET}, "", list[int]()
     for id in ids:
         try:
             container = observer.container(id)
@@ -134,8 +143,11 @@ def look(
             for note in diagnose(observer, container, operation.waiting):
                 error.add_note(note)
             return Look(FAILED, error)
-        pending = pending or verdict.state is PENDING
-    return Look(PENDING, news=news) if pending else Look(MET)
+        states.add(verdict.state)
+        if verdict.state is SETTLING:
+            runs.append(container.started_ns)
+    state = next(state for state in (PENDING, SETTLING, MET) if state in states)
+    return Look(state, news=news, runs=tuple(runs))
 
 
 def _times(count: int) -> str:

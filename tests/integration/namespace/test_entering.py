@@ -58,7 +58,7 @@ ATTACKER = textwrap.dedent(
         links = [os.readlink(f"{base}/fd/{fd}") for fd in os.listdir(f"{base}/fd")]
         streams = ("pipe:", "/dev/null", "/dev/pts", "socket:")
         bad = [link for link in links if not link.startswith(streams) and not link.endswith(".fifo")]
-        if bad or len(links) > 4:
+        if bad or len(set(links)) > 4:  # one may have two numbers while it is moved to its place
             found.setdefault("descriptors", []).append(links)
 
     def tell():

@@ -9,7 +9,7 @@ from composer.engine.observed import Health as H
 from composer.engine.observed import ObservedContainer, Probe
 from composer.engine.operations.row import ContainerRef
 from composer.engine.operations.waiting import WaitService
-from composer.engine.running.wait import FAILED, MET, PENDING, describe, judge, look
+from composer.engine.running.wait import FAILED, MET, PENDING, SETTLING, describe, judge, look
 from composer.graph import COMPLETED, HEALTHY
 from tests.unit.engine.stage import Stage
 
@@ -20,7 +20,7 @@ READY = "ready"
     ("state", "health", "code", "healthy", "completed", "ready"),
     [
         (S.CREATED, H.NONE, None, FAILED, FAILED, FAILED),
-        (S.RUNNING, H.NONE, None, FAILED, PENDING, MET),
+        (S.RUNNING, H.NONE, None, FAILED, PENDING, SETTLING),
         (S.RUNNING, H.STARTING, None, PENDING, PENDING, PENDING),
         (S.RUNNING, H.HEALTHY, None, MET, PENDING, MET),
         (S.RUNNING, H.UNHEALTHY, None, FAILED, PENDING, FAILED),
