@@ -11,7 +11,6 @@ import pathlib
 import secrets
 import shutil
 import signal
-import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import pytest
 
 from tests import notes_images
 from tests.integration.namespace.conftest import Stack, wait_for
+from tests.ports import free_port
 
 pytestmark = pytest.mark.root
 
@@ -61,12 +61,6 @@ def _left(example: Example) -> list[str]:
     for part in ("containers", "names", "networks", "volumes"):
         found += [str(path) for path in (example.state / "lib" / part).glob("*")]
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

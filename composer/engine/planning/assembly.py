@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from composer.engine.operations.containers import CreateContainer, StartContainer
 from composer.engine.operations.waiting import WaitService
 from composer.engine.planning.resources import ResourceSteps
+from composer.engine.planning.room import Room
 from composer.engine.resolving import resolve
 from composer.graph import STARTED, sharing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from composer.engine.observed import ObservedContainer
     from composer.engine.observing.observe import World
     from composer.engine.operations.row import ContainerRef
     from composer.engine.planning.creations import Creations
@@ -30,7 +30,7 @@ class Assembly:
     """The plan so far.
 
     ``ready``: the steps after which a service's containers run. ``refs``: its containers, after the plan. ``held``:
-    the stops of who must not run while it is replaced. ``cleared``: the steps after which a name is free.
+    the stops of who must not run while it is replaced. ``room``: what has to be free for new containers.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Assembly:
         self.ready: dict[str, tuple[int, ...]] = {}
         self.refs: dict[str, list[ContainerRef]] = {}
         self.held: dict[str, tuple[int, ...]] = {}
-        self.cleared: dict[str, int] = {}
+        self.room = Room(project, decisions, creations, removals)
         self._project, self._decisions = project, decisions
         self._services: Tree = project.tree.get("services") or {}
         self._images: dict[str, int] = {}
@@ -55,8 +55,6 @@ class Assembly:
         self._gates: dict[tuple[str, str, bool], int] = {}
         self._waits: dict[str, list[int]] = {}
         self._hooked: dict[str, tuple[int, ...]] = {}
-        self._freed: dict[tuple[str, int], int] = {}
-        """The stops of orphans that have a port of the host: (protocol, port)."""
         self._waiting: dict[tuple[str, str, bool], list[str]] = {}
         for name in sorted(graph.conditions):
             for d in graph.conditions[name]:
@@ -90,7 +88,7 @@ class Assembly:
         made_of = self._parts.get(service)
         if made_of is None:
             made_of = self._parts[service] = self._parts_of(service)
-        return [*made_of, self.cleared[name]] if name in self.cleared else made_of
+        return [*made_of, self.room.cleared[name]] if name in self.room.cleared else made_of
 
     def _parts_of(self, service: str) -> list[int]:
         """Return the steps that are the same for all containers of a service."""
@@ -114,30 +112,12 @@ class Assembly:
         """Add the start of a container, behind the gates of its service and its ``pre_start`` hooks."""
         service = container.service
         needs, loose = self._gates_of(service)
-        needs = (*needs, *self._freed_for(service))
+        needs = (*needs, *self.room.ports_for(service))
         if self._services[service].get("pre_start"):
             steps = self._run_hooks(container, (*steps, *needs), loose)
         hooks = resolve.hooks(self._services[service], "post_start")
         operation = StartContainer(container, cause, hooks)
         return self.builder.add(operation, (*steps, *needs), (*loose, *after))
-
-    def note_freed(self, orphan: ObservedContainer) -> None:
-        """Note which ports of the host the stop of an orphan frees."""
-        stopped = self.removals.stopped.get(orphan.id)
-        if stopped is not None:
-            self._freed |= {(p.protocol, p.host_port): stopped for p in orphan.ports if p.host_port}
-
-    def _freed_for(self, service: str) -> list[int]:
-        """Return the stops of orphans that have a port which a service is to publish."""
-        steps = set()
-        for port in (self._services[service].get("ports") or ()) if self._freed else ():
-            first, _, last = str(port.get("published") or "0").partition("-")
-            numbers = range(int(first), int(last or first) + 1)
-            protocol = port.get("protocol", "tcp")
-            steps |= {
-                step for (one, number), step in self._freed.items() if one == protocol and number in numbers
-            }
-        return sorted(steps)
 
     def _run_hooks(
         self, container: ContainerRef, steps: tuple[int, ...], after: Iterable[int]

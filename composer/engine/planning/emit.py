@@ -46,10 +46,8 @@ class _Emitter:
         self._builder.diverged_volumes += decisions.diverged.kept
         self._builder.losses += decisions.infrastructure.losses
         for container, cause in decisions.unfinished:
-            assembly.cleared[container.name] = removals.remove(container, cause)
-        for container, cause in decisions.orphans:
-            removals.leave(container, cause)
-            assembly.note_freed(container)
+            assembly.room.cleared[container.name] = removals.remove(container, cause)
+        assembly.room.draw_first()
         assembly.resources.add(decisions.infrastructure.changes)
         for fetch in decisions.fetches:
             assembly.fetch(fetch)
@@ -69,6 +67,7 @@ class _Emitter:
         assembly, decision = self._assembly, self._decisions.services[service]
         for container, cause in decision.remove:
             self._removals.leave(container, cause)
+            assembly.room.note(container)
         held = self._decisions.held.get(service, ())
         assembly.held[service] = tuple(step for fate in held for step in self._removals.stop(*fate))
         refs = assembly.refs[service] = []
@@ -85,6 +84,8 @@ class _Emitter:
                 renew=self._options.renew_anonymous_volumes,
             )
             ends += rollout.replace(decision.replace, refs)
+            for container, _ in decision.replace:
+                assembly.room.note(container)
         for number in decision.create:
             new = assembly.creations.reference(service, number)
             refs.append(new)
@@ -97,7 +98,7 @@ class _Emitter:
 
     def _keep(self, stay: Stay) -> tuple[int, ...]:
         """Add the steps of a container that stays; return those after which it runs."""
-        known, cleared = stay.known, self._assembly.cleared
+        known, cleared = stay.known, self._assembly.room.cleared
         steps: list[int] = []
         if stay.rename:
             needs = [cleared[known.name]] if known.name in cleared else []

@@ -28,7 +28,7 @@ class Removals:
     With ``keep``, nothing is removed before everything else has succeeded, so that all of it can be put back.
     """
 
-    __slots__ = ("_dismissed", "builder", "keep", "removed", "stopped", "timeout_s", "touched")
+    __slots__ = ("_dismissed", "builder", "keep", "leaving", "removed", "stopped", "timeout_s", "touched")
 
     def __init__(self, timeout_s: float | None = None, *, keep: bool = False) -> None:
         self.builder = PlanBuilder()
@@ -38,6 +38,8 @@ class Removals:
         self.removed: dict[str, int] = {}
         self.touched: dict[str, list[int]] = {}
         """Steps that change a container without stopping it: a removal must come after them."""
+        self.leaving: set[str] = set()
+        """Containers that nothing replaces, and that are removed at the end."""
         self._dismissed: list[_Dismissal] = []
 
     def stop(
@@ -71,7 +73,10 @@ class Removals:
 
     def leave(self, container: ObservedContainer, cause: str) -> None:
         """Remove a container that nothing replaces: now, or with ``keep`` when everything else has succeeded."""
+        if container.id in self.removed or container.id in self.leaving:
+            return
         if self.keep:
+            self.leaving.add(container.id)
             self.dismiss(container, cause, self.stop(container, cause))
         else:
             self.remove(container, cause)

@@ -11,16 +11,11 @@ import textwrap
 import pytest
 
 from tests.integration.namespace.conftest import Stack, wait_for
+from tests.ports import free_port
 
 pytestmark = pytest.mark.root
 
 SERVER = "[/usr/bin/python3, -Sm, http.server, --bind, '::', '80']"
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as one:
-        one.bind(("::", 0))
-        return int(one.getsockname()[1])
 
 
 def answers(address: str, port: int) -> bool:

@@ -15,17 +15,12 @@ import pytest
 from composer.runtime.base import syscalls
 from tests.integration.namespace.conftest import Stack, wait_for
 from tests.integration.namespace.netns import Namespace
+from tests.ports import free_port
 
 pytestmark = [
     pytest.mark.root,
     pytest.mark.skipif(not os.path.exists("/usr/bin/python3"), reason="needs /usr/bin/python3"),
 ]
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as one:
-        one.bind(("::", 0))
-        return int(one.getsockname()[1])
 
 
 class Site:

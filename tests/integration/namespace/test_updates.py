@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.ports import free_port
+
 from .conftest import Stack, wait_for
 
 pytestmark = pytest.mark.root
@@ -90,14 +92,6 @@ BY_NAME = (
     "    except Exception as e: bad += 1; print(repr(e))\n"
     "print(sum(seen.values()), bad, sorted(seen))\n"
 )
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_start_first_fails_no_request_by_port_or_by_name(stack: Stack) -> None:
