@@ -98,6 +98,8 @@ class ContainerSpec(NamedTuple):
     """It goes when it has ended, with its anonymous volumes; nobody waits for that."""
     takes_over: str = ""
     """The id of a container whose fixed published ports this one gets later, by `Backend.move_ports`."""
+    replaces: str = ""
+    """The id of a container whose place this one takes: where the backend chooses addresses, it gets those."""
 
 
 class BuildSpec(NamedTuple):

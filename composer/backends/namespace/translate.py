@@ -106,6 +106,7 @@ def spec_of(spec: ContainerSpec) -> specs.Container:
         mac=attributes.get("mac_address") or None,
         auto_remove=spec.auto_remove,
         takes_over=spec.takes_over,
+        replaces=spec.replaces,
     )
 
 

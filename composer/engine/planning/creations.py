@@ -53,6 +53,8 @@ class Creations:
             carried=self._carried(tree, replaced) if replaced else None,
         )
         hashed = substitute_shared(tree, self._lasting_ids()) if sharing(tree) else None
+        if replaced is not None:
+            spec = spec._replace(replaces=replaced.id)
         return CreateContainer(new, spec, cause, hashed=hashed)
 
     def replacement(

@@ -136,6 +136,7 @@ class NetworkExtras(TypedDict, total=False):
     extra_hosts: list[list[str]]
     dns: dict[str, list[str]]
     takes_over: str
+    replaces: str
 
 
 class Extras(TypedDict, total=False):

@@ -13,7 +13,7 @@ import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from typing import Any
 
 _BITS = {4: 32, 6: 128}
@@ -223,13 +223,23 @@ def _hosts(subnet: Subnet) -> tuple[int, int]:
 
 
 class Leases:
-    """The leases of one network, in one directory. ``owner`` is whoever holds one: a container's id."""
+    """The leases of one network, in one directory. ``owner`` is whoever holds one: a container's id.
 
-    def __init__(self, directory: str) -> None:
+    An address that was given back is remembered as ``.was.<ip>.<owner>`` for as long as that container exists: it
+    gets it again, and others get it only when there is no other. ``exists`` tells whether a container does.
+    """
+
+    def __init__(self, directory: str, exists: Callable[[str], bool] | None = None) -> None:
         self._directory = directory
+        self._exists = exists or self._has_container
 
-    def allocate(self, pool: Pool, owner: str, *, static: str | None = None) -> str:
-        """Lease ``static``, or the first free address after the last one; asked again, an owner gets what it has.
+    def _has_container(self, id: str) -> bool:
+        return os.path.isdir(os.path.join(self._directory, "../../../containers", id))
+
+    def allocate(self, pool: Pool, owner: str, *, static: str | None = None, former: str = "") -> str:
+        """Lease ``static``, or what the owner had before, or what ``former`` had, whose place it takes, or the lowest.
+
+        Asked again, an owner gets what it has.
 
         An owner has one address of each family: another static one replaces it. Raises Conflict when
         ``static`` is taken (naming by whom), reserved or outside the subnet, and when the pool is full.
@@ -239,7 +249,7 @@ class Leases:
         if static is None:
             if held is not None:
                 return held
-            return self._allocate_next(pool, owner)
+            return self._allocate_next(pool, owner, former)
         ip = self._static(pool, static)
         if held != ip:
             if not self._take(ip, owner, pool.subnet.family):
@@ -253,6 +263,8 @@ class Leases:
         _check_owner(owner)
         family = 6 if ":" in ip else 4
         if self.owner(ip) == owner:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+            os.close(os.open(f"{self._directory}/.was.{ip}.{owner}", flags, 0o600))
             self._unlink(ip)
         if self._lease_of(owner, family) is None:
             self._unlink(f".{owner}.{family}")
@@ -271,7 +283,7 @@ class Leases:
                 found[name] = owner
         return found
 
-    def _allocate_next(self, pool: Pool, owner: str) -> str:
+    def _allocate_next(self, pool: Pool, owner: str, former: str) -> str:
         family = pool.subnet.family
         taken = {
             ip_number(ip)[0]
@@ -280,19 +292,45 @@ class Leases:
         }
         low, high = _hosts(pool.subnet)
         low, high = max(low, pool.range.first), min(high, pool.range.last)
-        after = self._last(family)
+        remembered = [
+            (number, one) for number, one in self._remembered(family, former) if low <= number <= high
+        ]
+        wanted = [number for whose in (owner, former) for number, one in remembered if one == whose]
+        for number in wanted:
+            ip = ip_text(number, family)
+            if number not in taken and self._take(ip, owner, family):
+                self._unlink(f".was.{ip}.{owner}")
+                return ip
+        kept = {number for number, _ in remembered}
         while True:
-            number = first_free(taken, low, high, after)
-            if number is None:
+            free = first_free(taken | kept, low, high)
+            if free is None:
+                free = first_free(taken, low, high)
+            if free is None:
                 raise _conflict(
                     f"network subnet '{pool.range}' has no free address",
                     hint="remove containers, or give the network a larger subnet",
                 )
-            ip = ip_text(number, family)
+            ip = ip_text(free, family)
             if self._take(ip, owner, family):
-                self._write(f".last.{family}", f"{number}\n")
                 return ip
-            taken.add(number)  # somebody was faster
+            taken.add(free)  # somebody was faster
+
+    def _remembered(self, family: int, former: str) -> list[tuple[int, str]]:
+        """Return numbers of addresses and who had them before; what containers had that are no more is forgotten.
+
+        ``former`` may be gone: its address is not, until this one has it.
+        """
+        found = []
+        for name in os.listdir(self._directory):
+            if not name.startswith(".was."):
+                continue
+            ip, _, owner = name.removeprefix(".was.").rpartition(".")
+            if owner != former and not self._exists(owner):
+                self._unlink(name)
+            elif _is_address(ip) and (":" in ip) == (family == 6):
+                found.append((ip_number(ip)[0], owner))
+        return found
 
     def _static(self, pool: Pool, static: str) -> str:
         try:
@@ -337,15 +375,6 @@ class Leases:
             return None
         return lease[1] if same else None
 
-    def _last(self, family: int) -> int:
-        try:
-            with open(f"{self._directory}/.last.{family}", encoding="ascii") as file:
-                return int(file.read())
-        except FileNotFoundError:
-            return 0
-        except ValueError:
-            return 0  # only a hint: a power cut may have emptied it
-
     def _names(self) -> list[str]:
         return [name for name in os.listdir(self._directory) if not name.startswith(".")]
 
@@ -372,19 +401,9 @@ class Leases:
             pass  # that is what was wanted
 
 
-def first_free(taken: set[int], first: int, last: int, after: int) -> int | None:
-    """Return the first number of first..last that is not taken, from after + 1 on and around.
-
-    None if there is none.
-    """
-    start = after + 1 if first <= after < last else first
-    for low, high in ((start, last), (first, start - 1)):
-        number = low
-        while number <= high and number in taken:
-            number += 1
-        if number <= high:
-            return number
-    return None
+def first_free(taken: Collection[int], first: int, last: int) -> int | None:
+    """Return the lowest number of first..last that is not taken; None if there is none."""
+    return next((number for number in range(first, last + 1) if number not in taken), None)
 
 
 def _check_owner(owner: str) -> None:

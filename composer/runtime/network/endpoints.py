@@ -117,22 +117,31 @@ class Networks:
         return found
 
     def plan(
-        self, container: str, wanted: Sequence[Mapping[str, Any]], present: Sequence[Attachment] = ()
+        self,
+        container: str,
+        wanted: Sequence[Mapping[str, Any]],
+        present: Sequence[Attachment] = (),
+        former: str = "",
     ) -> list[Attachment]:
         """Lease addresses for each network; interface names follow the order, gateways the priority.
 
-        What is ``present`` already keeps its addresses and its interface's name. Where one of the others cannot
+        ``former`` is the container whose place this one takes, with its addresses where they are free. What is
+        ``present`` already keeps its addresses and its interface's name. Where one of the others cannot
         be had, none of them is kept.
         """
         joined = {attachment.network_id: attachment for attachment in present}
         try:
-            return self._plan(container, wanted, joined)
+            return self._plan(container, wanted, joined, former)
         except BaseException:
             self.release_all(container, [one for one in wanted if one["network_id"] not in joined])
             raise
 
     def _plan(
-        self, container: str, wanted: Sequence[Mapping[str, Any]], joined: Mapping[str, Attachment]
+        self,
+        container: str,
+        wanted: Sequence[Mapping[str, Any]],
+        joined: Mapping[str, Attachment],
+        former: str,
     ) -> list[Attachment]:
         attachments = []
         names = _interface_names(wanted, joined)
@@ -145,7 +154,7 @@ class Networks:
             network = networks[index]
             try:
                 attachment = joined.get(network["id"]) or self._lease(
-                    container, endpoint, network, names[index]
+                    container, endpoint, network, names[index], former
                 )
             except ValueError as error:  # an address that is none
                 raise NetworkFailed(f"cannot join network {network['name']}: {error}") from None
@@ -154,14 +163,20 @@ class Networks:
         return attachments
 
     def _lease(
-        self, container: str, endpoint: Mapping[str, Any], network: Mapping[str, Any], interface: str
+        self,
+        container: str,
+        endpoint: Mapping[str, Any],
+        network: Mapping[str, Any],
+        interface: str,
+        former: str,
     ) -> Attachment:
         leases = self._leases(network["id"])
         leased = []
         for record in network["pools"]:
             pool = _pool(record)
             static = endpoint.get("ipv6" if pool.subnet.family == 6 else "ipv4")
-            leased.append([leases.allocate(pool, container, static=static or None), pool.subnet.prefix])
+            address = leases.allocate(pool, container, static=static or None, former=former)
+            leased.append([address, pool.subnet.prefix])
         first = str(leased[0][0]) if leased else "0.0.0.0"
         return Attachment(
             {

@@ -144,6 +144,7 @@ def _config(
         first = network["endpoints"][0]
         first["mac"] = first["mac"] or spec.mac
     network["takes_over"] = spec.takes_over
+    network["replaces"] = spec.replaces
     network["ports"] = _bound(network["ports"], network["endpoints"], networks)
     if mode not in ("", "none", "host", "bridge") and "network" not in owners:
         raise errors.Unsupported(

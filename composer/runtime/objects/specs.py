@@ -125,6 +125,7 @@ class Container(NamedTuple):
     mac: str | None = None
     auto_remove: bool = False
     takes_over: str = ""
+    replaces: str = ""
 
 
 class Exec(NamedTuple):

@@ -55,8 +55,10 @@ class Networking:
     def lease(self) -> None:
         """Have addresses, those of the run before where there was one. Raises NetworkFailed, or Conflict."""
         if not self.attachments:
-            wanted = self._record.network.get("endpoints", ())
-            self.attachments = self._services.networks.plan(self._id, wanted)
+            network = self._record.network
+            self.attachments = self._services.networks.plan(
+                self._id, network.get("endpoints", ()), former=network.get("replaces", "")
+            )
         self.write_down()
         self._record.update(pid=0)
 

@@ -11,6 +11,7 @@ it is ``prepared``, written before the first effect, so that whoever comes next 
 from __future__ import annotations
 
 from composer.runtime.base import records
+from composer.runtime.base.status import ACTIVE
 from composer.runtime.container import sharing
 
 TYPE_CHECKING = False
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def can_be(config: Mapping[str, Any]) -> bool:
-    """Tell whether a container's start can be prepared at all."""
-    if records.extras(config)["network"].get("takes_over") or sharing.owners(config):
+def can_be(root: str, config: Mapping[str, Any]) -> bool:
+    """Tell whether a container's start can be prepared now."""
+    network = records.extras(config)["network"]
+    if network.get("takes_over") or sharing.owners(config):
         return False
+    former = records.state(f"{root}/containers/{network['replaces']}") if network.get("replaces") else None
+    if former is not None and former.get("status") in ACTIVE:
+        return False  # its addresses go to this one when it has ended
     # What is shared with the host has to be taken as it is at the start.
     return all({"shared", "rshared"}.isdisjoint(mount.get("options", ())) for mount in config["mounts"])

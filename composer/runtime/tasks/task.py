@@ -302,7 +302,8 @@ class Task:
 
     def prepare(self, preparer: object) -> None:
         """Prepare a start, until `start` or `unprepare`. What goes wrong is left to the start, which says it."""
-        if self.is_active() or self.record.state.get("prepared") or not preparing.can_be(self.record.config):
+        can_be = preparing.can_be(self._services.root, self.record.config)
+        if self.is_active() or self.record.state.get("prepared") or not can_be:
             return
         self.record.update(prepared=True, boot_id=self._services.boot)
         try:

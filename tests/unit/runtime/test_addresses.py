@@ -131,16 +131,46 @@ def test_an_ipam_that_contradicts_itself_is_refused(config, reason):
 # ------------------------------------------------------------------ leases
 
 
-def test_addresses_come_in_turn_and_the_last_one_is_not_given_again_at_once(tmp_path):
+def test_each_gets_the_lowest_that_is_free(tmp_path):
     leases, pool = Leases(str(tmp_path)), _pool()
     assert [leases.allocate(pool, name) for name in "abc"] == ["10.0.0.2", "10.0.0.3", "10.0.0.4"]
-    leases.release("10.0.0.4", "c")
-    assert leases.allocate(pool, "d") == "10.0.0.5"
-    assert leases.allocate(pool, "e") == "10.0.0.6"
-    assert leases.allocate(pool, "f") == "10.0.0.4"
+    leases.release("10.0.0.3", "b")  # it has gone: nobody is called b
+    assert [leases.allocate(pool, name) for name in "def"] == ["10.0.0.3", "10.0.0.5", "10.0.0.6"]
     with pytest.raises(Conflict, match=r"'10\.0\.0\.0/29' has no free address"):
         leases.allocate(pool, "g")
-    assert leases.held() == {f"10.0.0.{n}": owner for n, owner in zip((2, 3, 4, 5, 6), "abfde", strict=True)}
+    assert leases.held() == {f"10.0.0.{n}": owner for n, owner in zip((2, 3, 4, 5, 6), "adcef", strict=True)}
+
+
+def test_who_gave_an_address_back_gets_it_again_and_so_does_its_successor(tmp_path):
+    there = set("abcd")
+    leases, pool = Leases(str(tmp_path), there.__contains__), _pool()
+    assert [leases.allocate(pool, name) for name in "abc"] == ["10.0.0.2", "10.0.0.3", "10.0.0.4"]
+    leases.release("10.0.0.2", "a")
+    leases.release("10.0.0.3", "b")
+    assert leases.allocate(pool, "d") == "10.0.0.5", "not one that another is going to want again"
+    assert leases.allocate(pool, "b") == "10.0.0.3"
+    assert leases.allocate(pool, "A", former="a") == "10.0.0.2"
+    assert leases.allocate(pool, "a") == "10.0.0.6", "it comes too late"
+    leases.release("10.0.0.6", "a")
+    there.remove("a")
+    assert leases.allocate(pool, "e") == "10.0.0.6"
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".was.")]
+
+
+def test_a_remembered_address_is_given_away_when_there_is_no_other(tmp_path):
+    leases, pool = Leases(str(tmp_path), lambda id: True), _pool()
+    for name in "abcde":
+        leases.allocate(pool, name)
+    leases.release("10.0.0.4", "c")
+    assert leases.allocate(pool, "f") == "10.0.0.4"
+    with pytest.raises(Conflict, match="no free address"):
+        leases.allocate(pool, "c")
+
+
+def test_the_successor_of_one_that_runs_gets_another(tmp_path):
+    leases, pool = Leases(str(tmp_path), lambda id: True), _pool()
+    assert leases.allocate(pool, "old") == "10.0.0.2"
+    assert leases.allocate(pool, "new", former="old") == "10.0.0.3"
 
 
 def test_range_gateway_and_reserved_addresses_are_respected(tmp_path):
@@ -201,7 +231,7 @@ def test_release_is_idempotent_and_only_for_the_holder(tmp_path):
     leases.release(ip, "a")
     leases.release(ip, "a")
     assert leases.owner(ip) is None
-    assert [name for name in os.listdir(tmp_path) if not name.startswith(".last")] == []
+    assert [name for name in os.listdir(tmp_path) if not name.startswith(".was.")] == []
 
 
 def test_a_crash_before_the_lease_was_made_leaves_nothing_held(tmp_path):
@@ -212,11 +242,6 @@ def test_a_crash_before_the_lease_was_made_leaves_nothing_held(tmp_path):
     assert leases.allocate(pool, "b") == "10.0.0.2"
     assert leases.allocate(pool, "a") == "10.0.0.3"
     assert leases.held() == {"10.0.0.2": "b", "10.0.0.3": "a"}
-
-
-def test_an_empty_hint_is_no_harm(tmp_path):
-    (tmp_path / ".last.4").write_text("")
-    assert Leases(str(tmp_path)).allocate(_pool(), "a") == "10.0.0.2"
 
 
 def test_processes_that_ask_at_once_never_get_the_same(tmp_path):
@@ -272,9 +297,7 @@ def test_a_hardware_address_that_no_interface_has_is_refused(given):
         addresses.mac_address("172.17.0.2", given)
 
 
-@given(st.sets(st.integers(0, 12)), st.integers(0, 6), st.integers(6, 12), st.integers(-1, 14))
-def test_first_free_finds_one_exactly_when_there_is_one(taken, first, last, after):
-    found = addresses.first_free(taken, first, last, after)
+@given(st.sets(st.integers(0, 12)), st.integers(0, 6), st.integers(6, 12))
+def test_first_free_is_the_lowest_and_found_exactly_when_there_is_one(taken, first, last):
     free = [number for number in range(first, last + 1) if number not in taken]
-    later = [number for number in free if number > after]
-    assert found == (None if not free else later[0] if later and after >= first else free[0])
+    assert addresses.first_free(taken, first, last) == (free[0] if free else None)
