@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from composer.cli.context import Context
     from composer.engine.wanted import MountSpec
 
 
-def variables(context: Context, given: tuple[str, ...]) -> dict[str, str | None]:
-    """Read ``KEY=VALUE``; a bare ``KEY`` takes its value from here, and the service's stays where there is none."""
+def variables(known: Mapping[str, str], given: tuple[str, ...]) -> dict[str, str | None]:
+    """Read ``KEY=VALUE``; a bare ``KEY`` takes its value from ``known``; one that is not there leaves the service's."""
     found: dict[str, str | None] = {}
     for entry in given:
         key, equals, value = entry.partition("=")
-        if equals or key in context.environment:
-            found[key] = value if equals else context.environment[key]
+        if equals or key in known:
+            found[key] = value if equals else known[key]
     return found
 
 

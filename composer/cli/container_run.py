@@ -90,7 +90,7 @@ def _attributes(context: Context, words: tuple[str, ...], given: dict[str, Any])
     found |= {name: list(given[option]) for option, name in _LISTS.items() if given[option]}
     variables = {
         **container_options.file_variables(context, given["env_files"]),
-        **container_options.variables(context, given["variables"]),
+        **container_options.variables(context.environment, given["variables"]),
     }
     if variables:
         found["environment"] = variables

@@ -78,6 +78,7 @@ class Context:
         self.quiet_pulls = False
         """``--quiet-pull``: how far each pull is, is not shown."""
         self._configuration: Mapping[str, Any] | None = None
+        self._env_file: Mapping[str, str] | None = None
         self._read: str | None = None
         self._named: Named | None = None
         self._makes = False
@@ -269,7 +270,7 @@ class Context:
             from composer.cli.display import open_display
 
             stream = self.stderr
-            if self.environment.get("COMPOSE_STATUS_STDOUT"):
+            if self.variable("COMPOSE_STATUS_STDOUT"):
                 stream = safe(cast("TextIO", streams.Progress(cast("TextIO", self._output))))
             mode = self.settings.progress
             if mode == "auto" and self.settings.ansi == "never":
@@ -298,12 +299,34 @@ class Context:
         self.stderr.flush()
         return self.stdin.readline().strip().lower() in ("y", "yes")
 
+    def variable(self, name: str) -> str | None:
+        """Return a ``COMPOSE_`` variable of the environment, or of the env file that is read first."""
+        value = self.environment.get(name)
+        return value if value is not None else self._in_env_file().get(name)
+
+    def _may_have_env_file(self) -> bool:
+        settings = self.settings
+        if settings.env_files or self.environment.get("COMPOSE_ENV_FILES") or settings.files:
+            return True
+        return os.path.exists(os.path.join(self.working_dir, settings.directory or "", ".env"))
+
+    def _in_env_file(self) -> Mapping[str, str]:
+        if self._env_file is None and not self._may_have_env_file():
+            self._env_file = {}  # most often, and without an import
+        if self._env_file is None:
+            from composer.schema.problems import Problems
+            from composer.schema.setting import options_in_env_file
+
+            # what is wrong in it is said by whoever loads the project
+            self._env_file = options_in_env_file(self.load_options(), Problems())
+        return self._env_file
+
     def flag(self, name: str) -> bool:
         """Read a boolean environment variable as Go's strconv.ParseBool does; anything else is false.
 
         Where it is not set, the configuration file may say it.
         """
-        value = self.environment.get(name)
+        value = self.variable(name)
         if value is None:
             return self.configured(name.removeprefix("COMPOSE_").lower()) is True
         return value in ("1", "t", "T", "TRUE", "true", "True")

@@ -172,13 +172,15 @@ def _dry_run() -> click.Option:
 def composer(ctx: click.Context, /, **options: Any) -> None:
     """Run Compose projects on a built-in container runtime or on Docker Engine."""
     context: Context = ctx.obj
-    environment = context.environment
+    context.settings = Settings(
+        **{**options, "progress": "auto", "ansi": "auto"}
+    )  # says which env file is read
     configured = context.configured if ctx.invoked_subcommand not in UNCONFIGURED else _unconfigured
     for name in ("progress", "ansi"):
-        value = options[name] or environment.get(f"COMPOSE_{name.upper()}")
+        value = options[name] or context.variable(f"COMPOSE_{name.upper()}")
         options[name] = value or configured(name) or "auto"
     if options["parallel"] is None:
-        limit = environment.get("COMPOSE_PARALLEL_LIMIT", "")
+        limit = context.variable("COMPOSE_PARALLEL_LIMIT") or ""
         is_number = limit.isascii() and limit.isdigit()
         options["parallel"] = int(limit) if is_number else configured("parallel")
     if options["parallel"] is not None and options["parallel"] < 1:

@@ -56,13 +56,12 @@ def find_setting(options: LoadOptions, problems: Problems, *, need_files: bool =
     working_dir = os.path.abspath(options.working_dir)
     # as Compose has it: a shell sets PWD, but a service manager or a program that starts us may not
     options = options._replace(environment={"PWD": working_dir, **options.environment})
-    named = options.files or _compose_file(options.environment)
     directory = options.directory and absolute(options.directory, working_dir, options.home)
     is_there = not directory or _is_there(directory, problems)
-    first_dir = directory or _first_directory(named, working_dir, options.home)
-    env_files, variables = _read_env(options, first_dir, working_dir, problems)
-    if not named:
-        named = _compose_file(variables.values)
+    outer = Variables(options.environment, {})
+    first_dir = directory or _first_directory(options.files, working_dir, options.home)
+    env_files, variables = _read_env(options, first_dir, working_dir, outer, problems)
+    named = options.files or _compose_file(variables.values)
     if named:
         paths = tuple(one if one == "-" else absolute(one, working_dir, options.home) for one in named)
     else:
@@ -73,8 +72,10 @@ def find_setting(options: LoadOptions, problems: Problems, *, need_files: bool =
         problems.raise_all()
         raise no_compose_file(directory or working_dir)
     final = directory or _first_directory(paths, working_dir, options.home)
-    if final != first_dir and not env_files:
-        env_files, variables = _read_env(options, final, working_dir, problems)
+    if final != first_dir and not _named_env_files(options):
+        # both count, as in Compose: what is here before what is beside the files
+        found, variables = _read_env(options, final, working_dir, variables, problems)
+        env_files = found or env_files
     # no profile is the profile "", as in Compose: it enables a service with `profiles: ["${NOT_SET}"]`
     profiles = options.profiles or variables.values.get("COMPOSE_PROFILES", "").split(",")
     return Setting(paths, final, env_files, variables, tuple(part.strip() for part in profiles), working_dir)
@@ -127,20 +128,42 @@ def _note_ignored(paths: tuple[str, ...], working_dir: str, problems: Problems) 
         )
 
 
-def _read_env(
-    options: LoadOptions, directory: str, working_dir: str, problems: Problems
-) -> tuple[tuple[str, ...], Variables]:
-    shell = options.environment
-    named = options.env_files or files.environment_list(shell, "COMPOSE_ENV_FILES", ",")
+def _named_env_files(options: LoadOptions) -> tuple[str, ...]:
+    return options.env_files or files.environment_list(options.environment, "COMPOSE_ENV_FILES", ",")
+
+
+def _env_files(options: LoadOptions, directory: str, working_dir: str) -> tuple[str, ...]:
+    named = _named_env_files(options)
     if named:
-        paths: tuple[str, ...] = tuple(absolute(one, working_dir, options.home) for one in named)
-    elif files.is_truthy(shell.get("COMPOSE_DISABLE_ENV_FILE")):
-        paths = ()
-    else:
-        default = os.path.join(directory, ".env")
-        paths = (default,) if files.is_file(default) else ()
-    variables = read_env_files(paths, Variables(shell, {}), working_dir, problems)
-    return paths, variables
+        return tuple(absolute(one, working_dir, options.home) for one in named)
+    if files.is_truthy(options.environment.get("COMPOSE_DISABLE_ENV_FILE")):
+        return ()
+    default = os.path.join(directory, ".env")
+    return (default,) if files.is_file(default) else ()
+
+
+def _read_env(
+    options: LoadOptions, directory: str, working_dir: str, outer: Variables, problems: Problems
+) -> tuple[tuple[str, ...], Variables]:
+    paths = _env_files(options, directory, working_dir)
+    return paths, read_env_files(paths, outer, working_dir, problems)
+
+
+def options_in_env_file(options: LoadOptions, problems: Problems) -> dict[str, str]:
+    """Return the ``COMPOSE_`` variables of the env file that is read first: they count as if they were exported."""
+    working_dir = os.path.abspath(options.working_dir)
+    directory = (
+        absolute(options.directory, working_dir, options.home)
+        if options.directory
+        else _first_directory(options.files, working_dir, options.home)
+    )
+    paths = _env_files(options, directory, working_dir)
+    found = (
+        read_env_files(paths, Variables(options.environment, {}), working_dir, problems).values
+        if paths
+        else {}
+    )
+    return {name: value for name, value in found.items() if name.startswith("COMPOSE_")}
 
 
 def read_env_files(paths: Sequence[str], outer: Variables, working_dir: str, problems: Problems) -> Variables:

@@ -397,7 +397,7 @@ def execute(context: Context, /, name: str, words: tuple[str, ...], **given: Any
     from composer.engine.wanted import ExecSpec
 
     backend = context.backend()
-    variables = container_options.variables(context, given.pop("variables"))
+    variables = container_options.variables(context.environment, given.pop("variables"))
     environment = tuple(f"{key}={value}" for key, value in variables.items())
     spec = ExecSpec(command=words, environment=environment, **given)
     session = backend.exec(backend.container(name).id, spec)

@@ -118,7 +118,7 @@ def _oneoff(
         attributes=attributes,
         environment={
             **given_options.file_variables(context, given["env_from_file"]),
-            **given_options.variables(context, given["variables"]),
+            **given_options.variables(project.environment, given["variables"]),
         },
         labels=dict(label.partition("=")[::2] for label in given["labels"]),
         mounts=tuple(given_options.mount(context, text, real_names.get) for text in given["volumes"]),

@@ -1,4 +1,4 @@
-"""A container keeps its address, and its successor gets it: who asked for a name once, as nginx does, finds it there."""
+"""A container keeps its address, and its successor gets it: who looked a name up once, as nginx does, loses nothing."""
 
 from __future__ import annotations
 
