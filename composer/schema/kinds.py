@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from composer.schema.golang import ShellWordsError, go_text, shell_words
 from composer.schema.interpolate import CastError, to_bool, to_float, to_int
-from composer.schema.tree import INVALID, Map, Seq
+from composer.schema.tree import INVALID, LookedUp, Map, Seq
 from composer.units import format_duration, parse_duration_ns, parse_size_bytes
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def text(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
         return OMIT
     if isinstance(value, (Map, Seq)):
         raise ValueError("it must be a text")
-    return go_text(value) or OMIT
+    return value if isinstance(value, LookedUp) else go_text(value) or OMIT
 
 
 def text_or_int(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:

@@ -33,7 +33,7 @@ from composer.schema.setting import (
     written_name,
 )
 from composer.schema.source import MAX_NODES, Document, parse, remove_paths
-from composer.schema.tree import INVALID, NOWHERE, WORKLOADS, Map, Seq
+from composer.schema.tree import INVALID, NOWHERE, WORKLOADS, LookedUp, Map, Seq
 
 if TYPE_CHECKING:
     from composer.schema.tree import Path
@@ -340,11 +340,16 @@ class _Loader:
 def _settled(tree: Map, variables: Variables) -> Map:
     """Return an included project with what its own variables have to say, before the outer ones are asked.
 
-    Bare ``KEY`` items of ``environment`` lists take their values. Configs of variables get their content; whoever
-    includes it then finds two sources in them, and refuses: so do docker compose 2.40 and compose-go 2.13.
+    Bare ``KEY`` items of ``environment`` lists take their values. Secrets of variables remember theirs, which nothing
+    shows. Configs of variables get their content; whoever includes it then finds two sources in them, and refuses: so
+    do docker compose 2.40 and compose-go 2.16.
     """
     tree = tree.copy()
-    for section, function in (("services", _with_values), ("configs", _with_content)):
+    for section, function in (
+        ("services", _with_values),
+        ("configs", _with_content),
+        ("secrets", _with_value),
+    ):
         members = tree.get(section)
         if isinstance(members, Map):
             members = tree[section] = members.copy()
@@ -377,6 +382,15 @@ def _with_content(config: Map, variables: Variables) -> Map:
     at = config.mark("environment")._replace(why=f"included, with {variables.why(variable)}")
     config.put("content", variables.values[variable], at, config.name("environment"))
     return config
+
+
+def _with_value(secret: Map, variables: Variables) -> Map:
+    variable = secret.get("environment")
+    if not isinstance(variable, str) or variable not in variables.values:
+        return secret
+    secret = secret.copy()
+    secret["environment"] = LookedUp(variable, variables.values[variable])
+    return secret
 
 
 def _workloads(tree: Map) -> Map:

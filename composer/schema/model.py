@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from composer.schema.tree import LookedUp as LookedUp
 from composer.schema.tree import Map, mark_at
 
 if TYPE_CHECKING:

@@ -95,6 +95,17 @@ class Seq(list[Any]):
         return Seq(self, self.marks)
 
 
+class LookedUp(str):
+    """The name of a variable with the value that it has where it is written: in an included project."""
+
+    value: str
+
+    def __new__(cls, name: str, value: str) -> LookedUp:
+        found = super().__new__(cls, name)
+        found.value = value
+        return found
+
+
 class _Invalid:
     """The value of a node that was reported as wrong."""
 

@@ -21,6 +21,7 @@ from composer.engine.wanted import (
     VolumeSpec,
 )
 from composer.errors import ConfigError, ProjectError
+from composer.schema.model import LookedUp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -308,7 +309,8 @@ def file_source(
     if entry.get("content") is not None:
         return None, str(entry["content"]).encode()
     if entry.get("environment"):
-        value = project.environment.get(entry["environment"])
+        name = entry["environment"]
+        value = name.value if isinstance(name, LookedUp) else project.environment.get(name)
         if value is None:
             raise ConfigError(
                 f"environment variable '{entry['environment']}', the source of {kind} '{key}', is not set",

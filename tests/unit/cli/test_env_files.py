@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.unit.cli.console import Console
 SHOWS = "services: {a: {image: i, environment: {A: '${A-}', B: '${B-}', C: '${C-}'}}}"
 
 
-def values(console: Console, *arguments: str, **environment: str) -> dict[str, str]:
+def values(console: Console, *arguments: str, **environment: Any) -> dict[str, str]:
     result = console(*arguments, "config", "--format", "json", **environment)
     assert result.code == 0, result.err
     found: dict[str, str] = json.loads(result.out)["services"]["a"]["environment"]
