@@ -58,7 +58,7 @@ def test_an_attached_up_goes_on(empty: Stack, extra: tuple[str, ...]) -> None:
         up.wait_for("here", 1)
         empty.run("restart", "-t", "10")
         up.wait_for("here", 2)
-        assert up.count("exited with code 0 (restarting)") == 1
+        up.wait_for("exited with code 0 (restarting)", 1)
         empty.run("up", "-d", "--force-recreate")
         up.wait_for("here", 3)
         assert up.process.poll() is None

@@ -89,6 +89,8 @@ class Attachment:
         self._streams: dict[str, LogStream] = {}
         self._threads: dict[threading.Thread, str] = {}
         self._runs: set[tuple[str, int]] = set()
+        self._carried: set[tuple[str, int]] = set()
+        """Runs that began while the stream of the run before was open, which may go on over a restart, or not."""
         self._expected: set[str] = set()
         self._ended_before: dict[str, int] = {}
         self._last_ends: dict[str, int] = {}
@@ -277,7 +279,8 @@ class Attachment:
         run = (container.id, container.started_ns)
         with self._lock:
             if container.id in self._streams:
-                self._runs.add(run)  # a stream goes on over restarts
+                self._runs.add(run)
+                self._carried.add(run)
             if run in self._runs:
                 return
             self._runs.add(run)
@@ -328,6 +331,8 @@ class Attachment:
             container: ObservedContainer | None = self._backend.container(id)
         except BackendError:
             container = None  # removed
+        if container is not None and container.state in ACTIVE:
+            self._follow_again(container)
         if container is not None and container.state not in ACTIVE:
             code = "unknown" if container.exit_code is None else str(container.exit_code)
             with self._lock:
@@ -341,6 +346,16 @@ class Attachment:
                     return
             code = told
         self._say(id, _end(code, again=self._is_coming_back(id)))
+
+    def _follow_again(self, container: ObservedContainer) -> None:
+        """Follow a run whose beginning was left to a stream that has ended."""
+        run = (container.id, container.started_ns)
+        with self._lock:
+            if run not in self._carried:
+                return
+            self._carried.discard(run)
+            self._runs.discard(run)
+        self._follow(container, since_ns=self._since_ns(container.id), tail=None)
 
     def _is_coming_back(self, id: str) -> bool:
         return self.is_back(id) or self.changing() in RETURNING
