@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import secrets
 import stat
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -27,7 +28,7 @@ TERMINALS = {"allow": True, "type": "c", "major": 136, "access": "rwm"}
 def cgroup(request: pytest.FixtureRequest) -> Iterator[pathlib.Path]:
     unified = cgroups.detect().v2
     assert unified is not None
-    path = pathlib.Path(unified, f"test-device-filter-{os.getpid()}")
+    path = pathlib.Path(unified, f"test-device-filter-{secrets.token_hex(4)}")
     path.mkdir()
     yield path
     path.rmdir()

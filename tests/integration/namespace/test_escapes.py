@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import secrets
 import shutil
 import stat
 import subprocess
@@ -161,7 +162,7 @@ def test_no_working_directory_leads_out_through_a_descriptor(
 
 
 def test_a_working_directory_behind_a_symlink_is_inside(stack: Stack) -> None:
-    target = f"/tmp/composer-escape-{os.getpid()}"
+    target = f"/tmp/composer-escape-{secrets.token_hex(4)}"
     said = hostile(stack, rootfs(symlink("w", f"../../../..{target}")), "-w", "/w/deep")
     assert not os.path.exists(target)
     if not said:
@@ -334,7 +335,7 @@ def test_a_subpath_that_became_a_symlink_stays_in_its_volume(stack: Stack, tmp_p
 
 def test_a_network_never_takes_an_interface_that_is_not_ours(stack: Stack) -> None:
     """Taking the project down would remove it, whoever made it."""
-    name = f"esc{os.getpid() % 10**6}"
+    name = f"esc{secrets.token_hex(3)}"
     subprocess.run(["ip", "link", "add", name, "type", "bridge"], check=True)
     try:
         stack.write(

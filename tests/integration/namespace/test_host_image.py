@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ class Closed:
 
 @pytest.fixture
 def closed() -> Iterator[Closed]:
-    directory = PLACE / f"composer-test-{os.getpid()}"
+    directory = PLACE / f"composer-test-{secrets.token_hex(4)}"
     directory.mkdir()
     made = Closed(directory)
     yield made
