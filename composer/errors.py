@@ -10,6 +10,7 @@
     ├── ProjectInvalid(errors)                   all ConfigErrors of a project, in file order
     ├── ProjectError                             the command does not fit the project
     │   ├── UnknownService
+    │   ├── NoComposeFile
     │   └── DisabledService
     ├── CopyFailed                               files cannot be copied
     ├── OutputFailed                             standard output cannot be written
@@ -39,7 +40,10 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Mark(NamedTuple):
@@ -133,6 +137,10 @@ class ProjectError(ComposerError):
 
 class UnknownService(ProjectError):
     """No service has this name."""
+
+
+class NoComposeFile(ProjectError):
+    """There is no compose file where one is looked for."""
 
 
 class DisabledService(ProjectError):
@@ -259,3 +267,13 @@ class PullFailed(ImageError):
 
 class BuildFailed(ImageError):
     """A build step failed."""
+
+
+def no_such_service(name: str, known: Iterable[str]) -> UnknownService:
+    """Return the error for a name that no service has, in Docker Compose's words, with the nearest of those known."""
+    from difflib import get_close_matches
+
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    there = f"there are: {', '.join(names)}" if names else None
+    return UnknownService(f"no such service: {name}", hint=f"did you mean '{near[0]}'?" if near else there)

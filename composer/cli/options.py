@@ -117,16 +117,12 @@ def scale(values: Iterable[str]) -> dict[str, int]:
 
 def check_services(project_services: Iterable[str], disabled: Iterable[str], names: Iterable[str]) -> None:
     """Raise UnknownService for a name that the project does not have, with the nearest that it has."""
-    from composer.errors import UnknownService
+    from composer.errors import no_such_service
 
-    known = sorted({*project_services, *disabled})
+    known = {*project_services, *disabled}
     for name in names:
         if name not in known:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(known)}"
-            raise UnknownService(f"no service '{name}' in the project", hint=hint)
+            raise no_such_service(name, known)
 
 
 def orphans(context: Context, remove: bool) -> tuple[bool, bool]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from composer.engine import labels
 from composer.engine.observed import ContainerState
-from composer.errors import ProjectError, UnknownService
+from composer.errors import NoComposeFile, ProjectError, no_such_service
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
@@ -23,7 +23,10 @@ def present(context: Context, observed: Observed, services: tuple[str, ...]) -> 
     if absent:
         from composer.cli.options import check_services
 
-        project = context.project()
+        try:
+            project = context.project()
+        except NoComposeFile:
+            raise no_such_service(absent[0], there) from None
         check_services(project.tree.get("services") or {}, project.disabled, absent)
     found = tuple(name for name in services if name in there)
     return None if services and not found else found
@@ -34,15 +37,15 @@ def container_of(
 ) -> ObservedContainer:
     """Return the replica ``index`` of a service, the first one by default; with ``running`` the first that runs.
 
-    A container that run made is meant where the service has no other (that runs). Raises UnknownService or
-    ProjectError.
+    A container that run made is meant where the service has no other (that runs). Raises ProjectError, in Docker
+    Compose's words.
     """
     candidates = [c for c in observed.containers if labels.service_of(c) == service]
     found = sorted(candidates, key=lambda c: (labels.is_oneoff(c), labels.number_of(c)))
     if not found:
         names = sorted({labels.service_of(c) for c in observed.containers})
         hint = f"there are: {', '.join(names)}" if names else "composer up starts the project"
-        raise UnknownService(f"no container of service '{service}'", hint=hint)
+        raise ProjectError(_not_running(service, index), hint=hint)
     if index is not None:
         found = [_replica(found, service, index)]
     if not running:
@@ -53,7 +56,11 @@ def container_of(
         if container.state is ContainerState.PAUSED:
             hint = f"composer unpause {service} lets it go on"
             raise ProjectError(f"container '{container.name}' is paused", hint=hint)
-    raise ProjectError(f"service '{service}' is not running", hint=f"composer up -d {service} starts it")
+    raise ProjectError(_not_running(service, index), hint=f"composer up -d {service} starts it")
+
+
+def _not_running(service: str, index: int | None) -> str:
+    return f'service "{service}" is not running' + ("" if index is None else f" container #{index}")
 
 
 def _replica(found: list[ObservedContainer], service: str, index: int) -> ObservedContainer:
@@ -61,7 +68,7 @@ def _replica(found: list[ObservedContainer], service: str, index: int) -> Observ
     if index not in numbered:
         there = ", ".join(map(str, numbered))
         raise ProjectError(
-            f"service '{service}' has no container with index {index}",
+            _not_running(service, index),
             hint=f"there are: {there}" if there else f"composer up -d {service} starts it",
         )
     return numbered[index]

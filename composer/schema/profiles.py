@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from composer.errors import DisabledService, UnknownService
-from composer.schema.problems import did_you_mean
+from composer.errors import DisabledService, no_such_service
 from composer.schema.tree import WORKLOADS, Map
 
 if TYPE_CHECKING:
@@ -38,11 +37,7 @@ def choose(
     """
     for name in names:
         if name not in services and name not in disabled:
-            raise UnknownService(
-                f"no such service: '{name}'",
-                hint=did_you_mean(name, [*services, *disabled])
-                or f"there are: {', '.join(sorted(services))}",
-            )
+            raise no_such_service(name, [*services, *disabled])
     activated = {
         profile for name in names if name in disabled for profile in disabled[name].get("profiles") or ()
     }

@@ -6,7 +6,7 @@ import os.path
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.errors import ConfigError, Mark, ProjectError
+from composer.errors import ConfigError, Mark, NoComposeFile, ProjectError
 from composer.schema import dotenv, files
 from composer.schema.interpolate import TemplateError, Variables, substitute
 from composer.schema.model import DIRECTORY, GIVEN, WRITTEN
@@ -81,9 +81,9 @@ def find_setting(options: LoadOptions, problems: Problems, *, need_files: bool =
     return Setting(paths, final, env_files, variables, tuple(part.strip() for part in profiles), working_dir)
 
 
-def no_compose_file(directory: str) -> ProjectError:
+def no_compose_file(directory: str) -> NoComposeFile:
     """Return the error of a command that has no project, in Docker Compose's words."""
-    return ProjectError(
+    return NoComposeFile(
         "no configuration file provided: not found",
         hint=f"there is none in '{directory}' or above it: write {files.COMPOSE_NAMES[0]}, name a file with -f, "
         "or a project with -p",

@@ -81,6 +81,12 @@ def _containers(
     from composer.cli.target import container_of
     from composer.engine import labels
 
+    if not any(labels.service_of(c) == service for c in observed.containers):
+        from composer.errors import ProjectError
+
+        raise ProjectError(
+            f'no container found for service "{service}"', hint="composer up starts the project"
+        )
     first = container_of(observed, service, index)
     if index or (labels.is_oneoff(first) and not everything):
         return [first]

@@ -31,11 +31,14 @@ _HEADERS = {
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], quiet: bool, style: str) -> None:
     from composer.cli import listing
+    from composer.cli.target import present
     from composer.engine.planning.lifecycle import selected
 
     project = context.project_name()
     backend = context.backend(project)
-    containers = selected(backend.observe(project), services)
+    observed = backend.observe(project)
+    chosen = present(context, observed, services)
+    containers = selected(observed, chosen) if chosen is not None else []
     known = {id: backend.find_image(id) for id in {c.image_id for c in containers}}
     found = [(c, known[c.image_id]) for c in containers]
     if quiet:

@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], signal: str, remove_orphans: bool) -> None:
     from composer.cli.commands.down import foreign_services
+    from composer.cli.target import present
     from composer.engine import actions
 
     project = context.project_name()
     engine = context.engine(project, title="kill")
-    spare = frozenset() if remove_orphans else foreign_services(context, engine.backend.observe(project))
-    actions.kill(engine, project, services, shared.signal_name(signal), spare=spare)
+    observed = engine.backend.observe(project)
+    spare = frozenset() if remove_orphans else foreign_services(context, observed)
+    number = shared.signal_name(signal)
+    chosen = present(context, observed, services)
+    if chosen is not None:  # what was not created yet is no mistake
+        actions.kill(engine, project, chosen, number, spare=spare)

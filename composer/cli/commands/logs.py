@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int | None:
     from composer.cli.lines import Printer, short_name
+    from composer.cli.target import present
     from composer.cli.times import moment
     from composer.engine import labels
 
@@ -59,8 +60,10 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
         "tail": shared.tail(given["tail"]),
     }
     following = _following(context, backend, project, wanted, printer) if given["follow"] else None
-    found = sorted(filter(wanted, backend.observe(project).containers), key=lambda c: c.name)
-    _check([labels.service_of(c) for c in found], services)
+    observed = backend.observe(project)
+    found = sorted(filter(wanted, observed.containers), key=lambda c: c.name)
+    if services:
+        present(context, observed, services)  # what was not created yet is no mistake
     try:
         if following is not None:
             following.run(found, **part)
@@ -91,13 +94,3 @@ def _print(stream: LogStream, printer: Printer) -> None:
             printer.write(line)
     finally:
         stream.close()
-
-
-def _check(known: list[str], services: tuple[str, ...]) -> None:
-    from composer.errors import UnknownService
-
-    for name in services:
-        if name not in known:
-            raise UnknownService(
-                f"no container of service '{name}'", hint="composer ps --all lists what there is"
-            )

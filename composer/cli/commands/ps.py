@@ -55,7 +55,9 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> Non
     observed = context.backend(project).observe(project)
     containers = _selected(list(observed.containers), services, given)
     if services:
-        _check(observed.containers, services, project)
+        from composer.cli.target import present
+
+        present(context, observed, services)  # what was not created yet is no mistake
     if not given["orphans"]:
         known = context.project().tree.get("services") or {}
         containers = [c for c in containers if _service(c) in known]
@@ -102,15 +104,6 @@ def _selected(
         and (given["everything"] or not labels.is_oneoff(c))
     ]
     return sorted(found, key=lambda c: (labels.service_of(c), labels.number_of(c), c.name))
-
-
-def _check(containers: tuple[ObservedContainer, ...], services: tuple[str, ...], project: str) -> None:
-    from composer.errors import UnknownService
-
-    known = {_service(container) for container in containers}
-    for name in services:
-        if name not in known:
-            raise UnknownService(f"no container of service '{name}' in project '{project}'")
 
 
 def _columns(container: ObservedContainer, width: int | None, now_ns: int) -> Record:

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], timeout_s: float | None) -> None:
+    from composer.cli.target import present
     from composer.engine import actions
 
     project = context.project_name()
     with context.changing(project, "stop") as engine:
-        actions.stop(engine, project, services, timeout_s)
+        chosen = present(context, engine.backend.observe(project), services)
+        if chosen is not None:  # what was not created yet is no mistake
+            actions.stop(engine, project, chosen, timeout_s)

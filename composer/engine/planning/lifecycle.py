@@ -15,7 +15,7 @@ from composer.engine.operations.resources import RemoveNetwork, RemoveVolume
 from composer.engine.operations.row import ContainerRef
 from composer.engine.operations.waiting import READY, WaitService
 from composer.engine.planning.removals import Removals, start_hooks
-from composer.errors import UnknownService
+from composer.errors import UnknownService, no_such_service
 from composer.graph import sharing_namespaces
 
 if TYPE_CHECKING:
@@ -59,10 +59,7 @@ class Fleet:
         }
         for name in services:
             if name not in self.containers:
-                raise UnknownService(
-                    f"no container of service '{name}'",
-                    hint=f"there are: {', '.join(sorted(self.containers))}" if self.containers else None,
-                )
+                raise no_such_service(name, self.containers)
         self.selected = tuple(services) or tuple(sorted(self.containers))
 
     def order(self) -> list[str]:
@@ -80,6 +77,17 @@ class Fleet:
                     pending.append((name, True))
                     pending += [(need.service, False) for need in reversed(self.needs[name])]
         return [name for name in ordered if name in self.selected]
+
+    def with_needs(self, services: Iterable[str]) -> set[str]:
+        """Return services with all that they depend on."""
+        found: set[str] = set()
+        pending = list(services)
+        while pending:
+            name = pending.pop()
+            if name not in found:
+                found.add(name)
+                pending += [need.service for need in self.needs[name]]
+        return found
 
     def dependents(self, service: str) -> list[str]:
         return [name for name in self.order() if any(n.service == service for n in self.needs[name])]
@@ -180,12 +188,13 @@ def plan_start(
     wait_restarts: int | None = None,
     wait: bool = False,
 ) -> Plan:
-    """Start what does not run, waiting for dependencies as depends_on says."""
+    """Start what does not run, and what it depends on, waiting as depends_on says."""
     fleet = Fleet(observed, services)
     if not fleet.selected:
         raise UnknownService("there is no container to start", hint="composer up makes them")
     removals = Removals()
     waited = fleet.order()
+    fleet.selected = tuple(sorted(fleet.with_needs(fleet.selected)))
     fleet.selected = (*fleet.selected, *_stop_sharers(fleet, removals))
     started = _start_all(fleet, removals, fleet.order())
     if wait:

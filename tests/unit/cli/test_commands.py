@@ -223,10 +223,10 @@ def test_exec_runs_a_command_and_passes_its_code_on(stack: Console) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("exec", "nope", "ls"), "error: no container of service 'nope'\n  hint: there are: db, web\n"),
+        (("exec", "nope", "ls"), 'error: service "nope" is not running\n  hint: there are: db, web\n'),
         (("exec", "--index", "9", "web", "ls"), "error: service 'web' has no container with index 9\n"),
         (("port", "web", "99"), "error: container 'app-web-1' does not publish port 99/tcp\n"),
-        (("up", "-d", "wbe"), "error: no service 'wbe' in the project\n  hint: did you mean 'web'?\n"),
+        (("up", "-d", "wbe"), "error: no such service: wbe\n  hint: did you mean 'web'?\n"),
         (("up", "-d", "--scale", "web"), "error: invalid value for --scale: 'web' is not SERVICE=NUMBER, such as web=3\n"),  # noqa: E501
         (("up", "--force-recreate", "--no-recreate"), "error: --force-recreate and --no-recreate contradict each other\n"),  # noqa: E501
         (("up", "-d", "--exit-code-from", "web"), "error: --abort-on-container-exit"),
@@ -506,4 +506,4 @@ def test_removing_what_is_not_there_yet_is_no_mistake(stack: Console) -> None:
     assert (again.code, "no stopped containers" in again.err) == (0, True)
     assert (stack("top", "web").code, stack("top", "web").out) == (0, "")
     assert states(stack) == {"app-db-1": "running"}
-    assert "no service 'none'" in stack("rm", "-f", "none").err
+    assert "no such service: none" in stack("rm", "-f", "none").err

@@ -83,7 +83,7 @@ def test_paths_are_from_the_directory_of_the_command(web: Console) -> None:
     [
         (("web:/a", "db:/b"), "between two services"),
         (("a", "b"), "has to be SERVICE:PATH"),
-        (("none:/a", "b"), "no container of service 'none'"),
+        (("none:/a", "b"), 'no container found for service "none"'),
         (("web:/none", "b"), "there is no '/none' in the container"),
         (("nothing", "web:/tmp"), "no such file or directory"),
     ],

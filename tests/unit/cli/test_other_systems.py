@@ -112,7 +112,7 @@ def test_exec_starts(system: str, tmp_path: pathlib.Path) -> None:
         result = on(system, tmp_path, "--backend", "docker", "exec", "-T", "web", "true", host=engine.url)
     finally:
         engine.close()
-    assert "no container of service 'web'" in result.stderr
+    assert 'service "web" is not running' in result.stderr
 
 
 def test_the_runtime_needs_linux(system: str, tmp_path: pathlib.Path) -> None:

@@ -59,4 +59,4 @@ def test_the_processes_of_services_are_one_table(console: Console) -> None:
     assert [line.split()[:2] for line in lines[1:]] == [["web", "1"], ["web", "2"]]
     assert lines[1].endswith("nginx -g")
     assert console("top", "db").out == ""
-    assert "no service 'none'" in console("top", "none").err
+    assert "no such service: none" in console("top", "none").err
