@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from composer.engine.observed import Observed, ObservedContainer
 
 
-def present(context: Context, observed: Observed, services: tuple[str, ...]) -> tuple[str, ...] | None:
+def present(
+    context: Context, observed: Observed, services: tuple[str, ...], *, oneoff: bool = False
+) -> tuple[str, ...] | None:
     """Return those of the services that have containers; None where some were named and none of them has any.
+
+    With ``oneoff`` those that run made count as well.
 
     One that the compose file has and that was not created yet is no mistake. Raises UnknownService for others.
     """
-    there = {labels.service_of(c) for c in observed.containers if not labels.is_oneoff(c)}
+    there = {labels.service_of(c) for c in observed.containers if oneoff or not labels.is_oneoff(c)}
     absent = [name for name in services if name not in there]
     if absent:
         from composer.cli.options import check_services

@@ -27,6 +27,6 @@ def command(context: Context, /, services: tuple[str, ...], signal: str, remove_
     observed = engine.backend.observe(project)
     spare = frozenset() if remove_orphans else foreign_services(context, observed)
     number = shared.signal_name(signal)
-    chosen = present(context, observed, services)
+    chosen = present(context, observed, services, oneoff=True)
     if chosen is not None:  # what was not created yet is no mistake
         actions.kill(engine, project, chosen, number, spare=spare)

@@ -56,7 +56,7 @@ def test_every_replica_gets_it(web: Console) -> None:
 def test_the_index_chooses_one(web: Console) -> None:
     assert web("cp", "--index", "2", "file", "web:/tmp/").code == 0
     assert [_has(web, f"app-web-{n}", "/tmp/file") for n in (1, 2, 3)] == [False, True, False]
-    assert "no container with index 7" in web("cp", "--index", "7", "file", "web:/tmp/").err
+    assert 'service "web" is not running container #7' in web("cp", "--index", "7", "file", "web:/tmp/").err
     web("cp", "--index", "2", "web:/tmp/file", "back")
     assert (web.directory / "back").read_text() == "contents"
     assert web("cp", "web:/tmp/file", "first").code == 1
