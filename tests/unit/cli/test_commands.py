@@ -224,7 +224,7 @@ def test_exec_runs_a_command_and_passes_its_code_on(stack: Console) -> None:
     ("arguments", "message"),
     [
         (("exec", "nope", "ls"), 'error: service "nope" is not running\n  hint: there are: db, web\n'),
-        (("exec", "--index", "9", "web", "ls"), "error: service 'web' has no container with index 9\n"),
+        (("exec", "--index", "9", "web", "ls"), 'error: service "web" is not running container #9\n'),
         (("port", "web", "99"), "error: container 'app-web-1' does not publish port 99/tcp\n"),
         (("up", "-d", "wbe"), "error: no such service: wbe\n  hint: did you mean 'web'?\n"),
         (("up", "-d", "--scale", "web"), "error: invalid value for --scale: 'web' is not SERVICE=NUMBER, such as web=3\n"),  # noqa: E501
