@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer import mounttargets, references
+from composer import mounttargets, references, unusable
 from composer.schema.profiles import used_resources
-from composer.schema.tree import Map, Seq, mark_at
+from composer.schema.tree import Map, Seq, dotted, mark_at
 from composer.sysctls import find_faults
 from composer.units import parse_duration_ns
 from composer.values import interval_problem, mac_problem, name_problem, protocol_problem, subnet_problem
@@ -258,6 +258,12 @@ def machine_sysctl(model: Model) -> Iterator[Advice]:
 def unusable_value(model: Model) -> Iterator[Advice]:
     for name, service in model.services.items():
         yield from _unusable_of(name, service)
+        for mistake in unusable.mistakes(service):
+            words = f"{dotted(mistake.path)} of service '{name}': {mistake.reason}"
+            yield Advice(words, mark_at(service, mistake.path), mistake.hint)
+    for name, mistake in unusable.conflicts(_map(model.tree, "services"), lambda service: True):
+        at = mark_at(model.services[name], mistake.path)
+        yield Advice(f"{dotted(mistake.path)} of service '{name}': {mistake.reason}", at, mistake.hint)
     for name, network in _map(model.tree, "networks").items():
         for config in _seq(_map(network, "ipam"), "config") if isinstance(network, Map) else ():
             problem = subnet_problem(str(config.get("subnet") or ""))

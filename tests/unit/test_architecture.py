@@ -29,6 +29,7 @@ _VALUES = {
     "references",
     "sysctls",
     "units",
+    "unusable",
     "values",
 }
 _SEAM = {f"engine.{name}" for name in ("backend", "inspected", "lacking", "observed", "wanted")}
@@ -49,7 +50,8 @@ ALLOWED: dict[str, set[str]] = {
     "archives": {"errors"},
     # names of images are text that the loader, the plan, the command and every backend look at: one grammar for all
     "references": {"errors"},
-    "schema": {"errors", "mounttargets", "opening", "references", "sysctls", "units", "values"},
+    "unusable": {"errors", "references"},
+    "schema": {"errors", "mounttargets", "opening", "references", "sysctls", "units", "unusable", "values"},
     "graph": {"schema.model", "schema.load", "errors"},
     # hashing is over the JSON text that the renderer writes
     "engine": {
@@ -60,6 +62,7 @@ ALLOWED: dict[str, set[str]] = {
         "archives",
         "attributes",
         "errors",
+        "unusable",
         "opening",
         "references",
         "units",

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from composer import unusable
 from composer.engine import labels
 from composer.engine.observed import ContainerState
 from composer.engine.operations.waiting import READY, WaitService
@@ -23,7 +24,7 @@ from composer.engine.planning.decisions import UNFINISHED, Decision, Decisions, 
 from composer.engine.planning.infrastructure import changes_of, diverged, orphaned_volumes
 from composer.engine.planning.recreation import decide
 from composer.engine.planning.staying import Staying, held_by, stopped_meanwhile
-from composer.engine.resolving import compare
+from composer.engine.resolving import compare, resolve
 from composer.engine.wanted import Limitation
 from composer.errors import ProjectError, Unsupported
 from composer.graph import COMPLETED, Graph, shared, sharing_namespaces
@@ -258,9 +259,25 @@ class _Reconciler:
                 found = (*found, _NO_PROVIDERS)
             for limitation in found:
                 yield ("services", service, *limitation.path), limitation
+            for mistake in unusable.mistakes(self._services[service]):
+                yield (
+                    ("services", service, *mistake.path),
+                    Limitation(mistake.path, mistake.reason, hint=mistake.hint),
+                )
+        for service, mistake in unusable.conflicts(self._services, self._is_to_run):
+            yield (
+                ("services", service, *mistake.path),
+                Limitation(mistake.path, mistake.reason, hint=mistake.hint),
+            )
         for network, found in self._world.network_limitations.items():
             for limitation in found:
                 yield ("networks", network, *limitation.path), limitation
+
+    def _is_to_run(self, service: str) -> bool:
+        return (
+            not self._is_oneoff(service)
+            and resolve.replicas(service, self._services[service], self._options.scale) > 0
+        )
 
     def _check_limitations(self) -> None:
         fatal: list[Exception] = []

@@ -16,4 +16,4 @@ def test_what_cannot_be_inspected_has_a_remedy(stack: Console, kind: str) -> Non
 
 def test_an_index_that_is_not_there_is_answered_with_those_that_are(stack: Console) -> None:
     done = stack("export", "web", "--index", "7", "-o", "x.tar")
-    assert "service 'web' has no container with index 7\n  hint: there are: 1" in done.err
+    assert 'service "web" is not running container #7\n  hint: there are: 1' in done.err

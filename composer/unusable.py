@@ -1,0 +1,172 @@
+"""Values that Compose's loader lets pass and that no engine can use: where they are, why not, and what to write.
+
+`composer lint` reports them; `plan`, `up` and `run` refuse them before any effect. Paths are below a service.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer import references
+from composer.errors import ComposerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+CAPABILITIES = frozenset(
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
+    "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN "
+    "SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE "
+    "MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE ALL".split()
+)
+LIMITS = frozenset(
+    "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split()
+)
+_SIGNALS = frozenset(
+    "HUP INT QUIT ILL TRAP ABRT IOT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CLD CONT STOP TSTP TTIN "
+    "TTOU URG XCPU XFSZ VTALRM PROF WINCH IO POLL PWR SYS RTMIN RTMAX".split()
+)
+_SIGNAL = re.compile(r"(?:SIG)?([A-Z0-9]+?)(?:(?<=RTMIN)\+[0-9]{1,2}|(?<=RTMAX)-[0-9]{1,2})?")
+_RESTART = re.compile(r"no|always|unless-stopped|on-failure(?::[0-9]{1,9})?")
+_ANY_ADDRESS = ("", "0.0.0.0", "::")
+
+Path = tuple[str | int, ...]
+
+
+class Mistake(NamedTuple):
+    """``reason`` is the end of a sentence, ``hint`` says what to write instead."""
+
+    path: Path
+    reason: str
+    hint: str
+
+
+def mistakes(service: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Yield what of a canonical service cannot be used, in a fixed order."""
+    for look in (_restart, _image, _signal, _capabilities, _limits, _dns, _tmpfs, _health):
+        yield from look(service)
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple)) else [value] if value else []
+
+
+def _restart(service: Mapping[str, Any]) -> Iterator[Mistake]:
+    text = service.get("restart")
+    if text and not _RESTART.fullmatch(str(text)):
+        reason = f"'{text}' is not a restart policy"
+        yield Mistake(("restart",), reason, "write no, always, unless-stopped, on-failure or on-failure:3")
+
+
+def _image(service: Mapping[str, Any]) -> Iterator[Mistake]:
+    text = str(service.get("image") or "")
+    if not text or service.get("provider") or references.id_prefix(text) is not None:
+        return
+    try:
+        references.parse(text)
+    except ComposerError as error:
+        yield Mistake(
+            ("image",), str(error), error.hint or "write it as in redis:7 or ghcr.io/owner/name:tag"
+        )
+
+
+def _signal(service: Mapping[str, Any]) -> Iterator[Mistake]:
+    text = str(service.get("stop_signal") or "")
+    if not text:
+        return
+    found = _SIGNAL.fullmatch(text.upper())
+    is_number = text.isascii() and text.isdecimal() and 0 < int(text[:9]) < 65
+    if not is_number and (found is None or found[1] not in _SIGNALS):
+        yield Mistake(
+            ("stop_signal",), f"'{text[:40]}' is not a signal", "write a name, such as SIGTERM, or a number"
+        )
+
+
+def _capabilities(service: Mapping[str, Any]) -> Iterator[Mistake]:
+    for key in ("cap_add", "cap_drop"):
+        for index, text in enumerate(_listed(service.get(key))):
+            if str(text).upper().removeprefix("CAP_") not in CAPABILITIES:
+                reason = f"'{str(text)[:40]}' is not a capability"
+                yield Mistake((key, index), reason, "capabilities(7) lists them, such as NET_ADMIN")
+
+
+def _limits(service: Mapping[str, Any]) -> Iterator[Mistake]:
+    for name in service.get("ulimits") or ():
+        if name not in LIMITS:
+            reason = f"'{str(name)[:40]}' is not a limit"
+            yield Mistake(("ulimits", name), reason, f"there are: {', '.join(sorted(LIMITS))}")
+
+
+def _dns(service: Mapping[str, Any]) -> Iterator[Mistake]:
+    for index, text in enumerate(_listed(service.get("dns"))):
+        if not _is_address(str(text)):
+            reason = f"'{str(text)[:60]}' is not an IP address"
+            yield Mistake(("dns", index), reason, "write the address of a name server, such as 9.9.9.9")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text.partition("%")[0])
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _tmpfs(service: Mapping[str, Any]) -> Iterator[Mistake]:
+    for index, text in enumerate(_listed(service.get("tmpfs"))):
+        if not str(text).startswith("/"):
+            reason = f"'{str(text)[:60]}' is not an absolute path"
+            yield Mistake(("tmpfs", index), reason, "begin it with /, as in /run:size=64m")
+
+
+def _health(service: Mapping[str, Any]) -> Iterator[Mistake]:
+    check = service.get("healthcheck") or {}
+    if check.get("start_interval") and not check.get("start_period") and not check.get("disable"):
+        yield Mistake(
+            ("healthcheck", "start_interval"),
+            "healthcheck.start_interval requires healthcheck.start_period to be set",
+            "set start_period too: start_interval counts only that long",
+        )
+
+
+# ------------------------------------------------------------------ between services
+
+
+class _Port(NamedTuple):
+    service: str
+    position: int
+    address: str
+    protocol: str
+    number: int
+
+
+def conflicts(services: Mapping[str, Any], runs: Callable[[str], bool]) -> Iterator[tuple[str, Mistake]]:
+    """Yield (service, mistake) where two services that are both to run publish one port of the host."""
+    seen: list[_Port] = []
+    for service in sorted(services):
+        if not runs(service):
+            continue
+        for port in _fixed(service, services[service]):
+            for other in seen:
+                if other.service != service and _is_same(port, other):
+                    reason = f"port {port.number} of the host is published by service '{other.service}' too"
+                    hint = "publish it at another port, or at another address of the host"
+                    yield service, Mistake(("ports", port.position), reason, hint)
+                    break
+            seen.append(port)
+
+
+def _fixed(service: str, tree: Mapping[str, Any]) -> Iterator[_Port]:
+    for index, port in enumerate(tree.get("ports") or ()):
+        text = str(port.get("published") or "")
+        if text.isascii() and text.isdecimal() and text != "0":
+            address, protocol = str(port.get("host_ip") or ""), str(port.get("protocol") or "tcp")
+            yield _Port(service, index, address, protocol, int(text))
+
+
+def _is_same(one: _Port, other: _Port) -> bool:
+    if (one.protocol, one.number) != (other.protocol, other.number):
+        return False
+    return one.address == other.address or one.address in _ANY_ADDRESS or other.address in _ANY_ADDRESS

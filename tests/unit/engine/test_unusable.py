@@ -1,0 +1,98 @@
+"""Values that the loader lets pass, as Compose does, are refused before any effect, with their place."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from composer import unusable
+from composer.engine.options import Options
+from composer.errors import Unsupported
+from composer.runtime.container.capabilities import NAMES
+from tests.unit.engine.stage import Stage
+
+CASES = {
+    "restart: sometimes": "'sometimes' is not a restart policy",
+    "restart: 'on-failure:abc'": "'on-failure:abc' is not a restart policy",
+    "ulimits: {foo: 1}": "'foo' is not a limit",
+    "dns: [foo]": "'foo' is not an IP address",
+    "tmpfs: relative": "'relative' is not an absolute path",
+    "tmpfs: [/fine, 'relative:size=1m']": "'relative:size=1m' is not an absolute path",
+    "cap_add: [NET_ADMIN, FLY]": "'FLY' is not a capability",
+    "cap_drop: [CAP_FLY]": "'CAP_FLY' is not a capability",
+    "stop_signal: SIGNONE": "'SIGNONE' is not a signal",
+    "stop_signal: '65'": "'65' is not a signal",
+    "healthcheck: {test: [CMD, a], start_interval: 1s}": (
+        "healthcheck.start_interval requires healthcheck.start_period to be set"
+    ),
+}
+FINE = (
+    "restart: 'no'",
+    "restart: 'on-failure:3'",
+    "ulimits: {nofile: 10, rttime: {soft: 1, hard: 2}}",
+    "dns: ['9.9.9.9', '2620:fe::fe', 'fe80::1%eth0']",
+    "tmpfs: ['/run:size=64m', /tmp]",
+    "cap_add: [ALL, net_admin, CAP_SYS_TIME]",
+    "stop_signal: sigrtmin+3",
+    "stop_signal: '9'",
+    "stop_signal: RTMAX-2",
+    "healthcheck: {test: [CMD, a], start_interval: 1s, start_period: 5s}",
+    "healthcheck: {disable: true}",
+)
+
+
+@pytest.mark.parametrize(("text", "reason"), CASES.items(), ids=CASES)
+def test_it_is_refused_with_its_place(stage: Stage, text: str, reason: str) -> None:
+    project = f"services:\n  good: {{image: i}}\n  bad:\n    image: i\n    {text}\n"
+    with pytest.raises(
+        Unsupported, match=rf"compose\.yaml:5:\d+: services\.bad\..*{re.escape(reason)}"
+    ) as caught:
+        stage.up(project)
+    assert caught.value.hint
+    assert not stage.backend.calls
+    stage.up(project, Options(services=("good",)))
+
+
+@pytest.mark.parametrize("text", FINE)
+def test_what_can_be_used_is(stage: Stage, text: str) -> None:
+    stage.up(f"services: {{a: {{image: i, {text}}}}}")
+
+
+@pytest.mark.parametrize("image", ["UPPER", "a b", "i:tag:tag", "i@sha256:short"])
+def test_an_image_that_cannot_be_named(stage: Stage, image: str) -> None:
+    with pytest.raises(Unsupported, match=r"compose\.yaml:1:\d+: services\.a\.image"):
+        stage.up(f"services: {{a: {{image: '{image}'}}}}")
+    assert not stage.backend.calls
+
+
+def test_two_services_with_one_port(stage: Stage) -> None:
+    text = "services: {a: {image: i, ports: ['80:80']}, b: {image: i, ports: ['81:81', '127.0.0.1:80:80']}}"
+    with pytest.raises(Unsupported, match=r":1:\d+: services.b.ports\[1\]: port 80 .* by service 'a' too"):
+        stage.up(text)
+    assert not stage.backend.calls
+    stage.up(text, Options(services=("a",)))
+    stage.up(text.replace("b: {image: i,", "b: {image: i, scale: 0,"))
+
+
+@pytest.mark.parametrize("other", ["80/udp", "81:80", "80", "80-90:80"])
+def test_ports_that_are_not_the_same(stage: Stage, other: str) -> None:
+    one = "127.0.0.1:80:80"
+    other = "80:80/udp" if other == "80/udp" else other
+    stage.up(f"services: {{a: {{image: i, ports: ['{one}']}}, b: {{image: i, ports: ['{other}']}}}}")
+
+
+def test_addresses_of_the_host_are_told_apart() -> None:
+    def of(*addresses: str) -> list[str]:
+        services = {
+            name: {"ports": [{"published": "80", "target": 80, "host_ip": address}]}
+            for name, address in zip("ab", addresses, strict=True)
+        }
+        return [service for service, _ in unusable.conflicts(services, lambda service: True)]
+
+    assert of("127.0.0.1", "127.0.0.2") == []
+    assert of("127.0.0.1", "127.0.0.1") == of("", "127.0.0.1") == of("::", "") == ["b"]
+
+
+def test_the_capabilities_are_those_of_the_runtime() -> None:
+    assert {*NAMES, "ALL"} == unusable.CAPABILITIES
