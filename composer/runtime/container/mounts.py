@@ -61,6 +61,7 @@ _PROC_ALLOWED = (
     "sys/kernel/ns_last_pid",
     "sys/crypto/fips_enabled",
 )
+_TMPFS_MODE = 0o1777
 _PROC_ROOT_INODE = 1
 _BIND = syscalls.MS_BIND | syscalls.MS_REC
 _PLAIN = ("proc", "sysfs", "mqueue")
@@ -159,6 +160,9 @@ class Mounts:
                 rootfs.add_flags(self._proc, flags)
                 return os.dup(self._proc)
             if kind == "tmpfs":
+                if there < 0 and os.fstat(target).st_dev == os.fstat(self._root).st_dev:
+                    # made for this mount, in the container's own layer: the next start finds the same mode there
+                    os.chmod(by_fd(target), _TMPFS_MODE)
                 mounted = _mount_tmpfs(target, flags, data, entry, there)
                 if destination == "/dev":
                     self._devices.make_in_dev(mounted)
@@ -344,7 +348,7 @@ def _mount_tmpfs(target: int, flags: int, data: str, entry: Mapping[str, Any], t
     """Mount a tmpfs; ``there`` is the directory that the image has in its place, or -1."""
     if "mode=" not in data:
         # Docker's rule: a tmpfs has the mode of the directory that it hides, and that of /tmp where there is none.
-        mode = stat.S_IMODE(os.fstat(there).st_mode) if there >= 0 else 0o1777
+        mode = stat.S_IMODE(os.fstat(there).st_mode) if there >= 0 else _TMPFS_MODE
         data = f"{data},mode={mode:o}" if data else f"mode={mode:o}"
     mounted = syscalls.new_mount("tmpfs", entry.get("source") or "tmpfs", flags & ~syscalls.MS_RDONLY, data)
     syscalls.move_mount(mounted, target)

@@ -262,3 +262,29 @@ def test_a_mount_that_cannot_be_is_refused_with_its_place_before_any_effect(
     assert not (stack.directory / "x").exists()
     assert list(stack.state.glob("lib/containers/*")) == list(stack.state.glob("lib/volumes/*")) == []
     stack.write("services: {}\n")
+
+
+def test_a_tmpfs_has_the_same_mode_at_every_start(stack: Stack) -> None:
+    """Also where the image has no directory in its place, and the first start made one."""
+    stack.up(
+        """
+        services:
+          a:
+            image: host
+            command: [sleep, inf]
+            stop_signal: SIGKILL
+            tmpfs: [/made/for/it, '/given:mode=700']
+            volumes: [{type: tmpfs, target: /another}, {type: tmpfs, target: /mnt}]
+        """
+    )
+
+    def modes() -> list[str]:
+        return stack.inside(
+            "a", "stat", "-c", "%a", "/made/for/it", "/made", "/given", "/another", "/mnt"
+        ).split()
+
+    first = modes()
+    assert first[:4] == ["1777", "755", "700", "1777"]
+    for _ in range(2):
+        stack.run("restart", "-t", "0")
+        assert modes() == first
