@@ -23,7 +23,9 @@ class NoNetworks(Nothing):
     def __init__(self) -> None:
         self.firewall = Nothing()
 
-    def plan(self, container: str, wanted: Sequence[Any], present: Sequence[Any] = ()) -> list[Any]:
+    def plan(
+        self, container: str, wanted: Sequence[Any], present: Sequence[Any] = (), former: str = ""
+    ) -> list[Any]:
         """Return the endpoints that would be made: none."""
         return []
 

@@ -147,7 +147,8 @@ def parse_volume(text: str) -> dict[str, Any]:
 def unknown_volume_options(text: str) -> list[str]:
     """Return the options of a short volume that have no effect."""
     parts = split_volume(text)
-    known = {"ro", "rw", "nocopy", "z", "Z", *_PROPAGATIONS}
+    # the last three ask for less consistency than Docker Desktop gives by default: elsewhere there is nothing to relax
+    known = {"ro", "rw", "nocopy", "z", "Z", *_PROPAGATIONS, "cached", "delegated", "consistent"}
     return [option for option in parts[2].split(",") if option not in known] if len(parts) == 3 else []
 
 

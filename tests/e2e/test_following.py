@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -35,8 +36,10 @@ class Followed:
         return sum(text in line for line in self.lines)
 
     def wait_for(self, text: str, count: int) -> None:
-        wait_for(lambda: self.count(text) >= count or self.process.poll() is not None, what=text)
-        assert self.count(text) >= count, f"it ended with {self.process.poll()}: {self.lines}"
+        deadline_s = time.monotonic() + 60
+        while self.count(text) < count and self.process.poll() is None and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        assert self.count(text) >= count, f"no '{text}', exit code {self.process.poll()}: {self.lines}"
 
 
 @contextlib.contextmanager

@@ -57,7 +57,9 @@ def find(environment: Mapping[str, str]) -> Endpoint:
     """Return the engine that Docker's own command would talk to."""
     host = environment.get("DOCKER_HOST")
     if host:
-        return Endpoint(host, _tls_of(environment), bool(environment.get("DOCKER_TLS_VERIFY")))
+        # as Docker's command has it: an address without a scheme is one of TCP
+        url = host if "://" in host else f"tcp://{host}"
+        return Endpoint(url, _tls_of(environment), bool(environment.get("DOCKER_TLS_VERIFY")))
     name = environment.get("DOCKER_CONTEXT") or read_config(environment).get("currentContext") or "default"
     if name == "default":
         return Endpoint(DEFAULT, _tls_of(environment), bool(environment.get("DOCKER_TLS_VERIFY")))

@@ -98,6 +98,8 @@ class Attachment:
         """Exit codes that events told, of containers whose output has not ended yet."""
         self._told: set[str] = set()
         """Containers whose end was told before its event was read."""
+        self._restarted: set[str] = set()
+        """Containers whose end was told at their next start, with the stream of the run before still open."""
         self._silent: set[str] = set()
         """Containers whose output ended, and that ran again, or were gone, when that was seen."""
         self._events = backend.events(project)
@@ -237,6 +239,7 @@ class Attachment:
     def _receive(self, event: Event) -> None:
         if event.action == "start":
             self._expected.discard(event.id)
+            self._tell_before_start(event.id)
             try:
                 container = self._backend.container(event.id)
             except BackendError:
@@ -325,6 +328,15 @@ class Attachment:
         again = self._is_coming_back(id)
         threading.Thread(target=self._say, args=(id, _end(code, again=again)), daemon=True).start()
 
+    def _tell_before_start(self, id: str) -> None:
+        """Say how the run before ended, if its output has not: an engine's stream may go on over a restart."""
+        with self._lock:
+            code = self._untold.pop(id, None) if id in self._streams else None
+            if code is None:
+                return
+            self._restarted.add(id)
+        threading.Thread(target=self._say, args=(id, _end(code, again=True)), daemon=True).start()
+
     def _tell_end(self, id: str) -> None:
         """Say how a container ended: as it is now, or as an event told where another command was faster than we."""
         try:
@@ -333,6 +345,10 @@ class Attachment:
             container = None  # removed
         if container is not None and container.state in ACTIVE:
             self._follow_again(container)
+            with self._lock:
+                if id in self._restarted:
+                    self._restarted.discard(id)
+                    return
         if container is not None and container.state not in ACTIVE:
             code = "unknown" if container.exit_code is None else str(container.exit_code)
             with self._lock:
