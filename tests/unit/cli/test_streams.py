@@ -35,7 +35,8 @@ ARGUMENTS = {
     "volume": ("ls",),
     "wait": ("--down-project", "nosuch"),
 }
-FAILING = {"apply", "attach", "cp", "wait"}
+FAILING = {"apply", "attach", "cp", "unpause", "wait"}
+"""There is no plan, no terminal, no file, nothing paused, and nothing that ends."""
 SILENT = {
     *(
         "build",

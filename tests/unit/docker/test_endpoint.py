@@ -75,3 +75,12 @@ def test_certificates_that_are_not_there(tmp_path: pathlib.Path) -> None:
         with pytest.raises(Unavailable, match="no safe connection") as caught:
             dial(Endpoint(url, str(tmp_path)))
     assert str(tmp_path) in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [("127.0.0.1:2375", ("127.0.0.1", 2375)), ("engine", ("engine", 2375)), ("[::1]:99", ("::1", 99))],
+)
+def test_an_address_without_a_scheme_is_one_of_tcp(given: str, address: tuple[str, int]) -> None:
+    found = find({"DOCKER_HOST": given})
+    assert (found.url, found.host_port) == (f"tcp://{given}", address)

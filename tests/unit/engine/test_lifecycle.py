@@ -115,7 +115,7 @@ def test_an_unknown_service_is_named_with_what_there_is(stage: Stage) -> None:
     stage.up(CHAIN)
     with pytest.raises(UnknownService) as caught:
         lifecycle.plan_stop(observed(stage), ("wbe",), None)
-    assert caught.value.hint == "there are: db, front, web"
+    assert (str(caught.value), caught.value.hint) == ("no such service: wbe", "did you mean 'web'?")
 
 
 def test_labels_that_go_round_are_cut_somewhere() -> None:

@@ -17,7 +17,7 @@ MISREADINGS = [
     ("services: {a: {image: i, shm_size: 1.0}}", "1:36", "'shm_size': 1 is not a whole number of bytes"),
     ("services: {a: {image: i, volumes: ['v:/d']}}\nvolumes: {v: {}}", "1:36", "'v:' in volume 'v:/d'"),
     ("services: {a: {image: i, volumes: ['v:/d:ro']}}\nvolumes: {v: {}}", "1:36", "'v:' in volume 'v:/d:ro'"),
-    ("services: {a: {image: i, volumes: ['./d:/d:cached']}}", "1:36", "volume option 'cached'"),
+    ("services: {a: {image: i, volumes: ['./d:/d:cachet']}}", "1:36", "volume option 'cachet'"),
     ("services: {a: {image: i, tty: yes}}", "1:31", "'yes' is read as true"),
     ("services: {a: {image: 'i:$UNSET'}}", "1:23", "variable 'UNSET' is not set"),
     (
