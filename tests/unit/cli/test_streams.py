@@ -53,7 +53,7 @@ SILENT = {
         "rm",
         "scale",
     ),
-    *("start", "stop", "unpause", "up"),
+    *("start", "stop", "up"),
 }
 """What says nothing on standard output."""
 VERBS = {
