@@ -37,6 +37,10 @@ _EXCEPTIONS = """
 | `compose.yaml` is a broken symbolic link | uses the compose file of a parent directory | exit 1 |
 | `-p NAME` or `COMPOSE_PROJECT_NAME`, with a `-f` file that does not exist | exit 1 | `ps`, `stop`, `down` and similar commands warn and continue |
 | an invalid compose file whose project name can be read | exit 1 | `ps`, `stop`, `down` and similar commands continue |
+| `pause` or `unpause` of several services, one of which is paused, or not, already | stops at the first such | does the others, and fails with its name |
+| `start`, `up` or `restart` of the service whose namespace another shares | leaves the other without a network (`restart` where its `depends_on` is written out) | starts the other again |
+| two services swap their ports of the host; a renamed service with a `container_name` or port of the orphan that `--remove-orphans` removes | fails: the port or the name is taken | works |
+| a restart policy, limit, capability, signal or name server that there is not | fails when the container is created, with what came before it | exit 1 before any effect, with the line |
 | `up --wait` with a health check, on a container that is restarted again and again | waits without an end | shows the restarts, and fails after `--wait-restarts` (3) |
 """  # noqa: E501 - a table
 
