@@ -14,6 +14,7 @@ from composer.engine.operations.row import (
     STOPS,
     WAITS,
     ContainerRef,
+    DoneAndFailed,
     Resource,
     Row,
     about,
@@ -33,6 +34,8 @@ REPLACED = "replaced"
 """The cause of the stop and the removal of a container whose place another has taken."""
 
 _HOOK_LINES = 10
+_ASKED_FOR = ("stop", "down")
+"""Causes of stops that a user asked for by these verbs: a failing ``pre_stop`` hook is their failure too."""
 
 
 class CreateContainer(NamedTuple):
@@ -75,6 +78,8 @@ class RunHook(NamedTuple):
     spec: ContainerSpec
     cause: str
     leftover: str = ""
+    position: int = 0
+    """Its place in the service's list."""
 
 
 def _run_hook(backend: Backend, operation: RunHook, _: Report) -> None:
@@ -91,9 +96,9 @@ def _run_hook(backend: Backend, operation: RunHook, _: Report) -> None:
         output = [line.data.decode(errors="replace").rstrip() for line in stream]
     finally:
         stream.close()
-    failure = "ended with an unknown exit code" if code is None else f"failed: exit {code}"
+    failure = "ended with an unknown exit code" if code is None else f"exited with status {code}"
     error = EngineError(
-        f"pre_start hook of service '{operation.container.service}' {failure}",
+        f"pre_start[{operation.position}] of service '{operation.container.service}': hook {failure}",
         hint=f"its container '{operation.spec.name}' is kept: composer down removes it",
     )
     for line in output:
@@ -111,10 +116,10 @@ class StartContainer(NamedTuple):
 
 def _start(backend: Backend, operation: StartContainer, _: Report) -> None:
     backend.start_container(operation.container.id)
-    for hook in operation.hooks:
+    for index, hook in enumerate(operation.hooks):
         code, output = _exec_hook(backend, operation.container.id, hook)
         if code:
-            raise _hook_failed("post_start", hook, code, output)
+            raise _hook_failed(f"post_start[{index}]", operation.container, hook, code, output)
 
 
 def _start_in_brief(operation: StartContainer) -> str:
@@ -131,19 +136,26 @@ class StopContainer(NamedTuple):
 
 
 def _stop(backend: Backend, operation: StopContainer, report: Report) -> None:
-    for hook in operation.hooks:
+    failed: list[Exception] = []
+    for index, hook in enumerate(operation.hooks):
         # a hook that fails must not keep a container from being stopped
         try:
             code, output = _exec_hook(backend, operation.container.id, hook)
         except BackendError as error:
-            report(Advance(f"pre_stop: {error}"))
+            failed.append(
+                EngineError(f"pre_stop[{index}] of service '{operation.container.service}': {error}")
+            )
             continue
         if code:
-            report(Advance(str(_hook_failed("pre_stop", hook, code, output))))
+            failed.append(_hook_failed(f"pre_stop[{index}]", operation.container, hook, code, output))
+    for failure in failed:
+        report(Advance(str(failure)))
     try:
         backend.stop_container(operation.container.id, timeout_s=operation.timeout_s)
     except NotFound:
         pass  # it ended by itself meanwhile, and was to be removed then
+    if failed and operation.cause in _ASKED_FOR:
+        raise DoneAndFailed(failed[0])
 
 
 def _stop_in_brief(operation: StopContainer) -> str:
@@ -162,8 +174,13 @@ def _exec_hook(backend: Backend, id: str, hook: ExecSpec) -> tuple[int, list[str
         session.close()
 
 
-def _hook_failed(kind: str, hook: ExecSpec, code: int, output: Sequence[str]) -> EngineError:
-    error = EngineError(f"{kind} hook '{' '.join(hook.command)}' failed: exit {code}")
+def _hook_failed(
+    which: str, container: ContainerRef, hook: ExecSpec, code: int, output: Sequence[str]
+) -> EngineError:
+    command = " ".join(hook.command)
+    error = EngineError(
+        f"{which} of service '{container.service}': hook '{command}' exited with status {code}"
+    )
     for line in output:
         error.add_note(f"  {line}")
     return error

@@ -81,6 +81,14 @@ class Row(NamedTuple):
     facts: Callable[[Any], Mapping[str, Any]] = same_for_all
 
 
+class DoneAndFailed(Exception):
+    """An operation had its effect, so that what comes after it goes on, and the command fails all the same."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
 class Kept(Exception):
     """Something optional was left as it is; the text says why."""
 

@@ -82,16 +82,18 @@ class Creations:
     def hooks(self, container: ContainerRef) -> Iterator[tuple[bool, RunHook]]:
         """Yield the ``pre_start`` hooks of a service, with whether each runs for every replica."""
         own = {**self._labels(container.service, container.number, (), ""), labels.ONEOFF: "True"}
-        for per_replica, spec in resolve.pre_start_specs(
+        specs = resolve.pre_start_specs(
             self._project,
             container.service,
             container.number,
             labels=own,
             hook_label=labels.HOOK,
             firsts=self._decisions.firsts,
-        ):
+        )
+        for index, (per_replica, spec) in enumerate(specs):
             left = next((c.id for c in self._world.observed.containers if c.name == spec.name), "")
-            yield per_replica, RunHook(container, spec, f"pre_start of service '{container.service}'", left)
+            cause = f"pre_start of service '{container.service}'"
+            yield per_replica, RunHook(container, spec, cause, left, index)
 
     def _image_id(self, service: str) -> str:
         image = self._world.images.get(resolve.image_of(self._project, service, self._services[service]))

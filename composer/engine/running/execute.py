@@ -22,7 +22,7 @@ from composer.engine import labels
 from composer.engine.operations.containers import CreateContainer
 from composer.engine.operations.images import BuildImage, PullImage
 from composer.engine.operations.registry import perform, progress_of, resource_of, text_of
-from composer.engine.operations.row import ContainerRef, Kept
+from composer.engine.operations.row import ContainerRef, DoneAndFailed, Kept
 from composer.engine.operations.waiting import READY, STEADY, WaitService
 from composer.engine.outcome import PARALLEL, Outcome
 from composer.engine.progress import DONE, FAILED, SKIPPED, WARNING, WORKING, Cancellation, Progress
@@ -91,6 +91,14 @@ class _Gate:
             self.settled_at = None
         elif self.settled_at is None or found.runs != self._runs:
             self.settled_at, self._runs = now_s + wait.SETTLE_S, found.runs
+
+
+def _failure(operation: Operation, error: Exception) -> OperationFailed:
+    failure = OperationFailed(text_of(operation), error)
+    failure.__cause__ = error
+    for note in getattr(error, "__notes__", ()):
+        failure.add_note(note)
+    return failure
 
 
 def _is_for_the_end(operation: Operation) -> bool:
@@ -325,6 +333,11 @@ class _Coordinator:
         operation = self._steps[id].operation
         if isinstance(error, Kept):
             self._events.progress(Progress(WARNING, resource_of(operation), "kept", str(error)))
+        elif isinstance(error, DoneAndFailed):
+            self._failures.append(_failure(operation, error.reason))
+            self._events.progress(
+                Progress(WARNING, resource_of(operation), progress_of(operation)[1], str(error))
+            )
         elif error is not None:
             self._fail(id, error)
             return
@@ -339,10 +352,7 @@ class _Coordinator:
         if isinstance(operation, WaitService) and isinstance(error, ComposerError):
             failure = error
         else:
-            failure = OperationFailed(text_of(operation), error)
-            failure.__cause__ = error
-            for note in getattr(error, "__notes__", ()):
-                failure.add_note(note)
+            failure = _failure(operation, error)
         self._failures.append(failure)
         self._events.progress(Progress(FAILED, resource_of(operation), "failed", str(error)))
         self._release(self._finish(id, FAILED))

@@ -304,17 +304,38 @@ def test_a_failing_post_start_hook_fails_the_start_with_its_output(stage: Stage)
     hooked(stage, {"warm": 3})
     with pytest.raises(OperationFailed) as caught:
         stage.up(HOOKS)
-    assert str(caught.value) == "start container app-web-1: post_start hook 'warm up' failed: exit 3"
+    assert str(caught.value) == (
+        "start container app-web-1: post_start[0] of service 'web': hook 'warm up' exited with status 3"
+    )
     assert caught.value.__notes__ == ["  some output"]
 
 
 def test_a_failing_pre_stop_hook_does_not_keep_a_container_from_stopping(stage: Stage) -> None:
     hooked(stage, {"cool": 1})
     stage.up(HOOKS)
-    actions.stop(stage.engine, "app")
+    reason = "pre_stop[0] of service 'web': hook 'cool down' exited with status 1"
+    with pytest.raises(OperationFailed) as caught:
+        actions.stop(stage.engine, "app")
+    assert str(caught.value) == f"stop container app-web-1: {reason}"
     assert stage.states() == {"app-web-1": "exited"}
     said = [event.advance.what for event in stage.recorder.events if event.advance is not None]
-    assert any("pre_stop hook 'cool down' failed" in text for text in said)
+    assert said[-1] == reason
+
+
+def test_a_failing_pre_stop_hook_makes_down_fail_when_all_is_gone(stage: Stage) -> None:
+    hooked(stage, {"cool": 1})
+    stage.up(HOOKS)
+    with pytest.raises(OperationFailed, match=r"pre_stop\[0\]"):
+        actions.down(stage.engine, "app", Teardown())
+    assert stage.states() == {}
+    assert not stage.backend.observe("app").networks
+
+
+def test_it_is_no_failure_of_an_update(stage: Stage) -> None:
+    hooked(stage, {"cool": 1})
+    stage.up(HOOKS)
+    stage.up(HOOKS.replace("image: ", "user: other\n        image: "))
+    assert stage.states() == {"app-web-1": "running"}
 
 
 def test_what_a_backend_cannot_do_stops_the_plan_before_anything_happens(stage: Stage) -> None:

@@ -285,7 +285,7 @@ def test_a_failed_pre_start_hook_keeps_its_service_from_starting(stage: Stage) -
     stage.backend.behave("web/pre_start", Behaviour(exits=(3,), output=("no such table",)))
     with pytest.raises(ComposerError) as caught:
         stage.up(text)
-    assert "pre_start hook of service 'web' failed: exit 3" in str(caught.value)
+    assert "pre_start[0] of service 'web': hook exited with status 3" in str(caught.value)
     assert "  no such table" in caught.value.__notes__
     assert stage.states() == {"app-db-1": "running", "app-web-1": "created", "app-web-pre_start-1": "exited"}
     assert stage.plan(text).warnings == (), "it is no orphan"
