@@ -76,7 +76,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
     """See the module. ``calls`` records every effect as (method, name), in order."""
 
     name = "memory"
-    capabilities = frozenset({Capability.MOVES_PORTS})
+    capabilities = frozenset({Capability.MOVES_PORTS, Capability.OWNS_FILES})
 
     def __init__(
         self,

@@ -43,6 +43,9 @@ class Capability(Enum):
     PREPARES_STARTS = "prepares starts"
     """A container behind a condition is made ready while that is waited for."""
 
+    OWNS_FILES = "owns files"
+    """The file of a config or secret has the owner and the mode that its grant says, also one of the host."""
+
     KEEPS_IMAGES = "keeps images"
     """It has a store of images of its own, which are resolved, saved and pruned through it."""
 

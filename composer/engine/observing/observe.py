@@ -45,6 +45,7 @@ class World(NamedTuple):
     network_limitations: Mapping[str, tuple[Limitation, ...]] = {}
     key: bytes = b""
     moves_ports: bool = False
+    owns_files: bool = True
     neighbours: tuple[Neighbour, ...] = ()
     """Volumes of other projects of this directory, where one of ours is missing."""
 
@@ -71,6 +72,7 @@ def observe(observer: Observer, project: Project, key: bytes) -> World:
         },
         key=key,
         moves_ports=Capability.MOVES_PORTS in observer.capabilities,
+        owns_files=Capability.OWNS_FILES in observer.capabilities,
         neighbours=neighbours(observer, project) if _is_one_missing(project, volumes) else (),
     )
 

@@ -259,6 +259,8 @@ class _Reconciler:
                 found = (*found, _NO_PROVIDERS)
             for limitation in found:
                 yield ("services", service, *limitation.path), limitation
+            if not self._world.owns_files:
+                yield from self._owners_without_effect(service)
             for mistake in unusable.mistakes(self._services[service]):
                 yield (
                     ("services", service, *mistake.path),
@@ -272,6 +274,18 @@ class _Reconciler:
         for network, found in self._world.network_limitations.items():
             for limitation in found:
                 yield ("networks", network, *limitation.path), limitation
+
+    def _owners_without_effect(self, service: str) -> Iterator[tuple[Path, Limitation]]:
+        """Yield the owners and modes of configs and secrets that are mounted as they are on the host."""
+        for kind in ("configs", "secrets"):
+            for index, grant in enumerate(self._services[service].get(kind) or ()):
+                entry = (self._project.tree.get(kind) or {}).get(grant["source"]) or {}
+                for key in ("uid", "gid", "mode") if entry.get("file") else ():
+                    if grant.get(key) is not None:
+                        path: Path = (kind, index, key)
+                        reason = "it has no effect on a file of the host, which is mounted as it is"
+                        hint = f"change the file's own {'mode' if key == 'mode' else 'owner'}"
+                        yield ("services", service, *path), Limitation(path, reason, hint=hint, fatal=False)
 
     def _is_to_run(self, service: str) -> bool:
         return (

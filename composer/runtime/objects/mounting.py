@@ -239,8 +239,16 @@ def programs(path: str, directory: str, final: str) -> Mount:
 
 
 def file_mount(entry: specs.File, index: int, directory: str, final: str) -> Mount:
-    """Bind a config or secret: the host's own file, or a copy of the content with the wanted owner and mode."""
-    if entry.content is None:
+    """Bind a config or secret: the host's own file, or a copy of the content with the wanted owner and mode.
+
+    Of a host's file that is to have another owner or mode a copy is made, too: the file itself is the user's.
+    """
+    content = entry.content
+    is_changed = entry.uid is not None or entry.gid is not None or entry.mode is not None
+    if content is None and is_changed and os.path.isfile(str(entry.source)):
+        with open(str(entry.source), "rb") as file:
+            content = file.read()
+    if content is None:
         source = str(entry.source)
         if not os.path.exists(source):
             raise errors.NotFound(
@@ -254,7 +262,7 @@ def file_mount(entry: specs.File, index: int, directory: str, final: str) -> Mou
             "options": ["rbind", "rro", "rprivate"],
         }
     name = f"files/{index}"
-    files.write_bytes(f"{directory}/{name}", entry.content, mode=0o444 if entry.mode is None else entry.mode)
+    files.write_bytes(f"{directory}/{name}", content, mode=0o444 if entry.mode is None else entry.mode)
     if entry.uid or entry.gid:
         os.chown(f"{directory}/{name}", int(entry.uid or 0), int(entry.gid or 0))
     return {

@@ -35,3 +35,21 @@ def test_each_has_the_value_of_where_it_is_written(
     assert file_source(project, "secret", "inner", entry, ()) == (None, inner)
     if outer is not None:
         assert file_source(project, "secret", "outer", project.tree["secrets"]["outer"], ()) == (None, outer)
+
+
+def test_an_owner_that_has_no_effect_is_warned_of_with_its_place(stage: Stage) -> None:
+    stage.write("s.txt", "x")
+    text = """services:
+  a:
+    image: i
+    secrets: [{source: s, uid: '1', mode: 0o400}, {source: v, uid: '1'}]
+secrets: {s: {file: ./s.txt}, v: {environment: VALUE}}
+"""
+    assert stage.plan(text, VALUE="y").warnings == ()
+    stage.backend.capabilities = frozenset()
+    warned = stage.plan(text, VALUE="y").warnings
+    assert [sentence.partition(": services")[2].partition(": ")[0] for sentence in warned] == [
+        ".a.secrets[0].uid",
+        ".a.secrets[0].mode",
+    ]
+    assert all(sentence.startswith("compose.yaml:4:") for sentence in warned)
