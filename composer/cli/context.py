@@ -104,7 +104,7 @@ class Context:
 
     # ------------------------------------------------------------- the project
 
-    def load_options(self) -> LoadOptions:
+    def load_options(self, services: tuple[str, ...] = ()) -> LoadOptions:
         from composer.schema.options import LoadOptions
 
         settings = self.settings
@@ -120,6 +120,7 @@ class Context:
             stdin=self._input,
             cache_dir=self._cache_dir(),
             all_resources=settings.all_resources,
+            services=services,
         )
 
     def _input(self) -> str:
@@ -137,12 +138,15 @@ class Context:
         base = self.environment.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else None)
         return f"{base}/composer" if base else None
 
-    def project(self, *, makes: bool = False) -> Project:
-        """Load the project, and show the loader's warnings. ``makes``: for a command that creates what is missing."""
+    def project(self, *, makes: bool = False, services: tuple[str, ...] = ()) -> Project:
+        """Load the project, and show the loader's warnings. ``makes``: for a command that creates what is missing.
+
+        ``services`` are those that it is about: mistakes of others that do not matter to them are none.
+        """
         from composer.schema.load import load
         from composer.schema.setting import Named
 
-        project = load(self.load_options())
+        project = load(self.load_options(services))
         self._named = Named(project.name, project.directory, project.name_origin)
         self._makes = self._makes or makes
         if self.settings.compatibility or self.flag("COMPOSE_COMPATIBILITY"):

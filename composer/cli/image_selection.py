@@ -23,7 +23,7 @@ def images_of(
     """Yield the chosen services as a project, and the engine; Ctrl-C asks it to stop."""
     if quiet:
         context.settings = context.settings._replace(progress="quiet")
-    project = context.project()
+    project = context.project(services=services)
     shared.check_services(project.tree.get("services") or {}, project.disabled, services)
     chosen = project.select(services, dependencies=dependencies)
     with interruptible() as cancel:

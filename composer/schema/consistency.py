@@ -167,8 +167,14 @@ class Consistency:
     """Checks the enabled services, or jobs, of a canonical tree against each other and against the resources."""
 
     def __init__(
-        self, tree: Map, disabled: Mapping[str, Map], problems: Problems, section: str = "services"
+        self,
+        tree: Map,
+        disabled: Mapping[str, Map],
+        problems: Problems,
+        section: str = "services",
+        concerned: frozenset[str] | None = None,
     ) -> None:
+        self._concerned = concerned
         self._tree = tree
         self._section = section
         self._kind = section.removesuffix("s")
@@ -362,6 +368,8 @@ class Consistency:
     def _container_names(self) -> None:
         taken: dict[str, str] = {}
         for name, service in self._services.items():
+            if self._concerned is not None and name not in self._concerned:
+                continue  # it is not going to be beside the others
             wanted = service.get("container_name")
             if wanted is not None and taken.setdefault(wanted, name) != name:
                 self.fail(

@@ -456,13 +456,14 @@ def _finish(tree: Map, name: str, options: LoadOptions, setting: Setting, proble
         tree["services"], disabled = profiles.split(services, setting.profiles)
     if isinstance(tree.get("jobs"), Map):
         tree["jobs"], _ = profiles.split(tree["jobs"], setting.profiles)
+    concerned = profiles.concerned({**(tree.get("services") or {}), **disabled}, options.services)
     if options.consistency:
         for section in WORKLOADS:
-            Consistency(tree, disabled, problems, section).check()
+            Consistency(tree, disabled, problems, section, concerned).check()
         _share_scale(tree.get("services"))
     for section in WORKLOADS:
         if isinstance(tree.get(section), Map):
-            tree[section] = _environments(tree[section], options, setting, problems)
+            tree[section] = _environments(tree[section], options, setting, problems, concerned)
     problems.raise_all()
 
     def enable(service_name: str, service: Map) -> Map:
@@ -517,10 +518,18 @@ def _uninterpreted(tree: Map, name: str, setting: Setting, problems: Problems) -
     )
 
 
-def _environments(services: Map, options: LoadOptions, setting: Setting, problems: Problems) -> Map:
+def _environments(
+    services: Map,
+    options: LoadOptions,
+    setting: Setting,
+    problems: Problems,
+    concerned: frozenset[str] | None = None,
+) -> Map:
     new = services.copy()
     directories = environment.Directories(setting.working_dir, setting.directory)
     for name, service in services.items():
+        if concerned is not None and name not in concerned:
+            continue
         new[name] = environment.resolve_service(
             name, service, setting.variables, directories, problems, env_files=options.resolve_env
         )

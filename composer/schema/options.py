@@ -13,7 +13,8 @@ class LoadOptions(NamedTuple):
 
     ``files`` are paths as given by ``-f`` (``-`` reads ``stdin``); empty means discovery in ``working_dir`` and
     its parents. ``environment`` is the shell's; ``home`` replaces ``~``. The flags are those of ``config``;
-    ``all_resources`` keeps resources that no enabled service uses.
+    ``all_resources`` keeps resources that no enabled service uses. ``services`` are those that a command is about: of
+    the others, which these do not depend on, no env file is read, and no container name taken.
     """
 
     files: tuple[str, ...] = ()
@@ -32,3 +33,4 @@ class LoadOptions(NamedTuple):
     consistency: bool = True
     resolve_env: bool = True
     all_resources: bool = False
+    services: tuple[str, ...] = ()

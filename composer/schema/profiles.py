@@ -27,6 +27,21 @@ def split(services: Map, profiles: Sequence[str]) -> tuple[Map, dict[str, Map]]:
     return enabled, disabled
 
 
+def concerned(services: Mapping[str, Map], names: Sequence[str]) -> frozenset[str] | None:
+    """Return the services that are named and all that they depend on; None, for all, where none is named."""
+    if not names:
+        return None
+    found: set[str] = set()
+    pending = [name for name in names if name in services]
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found.add(name)
+            needs = services[name].get("depends_on")
+            pending += [other for other in needs or () if other in services]
+    return frozenset(found)
+
+
 def choose(
     services: Map, disabled: Mapping[str, Map], names: Sequence[str], *, dependencies: bool
 ) -> list[str]:

@@ -20,7 +20,7 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> Non
     from composer.cli.creation import engine_options, nothing_selected
     from composer.engine.actions import up
 
-    project = context.project(makes=True)
+    project = context.project(makes=True, services=services)
     if nothing_selected(project, services):
         context.display().warn("no service selected")
     options = engine_options(context, project, services, given)._replace(start=False)

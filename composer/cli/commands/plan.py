@@ -64,7 +64,7 @@ def _plan_up(
     from composer.cli.creation import engine_options, nothing_selected
     from composer.engine.actions import plan_up
 
-    project = context.project(makes=True)
+    project = context.project(makes=True, services=services)
     if nothing_selected(project, services):
         context.display().warn("no service selected")
     options = engine_options(context, project, services, given)

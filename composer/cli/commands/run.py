@@ -53,7 +53,7 @@ def command(context: Context, /, service: str, words: tuple[str, ...], **given: 
     from composer.engine.actions import create_oneoff
     from composer.engine.options import Options
 
-    project = context.project(makes=True)
+    project = context.project(makes=True, services=(service,))
     known = project.tree.get("services") or {}
     shared.check_services(known, project.disabled, (service,))
     has_terminal = context.stdin.isatty() and context.stdout.isatty()

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int | None:
     from composer.cli.creation import engine_options, nothing_selected
 
-    project = context.project(makes=True)
+    project = context.project(makes=True, services=services)
     _check(given)
     nothing = nothing_selected(project, services)
     if nothing is not None:

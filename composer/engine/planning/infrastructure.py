@@ -90,14 +90,22 @@ def volumes_of(service: Tree) -> list[str]:
     return [m["source"] for m in mounts if m["type"] == "volume" and m.get("source")]
 
 
+_MISSING = {
+    "network": "network {} declared as external, but could not be found",
+    "volume": 'external volume "{}" not found',
+}
+"""Docker Compose's words."""
+
+
 def _require(project: Project, use: Use) -> None:
     if resolve.is_external(use.entry):
         path = (f"{use.kind}s", use.key)
         raise ConfigError(
-            f"external {use.kind} '{use.name}' does not exist",
+            _MISSING[use.kind].format(use.name),
             at=project.mark(path),
             path=path,
-            hint=f"create it first, or remove 'external: true' so that composer creates the {use.kind}",
+            hint=f"create it first: composer {use.kind} create {use.name}; "
+            f"or remove 'external: true' so that composer creates the {use.kind}",
         )
 
 

@@ -154,7 +154,7 @@ def test_a_network_of_another_project_is_named_as_such(stage: Stage) -> None:
     text = "services: {web: {image: i, networks: [n]}}\nnetworks: {n: {name: shared}}"
     assert "belongs to project 'other'" in stage.plan(text).warnings[0]
     assert stage.plan(text.replace("name: shared", "name: shared, external: true")).warnings == ()
-    with pytest.raises(ConfigError, match="external network 'gone' does not exist"):
+    with pytest.raises(ConfigError, match="network gone declared as external, but could not be found"):
         stage.plan(text.replace("name: shared", "name: gone, external: true"))
 
 
