@@ -43,7 +43,7 @@ class Assembly:
         removals: Removals,
     ) -> None:
         self.creations, self.removals, self.builder = creations, removals, removals.builder
-        self.resources = ResourceSteps(project, world, removals)
+        self.resources = ResourceSteps(project, world, removals, decisions.containers)
         self.ready: dict[str, tuple[int, ...]] = {}
         self.refs: dict[str, list[ContainerRef]] = {}
         self.held: dict[str, tuple[int, ...]] = {}

@@ -144,6 +144,15 @@ class Decisions(NamedTuple):
     warnings: tuple[str, ...] = ()
 
     @property
+    def containers(self) -> frozenset[str]:
+        """The ids of the containers that something is decided about."""
+        fates = [*self.unfinished, *self.retired, *self.orphans]
+        for one in self.services.values():
+            fates += [*one.replace, *one.remove]
+        kept = (c for one in self.services.values() for c in one.keep)
+        return frozenset((*(fate.container.id for fate in fates), *(c.id for c in kept)))
+
+    @property
     def is_settled(self) -> bool:
         """Tell whether all is as it should be, and nothing is waited for."""
         to_do = (self.fetches, self.unfinished, self.retired, self.orphans, self.waits)

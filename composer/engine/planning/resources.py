@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.engine.operations.containers import DisconnectNetwork
+from composer.engine import labels
+from composer.engine.observed import ACTIVE
+from composer.engine.operations.containers import ConnectNetwork, DisconnectNetwork, StartContainer
 from composer.engine.operations.resources import (
     CreateNetwork,
     CreateVolume,
@@ -19,12 +21,15 @@ from composer.engine.operations.resources import (
 from composer.engine.operations.row import ContainerRef
 from composer.engine.planning.decisions import CREATE, MEND
 from composer.engine.planning.infrastructure import networks_of, volumes_of, wanted_network, wanted_volume
+from composer.engine.planning.removals import start_hooks
 from composer.engine.planning.staying import attached
 from composer.engine.resolving import resolve
+from composer.engine.wanted import EndpointSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
+    from composer.engine.observed import ObservedContainer
     from composer.engine.observing.observe import World
     from composer.engine.planning.decisions import Change, Obsolete, Tree, Use
     from composer.engine.planning.removals import Removals
@@ -32,10 +37,19 @@ if TYPE_CHECKING:
 
 
 class ResourceSteps:
-    """Knows, by kind and real name, the step after which a network or a volume is there."""
+    """Knows, by kind and real name, the step after which a network or a volume is there.
 
-    def __init__(self, project: Project, world: World, removals: Removals) -> None:
+    ``concerned`` are the containers (ids) that the plan is about. Others that have to leave a network which is replaced
+    get it back, and run again.
+    """
+
+    def __init__(
+        self, project: Project, world: World, removals: Removals, concerned: Collection[str]
+    ) -> None:
         self._project, self._world, self._removals = project, world, removals
+        self._concerned = concerned
+        self._bystanders: dict[str, list[int]] = {}
+        """The steps after which each of the others is in all networks again."""
         self._builder = removals.builder
         self._steps: dict[tuple[str, str], int] = {}
 
@@ -52,6 +66,16 @@ class ResourceSteps:
                 self._replace_network(change.use, change.cause)
             else:
                 self._replace_volume(change.use, change.cause)
+        self._start_bystanders()
+
+    def _start_bystanders(self) -> None:
+        for container in self._world.observed.containers:
+            steps = self._bystanders.get(container.id)
+            if steps and container.state in ACTIVE:
+                operation = StartContainer(
+                    ContainerRef.of(container), "a network of it was replaced", start_hooks(container)
+                )
+                self._builder.add(operation, steps)
 
     def _create(self, use: Use, cause: str, needs: Iterable[int] = ()) -> None:
         operation: CreateNetwork | CreateVolume
@@ -74,6 +98,14 @@ class ResourceSteps:
             freed.append(step)
         removed = self._builder.add(RemoveNetwork(use.name, network.id, cause), freed)
         self._create(use, cause, [removed])
+        for container in attached(self._world, network):
+            is_other = container.id not in self._concerned and container.id not in self._removals.removed
+            if is_other and not labels.is_oneoff(container):  # what `run` made does not run twice
+                operation = ConnectNetwork(
+                    ContainerRef.of(container), _endpoint(container, use), "the network was replaced"
+                )
+                step = self._builder.add(operation, [self._steps[use.kind, use.name]])
+                self._bystanders.setdefault(container.id, []).append(step)
 
     def _replace_volume(self, use: Use, cause: str) -> None:
         users = [c for c in self._world.observed.containers if any(m.name == use.name for m in c.mounts)]
@@ -98,3 +130,12 @@ class ResourceSteps:
         needs, after = tuple(needs), tuple(after)
         for network, cause in obsolete:
             self._builder.add(RemoveNetwork(network.name, network.id, cause, optional=True), needs, after)
+
+
+def _endpoint(container: ObservedContainer, use: Use) -> EndpointSpec:
+    """Return the place of a container in a network of the project, as its service wanted it."""
+    wanted = dict((labels.fields_of(container).get("networks") or {}).get(use.key) or {})
+    declared = wanted.pop("aliases", None) or ()
+    is_known_by_service = wanted.pop("use_service_name_alias", None) is not False
+    own = [container.name, *([labels.service_of(container)] if is_known_by_service else [])]
+    return EndpointSpec(use.name, tuple(dict.fromkeys([*own, *declared])), wanted)

@@ -10,7 +10,10 @@ pytestmark = pytest.mark.root
 
 SERVICE = "{image: host, command: [sleep, inf], stop_signal: SIGKILL}"
 GATED = "{image: host, command: [sleep, inf], stop_signal: SIGKILL, depends_on: {a: {condition: service_healthy}}}"
-HEALTHY = SERVICE[:-1] + ", healthcheck: {test: [CMD, 'true'], interval: 1s, start_period: 5s, start_interval: 100ms}}"
+HEALTHY = (
+    SERVICE[:-1]
+    + ", healthcheck: {test: [CMD, 'true'], interval: 1s, start_period: 5s, start_interval: 100ms}}"
+)
 THREE = f"services: {{a: {SERVICE}, b: {SERVICE}, c: {SERVICE}}}"
 
 
