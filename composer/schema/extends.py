@@ -102,6 +102,9 @@ class Extends:
         )
         if base_file is None:
             return None
+        if wanted in base_file.services and base_file.services[wanted] is None and base_file is not origin:
+            # there is nothing to extend, and Compose leaves the key as it is
+            return self._untouched(origin, service, base_file)
         if not isinstance(base_file.services.get(wanted), Map):
             if wanted not in base_file.services or base_file.services[wanted] is not INVALID:
                 self._unknown(wanted, name, base_file, mark)
@@ -112,6 +115,12 @@ class Extends:
         service = self._own(origin, service)
         self._done[here] = self._combine(origin, base, service, name, mark)
         return self._done[here]
+
+    def _untouched(self, origin: Extension, service: Map, base_file: Extension) -> Map:
+        service = self._own(origin, service).copy()
+        extends = service["extends"] = service["extends"].copy()
+        extends["file"] = base_file.file
+        return service
 
     def _combine(self, origin: Extension, base: Map, service: Map, name: str, mark: Mark) -> Map:
         base = remove_paths(
