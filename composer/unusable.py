@@ -22,15 +22,14 @@ CAPABILITIES = frozenset(
     "MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE ALL".split()
 )
 LIMITS = frozenset(
-    "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split()
+    "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split()
 )
 _SIGNALS = frozenset(
     "HUP INT QUIT ILL TRAP ABRT IOT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CLD CONT STOP TSTP TTIN "
     "TTOU URG XCPU XFSZ VTALRM PROF WINCH IO POLL PWR SYS RTMIN RTMAX".split()
 )
 _SIGNAL = re.compile(r"(?:SIG)?([A-Z0-9]+?)(?:(?<=RTMIN)\+[0-9]{1,2}|(?<=RTMAX)-[0-9]{1,2})?")
-_RESTART = re.compile(r"no|always|unless-stopped|on-failure(?::[0-9]{1,9})?")
-_ANY_ADDRESS = ("", "0.0.0.0", "::")
+_RESTART = re.compile(r"no|none|any|always|unless-stopped|on-failure(?::[0-9]{1,9})?")
 
 Path = tuple[str | int, ...]
 
@@ -55,6 +54,8 @@ def _listed(value: Any) -> list[Any]:
 
 def _restart(service: Mapping[str, Any]) -> Iterator[Mistake]:
     text = service.get("restart")
+    if (service.get("deploy") or {}).get("restart_policy"):
+        return  # that counts
     if text and not _RESTART.fullmatch(str(text)):
         reason = f"'{text}' is not a restart policy"
         yield Mistake(("restart",), reason, "write no, always, unless-stopped, on-failure or on-failure:3")
@@ -94,7 +95,7 @@ def _capabilities(service: Mapping[str, Any]) -> Iterator[Mistake]:
 
 def _limits(service: Mapping[str, Any]) -> Iterator[Mistake]:
     for name in service.get("ulimits") or ():
-        if name not in LIMITS:
+        if str(name).lower() not in LIMITS:
             reason = f"'{str(name)[:40]}' is not a limit"
             yield Mistake(("ulimits", name), reason, f"there are: {', '.join(sorted(LIMITS))}")
 
@@ -143,10 +144,19 @@ class _Port(NamedTuple):
 
 
 def conflicts(services: Mapping[str, Any], runs: Callable[[str], bool]) -> Iterator[tuple[str, Mistake]]:
-    """Yield (service, mistake) where two services that are both to run publish one port of the host."""
+    """Yield (service, mistake) where two services that are both to run publish one port of the host.
+
+    What is waited for until it has ended is a job: its port is free again for who waits.
+    """
+    jobs = {
+        name
+        for tree in services.values()
+        for name, need in (tree.get("depends_on") or {}).items()
+        if (need or {}).get("condition") == "service_completed_successfully"
+    }
     seen: list[_Port] = []
     for service in sorted(services):
-        if not runs(service):
+        if not runs(service) or service in jobs:
             continue
         for port in _fixed(service, services[service]):
             for other in seen:
@@ -159,6 +169,8 @@ def conflicts(services: Mapping[str, Any], runs: Callable[[str], bool]) -> Itera
 
 
 def _fixed(service: str, tree: Mapping[str, Any]) -> Iterator[_Port]:
+    if tree.get("network_mode") and tree["network_mode"] not in ("bridge", "default"):
+        return  # its ports are not published: it has the network of the host, of another, or none
     for index, port in enumerate(tree.get("ports") or ()):
         text = str(port.get("published") or "")
         if text.isascii() and text.isdecimal() and text != "0":
@@ -169,4 +181,13 @@ def _fixed(service: str, tree: Mapping[str, Any]) -> Iterator[_Port]:
 def _is_same(one: _Port, other: _Port) -> bool:
     if (one.protocol, one.number) != (other.protocol, other.number):
         return False
-    return one.address == other.address or one.address in _ANY_ADDRESS or other.address in _ANY_ADDRESS
+    families = [_families(address) for address in (one.address, other.address)]
+    if not families[0] & families[1]:
+        return False
+    wildcards = ("", "0.0.0.0", "::")
+    return one.address == other.address or one.address in wildcards or other.address in wildcards
+
+
+def _families(address: str) -> set[int]:
+    """Return the families in which a port is published: both without an address."""
+    return {4, 6} if not address else {6} if ":" in address else {4}

@@ -112,3 +112,9 @@ def interval_problem(nanoseconds: int) -> str | None:
     if not 0 < nanoseconds < LEAST_INTERVAL_NS:
         return None
     return "health checks less than 100 ms apart overload the machine"
+
+
+def restart_policy(text: str) -> tuple[str, int]:
+    """Return Docker's name of a restart policy and the number behind it; ``none`` and ``any`` are Compose's words."""
+    name, _, maximum = text.partition(":")
+    return {"none": "no", "any": "always"}.get(name, name), int(maximum or 0)

@@ -8,6 +8,7 @@ that ended.
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +18,7 @@ from composer.cli.interrupt import interruptible
 from composer.cli.lines import Printer
 from composer.engine import actions, labels
 from composer.engine.actions import carry_out
-from composer.engine.running.attach import Attachment, Death
+from composer.engine.running.attach import RETURNING, Attachment, Death
 from composer.errors import Cancelled, ProjectError
 
 if TYPE_CHECKING:
@@ -204,9 +205,16 @@ class _Session:
                     continue  # it has been started again in this moment
                 return next(filter(self._abort.is_due, self._attachment.ends()), None)
             death = self._attachment.deaths.get()
-            if death is not None and self._abort.is_due(death) and not self._attachment.is_back(death.id):
+            if death is not None and self._abort.is_due(death) and self._is_its_own(death):
                 return death
         return None
+
+    def _is_its_own(self, death: Death) -> bool:
+        """Tell whether a container ended by itself: when other commands are over, which may restart or replace it."""
+        attachment = self._attachment
+        while attachment.changing() in RETURNING and not self._cancel.level:
+            time.sleep(_PAUSE_S)
+        return not (attachment.is_back(death.id) or attachment.was_replaced(death.id))
 
     def _stop(self, level: int, *, interrupted: bool) -> None:
         """Stop what was asked for; ``level`` is how often that was asked for when it was decided."""

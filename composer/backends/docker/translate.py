@@ -178,8 +178,8 @@ def _logging(body: Body, value: Any) -> None:
 
 
 def _restart(body: Body, value: Any) -> None:
-    name, _, maximum = str(value).partition(":")
-    body["HostConfig"]["RestartPolicy"] = {"Name": name, "MaximumRetryCount": int(maximum or 0)}
+    name, maximum = values.restart_policy(str(value))
+    body["HostConfig"]["RestartPolicy"] = {"Name": name, "MaximumRetryCount": maximum}
 
 
 def _ulimits(body: Body, value: Any) -> None:

@@ -266,8 +266,8 @@ def _sysctls(config: Config, value: Any) -> None:
 
 
 def _restart(config: Config, value: Any) -> None:
-    policy, _, maximum = str(value).partition(":")
-    records.extras(config)["restart"] = {"policy": policy, "maximum": int(maximum or 0)}
+    policy, maximum = values.restart_policy(str(value))
+    records.extras(config)["restart"] = {"policy": policy, "maximum": maximum}
 
 
 def _logging(config: Config, value: Any) -> None:

@@ -89,6 +89,21 @@ class Fleet:
                 pending += [need.service for need in self.needs[name]]
         return found
 
+    def sharers(self, services: Iterable[str]) -> list[str]:
+        """Return who is in namespaces of services, and in theirs, each after the one that it shares with."""
+        known, found = set(services), list[str]()
+        pending = list(self.needs)
+        while True:
+            new = [
+                name
+                for name in pending
+                if name not in found and any(n.shares and n.service in known for n in self.needs[name])
+            ]
+            if not new:
+                return found
+            found += new
+            known |= set(new)
+
     def dependents(self, service: str) -> list[str]:
         return [name for name in self.order() if any(n.service == service for n in self.needs[name])]
 
@@ -208,17 +223,21 @@ def plan_start(
 
 
 def _stop_sharers(fleet: Fleet, removals: Removals) -> list[str]:
-    """Stop who runs in namespaces of services that are started, and so get new ones; return these services."""
-    found = []
-    for name, needs in fleet.needs.items():
-        for need in needs if name not in fleet.selected else ():
-            owners = fleet.containers[need.service] if need.shares and need.service in fleet.selected else []
-            if any(owner.state not in ACTIVE for owner in owners):
-                found.append(name)
-                for container in fleet.containers[name]:
-                    removals.stop(container, f"it shares with service '{need.service}', which is started")
-                break
-    return [name for name in found if any(c.id in removals.stopped for c in fleet.containers[name])]
+    """Stop who runs in namespaces of services that are started, and so get new ones; return these services.
+
+    And who shares with those in their turn.
+    """
+    started = {name for name in fleet.selected if any(c.state not in ACTIVE for c in fleet.containers[name])}
+    found: list[str] = []
+    for name in fleet.sharers(started):
+        if name in fleet.selected and name in started:
+            continue
+        owner = next(n.service for n in fleet.needs[name] if n.shares and n.service in {*started, *found})
+        for container in fleet.containers[name]:
+            removals.stop(container, f"it shares with service '{owner}', which is started")
+        if any(c.id in removals.stopped for c in fleet.containers[name]):
+            found.append(name)
+    return [name for name in found if name not in fleet.selected]
 
 
 def plan_restart(
@@ -233,6 +252,7 @@ def plan_restart(
             for name, needs in fleet.needs.items()
             if any(n.restart and n.service in fleet.selected for n in needs)
         }
+        chosen |= set(fleet.sharers(chosen))
     fleet.selected = tuple(sorted(chosen))
     removals = Removals(timeout_s)
     _stop_all(fleet, removals, fleet.order(), "restart")

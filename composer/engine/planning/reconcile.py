@@ -179,16 +179,19 @@ class _Reconciler:
         for name in sorted(self._services):
             for owner in sharing_namespaces(self._services[name]):
                 sharers.setdefault(owner, []).append(name)
-        return {
-            service: held_by(
+        held: dict[str, tuple[Fate, ...]] = {}
+        stopped: set[str] = set()
+        for service in order:  # owners come first, so that who shares with who is stopped is stopped too
+            held[service] = held_by(
                 service,
                 self._decisions[service],
                 dependents.get(service, ()),
                 sharers.get(service, ()),
                 self._existing,
+                is_stopped=service in stopped,
             )
-            for service in order
-        }
+            stopped |= {labels.service_of(fate.container) for fate in held[service]}
+        return held
 
     def _fetches(self, decisions: Iterable[Decision]) -> tuple[Fetch, ...]:
         """Return what new containers need; raise where it may not be had."""
@@ -200,21 +203,23 @@ class _Reconciler:
         return tuple(fetches(self._project, self._world, self._options, decisions, oneoff))
 
     def _check_owners(self, order: Iterable[str]) -> None:
-        """Raise where a new container shares with a service that has none, and gets none."""
+        """Raise where a container shares with a service that has none after the plan."""
         for service in order:
             decision = self._decisions[service]
-            if not (decision.create or decision.replace or self._is_oneoff(service)):
+            if decision.is_empty and not self._is_oneoff(service):
                 continue
+            makes = bool(decision.create or decision.replace) or self._is_oneoff(service)
             for attribute, owner in shared(self._services[service]):
                 known = self._decisions.get(owner)
-                if known is not None and not known.is_empty:
-                    continue
-                containers = self._world.observed.containers
-                if not any(labels.service_of(c) == owner and not labels.is_oneoff(c) for c in containers):
+                if known.is_empty if known is not None else makes and not self._has_container(owner):
                     raise ProjectError(
                         f"cannot share {_SHARED[attribute]} with service {owner}: container missing",
                         hint=f"start it too: composer up {owner} {service}",
                     )
+
+    def _has_container(self, service: str) -> bool:
+        containers = self._world.observed.containers
+        return any(labels.service_of(c) == service and not labels.is_oneoff(c) for c in containers)
 
     def _check_updates(self, order: Iterable[str]) -> None:
         for service in order if self._options.start else ():
@@ -261,7 +266,8 @@ class _Reconciler:
                 yield ("services", service, *limitation.path), limitation
             if not self._world.owns_files:
                 yield from self._owners_without_effect(service)
-            for mistake in unusable.mistakes(self._services[service]):
+            mistakes = unusable.mistakes(self._services[service]) if self._is_made(service) else ()
+            for mistake in mistakes:
                 yield (
                     ("services", service, *mistake.path),
                     Limitation(mistake.path, mistake.reason, hint=mistake.hint),
@@ -288,9 +294,13 @@ class _Reconciler:
                         yield ("services", service, *path), Limitation(path, reason, hint=hint, fatal=False)
 
     def _is_to_run(self, service: str) -> bool:
+        """Tell whether a service publishes its ports by this plan."""
+        return self._options.start and self._is_made(service) and not self._is_oneoff(service)
+
+    def _is_made(self, service: str) -> bool:
         return (
-            not self._is_oneoff(service)
-            and resolve.replicas(service, self._services[service], self._options.scale) > 0
+            self._is_oneoff(service)
+            or resolve.replicas(service, self._services[service], self._options.scale) > 0
         )
 
     def _check_limitations(self) -> None:

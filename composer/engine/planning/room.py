@@ -15,7 +15,7 @@ from composer.engine.operations.row import ContainerRef
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from composer.engine.observed import ObservedContainer
+    from composer.engine.observed import ObservedContainer, ObservedPort
     from composer.engine.planning.creations import Creations
     from composer.engine.planning.decisions import Decisions, Tree
     from composer.engine.planning.removals import Removals
@@ -23,9 +23,17 @@ if TYPE_CHECKING:
 
 
 class _Ports(NamedTuple):
+    address: str
     protocol: str
     first: int
     last: int
+
+    def has(self, port: ObservedPort) -> bool:
+        """Tell whether a container's port of the host may be one of these."""
+        if port.protocol != self.protocol or not self.first <= port.host_port <= self.last:
+            return False
+        anywhere = ("", "0.0.0.0", "::")
+        return port.host_ip in anywhere or self.address in anywhere or port.host_ip == self.address
 
 
 class Room:
@@ -39,8 +47,8 @@ class Room:
         self._order = {service: index for index, service in enumerate(decisions.order)}
         self._ports = {service: tuple(self._ports_of(service)) for service in decisions.order}
         self._names = {name: service for service in decisions.order for name in self._names_of(service)}
-        self._freed: dict[tuple[str, int], int] = {}
-        """The stops of who has a port of the host: (protocol, port)."""
+        self._freed: list[tuple[ObservedPort, int]] = []
+        """Ports of the host, each with the stop of who has it."""
         self.cleared: dict[str, int] = {}
 
     # -------------------------------------------------------------- what is wanted
@@ -54,7 +62,8 @@ class Room:
         for port in self._services[service].get("ports") or ():
             first, _, last = str(port.get("published") or "").partition("-")
             if first:
-                yield _Ports(port.get("protocol") or "tcp", int(first), int(last or first))
+                address = str(port.get("host_ip") or "")
+                yield _Ports(address, port.get("protocol") or "tcp", int(first), int(last or first))
 
     def _names_of(self, service: str) -> Iterator[str]:
         decision = self._decisions.services[service]
@@ -73,14 +82,18 @@ class Room:
             return True
         return self._has_port_for_earlier(container, holder)
 
-    def _has_port_for_earlier(self, container: ObservedContainer, holder: str) -> bool:
+    def _has_port_for_earlier(
+        self, container: ObservedContainer, holder: str, *, exact: bool = False
+    ) -> bool:
+        """Tell whether a service whose steps come first needs a port of a container; ``exact``: it has no choice."""
         return any(
-            port.protocol == wanted.protocol and wanted.first <= port.host_port <= wanted.last
+            wanted.has(port)
             for port in container.ports
             if port.host_port
             for service, ports in self._ports.items()
             if service != holder and self._comes_first(service, holder)
             for wanted in ports
+            if not exact or wanted.first == wanted.last
         )
 
     # -------------------------------------------------------------- what is drawn first
@@ -96,7 +109,7 @@ class Room:
                     self._removals.leave(container, cause)
                     self.note(container)
             for container, _ in decision.replace:
-                if self._has_port_for_earlier(container, service):
+                if self._has_port_for_earlier(container, service, exact=True):
                     self._removals.stop(container, "its port goes to another service")
                     self.note(container)
                 if self._names.get(container.name, service) != service:
@@ -106,7 +119,7 @@ class Room:
         """Note what the steps that were drawn of a container free: it is stopped, or removed."""
         stopped = self._removals.stopped.get(container.id)
         if stopped is not None:
-            self._freed |= {(p.protocol, p.host_port): stopped for p in container.ports if p.host_port}
+            self._freed += [(port, stopped) for port in container.ports if port.host_port]
         removed = self._removals.removed.get(container.id)
         if removed is not None:
             self.cleared.setdefault(container.name, removed)
@@ -115,6 +128,8 @@ class Room:
 
     def _rename(self, container: ObservedContainer) -> None:
         """Take the name of a container that is only removed at the end."""
+        if container.name in self.cleared:
+            return
         known = ContainerRef.of(container)
         retired = labels.retired_name(container.id, container.name)
         operation = RenameContainer(known, container.name, "another service gets its name", to=retired)
@@ -130,10 +145,5 @@ class Room:
         if not self._freed:
             return []
         return sorted(
-            {
-                step
-                for wanted in self._ports[service]
-                for (protocol, number), step in self._freed.items()
-                if protocol == wanted.protocol and wanted.first <= number <= wanted.last
-            }
+            {step for wanted in self._ports[service] for port, step in self._freed if wanted.has(port)}
         )

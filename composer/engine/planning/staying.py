@@ -136,15 +136,17 @@ def held_by(
     dependents: Collection[str],
     sharers: Collection[str],
     existing: Mapping[str, list[ObservedContainer]],
+    *,
+    is_stopped: bool = False,
 ) -> tuple[Fate, ...]:
     """Return who is stopped before a service's containers are replaced or started, to be started after them.
 
     When they are replaced that is who asked for it (``restart: true``). ``sharers`` are those in its namespaces: a
-    start makes new ones.
+    start makes new ones, also where it ``is_stopped`` only for the sake of another.
     """
     if decision.replace:
         cause = f"service '{service}' is replaced"
-    elif sharers and any(c.state in _ENDED for c in decision.keep):
+    elif sharers and (is_stopped or any(c.state in _ENDED for c in decision.keep)):
         dependents, cause = sharers, f"it shares with service '{service}', which is started"
     else:
         return ()

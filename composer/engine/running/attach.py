@@ -205,6 +205,14 @@ class Attachment:
         except NotFound:
             return False
 
+    def was_replaced(self, id: str) -> bool:
+        """Tell whether somebody has removed a container that ended, to replace it or not."""
+        try:
+            self._backend.container(id)
+        except NotFound:
+            return True
+        return False
+
     def ends(self) -> list[Death]:
         """Return how the followed containers ended since `open`, first to last, whether the events told or not.
 
@@ -269,9 +277,6 @@ class Attachment:
         if service in self._shown:
             self._tell_code(event.id, code or "unknown")
         if service in self._services and event.id not in self._expected:
-            if self.changing() in RETURNING:
-                self.deaths.put(None)  # it did not end by itself: a reason to look, and no more
-                return
             self.deaths.put(Death(event.id, service, int(code) if code.isdigit() else None))
 
     # ------------------------------------------------------------- output

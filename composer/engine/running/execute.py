@@ -61,7 +61,8 @@ class _Gate:
     """A condition that is being waited for.
 
     ``dirty``: something happened while it was being looked at. ``over``: its time is over, and one last look decides.
-    ``settled_at`` is when what runs without a health check will have run for long enough.
+    ``settled_at`` is when what runs without a health check will have run for long enough. ``rechecked``: the others of
+    ``--wait`` were looked at once more, for they may have ended while this one was waited for.
     """
 
     __slots__ = (
@@ -72,6 +73,7 @@ class _Gate:
         "looking",
         "operation",
         "over",
+        "rechecked",
         "restarts",
         "settled_at",
     )
@@ -81,9 +83,13 @@ class _Gate:
     ) -> None:
         self.operation, self.ids, self.deadline, self.restarts = operation, ids, deadline, restarts
         self.looking = True
-        self.dirty = self.over = False
+        self.dirty = self.over = self.rechecked = False
         self.settled_at: float | None = None
         self._runs: tuple[int, ...] = ()
+
+    def settled(self, now_s: float) -> tuple[int, ...] | None:
+        """Return when what has run for long enough was started; None where nothing has yet."""
+        return self._runs if self.settled_at is not None and self.settled_at <= now_s else None
 
     def settle(self, found: Look, now_s: float) -> None:
         """Begin to wait until what runs has run for long enough; anew where it was started again."""
@@ -102,8 +108,8 @@ def _failure(operation: Operation, error: Exception) -> OperationFailed:
 
 
 def _is_for_the_end(operation: Operation) -> bool:
-    """Tell a wait of ``--wait``, which no other step waits for."""
-    return isinstance(operation, WaitService) and operation.condition == READY and not operation.waiting
+    """Tell a wait of ``--wait``, which only removals of what was replaced wait for."""
+    return isinstance(operation, WaitService) and operation.condition == READY and operation.cause == "--wait"
 
 
 class _Interrupt:
@@ -166,7 +172,6 @@ class _Coordinator:
             self._release([id for id, missing in self._missing.items() if not missing])
             while len(self._state) < len(self._steps):
                 self._next()
-            self._check_again()
         finally:
             cancel.unsubscribe(interrupt)
             if stream is not None:
@@ -175,21 +180,6 @@ class _Coordinator:
                 self._tasks.put(None)
             self._preparations.close(wait=self._level < 2)
         return self._outcome()
-
-    def _check_again(self) -> None:
-        """Look once more at what is to be ready, when all of it was: it may have ended while others were waited for."""
-        waits = [step for step in self._steps.values() if _is_for_the_end(step.operation)]
-        if self._level or self._failures or len(waits) < 2:
-            return
-        for step in waits:
-            operation = step.operation
-            assert isinstance(operation, WaitService)
-            ids = tuple(c.id or self._ids.get(c.name, c.name) for c in operation.containers)
-            found = look(self._backend, operation, ids)
-            if found.state is wait.FAILED and found.error is not None:
-                self._state[step.id] = FAILED
-                self._failures.append(found.error)
-                self._events.progress(Progress(FAILED, resource_of(operation), "failed", str(found.error)))
 
     def _watch(self, project: str | None) -> EventStream | None:
         """Open the event stream before anything runs, so that nothing that a gate waits for is missed."""
@@ -308,11 +298,13 @@ class _Coordinator:
         else:
             self._inbox.put(("done", id, value, None))
 
-    def _look(self, id: int, gate: _Gate, *, is_last: bool = False, is_settled: bool = False) -> None:
+    def _look(
+        self, id: int, gate: _Gate, *, is_last: bool = False, settled: tuple[int, ...] | None = None
+    ) -> None:
         operation = gate.operation
         try:
             found = look(self._backend, operation, gate.ids, gate.restarts)
-            if found.state is SETTLING and (is_last or is_settled):
+            if found.state is SETTLING and (is_last or found.runs == settled):
                 found = found._replace(state=MET)
             elif is_last and found.state is PENDING:
                 # for `steady`, nothing has happened for as long as was asked
@@ -375,12 +367,19 @@ class _Coordinator:
         gate.looking = False
         if found.news:
             self._events.progress(Progress(WARNING, resource_of(gate.operation), "restarted", found.news))
+        if found.state is SETTLING and self._blind is not None:
+            found = found._replace(state=MET)  # it runs, and nothing more can be known
         if found.state in (PENDING, SETTLING):
             gate.settle(found, self._clock())
             if self._blind is not None:
                 self._done(id, None, self._blind)
             elif gate.dirty or gate.over:
                 self._look_again(id, gate)
+            return
+        others = self._waited_for_before(id) if found.state is MET and not gate.rechecked else []
+        if others:
+            gate.rechecked = gate.looking = True
+            self._submit(lambda: self._recheck(id, others))
             return
         if found.state is MET or gate.operation.required:
             self._done(id, None, found.error)
@@ -390,14 +389,41 @@ class _Coordinator:
         self._events.progress(Progress(WARNING, resource_of(gate.operation), "not ready", str(found.error)))
         self._release(self._finish(id, DONE))
 
+    def _waited_for_before(self, id: int) -> list[tuple[WaitService, tuple[str, ...]]]:
+        """Return what else ``--wait`` waits for, with ids, when this is the last that was missing; else nothing."""
+        if not _is_for_the_end(self._steps[id].operation):
+            return []
+        found = []
+        for step in self._steps.values():
+            if step.id == id or not _is_for_the_end(step.operation):
+                continue
+            if self._state.get(step.id) != DONE:
+                return []
+            operation = step.operation
+            assert isinstance(operation, WaitService)
+            found.append(
+                (operation, tuple(c.id or self._ids.get(c.name, c.name) for c in operation.containers))
+            )
+        return found
+
+    def _recheck(self, id: int, others: list[tuple[WaitService, tuple[str, ...]]]) -> None:
+        try:
+            looks = [look(self._backend, *other) for other in others]
+        except Exception as error:
+            self._inbox.put(("done", id, None, error))
+        else:
+            self._inbox.put(
+                ("looked", id, next((one for one in looks if one.state is wait.FAILED), Look(MET)))
+            )
+
     def _look_again(self, id: int, gate: _Gate) -> None:
         if gate.looking:
             gate.dirty = True
             return
         gate.looking, gate.dirty = True, False
         is_last = gate.over
-        is_settled = gate.settled_at is not None and gate.settled_at <= self._clock()
-        self._submit(lambda: self._look(id, gate, is_last=is_last, is_settled=is_settled))
+        settled = gate.settled(self._clock())
+        self._submit(lambda: self._look(id, gate, is_last=is_last, settled=settled))
 
     def _event(self, event: Event) -> None:
         for id, gate in tuple(self._gates.items()):

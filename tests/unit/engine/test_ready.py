@@ -8,7 +8,7 @@ import time
 import pytest
 
 from composer.backends.memory import Behaviour
-from composer.engine.observed import Health
+from composer.engine.observed import ContainerState, Health
 from composer.engine.options import Options
 from composer.engine.running import wait
 from composer.errors import Unhealthy
@@ -68,3 +68,40 @@ def test_each_run_has_to_last_by_itself(stage: Stage) -> None:
     began = time.monotonic()
     stage.up("services: {web: {image: web, restart: always}}", WAITING)
     assert time.monotonic() - began >= 0.5
+
+
+def test_what_ends_meanwhile_is_put_back_before_the_old_ones_are_gone(stage: Stage) -> None:
+    """The second look comes before the removal of what was replaced: there is something to go back to."""
+    text = "services: {web: {image: TAG}, slow: {image: TAG, healthcheck: {test: [CMD, a]}}}"
+    stage.backend.behave("slow", Behaviour(health=(Health.HEALTHY,)))
+    stage.up(text.replace("TAG", "one"))
+    before = {c.name: c.id for c in stage.backend.observe("app").containers}
+
+    def later() -> None:
+        time.sleep(1.0)
+        stage.backend.end("app-web-1", 3)
+        stage.backend.set_health("app-slow-1", Health.HEALTHY)
+
+    stage.backend.behave("slow", Behaviour(health=()))
+
+    def watch() -> None:
+        with stage.backend.changed:
+            stage.backend.changed.wait_for(
+                lambda: (
+                    all(
+                        c.id != before[c.name]
+                        for c in stage.backend.observe("app").containers
+                        if c.name in before and c.state is ContainerState.RUNNING
+                    )
+                    and list(stage.states().values()).count("running") == 2
+                ),
+                60,
+            )
+        later()
+
+    threading.Thread(target=watch, daemon=True).start()
+    with pytest.raises(Unhealthy, match=r"'app-web-1' exited \(3\)"):
+        stage.up(text.replace("TAG", "two"), WAITING._replace(on_failure="rollback"))
+    after = {c.name: c.id for c in stage.backend.observe("app").containers}
+    assert after == before
+    assert set(stage.states().values()) == {"running"}

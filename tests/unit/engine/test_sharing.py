@@ -124,3 +124,43 @@ def test_the_network_tells_who_shares_where_another_tool_made_it(stage: Stage) -
     ]
     plan = plan_restart(observed._replace(containers=tuple(foreign)), ("mother",), None)
     assert "start container app-app-1" in str(plan)
+
+
+CHAIN = """
+services:
+  z: {image: TAG}
+  b: {image: i, depends_on: {z: {condition: service_started, restart: true}}}
+  c: {image: i, network_mode: 'service:b'}
+  d: {image: i, pid: 'service:c'}
+"""
+
+
+def started(plan: Plan) -> list[str]:
+    return [text.split()[3].removesuffix(":") for text in texts(plan) if text.split()[1] == "start"]
+
+
+def test_who_shares_with_who_is_stopped_for_another_is_started_after_it(stage: Stage) -> None:
+    stage.up(CHAIN.replace("TAG", "one"))
+    plan = stage.up(CHAIN.replace("TAG", "two"))
+    assert started(plan) == ["app-z-1", "app-b-1", "app-c-1", "app-d-1"]
+    assert not stage.up(CHAIN.replace("TAG", "two")).steps
+
+
+def test_a_chain_is_followed_by_restart_and_by_start(stage: Stage) -> None:
+    stage.up(CHAIN.replace("TAG", "one"))
+    everyone = ["app-z-1", "app-b-1", "app-c-1", "app-d-1"]
+    assert started(plan_restart(stage.backend.observe("app"), ("z",), None)) == everyone
+    assert started(plan_restart(stage.backend.observe("app"), ("b",), None)) == everyone[1:]
+    stage.backend.stop_container(container(stage, "b").id)
+    assert started(plan_start(stage.backend.observe("app"), ("b",))) == everyone[1:]
+    plan = stage.up(CHAIN.replace("TAG", "one"))
+    assert started(plan) == everyone[1:]
+
+
+@pytest.mark.parametrize("attribute", ATTRIBUTES)
+def test_an_owner_that_is_scaled_to_nothing_is_refused_at_once(stage: Stage, attribute: str) -> None:
+    stage.up(sharing(attribute))
+    none = sharing(attribute).replace("mother: {image: i}", "mother: {image: i, scale: 0}")
+    with pytest.raises(ProjectError, match="with service mother: container missing"):
+        stage.up(none)
+    assert container(stage, "mother").state is ContainerState.RUNNING

@@ -30,6 +30,9 @@ CASES = {
 FINE = (
     "restart: 'no'",
     "restart: 'on-failure:3'",
+    "restart: any",
+    "restart: sometimes, deploy: {restart_policy: {condition: none}}",
+    "ulimits: {NOFILE: 10, as: 1000000}",
     "ulimits: {nofile: 10, rttime: {soft: 1, hard: 2}}",
     "dns: ['9.9.9.9', '2620:fe::fe', 'fe80::1%eth0']",
     "tmpfs: ['/run:size=64m', /tmp]",
@@ -92,6 +95,26 @@ def test_addresses_of_the_host_are_told_apart() -> None:
 
     assert of("127.0.0.1", "127.0.0.2") == []
     assert of("127.0.0.1", "127.0.0.1") == of("", "127.0.0.1") == of("::", "") == ["b"]
+    assert of("0.0.0.0", "::") == of("127.0.0.1", "::") == of("::1", "0.0.0.0") == []
+    assert of("::1", "::") == of("0.0.0.0", "127.0.0.1") == ["b"]
+
+
+@pytest.mark.parametrize(
+    "b",
+    [
+        "ports: ['80:80'], depends_on: {a: {condition: service_completed_successfully}}",
+        "ports: ['80:80'], network_mode: host",
+        "ports: ['80:80'], scale: 0, restart: sometimes",
+    ],
+)
+def test_what_is_no_conflict(stage: Stage, b: str) -> None:
+    text = f"services: {{a: {{image: i, ports: ['80:80']}}, b: {{image: i, {b}}}}}"
+    assert stage.plan(text).steps
+
+
+def test_what_is_not_started_publishes_nothing(stage: Stage) -> None:
+    text = "services: {a: {image: i, ports: ['80:80']}, b: {image: i, ports: ['80:80']}}"
+    stage.up(text, Options(start=False))
 
 
 def test_the_capabilities_are_those_of_the_runtime() -> None:
