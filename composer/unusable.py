@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import references
 from composer.errors import ComposerError
+from composer.values import addresses_meet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -181,13 +182,4 @@ def _fixed(service: str, tree: Mapping[str, Any]) -> Iterator[_Port]:
 def _is_same(one: _Port, other: _Port) -> bool:
     if (one.protocol, one.number) != (other.protocol, other.number):
         return False
-    families = [_families(address) for address in (one.address, other.address)]
-    if not families[0] & families[1]:
-        return False
-    wildcards = ("", "0.0.0.0", "::")
-    return one.address == other.address or one.address in wildcards or other.address in wildcards
-
-
-def _families(address: str) -> set[int]:
-    """Return the families in which a port is published: both without an address."""
-    return {4, 6} if not address else {6} if ":" in address else {4}
+    return addresses_meet(one.address, other.address)

@@ -118,3 +118,14 @@ def restart_policy(text: str) -> tuple[str, int]:
     """Return Docker's name of a restart policy and the number behind it; ``none`` and ``any`` are Compose's words."""
     name, _, maximum = text.partition(":")
     return {"none": "no", "any": "always"}.get(name, name), int(maximum or 0)
+
+
+def addresses_meet(one: str, other: str) -> bool:
+    """Tell whether a port cannot be published at two addresses of the host at once.
+
+    An empty one is all of both families.
+    """
+    if "" in (one, other):
+        return True
+    wildcards = ("0.0.0.0", "::")
+    return one == other or ((":" in one) == (":" in other) and (one in wildcards or other in wildcards))

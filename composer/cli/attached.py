@@ -214,7 +214,7 @@ class _Session:
         attachment = self._attachment
         while attachment.changing() in RETURNING and not self._cancel.level:
             time.sleep(_PAUSE_S)
-        return not (attachment.is_back(death.id) or attachment.was_replaced(death.id))
+        return attachment.has_ended(death.id)
 
     def _stop(self, level: int, *, interrupted: bool) -> None:
         """Stop what was asked for; ``level`` is how often that was asked for when it was decided."""

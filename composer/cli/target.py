@@ -10,6 +10,7 @@ from composer.errors import NoComposeFile, ProjectError, no_such_service
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
+    from composer.engine.backend import Backend
     from composer.engine.observed import Observed, ObservedContainer
 
 
@@ -34,6 +35,13 @@ def present(
         check_services(project.tree.get("services") or {}, project.disabled, absent)
     found = tuple(name for name in services if name in there)
     return None if services and not found else found
+
+
+def chosen(
+    context: Context, backend: Backend, project: str, services: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    """Return what `present` does; where none are named, which means all, nobody is asked."""
+    return present(context, backend.observe(project), services) if services else ()
 
 
 def container_of(

@@ -56,7 +56,7 @@ def find_setting(options: LoadOptions, problems: Problems, *, need_files: bool =
     working_dir = os.path.abspath(options.working_dir)
     # as Compose has it: a shell sets PWD, but a service manager or a program that starts us may not
     options = options._replace(environment={"PWD": working_dir, **options.environment})
-    directory = options.directory and absolute(options.directory, working_dir, options.home)
+    directory = _given_directory(options, working_dir)
     is_there = not directory or _is_there(directory, problems)
     outer = Variables(options.environment, {})
     first_dir = directory or _first_directory(options.files, working_dir, options.home)
@@ -79,6 +79,10 @@ def find_setting(options: LoadOptions, problems: Problems, *, need_files: bool =
     # no profile is the profile "", as in Compose: it enables a service with `profiles: ["${NOT_SET}"]`
     profiles = options.profiles or variables.values.get("COMPOSE_PROFILES", "").split(",")
     return Setting(paths, final, env_files, variables, tuple(part.strip() for part in profiles), working_dir)
+
+
+def _given_directory(options: LoadOptions, working_dir: str) -> str | None:
+    return options.directory and absolute(options.directory, working_dir, options.home)
 
 
 def no_compose_file(directory: str) -> NoComposeFile:
@@ -149,20 +153,21 @@ def _read_env(
     return paths, read_env_files(paths, outer, working_dir, problems)
 
 
+def _has_options(path: str) -> bool:
+    try:
+        return "COMPOSE_" in files.read_text(path, path, what="env file")
+    except ConfigError:
+        return False  # the loader says so
+
+
 def options_in_env_file(options: LoadOptions, problems: Problems) -> dict[str, str]:
     """Return the ``COMPOSE_`` variables of the env file that is read first: they count as if they were exported."""
     working_dir = os.path.abspath(options.working_dir)
-    directory = (
-        absolute(options.directory, working_dir, options.home)
-        if options.directory
-        else _first_directory(options.files, working_dir, options.home)
-    )
-    paths = _env_files(options, directory, working_dir)
-    found = (
-        read_env_files(paths, Variables(options.environment, {}), working_dir, problems).values
-        if paths
-        else {}
-    )
+    first = _first_directory(options.files, working_dir, options.home)
+    paths = _env_files(options, _given_directory(options, working_dir) or first, working_dir)
+    if not any(map(_has_options, paths)):
+        return {}  # most often, and the loader reads the file anyway
+    found = read_env_files(paths, Variables(options.environment, {}), working_dir, problems).values
     return {name: value for name, value in found.items() if name.startswith("COMPOSE_")}
 
 

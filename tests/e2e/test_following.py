@@ -54,20 +54,25 @@ def following(stack: Stack, *arguments: str) -> Iterator[Followed]:
             process.kill()
 
 
+def go_through_it_all(stack: Stack, followed: Followed) -> None:
+    """Restart and replace what is followed; end it; whoever follows ends with it, and not before."""
+    followed.wait_for("here", 1)
+    stack.run("restart", "-t", "10")
+    followed.wait_for("here", 2)
+    stack.run("up", "-d", "--force-recreate")
+    followed.wait_for("here", 3)
+    assert followed.process.poll() is None
+    stack.run("stop")
+    followed.process.wait(60)
+    assert followed.process.returncode == 0
+
+
 @pytest.mark.parametrize("extra", [(), ("--abort-on-container-exit",)], ids=["plain", "abort"])
 def test_an_attached_up_goes_on(empty: Stack, extra: tuple[str, ...]) -> None:
     empty.write(PROJECT)
     with following(empty, "up", *extra) as up:
-        up.wait_for("here", 1)
-        empty.run("restart", "-t", "10")
-        up.wait_for("here", 2)
+        go_through_it_all(empty, up)
         up.wait_for("exited with code 0 (restarting)", 1)
-        empty.run("up", "-d", "--force-recreate")
-        up.wait_for("here", 3)
-        assert up.process.poll() is None
-        empty.run("stop")
-        up.process.wait(60)
-        assert up.process.returncode == 0
         wait_for(lambda: "exited with code 0" in up.lines[-1], what="the last line")
 
 
@@ -75,12 +80,4 @@ def test_followed_logs_go_on(empty: Stack) -> None:
     empty.write(PROJECT)
     empty.run("up", "-d")
     with following(empty, "logs", "-f") as logs:
-        logs.wait_for("here", 1)
-        empty.run("restart")
-        logs.wait_for("here", 2)
-        empty.run("up", "-d", "--force-recreate")
-        logs.wait_for("here", 3)
-        assert logs.process.poll() is None
-        empty.run("stop")
-        logs.process.wait(60)
-        assert logs.process.returncode == 0
+        go_through_it_all(empty, logs)

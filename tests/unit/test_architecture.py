@@ -50,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "archives": {"errors"},
     # names of images are text that the loader, the plan, the command and every backend look at: one grammar for all
     "references": {"errors"},
-    "unusable": {"errors", "references"},
+    "unusable": {"errors", "references", "values"},
     "schema": {"errors", "mounttargets", "opening", "references", "sysctls", "units", "unusable", "values"},
     "graph": {"schema.model", "schema.load", "errors"},
     # hashing is over the JSON text that the renderer writes
@@ -63,6 +63,7 @@ ALLOWED: dict[str, set[str]] = {
         "attributes",
         "errors",
         "unusable",
+        "values",
         "opening",
         "references",
         "units",

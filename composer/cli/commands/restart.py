@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], no_deps: bool, timeout_s: float | None) -> None:
-    from composer.cli.target import present
+    from composer.cli.target import chosen
     from composer.engine import actions
 
     project = context.project_name()
     with context.changing(project, "restart") as engine:
-        chosen = present(context, engine.backend.observe(project), services)
-        if chosen is not None:  # what was not created yet is no mistake
-            actions.restart(engine, project, chosen, timeout_s, dependents=not no_deps)
+        named = chosen(context, engine.backend, project, services)
+        if named is not None:  # what was not created yet is no mistake
+            actions.restart(engine, project, named, timeout_s, dependents=not no_deps)

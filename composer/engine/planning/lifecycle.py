@@ -227,14 +227,17 @@ def _stop_sharers(fleet: Fleet, removals: Removals) -> list[str]:
 
     And who shares with those in their turn.
     """
-    started = {name for name in fleet.selected if any(c.state not in ACTIVE for c in fleet.containers[name])}
+    # the first replica is the one that others share with
+    started = {name for name in fleet.selected if fleet.containers[name][0].state not in ACTIVE}
     found: list[str] = []
     for name in fleet.sharers(started):
-        if name in fleet.selected and name in started:
-            continue
-        owner = next(n.service for n in fleet.needs[name] if n.shares and n.service in {*started, *found})
+        owners = [n.service for n in fleet.needs[name] if n.shares and n.service in started]
+        if name in started or not owners:
+            continue  # it does not run, or who is between them does not
         for container in fleet.containers[name]:
-            removals.stop(container, f"it shares with service '{owner}', which is started")
+            removals.stop(container, f"it shares with service '{owners[0]}', which is started")
+        if fleet.containers[name][0].id in removals.stopped:
+            started.add(name)
         if any(c.id in removals.stopped for c in fleet.containers[name]):
             found.append(name)
     return [name for name in found if name not in fleet.selected]

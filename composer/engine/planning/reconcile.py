@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 from composer import unusable
 from composer.engine import labels
-from composer.engine.observed import ContainerState
+from composer.engine.observed import ACTIVE, ContainerState
 from composer.engine.operations.waiting import READY, WaitService
 from composer.engine.plan import PlanBuilder
 from composer.engine.planning.decisions import UNFINISHED, Decision, Decisions, Fate
 from composer.engine.planning.infrastructure import changes_of, diverged, orphaned_volumes
 from composer.engine.planning.recreation import decide
-from composer.engine.planning.staying import Staying, held_by, stopped_meanwhile
+from composer.engine.planning.staying import Staying, held_by, is_done, stopped_meanwhile
 from composer.engine.resolving import compare, resolve
 from composer.engine.wanted import Limitation
 from composer.errors import ProjectError, Unsupported
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from composer.graph import Dependency
     from composer.schema.model import Project
 
+_ENDED = (ContainerState.CREATED, ContainerState.EXITED, ContainerState.DEAD)
 _SHARED = {
     "network_mode": "network namespace",
     "ipc": "IPC namespace",
@@ -188,10 +189,17 @@ class _Reconciler:
                 dependents.get(service, ()),
                 sharers.get(service, ()),
                 self._existing,
-                is_stopped=service in stopped,
+                is_started=service in stopped or self._is_started(service),
             )
-            stopped |= {labels.service_of(fate.container) for fate in held[service]}
+            stopped |= {labels.service_of(f.container) for f in held[service] if f.container.state in ACTIVE}
         return held
+
+    def _is_started(self, service: str) -> bool:
+        """Tell whether the container that others share with stays, does not run, and is started."""
+        return any(
+            container.state in _ENDED and not is_done(self._project, self._options, service, container)
+            for container in self._decisions[service].keep[:1]
+        )
 
     def _fetches(self, decisions: Iterable[Decision]) -> tuple[Fetch, ...]:
         """Return what new containers need; raise where it may not be had."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from composer.engine import labels
 from composer.engine.operations.containers import RenameContainer
 from composer.engine.operations.row import ContainerRef
+from composer.values import addresses_meet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +33,7 @@ class _Ports(NamedTuple):
         """Tell whether a container's port of the host may be one of these."""
         if port.protocol != self.protocol or not self.first <= port.host_port <= self.last:
             return False
-        anywhere = ("", "0.0.0.0", "::")
-        return port.host_ip in anywhere or self.address in anywhere or port.host_ip == self.address
+        return addresses_meet(port.host_ip, self.address)
 
 
 class Room:

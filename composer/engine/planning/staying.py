@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from composer.engine.planning.decisions import Change, Decision, Tree
     from composer.schema.model import Project
 
-_ENDED = (ContainerState.CREATED, ContainerState.EXITED, ContainerState.DEAD)
-
 
 class Staying:
     """Decides on containers that stay, when it is known what is replaced.
@@ -89,21 +87,22 @@ class Staying:
         if container.state is ContainerState.PAUSED:
             self._warn(f"container '{container.name}' is paused and stays so")
             return ""
-        if self._is_done(service, container):
+        if is_done(self._project, self._options, service, container):
             return ""
         if container.state is ContainerState.EXITED:
             code = "with an unknown code" if container.exit_code is None else f"({container.exit_code})"
             return f"it exited {code}"
         return f"it is {container.state.value}"
 
-    def _is_done(self, service: str, container: ObservedContainer) -> bool:
-        """Tell a job that succeeded, that is to run again only when it changes, and that nobody asked for by name."""
-        return (
-            container.state is ContainerState.EXITED
-            and container.exit_code == 0
-            and service not in self._options.services
-            and extension(self._project, service).rerun == "on-change"
-        )
+
+def is_done(project: Project, options: Options, service: str, container: ObservedContainer) -> bool:
+    """Tell a job that succeeded, that is to run again only when it changes, and that nobody asked for by name."""
+    return (
+        container.state is ContainerState.EXITED
+        and container.exit_code == 0
+        and service not in options.services
+        and extension(project, service).rerun == "on-change"
+    )
 
 
 def stopped_meanwhile(
@@ -137,16 +136,16 @@ def held_by(
     sharers: Collection[str],
     existing: Mapping[str, list[ObservedContainer]],
     *,
-    is_stopped: bool = False,
+    is_started: bool,
 ) -> tuple[Fate, ...]:
     """Return who is stopped before a service's containers are replaced or started, to be started after them.
 
-    When they are replaced that is who asked for it (``restart: true``). ``sharers`` are those in its namespaces: a
-    start makes new ones, also where it ``is_stopped`` only for the sake of another.
+    When they are replaced that is who asked for it (``restart: true``). ``sharers`` are those in its namespaces: where
+    it ``is_started``, it gets new ones.
     """
     if decision.replace:
         cause = f"service '{service}' is replaced"
-    elif sharers and (is_stopped or any(c.state in _ENDED for c in decision.keep)):
+    elif sharers and is_started:
         dependents, cause = sharers, f"it shares with service '{service}', which is started"
     else:
         return ()

@@ -205,13 +205,12 @@ class Attachment:
         except NotFound:
             return False
 
-    def was_replaced(self, id: str) -> bool:
-        """Tell whether somebody has removed a container that ended, to replace it or not."""
+    def has_ended(self, id: str) -> bool:
+        """Tell whether a container is there and does not run: nobody started, replaced or removed it since."""
         try:
-            self._backend.container(id)
+            return self._backend.container(id).state not in ACTIVE
         except NotFound:
-            return True
-        return False
+            return False
 
     def ends(self) -> list[Death]:
         """Return how the followed containers ended since `open`, first to last, whether the events told or not.

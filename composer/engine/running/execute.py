@@ -256,8 +256,7 @@ class _Coordinator:
         self._running.add(step.id)
         self._events.progress(Progress(WORKING, resource_of(operation), progress_of(operation)[0]))
         if isinstance(operation, WaitService):
-            # one that could not be created has no id: its name is not found, which is the right answer
-            ids = tuple(c.id or self._ids.get(c.name, c.name) for c in operation.containers)
+            ids = self._ids_of(operation)
             limit = operation.timeout_s
             gate = _Gate(
                 operation, ids, None if limit is None else self._clock() + limit, Restarts(self._restarted)
@@ -401,9 +400,7 @@ class _Coordinator:
                 return []
             operation = step.operation
             assert isinstance(operation, WaitService)
-            found.append(
-                (operation, tuple(c.id or self._ids.get(c.name, c.name) for c in operation.containers))
-            )
+            found.append((operation, self._ids_of(operation)))
         return found
 
     def _recheck(self, id: int, others: list[tuple[WaitService, tuple[str, ...]]]) -> None:
@@ -462,6 +459,13 @@ class _Coordinator:
             self._events.progress(Progress(WORKING, resource_of(operation), word, advance=advance))
 
     # ------------------------------------------------------------- what only execution knows
+
+    def _ids_of(self, operation: WaitService) -> tuple[str, ...]:
+        """Return the ids of what is waited for.
+
+        One that could not be created has none: its name is not found, which is the right answer.
+        """
+        return tuple(c.id or self._ids.get(c.name, c.name) for c in operation.containers)
 
     def _id(self, container: ContainerRef) -> str:
         return container.id or self._ids[container.name]

@@ -164,3 +164,30 @@ def test_an_owner_that_is_scaled_to_nothing_is_refused_at_once(stage: Stage, att
     with pytest.raises(ProjectError, match="with service mother: container missing"):
         stage.up(none)
     assert container(stage, "mother").state is ContainerState.RUNNING
+
+
+def test_one_in_between_that_does_not_run_ends_the_chain(stage: Stage) -> None:
+    stage.up(CHAIN.replace("TAG", "one"))
+    for service in ("b", "c"):
+        stage.backend.stop_container(container(stage, service).id)
+    assert started(plan_start(stage.backend.observe("app"), ("b",))) == ["app-b-1"]
+
+
+def test_another_replica_of_the_owner_takes_nobody_along(stage: Stage) -> None:
+    text = "services: {mother: {image: i, scale: 2}, app: {image: i, network_mode: 'service:mother'}}"
+    stage.up(text)
+    (second,) = [c for c in stage.backend.observe("app").containers if c.name == "app-mother-2"]
+    stage.backend.stop_container(second.id)
+    assert started(plan_start(stage.backend.observe("app"), ("mother",))) == ["app-mother-2"]
+    assert started(stage.up(text)) == ["app-mother-2"]
+
+
+def test_an_owner_that_is_done_takes_nobody_along(stage: Stage) -> None:
+    text = """
+        services:
+          job: {image: i, x-composer: {rerun: on-change}}
+          app: {image: i, network_mode: 'service:job'}
+        """
+    stage.up(text)
+    stage.backend.end("app-job-1", 0)
+    assert not stage.up(text).steps
