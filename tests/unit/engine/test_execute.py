@@ -157,7 +157,7 @@ def test_all_replicas_of_a_dependency_count(stage: Stage) -> None:
     with stage.backend.changed:
         stage.backend.changed.wait_for(lambda: list(stage.states().values()).count("running") == 2, 5)
     stage.backend.set_health("app-db-1", Health.HEALTHY)
-    assert stage.states()["app-web-1"] == "created"
+    assert stage.states().get("app-web-1") != "running"  # it may not be created yet
     stage.backend.set_health("app-db-2", Health.HEALTHY)
     running.join(5)
     assert stage.states()["app-web-1"] == "running"
