@@ -18,10 +18,14 @@ from composer.cli.interrupt import interruptible
 from composer.cli.lines import Printer
 from composer.engine import actions, labels
 from composer.engine.actions import carry_out
+from composer.engine.operations.row import Resource
+from composer.engine.progress import WORKING, Progress
 from composer.engine.running.attach import RETURNING, Attachment, Death
 from composer.errors import Cancelled, ProjectError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from composer.cli.context import Context
     from composer.engine.engine import Change, Engine
     from composer.engine.observed import LogLine
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130
 _PAUSE_S = 0.1
+_ABORTING = Progress(WORKING, Resource("compose", ""), "stopping", "Aborting on container exit...")
 
 
 class Abort(NamedTuple):
@@ -42,6 +47,10 @@ class Abort(NamedTuple):
     on_exit: bool = False
     on_failure: bool = False
     code_from: str | None = None
+
+    @property
+    def is_asked_for(self) -> bool:
+        return self.on_exit or self.on_failure or self.code_from is not None
 
     def is_due(self, death: Death) -> bool:
         if self.on_failure:
@@ -107,7 +116,9 @@ class _Output:
 
     def __init__(self, context: Context, given: dict[str, Any]) -> None:
         self._display = context.display("up")
-        self._stderr = context.stderr
+        self._stderr, self._stdout = context.stderr, context.stdout
+        self._greeting = ""
+        """Says whose output is shown, before the first line of it or when all has started: progress moves till then."""
         self._printer = Printer(
             context.stdout,
             context.errors,
@@ -116,23 +127,34 @@ class _Output:
             timestamps=given["timestamps"],
         )
 
-    def reserve(self, names: Any) -> None:
+    def reserve(self, names: Iterable[str]) -> None:
+        names = sorted(set(names))
+        if names:
+            self._greeting = f"Attaching to {', '.join(names)}\n"
         self._printer.reserve(names)
 
     def add(self, containers: Any) -> None:
         self._printer.add(containers)
 
-    def write(self, line: LogLine) -> None:
+    def settle(self) -> None:
+        """End what moves."""
         self._display.settle()
+        if self._greeting:
+            self._stdout.write(self._greeting)
+            self._stdout.flush()
+            self._greeting = ""
+
+    def write(self, line: LogLine) -> None:
+        self.settle()
         self._printer.write(line)
 
     def note(self, text: str) -> None:
-        self._display.settle()
+        self.settle()
         self._stderr.write(text + "\n")
         self._stderr.flush()
 
     def say(self, id: str, sentence: str) -> None:
-        self._display.settle()
+        self.settle()
         self._printer.say(id, sentence)
 
 
@@ -178,8 +200,11 @@ class _Session:
         """Carry the change out and follow what runs; ``lock`` is let go as soon as there is nothing to change."""
         self._cancel.subscribe(_Wake(self._attachment))
         outcome = carry_out(self._engine, change)
+        self._output.settle()
         lock.close()
         if outcome.failures:
+            if self._abort.is_asked_for:
+                self._stop(self._cancel.level, interrupted=False)
             outcome.check()
         death = None if self._cancel.level else self._wait()
         if self._attachment.failure is not None:
@@ -224,7 +249,9 @@ class _Session:
             return  # none of them has come into being
         self._attachment.expect_all()
         if interrupted and gracefully:
-            self._output.note("\nGracefully stopping… press Ctrl+C again to force")
+            self._output.note("\nGracefully Stopping... press Ctrl+C again to force")
+        elif not interrupted:
+            self._engine.events.progress(_ABORTING)
         engine = self._engine._replace(cancel=self._cancel.following(urgent=True))
         try:
             # one more that came before anybody listened for it counts as well

@@ -22,7 +22,7 @@ def freeze(context: Context, services: tuple[str, ...], *, frozen: bool) -> None
     """
     from composer.engine.planning.lifecycle import selected
 
-    verb, doing, done = ("pause", "pausing", "paused") if frozen else ("unpause", "unpausing", "unpaused")
+    verb, done = ("pause", "paused") if frozen else ("unpause", "unpaused")
     project = context.project_name()
     refused = []
     with context.changing(project, verb) as engine:
@@ -37,7 +37,7 @@ def freeze(context: Context, services: tuple[str, ...], *, frozen: bool) -> None
             if context.settings.dry_run:
                 context.write(f"{verb} Container {container.name}")
                 continue
-            with told(context, container, doing, done):
+            with told(context, container, "", done):
                 act = engine.backend.pause_container if frozen else engine.backend.unpause_container
                 act(container.id)
     if refused:

@@ -73,7 +73,7 @@ def lived(timeline: Timeline, services: Mapping[str, str]) -> dict[str, Live]:
         found[service] = Live(
             resource.phases[-1].phase if resource.phases else before.state,
             max(before.started_ns, at.get("starting", 0)),
-            max(before.completed_ns, at.get("completed", 0)),
+            max(before.completed_ns, at.get("exited", 0), at.get("completed", 0)),
             max(before.healthy_ns, at.get("healthy", 0)),
         )
     return found

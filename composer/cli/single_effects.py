@@ -13,17 +13,23 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def told(context: Context, container: ObservedContainer, doing: str, done: str) -> Iterator[None]:
-    """Show that something is being done to a container while the body runs, and what came of it."""
+def told(
+    context: Context, container: ObservedContainer, doing: str, done: str, detail: str = ""
+) -> Iterator[None]:
+    """Show that something is being done to a container while the body runs, and what came of it.
+
+    What has a ``detail`` is shown under the container's bare name, as Docker Compose shows a copy.
+    """
     from composer.engine.operations.row import Resource
     from composer.engine.progress import DONE, FAILED, WORKING, Progress
 
     display = context.display()
-    resource = Resource("container", container.name)
-    display.progress(Progress(WORKING, resource, doing))
+    resource = Resource("" if detail else "container", container.name)
+    if doing:
+        display.progress(Progress(WORKING, resource, doing, detail))
     try:
         yield
     except BaseException:
-        display.progress(Progress(FAILED, resource, "failed"))
+        display.progress(Progress(FAILED, resource, "error"))
         raise
-    display.progress(Progress(DONE, resource, done))
+    display.progress(Progress(DONE, resource, done, detail))

@@ -40,9 +40,9 @@ def _because(cause: str) -> str:
 class Plan(NamedTuple):
     """What would be done.
 
-    ``warnings`` are sentences for the user; ``unchanged`` names what is as it should be. ``diverged_volumes`` stay
-    as they are, because replacing them loses data: to be asked. ``losses`` are data that is lost from sight, and that
-    nobody has agreed to yet.
+    ``warnings`` are sentences for the user; ``unchanged`` names what is as it should be, and ``told`` has the phases
+    (container, phase) that need no step, for who watches. ``diverged_volumes`` stay as they are, because replacing
+    them loses data: to be asked. ``losses`` are data that is lost from sight, and that nobody has agreed to yet.
     """
 
     steps: tuple[Step, ...] = ()
@@ -50,6 +50,7 @@ class Plan(NamedTuple):
     unchanged: tuple[str, ...] = ()
     diverged_volumes: tuple[str, ...] = ()
     losses: tuple[Loss, ...] = ()
+    told: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.steps))
@@ -85,7 +86,7 @@ def _step_json(step: Step) -> dict[str, Any]:
 class PlanBuilder:
     """Collects steps. A step can only come after steps that were added before it, so no cycle can be built."""
 
-    __slots__ = ("_steps", "_warnings", "diverged_volumes", "losses", "unchanged")
+    __slots__ = ("_steps", "_warnings", "diverged_volumes", "losses", "told", "unchanged")
 
     def __init__(self) -> None:
         self._steps: list[Step] = []
@@ -93,6 +94,7 @@ class PlanBuilder:
         self.unchanged: list[str] = []
         self.diverged_volumes: list[str] = []
         self.losses: list[Loss] = []
+        self.told: list[tuple[str, str]] = []
 
     def add(self, operation: Operation, needs: Iterable[int] = (), after: Iterable[int] = ()) -> int:
         """Append a step and return its id."""
@@ -119,4 +121,5 @@ class PlanBuilder:
             tuple(self.unchanged),
             tuple(self.diverged_volumes),
             tuple(self.losses),
+            tuple(self.told),
         )

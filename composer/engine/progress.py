@@ -18,8 +18,8 @@ WARNING = "warning"
 
 
 class Progress(NamedTuple):
-    """A resource entered a phase. ``text`` is one word (``creating``); ``detail`` is shown behind it, as is
-    how far it is.
+    """A resource entered a phase. ``text`` is Docker Compose's word for it (``creating``); ``detail`` is shown behind
+    it, as is how far it is.
 
     ``status`` stays ``working`` as long as the plan has more steps for the resource.
     """
@@ -29,6 +29,11 @@ class Progress(NamedTuple):
     text: str
     detail: str = ""
     advance: Advance | None = None
+
+
+def is_under_way(phase: str) -> bool:
+    """Tell a phase that something is in from one that it has reached."""
+    return phase == "recreate" or (phase.endswith("ing") and phase != "running")
 
 
 class Events(Protocol):

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 _TIMEOUT_S = 120
-_EMPTY_CONFIG = {"auths": {}}
 
 
 class Line(NamedTuple):
@@ -69,7 +68,9 @@ def _start(player: Player, folder: pathlib.Path, command: str) -> Printed:
         [*player.command, *shlex.split(command)], cwd=folder, env=kept | dict(player.environment),
         stdin=subprocess.DEVNULL, capture_output=True, timeout=_TIMEOUT_S, check=False,
     )  # fmt: skip
-    return Printed(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+    return Printed(
+        done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    )
 
 
 class Verdict(NamedTuple):

@@ -81,7 +81,7 @@ def test_hello_needs_no_image_and_answers_by_service_name_and_port(example: Exam
     assert "hello from a container" in wait_for(example.fetch, what="the page")
     wait_for(lambda: "hello from a container" in example.out("logs", "visitor"), what="the visitor's line")
     assert example.run("wait", "visitor").returncode == 0
-    assert "Up to date" in example.run("up", "-d", "web").stderr
+    assert " Running" in example.run("up", "-d", "web").stderr
     example.run("down")
     assert example.fetch() == ""
 

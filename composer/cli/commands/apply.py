@@ -60,14 +60,13 @@ def _adopt(context: Context, found: SavedUp | SavedDown) -> None:
 
 
 def _up(context: Context, engine: Any, found: SavedUp) -> None:
-    from composer.cli.commands.up import show_unchanged
     from composer.engine.actions import apply_up
     from composer.engine.options import Options
 
     project = context.project(makes=True)
     # the plan was made by that name: to have it from the plan is not to choose it
     project.name_origin = found.inputs.name_origin or project.name_origin
-    show_unchanged(context, apply_up(engine, project, Options(**dict(found.options))))
+    apply_up(engine, project, Options(**dict(found.options)))
 
 
 def _review(context: Context, found: SavedUp | SavedDown) -> Any:

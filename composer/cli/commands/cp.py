@@ -119,12 +119,13 @@ def _out(
 
     if context.settings.dry_run:
         context.write(f"copy {container.name}:{source} to {target}")
-    elif target == "-":
-        stream = context.stdout.buffer
-        copying.stream_out(backend, container.id, source, stream.write, follow=follow)
-        stream.flush()
-    else:
-        with told(context, container, "copying", "copied"):
+        return
+    with told(context, container, "copying", "copied", f"{container.name}:{source} to {target}"):
+        if target == "-":
+            stream = context.stdout.buffer
+            copying.stream_out(backend, container.id, source, stream.write, follow=follow)
+            stream.flush()
+        else:
             copying.copy_out(backend, container.id, source, _local(context, target), follow=follow)
 
 
@@ -162,7 +163,7 @@ class _In:
 
         with (
             _undisturbed(self._context, self._project, container),
-            told(self._context, container, "copying", "copied"),
+            told(self._context, container, "copying", "copied", f"{source} to {container.name}:{target}"),
         ):
             if source == "-":
                 stream = self._context.stdin.buffer
@@ -186,6 +187,6 @@ class _In:
                 kept.seek(0)
                 with (
                     _undisturbed(self._context, self._project, container),
-                    told(self._context, container, "copying", "copied"),
+                    told(self._context, container, "copying", "copied", f"- to {container.name}:{target}"),
                 ):
                     copying.stream_in(self._backend, container.id, kept, target, to_user=self._to_user)

@@ -28,5 +28,6 @@ def command(context: Context, /, services: tuple[str, ...], signal: str, remove_
     spare = frozenset() if remove_orphans else foreign_services(context, observed)
     number = shared.signal_name(signal)
     chosen = present(context, observed, services, oneoff=True)
-    if chosen is not None:  # what was not created yet is no mistake
-        actions.kill(engine, project, chosen, number, spare=spare)
+    plan = actions.kill(engine, project, chosen, number, spare=spare) if chosen is not None else None
+    if plan is None or not plan.steps:  # what was not created yet is no mistake
+        context.display().warn("No container to kill")

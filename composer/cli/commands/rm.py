@@ -30,8 +30,10 @@ def command(context: Context, /, services: tuple[str, ...], force: bool, stop: b
         plan = plan_remove(observed, found or (), stop=stop, volumes=volumes)
         names = [s.operation.container.name for s in plan.steps if isinstance(s.operation, RemoveContainer)]
         if found is None or not names:
-            context.display().warn("no stopped containers")
+            context.display().warn("No stopped containers")
             return
+        if not context.settings.dry_run:
+            context.write(f"Going to remove {', '.join(names)}")
         if not force and not context.settings.dry_run and not context.confirm(f"remove {', '.join(names)}?"):
             return
         engine.apply(project, plan)

@@ -10,7 +10,6 @@ from composer.cli import options as shared
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
-    from composer.engine.plan import Plan
 
 
 @click.command(name="up", help="Create and start containers.")
@@ -71,7 +70,7 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
             context.changing(project.name, "up") as engine,
             timed(context, engine, project.name, given) as engine,
         ):
-            show_unchanged(context, up(engine, project, options, context.asker()))
+            up(engine, project, options, context.asker())
         return None
     from composer.cli.attached import run_attached
 
@@ -96,20 +95,3 @@ def _check(given: dict[str, Any]) -> None:
         )
     if given["abort_on_container_exit"] and given["abort_on_container_failure"]:
         raise ProjectError("--abort-on-container-exit and --abort-on-container-failure contradict each other")
-
-
-def show_unchanged(context: Context, plan: Plan) -> None:
-    """Say what is as it should be, so that an ``up`` that did nothing is not silent."""
-    from composer.engine.operations.row import Resource
-    from composer.engine.progress import DONE, Progress
-
-    touched = _touched(plan) if plan.steps else ()
-    for name in plan.unchanged:
-        if name not in touched:
-            context.display().progress(Progress(DONE, Resource("container", name), "up to date"))
-
-
-def _touched(plan: Plan) -> set[str]:
-    from composer.engine.operations.registry import resource_of
-
-    return {resource_of(step.operation).name for step in plan.steps}

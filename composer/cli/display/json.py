@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 from composer.cli.display import advance
+from composer.cli.display.phases import Phases
 from composer.cli.safe import safe
-from composer.engine.progress import DONE, FAILED, SKIPPED, WARNING, WORKING
+from composer.engine.progress import DONE, FAILED, WARNING, WORKING, is_under_way
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,20 +18,27 @@ if TYPE_CHECKING:
     from composer.engine.operations.row import Resource
     from composer.engine.progress import Progress
 
-_STATUS = {WORKING: "Working", DONE: "Done", FAILED: "Error", SKIPPED: "Skipped", WARNING: "Warning"}
+_STATUS = {WORKING: "Working", DONE: "Done", FAILED: "Error", WARNING: "Warning"}
 
 
 class JsonDisplay:
     def __init__(self, stream: TextIO | Safe) -> None:
         self._stream = safe(stream)
+        self._phases = Phases()
 
     def begin(self, resources: Sequence[Resource]) -> None:
         """Nothing is shown before it happens."""
 
     def progress(self, event: Progress) -> None:
+        for phase in self._phases.of(event):
+            self._show(phase)
+
+    def _show(self, event: Progress) -> None:
+        # more steps may follow: what a phase has come to is done all the same
+        status = DONE if event.status == WORKING and not is_under_way(event.text) else event.status
         line: dict[str, str | int] = {
             "id": str(event.resource),
-            "status": _STATUS[event.status],
+            "status": _STATUS[status],
             "text": event.text.capitalize(),
         }
         if event.detail:

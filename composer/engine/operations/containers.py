@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 REPLACED = "replaced"
 """The cause of the stop and the removal of a container whose place another has taken."""
 
+_RESTART = "restart"
+_RECREATION = "recreate", "recreated"
+"""What Docker Compose says of all steps of a container's replacement but its start."""
+
 _HOOK_LINES = 10
 _ASKED_FOR = ("stop", "down")
 """Causes of stops that a user asked for by these verbs: a failing ``pre_stop`` hook is their failure too."""
@@ -60,7 +64,7 @@ def _is_temporary(operation: CreateContainer) -> bool:
 
 
 def _creating(operation: CreateContainer) -> tuple[str, str]:
-    return ("recreating", "recreated") if _is_temporary(operation) else ("creating", "created")
+    return _RECREATION if _is_temporary(operation) else ("creating", "created")
 
 
 def _create_in_brief(operation: CreateContainer) -> str:
@@ -122,6 +126,10 @@ def _start(backend: Backend, operation: StartContainer, _: Report) -> None:
             raise _hook_failed(f"post_start[{index}]", operation.container, hook, code, output)
 
 
+def _starting(operation: StartContainer) -> tuple[str, str]:
+    return "restarting" if operation.cause == _RESTART else "starting", "started"
+
+
 def _start_in_brief(operation: StartContainer) -> str:
     return "start" + (f", then {len(operation.hooks)} post_start" if operation.hooks else "")
 
@@ -156,6 +164,12 @@ def _stop(backend: Backend, operation: StopContainer, report: Report) -> None:
         pass  # it ended by itself meanwhile, and was to be removed then
     if failed and operation.cause in _ASKED_FOR:
         raise DoneAndFailed(failed[0])
+
+
+def _stopping(operation: StopContainer) -> tuple[str, str]:
+    if operation.cause == REPLACED:
+        return _RECREATION
+    return ("restarting", "restarting") if operation.cause == _RESTART else ("stopping", "stopped")
 
 
 def _stop_in_brief(operation: StopContainer) -> str:
@@ -210,7 +224,7 @@ def _remove(backend: Backend, operation: RemoveContainer, _: Report) -> None:
 
 def _removing(operation: RemoveContainer) -> tuple[str, str]:
     if operation.cause == REPLACED:
-        return "recreating", "recreated"  # the last that is heard of it: it is the new one that stays
+        return _RECREATION  # it is the new one that stays
     return "removing", "removed"
 
 
@@ -315,8 +329,18 @@ ROWS: dict[type, Row] = {
         subject=field("spec.name"),
         resource=about("hook", "spec.name"),
     ),
-    StartContainer: _row("start container", "starting", "started", STARTS, _start, brief=_start_in_brief),
-    StopContainer: _row("stop container", "stopping", "stopped", STOPS, _stop, brief=_stop_in_brief),
+    StartContainer: _row(
+        "start container",
+        "starting",
+        "started",
+        STARTS,
+        _start,
+        progress=_starting,
+        brief=_start_in_brief,
+    ),
+    StopContainer: _row(
+        "stop container", "stopping", "stopped", STOPS, _stop, progress=_stopping, brief=_stop_in_brief
+    ),
     KillContainer: _row(
         "kill container",
         "killing",
@@ -336,8 +360,7 @@ ROWS: dict[type, Row] = {
     ),
     RenameContainer: _row(
         "rename container",
-        "recreating",
-        "recreated",
+        *_RECREATION,
         RENAMES,
         _rename,
         subject=text("{o.old_name} to {o.new_name}"),

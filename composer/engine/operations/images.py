@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.engine.operations.row import BRINGS, CHANGES, REMOVES, Row, about, field, optionally
+from composer.engine.operations.row import BRINGS, CHANGES, IN_USE, REMOVES, Row, about, field, optionally
 
 if TYPE_CHECKING:
     from composer.engine.backend import Backend
@@ -67,7 +67,7 @@ class RemoveImage(NamedTuple):
 
 
 def _remove_image(backend: Backend, operation: RemoveImage, _: Report) -> None:
-    optionally(operation.optional, lambda: backend.remove_image(operation.reference))
+    optionally(operation.optional, lambda: backend.remove_image(operation.reference), IN_USE)
 
 
 class TagImage(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.engine.operations.row import MAKES, MENDS, REMOVES, Row, about, field, optionally
+from composer.engine.operations.row import IN_USE, MAKES, MENDS, REMOVES, Row, about, field, optionally
 
 if TYPE_CHECKING:
     from composer.engine.backend import Backend
@@ -31,7 +31,7 @@ class RemoveNetwork(NamedTuple):
 
 
 def _remove_network(backend: Backend, operation: RemoveNetwork, _: Report) -> None:
-    optionally(operation.optional, lambda: backend.remove_network(operation.id or operation.name))
+    optionally(operation.optional, lambda: backend.remove_network(operation.id or operation.name), IN_USE)
 
 
 class MendNetwork(NamedTuple):
@@ -64,7 +64,7 @@ class RemoveVolume(NamedTuple):
 
 
 def _remove_volume(backend: Backend, operation: RemoveVolume, _: Report) -> None:
-    optionally(operation.optional, lambda: backend.remove_volume(operation.name))
+    optionally(operation.optional, lambda: backend.remove_volume(operation.name), IN_USE)
 
 
 _MADE, _NAME = field("spec.name"), field("name")

@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.engine import labels
-from composer.errors import BackendError, NotFound
+from composer.errors import BackendError, Conflict, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ class Resource(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        return f"{self.kind.capitalize()} {self.name}"
+        return f"{self.kind.capitalize()} {self.name}".strip()
 
 
 class ContainerRef(NamedTuple):
@@ -90,11 +90,18 @@ class DoneAndFailed(Exception):
 
 
 class Kept(Exception):
-    """Something optional was left as it is; the text says why."""
+    """Something optional was left as it is; the text says why. ``phase`` is what is shown of it."""
+
+    def __init__(self, reason: str, phase: str) -> None:
+        super().__init__(reason)
+        self.phase = phase
 
 
-def optionally(optional: bool, effect: Callable[[], None]) -> None:
-    """Do something. What is ``optional`` may be gone already; where it fails, Kept is raised."""
+def optionally(optional: bool, effect: Callable[[], None], phase: str = "error") -> None:
+    """Do something. What is ``optional`` may be gone already; where it fails, Kept is raised.
+
+    ``phase`` is what is shown of a resource that others use.
+    """
     try:
         effect()
     except NotFound:
@@ -103,7 +110,10 @@ def optionally(optional: bool, effect: Callable[[], None]) -> None:
     except BackendError as error:
         if not optional:
             raise
-        raise Kept(str(error)) from error
+        raise Kept(str(error), phase if isinstance(error, Conflict) else "error") from error
+
+
+IN_USE = "resource is still in use"
 
 
 # ------------------------------------------------------------------ for rows

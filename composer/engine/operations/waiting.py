@@ -46,7 +46,7 @@ def _waited_for(wait: WaitService) -> Resource:
 
 
 def _progress(wait: WaitService) -> tuple[str, str]:
-    return "waiting", _MET.get(wait.condition, "ready")
+    return "waiting", "exited" if wait.condition == "service_completed_successfully" else "healthy"
 
 
 def _brief(wait: WaitService) -> str:

@@ -144,10 +144,11 @@ class Assembly:
             if dependency.condition == STARTED:
                 (needs if dependency.required else after).extend(self.ready[dependency.service])
             else:
-                needs.append(self._gate(dependency))
+                needs.append(self.gate(dependency))
         return tuple(needs), tuple(after)
 
-    def _gate(self, dependency: Dependency) -> int:
+    def gate(self, dependency: Dependency) -> int:
+        """Return the step that waits for a dependency: one for all who need the same of it."""
         key = (dependency.service, dependency.condition, dependency.required)
         if key not in self._gates:
             waiting = tuple(self._waiting[key])

@@ -15,6 +15,7 @@ from composer.engine.planning.assembly import Assembly
 from composer.engine.planning.creations import Creations
 from composer.engine.planning.removals import Removals
 from composer.engine.planning.rollout import Rollout
+from composer.engine.planning.standing import told, unmet
 
 if TYPE_CHECKING:
     from composer.engine.observing.observe import World
@@ -45,6 +46,7 @@ class _Emitter:
             self._builder.warn(sentence)
         self._builder.diverged_volumes += decisions.diverged.kept
         self._builder.losses += decisions.infrastructure.losses
+        self._builder.told += told(decisions)
         for container, cause in decisions.unfinished:
             assembly.room.cleared[container.name] = removals.remove(container, cause)
         assembly.room.draw_first()
@@ -53,6 +55,8 @@ class _Emitter:
             assembly.fetch(fetch)
         for service in decisions.order:
             self._emit(service)
+        for dependency in unmet(decisions) if self._options.start else ():
+            assembly.gate(dependency)
         for wait in decisions.waits:
             assembly.wait(wait)
         for container, cause in decisions.retired:

@@ -193,6 +193,8 @@ def _stop_all(fleet: Fleet, removals: Removals, order: Iterable[str], cause: str
         stopped[service] = [
             step for c in fleet.containers[service] for step in removals.stop(c, cause, after=after)
         ]
+        for container in fleet.containers[service] if cause == "stop" else ():
+            removals.tell_stopped(container)
 
 
 def plan_start(
@@ -259,12 +261,12 @@ def plan_restart(
     fleet.selected = tuple(sorted(chosen))
     removals = Removals(timeout_s)
     _stop_all(fleet, removals, fleet.order(), "restart")
-    _start_all(fleet, removals, fleet.order())
+    _start_all(fleet, removals, fleet.order(), "restart")
     return removals.builder.build()
 
 
-def _start_all(fleet: Fleet, removals: Removals, order: list[str]) -> dict[str, list[int]]:
-    """Start what is not running; return the steps of each service."""
+def _start_all(fleet: Fleet, removals: Removals, order: list[str], cause: str = "") -> dict[str, list[int]]:
+    """Start what is not running, because of ``cause`` or of its state; return the steps of each service."""
     started: dict[str, list[int]] = {}
     for service in order:
         idle = [c for c in fleet.containers[service] if c.state not in ACTIVE or c.id in removals.stopped]
@@ -273,8 +275,8 @@ def _start_all(fleet: Fleet, removals: Removals, order: list[str]) -> dict[str, 
             needs = _gates(fleet, removals, service, started)
             for container in idle:
                 stop = removals.stopped.get(container.id)
-                cause = "restart" if stop else f"it is {container.state.value}"
-                operation = StartContainer(ContainerRef.of(container), cause, start_hooks(container))
+                why = cause or ("restart" if stop else f"it is {container.state.value}")
+                operation = StartContainer(ContainerRef.of(container), why, start_hooks(container))
                 started[service].append(removals.builder.add(operation, [*needs, *([stop] if stop else [])]))
     return started
 
@@ -314,6 +316,8 @@ def plan_remove(
     removals = Removals(timeout_s)
     for service in reversed(fleet.order()):
         for container in fleet.containers[service]:
+            if stop:
+                removals.tell_stopped(container)
             if stop or container.state not in ACTIVE:
                 removals.remove(container, "rm", volumes=volumes)
     return removals.builder.build()

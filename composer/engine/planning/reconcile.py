@@ -23,6 +23,7 @@ from composer.engine.plan import PlanBuilder
 from composer.engine.planning.decisions import UNFINISHED, Decision, Decisions, Fate
 from composer.engine.planning.infrastructure import changes_of, diverged, orphaned_volumes
 from composer.engine.planning.recreation import decide
+from composer.engine.planning.standing import told, unmet
 from composer.engine.planning.staying import Staying, held_by, is_done, stopped_meanwhile
 from composer.engine.resolving import compare, resolve
 from composer.engine.wanted import Limitation
@@ -64,7 +65,7 @@ def reconcile(project: Project, world: World, options: Options) -> Plan:
     """
     graph = Graph(project.tree, project.mark)
     decisions = _Reconciler(project, world, options, graph).decide_all()
-    if decisions.is_settled and options.oneoff is None:
+    if decisions.is_settled and options.oneoff is None and not (options.start and unmet(decisions)):
         return _settled(decisions)
     from composer.engine.planning.emit import emit  # the most frequent answer does without
 
@@ -79,6 +80,7 @@ def _settled(decisions: Decisions) -> Plan:
     plan.diverged_volumes += decisions.diverged.kept
     plan.losses += decisions.infrastructure.losses
     plan.unchanged += [stay.known.name for service in decisions.order for stay in decisions.stays[service]]
+    plan.told += told(decisions)
     return plan.build()
 
 

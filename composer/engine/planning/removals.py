@@ -13,6 +13,7 @@ from composer.engine.observed import ACTIVE, ContainerState
 from composer.engine.operations.containers import RemoveContainer, StopContainer
 from composer.engine.operations.row import ContainerRef
 from composer.engine.plan import PlanBuilder
+from composer.engine.planning.decisions import UNFINISHED
 from composer.engine.resolving import resolve
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
     from composer.engine.observed import ObservedContainer
     from composer.engine.wanted import ExecSpec
+
+
+_LEFT_AS_IT_IS = frozenset(("rm", UNFINISHED))
+"""Causes of removals that are no stop as well."""
 
 
 class Removals:
@@ -65,11 +70,19 @@ class Removals:
     ) -> int:
         """Add the stop and the removal of a container; return the step of the removal."""
         if container.id not in self.removed:
+            if cause not in _LEFT_AS_IT_IS:
+                self.tell_stopped(container)
             stopped = (*self.stop(container, cause, needs, after), *self.touched.get(container.id, ()))
             loose = () if container.id in self.stopped else after
             operation = RemoveContainer(_leaving(container), cause, volumes)
             self.removed[container.id] = self.builder.add(operation, stopped, loose)
         return self.removed[container.id]
+
+    def tell_stopped(self, container: ObservedContainer) -> None:
+        """Say of a container that was to be stopped, and does not run, what is said of the others."""
+        if container.state not in ACTIVE:
+            name = _leaving(container).name
+            self.builder.told += [(name, "stopping"), (name, "stopped")]
 
     def leave(self, container: ObservedContainer, cause: str) -> None:
         """Remove a container that nothing replaces: now, or with ``keep`` when everything else has succeeded."""

@@ -254,7 +254,8 @@ class _Coordinator:
     def _begin(self, step: Step) -> None:
         operation = step.operation
         self._running.add(step.id)
-        self._events.progress(Progress(WORKING, resource_of(operation), progress_of(operation)[0]))
+        if doing := progress_of(operation)[0]:
+            self._events.progress(Progress(WORKING, resource_of(operation), doing))
         if isinstance(operation, WaitService):
             ids = self._ids_of(operation)
             limit = operation.timeout_s
@@ -323,7 +324,7 @@ class _Coordinator:
             return
         operation = self._steps[id].operation
         if isinstance(error, Kept):
-            self._events.progress(Progress(WARNING, resource_of(operation), "kept", str(error)))
+            self._events.progress(Progress(WARNING, resource_of(operation), error.phase, str(error)))
         elif isinstance(error, DoneAndFailed):
             self._failures.append(_failure(operation, error.reason))
             self._events.progress(
@@ -345,7 +346,7 @@ class _Coordinator:
         else:
             failure = _failure(operation, error)
         self._failures.append(failure)
-        self._events.progress(Progress(FAILED, resource_of(operation), "failed", str(error)))
+        self._events.progress(Progress(FAILED, resource_of(operation), "error", str(error)))
         self._release(self._finish(id, FAILED))
 
     def _learn(self, operation: Operation, value: Any) -> None:

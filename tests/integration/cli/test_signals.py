@@ -45,7 +45,7 @@ def test_one_signal_stops_in_reverse_order(tmp_path: Path, number: signal.Signal
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "Gracefully stopping" in err
+    assert "Gracefully Stopping" in err
     stops = [call for call in out.splitlines()[-1].split() if call.startswith("stop_container")]
     assert stops == ["stop_container=app-web-1", "stop_container=app-db-1"]
     assert "web-1 exited with code 143" in out

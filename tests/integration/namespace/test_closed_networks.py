@@ -45,7 +45,7 @@ def test_an_internal_network_is_not_reached_through_a_published_port_in_any_fami
     assert [answers(address, port) for address in ("::1", "127.0.0.1")] == [False, False]
     assert f":{port:04X} 0" not in listeners
     assert json.loads(stack.out("ps", "--format", "json").splitlines()[0])["Publishers"] in (None, [])
-    assert "Up to date" in stack.run("up", "-d").stderr
+    assert " Running" in stack.run("up", "-d").stderr
     stack.up(project(port, internal=False), "--wait")
     assert [answers(address, port) for address in ("::1", "127.0.0.1")] == [True, True]
 

@@ -147,7 +147,7 @@ def test_the_supervisor_puts_back_what_others_take_under_running_containers(site
     for name, (damage, _) in DAMAGE.items():
         damage(site)
         wait_for(site.works, what=f"mending after {name}", timeout_s=20)
-        assert "Up to date" in site.stack.run("up", "-d").stderr, name
+        assert " Running" in site.stack.run("up", "-d").stderr, name
     assert site.started() == started
 
 

@@ -91,7 +91,7 @@ def test_the_same_project_twice_at_once_makes_it_once(stacks: list[Stack]) -> No
             text for text in said if f"project '{one.name}' is being changed by composer up (pid" in text
         ]
         assert len(waiting) >= 1, "who waits says for whom"
-        assert sum("web-1  Created" in text for text in said) == 1
+        assert sum("web-1 Created" in text for text in said) == 1
         assert _page(one) == one.name
     finally:
         one.run("down", "-v", "-t", "0")

@@ -46,7 +46,7 @@ def test_up_pulls_what_is_missing_and_pull_what_is_asked_for(
     stack.up(f"services: {{web: {{image: '{host}/box:1', stop_signal: SIGKILL}}}}")
     assert stack.shell("web", "echo $FROM") == "registry"
     assert stack.out("images", "-q").strip() == image.id.removeprefix("sha256:")
-    assert "Up to date" in stack.run("up", "-d").stderr
+    assert " Running" in stack.run("up", "-d").stderr
     stack.write(f"services: {{web: {{image: '{host}/box@{image.digest}', stop_signal: SIGKILL}}}}")
     assert "Pull" not in stack.run("up", "-d").stderr, "what came by its tag is known by its digest"
 

@@ -47,7 +47,7 @@ def test_compatibility_names_things_with_underscores(console: Console) -> None:
     console("--compatibility", "up", "-d")
     assert states(console) == {"app_web_1": "running", "app_job_1": "running"}
     assert console.backend.container("app_job_1").image == "app_job"
-    assert "Up to date" in console("up", "-d", "web", COMPOSE_COMPATIBILITY="true").err
+    assert " Container app_web_1 Running \n" in console("up", "-d", "web", COMPOSE_COMPATIBILITY="true").err
     console("--compatibility", "run", "--no-deps", "-d", "web")
     assert any(name.startswith("app_web_run_") for name in states(console))
 

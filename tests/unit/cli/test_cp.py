@@ -125,7 +125,8 @@ def test_archives_on_standard_input_and_output(web: Console, tmp_path: Path) -> 
 
     web("cp", "file", "web:/tmp/")
     code, data, err = play("cp", "web:/tmp/file", "-")
-    assert (code, err) == (0, "")
+    copy = "app-web-1:/tmp/file to -"
+    assert (code, err) == (0, f" app-web-1 Copying {copy}\n app-web-1 Copied {copy}\n")
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         assert archive.getnames() == ["file"]
     assert play("cp", "-", "web:/srv", data=data)[0] == 0

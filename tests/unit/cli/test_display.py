@@ -166,10 +166,10 @@ def test_plain_lines_repeat_nothing() -> None:
     stream = io.StringIO()
     display = PlainDisplay(stream)
     for text in ("pulling", "pulling", "pulled"):
-        display.progress(Progress(WORKING, NET, text, "12%"))
-    display.progress(Progress(FAILED, WEB, "failed", "no room"))
+        display.progress(Progress(WORKING, NET, text))
+    display.progress(Progress(FAILED, Resource("image", "nginx"), "error", "no room"))
     assert stream.getvalue() == (
-        " Network app_default  Pulling\n Network app_default  Pulled\n Container app-web-1  Failed: no room\n"
+        " Network app_default Pulling \n Network app_default Pulled \n Image nginx Error no room\n"
     )
 
 

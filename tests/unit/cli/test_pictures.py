@@ -247,7 +247,7 @@ def test_the_timeline_of_an_up_is_read_again(console: Console) -> None:
         "api": "healthy",
         "cache": "started",
         "db": "healthy",
-        "migrate": "completed",
+        "migrate": "exited",
         "web": "started",
     }
 

@@ -118,7 +118,7 @@ def test_a_run_that_is_over_is_an_orphan_of_nobody_else(ready: Console) -> None:
 
 def test_pause_and_unpause(ready: Console) -> None:
     ready("up", "-d", "db")
-    assert ready("pause", "db").err == " Container app-db-1  Pausing\n Container app-db-1  Paused\n"
+    assert ready("pause", "db").err == " Container app-db-1 Paused \n"
     assert states(ready) == {"app-db-1": "paused"}
     assert ready("pause").err == "error: container app-db-1 is already paused\n"
     ready("unpause")
