@@ -282,6 +282,10 @@ class Context:
             self._display = open_display(mode, stream, color=self.is_colored(stream), title=title)
         return self._display
 
+    def has_shown(self, detail: str) -> bool:
+        """Tell whether the progress had a detail in full."""
+        return self._display is not None and detail in self._display.shown
+
     def write(self, text: str) -> None:
         """Write a line to standard output."""
         self.stdout.write(text + "\n")

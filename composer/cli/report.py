@@ -19,6 +19,7 @@ from composer.errors import (
     ConfigError,
     OperationFailed,
     ProjectInvalid,
+    PullFailed,
     Unavailable,
     of_the_machine,
 )
@@ -46,7 +47,7 @@ def report(error: BaseException, context: Context) -> int:
     if isinstance(error, click.ClickException):
         _write_usage(error, context)
         return 1
-    errors = _once(list(_leaves(error)))
+    errors = _pulls_in_one(_once(list(_leaves(error))), context)
     if context.settings.progress == "json":
         text = "; ".join(str(e) for e in errors)
         context.stderr.write(json.dumps({"error": True, "message": text}, ensure_ascii=False) + "\n")
@@ -73,6 +74,19 @@ def _once(errors: list[BaseException]) -> list[BaseException]:
     if len(gone) < 2:
         return errors
     return [_cause(gone[0]), *(error for error in errors if error not in gone)]
+
+
+def _pulls_in_one(errors: list[BaseException], context: Context) -> list[BaseException]:
+    """Say in one error that images could not be pulled, and why, where the progress has not said it."""
+    pulls = [error for error in errors if isinstance(error, PullFailed)]
+    if len(pulls) < 2:
+        return errors
+    others = [error for error in errors if error not in pulls]
+    summary = PullFailed(f"{len(pulls)} images could not be pulled", hint=pulls[0].hint)
+    for error in pulls:
+        if not context.has_shown(str(error)):
+            summary.add_note(str(error))
+    return [*others, summary]
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -51,7 +51,8 @@ class Engine(NamedTuple):
                 raise ProjectError(f"nothing was done: {loss}", hint=loss.remedy)
         for sentence in plan.warnings:
             self.events.warn(sentence)
-        self._tell(plan)
+        for event in plan.told:
+            self.events.progress(event)
         if not plan.steps:
             return Outcome()
         from composer.engine.running.execute import execute
@@ -59,16 +60,6 @@ class Engine(NamedTuple):
         return execute(
             plan, self.backend, self.events, project=project, parallel=self.parallel, cancel=self.cancel
         )
-
-    def _tell(self, plan: Plan) -> None:
-        """Say what holds already."""
-        if plan.told:
-            from composer.engine.operations.row import Resource
-            from composer.engine.progress import DONE, WORKING, Progress, is_under_way
-
-            for name, phase in plan.told:
-                status = WORKING if is_under_way(phase) else DONE
-                self.events.progress(Progress(status, Resource("container", name), phase))
 
 
 class Change(NamedTuple):

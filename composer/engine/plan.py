@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.engine.operations.waiting import WaitService
+from composer.engine.progress import DONE, WORKING, Progress, is_under_way
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from composer.engine.observing.losses import Loss
     from composer.engine.operations.registry import Operation
+    from composer.engine.operations.row import Resource
 
 
 class Step(NamedTuple):
@@ -41,7 +43,7 @@ class Plan(NamedTuple):
     """What would be done.
 
     ``warnings`` are sentences for the user; ``unchanged`` names what is as it should be, and ``told`` has the phases
-    (container, phase) that need no step, for who watches. ``diverged_volumes`` stay as they are, because replacing
+    that need no step, for who watches. ``diverged_volumes`` stay as they are, because replacing
     them loses data: to be asked. ``losses`` are data that is lost from sight, and that nobody has agreed to yet.
     """
 
@@ -50,7 +52,7 @@ class Plan(NamedTuple):
     unchanged: tuple[str, ...] = ()
     diverged_volumes: tuple[str, ...] = ()
     losses: tuple[Loss, ...] = ()
-    told: tuple[tuple[str, str], ...] = ()
+    told: tuple[Progress, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.steps))
@@ -94,7 +96,7 @@ class PlanBuilder:
         self.unchanged: list[str] = []
         self.diverged_volumes: list[str] = []
         self.losses: list[Loss] = []
-        self.told: list[tuple[str, str]] = []
+        self.told: list[Progress] = []
 
     def add(self, operation: Operation, needs: Iterable[int] = (), after: Iterable[int] = ()) -> int:
         """Append a step and return its id."""
@@ -106,6 +108,12 @@ class PlanBuilder:
                 raise ValueError(f"step #{id} cannot come after #{other}, which does not exist yet")
         self._steps.append(Step(id, operation, firm, loose))
         return id
+
+    def tell(self, resource: Resource, *phases: str, detail: str = "") -> None:
+        """Have it said of a resource that it entered phases, without a step."""
+        self.told += [
+            Progress(WORKING if is_under_way(phase) else DONE, resource, phase, detail) for phase in phases
+        ]
 
     def warn(self, sentence: str) -> None:
         if sentence not in self._warnings:

@@ -162,7 +162,7 @@ def test_wait_gives_up_on_a_crash_loop(stack: Stack) -> None:
         """
     )
     result = stack.run("up", "--wait", "--wait-restarts", "2", code=1)
-    assert "Restarted: once" in result.stderr
+    assert "web-1 Restarted once" in result.stderr
     assert "was restarted 2 times, and is not ready" in result.stderr
     assert "    no database" in result.stderr, "its last output"
 

@@ -69,7 +69,7 @@ class EngineEvents:
             action, _, health = action.partition(":")
             attributes["health_status"] = health.strip()
         time_ns = int(entry.get("timeNano") or int(entry.get("time") or 0) * 1_000_000_000)
-        return Event(time_ns, kind, action.partition(":")[0], id, attributes)
+        return Event(time_ns, kind, action, id, attributes)
 
     def _is_restarting(self, id: str) -> bool:
         if self._closed:

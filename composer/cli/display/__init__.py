@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from composer.engine.progress import Events
 
 if TYPE_CHECKING:
+    from collections.abc import Container
     from typing import TextIO
 
     from composer.cli.safe import Safe
@@ -19,7 +20,13 @@ MODES = ("auto", "tty", "plain", "json", "quiet")
 
 
 class Display(Events, Protocol):
-    """Events that are shown. ``settle`` ends redrawing: what comes later are plain lines."""
+    """Events that are shown. ``settle`` ends redrawing: what comes later are plain lines.
+
+    ``shown`` has the details that were shown in full: an error need not say them again.
+    """
+
+    @property
+    def shown(self) -> Container[str]: ...
 
     def settle(self) -> None: ...
     def close(self) -> None: ...

@@ -25,6 +25,7 @@ class JsonDisplay:
     def __init__(self, stream: TextIO | Safe) -> None:
         self._stream = safe(stream)
         self._phases = Phases()
+        self.shown: tuple[str, ...] = ()
 
     def begin(self, resources: Sequence[Resource]) -> None:
         """Nothing is shown before it happens."""

@@ -35,7 +35,7 @@ class Phases:
         return [one for one in found if self._is_new(one)]
 
     def _is_told_at_the_end(self, event: Progress) -> bool:
-        if event.status != FAILED or event.resource.kind == "image":
+        if event.status != FAILED or event.resource.kind in ("image", ""):
             return False
         before = self._last.get(event.resource)
         return before is None or before.text != "waiting"

@@ -23,12 +23,14 @@ class PlainDisplay:
     def __init__(self, stream: TextIO | Safe) -> None:
         self._stream = safe(stream)
         self._phases = Phases()
+        self.shown: set[str] = set()
 
     def begin(self, resources: Sequence[Resource]) -> None:
         """Nothing is shown before it happens."""
 
     def progress(self, event: Progress) -> None:
         for phase in self._phases.of(event._replace(advance=None)):
+            self.shown.add(phase.detail)
             self._write(f" {phase.resource} {phase.text.capitalize()} {phase.detail}")
 
     def warn(self, sentence: str) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class QuietDisplay:
     def __init__(self, stream: TextIO | Safe) -> None:
         self._stream = safe(stream)
+        self.shown: tuple[str, ...] = ()
 
     def begin(self, resources: Sequence[Resource]) -> None:
         """Nothing is shown before it happens."""

@@ -55,6 +55,7 @@ class TtyDisplay:
         self._size = size or self._window
         self._lines: dict[Resource, _Line] = {}
         self._places: dict[Resource, int] = {}
+        self.shown: tuple[str, ...] = ()  # a narrow window cuts every detail
         self._drawn: list[int] = []
         """The lengths of the lines that are to be written over."""
         self._settled = False

@@ -99,7 +99,7 @@ ROWS: dict[type, Row] = {
         field("spec.reference"),
         _build,
     ),
-    PushImage: Row("push image", "pushing", "pushed", BRINGS, _IMAGE, _REFERENCE, _push),
+    PushImage: Row("push image", "pushing", "pushed", BRINGS, about("", "reference"), _REFERENCE, _push),
     RemoveImage: Row("remove image", "removing", "removed", REMOVES, _IMAGE, _REFERENCE, _remove_image),
     TagImage: Row("tag image", "tagging", "tagged", CHANGES, _IMAGE, _tagged, _tag_image),
 }

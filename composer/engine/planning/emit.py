@@ -15,7 +15,7 @@ from composer.engine.planning.assembly import Assembly
 from composer.engine.planning.creations import Creations
 from composer.engine.planning.removals import Removals
 from composer.engine.planning.rollout import Rollout
-from composer.engine.planning.standing import told, unmet
+from composer.engine.planning.standing import tell, unmet
 
 if TYPE_CHECKING:
     from composer.engine.observing.observe import World
@@ -46,7 +46,7 @@ class _Emitter:
             self._builder.warn(sentence)
         self._builder.diverged_volumes += decisions.diverged.kept
         self._builder.losses += decisions.infrastructure.losses
-        self._builder.told += told(decisions)
+        tell(decisions, self._builder)
         for container, cause in decisions.unfinished:
             assembly.room.cleared[container.name] = removals.remove(container, cause)
         assembly.room.draw_first()

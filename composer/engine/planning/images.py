@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import references
 from composer.engine.operations.images import BuildImage, PullImage, PushImage
+from composer.engine.operations.row import Resource
 from composer.engine.plan import Plan, PlanBuilder
 from composer.engine.resolving import resolve
 
@@ -65,9 +66,14 @@ def plan_push(project: Project, *, optional: bool = False) -> Plan:
     """Return the pushes of every image that is built here and has a name of its own."""
     builder = PlanBuilder()
     services = project.tree.get("services") or {}
-    references = {tree["image"] for tree in services.values() if tree.get("build") and tree.get("image")}
-    for reference in sorted(references):
-        builder.add(PushImage(reference, "push", optional))
+    seen = set()
+    for name in sorted(services):
+        tree = services[name]
+        if not tree.get("build") or not tree.get("image"):
+            builder.tell(Resource("", name), "skipped")
+        elif tree["image"] not in seen:
+            seen.add(tree["image"])
+            builder.add(PushImage(tree["image"], "push", optional))
     return builder.build()
 
 
@@ -90,17 +96,25 @@ def plan_pull(
     for name in sorted(services):
         tree = services[name]
         reference = tree.get("image")
-        if not reference or reference in seen or (tree.get("build") and not buildable):
-            continue
-        wanted = policy or tree.get("pull_policy") or "always"
-        if wanted in ("never", "build"):
-            continue
-        if (
-            wanted in ("missing", "if_not_present")
-            and not references.is_latest(reference)
-            and find(reference) is not None
-        ):
-            continue
-        seen.add(reference)
-        builder.add(PullImage(reference, "pull", optional or bool(tree.get("build"))))
+        if not reference:
+            builder.tell(Resource("", name), "skipped", detail="No image to be pulled")
+        elif reference not in seen:
+            skipped = _not_pulled(tree, find, policy, buildable=buildable)
+            if skipped is not None:
+                builder.tell(Resource("image", reference), "skipped", detail=skipped)
+            else:
+                seen.add(reference)
+                builder.add(PullImage(reference, "pull", optional))
     return builder.build()
+
+
+def _not_pulled(tree: Mapping[str, Any], find: Find, policy: str | None, *, buildable: bool) -> str | None:
+    """Return why an image is not pulled, in Docker Compose's words; None where it is."""
+    reference = tree["image"]
+    wanted = policy or tree.get("pull_policy") or "always"
+    if wanted in ("never", "build"):
+        return ""
+    is_asked_about = wanted not in ("missing", "if_not_present") or references.is_latest(reference)
+    if not is_asked_about and find(reference) is not None:
+        return "Image is already present locally"
+    return "Image can be built" if tree.get("build") and not buildable else None

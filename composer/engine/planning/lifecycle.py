@@ -162,7 +162,7 @@ def plan_down(project: str, observed: Observed, options: Teardown) -> Plan:
     for reference in _images(project, fleet, options):
         removals.builder.add(RemoveImage(reference, f"down --rmi {options.images}"), after=everything)
     if not list(removals.builder):
-        removals.builder.warn(f"no resource found to remove for project '{project}'")
+        removals.builder.warn(f'No resource found to remove for project "{project}"')
     return removals.builder.build()
 
 

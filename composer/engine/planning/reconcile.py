@@ -23,7 +23,7 @@ from composer.engine.plan import PlanBuilder
 from composer.engine.planning.decisions import UNFINISHED, Decision, Decisions, Fate
 from composer.engine.planning.infrastructure import changes_of, diverged, orphaned_volumes
 from composer.engine.planning.recreation import decide
-from composer.engine.planning.standing import told, unmet
+from composer.engine.planning.standing import tell, unmet
 from composer.engine.planning.staying import Staying, held_by, is_done, stopped_meanwhile
 from composer.engine.resolving import compare, resolve
 from composer.engine.wanted import Limitation
@@ -80,7 +80,7 @@ def _settled(decisions: Decisions) -> Plan:
     plan.diverged_volumes += decisions.diverged.kept
     plan.losses += decisions.infrastructure.losses
     plan.unchanged += [stay.known.name for service in decisions.order for stay in decisions.stays[service]]
-    plan.told += told(decisions)
+    tell(decisions, plan)
     return plan.build()
 
 

@@ -81,8 +81,7 @@ class Removals:
     def tell_stopped(self, container: ObservedContainer) -> None:
         """Say of a container that was to be stopped, and does not run, what is said of the others."""
         if container.state not in ACTIVE:
-            name = _leaving(container).name
-            self.builder.told += [(name, "stopping"), (name, "stopped")]
+            self.builder.tell(_leaving(container).resource, "stopping", "stopped")
 
     def leave(self, container: ObservedContainer, cause: str) -> None:
         """Remove a container that nothing replaces: now, or with ``keep`` when everything else has succeeded."""

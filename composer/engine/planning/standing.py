@@ -11,28 +11,26 @@ from composer.engine.observed import ACTIVE, Health
 from composer.graph import HEALTHY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from composer.engine.observed import ObservedContainer
+    from composer.engine.plan import PlanBuilder
     from composer.engine.planning.decisions import Decisions
     from composer.graph import Dependency
 
-RUNNING, WAITING, IS_HEALTHY = "running", "waiting", "healthy"
 
-
-def told(decisions: Decisions) -> Iterator[tuple[str, str]]:
-    """Yield (container, phase) for containers that run and stay, in the order of dependencies."""
+def tell(decisions: Decisions, builder: PlanBuilder) -> None:
+    """Have it said of containers that stay that they run, and that they are healthy, in the order of dependencies."""
     awaited = {d.service for d in _healthy(decisions)} - _lacking(decisions)
-    for service in decisions.order:
-        for stay in decisions.stays[service]:
-            if stay.is_unchanged and stay.container.state in ACTIVE:
-                yield stay.known.name, RUNNING
-    for service in decisions.order:
-        if service in awaited:
-            for stay in decisions.stays[service]:
-                if stay.is_unchanged and stay.container.health is Health.HEALTHY:
-                    yield stay.known.name, WAITING
-                    yield stay.known.name, IS_HEALTHY
+    unchanged = [
+        (service, stay)
+        for service in decisions.order
+        for stay in decisions.stays[service]
+        if stay.is_unchanged and stay.container.state in ACTIVE
+    ]
+    for _, stay in unchanged:
+        builder.tell(stay.known.resource, "running")
+    for service, stay in unchanged:
+        if service in awaited and stay.container.health is Health.HEALTHY:
+            builder.tell(stay.known.resource, "waiting", "healthy")
 
 
 def unmet(decisions: Decisions) -> list[Dependency]:

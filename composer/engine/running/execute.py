@@ -29,7 +29,14 @@ from composer.engine.progress import DONE, FAILED, SKIPPED, WARNING, WORKING, Ca
 from composer.engine.running import wait
 from composer.engine.running.preparations import Preparations
 from composer.engine.running.wait import MET, PENDING, SETTLING, Look, Restarts, look, timed_out
-from composer.errors import ComposerError, NotFound, OperationFailed
+from composer.errors import (
+    ComposerError,
+    EngineError,
+    ImageError,
+    MachineFailed,
+    NotFound,
+    OperationFailed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +106,12 @@ class _Gate:
             self.settled_at, self._runs = now_s + wait.SETTLE_S, found.runs
 
 
-def _failure(operation: Operation, error: Exception) -> OperationFailed:
+def _failure(operation: Operation, error: Exception) -> ComposerError:
+    """Return an error with what was being done, unless it says so by itself."""
+    if isinstance(error, ImageError) and resource_of(operation).name in str(error):
+        return error
+    if isinstance(error, EngineError) and not isinstance(error, MachineFailed):
+        return error
     failure = OperationFailed(text_of(operation), error)
     failure.__cause__ = error
     for note in getattr(error, "__notes__", ()):

@@ -35,6 +35,7 @@ def start(directory: Path, delay_s: float, *arguments: str) -> subprocess.Popen[
         text=True,
     )
     assert process.stdout is not None
+    assert process.stdout.readline() == "Attaching to db-1, web-1\n"
     assert process.stdout.readline() == "web-1  | listening\n"
     return process
 
@@ -56,7 +57,7 @@ def test_the_second_signal_kills(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     # two signals that are pending at once are one
     assert process.stderr is not None
-    while "app-web-1  Stopping" not in (line := process.stderr.readline()):
+    while "app-web-1 Stopping" not in (line := process.stderr.readline()):
         assert line, "it ended"
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=20)

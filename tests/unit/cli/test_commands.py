@@ -80,7 +80,7 @@ def test_down_removes_it_all_and_says_when_there_is_nothing(stack: Console) -> N
     assert [v.name for v in stack.backend.volumes()] == ["app_data"]
     again = stack("down")
     assert again.code == 0
-    assert again.err == "warning: no resource found to remove for project 'app'\n"
+    assert again.err == 'warning: No resource found to remove for project "app"\n'
     stack("down", "-v")
     assert list(stack.backend.volumes()) == []
 

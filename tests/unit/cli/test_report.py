@@ -6,7 +6,9 @@ import io
 
 from composer.cli.context import Context
 from composer.cli.report import report
-from composer.errors import BackendError, Conflict, OperationFailed, Unavailable
+from composer.engine.operations.row import Resource
+from composer.engine.progress import FAILED, Progress
+from composer.errors import BackendError, Conflict, OperationFailed, PullFailed, Unavailable
 
 
 def shown(*errors: Exception) -> list[str]:
@@ -27,6 +29,21 @@ def test_what_else_failed_is_kept() -> None:
     assert shown(gone[0], OperationFailed("start container c", other), gone[1]) == [
         "error: no engine answers",
         "error: start container c: port 80 is in use",
+    ]
+
+
+def test_images_that_could_not_be_pulled_are_one_error_with_what_was_not_shown_yet() -> None:
+    stderr = io.StringIO()
+    context = Context({}, stdin=io.StringIO(), stdout=io.StringIO(), stderr=stderr, working_dir="/")
+    pulls = [PullFailed(f"cannot pull '{name}': no route") for name in "ab"]
+    shown = Progress(FAILED, Resource("image", "a"), "error", str(pulls[0]))
+    context.display().progress(shown)
+    assert report(ExceptionGroup("up", [*pulls, Conflict("port 80 is in use")]), context) == 1
+    assert stderr.getvalue().splitlines() == [
+        " Image a Error cannot pull 'a': no route",
+        "error: port 80 is in use",
+        "error: 2 images could not be pulled",
+        "  cannot pull 'b': no route",
     ]
 
 
