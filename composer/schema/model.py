@@ -38,6 +38,7 @@ class Project:
     """
 
     __slots__ = (
+        "_declared",
         "_enable",
         "_typed",
         "_views",
@@ -88,6 +89,7 @@ class Project:
         self.all_resources = False
         self.warnings = warnings
         self.whole = tree
+        self._declared: Mapping[str, Map] | None = None
         self.extensions: Mapping[Path, Map] = {}
         self._enable = enable
         self._views: dict[str, Mapping[str, Any]] = {}
@@ -149,6 +151,11 @@ class Project:
             found = self._views[section] = views.build(section, self.tree.get(section) or {})
         return found
 
+    @property
+    def declared(self) -> Mapping[str, Map]:
+        """All services that profiles enable, chosen or not."""
+        return self._declared if self._declared is not None else self.whole.get("services") or Map()
+
     def select(self, names: Iterable[str], *, dependencies: bool = True) -> Project:
         """Return the project with only these services and, unless told otherwise, what they depend on.
 
@@ -184,6 +191,7 @@ class Project:
             enable=self._enable,
         )
         selected.whole = tree
+        selected._declared = {**self.declared, **chosen}
         selected.extensions, selected.name_origin = self.extensions, self.name_origin
         selected.separator, selected.all_resources = self.separator, self.all_resources
         return selected

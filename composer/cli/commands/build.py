@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 def command(context: Context, /, services: tuple[str, ...], arguments: tuple[str, ...], **given: Any) -> None:
     from composer.cli.image_selection import images_of
     from composer.engine.planning.images import plan_build, plan_push
+    from composer.engine.resolving import bases
 
     if given["builder"]:
         context.environment = {**context.environment, "BUILDX_BUILDER": given["builder"]}
@@ -44,7 +46,13 @@ def command(context: Context, /, services: tuple[str, ...], arguments: tuple[str
     with images_of(
         context, "build", services, dependencies=given["with_dependencies"], quiet=given["quiet"]
     ) as (chosen, engine):
-        plan = plan_build(chosen, no_cache=given["no_cache"], pull=given["pull"], wanted=wanted)
+        plan = plan_build(
+            chosen,
+            partial(bases.of, chosen),
+            no_cache=given["no_cache"],
+            pull=given["pull"],
+            wanted=wanted,
+        )
         engine.apply(chosen.name, plan)
         if given["push"]:
             engine.apply(chosen.name, plan_push(chosen))

@@ -46,6 +46,8 @@ class World(NamedTuple):
     key: bytes = b""
     moves_ports: bool = False
     owns_files: bool = True
+    bases: Mapping[str, tuple[str, ...]] = {}
+    """The services from whose images one is built, by service, of those whose images are not here."""
     neighbours: tuple[Neighbour, ...] = ()
     """Volumes of other projects of this directory, where one of ours is missing."""
 
@@ -55,11 +57,13 @@ def observe(observer: Observer, project: Project, key: bytes) -> World:
     observed = observer.observe(project.name)
     services = project.tree.get("services") or {}
     images = _images(observer, project)
+    bases = _bases(observer, project, images)
     volumes = _volumes(observer, project, observed)
     networks = _networks(observer, project, observed)
     return World(
         observed=observed,
         images=images,
+        bases=bases,
         networks=networks,
         network_faults=observer.network_faults([network.id for network in networks.values()]),
         volumes=volumes,
@@ -105,6 +109,28 @@ def _images(observer: Observer, project: Project) -> dict[str, ObservedImage]:
     }
     found = ((reference, observer.find_image(reference)) for reference in sorted(references))
     return {reference: image for reference, image in found if image}
+
+
+def _bases(
+    observer: Observer, project: Project, images: dict[str, ObservedImage]
+) -> dict[str, tuple[str, ...]]:
+    """Return what the images that are not here are built from; add to ``images`` what is here of it."""
+    found: dict[str, tuple[str, ...]] = {}
+    pending = [name for name, tree in (project.tree.get("services") or {}).items() if tree.get("build")]
+    while pending:
+        name = pending.pop()
+        reference = resolve.image_of(project, name, project.declared[name])
+        if name in found or reference in images:
+            continue
+        image = observer.find_image(reference)
+        if image is not None:
+            images[reference] = image
+        elif project.declared[name].get("build"):
+            from composer.engine.resolving import bases
+
+            found[name] = bases.of(project, name)
+            pending += found[name]
+    return found
 
 
 def _networks(observer: Observer, project: Project, observed: Observed) -> dict[str, ObservedNetwork]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer.engine.operations.containers import CreateContainer, StartContainer
+from composer.engine.operations.images import BuildImage
 from composer.engine.operations.waiting import WaitService
 from composer.engine.planning.resources import ResourceSteps
 from composer.engine.planning.room import Room
@@ -64,8 +65,11 @@ class Assembly:
         """Add the steps that bring an image, each when the one before has ended, in whatever way."""
         step: tuple[int, ...] = ()
         for operation in fetch.operations:
-            step = (self.builder.add(operation, after=step),)
-        self._images[fetch.reference] = step[0]
+            bases = fetch.bases if isinstance(operation, BuildImage) else ()
+            needs = [self._images[base] for base in bases if base in self._images]
+            step = (self.builder.add(operation, needs, after=step),)
+        # without a step of its own it comes with the image that is the same by another name
+        self._images[fetch.reference] = step[0] if step else self._images[fetch.bases[0]]
 
     def settled(self, service: str) -> tuple[int, ...]:
         """Return the steps after which a service is as good as anybody waits for."""

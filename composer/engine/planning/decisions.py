@@ -76,10 +76,15 @@ class Stay(NamedTuple):
 
 
 class Fetch(NamedTuple):
-    """An image that is not here: pulled, built, or built where the pull before did not bring it."""
+    """An image that is not here: pulled, built, or built where the pull before did not bring it.
+
+    ``bases`` are the references of images that are fetched too, and that it is built from; without operations it is
+    the same image as its base.
+    """
 
     reference: str
     operations: tuple[PullImage | BuildImage, ...]
+    bases: tuple[str, ...] = ()
 
 
 class Use(NamedTuple):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from composer.engine.operations.images import BuildImage, PullImage
 from composer.engine.planning.decisions import Fetch
 from composer.engine.resolving import resolve
+from composer.engine.resolving.bases import builders, normal
 from composer.errors import BuildFailed, PullFailed
 
 if TYPE_CHECKING:
@@ -28,19 +29,60 @@ def fetches(
     ``creates`` are services that get a container besides those that are decided. Raises BuildFailed and PullFailed
     where an image is missing and may be neither built nor pulled.
     """
-    found: dict[str, Fetch] = {}
+    fetching = _Fetching(project, world, options)
     for decision in decisions:
         makes_containers = bool(decision.create or decision.replace)
         tree: Tree = project.tree["services"][decision.service]
         if makes_containers or decision.service in creates:
-            reference = resolve.image_of(project, decision.service, tree)
-            if reference not in world.images and reference not in found:
-                found[reference] = _of_service(project, options, decision.service, tree, reference)
+            fetching.add(decision.service)
         for reference in _besides(tree) if makes_containers else ():
-            if reference not in world.images and reference not in found:
-                pull = PullImage(reference, f"used by service '{decision.service}'")
-                found[reference] = Fetch(reference, (pull,))
-    return list(found.values())
+            fetching.add_beside(reference, decision.service)
+    return list(fetching.found.values())
+
+
+class _Fetching:
+    """What is fetched, by reference, each after what it is built from."""
+
+    def __init__(self, project: Project, world: World, options: Options) -> None:
+        self._project, self._world, self._options = project, world, options
+        self._builders = builders(project)
+        self.found: dict[str, Fetch] = {}
+
+    def add(self, service: str, above: tuple[str, ...] = ()) -> str | None:
+        """Add the fetch of a service's image, unless it is here; return its reference where it is fetched."""
+        tree: Tree = self._project.declared[service]
+        reference = resolve.image_of(self._project, service, tree)
+        if reference in self.found:
+            return reference
+        if reference in self._world.images or service in above:
+            return None
+        builder = service if tree.get("build") else self._builder_of(reference)
+        if builder not in (None, service):
+            self._same(reference, self.add(builder, (*above, service)))
+            return reference
+        bases = [self.add(base, (*above, service)) for base in self._world.bases.get(service, ())]
+        fetch = _of_service(self._project, self._options, service, tree, reference)
+        self.found[reference] = fetch._replace(bases=tuple(base for base in bases if base is not None))
+        return reference
+
+    def _builder_of(self, reference: str) -> str | None:
+        """Return the service that builds an image, however the image is written."""
+        return self._builders.get(normal(reference))
+
+    def _same(self, reference: str, other: str | None) -> None:
+        """Have an image be there when that is which is the same by another name."""
+        if other not in (None, reference):
+            self.found[reference] = Fetch(reference, (), (other,))
+
+    def add_beside(self, reference: str, service: str) -> None:
+        """Add the fetch of an image that a service uses besides its own."""
+        if reference in self._world.images or reference in self.found:
+            return
+        builder = self._builder_of(reference)
+        if builder is not None:
+            self._same(reference, self.add(builder))
+        else:
+            self.found[reference] = Fetch(reference, (PullImage(reference, f"used by service '{service}'"),))
 
 
 def _besides(tree: Tree) -> Iterator[str]:

@@ -12,12 +12,14 @@ from composer import references
 from composer.engine.operations.images import BuildImage, PullImage, PushImage
 from composer.engine.operations.row import Resource
 from composer.engine.plan import Plan, PlanBuilder
+from composer.engine.planning.builds import Builds
 from composer.engine.resolving import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from composer.engine.observed import ObservedImage
+    from composer.engine.planning.builds import Bases
     from composer.schema.model import Project
 
     Find = Callable[[str], ObservedImage | None]
@@ -25,34 +27,29 @@ if TYPE_CHECKING:
 
 def plan_build(
     project: Project,
+    bases: Bases,
     *,
     no_cache: bool = False,
     pull: bool = False,
     wanted: Mapping[str, Any] | None = None,
 ) -> Plan:
-    """Return the builds of every service that has one, after those whose image is a context of theirs.
+    """Return the builds of every service that has one, and of what these are built from, which comes first.
 
     ``wanted`` are attributes of ``build`` that the command line asks for: ``args`` and ``ssh`` come on top of the
     file's, others take their place.
     """
     builder = PlanBuilder()
-    services = project.tree.get("services") or {}
-    steps: dict[str, int] = {}
 
-    def add(name: str, above: tuple[str, ...] = ()) -> int | None:
-        tree = services.get(name) or {}
-        if name in steps or not tree.get("build") or name in above:
-            return steps.get(name)
-        contexts = (tree["build"].get("additional_contexts") or {}).values()
-        bases = (str(c).removeprefix("service:") for c in contexts if str(c).startswith("service:"))
-        needs = [step for base in bases if (step := add(base, (*above, name)))]
+    def make(name: str) -> BuildImage | None:
+        if not project.declared[name].get("build"):
+            return None
         spec = resolve.build_spec(project, name)
         spec = spec._replace(attributes=_asked(spec.attributes, wanted or {}), no_cache=no_cache, pull=pull)
-        steps[name] = builder.add(BuildImage(spec, "build"), needs)
-        return steps[name]
+        return BuildImage(spec, "build")
 
-    for name in sorted(services):
-        add(name)
+    builds = Builds(builder, bases, make)
+    for name in sorted(project.tree.get("services") or {}):
+        builds.add(name)
     return builder.build()
 
 

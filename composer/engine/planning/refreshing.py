@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer.engine.plan import Plan, PlanBuilder
+from composer.engine.planning.builds import Builds
 from composer.engine.resolving import resolve
 from composer.units import parse_duration_ns
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from composer.engine.observed import ObservedImage
+    from composer.engine.operations.images import BuildImage
+    from composer.engine.planning.builds import Bases
     from composer.schema.model import Project
 
     Find = Callable[[str], ObservedImage | None]
@@ -30,38 +33,57 @@ def window_ns(policy: str) -> int | None:
 
 
 def plan_refresh(
-    project: Project, find: Find, override: str | None, now_ns: int = 0, build: bool | None = None
+    project: Project,
+    find: Find,
+    bases: Bases,
+    override: str | None,
+    now_ns: int = 0,
+    build: bool | None = None,
 ) -> Plan:
     """Return the pulls of images that are here and are to be asked about all the same, and the builds asked for.
 
     One that can also be built may fail, and so may one whose window has passed: the local image will do.
     """
     builder = PlanBuilder()
-    seen = set()
     services = project.tree.get("services") or {}
+    builds = Builds(builder, bases, lambda name: _build(project, find, override, build, name))
+    pulled = set()
     for name in sorted(services):
         tree = services[name]
-        reference = resolve.image_of(project, name, tree)
-        policy = override or tree.get("pull_policy") or "missing"
-        if tree.get("build") and build is not False and (build or policy == "build"):
-            if reference not in seen:
-                seen.add(reference)
-                from composer.engine.operations.images import BuildImage
-
-                cause = "--build" if build else "pull policy: build"
-                builder.add(BuildImage(resolve.build_spec(project, name), cause))
+        if _is_built(tree, override, build):
+            builds.add(name)
             continue
-        if not tree.get("image") or tree.get("provider") or reference in seen:
+        reference = resolve.image_of(project, name, tree)
+        if not tree.get("image") or tree.get("provider") or reference in pulled:
             continue
         cause = _refresh_cause(tree, find(reference), override, now_ns)
         if cause:
             from composer.engine.operations.images import PullImage
 
-            seen.add(reference)
+            pulled.add(reference)
             has_window = cause != _ALWAYS
             optional = (has_window or bool(tree.get("build"))) and find(reference) is not None
             builder.add(PullImage(reference, cause, optional))
     return builder.build()
+
+
+def _is_built(tree: Mapping[str, Any], override: str | None, build: bool | None) -> bool:
+    policy = override or tree.get("pull_policy") or "missing"
+    return bool(tree.get("build")) and build is not False and (bool(build) or policy == "build")
+
+
+def _build(
+    project: Project, find: Find, override: str | None, build: bool | None, name: str
+) -> BuildImage | None:
+    """Return the build of a service that is to be built, or is a base of one and not here."""
+    from composer.engine.operations.images import BuildImage
+
+    tree = project.declared[name]
+    is_asked_for = _is_built(tree, override, build)
+    if not tree.get("build") or not (is_asked_for or find(resolve.image_of(project, name, tree)) is None):
+        return None
+    cause = "--build" if build else "pull policy: build" if is_asked_for else "others are built from it"
+    return BuildImage(resolve.build_spec(project, name), cause)
 
 
 _ALWAYS = "pull policy: always"

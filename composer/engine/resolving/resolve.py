@@ -329,7 +329,7 @@ def file_source(
 
 def build_spec(project: Project, service: str) -> BuildSpec:
     """Return what builds a service's image. A context of another service is that service's image."""
-    tree: Tree = project.tree["services"][service]
+    tree: Tree = project.declared[service]
     attributes = dict(tree["build"])
     if attributes.get("additional_contexts"):
         attributes["additional_contexts"] = {
@@ -357,7 +357,7 @@ def _build_context(project: Project, source: str) -> str:
     kind, _, name = source.partition(":")
     if kind != "service":
         return source
-    return f"docker-image://{image_of(project, name, project.tree['services'].get(name) or {})}"
+    return f"docker-image://{image_of(project, name, project.declared.get(name) or {})}"
 
 
 def hooks(tree: Tree, attribute: str) -> tuple[ExecSpec, ...]:

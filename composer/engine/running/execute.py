@@ -339,9 +339,7 @@ class _Coordinator:
             self._events.progress(Progress(WARNING, resource_of(operation), error.phase, str(error)))
         elif isinstance(error, DoneAndFailed):
             self._failures.append(_failure(operation, error.reason))
-            self._events.progress(
-                Progress(WARNING, resource_of(operation), progress_of(operation)[1], str(error))
-            )
+            self._events.progress(Progress(WARNING, resource_of(operation), progress_of(operation)[1]))
         elif error is not None:
             self._fail(id, error)
             return

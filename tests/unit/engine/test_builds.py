@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
+import pytest
+
 from composer.engine.operations.images import BuildImage
 from composer.engine.operations.registry import subject_of
 from composer.engine.options import Options
+from composer.engine.plan import Plan
 from composer.engine.planning.images import plan_build, plan_push
 from composer.engine.planning.refreshing import plan_refresh
+from composer.engine.resolving import bases
 from composer.errors import BuildFailed, PullFailed
+from composer.schema.model import Project
 from tests.unit.engine.stage import Stage
 
 TEXT = """
@@ -20,8 +28,12 @@ secrets: {key: {environment: KEY}}
 """
 
 
+def _builds(project: Project, **options: Any) -> Plan:
+    return plan_build(project, partial(bases.of, project), **options)
+
+
 def test_a_base_is_built_before_what_is_built_upon_it(stage: Stage) -> None:
-    plan = plan_build(stage.project(TEXT, KEY="hidden"))
+    plan = _builds(stage.project(TEXT, KEY="hidden"))
     assert str(plan).splitlines() == [
         "#1 build image app-base: build",
         "#2 build image registry/app: build (after #1)",
@@ -31,7 +43,7 @@ def test_a_base_is_built_before_what_is_built_upon_it(stage: Stage) -> None:
 
 def test_a_build_is_told_everything(stage: Stage) -> None:
     project = stage.project(TEXT, KEY="hidden")
-    plan = plan_build(project, no_cache=True, pull=True, wanted={"args": {"B": "2"}})
+    plan = _builds(project, no_cache=True, pull=True, wanted={"args": {"B": "2"}})
     base, app, _ = (step.operation.spec for step in plan.steps if isinstance(step.operation, BuildImage))
     assert base.attributes["args"] == {"A": "1", "B": "2"}
     assert (base.no_cache, base.pull) == (True, True)
@@ -46,11 +58,11 @@ def test_what_is_built_anew_before_the_plan(stage: Stage) -> None:
     project = stage.project(TEXT, KEY="hidden")
 
     def refresh(build: bool | None) -> list[str]:
-        plan = plan_refresh(project, lambda reference: None, None, build=build)
+        plan = plan_refresh(project, lambda reference: None, partial(bases.of, project), None, build=build)
         return [subject_of(step.operation) for step in plan.steps]
 
     assert refresh(None) == ["app-fresh"]
-    assert refresh(True) == ["registry/app", "app-base", "app-fresh"]
+    assert refresh(True) == ["app-base", "registry/app", "app-fresh"]
     assert refresh(False) == []
 
 
@@ -90,3 +102,83 @@ def test_up_with_build_builds_what_is_there_already(stage: Stage) -> None:
     stage.up(text)
     stage.up(text, Options(build=True))
     assert [name for method, name in stage.backend.calls if method == "build_image"] == ["app-web", "app-web"]
+
+
+CHAIN = """
+services:
+  alone: {build: {context: ., dockerfile_inline: "FROM debian"}}
+  app:
+    build:
+      context: .
+      args: {VERSION: "2"}
+      dockerfile_inline: |
+        ARG VERSION=1
+        FROM --platform=linux/amd64 base:$${VERSION} AS stage
+        COPY --from=tools \\
+             /bin/tool /bin/tool
+    depends_on: [user]
+  base: {build: {context: ., dockerfile: base.Dockerfile}, image: "base:2"}
+  tools: {build: {context: ., dockerfile_inline: "FROM scratch"}, image: tools}
+  user: {image: "docker.io/library/tools:latest"}
+"""
+
+
+def test_a_dockerfile_that_starts_from_another_services_image_is_built_after_it(stage: Stage) -> None:
+    stage.write("base.Dockerfile", "# FROM app-app\nFROM debian\n")
+    assert str(_builds(stage.project(CHAIN))).splitlines() == [
+        "#1 build image app-alone: build",
+        "#2 build image base:2: build",
+        "#3 build image tools: build",
+        "#4 build image app-app: build (after #2, #3)",
+    ]
+
+
+def test_naming_a_service_builds_what_it_is_built_from(stage: Stage) -> None:
+    stage.write("base.Dockerfile", "FROM debian\n")
+    project = stage.project(CHAIN).select(["app"], dependencies=False)
+    built = [subject_of(step.operation) for step in _builds(project).steps]
+    assert built == ["base:2", "tools", "app-app"]
+
+
+def test_up_builds_in_the_same_order_what_is_not_here_each_once(stage: Stage) -> None:
+    stage.write("base.Dockerfile", "FROM debian\n")
+    plan = stage.plan(CHAIN, Options(services=("app",)))
+    assert [line for line in str(plan).splitlines() if " image " in line] == [
+        "#2 pull image tools: not in the store",
+        "#3 build image tools: unless it could be pulled (after #2?)",
+        "#4 pull image base:2: not in the store",
+        "#5 build image base:2: unless it could be pulled (after #4?)",
+        "#6 build image app-app: not in the store (after #3, #5)",
+    ]
+    assert "#7 create container app-user-1: does not exist (after #1, #3)" in str(plan)
+
+
+def test_an_image_that_another_service_builds_is_built_although_that_is_not_chosen(stage: Stage) -> None:
+    project = "services: {maker: {build: ., image: made}, user: {image: made}}"
+    stage.write("Dockerfile", "FROM scratch\n")
+    plan = stage.plan(project, Options(services=("user",)))
+    assert "pull image made: not in the store" in str(plan)
+    assert "build image made: unless it could be pulled" in str(plan)
+
+
+def test_images_built_from_each_other_are_left_to_the_builder(stage: Stage) -> None:
+    project = stage.project(
+        "services: {a: {build: {context: ., dockerfile_inline: FROM app-b}}, "
+        "b: {build: {context: ., dockerfile_inline: FROM app-a}}}"
+    )
+    assert len(_builds(project).steps) == 2
+
+
+@pytest.mark.parametrize("build", [None, True])
+def test_a_missing_base_is_built_with_what_is_always_built(stage: Stage, build: bool | None) -> None:
+    project = stage.project(
+        "services: {app: {build: {context: ., dockerfile_inline: FROM app-base}, pull_policy: build}, "
+        "base: {build: {context: ., dockerfile_inline: FROM scratch}}}"
+    ).select(["app"])
+    plan = plan_refresh(project, lambda reference: None, partial(bases.of, project), None, build=build)
+    assert [subject_of(step.operation) for step in plan.steps] == ["app-base", "app-app"]
+
+
+def test_a_dockerfile_that_is_not_there_is_the_builders_to_complain_about(stage: Stage) -> None:
+    project = stage.project("services: {a: {build: ./nowhere}, b: {build: https://example.com/repo.git}}")
+    assert [bases.of(project, name) for name in "ab"] == [(), ()]
