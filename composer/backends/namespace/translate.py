@@ -42,7 +42,9 @@ EVENT_LABELS = (
     "com.docker.compose.project",
     "com.docker.compose.service",
     "com.docker.compose.container-number",
+    "com.docker.compose.oneoff",
 )
+_NOT_IN_EVENTS = ("com.docker.compose.", "composer.")
 _KINDS = ("mount", "pid", "ipc", "uts", "network", "cgroup")
 
 
@@ -102,7 +104,11 @@ def spec_of(spec: ContainerSpec) -> specs.Container:
         files=[specs.File(*file) for file in spec.files],
         namespaces=namespaces.wanted(spec),
         names=[given] if given and spec.endpoints else [],  # others find it by that as well
-        event={key: spec.labels[key] for key in EVENT_LABELS if key in spec.labels},
+        event={
+            key: value
+            for key, value in spec.labels.items()
+            if key in EVENT_LABELS or not key.startswith(_NOT_IN_EVENTS)
+        },
         mac=attributes.get("mac_address") or None,
         auto_remove=spec.auto_remove,
         takes_over=spec.takes_over,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
     from composer.engine.observed import Event
 
-_HIDDEN = ("com.docker.compose.", "composer.")
+_HIDDEN = ("com.docker.compose.", "composer.", "willRestart")
 
 
 @click.command(name="events", help="Show what happens, as it happens.")
@@ -56,7 +56,7 @@ def command(
 
 
 def _attributes(event: Event) -> dict[str, str]:
-    """Return what an event says beyond the labels by which projects know their containers."""
+    """Return what an event says, without the labels of projects, and what only an attached ``up`` wants to know."""
     return {key: event.attributes[key] for key in sorted(event.attributes) if not key.startswith(_HIDDEN)}
 
 

@@ -46,7 +46,7 @@ class Containers:
                 )
             making.sweep(core.paths)
             id = bundle.create(core.paths, spec, image, core.networks, core.volumes, core.store)
-        core.emit_of(spec.owner, spec.event, "container", "create", id, spec.name)
+        core.emit_of(spec.owner, bundle.event_of(spec, image), "container", "create", id, spec.name)
         return id
 
     def remove(self, id: str, *, force: bool = False, volumes: bool = False) -> None:

@@ -73,6 +73,11 @@ def create(
     return id
 
 
+def event_of(spec: specs.Container, image: Image) -> dict[str, str]:
+    """Return what each event of a container says of it: its labels, the image's among them, and its image."""
+    return {**(image.config.get("Labels") or {}), **spec.event, "image": spec.image}
+
+
 def _refuse_name(paths: state.Paths, name: str, holder: str) -> None:
     raise errors.Conflict(
         f"the name '{name}' is in use by container {holder[:12]}",
@@ -127,7 +132,7 @@ def _config(
             "upper": f"{directory}/upper",
             "work": f"{directory}/work",
         },
-        "event": {**spec.event, "image": spec.image},
+        "event": event_of(spec, image),
     }
     extras.update(made)
     try:
@@ -192,7 +197,7 @@ def _meta(
         "id": id,
         "name": spec.name,
         "project": spec.owner,
-        "event": dict(spec.event),
+        "event": event_of(spec, image),
         "labels": {**(image.config.get("Labels") or {}), **spec.labels},
         "image": spec.image,
         "image_id": image.id,

@@ -446,7 +446,8 @@ class Task:
         if record.state["oom_killed"]:
             record.emit("oom")
         shown = "" if exit_code is None else str(exit_code)
-        record.emit("die", exitCode=shown, willRestart="false" if pause_s is None else "true")
+        restarts = "false" if pause_s is None else "true"
+        record.emit("die", execDuration=str(int(ran_s)), exitCode=shown, willRestart=restarts)
         if pause_s is not None:
             # What a restart makes anew goes; addresses and ports stay.
             self.networking.withdraw()
