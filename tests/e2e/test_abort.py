@@ -60,13 +60,16 @@ def test_events_have_the_labels_and_the_image_of_a_container(empty: Stack) -> No
         'name: NAME\nservices: {web: {image: IMAGE, command: ["true"], labels: {team: blue}}}\n',
     )
     empty.run("up")
-    empty.run("rm", "-sf")
+    if empty.backend == "docker":
+        empty.run("rm", "-sf")
     found = [
         json.loads(line)
         for line in empty.run("events", "--json", "--since", "1m", "--until", "0s").stdout.splitlines()
     ]
     about = {one["action"]: one["attributes"] for one in found if one["service"] == "web"}
-    for action in ("create", "start", "die", "destroy"):
+    # the journal of the built-in runtime is as old as the project's supervisor, and goes with it
+    actions = ("create", "start", "die", "destroy") if empty.backend == "docker" else ("start", "die")
+    for action in actions:
         assert about[action].items() >= {"team": "blue", "name": f"{empty.name}-web-1"}.items(), action
         assert "image" in about[action], action
     assert about["die"].items() >= {"exitCode": "0", "execDuration": "0"}.items()
