@@ -10,6 +10,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from composer import userconfig
 from composer.backends import choice
 from composer.cli import streams
 from composer.cli.safe import safe
@@ -92,8 +93,7 @@ class Context:
         Raises ProjectInvalid.
         """
         if self._configuration is None:
-            home = self.environment.get("XDG_CONFIG_HOME") or f"{self.environment.get('HOME', '')}/.config"
-            path = f"{home}/composer/config.toml"
+            path = userconfig.path_of(self.environment)
             if not os.path.exists(path):  # most people have none, and pay no import for it
                 self._configuration = {}
             else:

@@ -27,6 +27,15 @@ class Registry(Document):
     ca: str | None = Field(default=None, description="A file of certificates to trust.")
 
 
+class AddressPool(Document):
+    """A range of addresses for networks."""
+
+    model_config = ConfigDict(strict=True)
+
+    base: str = Field(description="The range as ADDRESS/PREFIX, such as 10.200.0.0/16.")
+    size: int = Field(description="The prefix length of each network's subnet, such as 24.")
+
+
 class ConfigFile(Document):
     """What holds where neither an option nor the environment says something else."""
 
@@ -51,5 +60,10 @@ class ConfigFile(Document):
     ignore_orphans: bool | None = Field(
         default=None,
         description="Say nothing of containers of services that are gone; COMPOSE_IGNORE_ORPHANS.",
+    )
+    address_pools: tuple[AddressPool, ...] = Field(
+        default=(),
+        strict=False,
+        description="Where the built-in runtime takes the subnets of new networks from, in this order.",
     )
     registry: dict[str, Registry] = Field(default={}, description="By host: docker.io, registry.lan:5000.")

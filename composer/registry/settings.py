@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer import userconfig
 from composer.errors import ProjectError
 from composer.registry import dockerconfig
 
@@ -105,17 +106,8 @@ def read(environment: Mapping[str, str]) -> Settings:
 
 
 def _hosts(environment: Mapping[str, str]) -> dict[str, Host]:
-    home = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '')}/.config"
-    path = f"{home}/composer/config.toml"
-    try:
-        with open(path, "rb") as file:
-            import tomllib
-
-            table = tomllib.load(file).get("registry") or {}
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return {}
-    except ValueError as error:
-        raise ProjectError(f"cannot read '{path}': {error}") from None
+    path = userconfig.path_of(environment)
+    table = userconfig.table_of(environment).get("registry") or {}
     if not isinstance(table, dict):
         raise ProjectError(f"cannot read '{path}': registry is no table")
     return {_host_name(name): _host(path, name, entry) for name, entry in table.items()}

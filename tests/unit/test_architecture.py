@@ -46,6 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "mounttargets": set(),
     "opening": set(),
     "state_root": set(),
+    "userconfig": {"errors"},
     "parallel": set(),
     "archives": {"errors"},
     # names of images are text that the loader, the plan, the command and every backend look at: one grammar for all
@@ -69,7 +70,7 @@ ALLOWED: dict[str, set[str]] = {
         "units",
         "",
     },
-    "registry": {"errors", "references"},
+    "registry": {"errors", "references", "userconfig"},
     "runtime.base": {"errors", "state_root"},
     "runtime.network": {"runtime.base", "errors"},
     "runtime.container": {"runtime.base", "runtime.network", "errors", "sysctls"},
@@ -97,6 +98,7 @@ ALLOWED: dict[str, set[str]] = {
     "backends.namespace": {
         "runtime",
         "registry",
+        "userconfig",
         *_SEAM,
         *_VALUES,
     },
@@ -105,6 +107,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {
         "session",
         "state_root",
+        "userconfig",
         "documents",
         "engine",
         "schema",

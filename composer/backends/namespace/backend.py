@@ -52,7 +52,10 @@ class NamespaceBackend(NamespaceObserver):
     def create_network(self, spec: NetworkSpec) -> str:
         from composer.backends.namespace import networkoptions
 
-        return self._engine.networks.create(networkoptions.spec_of(spec)._replace(**_owned(spec.labels)))
+        pools = networkoptions.address_pools(self._environment)
+        return self._engine.networks.create(
+            networkoptions.spec_of(spec, pools)._replace(**_owned(spec.labels))
+        )
 
     def remove_network(self, id: str) -> None:
         self._engine.networks.remove(id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from composer import errors
+from composer import errors, userconfig
 from composer.engine.wanted import Limitation
 from composer.runtime.objects import networks
 
@@ -56,8 +56,27 @@ def _limitations(attributes: Mapping[str, Any]) -> Iterator[Limitation]:
             yield Limitation(("ipam", "config", index, "subnet"), problem, hint=hint)
 
 
-def spec_of(spec: NetworkSpec) -> specs.Network:
-    """Return what the runtime is asked to make. Raises Unsupported, or BackendError for a bad value."""
+def address_pools(environment: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
+    """Return ``address_pools`` of the user's configuration file as (range, prefix length). Raises ProjectError."""
+    from composer.runtime.network.subnets import Source
+
+    found = []
+    for index, entry in enumerate(userconfig.table_of(environment).get("address_pools") or ()):
+        try:
+            pool = str(entry["base"]), int(entry["size"])
+            Source.of(*pool)
+        except (KeyError, TypeError, ValueError) as error:
+            reason = f"'{error.args[0]}' is required" if isinstance(error, KeyError) else error
+            raise errors.ProjectError(
+                f"{userconfig.path_of(environment)}: address_pools[{index}]: {reason}",
+                hint='write each as: base = "10.200.0.0/16", size = 24',
+            ) from None
+        found.append(pool)
+    return tuple(found)
+
+
+def spec_of(spec: NetworkSpec, pools: tuple[tuple[str, int], ...] = ()) -> specs.Network:
+    """Return what the runtime is asked to make, from ``pools``. Raises Unsupported, or BackendError for a bad value."""
     from composer.runtime.objects import specs
 
     attributes = spec.attributes
@@ -83,6 +102,7 @@ def spec_of(spec: NetworkSpec) -> specs.Network:
         masquerade=_flag(spec.name, options, _MASQUERADE),
         isolated=not _flag(spec.name, options, _ICC),
         host_bindings=tuple(options[key] for key in _BINDINGS if options.get(key)),
+        address_pools=pools,
         attributes=attributes,
     )
 

@@ -13,12 +13,10 @@ import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
-_BITS = {4: 32, 6: 128}
-# A route this short is a default route in disguise (VPNs set 0.0.0.0/1 and 128.0.0.0/1): it overlaps everything.
-_SHORTEST_USED = 8
+BITS = {4: 32, 6: 128}
 
 
 class Subnet:
@@ -33,7 +31,7 @@ class Subnet:
 
     @property
     def last(self) -> int:
-        return self.first + (1 << (_BITS[self.family] - self.prefix)) - 1
+        return self.first + (1 << (BITS[self.family] - self.prefix)) - 1
 
     def __str__(self) -> str:
         return f"{ip_text(self.first, self.family)}/{self.prefix}"
@@ -88,7 +86,7 @@ def _is_address(text: str) -> bool:
 
 def ip_text(number: int, family: int) -> str:
     """Return the text of an address, in its shortest form."""
-    packed = number.to_bytes(_BITS[family] // 8, "big")
+    packed = number.to_bytes(BITS[family] // 8, "big")
     return socket.inet_ntop(socket.AF_INET6 if family == 6 else socket.AF_INET, packed)
 
 
@@ -97,11 +95,11 @@ def parse_subnet(text: str) -> Subnet:
     ip, slash, prefix = text.partition("/")
     number, family = ip_number(ip)
     bits = int(prefix) if prefix.isascii() and prefix.isdecimal() and len(prefix) < 4 else -1
-    if not slash or not 0 <= bits <= _BITS[family]:
+    if not slash or not 0 <= bits <= BITS[family]:
         raise ValueError(
             f"'{text}' is not a subnet: write an address and a prefix length, such as 10.1.0.0/16"
         )
-    host = _BITS[family] - bits
+    host = BITS[family] - bits
     return Subnet(number >> host << host, bits, family)
 
 
@@ -132,56 +130,15 @@ def mac_address(ip: str, given: str | None = None) -> str:
 # ------------------------------------------------------------------ pools
 
 
-def choose_pools(
-    ipam: Mapping[str, Any], *, used: Iterable[str], ipv4: bool = True, ipv6: bool = False, seed: str = ""
-) -> list[Pool]:
-    """Return a new network's pools from Compose's ``ipam``: IPv4's first, then IPv6's.
-
-    ``used`` are the host's addresses, routes and existing networks as ``address/prefix``; a default subnet
-    that overlaps one is skipped, an explicit one that overlaps an existing network is the caller's to refuse.
-    ``seed`` (the network's name) chooses the IPv6 unique local prefix. Raises Conflict when nothing is free,
-    and when ``ipam`` contradicts itself.
-    """
+def given_pools(ipam: Mapping[str, Any]) -> dict[int, Pool]:
+    """Return the pools that Compose's ``ipam`` asks for, by family. Raises Conflict when it contradicts itself."""
     given: dict[int, Pool] = {}
     for config in ipam.get("config") or ():
         pool = _given_pool(config)
         if pool.subnet.family in given:
             raise _conflict(f"ipam has two IPv{pool.subnet.family} subnets: a bridge network has one of each")
         given[pool.subnet.family] = pool
-    taken = [subnet for subnet in map(parse_subnet, used) if subnet.prefix >= _SHORTEST_USED]
-    pools = []
-    if ipv4:
-        pools.append(given.get(4) or _default_pool(_default_subnets4(), taken, 4))
-    if ipv6:
-        pools.append(given.get(6) or _default_pool(_default_subnets6(seed), taken, 6))
-    return pools
-
-
-def _default_subnets4() -> Iterable[Subnet]:
-    """Yield Docker's own pools: 172.17 to 172.31 as /16, then 192.168 as /20."""
-    for second in range(17, 32):
-        yield Subnet((172 << 24) | (second << 16), 16, 4)
-    for part in range(16):
-        yield Subnet((192 << 24) | (168 << 16) | (part << 12), 20, 4)
-
-
-def _default_subnets6(seed: str) -> Iterable[Subnet]:
-    """Yield /64s under fd00::/8 that depend on ``seed`` (RFC 4193: 40 bits of global id, 16 of subnet)."""
-    import hashlib
-
-    for attempt in range(64):
-        digest = hashlib.sha256(f"{seed}\0{attempt}".encode()).digest()
-        yield Subnet(int.from_bytes(b"\xfd" + digest[:7] + bytes(8), "big"), 64, 6)
-
-
-def _default_pool(subnets: Iterable[Subnet], taken: list[Subnet], family: int) -> Pool:
-    for subnet in subnets:
-        if not any(overlaps(subnet, one) for one in taken):
-            return Pool(subnet, ip_text(subnet.first + 1, family), subnet, {})
-    raise _conflict(
-        f"no default IPv{family} subnet is free: all overlap addresses, routes or networks of this host",
-        hint="remove unused networks, or give the network a subnet under ipam.config",
-    )
+    return given
 
 
 def _given_pool(config: Mapping[str, Any]) -> Pool:
@@ -189,7 +146,7 @@ def _given_pool(config: Mapping[str, Any]) -> Pool:
         if not config.get("subnet"):
             raise ValueError("an ipam config has no subnet")
         subnet = parse_subnet(str(config["subnet"]))
-        if _BITS[subnet.family] - subnet.prefix < 2:
+        if BITS[subnet.family] - subnet.prefix < 2:
             raise ValueError(f"subnet '{subnet}' has no room for a gateway and a container")
         chosen = parse_subnet(str(config["ip_range"])) if config.get("ip_range") else subnet
         if chosen not in subnet:

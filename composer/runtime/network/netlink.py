@@ -51,9 +51,9 @@ _DUMP_ATTEMPTS = 5
 
 
 class Link:
-    """.
+    """A network interface.
 
-    network interface. ``master`` is the bridge's index or 0, ``kind`` is ``bridge``, ``veth``, … or empty; ``alias`` is
+    ``master`` is the bridge's index or 0, ``kind`` is ``bridge``, ``veth``, … or empty; ``alias`` is
     what whoever made it wrote beside it.
     """
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from composer.runtime.base.record_types import NetworkRecord
+    from composer.runtime.network.subnets import Used
     from composer.runtime.objects import specs
 
 DEFAULT_NETWORK = "bridge"
@@ -102,12 +103,17 @@ class Networks:
         return None
 
     def _plan(self, spec: specs.Network) -> NetworkRecord:
-        from composer.runtime.network import addresses
+        from composer.runtime.network import subnets
 
         id = os.urandom(32).hex()
         self._refuse_overlap(spec.name, spec.ipam)
-        pools = addresses.choose_pools(
-            spec.ipam, used=self._used(), ipv4=spec.ipv4, ipv6=spec.ipv6, seed=spec.name
+        pools = subnets.choose_pools(
+            spec.ipam,
+            used=self._used(),
+            sources=[subnets.Source.of(*pool) for pool in spec.address_pools],
+            ipv4=spec.ipv4,
+            ipv6=spec.ipv6,
+            seed=spec.name,
         )
         made: NetworkRecord = {
             "id": id,
@@ -137,14 +143,29 @@ class Networks:
             made["host_bindings"] = list(spec.host_bindings)
         return made
 
-    def _used(self) -> list[str]:
+    def _used(self) -> list[Used]:
+        """Return the addresses in use on this host: of networks, of interfaces and behind routes."""
         from composer.runtime.network import netlink
+        from composer.runtime.network.subnets import Used
 
+        taken = [Used(_DOCKERS_OWN, "Docker's default network")]
+        ours = set()
+        for record in self.all():
+            ours.add(record["bridge"])
+            taken += [Used(pool["subnet"], f"network '{record['name']}'") for pool in record["pools"]]
         with netlink.Netlink() as link:
-            taken = [f"{address.ip}/{address.prefix}" for address in link.addresses()]
-            taken += [route.dst for route in link.routes() if route.dst is not None]
-        taken += [pool["subnet"] for record in self.all() for pool in record["pools"]]
-        return [*taken, _DOCKERS_OWN]
+            names = {one.index: one.name for one in link.links() if one.name not in ours}
+            taken += [
+                Used(f"{address.ip}/{address.prefix}", f"interface {names[address.index]}")
+                for address in link.addresses()
+                if address.index in names
+            ]
+            taken += [
+                Used(route.dst, f"route {route.dst} through {names.get(route.oif, 'no interface')}")
+                for route in link.routes()
+                if route.dst is not None and (route.oif in names or not route.oif)
+            ]
+        return taken
 
     def _refuse_overlap(self, name: str, ipam: Mapping[str, Any]) -> None:
         from composer.runtime.network import addresses

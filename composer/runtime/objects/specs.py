@@ -20,7 +20,8 @@ class Network(NamedTuple):
 
     ``ipam`` has ``config``: a list of ``subnet``, ``gateway``, ``ip_range``, ``aux_addresses``. ``bridge`` is the
     interface's name, empty for one of the runtime's choice. ``host_bindings`` are the host's addresses at which ports
-    without an address are published. ``attributes`` are kept for whoever asked, and mean nothing here.
+    without an address are published. ``address_pools`` are (range, prefix length) to take subnets from, in place of the
+    default ones. ``attributes`` are kept for whoever asked, and mean nothing here.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Network(NamedTuple):
     masquerade: bool = True
     isolated: bool = False
     host_bindings: tuple[str, ...] = ()
+    address_pools: tuple[tuple[str, int], ...] = ()
     attributes: Mapping[str, Any] = {}
 
 

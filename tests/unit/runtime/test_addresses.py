@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +14,8 @@ from hypothesis import strategies as st
 
 from composer.errors import Conflict
 from composer.runtime.network import addresses
-from composer.runtime.network.addresses import Leases, Pool, choose_pools, parse_subnet
+from composer.runtime.network.addresses import Leases, Pool, parse_subnet
+from composer.runtime.network.subnets import Source, Used, choose_pools
 
 
 def _pool(subnet: str = "10.0.0.0/29", range: str | None = None, **reserved: str) -> Pool:
@@ -57,22 +61,76 @@ def test_what_is_no_subnet_is_refused(text):
 # ------------------------------------------------------------------ pools
 
 
-def _chosen(used: list[str], **options: object) -> list[tuple[str, str]]:
-    return [(str(pool.subnet), pool.gateway) for pool in choose_pools({}, used=used, **options)]  # type: ignore[arg-type]
+def _used(*subnets: str) -> list[Used]:
+    return [Used(subnet, f"network '{number}'") for number, subnet in enumerate(subnets)]
+
+
+def _chosen(used: Sequence[str], **options: Any) -> list[tuple[str, str]]:
+    return [(str(pool.subnet), pool.gateway) for pool in choose_pools({}, used=_used(*used), **options)]
 
 
 def test_default_pools_are_docker_s_in_docker_s_order():
     used: list[str] = []
-    seen = []
-    for _ in range(31):
+    for _ in range(33):
         ((subnet, gateway),) = _chosen(used)
         assert gateway == str(ipaddress.ip_network(subnet)[1])
         used.append(subnet)
-        seen.append(subnet)
-    assert seen[:3] == ["172.17.0.0/16", "172.18.0.0/16", "172.19.0.0/16"]
-    assert seen[14:17] == ["172.31.0.0/16", "192.168.0.0/20", "192.168.16.0/20"]
-    with pytest.raises(Conflict, match="no default IPv4 subnet is free"):
-        _chosen(used)
+    assert used[:3] == ["172.17.0.0/16", "172.18.0.0/16", "172.19.0.0/16"]
+    assert used[14:17] == ["172.31.0.0/16", "192.168.0.0/20", "192.168.16.0/20"]
+    assert used[31:] == ["172.16.0.0/24", "172.16.1.0/24"]
+
+
+@pytest.mark.parametrize(
+    "routed",
+    [[], ["10.0.0.0/8"], ["172.16.0.0/12", "192.168.0.0/16"], ["0.0.0.0/1", "128.0.0.0/1", "10.0.0.0/8"]],
+)
+def test_a_thousand_networks_fit_beside_what_the_host_routes(routed: list[str]) -> None:
+    used = list(routed)
+    for _ in range(1000):
+        ((subnet, _),) = _chosen(used)
+        used.append(subnet)
+    found = sorted(ipaddress.ip_network(subnet) for subnet in used[len(routed) :])
+    assert not any(a.overlaps(b) for a, b in itertools.pairwise(found))
+    wide = [ipaddress.ip_network(subnet) for subnet in routed if not subnet.endswith("/1")]
+    assert not any(one.overlaps(other) for one in found for other in wide)
+
+
+def test_without_a_free_subnet_the_error_says_who_has_the_addresses() -> None:
+    used = [
+        Used("172.16.0.0/12", "route 172.16.0.0/12 through tun0"),
+        Used("192.168.0.0/16", "interface eth0"),
+        Used("10.0.0.0/8", "network 'big'"),
+        *(Used(f"100.{second}.0.0/16", f"network 'n{second}'") for second in range(64, 128)),
+    ]
+    with pytest.raises(Conflict) as caught:
+        choose_pools({}, used=used)
+    assert str(caught.value) == (
+        "no free IPv4 subnet in the default address pools: in use by network 'big', route 172.16.0.0/12 through "
+        "tun0, interface eth0, network 'n100', network 'n101' and 62 more"
+    )
+    assert "address_pools" in str(caught.value.hint)
+
+
+def test_pools_of_the_users_own_take_the_place_of_the_default_ones() -> None:
+    sources = [Source.of("10.200.0.0/23", 24), Source.of("fd12::/56", 64)]
+    used = ["10.200.0.7/32"]
+    assert _chosen(used, sources=sources) == [("10.200.1.0/24", "10.200.1.1")]
+    assert _chosen(used, sources=sources, ipv4=False, ipv6=True) == [("fd12::/64", "fd12::1")]
+    with pytest.raises(Conflict, match=r"no free IPv4 subnet in 10\.200\.0\.0/23: in use by network '0'"):
+        _chosen(["10.200.0.0/16"], sources=sources)
+
+
+@pytest.mark.parametrize(
+    ("base", "size", "words"),
+    [
+        ("10.0.0.0/16", 8, "must be from 16 to 30"),
+        ("10.0.0.0/16", 31, "16 to 30"),
+        ("ten", 24, "not an IP address"),
+    ],
+)
+def test_a_pool_that_is_none(base: str, size: int, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Source.of(base, size)
 
 
 def test_what_the_host_uses_is_skipped():
@@ -99,7 +157,7 @@ def test_ipam_is_honoured():
         "gateway": "10.5.0.254",
         "aux_addresses": {"router": "10.5.7.1"},
     }
-    (pool,) = choose_pools({"config": [config]}, used=["10.5.0.0/16"])
+    (pool,) = choose_pools({"config": [config]}, used=_used("10.5.0.0/16"))
     assert (str(pool.subnet), pool.gateway, str(pool.range)) == ("10.5.0.0/16", "10.5.0.254", "10.5.7.0/24")
     assert pool.reserved == {"10.5.7.1": "router"}
     both = {"config": [{"subnet": "2001:db8::/64"}, {"subnet": "10.5.0.0/16"}]}
