@@ -28,7 +28,7 @@ _MAX_LINES = 1000
 
 
 class Configuration(NamedTuple):
-    """What the command takes from the file; None where it says nothing. Registries and address pools are read where they are used."""
+    """What the command takes from the file; None where it says nothing. Other parts are read where they are used."""
 
     backend: str | None = None
     progress: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from composer.cli.context import Context
+    from composer.engine.backend import Backend
     from composer.engine.observed import ObservedContainer, ObservedNetwork
 
 
@@ -48,6 +50,7 @@ def list_networks(context: Context, /, quiet: bool, style: str) -> None:
     listing.show(context, style, rows, _HEADERS)
 
 
+_SHORTEST_ID = 4
 _HEADERS = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Project": "PROJECT"}
 
 
@@ -60,7 +63,18 @@ def inspect_networks(context: Context, /, names: tuple[str, ...], style: str | N
 
     backend = context.backend()
     containers = backend.projects()
-    listing.inspect(context, style, "network", names, backend.find_network, lambda n: _picture(n, containers))
+    listing.inspect(
+        context, style, "network", names, partial(_named, backend), lambda n: _picture(n, containers)
+    )
+
+
+def _named(backend: Backend, name: str) -> ObservedNetwork | None:
+    """Return a network by name, by id, or by the beginning of an id, as ls shows it."""
+    found = backend.find_network(name)
+    if found is None and len(name) >= _SHORTEST_ID:
+        known = [network for network in backend.networks() if network.id.startswith(name)]
+        found = known[0] if len(known) == 1 else None
+    return found
 
 
 def _picture(found: ObservedNetwork, containers: Sequence[ObservedContainer]) -> dict[str, Any]:
@@ -122,7 +136,7 @@ def remove_networks(context: Context, /, names: tuple[str, ...], force: bool) ->
     failures: list[Exception] = []
     for name in names:
         try:
-            found = backend.find_network(name)
+            found = _named(backend, name)
             if found is None:
                 if force:
                     continue

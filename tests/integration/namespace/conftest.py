@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 import pytest
@@ -36,11 +36,13 @@ class Stack:
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
         return {**kept, "COMPOSER_ROOT": str(self.state), "COMPOSE_PROJECT_NAME": self.name}
 
-    def popen(self, *arguments: str, **options: object) -> subprocess.Popen[str]:
+    def popen(
+        self, *arguments: str, variables: Mapping[str, str] | None = None, **options: object
+    ) -> subprocess.Popen[str]:
         return subprocess.Popen(  # type: ignore[no-any-return]
             [COMMAND, "--backend", "namespace", *arguments],
             cwd=self.directory,
-            env=self.environment(),
+            env={**self.environment(), **(variables or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
@@ -49,10 +51,10 @@ class Stack:
         )
 
     def run(
-        self, *arguments: str, check: bool = True, timeout_s: float = 120
+        self, *arguments: str, check: bool = True, timeout_s: float = 120, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run the command; with ``check`` a failure fails the test, with what was printed."""
-        process = self.popen(*arguments)
+        process = self.popen(*arguments, variables=variables)
         try:
             out, err = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
