@@ -16,10 +16,21 @@ def main() -> None:
     of, takes a tenth of a short command and finds none. A long one still looks, after more of it.
     """
     gc.set_threshold(_ALLOCATIONS)
+    speak_utf8()
     open_missing()
     from composer.cli.main import main as command
 
     command()
+
+
+def speak_utf8() -> None:
+    """Have paths and arguments in UTF-8 whatever the locale; bytes that are none go through as they are.
+
+    Compose files are UTF-8, and so are the file names in them: in an ISO-8859-1 locale Python would write other
+    bytes. It fixes its encoding of paths when it starts, so it is started again.
+    """
+    if not sys.flags.utf8_mode and sys.getfilesystemencoding() != "utf-8":
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def open_missing() -> None:

@@ -55,7 +55,7 @@ class Printer:
 
     def write(self, line: LogLine) -> None:
         data = line.data
-        text = data.decode("utf-8", errors="replace")
+        text = data.decode("utf-8", errors="surrogateescape")
         ends = text.endswith("\n")
         stream = self._streams["stderr" if line.stream == "stderr" else "stdout"]
         is_continued = self._open.get(line.container_id, False)

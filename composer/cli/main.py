@@ -249,11 +249,10 @@ def main() -> None:
     frees anyway: so exit handlers run, output is flushed, and that is the end. The threads that are left are
     daemons, which would not be waited for either.
     """
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="backslashreplace"
-            )  # of a name that the terminal's encoding does not have
+            # whatever the locale: what a container prints goes through, if it is no UTF-8 too
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
     output = streams.Output(sys.stdout, "standard output")
     sys.stdout = cast("TextIO", output)  # for click, which writes help by itself
     code = run(sys.argv[1:], os.environ)

@@ -146,7 +146,7 @@ def _write(context: Context, name: str, data: bytes) -> None:
     stream = context.errors if name == "stderr" else context.stdout
     buffer = getattr(stream.raw, "buffer", None)
     if buffer is None:
-        stream.raw.write(data.decode(errors="replace"))
+        stream.raw.write(data.decode(errors="surrogateescape"))
     else:
         stream.flush()
         buffer.write(data)

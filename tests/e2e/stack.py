@@ -39,6 +39,7 @@ class Stack:
             **self.command(*arguments, **variables),
             capture_output=True,
             text=True,
+            errors="surrogateescape",
             timeout=90,
             check=False,
         )

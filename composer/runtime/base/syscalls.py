@@ -399,7 +399,7 @@ def set_title(title: str) -> None:
     room = end - start
     if room <= 1:
         return
-    data = title.encode()[: room - 1].ljust(room, b"\0")
+    data = title.encode(errors="surrogateescape")[: room - 1].ljust(room, b"\0")
     ctypes.memmove(start, data, room)
 
 

@@ -362,7 +362,7 @@ def _number(kind: int, value: int) -> bytes:
 
 
 def _text(kind: int, value: str) -> bytes:
-    return attribute(kind, value.encode() + b"\0")
+    return attribute(kind, value.encode(errors="surrogateescape") + b"\0")
 
 
 def _route(dst: str | None, via: str | None, oif: int, metric: int) -> bytes:
@@ -430,7 +430,7 @@ def _u32(attributes: dict[int, bytes], kind: int, default: int = 0) -> int:
 
 
 def _string(value: bytes) -> str:
-    return value.split(b"\0", 1)[0].decode(errors="replace")
+    return value.split(b"\0", 1)[0].decode(errors="surrogateescape")
 
 
 def _ip(value: bytes) -> str:
