@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     OpenDirectory = Callable[[tuple[str, ...]], int]
 
 _PIECE_BYTES = 1 << 20
+_HOLE = bytes(4096)
+"""A block of the usual file systems."""
 _MAX_DEPTH = 400  # one descriptor for each level; no tree that people make is as deep
 _DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
@@ -370,9 +372,8 @@ class _Unpacking:
         try:
             contents = reader.extractfile(info)
             while contents is not None and (piece := contents.read(_PIECE_BYTES)):
-                view = memoryview(piece)
-                while view:
-                    view = view[os.write(fd, view) :]
+                _write_sparsely(fd, piece)
+            os.ftruncate(fd, info.size)  # a hole at the end
             self._set_attributes(fd, info)
             os.utime(fd, (info.mtime, info.mtime))
         finally:
@@ -416,6 +417,25 @@ class _Unpacking:
                 value = info.pax_headers.get(_XATTR + key)
                 if value is not None:
                     os.setxattr(fd, key, value.encode("utf-8", "surrogateescape"))
+
+
+def _write_sparsely(fd: int, piece: bytes) -> None:
+    """Write at the place of a descriptor; blocks of zeros become holes: archives have no word for those of a file."""
+    view = memoryview(piece)
+    if _HOLE not in piece:
+        _write_all(fd, view)
+        return
+    for start in range(0, len(piece), len(_HOLE)):
+        block = view[start : start + len(_HOLE)]
+        if block == _HOLE:
+            os.lseek(fd, len(_HOLE), os.SEEK_CUR)
+        else:
+            _write_all(fd, block)
+
+
+def _write_all(fd: int, view: memoryview) -> None:
+    while view:
+        view = view[os.write(fd, view) :]
 
 
 def _open_mounted(parent: int, name: str) -> int:

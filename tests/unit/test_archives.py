@@ -215,3 +215,30 @@ def test_what_changes_while_it_is_read(tree: Path) -> None:
     with pytest.raises(CopyFailed, match="cannot read 'gone': no such file"):
         b"".join(archives.pack(fd, "gone", "gone"))
     os.close(fd)
+
+
+def test_holes_of_a_file_stay_holes(tmp_path: Path) -> None:
+    """Also at its end, and beside data that is no multiple of a block."""
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    target.mkdir()
+    with open(source / "disk", "wb") as file:
+        file.write(b"begin")
+        file.seek(8 << 20)
+        file.write(b"x" * 5000)
+        file.truncate(16 << 20)
+    (source / "plain").write_bytes(os.urandom(70_000))
+    unpacked(packed(source, "source"), target)
+    assert (target / "source" / "plain").read_bytes() == (source / "plain").read_bytes()
+    assert (target / "source" / "disk").read_bytes() == (source / "disk").read_bytes()
+    assert (target / "source" / "disk").stat().st_blocks * 512 < 1 << 20
+
+
+def test_zeros_replace_what_a_file_had(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    (target / "source").mkdir(parents=True)
+    (source / "file").write_bytes(bytes(20_000))
+    (target / "source" / "file").write_bytes(b"old" * 10_000)
+    unpacked(packed(source, "source"), target)
+    assert (target / "source" / "file").read_bytes() == bytes(20_000)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer.backends.docker import creation, reading
 from composer.backends.docker.observing import DockerObserver
+from composer.engine import labels
 from composer.engine.lacking import Lacking
 from composer.engine.observed import ContainerState
 from composer.errors import BackendError, Conflict, NotFound, Unsupported
@@ -62,9 +63,9 @@ class DockerBackend(DockerObserver, Lacking):
             found = self.find_network(spec.name)
             if found is None:
                 raise
-            if dict(found.labels) != dict(spec.labels):
+            if not labels.is_the_same(labels.NETWORK, found.labels, spec.labels):
                 raise Conflict(f"network '{spec.name}' exists already") from error
-            return found.id
+            return found.id  # another command, or Docker Compose, made it since this one looked
 
     def remove_network(self, id: str) -> None:
         try:
@@ -104,7 +105,7 @@ class DockerBackend(DockerObserver, Lacking):
             found = api.create_volume(
                 wanted["Name"], wanted["Driver"], wanted["DriverOpts"], wanted["Labels"]
             )
-        if dict(found.get("Labels") or {}) != dict(spec.labels):
+        if not labels.is_the_same(labels.VOLUME, found.get("Labels") or {}, spec.labels):
             raise Conflict(f"volume '{spec.name}' exists already")
         return str(found["Name"])
 
