@@ -145,7 +145,25 @@ class _Port(NamedTuple):
 
 
 def conflicts(services: Mapping[str, Any], runs: Callable[[str], bool]) -> Iterator[tuple[str, Mistake]]:
-    """Yield (service, mistake) where two services that are both to run publish one port of the host.
+    """Yield (service, mistake) where services that are to run do not fit together, in a fixed order."""
+    yield from _same_ports(services, runs)
+    yield from _private_ipc(services, runs)
+
+
+def _private_ipc(services: Mapping[str, Any], runs: Callable[[str], bool]) -> Iterator[tuple[str, Mistake]]:
+    """Yield who joins the IPC namespace of a service that keeps it for itself, which is the default."""
+    for service in sorted(services):
+        kind, _, owner = str(services[service].get("ipc") or "").partition(":")
+        if not runs(service) or kind != "service" or owner not in services:
+            continue
+        mode = str(services[owner].get("ipc") or "private")
+        if mode in ("private", "none"):
+            reason = f"the IPC namespace of service '{owner}' is private"
+            yield service, Mistake(("ipc",), reason, f"set 'ipc: shareable' for service '{owner}'")
+
+
+def _same_ports(services: Mapping[str, Any], runs: Callable[[str], bool]) -> Iterator[tuple[str, Mistake]]:
+    """Yield who publishes a port of the host that another publishes too.
 
     What is waited for until it has ended is a job: its port is free again for who waits.
     """

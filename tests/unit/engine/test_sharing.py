@@ -19,7 +19,8 @@ NAMESPACES = ATTRIBUTES[:3]
 def sharing(attribute: str, *, depends: bool = False) -> str:
     value = "[mother]" if attribute == "volumes_from" else "'service:mother'"
     needs = ", depends_on: {mother: {condition: service_started}}" if depends else ""
-    return f"services: {{mother: {{image: i}}, app: {{image: i, {attribute}: {value}{needs}}}}}"
+    mode = ", ipc: shareable" if attribute == "ipc" else ""
+    return f"services: {{mother: {{image: i{mode}}}, app: {{image: i, {attribute}: {value}{needs}}}}}"
 
 
 def container(stage: Stage, service: str) -> ObservedContainer:
@@ -160,7 +161,7 @@ def test_a_chain_is_followed_by_restart_and_by_start(stage: Stage) -> None:
 @pytest.mark.parametrize("attribute", ATTRIBUTES)
 def test_an_owner_that_is_scaled_to_nothing_is_refused_at_once(stage: Stage, attribute: str) -> None:
     stage.up(sharing(attribute))
-    none = sharing(attribute).replace("mother: {image: i}", "mother: {image: i, scale: 0}")
+    none = sharing(attribute).replace("mother: {image: i", "mother: {scale: 0, image: i")
     with pytest.raises(ProjectError, match="with service mother: container missing"):
         stage.up(none)
     assert container(stage, "mother").state is ContainerState.RUNNING

@@ -122,3 +122,13 @@ def test_what_is_not_started_publishes_nothing(stage: Stage) -> None:
 
 def test_the_capabilities_are_those_of_the_runtime() -> None:
     assert {*NAMES, "ALL"} == unusable.CAPABILITIES
+
+
+def test_a_private_ipc_namespace_is_not_joined(stage: Stage) -> None:
+    text = "services: {web: {image: i, ipc: 'service:db'}, db: {image: i, ipc: MODE}}"
+    for mode in ("private", "none", '""'):
+        with pytest.raises(Unsupported, match=r":1:\d+: services.web.ipc: the IPC namespace of service 'db'"):
+            stage.up(text.replace("MODE", mode))
+    assert not stage.backend.calls
+    for mode in ("shareable", "host"):
+        assert stage.plan(text.replace("MODE", mode)).has_changes
