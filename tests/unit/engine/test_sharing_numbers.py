@@ -10,7 +10,7 @@ from tests.unit.engine.stage import Stage
 
 TEXT = """
 services:
-  base: {{image: one, scale: {scale}}}
+  base: {{image: one, ipc: shareable, scale: {scale}}}
   user: {{image: one, {attribute}}}
 """
 
