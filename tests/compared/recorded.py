@@ -1,9 +1,11 @@
-"""Play the recorded command lines of Compose v5.5 with composer, on both backends, and say what differs.
+"""Play command lines with composer on both backends and compare with Docker Compose: v5.5 as recorded, 2.40 beside us.
 
-    python -m tests.compared.recorded [--backend NAME] [--only PROJECT]
+    python -m tests.compared.recorded [--of v5|2.40] [--backend NAME] [--only PROJECT] [--write]
 
-COMPOSE_CORPUS names the directory that has v5/sessions.json: projects, and for each command line the exit code and
-the two outputs. Needs root, busybox, and for the docker backend an engine at DOCKER_HOST.
+v5: COMPOSE_CORPUS names the directory that has v5/sessions.json, with what each command line printed there.
+2.40: the lines of ``invocations.yaml``, played by the docker compose of this machine too. Needs root, busybox, and
+an engine at DOCKER_HOST. What differs has a reason in ``reasons.yaml``, or makes the run fail. ``--write`` puts the
+figures and the reasons into docs/compared.md.
 """
 
 from __future__ import annotations
@@ -15,47 +17,130 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+from typing import NamedTuple
 
-from tests.compared.sessions import Line, Player, Printed, compare, play, report
+import yaml
+
+from tests.compared.sessions import Line, Player, Printed, Reason, Result, judge, play
 from tests.integration.contract.conftest import root_archive
 
 IMAGE = "alpine"
+_HERE = pathlib.Path(__file__).parent
+_PAGE = _HERE.parents[1] / "docs" / "compared.md"
+_BACKENDS = ("docker", "namespace")
+
+
+class Session(NamedTuple):
+    """Lines on projects; ``wanted`` is None where a player has to be asked."""
+
+    title: str
+    projects: dict[str, dict[str, str]]
+    lines: list[Line]
+    wanted: list[Printed] | None
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--backend", action="append", choices=("docker", "namespace"))
+    parser.add_argument("--of", choices=("v5", "2.40"), action="append")
+    parser.add_argument("--backend", action="append", choices=_BACKENDS)
     parser.add_argument("--only", help="play this project's lines")
+    parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
-    recorded = json.loads((pathlib.Path(os.environ["COMPOSE_CORPUS"]) / "v5" / "sessions.json").read_text())
-    chosen = [one for one in recorded["commands"] if options.only in (None, one["project"])]
-    lines = [Line(one["project"], one["command"]) for one in chosen]
-    wanted = [Printed(one["exit"], one["stdout"], one["stderr"]) for one in chosen]
-    for backend in options.backend or ("docker", "namespace"):
-        with tempfile.TemporaryDirectory(prefix="composer-recorded-") as directory:
-            player = _player(backend, directory)
-            got = play(player, recorded["projects"], lines)
-        print(report(lines, wanted, got))
-        verdicts = [compare(*pair) for pair in zip(wanted, got, strict=True)]
-        codes, outs, errs = (sum(one[n] for one in verdicts) for n in range(3))
-        print(f"{player.title}: of {len(lines)} lines exit code {codes}, stdout {outs}, stderr {errs} equal")
-    return 0
+    reasons = [Reason.of(entry) for entry in yaml.safe_load((_HERE / "reasons.yaml").read_text())]
+    results: list[tuple[str, Result]] = []
+    for version in options.of or ("v5", "2.40"):
+        session = _read(version, options.only)
+        wanted = session.wanted
+        for backend in options.backend or _BACKENDS:
+            with tempfile.TemporaryDirectory(prefix="composer-recorded-") as directory:
+                player = _player(backend, directory)
+                if wanted is None:
+                    wanted = play(
+                        Player("docker compose", ("docker", "compose")), session.projects, session.lines
+                    )
+                got = play(player, session.projects, session.lines)
+            result = judge(player, session.lines, wanted, got, reasons)
+            print("\n".join(result.unexplained))
+            print(f"{session.title}: {result.summary()}", flush=True)
+            results.append((session.title, result))
+    if options.write:
+        _write(results, reasons)
+    return 1 if any(result.unexplained for _, result in results) else 0
+
+
+def _read(version: str, only: str | None) -> Session:
+    if version == "v5":
+        path = pathlib.Path(os.environ["COMPOSE_CORPUS"]) / "v5" / "sessions.json"
+        recorded = json.loads(path.read_text())
+        chosen = [one for one in recorded["commands"] if only in (None, one["project"])]
+        return Session(
+            "Docker Compose v5.5, recorded",
+            {name: {"compose.yaml": text} for name, text in recorded["projects"].items()},
+            [Line(one["project"], one["command"]) for one in chosen],
+            [Printed(one["exit"], one["stdout"], one["stderr"]) for one in chosen],
+        )
+    found = yaml.safe_load((_HERE / "invocations.yaml").read_text())["projects"]
+    projects = {
+        name: {
+            "compose.yaml": one["compose"].replace("image: X", f"image: {IMAGE}"),
+            **{
+                file: text.replace("image: X", f"image: {IMAGE}")
+                for file, text in one.get("files", {}).items()
+            },
+        }
+        for name, one in found.items()
+        if only in (None, name)
+    }
+    return Session(
+        "docker compose 2.40, on the same engine",
+        projects,
+        [Line(name, command) for name in projects for command in found[name]["lines"]],
+        None,
+    )
 
 
 def _player(backend: str, directory: str) -> Player:
     """Return composer on a backend, with the image that the projects name."""
-    root = str(pathlib.Path(__file__).parents[2])
+    root = str(_HERE.parents[1])
     player = Player(
         f"composer on {backend}",
         (sys.executable, "-m", "composer", "--backend", backend),
-        {"COMPOSER_ROOT": f"{directory}/state", "PYTHONPATH": root, "DOCKER_CONFIG": directory},
+        {"COMPOSER_ROOT": f"{directory}/state", "PYTHONPATH": root},
     )
     archive = root_archive(pathlib.Path(directory))
     subprocess.run(
-        [*player.command, "image", "import", archive, IMAGE, "--env", "PATH=/bin", "--cmd", '["sh"]'],
+        [*player.command, "image", "import", archive, IMAGE, "--env", "PATH=/bin", "--cmd", '["sh"]', "--label", "v=0"],
         env=os.environ | dict(player.environment), check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     return player
+
+
+def _write(results: list[tuple[str, Result]], reasons: list[Reason]) -> None:
+    begin, end = "<!-- recorded: begin -->", "<!-- recorded: end -->"
+    used = {why for _, result in results for why in result.used}
+    lines = [
+        begin,
+        "## Command lines, beside Docker Compose",
+        "",
+        "`make recorded` plays command lines on both backends, each without a terminal, and compares exit code, standard",
+        "output and the lines of standard error with what Docker Compose prints. Ids, times and sizes are left out of it.",
+        "",
+        "| beside | played by | lines | exit code equal | standard output equal | standard error equal |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *(f"| {title} | {r.player} | {r.lines} | {r.codes} | {r.outs} | {r.errs} |" for title, r in results),
+        "",
+        "What differs, and why:",
+        "",
+        *(f"- {reason}" for reason in dict.fromkeys(one.why for one in reasons if one.why in used)),
+        end,
+    ]
+    text = _PAGE.read_text()
+    if begin in text:
+        head, _, rest = text.partition(begin)
+        text = head + "\n".join(lines) + rest.partition(end)[2]
+    else:
+        text = text.rstrip("\n") + "\n\n" + "\n".join(lines) + "\n"
+    _PAGE.write_text(text)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Command lines played in a row on small projects, and what two players of them printed, compared.
 
-A session is a list of lines (project, command) over a few projects. What a line printed is compared after ids,
-times and sizes were replaced; of standard error, the lines count, not their order, for both sides work in parallel.
+What a line printed is compared after ids, times and sizes were replaced. Of standard error the lines count and not
+their order, for both sides work in parallel; a line of ours may go on where theirs ends, and what is indented below
+it is ours.
 """
 
 from __future__ import annotations
@@ -40,26 +41,34 @@ class Player(NamedTuple):
     environment: Mapping[str, str] = {}
 
 
-def play(player: Player, projects: Mapping[str, str], lines: Iterable[Line]) -> list[Printed]:
-    """Play lines, each without a terminal and with an empty input; every project is taken down at its end."""
+def play(player: Player, projects: Mapping[str, Mapping[str, str]], lines: Iterable[Line]) -> list[Printed]:
+    """Play lines, each without a terminal and with an empty input; every project is taken down at its end.
+
+    ``projects`` has the texts of each project's files, by name.
+    """
     printed = []
     with tempfile.TemporaryDirectory(prefix="composer-session-") as directory:
         work = pathlib.Path(directory)
-        for name, text in projects.items():
+        for name, files in projects.items():
             (work / name).mkdir()
-            (work / name / "compose.yaml").write_text(text)
+            for file, text in files.items():
+                (work / name / file).write_text(text)
         before = None
         for line in lines:
             if before not in (None, line.project):
-                _start(player, work / str(before), "down -v --remove-orphans -t 0")
+                _clear(player, work / str(before))
             before = line.project
             printed.append(_start(player, work / line.project, line.command))
         if before is not None:
-            _start(player, work / before, "down -v --remove-orphans -t 0")
+            _clear(player, work / before)
         return [
             Printed(one.code, one.out.replace(directory, "$W"), one.err.replace(directory, "$W"))
             for one in printed
         ]
+
+
+def _clear(player: Player, folder: pathlib.Path) -> None:
+    _start(player, folder, f"-p {folder.name} --profile * down -v --remove-orphans -t 0")
 
 
 def _start(player: Player, folder: pathlib.Path, command: str) -> Printed:
@@ -73,17 +82,48 @@ def _start(player: Player, folder: pathlib.Path, command: str) -> Printed:
     )
 
 
-class Verdict(NamedTuple):
-    code: bool
-    out: bool
-    err: bool
+# ------------------------------------------------------------------ comparing
 
 
-def compare(wanted: Printed, got: Printed) -> Verdict:
-    return Verdict(
-        wanted.code == got.code,
-        out_lines(wanted.out) == out_lines(got.out),
-        err_lines(wanted.err) == err_lines(got.err),
+class Differences(NamedTuple):
+    """What differs: two exit codes, and lines that one side alone has (``- theirs``, ``+ ours``)."""
+
+    code: tuple[str, ...]
+    out: tuple[str, ...]
+    err: tuple[str, ...]
+
+    def all(self) -> tuple[str, ...]:
+        return (*self.code, *(f"out {one}" for one in self.out), *(f"err {one}" for one in self.err))
+
+
+def compare(wanted: Printed, got: Printed) -> Differences:
+    return Differences(
+        () if wanted.code == got.code else (f"exit {wanted.code}, here {got.code}",),
+        _of_out(out_lines(wanted.out), out_lines(got.out)),
+        _of_err(err_lines(wanted.err), err_lines(got.err)),
+    )
+
+
+def _of_out(wanted: list[str], got: list[str]) -> tuple[str, ...]:
+    if wanted == got:
+        return ()
+    if sorted(wanted) == sorted(got):
+        return ("another order",)
+    return (
+        *(f"- {one}" for one in wanted if one not in got),
+        *(f"+ {one}" for one in got if one not in wanted),
+    )
+
+
+def _of_err(wanted: list[str], got: list[str]) -> tuple[str, ...]:
+    missing = [one for one in wanted if not any(_says(ours, one) for ours in got)]
+    besides = [ours for ours in got if not any(_says(ours, one) for one in wanted)]
+    return (*(f"- {one}" for one in missing), *(f"+ {one}" for one in besides))
+
+
+def _says(ours: str, theirs: str) -> bool:
+    return ours == theirs or (
+        ours.startswith(theirs) and ours[len(theirs) :].startswith((": ", " (", ", ", "; "))
     )
 
 
@@ -95,8 +135,10 @@ _WORN = (
     (re.compile(r"\b(About an?|Less than an?|\d+) (second|minute|hour|day|week|month|year)s?( ago)?|\$AGO"), "$AGO"),
     (re.compile(r"\b\d+(\.\d+)?s\b|\$SECS"), "$SECS"),
     (re.compile(r"\b\d+(\.\d+)?[kMG]?B\b"), "$SIZE"),
-    (re.compile(r'level=warning msg="(.*)"'), r"warning: \1"),
+    (re.compile(r"^(time=\S+ )?level=warning msg=(\"|')(.*)\2$"), r"\3"),
 )  # fmt: skip
+_OURS = re.compile(r"^(error|warning): |^\S+:\d+:\d+: ")
+_OWN_LABELS = ("composer.", "com.docker.compose.version=")
 
 
 def worn(text: str) -> str:
@@ -108,7 +150,17 @@ def worn(text: str) -> str:
 
 def out_lines(text: str) -> list[str]:
     """Return the lines of standard output; objects with sorted keys, columns with one space between them."""
-    return [_object(line) or " ".join(worn(line).split()) for line in text.splitlines() if line.strip()]
+    return [_object(line) or " ".join(worn(line).split()) for line in _whole(text) if line.strip()]
+
+
+def _whole(text: str) -> list[str]:
+    """Return the lines of a text; a JSON document over several lines is one."""
+    if text.startswith(("{\n", "[\n")):
+        try:
+            return [json.dumps(json.loads(text))]
+        except ValueError:
+            pass
+    return text.splitlines()
 
 
 def _object(line: str) -> str | None:
@@ -119,36 +171,96 @@ def _object(line: str) -> str | None:
     except ValueError:
         return None
     if isinstance(value, dict) and isinstance(labels := value.get("Labels"), str):
-        value["Labels"] = ",".join(sorted(labels.split(",")))
+        known = re.split(r",(?=[\w.-]+=)", labels)
+        value["Labels"] = ",".join(sorted(one for one in known if not one.startswith(_OWN_LABELS)))
     return worn(json.dumps(value, sort_keys=True))
 
 
 def err_lines(text: str) -> list[str]:
-    """Return the lines of standard error, each once, sorted, without our prefix, our remedies and causes."""
+    """Return the lines of standard error, each once, sorted, without our prefixes, causes and remedies."""
     found = set()
     for raw in text.splitlines():
-        line = " ".join(worn(raw).split())
-        line = line.removeprefix("error: ").removeprefix("warning: ")
-        if line and not line.startswith(("hint: ", "at ")):
+        if raw.startswith(("  ", "\t")):
+            continue
+        line = " ".join(worn(raw).replace('\\"', '"').split())
+        while _OURS.match(line):
+            line = _OURS.sub("", line)
+        if line:
             found.add(line)
     return sorted(found)
 
 
-def report(lines: Sequence[Line], wanted: Sequence[Printed], got: Sequence[Printed]) -> str:
-    """Return what differs, a paragraph for each line that does."""
-    text = []
-    for line, theirs, ours in zip(lines, wanted, got, strict=True):
-        verdict = compare(theirs, ours)
-        if all(verdict):
-            continue
-        text.append(f"{line.project} $ {line.command}")
-        if not verdict.code:
-            text.append(f"    exit {theirs.code}, here {ours.code}")
-        for name, equal, read in (("out", verdict.out, out_lines), ("err", verdict.err, err_lines)):
-            if not equal:
-                a, b = read(getattr(theirs, name)), read(getattr(ours, name))
-                text += [f"    {name} - {one}" for one in a if one not in b]
-                text += [f"    {name} + {one}" for one in b if one not in a]
-                if sorted(a) == sorted(b):
-                    text.append(f"    {name}: another order: {b}")
-    return "\n".join(text)
+# ------------------------------------------------------------------ reasons
+
+
+class Reason(NamedTuple):
+    """Why lines may differ: patterns of the project, the command and the differing lines."""
+
+    why: str
+    lines: re.Pattern[str]
+    commands: re.Pattern[str]
+    projects: re.Pattern[str]
+    players: re.Pattern[str]
+
+    @classmethod
+    def of(cls, entry: Mapping[str, str]) -> Reason:
+        """Read one of the table: ``why`` and regular expressions, which have to match from begin to end."""
+        patterns = (
+            re.compile(entry.get(key, ".*"), re.DOTALL)
+            for key in ("lines", "commands", "projects", "players")
+        )
+        return cls(entry["why"], *patterns)
+
+    def explains(self, player: Player, line: Line, difference: str) -> bool:
+        return bool(
+            self.lines.fullmatch(difference)
+            and self.commands.fullmatch(line.command)
+            and self.projects.fullmatch(line.project)
+            and self.players.fullmatch(player.title)
+        )
+
+
+class Result(NamedTuple):
+    """How many of the lines are equal, how many differ for a reason; and what differs without one."""
+
+    player: str
+    lines: int
+    codes: int
+    outs: int
+    errs: int
+    unexplained: tuple[str, ...]
+    used: frozenset[str]
+
+    def summary(self) -> str:
+        return (
+            f"{self.player}: of {self.lines} command lines the exit code is equal for {self.codes}, standard output "
+            f"for {self.outs}, the lines of standard error for {self.errs}; without a reason: {len(self.unexplained)}"
+        )
+
+
+def judge(
+    player: Player,
+    lines: Sequence[Line],
+    wanted: Sequence[Printed],
+    got: Sequence[Printed],
+    reasons: Sequence[Reason],
+) -> Result:
+    found = [compare(*pair) for pair in zip(wanted, got, strict=True)]
+    unexplained: list[str] = []
+    used = set()
+    for line, differences in zip(lines, found, strict=True):
+        for one in differences.all():
+            reason = next((reason for reason in reasons if reason.explains(player, line, one)), None)
+            if reason is None:
+                unexplained.append(f"{line.project} $ {line.command}: {one}")
+            else:
+                used.add(reason.why)
+    return Result(
+        player.title,
+        len(lines),
+        sum(not one.code for one in found),
+        sum(not one.out for one in found),
+        sum(not one.err for one in found),
+        tuple(unexplained),
+        frozenset(used),
+    )
