@@ -164,17 +164,17 @@ class MachineFailed(EngineError):
 
 
 _REMEDIES = {
-    errno.ENOSPC: "free disk space; composer image prune removes unused images",
+    errno.ENOSPC: "free disk space, for example with composer image prune",
     errno.EDQUOT: "free space within the quota, or raise the quota",
     errno.EROFS: "use a writable directory, or mount this file system read-write",
     errno.EACCES: "run composer as the owner of this file, or change its mode",
     errno.EPERM: "run composer as root",
-    errno.EIO: "look for disk errors in the kernel log (dmesg)",
+    errno.EIO: "check the kernel log (dmesg) for disk errors",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENFILE: "raise the kernel setting fs.file-max",
     errno.ENOMEM: "free some memory",
     errno.ENAMETOOLONG: "choose shorter names",
-    errno.ELOOP: "look for a loop in the symbolic links of this path",
+    errno.ELOOP: "check the symbolic links of this path for a loop",
 }
 
 
@@ -275,5 +275,5 @@ def no_such_service(name: str, known: Iterable[str]) -> UnknownService:
 
     names = sorted(known)
     near = get_close_matches(name, names, n=1)
-    there = f"there are: {', '.join(names)}" if names else None
+    there = f"available services: {', '.join(names)}" if names else None
     return UnknownService(f"no such service: {name}", hint=f"did you mean '{near[0]}'?" if near else there)

@@ -66,7 +66,8 @@ def run_attached(context: Context, project: Project, options: Options, given: di
     )
     if abort.code_from is not None and abort.code_from not in services:
         raise ProjectError(
-            f"no service '{abort.code_from}' for --exit-code-from", hint=f"there are: {', '.join(services)}"
+            f"no such service: {abort.code_from} (--exit-code-from)",
+            hint=f"available services: {', '.join(services)}",
         )
     with ExitStack() as lock, interruptible() as cancel:
         lock.enter_context(context.lock(project.name, "up"))

@@ -79,7 +79,7 @@ def _start_all(context: Context, backend: NamespaceBackend, containers: Sequence
             context.write(f"would start {one.name}")
             continue
         for trouble in _await_dependencies(backend, one):
-            context.display().warn(f"{one.name}: {trouble}; it is started anyway")
+            context.display().warn(f"{one.name}: {trouble}; starting it anyway")
         try:
             backend.start_container(one.id)
         except ComposerError as error:
@@ -115,7 +115,7 @@ def _await_healthy(backend: NamespaceBackend, project: str, service: str) -> str
                 if labels.service_of(container) == service and not labels.is_oneoff(container)
             ]
             if not any(c.state in (ContainerState.RUNNING, ContainerState.RESTARTING) for c in found):
-                return f"its dependency '{service}' does not run"
+                return f"its dependency '{service}' is not running"
             if all(container.health in (Health.HEALTHY, Health.NONE) for container in found):
                 return ""
             left_s = deadline_s - time.monotonic()

@@ -109,8 +109,8 @@ def of(root: str) -> Init:
     if os.path.isdir(f"{root}/etc/init.d"):
         return SYSV
     raise ComposerError(
-        "cannot find the init system of this machine: there is no systemd, no OpenRC and no /etc/init.d",
-        hint=f"let it run: {shlex.join(command())}",
+        "cannot find the init system of this machine: systemd, OpenRC and /etc/init.d are all missing",
+        hint=f"configure it to run at boot: {shlex.join(command())}",
     )
 
 
@@ -179,7 +179,7 @@ def _stay_inside(root: str, init: Init) -> None:
     for path in (init.file, *init.links):
         directory = os.path.dirname(f"{root}/{path}")
         if os.path.commonpath([top, os.path.realpath(directory)]) != top:
-            raise ComposerError(f"cannot use '{root}': '{directory}' is a link that leads out of it")
+            raise ComposerError(f"cannot use '{root}': '{directory}' is a symbolic link that leads out of it")
 
 
 def _write(path: str, text: str, mode: int) -> None:

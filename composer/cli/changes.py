@@ -43,7 +43,9 @@ def apply_changes(config: dict[str, Any], changes: Iterable[str]) -> dict[str, A
             result["Labels"] = {**(result.get("Labels") or {}), **_pairs(rest, change)}
         else:
             raise click.BadParameter(
-                f"'{change}' is no instruction that sets an image", param_hint="--change"
+                f"invalid value '{change}': must start with CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, "
+                "VOLUME or WORKDIR, and have a value",
+                param_hint="--change",
             )
     return result
 
@@ -58,7 +60,9 @@ def _json_list(text: str, change: str) -> list[str]:
     except ValueError:
         found = None
     if not isinstance(found, list) or not all(isinstance(value, str) for value in found):
-        raise click.BadParameter(f"'{change}' has no list of strings", param_hint="--change")
+        raise click.BadParameter(
+            f"invalid value '{change}': must be a JSON list of strings", param_hint="--change"
+        )
     return found
 
 
@@ -68,5 +72,5 @@ def _pairs(text: str, change: str) -> dict[str, str]:
         return {words[0]: " ".join(words[1:])}
     pairs = [word.partition("=") for word in words]
     if not pairs or not all(equals and key for key, equals, _ in pairs):
-        raise click.BadParameter(f"'{change}' has no KEY=VALUE", param_hint="--change")
+        raise click.BadParameter(f"invalid value '{change}': must have KEY=VALUE", param_hint="--change")
     return {key: value for key, _, value in pairs}

@@ -105,9 +105,9 @@ def _checked(text: str, path: str, backends: tuple[str, ...]) -> Configuration:
     model = _model(text, path, problems)
     if model is not None and model.backend not in (None, *backends):
         problems.error(
-            f"backend: there is no backend '{model.backend}'",
+            f"backend: unknown backend '{model.backend}'",
             Mark(path, line_of(text, ("backend",)), 1),
-            hint=f"there are: {', '.join(backends)}",
+            hint=f"available backends: {', '.join(backends)}",
         )
     problems.raise_all()
     return Configuration(**{name: getattr(model, name) for name in Configuration._fields})
@@ -144,7 +144,7 @@ def _syntax(message: str, path: str, text: str) -> tuple[str, Mark]:
     words = message[: found.start()] if found else message
     last = text.count("\n") + 1
     line, column = (int(found[1]), int(found[2])) if found and found[1] else (last, 1)
-    return f"this is not TOML: {words[:1].lower()}{words[1:]}", Mark(path, line, column)
+    return f"invalid TOML: {words[:1].lower()}{words[1:]}", Mark(path, line, column)
 
 
 def _hint(place: Place) -> str:
@@ -153,7 +153,7 @@ def _hint(place: Place) -> str:
     from composer.schema.problems import did_you_mean
 
     known = list((Registry if place[0] == "registry" and len(place) == 3 else ConfigFile).model_fields)
-    return did_you_mean(str(place[-1]), known) or f"there are: {', '.join(known)}"
+    return did_you_mean(str(place[-1]), known) or f"available keys: {', '.join(known)}"
 
 
 def line_of(text: str, place: Place) -> int:

@@ -302,7 +302,7 @@ class Context:
     def confirm(self, question: str) -> bool:
         """Ask on the terminal. Raises ProjectError where nobody can answer."""
         if not self.stdin.isatty():
-            raise ProjectError(f"cannot ask '{question}' without a terminal", hint="say --force or --yes")
+            raise ProjectError(f"cannot prompt without a terminal: {question}", hint="use --force")
         self.stderr.write(f"{question} [y/N] ")
         self.stderr.flush()
         return self.stdin.readline().strip().lower() in ("y", "yes")

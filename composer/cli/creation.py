@@ -31,9 +31,9 @@ def engine_options(
     scale = shared.scale(given.get("scales") or ())
     shared.check_services(known, project.disabled, scale)
     if given.get("force_recreate") and given.get("no_recreate"):
-        raise ProjectError("--force-recreate and --no-recreate contradict each other", hint="use one of them")
+        raise ProjectError("--force-recreate and --no-recreate are incompatible", hint="use only one of them")
     if given.get("build") and given.get("no_build"):
-        raise ProjectError("--build and --no-build contradict each other", hint="use one of them")
+        raise ProjectError("--build and --no-build are incompatible", hint="use only one of them")
     force = given.get("force_recreate") or given.get(
         "renew_anon_volumes"
     )  # a container keeps the volumes it has
@@ -64,7 +64,7 @@ def nothing_selected(project: Project, services: tuple[str, ...]) -> ProjectErro
         return None
     profiles = sorted({one for tree in project.disabled.values() for one in tree.get("profiles") or ()})
     all_of_them = (
-        f"every service has a profile; select one with --profile {' or '.join(profiles)}"
+        f"every service has a profile: enable one with composer --profile {' or '.join(profiles)}"
         if profiles
         else None
     )

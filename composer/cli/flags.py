@@ -97,7 +97,7 @@ class _Reading:
     def _long(self, word: str, pending: list[str]) -> None:
         name, equals, value = word.partition("=")
         if len(name) == 2 or name[2] == "-":
-            raise click.UsageError(f"'{word}' is not an option: its name is missing")
+            raise click.UsageError(f"invalid option '{word}': its name is missing")
         if name not in self._names:
             raise click.NoSuchOption(name, f"no such option: {name}{self._near(name)}")
         option, is_on = self._names[name]
@@ -131,7 +131,7 @@ class _Reading:
 
     def _set(self, option: click.Option, name: str, value: str, is_on: bool) -> None:
         if value not in BOOLEANS:
-            raise click.BadOptionUsage(name, f"invalid value for {name}: '{value}' is not true or false")
+            raise click.BadOptionUsage(name, f"invalid value for {name}: '{value}' must be true or false")
         self._flags[option] = BOOLEANS[value] is is_on
 
     def _put(self, option: click.Option, value: str) -> None:
@@ -154,7 +154,7 @@ class _Reading:
 
 def _next(name: str, pending: list[str]) -> str:
     if not pending:
-        raise click.BadOptionUsage(name, f"option {name} needs a value")
+        raise click.BadOptionUsage(name, f"option {name} requires a value")
     return pending.pop(0)
 
 

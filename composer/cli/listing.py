@@ -97,7 +97,7 @@ def inspect(
     for name in names:
         each = find(name)
         if each is None:
-            raise NotFound(f"no {kind} '{name}'", hint=f"composer {kind} ls shows what there is")
+            raise NotFound(f"no such {kind}: {name}", hint=f"list them with composer {kind} ls")
         found.append(picture(each))
     if style in (None, "", "json"):
         indent = None if style == "json" else 4

@@ -28,50 +28,50 @@ if TYPE_CHECKING:
 
 _CLOSED_PIPE = 141
 COMMANDS: dict[str, tuple[str, str]] = {
-    "apply": ("apply", "Carry out a plan that was written to a file"),
-    "attach": ("attach", "Attach to a service's output and input"),
-    "boot": ("boot", "Start containers again after a reboot"),
-    "build": ("build", "Build the images of services"),
-    "commit": ("commit", "Make an image of a container's changes"),
-    "config": ("config", "Show the compose file as it is understood"),
-    "container": ("container", "Manage single containers, also of no project"),
-    "cp": ("cp", "Copy files between a container and this machine"),
-    "create": ("create", "Create containers"),
-    "doctor": ("doctor", "Check what this machine can run"),
+    "apply": ("apply", "Apply a plan saved with composer plan --out"),
+    "attach": ("attach", "Connect the terminal to a running container of a service"),
+    "boot": ("boot", "Manage the start of containers at boot"),
+    "build": ("build", "Build or rebuild service images"),
+    "commit": ("commit", "Create an image from the changes in a service container"),
+    "config": ("config", "Check the compose files and print the resolved project"),
+    "container": ("container", "Manage individual containers"),
+    "cp": ("cp", "Copy files between service containers and the local filesystem"),
+    "create": ("create", "Create containers without starting them"),
+    "doctor": ("doctor", "Check which backends work on this machine"),
     "down": ("down", "Stop and remove containers and networks"),
-    "events": ("events", "Show what happens, as it happens"),
+    "events": ("events", "Print container events in real time"),
     "exec": ("exec", "Run a command in a running container"),
-    "export": ("export", "Write a container's files to a tar archive"),
-    "graph": ("graph", "Show how services depend on each other, and what runs"),
+    "export": ("export", "Export the filesystem of a service container as a tar archive"),
+    "graph": ("graph", "Show the dependency graph of services and their state"),
     "image": ("image", "Manage images"),
-    "images": ("images", "List the images of containers"),
-    "kill": ("kill", "Force stop services, or send them another signal"),
-    "lint": ("lint", "Check compose files and give advice"),
-    "logs": ("logs", "View output from containers"),
+    "images": ("images", "List the images of the project's containers"),
+    "kill": ("kill", "Kill service containers, or send them a signal"),
+    "lint": ("lint", "Check compose files for errors and questionable settings"),
+    "logs": ("logs", "Print the output of service containers"),
     "ls": ("ls", "List projects"),
     "network": ("network", "Manage networks"),
-    "pause": ("pause", "Freeze services"),
-    "plan": ("plan", "Show what up would do, and why"),
-    "port": ("port", "Print the public port of a port"),
+    "pause": ("pause", "Pause services"),
+    "plan": ("plan", "Show what up would change, and why"),
+    "port": ("port", "Print the host address that a container port is published on"),
     "ps": ("ps", "List containers"),
-    "pull": ("pull", "Pull the images of services"),
-    "push": ("push", "Push the images of services"),
-    "restart": ("restart", "Restart services"),
-    "rm": ("rm", "Remove stopped containers"),
+    "pull": ("pull", "Pull service images"),
+    "push": ("push", "Push service images"),
+    "restart": ("restart", "Restart service containers"),
+    "rm": ("rm", "Remove stopped service containers"),
     "run": ("run", "Run a one-off command in a new container of a service"),
-    "scale": ("scale", "Scale services"),
-    "schema": ("schema", "Print the JSON Schema of what commands write and read"),
+    "scale": ("scale", "Set the number of containers of services"),
+    "schema": ("schema", "Print the JSON Schema of a document that composer writes or reads"),
     "start": ("start", "Start services"),
-    "stats": ("stats", "Show what containers use, as it changes"),
+    "stats": ("stats", "Show a live view of the resource usage of containers"),
     "stop": ("stop", "Stop services"),
-    "system": ("system", "Show what is kept on the disk"),
-    "top": ("top", "Show the processes of containers"),
-    "unpause": ("unpause", "Thaw services"),
+    "system": ("system", "Show disk usage"),
+    "top": ("top", "List the running processes of service containers"),
+    "unpause": ("unpause", "Resume paused services"),
     "up": ("up", "Create and start containers"),
-    "version": ("version", "Show the version"),
+    "version": ("version", "Print the version of composer"),
     "volume": ("volume", "Manage volumes"),
     "volumes": ("volumes", "List the project's volumes"),
-    "wait": ("wait", "Block until containers of services stop"),
+    "wait": ("wait", "Wait until the containers of services stop"),
 }
 
 
@@ -119,7 +119,7 @@ class Verbs(click.Group):
 
 def _backend(_ctx: click.Context, _option: click.Parameter, name: str | None) -> str | None:
     if name is not None and not choice.is_known(name):
-        raise click.BadParameter(f"'{name}' is none; there are: {', '.join(choice.names())}")
+        raise click.BadParameter(f"unknown backend '{name}'; available backends: {', '.join(choice.names())}")
     return name
 
 
@@ -140,34 +140,52 @@ def _dry_run() -> click.Option:
     no_args_is_help=True,
 )
 @click.option(
-    "-f", "--file", "files", multiple=True, metavar="FILE", help="Compose file; - is standard input."
+    "-f",
+    "--file",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    help="Read this compose file, or standard input for -.",
 )
-@click.option("-p", "--project-name", "name", metavar="NAME", help="Name of the project.")
+@click.option("-p", "--project-name", "name", metavar="NAME", help="Set the project name.")
 @click.option("--profile", "profiles", multiple=True, metavar="NAME", help="Enable a profile.")
 @click.option(
-    "--env-file", "env_files", multiple=True, metavar="FILE", help="Environment file instead of .env."
+    "--env-file",
+    "env_files",
+    multiple=True,
+    metavar="FILE",
+    help="Read this environment file instead of .env.",
 )
 @click.option(
-    "--project-directory", "directory", metavar="DIR", help="Directory that relative paths start from."
+    "--project-directory",
+    "directory",
+    metavar="DIR",
+    help="Set the project directory, the base of relative paths "
+    "(default: the directory of the first compose file).",
 )
 @click.option(
-    "--progress", type=click.Choice(("auto", "tty", "plain", "json", "quiet")), help="How progress is shown."
+    "--progress",
+    type=click.Choice(("auto", "tty", "plain", "json", "quiet")),
+    help="Set the style of the progress output.",
 )
 @click.option(
-    "--ansi", type=click.Choice(("auto", "always", "never")), help="When colours and cursor control are used."
+    "--ansi",
+    type=click.Choice(("auto", "always", "never")),
+    help="Set when colors and cursor movement are used.",
 )
-@click.option("--parallel", type=int, metavar="N", help="How many things are done at once.")
+@click.option("--parallel", type=int, metavar="N", help="Limit the number of parallel operations.")
 @click.option("--all-resources", is_flag=True, help="Include resources that no service uses.")
-@click.option("--compatibility", is_flag=True, help="Name containers as Compose V1 did, with underscores.")
+@click.option("--compatibility", is_flag=True, help="Use underscores in container names, as Compose V1 did.")
 @click.option(
     "--backend",
     metavar="NAME",
     callback=_backend,
-    help="What runs the containers: namespace, docker, or another.",
+    help="Select the backend that runs containers: namespace (the built-in runtime), docker, "
+    "or an installed plugin.",
 )
 @click.version_option(__version__, "-v", "--version", message="Composer version v%(version)s")
-@click.option("--debug", is_flag=True, help="Show tracebacks.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--debug", is_flag=True, help="Print the traceback of errors.")
+@click.option("--dry-run", is_flag=True, help="Show what the command would change, without changing it.")
 @click.pass_context
 def composer(ctx: click.Context, /, **options: Any) -> None:
     """Run Compose projects on a built-in container runtime or on Docker Engine."""

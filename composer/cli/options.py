@@ -24,21 +24,21 @@ timeout = click.option(
     "timeout_s",
     type=_Seconds(min=0),
     metavar="SECONDS",
-    help="Grace period of a stop.",
+    help="Wait this long for containers to stop before they are killed.",
 )
 
-index = click.option("--index", type=click.IntRange(min=1), metavar="N", help="Which replica.")
+index = click.option(
+    "--index", type=click.IntRange(min=1), metavar="N", help="Select the replica with this number."
+)
 
 _WAITING = (
-    click.option(
-        "--wait", is_flag=True, help="Return when everything runs, healthy where it has a health check."
-    ),
+    click.option("--wait", is_flag=True, help="Wait until the services are running or healthy."),
     click.option(
         "--wait-timeout",
         "wait_timeout_s",
         type=float,
         metavar="SECONDS",
-        help="Give up waiting after this time.",
+        help="Limit the time that --wait waits.",
     ),
     click.option(
         "--wait-restarts",
@@ -46,7 +46,7 @@ _WAITING = (
         default=3,
         show_default=True,
         metavar="N",
-        help="Give up when a container was restarted N times.",
+        help="With --wait, fail if a container was restarted N times.",
     ),
 )
 
@@ -58,13 +58,13 @@ def waiting(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-force = click.option("-f", "--force", is_flag=True, help="Do not ask.")
+force = click.option("-f", "--force", is_flag=True, help="Do not ask for confirmation.")
 label_filters = click.option(
     "--filter",
     "filters",
     multiple=True,
     metavar="label[!]=KEY[=VALUE]",
-    help="Only what has this label, or has it not.",
+    help="Select only objects that have this label, or with != do not have it.",
 )
 
 
@@ -77,7 +77,8 @@ def read_label_filters(given: Iterable[str]) -> list[LabelFilter]:
         word, equals, rest = text.partition("=")
         if word not in ("label", "label!") or not equals or not rest:
             raise click.BadParameter(
-                f"'{text}' is neither label=KEY[=VALUE] nor label!=KEY[=VALUE]", param_hint="--filter"
+                f"invalid filter '{text}': must be label=KEY[=VALUE] or label!=KEY[=VALUE]",
+                param_hint="--filter",
             )
         key, has_value, value = rest.partition("=")
         found.append(LabelFilter(key, value if has_value else None, word == "label!"))
@@ -90,8 +91,8 @@ def refuse_dry_run(context: Context, verb: str, instead: str) -> None:
         from composer.errors import ProjectError
 
         raise ProjectError(
-            f"{verb} cannot say beforehand what it would remove",
-            hint=f"composer {instead} shows what there is",
+            f"--dry-run is not supported by {verb}",
+            hint=f"list what exists with composer {instead}",
         )
 
 
@@ -110,7 +111,9 @@ def scale(values: Iterable[str]) -> dict[str, int]:
     for value in values:
         service, equals, count = value.partition("=")
         if not service or not equals or not (count.isascii() and count.isdigit()):
-            raise click.BadParameter(f"'{value}' is not SERVICE=NUMBER, such as web=3", param_hint="--scale")
+            raise click.BadParameter(
+                f"invalid value '{value}': must be SERVICE=NUMBER, such as web=3", param_hint="--scale"
+            )
         found[service] = int(count)
     return found
 
@@ -133,8 +136,8 @@ def orphans(context: Context, remove: bool) -> tuple[bool, bool]:
     ignore = context.flag("COMPOSE_IGNORE_ORPHANS")
     if remove and ignore:
         raise ProjectError(
-            "orphans cannot be both removed and ignored",
-            hint="use --remove-orphans, or COMPOSE_IGNORE_ORPHANS, not both",
+            "cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans",
+            hint="unset COMPOSE_IGNORE_ORPHANS, or leave out --remove-orphans and COMPOSE_REMOVE_ORPHANS",
         )
     return remove, ignore
 
@@ -144,10 +147,10 @@ style = click.option(
     "style",
     default="table",
     metavar="table|json|TEMPLATE",
-    help="How the list is written: a template is Go's, such as {{.Name}}.",
+    help="Set the output format: table, json, or a Go template such as {{.Name}}.",
 )
 template = click.option(
-    "-f", "--format", "style", metavar="json|TEMPLATE", help="How it is written: a template is Go's."
+    "-f", "--format", "style", metavar="json|TEMPLATE", help="Set the output format: json, or a Go template."
 )
 
 
@@ -178,34 +181,50 @@ def creation(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         (
             click.option(
-                "--scale", "scales", multiple=True, metavar="SERVICE=N", help="Number of containers."
+                "--scale",
+                "scales",
+                multiple=True,
+                metavar="SERVICE=N",
+                help="Run N containers of SERVICE, regardless of the compose file.",
             ),
             click.option(
-                "--force-recreate", is_flag=True, help="Replace containers that did not change too."
+                "--force-recreate",
+                is_flag=True,
+                help="Recreate containers even if their configuration and image are unchanged.",
             ),
-            click.option("--no-recreate", is_flag=True, help="Replace no container, changed or not."),
             click.option(
-                "--always-recreate-deps", is_flag=True, help="With --force-recreate, dependencies too."
+                "--no-recreate",
+                is_flag=True,
+                help="Do not recreate existing containers, even if they changed.",
             ),
-            click.option("--no-deps", is_flag=True, help="Leave the services that these depend on alone."),
             click.option(
-                "--remove-orphans", is_flag=True, help="Remove containers of services that are gone."
+                "--always-recreate-deps",
+                is_flag=True,
+                help="With --force-recreate, also recreate dependencies.",
+            ),
+            click.option(
+                "--no-deps", is_flag=True, help="Do not create or start the dependencies of the services."
+            ),
+            click.option(
+                "--remove-orphans",
+                is_flag=True,
+                help="Remove containers of services that the compose file does not define.",
             ),
             click.option(
                 "-V",
                 "--renew-anon-volumes",
                 is_flag=True,
-                help="Replace containers, with new anonymous volumes.",
+                help="Recreate containers with new, empty anonymous volumes.",
             ),
             click.option(
                 "--pull",
                 type=click.Choice(("always", "missing", "never", "build", "policy")),
-                help="When images are pulled.",
+                help="Set when images are pulled.",
             ),
-            click.option("--quiet-pull", is_flag=True, help="Do not show how far pulls are."),
-            click.option("--build", is_flag=True, help="Build images before the containers are started."),
+            click.option("--quiet-pull", is_flag=True, help="Do not show the progress of pulls."),
+            click.option("--build", is_flag=True, help="Build images before containers are started."),
             click.option("--no-build", is_flag=True, help="Never build images."),
-            click.option("-y", "--yes", is_flag=True, help="Assume yes as the answer to all questions."),
+            click.option("-y", "--yes", is_flag=True, help="Answer all prompts with yes."),
         )
     ):
         command = option(command)
@@ -216,7 +235,7 @@ def tail(text: str) -> int | None:
     if text == "all" or text.startswith("-"):
         return None
     if not (text.isascii() and text.isdigit()):
-        raise click.BadParameter(f"'{text}' is not a number or 'all'", param_hint="--tail")
+        raise click.BadParameter(f"invalid value '{text}': must be a number or all", param_hint="--tail")
     return int(text)
 
 
@@ -228,10 +247,10 @@ def signal_name(text: str) -> str:
         try:
             return signals.Signals(int(text)).name
         except ValueError:
-            raise click.BadParameter(f"there is no signal {text}", param_hint="--signal") from None
+            raise click.BadParameter(f"invalid signal: {text}", param_hint="--signal") from None
     name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
     if name not in signals.Signals.__members__:
-        raise click.BadParameter(f"there is no signal '{text}'", param_hint="--signal")
+        raise click.BadParameter(f"invalid signal: {text}", param_hint="--signal")
     return name
 
 
@@ -239,44 +258,74 @@ def single_container(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what a container of no project is made of: options, image, command."""
     for option in reversed(
         (
-            click.option("--name", metavar="NAME", help="Name of the container."),
+            click.option("--name", metavar="NAME", help="Set the name of the container."),
             click.option(
-                "-e", "--env", "variables", multiple=True, metavar="KEY=VALUE", help="Set a variable."
+                "-e",
+                "--env",
+                "variables",
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="Set an environment variable.",
             ),
             click.option(
-                "--env-file", "env_files", multiple=True, metavar="FILE", help="Set variables from a file."
+                "--env-file",
+                "env_files",
+                multiple=True,
+                metavar="FILE",
+                help="Read environment variables from a file.",
             ),
             click.option(
-                "-v", "--volume", "volumes", multiple=True, metavar="SOURCE:TARGET", help="Mount something."
+                "-v",
+                "--volume",
+                "volumes",
+                multiple=True,
+                metavar="SOURCE:TARGET",
+                help="Mount a volume, or a directory or file of this machine.",
             ),
-            click.option("-p", "--publish", multiple=True, metavar="PORT", help="Publish a port."),
             click.option(
-                "--network", metavar="NAME", help="Network to be in, or bridge, host, none, container:NAME."
+                "-p",
+                "--publish",
+                multiple=True,
+                metavar="PORT",
+                help="Publish a container port on this machine.",
+            ),
+            click.option(
+                "--network",
+                metavar="NAME",
+                help="Connect the container to a network, or set a mode: bridge, host, none, container:NAME.",
             ),
             click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Set a label."),
+            click.option("--entrypoint", metavar="COMMAND", help="Override the entrypoint of the image."),
+            click.option("-u", "--user", metavar="USER", help="Run the command as this user."),
             click.option(
-                "--entrypoint", metavar="COMMAND", help="Run this in place of the image's entrypoint."
+                "-w",
+                "--workdir",
+                "working_dir",
+                metavar="DIR",
+                help="Run the command in this directory of the container.",
             ),
-            click.option("-u", "--user", metavar="USER", help="Run as this user."),
-            click.option("-w", "--workdir", "working_dir", metavar="DIR", help="Run in this directory."),
-            click.option("-h", "--hostname", metavar="NAME", help="Host name of the container."),
+            click.option("-h", "--hostname", metavar="NAME", help="Set the hostname of the container."),
             click.option(
-                "--restart", metavar="POLICY", help="When to start it again: no, always, on-failure[:N], …"
+                "--restart",
+                metavar="POLICY",
+                help="Set the restart policy: no, always, on-failure[:N] or unless-stopped.",
             ),
-            click.option("-m", "--memory", metavar="SIZE", help="Most memory that it may have."),
-            click.option("--cpus", type=float, metavar="N", help="How many processors it may use."),
-            click.option("--cap-add", multiple=True, metavar="NAME", help="Add a capability."),
-            click.option("--cap-drop", multiple=True, metavar="NAME", help="Take a capability away."),
-            click.option("--init", is_flag=True, help="Run an init that reaps processes."),
-            click.option("--privileged", is_flag=True, help="Give it all capabilities and devices."),
-            click.option("--read-only", is_flag=True, help="Make its root file system read-only."),
-            click.option("-t", "--tty", is_flag=True, help="Give it a terminal."),
-            click.option("-i", "--interactive", is_flag=True, help="Give it our input."),
+            click.option("-m", "--memory", metavar="SIZE", help="Set the memory limit."),
+            click.option("--cpus", type=float, metavar="N", help="Limit the number of CPUs."),
+            click.option("--cap-add", multiple=True, metavar="NAME", help="Add a Linux capability."),
+            click.option("--cap-drop", multiple=True, metavar="NAME", help="Drop a Linux capability."),
+            click.option("--init", is_flag=True, help="Run an init process that reaps zombie processes."),
+            click.option(
+                "--privileged", is_flag=True, help="Give the container all capabilities and devices."
+            ),
+            click.option("--read-only", is_flag=True, help="Mount the root filesystem read-only."),
+            click.option("-t", "--tty", is_flag=True, help="Allocate a terminal."),
+            click.option("-i", "--interactive", is_flag=True, help="Connect standard input."),
             click.option(
                 "--pull",
                 type=click.Choice(("missing", "always", "never")),
                 default="missing",
-                help="When to pull.",
+                help="Set when the image is pulled.",
             ),
             click.argument("image"),
             click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND] [ARG]..."),

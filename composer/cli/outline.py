@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from composer.engine.plan import Plan, Step
 
 CREATE, REPLACE, REMOVE, START, STOP, WAIT, PULL, MEND = (
-    "create", "replace", "remove", "start", "stop", "wait", "pull", "mend",
+    "create", "replace", "remove", "start", "stop", "wait", "pull", "repair",
 )  # fmt: skip
 _MARKS = {CREATE: "+", REPLACE: "~", REMOVE: "-", START: ">", STOP: "!", WAIT: ".", PULL: "+", MEND: "~"}
 _COLORS = {

@@ -56,7 +56,7 @@ def container_of(
     found = sorted(candidates, key=lambda c: (labels.is_oneoff(c), labels.number_of(c)))
     if not found:
         names = sorted({labels.service_of(c) for c in observed.containers})
-        hint = f"there are: {', '.join(names)}" if names else "composer up starts the project"
+        hint = f"available services: {', '.join(names)}" if names else "start the project with composer up"
         raise ProjectError(_not_running(service, index), hint=hint)
     if index is not None:
         found = [_replica(found, service, index)]
@@ -66,9 +66,9 @@ def container_of(
         if container.state is ContainerState.RUNNING:
             return container
         if container.state is ContainerState.PAUSED:
-            hint = f"composer unpause {service} lets it go on"
+            hint = f"resume it with composer unpause {service}"
             raise ProjectError(f"container '{container.name}' is paused", hint=hint)
-    raise ProjectError(_not_running(service, index), hint=f"composer up -d {service} starts it")
+    raise ProjectError(_not_running(service, index), hint=f"start it with composer up -d {service}")
 
 
 def _not_running(service: str, index: int | None) -> str:
@@ -81,6 +81,6 @@ def _replica(found: list[ObservedContainer], service: str, index: int) -> Observ
         there = ", ".join(map(str, numbered))
         raise ProjectError(
             _not_running(service, index),
-            hint=f"there are: {there}" if there else f"composer up -d {service} starts it",
+            hint=f"available indexes: {there}" if there else f"start it with composer up -d {service}",
         )
     return numbered[index]

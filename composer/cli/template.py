@@ -66,7 +66,7 @@ class _Parser:
     def parse(self) -> list[Node]:
         nodes, end = self._list()
         if end is not None:
-            raise fault(f"{{{{{end}}}}} ends nothing")
+            raise fault(f"unexpected {{{{{end}}}}}")
         return nodes
 
     def _list(self) -> tuple[list[Node], str | None]:
@@ -269,7 +269,7 @@ class _Action:
             function = _FUNCTIONS.get(first.text)
             if function is None:
                 raise fault(
-                    f"there is no function '{first.text}'; there are: {', '.join(sorted(_FUNCTIONS))}"
+                    f"function '{first.text}' is not defined; available functions: {', '.join(sorted(_FUNCTIONS))}"
                 )
             arguments = self._arguments()
             return lambda scope, more: _call(
@@ -284,7 +284,7 @@ class _Action:
             if callable(value):
                 return _call(value, self._text, [lambda one=one: one for one in given], ())
             if given:
-                raise fault(f"'{self._text}' gives arguments to what is no function")
+                raise fault(f"'{self._text}' gives arguments to a value that is not a function")
             return value
 
         return run
@@ -331,7 +331,7 @@ def _constant(token: _Token) -> Any:
         return float(token.text) if "." in token.text else int(token.text)
     if token.text in _CONSTANTS:
         return _CONSTANTS[token.text]
-    raise fault(f"function '{token.text}' must stand first, or in parentheses")
+    raise fault(f"function '{token.text}' must be the first word, or in parentheses")
 
 
 def _unquoted(text: str) -> str:
@@ -344,7 +344,7 @@ def _unquoted(text: str) -> str:
 def _variable(name: str) -> Expression:
     def read(scope: Scope) -> Any:
         if name not in scope.variables:
-            raise fault(f"there is no variable '{name}'")
+            raise fault(f"undefined variable '{name}'")
         return scope.variables[name]
 
     return read
@@ -360,13 +360,15 @@ def field(value: Any, name: str) -> Any:
     """Return a field of a record, or what a map has for a key."""
     if isinstance(value, Record):
         if name not in value:
-            raise fault(f"there is no '.{name}'; there are: {', '.join(f'.{key}' for key in sorted(value))}")
+            raise fault(
+                f"no field '.{name}'; available fields: {', '.join(f'.{key}' for key in sorted(value))}"
+            )
         return value[name]
     if isinstance(value, Mapping):
         return value.get(name, NO_VALUE)
     if value is None or value is NO_VALUE:
-        raise fault(f"cannot take '.{name}' of nothing")
-    raise fault(f"cannot take '.{name}' of '{text_of(value)}', which has no fields")
+        raise fault(f"cannot read '.{name}' of nil")
+    raise fault(f"cannot read '.{name}' of '{text_of(value)}', which has no fields")
 
 
 # ------------------------------------------------------------------ values
@@ -406,7 +408,7 @@ def _call(function: Callable[..., Any], name: str, lazy: list[Any], more: tuple[
     try:
         return function(*(argument() for argument in lazy), *more)
     except (TypeError, ValueError, IndexError, AttributeError) as error:
-        raise fault(f"cannot do '{name}' with what it is given: {error}") from None
+        raise fault(f"cannot call '{name}' with these arguments: {error}") from None
 
 
 def _and(*arguments: Lazy) -> Any:
@@ -435,13 +437,13 @@ def _index(value: Any, *keys: Any) -> Any:
 
 def _position(key: Any, value: Any) -> int:
     if not isinstance(key, int) or not 0 <= key < len(value):
-        raise IndexError(f"there is no element {text_of(key)}")
+        raise IndexError(f"no element {text_of(key)}")
     return key
 
 
 def _eq(value: Any, *others: Any) -> bool:
     if not others:
-        raise TypeError("it needs two values")
+        raise TypeError("two values are required")
     return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in others)
 
 

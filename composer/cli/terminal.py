@@ -163,7 +163,7 @@ def _raw(descriptor: int | None) -> Iterator[None]:
         import tty
     except ModuleNotFoundError:
         raise Unsupported(
-            "tty", "a terminal cannot be handed on from this system", hint="use -T, or WSL on Windows"
+            "tty", "terminals are not supported on this system", hint="use -T, or WSL on Windows"
         ) from None
     before = termios.tcgetattr(descriptor)
     try:

@@ -8,13 +8,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _INSTEAD = {
-    "alpha": "there are no experimental commands",
-    "bridge": "write Kubernetes files with docker compose, from what composer config prints",
-    "convert": "it is called config",
-    "inspect": "composer ps --format json, composer container|network|volume|image inspect show what there is",
-    "login": "composer uses the logins of docker login (DOCKER_CONFIG)",
-    "logout": "composer uses the logins of docker login (DOCKER_CONFIG)",
-    "publish": "composer push pushes images; composer config -o FILE writes the project as one file",
+    "alpha": "experimental commands are not supported",
+    "bridge": "convert the output of composer config with docker compose bridge",
+    "convert": "use composer config instead",
+    "inspect": (
+        "use composer container inspect, composer image inspect, composer network inspect or "
+        "composer volume inspect"
+    ),
+    "login": "log in with docker login, whose credentials composer reads (DOCKER_CONFIG)",
+    "logout": "log out with docker logout, whose credentials composer reads (DOCKER_CONFIG)",
+    "publish": "push images with composer push, and write the project to one file with composer config -o FILE",
     "watch": "mount the source (volumes: ./src:/src), and use composer up -d or composer restart after a change",
 }
 """Verbs of docker and docker compose that composer does not have, and what to use."""
@@ -23,7 +26,7 @@ _INSTEAD = {
 def explain(verb: str, known: Collection[str]) -> str:
     """Return the sentence for a verb that is not among the known ones."""
     if verb in _INSTEAD:
-        return f"composer has no command '{verb}': {_INSTEAD[verb]}"
+        return f"unknown command '{verb}': {_INSTEAD[verb]}"
     from difflib import get_close_matches
 
     near = get_close_matches(verb, known, n=1)

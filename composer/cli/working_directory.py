@@ -25,4 +25,6 @@ def working_directory(environment: Mapping[str, str]) -> str:
                 pass  # it names another directory, or none
         return os.getcwd()
     except FileNotFoundError:
-        raise ProjectError("the current directory was removed", hint="cd to another one") from None
+        raise ProjectError(
+            "the current directory does not exist anymore", hint="change to another directory"
+        ) from None

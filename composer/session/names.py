@@ -52,7 +52,7 @@ def _has(backend: Backend, name: str, directory: str) -> bool:
 def sentence(named: Named, earlier: str) -> str:
     """Return the message that names the stack of the directory."""
     return (
-        f"this directory has the project '{earlier}', which an earlier version named after the physical path; "
+        f"this directory already has the project '{earlier}', named after the physical path by an earlier version; "
         f"the name is now '{named.name}'"
     )
 
@@ -60,5 +60,6 @@ def sentence(named: Named, earlier: str) -> str:
 def hint(earlier: str) -> str:
     """Return the hint for `sentence`."""
     return (
-        f"continue with it: -p {earlier}, or COMPOSE_PROJECT_NAME={earlier} in .env; create another: -p NAME"
+        f"continue with -p {earlier}, or with COMPOSE_PROJECT_NAME={earlier} in .env; "
+        "or create a new project with -p NAME"
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib import import_module
 
 import click
+import pytest
 
 from composer.cli import main
 
@@ -126,6 +127,21 @@ def test_every_command_and_option_says_what_it_is() -> None:
             if isinstance(option, click.Option) and not option.hidden and not option.help
         ]
         assert not silent, name
+
+
+@pytest.mark.parametrize("verb", sorted(main.COMMANDS))
+def test_the_list_of_commands_says_what_the_command_itself_says(verb: str) -> None:
+    own = import_module(f"composer.cli.commands.{main.COMMANDS[verb][0]}").command.help
+    assert own is not None and own.startswith(main.COMMANDS[verb][1]), own
+
+
+@pytest.mark.parametrize("name", [name for name, _ in commands()])
+def test_help_is_in_the_imperative(name: str) -> None:
+    command = dict(commands())[name]
+    options = [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
+    for text in (command.help or "", *(option.help or "" for option in options)):
+        assert text.endswith("."), text
+        assert text.split()[0] not in ("How", "Which", "What", "When", "Who", "The", "A", "Its"), text
 
 
 if __name__ == "__main__":

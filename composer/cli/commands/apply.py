@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from composer.engine.plan import Plan
 
 
-@click.command(name="apply", help="Carry out a plan that composer plan --out wrote.")
-@click.option("-y", "--yes", is_flag=True, help="Assume yes as the answer to all questions.")
+@click.command(name="apply", help="Apply a plan saved with composer plan --out.")
+@click.option("-y", "--yes", is_flag=True, help="Answer all prompts with yes.")
 @click.argument("file", metavar="FILE")
 @click.pass_obj
 def command(context: Context, file: str, yes: bool) -> None:
@@ -26,7 +26,7 @@ def command(context: Context, file: str, yes: bool) -> None:
         with open(path, encoding="utf-8") as stream:
             found = plans.read(stream.read(), file)
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ProjectError(f"cannot read the plan '{file}': {(reason or str(error)).lower()}") from None
     _adopt(context, found)
     with context.changing(found.project, "apply") as engine:

@@ -10,11 +10,21 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
 
 
-@click.command(name="attach", help="Attach to a service's output and input.")
-@click.option("--index", type=click.IntRange(min=1), metavar="N", help="Which replica.")
-@click.option("--no-stdin", is_flag=True, help="Leave its input alone.")
-@click.option("--sig-proxy/--no-sig-proxy", default=True, help="Pass signals on to it.", show_default=True)
-@click.option("--detach-keys", default="ctrl-p,ctrl-q", show_default=True, help="Keys that leave it running.")
+@click.command(name="attach", help="Connect the terminal to a running container of a service.")
+@click.option("--index", type=click.IntRange(min=1), metavar="N", help="Select the replica with this number.")
+@click.option("--no-stdin", is_flag=True, help="Do not connect standard input.")
+@click.option(
+    "--sig-proxy/--no-sig-proxy",
+    default=True,
+    help="Forward received signals to the process.",
+    show_default=True,
+)
+@click.option(
+    "--detach-keys",
+    default="ctrl-p,ctrl-q",
+    show_default=True,
+    help="Set the keys that detach from the container and leave it running.",
+)
 @click.argument("service")
 @click.pass_obj
 def command(

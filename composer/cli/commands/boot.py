@@ -19,16 +19,16 @@ _root = click.option(
     "--root",
     default="",
     metavar="DIR",
-    help="Use the init system below DIR, for example of a mounted disk image.",
+    help="Use the init system below DIR, such as a mounted disk image.",
 )
 
 
-@click.group(name="boot", help="Start containers again after a reboot.")
+@click.group(name="boot", help="Manage the start of containers at boot.")
 def command() -> None:
     """Group the subcommands."""
 
 
-@command.command(name="enable", help="Start containers with 'restart: always' or 'unless-stopped' at boot.")
+@command.command(name="enable", help="Start containers with restart: always or unless-stopped at boot.")
 @_root
 @click.pass_obj
 def enable(context: Context, /, root: str) -> None:

@@ -14,20 +14,23 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
 
 
-@click.command(name="build", help="Build the images of services.")
+@click.command(name="build", help="Build or rebuild service images.")
+@click.option("--build-arg", "arguments", multiple=True, metavar="KEY=VALUE", help="Set a build argument.")
+@click.option("--builder", metavar="NAME", help="Select the builder of docker buildx.")
 @click.option(
-    "--build-arg", "arguments", multiple=True, metavar="KEY=VALUE", help="Set an argument of the build."
+    "-m",
+    "--memory",
+    metavar="SIZE",
+    help="Accepted without effect: BuildKit does not limit the memory of builds.",
 )
-@click.option("--builder", metavar="NAME", help="The builder of docker buildx to use.")
-@click.option("-m", "--memory", metavar="SIZE", help="Limit of the build's memory: BuildKit has none.")
-@click.option("--no-cache", is_flag=True, help="Use nothing of earlier builds.")
-@click.option("--provenance", metavar="MODE", help="Attest how the images came to be.")
-@click.option("--pull", is_flag=True, help="Ask the registry for newer base images.")
-@click.option("--push", is_flag=True, help="Push the images afterwards.")
-@click.option("--sbom", metavar="MODE", help="Attest what is in the images.")
-@click.option("--ssh", metavar="default|ID=PATH", help="Let the build use an SSH agent or key.")
-@click.option("--with-dependencies", is_flag=True, help="Build the images of dependencies too.")
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@click.option("--no-cache", is_flag=True, help="Do not use cached results of earlier builds.")
+@click.option("--provenance", metavar="MODE", help="Add a provenance attestation to the images.")
+@click.option("--pull", is_flag=True, help="Pull newer versions of the base images.")
+@click.option("--push", is_flag=True, help="Push the images after the build.")
+@click.option("--sbom", metavar="MODE", help="Add an SBOM attestation to the images.")
+@click.option("--ssh", metavar="default|ID=PATH", help="Give the build access to an SSH agent or key.")
+@click.option("--with-dependencies", is_flag=True, help="Also build the images of dependencies.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not show the progress of the build.")
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], arguments: tuple[str, ...], **given: Any) -> None:

@@ -26,8 +26,10 @@ class _WithValues(click.Command):
         return _PAUSES.get(value, argument) if name in ("-p", "--pause") else argument
 
 
-@click.command(cls=_WithValues, name="commit", help="Make an image of a container's changes.")
-@click.option("-a", "--author", default="", metavar="TEXT", help="Who made it.")
+@click.command(
+    cls=_WithValues, name="commit", help="Create an image from the changes in a service container."
+)
+@click.option("-a", "--author", default="", metavar="TEXT", help="Set the author of the image.")
 @click.option(
     "-c",
     "--change",
@@ -36,9 +38,9 @@ class _WithValues(click.Command):
     metavar="INSTRUCTION",
     help='Apply a Dockerfile instruction, such as CMD ["/bin/sh"].',
 )
-@click.option("-m", "--message", default="", metavar="TEXT", help="What was changed.")
+@click.option("-m", "--message", default="", metavar="TEXT", help="Set the commit message.")
 @click.option(
-    "-p", "--pause/--no-pause", default=True, help="Let the container stand still meanwhile (it does)."
+    "-p", "--pause/--no-pause", default=True, help="Pause the container during the commit (default: yes)."
 )
 @shared.index
 @click.argument("service")

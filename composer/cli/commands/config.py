@@ -21,33 +21,58 @@ _OF_ALL = frozenset(("services", "volumes", "networks", "models", "variables"))
 """What is listed of the whole project, whichever services are named: so does docker compose."""
 
 
-@click.command(name="config", help="Parse, resolve and render compose files in canonical form.")
-@click.option("--format", "form", type=click.Choice(("yaml", "json")), help="Format of the output.")
+@click.command(name="config", help="Check the compose files and print the resolved project.")
+@click.option("--format", "form", type=click.Choice(("yaml", "json")), help="Set the output format.")
 @click.option("--services", "show", flag_value="services", help="Print the service names, one per line.")
 @click.option("--volumes", "show", flag_value="volumes", help="Print the volume names, one per line.")
 @click.option("--networks", "show", flag_value="networks", help="Print the network names, one per line.")
 @click.option("--models", "show", flag_value="models", help="Print the model names, one per line.")
 @click.option("--images", "show", flag_value="images", help="Print the image names, one per line.")
 @click.option("--profiles", "show", flag_value="profiles", help="Print the profile names, one per line.")
-@click.option("--environment", "show", flag_value="environment", help="Print the variables that ${…} sees.")
-@click.option("--variables", "show", flag_value="variables", help="Print the variables that the files use.")
-@click.option("--hash", "hashed", metavar="SERVICE", help="Print the config hash of services; '*' for all.")
+@click.option(
+    "--environment",
+    "show",
+    flag_value="environment",
+    help="Print the variables that are available for interpolation.",
+)
+@click.option(
+    "--variables",
+    "show",
+    flag_value="variables",
+    help="Print the variables that the compose files use, and their defaults.",
+)
+@click.option(
+    "--hash",
+    "hashed",
+    metavar="SERVICE",
+    help="Print the config hash of SERVICE, or of all services for '*'.",
+)
 @click.option(
     "--origins",
     is_flag=False,
     flag_value="",
     metavar="[PATH]",
-    help="Print where each value came from, below PATH (services.web) when one is given.",
+    help="Print the file and line of each value, or only of values below PATH (such as services.web).",
 )
-@click.option("--resolve-image-digests", is_flag=True, help="Pin images to the digests that registries have.")
-@click.option("--lock-image-digests", is_flag=True, help="Print an override file with the digests of images.")
-@click.option("--no-interpolate", is_flag=True, help="Leave ${…} as it is.")
-@click.option("--no-normalize", is_flag=True, help="Leave out what is implied: default network, names.")
-@click.option("--no-path-resolution", is_flag=True, help="Leave relative paths relative.")
-@click.option("--no-consistency", is_flag=True, help="Skip the checks between services and resources.")
-@click.option("--no-env-resolution", is_flag=True, help="Leave env_file unread.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Write to a file.")
-@click.option("-q", "--quiet", is_flag=True, help="Only check, print nothing.")
+@click.option(
+    "--resolve-image-digests", is_flag=True, help="Pin each image to its current digest in the registry."
+)
+@click.option(
+    "--lock-image-digests", is_flag=True, help="Print an override file that pins each image to its digest."
+)
+@click.option("--no-interpolate", is_flag=True, help="Do not interpolate variables.")
+@click.option(
+    "--no-normalize", is_flag=True, help="Do not add defaults such as the default network and resource names."
+)
+@click.option("--no-path-resolution", is_flag=True, help="Do not resolve relative paths.")
+@click.option(
+    "--no-consistency", is_flag=True, help="Do not check references between services and resources."
+)
+@click.option("--no-env-resolution", is_flag=True, help="Do not read the env_file of services.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False), metavar="FILE", help="Write the output to a file."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Check the project without printing it.")
 @click.argument("services", nargs=-1, metavar="[SERVICE]...")
 @click.pass_obj
 def command(

@@ -32,7 +32,7 @@ _RUNNING = ("running", "restarting", "paused")
 _names = click.argument("names", nargs=-1, required=True, metavar="CONTAINER...")
 
 
-@click.group(name="container", help="Manage single containers, also of no project.")
+@click.group(name="container", help="Manage individual containers, inside and outside projects.")
 def command() -> None:
     """Group the subcommands."""
 
@@ -41,9 +41,9 @@ def command() -> None:
 
 
 @command.command(name="ls", help="List containers.")
-@click.option("-a", "--all", "everything", is_flag=True, help="Show stopped containers too.")
-@click.option("-q", "--quiet", is_flag=True, help="Show ids only.")
-@click.option("--no-trunc", is_flag=True, help="Do not cut ids and commands.")
+@click.option("-a", "--all", "everything", is_flag=True, help="Also show stopped containers.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
+@click.option("--no-trunc", is_flag=True, help="Do not truncate IDs and commands.")
 @shared.label_filters
 @shared.style
 @click.pass_obj
@@ -90,7 +90,7 @@ def _row(container: ObservedContainer, now_ns: int, *, whole: bool) -> Any:
     )
 
 
-@command.command(name="inspect", help="Show containers as JSON.")
+@command.command(name="inspect", help="Print detailed information about containers.")
 @shared.template
 @_names
 @click.pass_obj
@@ -162,12 +162,14 @@ def _picture(found: ObservedContainer) -> dict[str, Any]:
     }
 
 
-@command.command(name="logs", help="Show the output of containers.")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
-@click.option("-n", "--tail", default="all", metavar="N", help="Only the last lines of each container.")
-@click.option("-t", "--timestamps", is_flag=True, help="Show the time of each line.")
-@click.option("--since", metavar="TIME", help="Only after this time, or this long ago.")
-@click.option("--until", metavar="TIME", help="Only before this time, or this long ago.")
+@command.command(name="logs", help="Print the output of containers.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new output until the containers stop.")
+@click.option(
+    "-n", "--tail", default="all", metavar="N", help="Print only the last N lines of each container."
+)
+@click.option("-t", "--timestamps", is_flag=True, help="Print a timestamp before each line.")
+@click.option("--since", metavar="TIME", help="Print only output after this time or relative time.")
+@click.option("--until", metavar="TIME", help="Print only output before this time or relative time.")
 @_names
 @click.pass_obj
 def show_logs(context: Context, /, names: tuple[str, ...], **given: Any) -> int | None:
@@ -203,7 +205,7 @@ def show_logs(context: Context, /, names: tuple[str, ...], **given: Any) -> int 
     return None
 
 
-@command.command(name="top", help="Show the processes of a container.")
+@command.command(name="top", help="List the running processes of a container.")
 @click.argument("name", metavar="CONTAINER")
 @click.pass_obj
 def show_processes(context: Context, /, name: str) -> None:
@@ -276,7 +278,7 @@ def stop_containers(context: Context, /, names: tuple[str, ...], timeout_s: int 
     )
 
 
-@command.command(name="restart", help="Stop containers and start them again.")
+@command.command(name="restart", help="Restart containers.")
 @shared.timeout
 @_names
 @click.pass_obj
@@ -288,8 +290,10 @@ def restart_containers(context: Context, /, names: tuple[str, ...], timeout_s: i
     _each(context, names, "restart", restart)
 
 
-@command.command(name="kill", help="Force stop containers, or send them another signal.")
-@click.option("-s", "--signal", default="SIGKILL", show_default=True, help="Signal, by name or number.")
+@command.command(name="kill", help="Kill containers, or send them a signal.")
+@click.option(
+    "-s", "--signal", default="SIGKILL", show_default=True, help="Send this signal, given by name or number."
+)
 @_names
 @click.pass_obj
 def kill_containers(context: Context, /, names: tuple[str, ...], signal: str) -> None:
@@ -297,21 +301,21 @@ def kill_containers(context: Context, /, names: tuple[str, ...], signal: str) ->
     _each(context, names, "kill", lambda backend, container: backend.kill_container(container.id, number))
 
 
-@command.command(name="pause", help="Freeze containers.")
+@command.command(name="pause", help="Pause containers.")
 @_names
 @click.pass_obj
 def pause_containers(context: Context, /, names: tuple[str, ...]) -> None:
     _each(context, names, "pause", lambda backend, container: backend.pause_container(container.id))
 
 
-@command.command(name="unpause", help="Let frozen containers go on.")
+@command.command(name="unpause", help="Resume paused containers.")
 @_names
 @click.pass_obj
 def unpause_containers(context: Context, /, names: tuple[str, ...]) -> None:
     _each(context, names, "unpause", lambda backend, container: backend.unpause_container(container.id))
 
 
-@command.command(name="rename", help="Give a container another name.")
+@command.command(name="rename", help="Rename a container.")
 @click.argument("name", metavar="CONTAINER")
 @click.argument("new_name", metavar="NEW_NAME")
 @click.pass_obj
@@ -323,7 +327,7 @@ def rename_container(context: Context, /, name: str, new_name: str) -> None:
             backend.rename_container(container.id, new_name)
 
 
-@command.command(name="wait", help="Wait until containers have ended; print their exit codes.")
+@command.command(name="wait", help="Wait until containers stop, and print their exit codes.")
 @_names
 @click.pass_obj
 def wait_for_containers(context: Context, /, names: tuple[str, ...]) -> None:
@@ -334,8 +338,13 @@ def wait_for_containers(context: Context, /, names: tuple[str, ...]) -> None:
 
 
 @command.command(name="rm", help="Remove containers.")
-@click.option("-f", "--force", is_flag=True, help="Kill those that run.")
-@click.option("-v", "--volumes", is_flag=True, help="Remove their anonymous volumes too.")
+@click.option("-f", "--force", is_flag=True, help="Kill running containers first.")
+@click.option(
+    "-v",
+    "--volumes",
+    is_flag=True,
+    help="Also remove anonymous volumes of the containers. Their data is lost.",
+)
 @_names
 @click.pass_obj
 def remove_containers(context: Context, /, names: tuple[str, ...], force: bool, volumes: bool) -> None:
@@ -347,7 +356,7 @@ def remove_containers(context: Context, /, names: tuple[str, ...], force: bool, 
     )
 
 
-@command.command(name="prune", help="Remove containers that do not run.")
+@command.command(name="prune", help="Remove all stopped containers.")
 @shared.force
 @shared.label_filters
 @click.pass_obj
@@ -381,13 +390,21 @@ def prune_containers(context: Context, /, filters: tuple[str, ...], force: bool)
     help="Run a command in a running container.",
     context_settings={"allow_interspersed_args": False},
 )
-@click.option("-d", "--detach", is_flag=True, help="Do not wait for it.")
-@click.option("-e", "--env", "variables", multiple=True, metavar="KEY=VALUE", help="Set a variable.")
-@click.option("-u", "--user", metavar="USER", help="Run it as this user.")
-@click.option("-w", "--workdir", "working_dir", metavar="DIR", help="Run it in this directory.")
-@click.option("-t", "--tty", is_flag=True, help="Give it a terminal.")
-@click.option("-i", "--interactive", is_flag=True, help="Give it our input.")
-@click.option("--privileged", is_flag=True, help="Give it all capabilities.")
+@click.option("-d", "--detach", is_flag=True, help="Run the command in the background.")
+@click.option(
+    "-e", "--env", "variables", multiple=True, metavar="KEY=VALUE", help="Set an environment variable."
+)
+@click.option("-u", "--user", metavar="USER", help="Run the command as this user.")
+@click.option(
+    "-w",
+    "--workdir",
+    "working_dir",
+    metavar="DIR",
+    help="Run the command in this directory of the container.",
+)
+@click.option("-t", "--tty", is_flag=True, help="Allocate a terminal.")
+@click.option("-i", "--interactive", is_flag=True, help="Connect standard input.")
+@click.option("--privileged", is_flag=True, help="Give the process all capabilities.")
 @click.argument("name", metavar="CONTAINER")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND [ARG]...")
 @click.pass_obj
@@ -409,11 +426,11 @@ def execute(context: Context, /, name: str, words: tuple[str, ...], **given: Any
 
 @command.command(
     name="run",
-    help="Create a container and start it.",
+    help="Create and start a container.",
     context_settings={"allow_interspersed_args": False},
 )
-@click.option("-d", "--detach", is_flag=True, help="Print its id and leave it running.")
-@click.option("--rm", "remove", is_flag=True, help="Remove it when it has ended.")
+@click.option("-d", "--detach", is_flag=True, help="Run the container in the background and print its ID.")
+@click.option("--rm", "remove", is_flag=True, help="Remove the container when it exits.")
 @shared.single_container
 @click.pass_obj
 def run_container(context: Context, /, image: str, words: tuple[str, ...], **given: Any) -> int:
@@ -424,7 +441,7 @@ def run_container(context: Context, /, image: str, words: tuple[str, ...], **giv
 
 @command.command(
     name="create",
-    help="Create a container and do not start it.",
+    help="Create a container without starting it.",
     context_settings={"allow_interspersed_args": False},
 )
 @shared.single_container

@@ -21,15 +21,19 @@ if TYPE_CHECKING:
 
 @click.command(
     name="cp",
-    help="Copy files between a service's containers and this machine.\n\n"
-    "Into a service, every replica gets them; out of one, they are the first one's. "
-    "- stands for a tar archive on standard input or output.",
+    help="Copy files between service containers and the local filesystem.\n\n"
+    "Files copied to a service go to all its replicas; files copied from a service come from its first replica. "
+    "Use - for a tar archive on standard input or output.",
     options_metavar="[OPTIONS]",
 )
-@click.option("-a", "--archive", is_flag=True, help="Give them to the container's user.")
-@click.option("-L", "--follow-link", is_flag=True, help="Follow a link that SOURCE is.")
+@click.option(
+    "-a", "--archive", is_flag=True, help="Make the container's user the owner of the copied files."
+)
+@click.option(
+    "-L", "--follow-link", is_flag=True, help="If SOURCE is a symbolic link, copy what it points to."
+)
 @shared.index
-@click.option("--all", "everything", is_flag=True, help="Include containers made by run.")
+@click.option("--all", "everything", is_flag=True, help="Include containers created by the run command.")
 @click.argument("source", metavar="[SERVICE:]SOURCE|-")
 @click.argument("destination", metavar="[SERVICE:]DESTINATION|-")
 @click.pass_obj
@@ -46,9 +50,9 @@ def command(
     ends = split(source), split(destination)
     service = ends[0].service or ends[1].service
     if ends[0].service and ends[1].service:
-        raise click.UsageError("cannot copy between two services: copy to this machine in between")
+        raise click.UsageError("copying between services is not supported: copy to a local path first")
     if not service:
-        raise click.UsageError("one of the two has to be SERVICE:PATH")
+        raise click.UsageError("source or destination must be SERVICE:PATH")
     project = context.project_name()
     backend = context.backend(project)
     containers = _containers(backend.observe(project), service, index, everything=everything)
@@ -85,7 +89,7 @@ def _containers(
         from composer.errors import ProjectError
 
         raise ProjectError(
-            f'no container found for service "{service}"', hint="composer up starts the project"
+            f'no container found for service "{service}"', hint="start the project with composer up"
         )
     first = container_of(observed, service, index)
     if index or (labels.is_oneoff(first) and not everything):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
 
 
-@click.command(name="create", help="Create containers.")
+@click.command(name="create", help="Create containers without starting them.")
 @shared.creation
 @shared.services
 @click.pass_obj

@@ -23,11 +23,15 @@ _SIGNS = {"ok": ("✔", "32"), "note": ("·", "36"), "warning": ("!", "33"), "mi
 _TITLES = {"namespace": "The built-in runtime", "docker": "Docker Engine"}
 
 
-@click.command(name="doctor", help="Check what this machine can run.")
-@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-@click.option("--clean", is_flag=True, help="Remove what stacks that are no more left behind.")
+@click.command(name="doctor", help="Check which backends work on this machine.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
-    "--repair", is_flag=True, help="Mend damaged records of the built-in runtime, or set them aside."
+    "--clean",
+    is_flag=True,
+    help="Remove interfaces, firewall rules, cgroups and mounts left behind by removed projects.",
+)
+@click.option(
+    "--repair", is_flag=True, help="Repair damaged records of the built-in runtime, or move them aside."
 )
 @click.pass_obj
 def command(context: Context, /, as_json: bool, clean: bool, repair: bool) -> int:
@@ -52,7 +56,10 @@ def command(context: Context, /, as_json: bool, clean: bool, repair: bool) -> in
 def _change(context: Context, what: str, *, as_json: bool) -> int:
     """Remove leftovers, of which none is data and all would be made anew; or mend damaged records."""
     if context.settings.dry_run:
-        raise ProjectError(f"doctor --{what} has no --dry-run", hint="composer doctor names what it would do")
+        raise ProjectError(
+            f"--dry-run is not supported by doctor --{what}",
+            hint="run composer doctor to see what it would change",
+        )
     act, word, nothing = (
         (choice.clean, "removed", "nothing is left behind")
         if what == "clean"

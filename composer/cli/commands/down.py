@@ -24,15 +24,17 @@ if TYPE_CHECKING:
     "-v",
     "--volumes",
     is_flag=True,
-    help="Remove the volumes that the compose file declares, and anonymous ones. Their data is lost.",
+    help="Also remove the named volumes of the compose file and anonymous volumes. Their data is lost.",
 )
 @click.option(
-    "--remove-orphans", is_flag=True, help="Remove containers of other compose files of this project too."
+    "--remove-orphans",
+    is_flag=True,
+    help="Remove containers of services that the compose file does not define.",
 )
 @click.option(
     "--rmi",
     type=click.Choice(("local", "all")),
-    help="Remove images: all, or those without a name of their own.",
+    help="Also remove images of the services: all, or local for only those without a custom tag.",
 )
 @shared.timeout
 @shared.services
@@ -54,13 +56,13 @@ def command(
         actions.down(engine, project, options)
     if options.spare:
         context.display().warn(
-            f"left alone, because other compose files have them: {', '.join(sorted(options.spare))} "
-            "(--remove-orphans removes them)"
+            f"kept containers of services that the compose file does not define: {', '.join(sorted(options.spare))} "
+            "(remove them with --remove-orphans)"
         )
     if options.kept_volumes:
         context.display().warn(
-            f"kept, because the compose file does not declare them: {', '.join(sorted(options.kept_volumes))} "
-            "(composer volume rm removes them)"
+            f"kept volumes that the compose file does not define: {', '.join(sorted(options.kept_volumes))} "
+            "(remove them with composer volume rm)"
         )
 
 
@@ -107,7 +109,9 @@ def _model(context: Context) -> Project | None:
     try:
         return context.project()
     except ComposerError as error:
-        context.display().warn(f"only the project name '{context.project_name()}' is used: {error}")
+        context.display().warn(
+            f"only the project name '{context.project_name()}' is used, as the compose file cannot be loaded: {error}"
+        )
         return None
 
 

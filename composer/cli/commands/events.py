@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 _HIDDEN = ("com.docker.compose.", "composer.", "willRestart")
 
 
-@click.command(name="events", help="Show what happens, as it happens.")
-@click.option("--json", "as_json", is_flag=True, help="Write one JSON object per line.")
+@click.command(name="events", help="Print container events in real time.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option(
     "--since",
     metavar="TIME",
-    help="Begin with what happened then, or this long ago (2026-01-02T13:23:37Z, 42m).",
+    help="Print only events after this time, such as 2026-01-02T13:23:37Z, or 42m for 42 minutes ago.",
 )
-@click.option("--until", metavar="TIME", help="End at this time.")
+@click.option("--until", metavar="TIME", help="Stop at this time or relative time.")
 @shared.services
 @click.pass_obj
 def command(

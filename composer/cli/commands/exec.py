@@ -17,17 +17,23 @@ if TYPE_CHECKING:
     help="Run a command in a running container.",
     context_settings={"allow_interspersed_args": False},
 )
-@click.option("-d", "--detach", is_flag=True, help="Do not wait for it.")
+@click.option("-d", "--detach", is_flag=True, help="Run the command in the background.")
 @click.option(
     "-e", "--env", "variables", multiple=True, metavar="KEY=VALUE", help="Set an environment variable."
 )
-@click.option("-u", "--user", metavar="USER", help="Run it as this user.")
-@click.option("-w", "--workdir", "working_dir", metavar="DIR", help="Run it in this directory.")
-@click.option("-T", "--no-tty", is_flag=True, help="Give it no terminal.")
+@click.option("-u", "--user", metavar="USER", help="Run the command as this user.")
+@click.option(
+    "-w",
+    "--workdir",
+    "working_dir",
+    metavar="DIR",
+    help="Run the command in this directory of the container.",
+)
+@click.option("-T", "--no-tty", is_flag=True, help="Do not allocate a terminal.")
 @click.option("-t", "--tty", "_tty", is_flag=True, hidden=True)
 @click.option("-i", "--interactive/--no-interactive", default=True, hidden=True)
 @shared.index
-@click.option("--privileged", is_flag=True, help="Give it all capabilities.")
+@click.option("--privileged", is_flag=True, help="Give the process all capabilities.")
 @click.argument("service")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND [ARG]...")
 @click.pass_obj

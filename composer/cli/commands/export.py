@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    name="export", help="Write a container's files to a tar archive; what is mounted in it is left out."
+    name="export",
+    help="Export the filesystem of a service container as a tar archive. "
+    "Mounted volumes and directories are not included.",
 )
-@click.option("-o", "--output", type=click.Path(), help="The archive to write, instead of standard output.")
+@click.option(
+    "-o", "--output", type=click.Path(), help="Write the archive to this file instead of standard output."
+)
 @shared.index
 @click.argument("service")
 @click.pass_obj
@@ -29,7 +33,7 @@ def command(context: Context, /, service: str, output: str | None, index: int | 
 
     if output is None and context.stdout.isatty():
         raise ProjectError(
-            "an archive on a terminal helps nobody", hint="say -o FILE, or send it on with | or >"
+            "refusing to write a tar archive to a terminal", hint="use -o FILE, or redirect the output"
         )
     project = context.project_name()
     backend = context.backend(project)

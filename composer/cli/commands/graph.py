@@ -18,24 +18,30 @@ if TYPE_CHECKING:
 _FORMATS = ("text", "json", "mermaid", "dot")
 
 
-@click.command(name="graph", help="Show what services need, and what runs.")
-@click.option("--format", "form", type=click.Choice(_FORMATS), default="text", help="How it is drawn.")
+@click.command(name="graph", help="Show the dependency graph of services and their state.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="text", help="Set the output format.")
 @click.option(
-    "--needs", metavar="NAME", help="What this needs, directly or not: a service, or such as volume:data."
+    "--needs",
+    metavar="NAME",
+    help="Show only what NAME needs, directly or indirectly: a service, or another resource such as volume:data.",
 )
-@click.option("--needed-by", metavar="NAME", help="What needs this, directly or not.")
+@click.option("--needed-by", metavar="NAME", help="Show only what needs NAME, directly or indirectly.")
 @click.option(
-    "--critical-path", is_flag=True, help="The chain of services that decided how long the last start took."
+    "--critical-path",
+    is_flag=True,
+    help="Show only the chain of services that determined the duration of the last start.",
 )
 @click.option(
     "--services",
     "only_services",
     is_flag=True,
-    help="Leave out networks, volumes, configs, secrets and images.",
+    help="Show only services, without networks, volumes, configs, secrets and images.",
 )
-@click.option("--unreduced", is_flag=True, help="Draw the waits that follow from others too.")
-@click.option("--no-live", is_flag=True, help="Draw the project alone: ask no backend what runs.")
-@click.option("--timeline", metavar="FILE", help="Take states and times from what up --timeline wrote.")
+@click.option("--unreduced", is_flag=True, help="Also show dependencies that follow from other dependencies.")
+@click.option("--no-live", is_flag=True, help="Do not show the state of containers (no backend is needed).")
+@click.option(
+    "--timeline", metavar="FILE", help="Read states and times from a file written by up --timeline."
+)
 @click.pass_obj
 def command(
     context: Context,
@@ -53,7 +59,7 @@ def command(
     from composer.graph import Graph
 
     if sum((needs is not None, needed_by is not None, critical_path)) > 1:
-        raise click.UsageError("--needs, --needed-by and --critical-path exclude each other")
+        raise click.UsageError("--needs, --needed-by and --critical-path are incompatible")
     project = _project(context)
     graph = Graph(project.tree, project.mark)
     graph.order()  # a cycle is an error, and no picture
@@ -111,11 +117,11 @@ def _lived(context: Context, project: Project, file: str) -> dict[str, Live]:
         with open(os.path.join(context.working_dir, file), encoding="utf-8") as stream:
             found = timeline.read(stream.read(), file)
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ProjectError(f"cannot read the timeline '{file}': {(reason or str(error)).lower()}") from None
     if found.project != project.name:
         raise ProjectError(
-            f"'{file}' is a timeline of project '{found.project}', and this is '{project.name}'"
+            f"the timeline '{file}' belongs to project '{found.project}', not to '{project.name}'"
         )
     services = project.tree.get("services") or {}
     begins = {f"{project.name}{project.separator}{name}": name for name in services}
@@ -132,9 +138,9 @@ def _path(graph: Graph, found: dict[str, Live] | None) -> str:
 
     hops = critical_path(graph, found)
     if not hops:
-        return "there are no services"
+        return "the project has no services"
     if hops[0].seconds is None:
-        return f"{path_text(hops)}  (nothing was started: the longest chain)"
+        return f"{path_text(hops)}  (no service has started: this is the longest chain)"
     return path_text(hops)
 
 
@@ -167,5 +173,5 @@ def _raise_cycles(context: Context, first: ProjectInvalid) -> None:
         report_cycle(project.tree["services"], ring, problems)
     problems.errors += [each for each in first.errors if not isinstance(each, CycleError)]
     if len(cycles) > MAX_CYCLES:
-        context.display().warn(f"there are more than {MAX_CYCLES} cycles: these are the first")
+        context.display().warn(f"only the first {MAX_CYCLES} cycles are shown")
     problems.raise_all()

@@ -25,7 +25,7 @@ def command() -> None:
 
 
 @command.command(name="ls", help="List images.")
-@click.option("-q", "--quiet", is_flag=True, help="Show ids only.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
 @shared.style
 @click.argument("name", required=False)
 @click.pass_obj
@@ -62,24 +62,34 @@ def _is_named(reference: str, name: str) -> bool:
     return is_same and (wanted.tag, wanted.digest) in ((None, None), (found.tag, found.digest))
 
 
-@command.command(
-    name="import", help="Make an image from a tarball of a root filesystem, plain or compressed."
+@command.command(name="import", help="Create an image from a root filesystem tarball, plain or compressed.")
+@click.option(
+    "-c",
+    "--change",
+    "changes",
+    multiple=True,
+    metavar="INSTRUCTION",
+    help='Apply a Dockerfile instruction, such as CMD ["/bin/sh"].',
 )
 @click.option(
-    "-c", "--change", "changes", multiple=True, metavar="INSTRUCTION", help='Such as: CMD ["/bin/sh"]'
+    "--config", "config_file", type=click.Path(), help="Read the image configuration from a JSON file."
 )
-@click.option("--config", "config_file", type=click.Path(), help="Image configuration, as JSON.")
 @click.option(
-    "--cmd", metavar="COMMAND", help='As in a Dockerfile: ["/bin/server", "-v"], or a shell command.'
+    "--cmd", metavar="COMMAND", help='Set the default command: ["/bin/server", "-v"], or a shell command.'
 )
-@click.option("--entrypoint", metavar="COMMAND", help="As in a Dockerfile.")
+@click.option("--entrypoint", metavar="COMMAND", help="Set the entrypoint, in the same form as --cmd.")
 @click.option("-e", "--env", multiple=True, metavar="KEY=VALUE", help="Set an environment variable.")
-@click.option("--expose", multiple=True, metavar="PORT[/PROTOCOL]", help="Name a port that it listens on.")
+@click.option(
+    "--expose",
+    multiple=True,
+    metavar="PORT[/PROTOCOL]",
+    help="Declare a port that the image's command listens on.",
+)
 @click.option("--label", multiple=True, metavar="KEY=VALUE", help="Set a label.")
-@click.option("--stop-signal", metavar="SIGNAL", help="The signal that ends it.")
-@click.option("-u", "--user", metavar="USER[:GROUP]", help="Who the command runs as.")
-@click.option("--volume", multiple=True, metavar="PATH", help="A directory that becomes a volume.")
-@click.option("-w", "--workdir", metavar="PATH", help="The directory that the command starts in.")
+@click.option("--stop-signal", metavar="SIGNAL", help="Set the signal that stops containers.")
+@click.option("-u", "--user", metavar="USER[:GROUP]", help="Set the user that the command runs as.")
+@click.option("--volume", multiple=True, metavar="PATH", help="Declare a directory as a volume.")
+@click.option("-w", "--workdir", metavar="PATH", help="Set the working directory of the command.")
 @click.argument("path", type=click.Path())
 @click.argument("reference")
 @click.pass_obj
@@ -139,14 +149,14 @@ def _read_config(context: Context, path: str | None) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise click.BadParameter(f"cannot read '{path}': {error}", param_hint="--config") from None
     if not isinstance(found, dict):
-        raise click.BadParameter(f"'{path}' holds no JSON object", param_hint="--config")
+        raise click.BadParameter(f"'{path}' must be a JSON object", param_hint="--config")
     # the whole image configuration of OCI, or its inner part
     inner = found.get("config", found)
     return dict(inner) if isinstance(inner, dict) else {}
 
 
-@command.command(name="pull", help="Get images from their registries.")
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@command.command(name="pull", help="Pull images from their registries.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not show the progress of pulls.")
 @click.argument("references", nargs=-1, required=True, metavar="IMAGE...")
 @click.pass_obj
 def pull_images(context: Context, /, references: tuple[str, ...], quiet: bool) -> None:
@@ -163,7 +173,7 @@ def pull_images(context: Context, /, references: tuple[str, ...], quiet: bool) -
         context.engine("", title="pull", cancel=cancel).apply("", builder.build())
 
 
-@command.command(name="inspect", help="Show images as JSON.")
+@command.command(name="inspect", help="Print detailed information about images.")
 @shared.template
 @click.argument("references", nargs=-1, required=True, metavar="IMAGE...")
 @click.pass_obj
@@ -183,14 +193,14 @@ def inspect_images(context: Context, /, references: tuple[str, ...], style: str 
     listing.inspect(context, style, "image", references, context.backend().find_image, picture)
 
 
-@command.command(name="load", help="Load images from a docker-archive or an OCI layout.")
-@click.option("-i", "--input", "path_option", type=click.Path(), help="The archive.")
+@command.command(name="load", help="Load images from a Docker archive or an OCI layout.")
+@click.option("-i", "--input", "path_option", type=click.Path(), help="Read this archive.")
 @click.argument("path", type=click.Path(), required=False)
 @click.pass_obj
 def load_images(context: Context, /, path: str | None, path_option: str | None) -> None:
     found = path or path_option
     if found is None:
-        raise click.UsageError("say which archive to load")
+        raise click.UsageError("an archive is required, such as composer image load images.tar")
     if context.settings.dry_run:
         context.write(f"load {found}")
         return
@@ -199,8 +209,8 @@ def load_images(context: Context, /, path: str | None, path_option: str | None) 
             context.write(f"Loaded image: {reference}")
 
 
-@command.command(name="save", help="Write images to one archive, for image load and docker load.")
-@click.option("-o", "--output", type=click.Path(), required=True, help="The archive to write.")
+@command.command(name="save", help="Save images to a tar archive, for image load or docker load.")
+@click.option("-o", "--output", type=click.Path(), required=True, help="Write the archive to this file.")
 @click.argument("references", nargs=-1, required=True, metavar="IMAGE...")
 @click.pass_obj
 def save_images(context: Context, /, references: tuple[str, ...], output: str) -> None:
@@ -210,7 +220,7 @@ def save_images(context: Context, /, references: tuple[str, ...], output: str) -
     _store(context).save_images(references, _absolute(context, output))
 
 
-@command.command(name="tag", help="Give an image another name.")
+@command.command(name="tag", help="Add a name to an image.")
 @click.argument("reference", metavar="IMAGE")
 @click.argument("name", metavar="NAME[:TAG]")
 @click.pass_obj
@@ -221,8 +231,10 @@ def tag_image(context: Context, /, reference: str, name: str) -> None:
     context.backend().tag_image(reference, name)
 
 
-@command.command(name="prune", help="Remove images without a name, and what else nothing needs.")
-@click.option("-a", "--all", "unused", is_flag=True, help="Remove all images that no container uses.")
+@command.command(name="prune", help="Remove images without a name, and unused layers.")
+@click.option(
+    "-a", "--all", "unused", is_flag=True, help="Remove all unused images, not only those without a name."
+)
 @shared.force
 @click.pass_obj
 def prune_images(context: Context, /, unused: bool, force: bool) -> None:
@@ -230,7 +242,9 @@ def prune_images(context: Context, /, unused: bool, force: bool) -> None:
 
     shared.refuse_dry_run(context, "image prune", "image ls")
     store = _store(context)
-    which = "all images that no container uses" if unused else "all images without a name"
+    which = (
+        "all images without at least one container associated to them" if unused else "all dangling images"
+    )
     if not shared.agreed(context, f"This will remove {which}.", force=force):
         return
     gone, freed_bytes = store.prune_images(unused=unused)
@@ -248,14 +262,14 @@ def _store(context: Context) -> Backend:
     if Capability.KEEPS_IMAGES not in backend.capabilities:
         raise Unsupported(
             "images",
-            f"the {backend.name} backend does not keep its images itself",
-            hint="use the engine's own command, such as docker image",
+            f"the {backend.name} backend has no image store of its own",
+            hint="use the command of the engine, such as docker image save",
         )
     return backend
 
 
 @command.command(name="rm", help="Remove images.")
-@click.option("-f", "--force", is_flag=True, help="Remove images that containers were created from too.")
+@click.option("-f", "--force", is_flag=True, help="Also remove images that containers use.")
 @click.argument("references", nargs=-1, required=True, metavar="IMAGE...")
 @click.pass_obj
 def remove_images(context: Context, /, references: tuple[str, ...], force: bool) -> None:
@@ -266,7 +280,7 @@ def remove_images(context: Context, /, references: tuple[str, ...], force: bool)
     for reference in references:
         try:
             if backend.find_image(reference) is None:
-                raise NotFound(f"no image '{reference}'")
+                raise NotFound(f"no such image: {reference}")
             if context.settings.dry_run:
                 context.write(f"remove image {reference}")
                 continue

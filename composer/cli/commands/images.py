@@ -24,8 +24,8 @@ _HEADERS = {
 }
 
 
-@click.command(name="images", help="List the images of containers.")
-@click.option("-q", "--quiet", is_flag=True, help="Show ids only.")
+@click.command(name="images", help="List the images of the project's containers.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
 @shared.style
 @shared.services
 @click.pass_obj

@@ -12,9 +12,15 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
 
 
-@click.command(name="kill", help="Force stop services, or send them another signal.")
-@click.option("-s", "--signal", default="SIGKILL", show_default=True, help="Signal, by name or number.")
-@click.option("--remove-orphans", is_flag=True, help="Containers of services that are gone too.")
+@click.command(name="kill", help="Kill service containers, or send them a signal.")
+@click.option(
+    "-s", "--signal", default="SIGKILL", show_default=True, help="Send this signal, given by name or number."
+)
+@click.option(
+    "--remove-orphans",
+    is_flag=True,
+    help="Also kill containers of services that the compose file does not define.",
+)
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], signal: str, remove_orphans: bool) -> None:

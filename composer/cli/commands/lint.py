@@ -18,11 +18,11 @@ _COUNTS = {"error": "errors", "warning": "warnings", "advice": "advice"}
 _COLORS = {"error": "31", "warning": "33", "advice": "36"}
 
 
-@click.command(name="lint", help="Check compose files and give advice.")
+@click.command(name="lint", help="Check compose files for errors and questionable settings.")
 @click.option(
-    "--format", "form", type=click.Choice(("text", "json")), default="text", help="Format of the output."
+    "--format", "form", type=click.Choice(("text", "json")), default="text", help="Set the output format."
 )
-@click.option("--strict", is_flag=True, help="Exit with 2 when there are warnings or advice.")
+@click.option("--strict", is_flag=True, help="Exit with code 2 if there are warnings or advice.")
 @click.pass_obj
 def command(context: Context, /, form: str, strict: bool) -> int:
     from composer.schema.lint import lint

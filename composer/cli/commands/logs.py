@@ -19,17 +19,28 @@ if TYPE_CHECKING:
     from composer.engine.observed import ObservedContainer
 
 
-@click.command(name="logs", help="View output from containers.")
-@click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
-@click.option("-n", "--tail", default="all", metavar="N", help="Only the last lines of each container.")
-@click.option("-t", "--timestamps", is_flag=True, help="Show the time of each line.")
+@click.command(name="logs", help="Print the output of service containers.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new output until the containers stop.")
 @click.option(
-    "--since", metavar="TIME", help="Only after this time, or this long ago (2026-01-02T13:23:37Z, 42m)."
+    "-n", "--tail", default="all", metavar="N", help="Print only the last N lines of each container."
 )
-@click.option("--until", metavar="TIME", help="Only before this time, or this long ago.")
-@click.option("--index", type=click.IntRange(min=1), metavar="N", help="Only this replica.")
-@click.option("--no-log-prefix", is_flag=True, help="Show no names of containers.")
-@click.option("--no-color", is_flag=True, help="Show no colours.")
+@click.option("-t", "--timestamps", is_flag=True, help="Print a timestamp before each line.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Print only output after this time, such as 2026-01-02T13:23:37Z, or 42m for 42 minutes ago.",
+)
+@click.option("--until", metavar="TIME", help="Print only output before this time or relative time.")
+@click.option(
+    "--index",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Print only the output of the replica with this number.",
+)
+@click.option(
+    "--no-log-prefix", is_flag=True, help="Do not print the name of the container before each line."
+)
+@click.option("--no-color", is_flag=True, help="Do not use colors.")
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int | None:

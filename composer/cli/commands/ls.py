@@ -18,9 +18,15 @@ _SHOWN = ("running", "restarting", "paused")
 
 
 @click.command(name="ls", help="List projects.")
-@click.option("-a", "--all", "everything", is_flag=True, help="Show stopped projects too.")
-@click.option("-q", "--quiet", is_flag=True, help="Show names only.")
-@click.option("--filter", "filters", multiple=True, metavar="name=NAME", help="Show projects of this name.")
+@click.option("-a", "--all", "everything", is_flag=True, help="Also show stopped projects.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only names.")
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="name=NAME",
+    help="Show only projects whose name contains NAME.",
+)
 @shared.style
 @click.pass_obj
 def command(context: Context, /, everything: bool, quiet: bool, filters: tuple[str, ...], style: str) -> None:
@@ -57,7 +63,7 @@ def _matches(name: str, filters: tuple[str, ...]) -> bool:
     for entry in filters:
         key, _, value = entry.partition("=")
         if key != "name" or not value:
-            raise click.BadParameter(f"'{entry}' is not name=NAME", param_hint="--filter")
+            raise click.BadParameter(f"invalid filter '{entry}': must be name=NAME", param_hint="--filter")
         if value not in name:
             return False
     return True

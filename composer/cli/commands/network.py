@@ -23,7 +23,7 @@ def command() -> None:
 
 
 @command.command(name="ls", help="List networks.")
-@click.option("-q", "--quiet", is_flag=True, help="Show ids only.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
 @shared.style
 @click.pass_obj
 def list_networks(context: Context, /, quiet: bool, style: str) -> None:
@@ -54,7 +54,7 @@ _SHORTEST_ID = 4
 _HEADERS = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Project": "PROJECT"}
 
 
-@command.command(name="inspect", help="Show networks as JSON.")
+@command.command(name="inspect", help="Print detailed information about networks.")
 @shared.template
 @click.argument("names", nargs=-1, required=True, metavar="NETWORK...")
 @click.pass_obj
@@ -126,7 +126,7 @@ _POOL = {
 
 
 @command.command(name="rm", help="Remove networks.")
-@click.option("-f", "--force", is_flag=True, help="Do not mind networks that are not there.")
+@click.option("-f", "--force", is_flag=True, help="Ignore networks that do not exist.")
 @click.argument("names", nargs=-1, required=True, metavar="NETWORK...")
 @click.pass_obj
 def remove_networks(context: Context, /, names: tuple[str, ...], force: bool) -> None:
@@ -140,7 +140,7 @@ def remove_networks(context: Context, /, names: tuple[str, ...], force: bool) ->
             if found is None:
                 if force:
                     continue
-                raise NotFound(f"no network '{name}'")
+                raise NotFound(f"no such network: {name}")
             if context.settings.dry_run:
                 context.write(f"remove network {name}")
                 continue
@@ -153,7 +153,7 @@ def remove_networks(context: Context, /, names: tuple[str, ...], force: bool) ->
         raise ExceptionGroup("some networks were not removed", failures)
 
 
-@command.command(name="prune", help="Remove networks that no container uses.")
+@command.command(name="prune", help="Remove all unused networks.")
 @shared.force
 @shared.label_filters
 @click.pass_obj
@@ -169,13 +169,17 @@ def prune_networks(context: Context, /, filters: tuple[str, ...], force: bool) -
         context.write("\n".join(("Deleted Networks:", *gone, "")))
 
 
-@command.command(name="create", help="Create a network of no project.")
-@click.option("--internal", is_flag=True, help="Let nothing in and out of it.")
-@click.option("--ipv6", is_flag=True, help="Give it IPv6 addresses too.")
-@click.option("--subnet", "subnets", multiple=True, metavar="SUBNET", help="Its addresses, as 10.1.0.0/16.")
-@click.option("--gateway", "gateways", multiple=True, metavar="IP", help="The gateway of a subnet.")
-@click.option("-d", "--driver", metavar="NAME", help="Driver; bridge without.")
-@click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="An option of the driver.")
+@command.command(name="create", help="Create a network outside projects.")
+@click.option("--internal", is_flag=True, help="Isolate the network from other networks and the outside.")
+@click.option("--ipv6", is_flag=True, help="Also assign IPv6 addresses.")
+@click.option(
+    "--subnet", "subnets", multiple=True, metavar="SUBNET", help="Set the subnet, such as 10.1.0.0/16."
+)
+@click.option("--gateway", "gateways", multiple=True, metavar="IP", help="Set the gateway of a subnet.")
+@click.option("-d", "--driver", metavar="NAME", help="Set the driver (default: bridge).")
+@click.option(
+    "-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="Set an option of the driver."
+)
 @click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Set a label.")
 @click.argument("name", metavar="NETWORK")
 @click.pass_obj
@@ -186,7 +190,7 @@ def create_network(context: Context, /, name: str, **given: Any) -> None:
     config: list[dict[str, str]] = [{"subnet": subnet} for subnet in given["subnets"]]
     for index, gateway in enumerate(given["gateways"]):
         if index >= len(config):
-            raise click.BadParameter("each gateway needs a --subnet", param_hint="--gateway")
+            raise click.BadParameter("a --subnet is required for each --gateway", param_hint="--gateway")
         config[index]["gateway"] = gateway
     attributes: dict[str, Any] = {"internal": given["internal"], "enable_ipv6": given["ipv6"]}
     if given["driver"]:
@@ -197,16 +201,18 @@ def create_network(context: Context, /, name: str, **given: Any) -> None:
         attributes["driver_opts"] = shared.mapping(given["options"])
     backend = context.backend()
     if backend.find_network(name) is not None:
-        raise Conflict(f"network '{name}' exists already")
+        raise Conflict(f"network '{name}' already exists")
     if context.settings.dry_run:
         context.write(f"create network {name}")
         return
     context.write(backend.create_network(NetworkSpec(name, shared.mapping(given["labels"]), attributes)))
 
 
-@command.command(name="connect", help="Let a container join a network.")
-@click.option("--alias", "aliases", multiple=True, metavar="NAME", help="A name of it in the network.")
-@click.option("--ip", metavar="IP", help="Its IPv4 address.")
+@command.command(name="connect", help="Connect a container to a network.")
+@click.option(
+    "--alias", "aliases", multiple=True, metavar="NAME", help="Add a name of the container in the network."
+)
+@click.option("--ip", metavar="IP", help="Set the IPv4 address of the container.")
 @click.argument("network", metavar="NETWORK")
 @click.argument("container", metavar="CONTAINER")
 @click.pass_obj
@@ -224,7 +230,7 @@ def connect(
     backend.connect_network(found.id, EndpointSpec(network, aliases, attributes))
 
 
-@command.command(name="disconnect", help="Take a container out of a network.")
+@command.command(name="disconnect", help="Disconnect a container from a network.")
 @click.argument("network", metavar="NETWORK")
 @click.argument("container", metavar="CONTAINER")
 @click.pass_obj

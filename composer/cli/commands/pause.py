@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
 
 
-@click.command(name="pause", help="Freeze services.")
+@click.command(name="pause", help="Pause services.")
 @shared.services
 @click.pass_obj
 def command(context: Context, services: tuple[str, ...]) -> None:

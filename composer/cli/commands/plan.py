@@ -15,16 +15,20 @@ if TYPE_CHECKING:
     from composer.engine.plan import Plan
 
 
-@click.command(name="plan", help="Show what up would do, and why.")
+@click.command(name="plan", help="Show what up would change, and why.")
 @shared.creation
-@click.option("--destroy", is_flag=True, help="Show what down would do.")
+@click.option("--destroy", is_flag=True, help="Show what down would change.")
 @click.option(
-    "-v", "--volumes", is_flag=True, help="With --destroy, remove volumes too, as down --volumes does."
+    "-v", "--volumes", is_flag=True, help="With --destroy, also remove volumes, as down --volumes does."
 )
-@click.option("--rmi", type=click.Choice(("local", "all")), help="With --destroy: images too.")
-@click.option("--json", "as_json", is_flag=True, help="Print the plan for machines.")
-@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there is something to do.")
-@click.option("--out", metavar="FILE", help="Write the plan to a file, for composer apply.")
+@click.option("--rmi", type=click.Choice(("local", "all")), help="With --destroy, also remove images.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.option(
+    "--detailed-exitcode",
+    is_flag=True,
+    help="Exit with code 2 if the plan has changes, 0 if not, 1 on error.",
+)
+@click.option("--out", metavar="FILE", help="Save the plan to a file for composer apply.")
 @shared.services
 @click.pass_obj
 def command(

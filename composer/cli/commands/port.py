@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
 
 
-@click.command(name="port", help="Print the public port of a port.")
+@click.command(name="port", help="Print the host address that a container port is published on.")
 @click.option(
     "--protocol",
     type=click.Choice(("tcp", "udp", "sctp")),
     default="tcp",
     show_default=True,
-    help="Which protocol.",
+    help="Set the protocol.",
 )
 @shared.index
 @click.argument("service")
@@ -37,11 +37,13 @@ def command(context: Context, /, service: str, private_port: int, protocol: str,
         if (port.protocol, port.container_port) == (protocol, private_port) and port.host_port
     ]
     if not published and container.state is ContainerState.EXITED:
-        raise ProjectError(f"service '{service}' is not running", hint=f"composer up -d {service} starts it")
+        raise ProjectError(
+            f"service '{service}' is not running", hint=f"start it with composer up -d {service}"
+        )
     if not published:
         raise ProjectError(
             f"container '{container.name}' does not publish port {private_port}/{protocol}",
-            hint="composer ps shows the ports that are published",
+            hint="list published ports with composer ps",
         )
     for port in published:
         host = port.host_ip or "0.0.0.0"

@@ -35,19 +35,35 @@ _STATES = ("created", "running", "restarting", "paused", "removing", "exited", "
 
 @click.command(name="ps", help="List containers.")
 @click.option(
-    "-a", "--all", "everything", is_flag=True, help="Show stopped containers too, and those made by run."
+    "-a",
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Also show stopped containers, and those created by the run command.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Show ids only.")
-@click.option("--services", "names", is_flag=True, help="Show the names of services only.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
+@click.option("--services", "names", is_flag=True, help="Print only the names of services.")
 @click.option(
-    "--status", "states", multiple=True, type=click.Choice(_STATES), help="Show containers in this state."
+    "--status",
+    "states",
+    multiple=True,
+    type=click.Choice(_STATES),
+    help="Show only containers in this state.",
 )
 @click.option(
-    "--filter", "filters", multiple=True, metavar="status=STATE", help="The same, in Docker's words."
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="status=STATE",
+    help="Show only containers in this state (the same as --status).",
 )
 @shared.style
-@click.option("--no-trunc", is_flag=True, help="Do not cut the command.")
-@click.option("--orphans/--no-orphans", default=True, help="Show containers of services that are gone.")
+@click.option("--no-trunc", is_flag=True, help="Do not truncate commands.")
+@click.option(
+    "--orphans/--no-orphans",
+    default=True,
+    help="Show containers of services that the compose file does not define.",
+)
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], **given: Any) -> None:
@@ -94,7 +110,7 @@ def _selected(
     for entry in given["filters"]:
         key, _, value = entry.partition("=")
         if key != "status" or value not in _STATES:
-            raise click.BadParameter(f"'{entry}' is not status=STATE", param_hint="--filter")
+            raise click.BadParameter(f"invalid filter '{entry}': must be status=STATE", param_hint="--filter")
         states.add(value)
     found = [
         c

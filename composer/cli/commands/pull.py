@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from composer.engine.progress import Events, Progress
 
 
-@click.command(name="pull", help="Pull the images of services.")
+@click.command(name="pull", help="Pull service images.")
 @click.option(
     "--policy",
     type=click.Choice(("missing", "always")),
-    help="Which images are pulled, in place of every service's pull_policy.",
+    help="Apply this pull policy instead of the pull_policy of each service.",
 )
-@click.option("--include-deps", is_flag=True, help="Pull the images of dependencies too.")
-@click.option("--ignore-pull-failures", is_flag=True, help="Pull what can be pulled.")
-@click.option("--ignore-buildable", is_flag=True, help="Leave out images that can be built.")
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@click.option("--include-deps", is_flag=True, help="Also pull the images of dependencies.")
+@click.option("--ignore-pull-failures", is_flag=True, help="Do not fail if some images cannot be pulled.")
+@click.option("--ignore-buildable", is_flag=True, help="Skip images that can be built.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not show the progress of pulls.")
 @shared.services
 @click.pass_obj
 def command(

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
 
 
-@click.command(name="push", help="Push the images of services.")
-@click.option("--ignore-push-failures", is_flag=True, help="Push what can be pushed.")
-@click.option("--include-deps", is_flag=True, help="Push the images of dependencies too.")
-@click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+@click.command(name="push", help="Push service images.")
+@click.option("--ignore-push-failures", is_flag=True, help="Do not fail if some images cannot be pushed.")
+@click.option("--include-deps", is_flag=True, help="Also push the images of dependencies.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not show the progress of pushes.")
 @shared.services
 @click.pass_obj
 def command(

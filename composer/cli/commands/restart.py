@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
 
 
-@click.command(name="restart", help="Restart services, as they are: up applies changes.")
-@click.option("--no-deps", is_flag=True, help="Leave services alone that ask to be restarted with these.")
+@click.command(
+    name="restart",
+    help="Restart service containers. Changes to the compose file are not applied: use up for that.",
+)
+@click.option("--no-deps", is_flag=True, help="Do not restart dependent services.")
 @shared.timeout
 @shared.services
 @click.pass_obj

@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
 
 
-@click.command(name="rm", help="Remove stopped containers.")
-@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@click.command(name="rm", help="Remove stopped service containers.")
+@click.option("-f", "--force", is_flag=True, help="Do not ask for confirmation.")
 @click.option("-s", "--stop", is_flag=True, help="Stop running containers first.")
-@click.option("-v", "--volumes", is_flag=True, help="Remove anonymous volumes too.")
+@click.option(
+    "-v",
+    "--volumes",
+    is_flag=True,
+    help="Also remove anonymous volumes of the containers. Their data is lost.",
+)
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], force: bool, stop: bool, volumes: bool) -> None:
@@ -34,6 +39,6 @@ def command(context: Context, /, services: tuple[str, ...], force: bool, stop: b
             return
         if not context.settings.dry_run:
             context.write(f"Going to remove {', '.join(names)}")
-        if not force and not context.settings.dry_run and not context.confirm(f"remove {', '.join(names)}?"):
+        if not force and not context.settings.dry_run and not context.confirm(f"Remove {', '.join(names)}?"):
             return
         engine.apply(project, plan)

@@ -19,31 +19,58 @@ if TYPE_CHECKING:
     help="Run a one-off command in a new container of a service.",
     context_settings={"allow_interspersed_args": False},
 )
-@click.option("--build", is_flag=True, help="Build the image first.")
-@click.option("--cap-add", multiple=True, metavar="CAP", help="Add a capability.")
-@click.option("--cap-drop", multiple=True, metavar="CAP", help="Take a capability away.")
-@click.option("-d", "--detach", is_flag=True, help="Print its id and leave it running.")
-@click.option("--entrypoint", metavar="COMMAND", help="Run this instead of the entrypoint.")
-@click.option("-e", "--env", "variables", multiple=True, metavar="KEY=VALUE", help="Set a variable.")
-@click.option("--env-from-file", multiple=True, metavar="FILE", help="Set variables from a file.")
-@click.option("-i", "--interactive/--no-interactive", default=True, help="Keep its input open.")
-@click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Add a label.")
-@click.option("--name", metavar="NAME", help="Name of the container.")
-@click.option("-T", "--no-tty", "--no-TTY", "no_tty", is_flag=True, help="Give it no terminal.")
+@click.option("--build", is_flag=True, help="Build the image before the container is created.")
+@click.option("--cap-add", multiple=True, metavar="CAP", help="Add a Linux capability.")
+@click.option("--cap-drop", multiple=True, metavar="CAP", help="Drop a Linux capability.")
+@click.option("-d", "--detach", is_flag=True, help="Run the container in the background and print its ID.")
+@click.option("--entrypoint", metavar="COMMAND", help="Override the entrypoint of the image.")
+@click.option(
+    "-e", "--env", "variables", multiple=True, metavar="KEY=VALUE", help="Set an environment variable."
+)
+@click.option(
+    "--env-from-file", multiple=True, metavar="FILE", help="Read environment variables from a file."
+)
+@click.option("-i", "--interactive/--no-interactive", default=True, help="Keep standard input open.")
+@click.option(
+    "-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Add a label to the container."
+)
+@click.option("--name", metavar="NAME", help="Set the name of the container.")
+@click.option("-T", "--no-tty", "--no-TTY", "no_tty", is_flag=True, help="Do not allocate a terminal.")
 @click.option("-t", "--tty", "_tty", is_flag=True, hidden=True)
-@click.option("--no-deps", is_flag=True, help="Do not start what the service depends on.")
-@click.option("-p", "--publish", multiple=True, metavar="PORT", help="Publish a port.")
-@click.option("--pull", type=click.Choice(("always", "missing", "never")), help="When the image is pulled.")
-@click.option("-q", "--quiet", is_flag=True, help="Do not show what is done before.")
+@click.option("--no-deps", is_flag=True, help="Do not start the dependencies of the service.")
+@click.option(
+    "-p", "--publish", multiple=True, metavar="PORT", help="Publish a container port on this machine."
+)
+@click.option(
+    "--pull", type=click.Choice(("always", "missing", "never")), help="Set when the image is pulled."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Do not show the progress before the command starts.")
 @click.option("--quiet-pull", is_flag=True, hidden=True)
 @click.option("--quiet-build", is_flag=True, hidden=True)
-@click.option("--remove-orphans", is_flag=True, help="Remove containers of services that are gone.")
-@click.option("--rm", "remove", is_flag=True, help="Remove the container when it has ended.")
-@click.option("-P", "--service-ports", is_flag=True, help="Publish the service's ports.")
-@click.option("--use-aliases", is_flag=True, help="Let it answer to the service's names.")
-@click.option("-u", "--user", metavar="USER", help="Run it as this user.")
-@click.option("-v", "--volume", "volumes", multiple=True, metavar="VOLUME", help="Mount something more.")
-@click.option("-w", "--workdir", "working_dir", metavar="DIR", help="Run it in this directory.")
+@click.option(
+    "--remove-orphans",
+    is_flag=True,
+    help="Remove containers of services that the compose file does not define.",
+)
+@click.option("--rm", "remove", is_flag=True, help="Remove the container when it exits.")
+@click.option("-P", "--service-ports", is_flag=True, help="Publish the ports of the service on this machine.")
+@click.option("--use-aliases", is_flag=True, help="Give the container the network aliases of the service.")
+@click.option("-u", "--user", metavar="USER", help="Run the command as this user.")
+@click.option(
+    "-v",
+    "--volume",
+    "volumes",
+    multiple=True,
+    metavar="VOLUME",
+    help="Mount a volume, or a directory or file of this machine.",
+)
+@click.option(
+    "-w",
+    "--workdir",
+    "working_dir",
+    metavar="DIR",
+    help="Run the command in this directory of the container.",
+)
 @click.argument("service")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND] [ARG]...")
 @click.pass_obj

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
 
 
-@click.command(name="scale", help="Scale services.")
-@click.option("--no-deps", is_flag=True, help="Leave the services that these depend on alone.")
+@click.command(name="scale", help="Set the number of containers of services.")
+@click.option("--no-deps", is_flag=True, help="Do not create or start the dependencies of the services.")
 @click.argument("scales", nargs=-1, required=True, metavar="SERVICE=N...")
 @click.pass_obj
 def command(context: Context, /, scales: tuple[str, ...], no_deps: bool) -> None:

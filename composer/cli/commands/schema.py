@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
 
 
-@click.command(name="schema", help="Print the JSON Schema of a document; without a name, list the documents.")
+@click.command(
+    name="schema",
+    help="Print the JSON Schema of a document that composer writes or reads. Without a name, list the documents.",
+)
 @click.argument("name", required=False)
 @click.pass_obj
 def command(context: Context, /, name: str | None) -> None:
@@ -27,10 +30,10 @@ def command(context: Context, /, name: str | None) -> None:
         from composer.schema.problems import did_you_mean
 
         raise ProjectError(
-            f"there is no document '{name}'",
+            f"unknown document '{name}'",
             hint=did_you_mean(
                 name.replace("-", "_"), [each.replace("-", "_") for each in documents.DOCUMENTS]
             )
-            or "composer schema lists them",
+            or "list the documents with composer schema",
         )
     context.write(json.dumps(documents.schema(name), indent=2, ensure_ascii=False))

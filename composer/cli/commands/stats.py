@@ -31,10 +31,13 @@ _HEADERS = {
 _INTERRUPTED = 130
 
 
-@click.command(name="stats", help="Show what containers use: every second, until Ctrl-C.")
-@click.option("-a", "--all", "everything", is_flag=True, help="Show stopped containers too.")
-@click.option("--no-stream", is_flag=True, help="Show it once.")
-@click.option("--no-trunc", is_flag=True, help="Do not cut ids.")
+@click.command(
+    name="stats",
+    help="Show a live view of the resource usage of containers, updated every second until Ctrl-C.",
+)
+@click.option("-a", "--all", "everything", is_flag=True, help="Also show stopped containers.")
+@click.option("--no-stream", is_flag=True, help="Print the usage once and exit.")
+@click.option("--no-trunc", is_flag=True, help="Do not truncate IDs.")
 @shared.style
 @click.argument("services", nargs=-1, metavar="[SERVICE]...")
 @click.pass_obj

@@ -25,20 +25,20 @@ _HEADERS = {
 }
 
 
-@click.group(name="system", help="Show what is kept on the disk.")
+@click.group(name="system", help="Show disk usage.")
 def command() -> None:
     """Group the subcommands."""
 
 
-@command.command(name="df", help="Show how much images, containers and volumes use of the disk.")
-@click.option("-v", "--verbose", is_flag=True, help="Show each of them.")
+@command.command(name="df", help="Show the disk usage of images, containers and volumes.")
+@click.option("-v", "--verbose", is_flag=True, help="Show each image, container, volume and cache entry.")
 @shared.style
 @click.pass_obj
 def show_usage(context: Context, /, verbose: bool, style: str) -> None:
     from composer.cli import listing
 
     if verbose and style != "table":
-        raise click.UsageError("--verbose and --format exclude each other")
+        raise click.UsageError("--verbose and --format are incompatible")
     found = context.backend().disk_use()
     if not verbose:
         listing.show(context, style, summary(found), _HEADERS)

@@ -15,7 +15,7 @@ _GAP = 2
 _LEAST = 4
 
 
-@click.command(name="top", help="Show the processes of containers.")
+@click.command(name="top", help="List the running processes of service containers.")
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...]) -> None:

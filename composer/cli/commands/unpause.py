@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
 
 
-@click.command(name="unpause", help="Thaw services.")
+@click.command(name="unpause", help="Resume paused services.")
 @shared.services
 @click.pass_obj
 def command(context: Context, services: tuple[str, ...]) -> None:

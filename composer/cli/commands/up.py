@@ -13,34 +13,43 @@ if TYPE_CHECKING:
 
 
 @click.command(name="up", help="Create and start containers.")
-@click.option("-d", "--detach", is_flag=True, help="Return when everything has started.")
+@click.option("-d", "--detach", is_flag=True, help="Run the containers in the background.")
 @shared.waiting
 @click.option(
     "--on-failure",
     type=click.Choice(("keep", "rollback", "down")),
     default="keep",
-    help="After a failure leave things as they are, put back what ran before, or take everything down.",
+    help="Set what happens on failure: keep the current state, roll back to the previous containers, "
+    "or take the project down.",
 )
-@click.option("--timeline", metavar="FILE", help="Write when each thing was created, started and healthy.")
-@click.option("--no-start", is_flag=True, help="Create containers and do not start them.")
-@click.option("--abort-on-container-exit", is_flag=True, help="Stop everything when a container ends.")
-@click.option("--abort-on-container-failure", is_flag=True, help="Stop everything when a container fails.")
+@click.option(
+    "--timeline",
+    metavar="FILE",
+    help="Write the times at which each resource was created, started and became healthy to FILE.",
+)
+@click.option("--no-start", is_flag=True, help="Create containers without starting them.")
+@click.option("--abort-on-container-exit", is_flag=True, help="Stop all containers when any container exits.")
+@click.option(
+    "--abort-on-container-failure",
+    is_flag=True,
+    help="Stop all containers when any container exits with an error.",
+)
 @click.option(
     "--exit-code-from",
     metavar="SERVICE",
-    help="Exit with this service's code; stops everything when a container ends.",
+    help="Exit with the exit code of this service. Implies --abort-on-container-exit.",
 )
 @click.option(
-    "--attach", "attach", multiple=True, metavar="SERVICE", help="Show the output of these services only."
+    "--attach", "attach", multiple=True, metavar="SERVICE", help="Show only the output of this service."
 )
-@click.option("--attach-dependencies", is_flag=True, help="Show the output of dependencies too.")
+@click.option("--attach-dependencies", is_flag=True, help="Also show the output of dependencies.")
+@click.option("--no-attach", multiple=True, metavar="SERVICE", help="Do not show the output of this service.")
+@click.option("--no-color", is_flag=True, help="Do not use colors in the output of containers.")
 @click.option(
-    "--no-attach", multiple=True, metavar="SERVICE", help="Do not show the output of these services."
+    "--no-log-prefix", is_flag=True, help="Do not print the name of the container before each line."
 )
-@click.option("--no-color", is_flag=True, help="Show output without colours.")
-@click.option("--no-log-prefix", is_flag=True, help="Show output without the container's name.")
-@click.option("--timestamps", is_flag=True, help="Show output with its time.")
-@click.option("--quiet-build", is_flag=True, help="Do not show the steps of builds.")
+@click.option("--timestamps", is_flag=True, help="Print a timestamp before each line.")
+@click.option("--quiet-build", is_flag=True, help="Do not show the progress of builds.")
 @click.option("--menu", is_flag=True, hidden=True)  # of keys, under the output: there is none
 @click.option("-w", "--watch", is_flag=True, hidden=True)
 @shared.creation
@@ -82,7 +91,7 @@ def _check(given: dict[str, Any]) -> None:
 
     if given["watch"]:
         raise ProjectError(
-            "composer does not watch files",
+            "--watch is not supported",
             hint="mount the source (volumes: ./src:/src), and use composer up -d or composer restart after a change",
         )
     aborts = (
@@ -90,8 +99,9 @@ def _check(given: dict[str, Any]) -> None:
     )
     if aborts and (given["detach"] or given["wait"]):
         raise ProjectError(
-            "--abort-on-container-exit, --abort-on-container-failure and --exit-code-from need an attached up",
+            "--detach and --wait cannot be combined with --abort-on-container-exit, --abort-on-container-failure "
+            "or --exit-code-from",
             hint="leave out --detach and --wait",
         )
     if given["abort_on_container_exit"] and given["abort_on_container_failure"]:
-        raise ProjectError("--abort-on-container-exit and --abort-on-container-failure contradict each other")
+        raise ProjectError("--abort-on-container-exit and --abort-on-container-failure are incompatible")

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
 
 
-@click.command(name="version", help="Show the version.")
-@click.option("--short", is_flag=True, help="Show the number only.")
+@click.command(name="version", help="Print the version of composer.")
+@click.option("--short", is_flag=True, help="Print only the version number.")
 @click.option(
     "-f",
     "--format",
     "style",
     default="pretty",
     metavar="pretty|json|TEMPLATE",
-    help="How it is written.",
+    help="Set the output format: pretty, json, or a Go template.",
 )
 @click.pass_obj
 def command(context: Context, /, short: bool, style: str) -> None:

@@ -21,7 +21,7 @@ def command() -> None:
 
 
 @command.command(name="ls", help="List volumes.")
-@click.option("-q", "--quiet", is_flag=True, help="Show names only.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only names.")
 @shared.style
 @click.pass_obj
 def list_volumes(context: Context, /, quiet: bool, style: str) -> None:
@@ -67,7 +67,7 @@ _UNKNOWN = dict.fromkeys(("Availability", "Group", "Links", "Size", "Status"), "
 """Docker's other fields, which its own list leaves empty too."""
 
 
-@command.command(name="inspect", help="Show volumes as JSON.")
+@command.command(name="inspect", help="Print detailed information about volumes.")
 @shared.template
 @click.argument("names", nargs=-1, required=True, metavar="VOLUME...")
 @click.pass_obj
@@ -88,8 +88,8 @@ def inspect_volumes(context: Context, /, names: tuple[str, ...], style: str | No
     listing.inspect(context, style, "volume", names, context.backend().find_volume, picture)
 
 
-@command.command(name="rm", help="Remove volumes: their data is lost.")
-@click.option("-f", "--force", is_flag=True, help="Do not mind volumes that are not there.")
+@command.command(name="rm", help="Remove volumes. Their data is lost.")
+@click.option("-f", "--force", is_flag=True, help="Ignore volumes that do not exist.")
 @click.argument("names", nargs=-1, required=True, metavar="VOLUME...")
 @click.pass_obj
 def remove_volumes(context: Context, /, names: tuple[str, ...], force: bool) -> None:
@@ -102,7 +102,7 @@ def remove_volumes(context: Context, /, names: tuple[str, ...], force: bool) -> 
             if backend.find_volume(name) is None:
                 if force:
                     continue
-                raise NotFound(f"no volume '{name}'")
+                raise NotFound(f"no such volume: {name}")
             if context.settings.dry_run:
                 context.write(f"remove volume {name}")
                 continue
@@ -115,8 +115,8 @@ def remove_volumes(context: Context, /, names: tuple[str, ...], force: bool) -> 
         raise ExceptionGroup("some volumes were not removed", failures)
 
 
-@command.command(name="prune", help="Remove anonymous volumes that no container uses: their data is lost.")
-@click.option("-a", "--all", "everything", is_flag=True, help="Remove named ones too.")
+@command.command(name="prune", help="Remove unused anonymous volumes. Their data is lost.")
+@click.option("-a", "--all", "everything", is_flag=True, help="Also remove unused named volumes.")
 @shared.force
 @shared.label_filters
 @click.pass_obj
@@ -136,9 +136,11 @@ def prune_volumes(context: Context, /, filters: tuple[str, ...], everything: boo
     context.write(f"Total reclaimed space: {table.size(freed_bytes, 4)}")
 
 
-@command.command(name="create", help="Create a volume of no project.")
-@click.option("-d", "--driver", metavar="NAME", help="Driver; local without.")
-@click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="An option of the driver.")
+@command.command(name="create", help="Create a volume outside projects.")
+@click.option("-d", "--driver", metavar="NAME", help="Set the driver (default: local).")
+@click.option(
+    "-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="Set an option of the driver."
+)
 @click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="Set a label.")
 @click.argument("name", required=False, metavar="[VOLUME]")
 @click.pass_obj

@@ -12,10 +12,8 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
 
 
-@click.command(
-    name="volumes", help="List the project's volumes; of services, those that their containers have."
-)
-@click.option("-q", "--quiet", is_flag=True, help="Show names only.")
+@click.command(name="volumes", help="List the project's volumes, or only those that the given services use.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only names.")
 @shared.style
 @shared.services
 @click.pass_obj

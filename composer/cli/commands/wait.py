@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from composer.engine.observed import ObservedContainer
 
 
-@click.command(name="wait", help="Block until containers of services stop; exit with the code of the last.")
-@click.option("--down-project", is_flag=True, help="Remove the project when the first container stops.")
+@click.command(
+    name="wait",
+    help="Wait until the containers of services stop, and exit with the exit code of the last one.",
+)
+@click.option("--down-project", is_flag=True, help="Take the project down when the first container stops.")
 @click.argument("services", nargs=-1, required=True, metavar="SERVICE...")
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], down_project: bool) -> int:

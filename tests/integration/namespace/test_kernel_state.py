@@ -163,7 +163,7 @@ def test_plan_and_doctor_name_it_and_up_puts_it_back_without_touching_containers
             said = stack.run("doctor", check=False, timeout_s=30)
         finally:
             os.kill(supervisor, signal.SIGCONT)
-        assert "1 to mend" in planned.stdout and words in planned.stdout, (
+        assert "1 to repair" in planned.stdout and words in planned.stdout, (
             name,
             planned.stdout,
             planned.stderr,
@@ -172,7 +172,7 @@ def test_plan_and_doctor_name_it_and_up_puts_it_back_without_touching_containers
         stack.run("up", "-d")
         wait_for(site.works, what=f"mending after {name}", timeout_s=20)
     assert site.started() == started
-    assert "to mend" not in stack.out("plan")
+    assert "to repair" not in stack.out("plan")
 
 
 def test_up_asks_the_supervisor_which_puts_it_back(site: Site) -> None:

@@ -78,7 +78,7 @@ def test_it_is_asked_for_by_its_name(installed: Path) -> None:
 def test_its_name_stands_beside_ours_where_one_is_unknown(installed: Path) -> None:
     done = run(installed, "--backend", "shelv", "ps")
     assert done.returncode != 0
-    assert "there are: namespace, docker, bare, shelf, torn" in done.stderr
+    assert "available backends: namespace, docker, bare, shelf, torn" in done.stderr
     done = run(installed, "ps", COMPOSER_BACKEND="shelv")
     assert "unknown backend 'shelv'" in done.stderr and "shelf" in done.stderr
 

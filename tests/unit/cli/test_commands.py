@@ -96,7 +96,7 @@ def test_down_leaves_containers_of_other_compose_files_alone(stack: Console) -> 
     stack("-f", "extra.yaml", "-p", "app", "up", "-d")
     result = stack("-f", "extra.yaml", "-p", "app", "down")
     assert states(stack) == {"app-db-1": "running", "app-web-1": "running"}
-    assert "left alone" in result.err
+    assert "kept containers of services that the compose file does not define: " in result.err
 
 
 def test_ps_shows_what_runs(stack: Console) -> None:
@@ -224,19 +224,19 @@ def test_exec_runs_a_command_and_passes_its_code_on(stack: Console) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("exec", "nope", "ls"), 'error: service "nope" is not running\n  hint: there are: db, web\n'),
+        (("exec", "nope", "ls"), 'error: service "nope" is not running\n  hint: available services: db, web\n'),
         (("exec", "--index", "9", "web", "ls"), 'error: service "web" is not running container #9\n'),
         (("port", "web", "99"), "error: container 'app-web-1' does not publish port 99/tcp\n"),
         (("up", "-d", "wbe"), "error: no such service: wbe\n  hint: did you mean 'web'?\n"),
-        (("up", "-d", "--scale", "web"), "error: invalid value for --scale: 'web' is not SERVICE=NUMBER, such as web=3\n"),  # noqa: E501
-        (("up", "--force-recreate", "--no-recreate"), "error: --force-recreate and --no-recreate contradict each other\n"),  # noqa: E501
-        (("up", "-d", "--exit-code-from", "web"), "error: --abort-on-container-exit"),
-        (("kill", "-s", "SIGNOPE"), "error: invalid value for --signal: there is no signal 'SIGNOPE'\n"),
-        (("logs", "--since", "soon"), "error: invalid value for --since: 'soon' is no time"),
+        (("up", "-d", "--scale", "web"), "error: invalid value for --scale: invalid value 'web': must be SERVICE=NUMBER, such as web=3\n"),  # noqa: E501
+        (("up", "--force-recreate", "--no-recreate"), "error: --force-recreate and --no-recreate are incompatible\n"),  # noqa: E501
+        (("up", "-d", "--exit-code-from", "web"), "error: --detach and --wait cannot be combined with --abort-on-container-exit"),
+        (("kill", "-s", "SIGNOPE"), "error: invalid value for --signal: invalid signal: SIGNOPE\n"),
+        (("logs", "--since", "soon"), "error: invalid value for --since: invalid time 'soon'"),
         (("sotp",), "error: unknown command 'sotp'; did you mean 'stop'?\n"),
         (("stop", "-t", "db"), "error: invalid value for '-t' / '--timeout': 'db' is not a valid number of seconds\n"),
         (("stop", "--timeout=-1"), "error: invalid value for '-t' / '--timeout': -1.0 is not in the range x>=0\n"),
-        (("up", "--wait=tru"), "error: invalid value for --wait: 'tru' is not true or false\n"),
+        (("up", "--wait=tru"), "error: invalid value for --wait: 'tru' must be true or false\n"),
         (("ps", "--frmat", "json"), "error: no such option: --frmat; did you mean '--format'?\n"),
     ],
 )  # fmt: skip
@@ -259,7 +259,7 @@ def test_start_stop_restart_kill_rm(stack: Console) -> None:
     assert stack.backend.container("app-db-1").started_ns > before
     stack("kill", "-s", "9", "web")
     assert stack.backend.container("app-web-1").exit_code == 137
-    assert "cannot ask" in stack("rm").err
+    assert "cannot prompt without a terminal: Remove app-" in stack("rm").err
     assert stack("rm", terminal=True, stdin="n\n").code == 0
     assert len(states(stack)) == 2
     stack("rm", terminal=True, stdin="y\n")
@@ -305,7 +305,7 @@ def test_image_import_load_ls_rm(console: Console) -> None:
     assert console("image", "ls").out.splitlines()[1].split()[:2] == ["base", "1"]
     assert "is not an image archive" in console("image", "load", "root.tar").err
     assert console("image", "rm", "base:1").out == "Removed: base:1\n"
-    assert console("image", "rm", "base:1").err == "error: no image 'base:1'\n"
+    assert console("image", "rm", "base:1").err == "error: no such image: base:1\n"
 
 
 def test_wait_gives_the_code_of_the_last(stack: Console) -> None:
@@ -490,7 +490,7 @@ def test_events_of_the_past_end(stack: Console) -> None:
     assert stack("events", "--since", "0s", "--until", "0s").out == ""
     (first, *_) = stack("events", "--since", "1h", "--until", "0s", "web").out.splitlines()
     assert first.endswith("(name=app-web-1)") and " container create " in first
-    assert "is no time" in stack("events", "--since", "yesterday").err
+    assert "invalid time" in stack("events", "--since", "yesterday").err
 
 
 def test_pulls_are_quiet_when_asked(console: Console) -> None:

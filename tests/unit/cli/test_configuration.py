@@ -53,7 +53,12 @@ def test_xdg_config_home_goes_first(console: Console, file: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "line", "words", "hint"),
     [
-        ('backend = "podman"\n', 1, "backend: there is no backend 'podman'", "there are: namespace, docker"),
+        (
+            'backend = "podman"\n',
+            1,
+            "backend: unknown backend 'podman'",
+            "available backends: namespace, docker",
+        ),
         ("# one\n\nparalel = 3\n", 3, "paralel: there is no such key", "did you mean 'parallel'?"),
         ('parallel = "3"\n', 1, "parallel: it should be a valid integer, not '3'", None),
         ("parallel = true\n", 1, "parallel: it should be a valid integer, not true", None),
@@ -71,8 +76,8 @@ def test_xdg_config_home_goes_first(console: Console, file: Path, tmp_path: Path
             None,
         ),
         ('registry = "x"\n', 1, "registry: it should be a valid dictionary, not 'x'", None),
-        ("a = 1\nb = \n", 2, "this is not TOML: invalid value", None),
-        ('a = """\nnever ends\n', 3, "this is not TOML: ", None),
+        ("a = 1\nb = \n", 2, "invalid TOML: invalid value", None),
+        ('a = """\nnever ends\n', 3, "invalid TOML: ", None),
     ],
 )
 def test_what_is_wrong_has_its_line(

@@ -81,8 +81,8 @@ def test_paths_are_from_the_directory_of_the_command(web: Console) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("web:/a", "db:/b"), "between two services"),
-        (("a", "b"), "has to be SERVICE:PATH"),
+        (("web:/a", "db:/b"), "copying between services is not supported"),
+        (("a", "b"), "source or destination must be SERVICE:PATH"),
         (("none:/a", "b"), 'no container found for service "none"'),
         (("web:/none", "b"), "there is no '/none' in the container"),
         (("nothing", "web:/tmp"), "no such file or directory"),

@@ -22,7 +22,7 @@ def test_flags_may_have_a_value(console: Console) -> None:
     assert console("up", "--detach=true", "--menu=false", "--no-start=0").code == 0
     assert set(states(console).values()) == {"running"}
     assert (
-        "invalid value for --detach: 'perhaps' is not true or false" in console("up", "--detach=perhaps").err
+        "invalid value for --detach: 'perhaps' must be true or false" in console("up", "--detach=perhaps").err
     )
 
 
@@ -160,16 +160,16 @@ def test_the_wrong_stack_is_not_destroyed(stack: Console) -> None:
 
 
 def test_building_and_not_building_contradict_each_other(stack: Console) -> None:
-    assert "contradict each other" in stack("up", "-d", "--build", "--no-build").err
+    assert "--build and --no-build are incompatible" in stack("up", "-d", "--build", "--no-build").err
     assert stack("up", "-d", "--build=false", "--no-build").code == 0
 
 
 @pytest.mark.parametrize(
     ("verb", "answer"),
     [
-        ("watch", "composer has no command 'watch': mount the source"),
-        ("publish", "composer has no command 'publish': composer push"),
-        ("convert", "composer has no command 'convert': it is called config"),
+        ("watch", "unknown command 'watch': mount the source"),
+        ("publish", "unknown command 'publish': push images with composer push"),
+        ("convert", "unknown command 'convert': use composer config instead"),
         ("upp", "unknown command 'upp'; did you mean 'up'?"),
         ("xyzzy", "unknown command 'xyzzy'\n"),
     ],
@@ -180,7 +180,7 @@ def test_a_verb_that_is_not_there_says_what_is(console: Console, verb: str, answ
 
 def test_watching_is_refused_before_anything_happens(console: Console) -> None:
     console.write(STACK)
-    assert "composer does not watch files" in console("up", "--watch").err
+    assert "--watch is not supported" in console("up", "--watch").err
     assert states(console) == {}
 
 

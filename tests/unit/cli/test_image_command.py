@@ -53,7 +53,7 @@ def test_options_of_an_import_are_words_of_an_image_configuration() -> None:
 @pytest.mark.parametrize("arguments", [("save", "-o", "x.tar", "a"), ("prune",)])
 def test_a_backend_that_keeps_no_images_says_so(console: Console, arguments: tuple[str, ...]) -> None:
     assert Capability.KEEPS_IMAGES not in console.backend.capabilities
-    assert "does not keep its images itself" in console("image", *arguments).err
+    assert "has no image store of its own" in console("image", *arguments).err
 
 
 def test_images_go_only_after_a_word_of_assent(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:

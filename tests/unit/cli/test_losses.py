@@ -207,7 +207,10 @@ def test_down_keeps_the_data_that_went_out_of_sight(used: Console) -> None:
     assert "app_data" not in used("plan", "--destroy", "-v").out
     result = used("down", "-v")
     assert result.code == 0
-    assert "kept, because the compose file does not declare them: app_data (composer volume rm" in result.err
+    assert (
+        "kept volumes that the compose file does not define: app_data (remove them with composer volume rm"
+        in result.err
+    )
     assert volumes(used) == ["app_data"]
     assert used("up", "-d", "--yes").code == 0
     used.write("services: {db: {image: db, nonsense: 1}}\n", "broken.yaml")

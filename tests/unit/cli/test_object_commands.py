@@ -13,7 +13,7 @@ def test_images_are_pulled_and_inspected(console: Console) -> None:
     (shown,) = json.loads(console("image", "inspect", "one:1").out)
     assert shown["RepoTags"] == ["one:1"]
     result = console("image", "inspect", "three")
-    assert (result.code, "no image 'three'" in result.err) == (1, True)
+    assert (result.code, "no such image: three" in result.err) == (1, True)
 
 
 def test_networks_are_listed_inspected_and_removed(console: Console) -> None:

@@ -131,7 +131,7 @@ def test_questions_are_answered(console: Console) -> None:
         == "db\n└─ api [healthy]\n   └─ web [healthy]\n"
     )
     assert console("graph", "--no-live", "--critical-path").out.startswith(
-        "db → api → web  (nothing was started"
+        "db → api → web  (no service has started"
     )
 
 
@@ -142,7 +142,10 @@ def test_a_name_that_is_not_there_or_that_many_have(console: Console) -> None:
     result = console("graph", "--no-live", "--needed-by", "data")
     assert (result.code, "write network:data or volume:data" in result.err) == (1, True), result.err
     assert "did you mean 'web'?" in console("graph", "--needs", "wep").err
-    assert "exclude each other" in console("graph", "--needs", "web", "--critical-path").err
+    assert (
+        "--needs, --needed-by and --critical-path are incompatible"
+        in console("graph", "--needs", "web", "--critical-path").err
+    )
 
 
 def test_json_has_nodes_edges_and_the_path(console: Console) -> None:
@@ -259,7 +262,7 @@ def test_the_timeline_of_an_up_is_read_again(console: Console) -> None:
         ("{}", "'t.json' is not a timeline of composer: version: it is missing"),
         (
             '{"version": 1, "project": "other", "began": 1, "total_s": 2, "resources": []}',
-            "is a timeline of project 'other', and this is 'app'",
+            "belongs to project 'other', not to 'app'",
         ),
         (
             '{"version": 1, "project": "a", "began": 1, "total_s": 2, "resources": [{"kind": "c", "name": 5}]}',

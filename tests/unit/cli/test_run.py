@@ -99,7 +99,7 @@ def test_what_is_paused_is_said_to_be(ready: Console) -> None:
     ready("up", "-d", "db")
     ready("pause")
     done = ready("exec", "-T", "db", "true")
-    assert "container 'app-db-1' is paused\n  hint: composer unpause db lets it go on" in done.err
+    assert "container 'app-db-1' is paused\n  hint: resume it with composer unpause db" in done.err
     assert "Killed" in ready("kill", "db").err
     assert states(ready) == {"app-db-1": "exited"}
 

@@ -108,7 +108,7 @@ def test_a_directory_that_is_gone(place: Path) -> None:
     )
     assert (result.returncode, result.stderr.splitlines()[0]) == (
         1,
-        "error: the current directory was removed",
+        "error: the current directory does not exist anymore",
     )
 
 
@@ -127,7 +127,7 @@ def test_the_stack_of_an_earlier_version_is_not_doubled(linked: Console) -> None
     for verb in (("up", "-d"), ("create",), ("run", "web"), ("scale", "web=2"), ("plan",)):
         result = linked(*verb)
         assert result.code == 1, verb
-        assert "this directory has the project 'app'" in result.err
+        assert "this directory already has the project 'app'" in result.err
         assert "-p app" in result.err
     assert states(linked) == {"app-web-1": "running"}
     assert [v.name for v in linked.backend.volumes()] == ["app_data"]
@@ -137,7 +137,7 @@ def test_what_only_looks_names_it(linked: Console) -> None:
     result = linked("ps")
     assert result.code == 0
     assert "project 'app'" in result.err
-    assert "this directory has the project 'app'" in linked("down").err
+    assert "this directory already has the project 'app'" in linked("down").err
     assert states(linked) == {"app-web-1": "running"}
 
 

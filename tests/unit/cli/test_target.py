@@ -11,9 +11,9 @@ from tests.unit.cli.console import Console
 def test_what_cannot_be_inspected_has_a_remedy(stack: Console, kind: str) -> None:
     done = stack(kind, "inspect", "missing")
     assert done.code == 1
-    assert f"no {kind} 'missing'\n  hint: composer {kind} ls shows what there is" in done.err
+    assert f"no such {kind}: missing\n  hint: list them with composer {kind} ls" in done.err
 
 
 def test_an_index_that_is_not_there_is_answered_with_those_that_are(stack: Console) -> None:
     done = stack("export", "web", "--index", "7", "-o", "x.tar")
-    assert 'service "web" is not running container #7\n  hint: there are: 1' in done.err
+    assert 'service "web" is not running container #7\n  hint: available indexes: 1' in done.err

@@ -155,7 +155,7 @@ def test_the_schemas_are_printed(console: Console) -> None:
     result = console("schema", "timelin")
     assert (result.code, result.err) == (
         1,
-        "error: there is no document 'timelin'\n  hint: did you mean 'timeline'?\n",
+        "error: unknown document 'timelin'\n  hint: did you mean 'timeline'?\n",
     )
 
 
