@@ -53,8 +53,8 @@ class Verdict(NamedTuple):
 
 
 YES = Verdict("yes")
-BY_ENGINE = Verdict("engine")
-FREE = Verdict("engine", free=True)
+BY_ENGINE = Verdict("composer")
+FREE = Verdict("composer", free=True)
 
 
 def partly(text: str) -> Verdict:

@@ -43,7 +43,7 @@ def apply_changes(config: dict[str, Any], changes: Iterable[str]) -> dict[str, A
             result["Labels"] = {**(result.get("Labels") or {}), **_pairs(rest, change)}
         else:
             raise click.BadParameter(
-                f"invalid value '{change}': must start with CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, "
+                f"'{change}' must start with CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, "
                 "VOLUME or WORKDIR, and have a value",
                 param_hint="--change",
             )
@@ -60,9 +60,7 @@ def _json_list(text: str, change: str) -> list[str]:
     except ValueError:
         found = None
     if not isinstance(found, list) or not all(isinstance(value, str) for value in found):
-        raise click.BadParameter(
-            f"invalid value '{change}': must be a JSON list of strings", param_hint="--change"
-        )
+        raise click.BadParameter(f"'{change}' must be a JSON list of strings", param_hint="--change")
     return found
 
 
@@ -72,5 +70,5 @@ def _pairs(text: str, change: str) -> dict[str, str]:
         return {words[0]: " ".join(words[1:])}
     pairs = [word.partition("=") for word in words]
     if not pairs or not all(equals and key for key, equals, _ in pairs):
-        raise click.BadParameter(f"invalid value '{change}': must have KEY=VALUE", param_hint="--change")
+        raise click.BadParameter(f"'{change}' must have KEY=VALUE", param_hint="--change")
     return {key: value for key, _, value in pairs}

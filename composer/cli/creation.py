@@ -64,7 +64,7 @@ def nothing_selected(project: Project, services: tuple[str, ...]) -> ProjectErro
         return None
     profiles = sorted({one for tree in project.disabled.values() for one in tree.get("profiles") or ()})
     all_of_them = (
-        f"every service has a profile: enable one with composer --profile {' or '.join(profiles)}"
+        f"enable a profile with composer --profile NAME; available profiles: {', '.join(profiles)}"
         if profiles
         else None
     )

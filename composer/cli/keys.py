@@ -20,7 +20,7 @@ def parse_keys(text: str) -> bytes:
             found.append(ord(part))
         else:
             raise click.BadParameter(
-                f"invalid detach key '{part}': must be one character, or ctrl- and a letter or one of @[\\]^_",
+                f"'{part}' must be one character, or ctrl- and a letter or one of @[\\]^_",
                 param_hint="--detach-keys",
             )
     return bytes(found)

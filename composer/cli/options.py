@@ -77,7 +77,7 @@ def read_label_filters(given: Iterable[str]) -> list[LabelFilter]:
         word, equals, rest = text.partition("=")
         if word not in ("label", "label!") or not equals or not rest:
             raise click.BadParameter(
-                f"invalid filter '{text}': must be label=KEY[=VALUE] or label!=KEY[=VALUE]",
+                f"'{text}' must be label=KEY[=VALUE] or label!=KEY[=VALUE]",
                 param_hint="--filter",
             )
         key, has_value, value = rest.partition("=")
@@ -111,9 +111,7 @@ def scale(values: Iterable[str]) -> dict[str, int]:
     for value in values:
         service, equals, count = value.partition("=")
         if not service or not equals or not (count.isascii() and count.isdigit()):
-            raise click.BadParameter(
-                f"invalid value '{value}': must be SERVICE=NUMBER, such as web=3", param_hint="--scale"
-            )
+            raise click.BadParameter(f"'{value}' must be SERVICE=NUMBER, such as web=3", param_hint="--scale")
         found[service] = int(count)
     return found
 
@@ -235,7 +233,7 @@ def tail(text: str) -> int | None:
     if text == "all" or text.startswith("-"):
         return None
     if not (text.isascii() and text.isdigit()):
-        raise click.BadParameter(f"invalid value '{text}': must be a number or all", param_hint="--tail")
+        raise click.BadParameter(f"'{text}' must be a number or all", param_hint="--tail")
     return int(text)
 
 
@@ -247,10 +245,10 @@ def signal_name(text: str) -> str:
         try:
             return signals.Signals(int(text)).name
         except ValueError:
-            raise click.BadParameter(f"invalid signal: {text}", param_hint="--signal") from None
+            raise click.BadParameter(f"unknown signal '{text}'", param_hint="--signal") from None
     name = text.upper() if text.upper().startswith("SIG") else f"SIG{text.upper()}"
     if name not in signals.Signals.__members__:
-        raise click.BadParameter(f"invalid signal: {text}", param_hint="--signal")
+        raise click.BadParameter(f"unknown signal '{text}'", param_hint="--signal")
     return name
 
 

@@ -25,7 +25,7 @@ def moment(text: str | None, option: str, now_ns: int) -> int | None:
     found = dates.parse_ns(text)
     if found is None:
         raise click.BadParameter(
-            f"invalid time '{text}': use 2026-01-02T13:23:37Z, or 42m for 42 minutes ago", param_hint=option
+            f"'{text}' must be a time: use 2026-01-02T13:23:37Z, or 42m for 42 minutes ago", param_hint=option
         )
     return found
 

@@ -22,25 +22,25 @@ from tests.integration.contract.conftest import root_archive
 ROOT = pathlib.Path(__file__).parents[2]
 _HEAD = """# Compared with docker compose
 
-Situations that cost people time, played by `make compared` with docker compose and with composer on the same engine,
-and with composer's own runtime. ✔: what happened is what was wanted; ✘: it is not. The table is the script's.
+Common problem scenarios, run by `make compared` with docker compose and with composer on the same engine,
+and with composer's built-in runtime. ✔: the result is as expected; ✘: it is not. The table is generated.
 
 """
 
 _EXCEPTIONS = """
 ## Intended differences
 
-| situation | docker compose 2.40 | composer |
+| scenario | docker compose 2.40 | composer |
 | --- | --- | --- |
-| a volume would start empty although its data is in another volume: its `name:`, its key or the project's name changed | creates the empty volume | `plan` reports it. `up`, `create`, `scale`, `run` and `apply` ask on a terminal, and elsewhere require `--yes`. With `-p` or `COMPOSE_PROJECT_NAME` they do not ask: two names in one directory are two stacks |
+| a volume would start empty although its data is in another volume: its `name:`, its key or the project's name changed | creates the empty volume | `plan` reports it. `up`, `create`, `scale`, `run` and `apply` prompt on a terminal, and require `--yes` without one. With `-p` or `COMPOSE_PROJECT_NAME` they do not prompt: two names in one directory are two projects |
 | `--project-directory` does not exist, with `-f` | uses its last part as the project name | exit 1 |
 | `compose.yaml` is a broken symbolic link | uses the compose file of a parent directory | exit 1 |
 | `-p NAME` or `COMPOSE_PROJECT_NAME`, with a `-f` file that does not exist | exit 1 | `ps`, `stop`, `down` and similar commands warn and continue |
 | an invalid compose file whose project name can be read | exit 1 | `ps`, `stop`, `down` and similar commands continue |
-| `pause` or `unpause` of several services, one of which is paused, or not, already | stops at the first such | does the others, and fails with its name |
+| `pause` or `unpause` of several services, one of which is paused, or not, already | stops at the first such service | pauses or unpauses the others, and fails with its name |
 | `start`, `up` or `restart` of the service whose namespace another shares | leaves the other without a network (`restart` where its `depends_on` is written out) | starts the other again |
 | two services swap their ports of the host; a renamed service with a `container_name` or port of the orphan that `--remove-orphans` removes | fails: the port or the name is taken | works |
-| a restart policy, limit, capability, signal or name server that there is not | fails when the container is created, with what came before it | exit 1 before any effect, with the line |
+| an invalid restart policy, limit, capability, signal or name server | fails when the container is created, after earlier changes | exit 1 before any change, with file and line |
 | `up --wait` with a health check, on a container that is restarted again and again | waits without an end | shows the restarts, and fails after `--wait-restarts` (3) |
 """  # noqa: E501 - a table
 
@@ -85,7 +85,7 @@ def _play(scenario: Scenario, directory: pathlib.Path) -> list[Result]:
 
 def _table(rows: list[tuple[Scenario, list[Result]]]) -> str:
     lines = [
-        "| situation | wanted | " + " | ".join(kind.title for kind in PLACES) + " | better |",
+        "| scenario | expected | " + " | ".join(kind.title for kind in PLACES) + " | better |",
         "| --- | --- | " + "--- | " * len(PLACES) + "--- |",
     ]
     for scenario, results in rows:
@@ -105,7 +105,7 @@ def _foot(rows: list[tuple[Scenario, list[Result]]]) -> str:
     count = [sum(results[n].good for _, results in rows) for n in range(len(PLACES))]
     totals = ", ".join(f"{kind.title} {n} of {len(rows)}" for kind, n in zip(PLACES, count, strict=True))
     today = datetime.datetime.now(datetime.UTC).date()
-    return f"\nAs wanted: {totals}. Played on {today}: {versions()}.\n"
+    return f"\nAs expected: {totals}. Run on {today}: {versions()}.\n"
 
 
 if __name__ == "__main__":

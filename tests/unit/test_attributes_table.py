@@ -29,11 +29,12 @@ COLUMNS: dict[str, Mapping[str, Verdict]] = {
 
 HEAD = """# Attributes, on each backend
 
-"yes" is honoured; "no" stops `up` with the file and line, the reason and the remedy, before anything is created;
-"warned of" is said with its place; nothing is ignored in silence. "engine" is not the backend's: the engine or the
-loader does it, or it arrives as a name, a mount, an endpoint or a file. `*` is a key that you choose. What is inside
-of a refused attribute has no row, and a `pre_start` hook has its service's attributes. This page is made from one
-table (`composer/attributes.py`), to which each backend brings its column; a test holds it to the schema.
+"yes": the attribute is supported. "no": `up` fails before it creates anything, with file and line, the reason and a
+hint. "warned of": the attribute is ignored with a warning that has file and line. No attribute is ignored without a
+warning. "composer": composer handles the attribute itself, before the backend, or passes it on as a name, a mount, an
+endpoint or a file. `*` stands for any key. Attributes inside of an unsupported attribute have no row. A `pre_start`
+hook has the attributes of its service. This page is generated from one table (`composer/attributes.py`) and the
+column of each backend; a test compares it with the schema.
 """
 TITLES = {
     "service": "Services",

@@ -15,48 +15,47 @@ PAGE = pathlib.Path(main.__file__).parents[2] / "docs/commands.md"
 
 HEAD = """# Commands
 
-Every command and option, from the commands themselves. Commands and flags are Docker Compose's where it has
-them; what differs is said below each. Lists take `--format table`, `json`, `table TEMPLATE` or `TEMPLATE`,
-where a template is Go's: fields, `index`, `range`, `if`/`else`, `with`, variables, pipes, comparisons, `and`,
-`or`, `not`, `len`, `print`, `printf`, `println`, `json`, `join`, `split`, `lower`, `upper`, `title`, `pad`,
-`truncate`. `define`, `template`, `block`, `break` and `continue` are refused by name.
+All commands and options, generated from the commands themselves. Commands and options have the names and meanings
+that they have in docker compose; differences are described below each command. Lists take `--format table`, `json`,
+`table TEMPLATE` or `TEMPLATE`, where TEMPLATE is a Go template with fields, `index`, `range`, `if`/`else`, `with`,
+variables, pipes, comparisons, `and`, `or`, `not`, `len`, `print`, `printf`, `println`, `json`, `join`, `split`, `lower`,
+`upper`, `title`, `pad`, `truncate`. `define`, `template`, `block`, `break` and `continue` are not supported.
 
 """
 
 NOTES = {
     "commit": (
-        "On the built-in runtime the image has none of the labels by which a project knows its containers"
-        " (Docker leaves them in), and containers of `image: host` are refused: its programs are this "
-        "machine's own. The id goes to standard output."
+        "On the built-in runtime, the image does not have the labels that assign a container to a project "
+        "(Docker keeps them). Containers of `image: host` cannot be committed: their programs are those of "
+        "this machine. The ID of the image is printed on standard output."
     ),
     "cp": (
-        "The rules are those of `docker cp`. On the built-in runtime the container's tmpfs mounts can be "
-        "reached while it runs, which Docker cannot; paths are resolved inside the container's root "
-        "whatever it does to them meanwhile. Files that come out belong to you and have no set-id bits; "
-        "devices that come out can be read by their owner only. A file that is mounted on its own, such "
-        "as /etc/hosts, is written in its place. A container in the pause between two restarts cannot be "
-        "written to. `-a` gives files to the container's user, as docker compose does; copying out, it "
-        "changes nothing."
+        "The rules are those of `docker cp`. On the built-in runtime, files in tmpfs mounts of a running "
+        "container can also be copied. Paths are always resolved inside the root of the container. Files copied "
+        "from a container belong to the user and have no setuid or setgid bits; copied devices are readable by "
+        "their owner only. Mounted single files, such as /etc/hosts, are overwritten in place. Copying to a "
+        "container that waits for its next restart is not possible. `-a` has no effect on copies from a container."
     ),
-    "events": (
-        "`--since` reaches back as far as the backend knows: on the built-in runtime to the first start "
-        "after the last `down`."
-    ),
+    "events": ("On the built-in runtime, the earliest event is the first start after the last `down`."),
     "export": (
-        "Sorted, so that equal files give equal bytes. Of `image: host` without the programs of this machine."
+        "The archive is sorted, so equal files give identical archives. "
+        "For `image: host`, the programs of this machine are not included."
     ),
-    "logs": "Followed containers may be replaced meanwhile; it ends when none runs and none is about to start.",
-    "rm": "Asks on a terminal; without one it wants `-f`.",
+    "logs": "Following continues when containers are recreated, and ends when none is running or about to start.",
+    "rm": "Prompts for confirmation; without a terminal, `-f` is required.",
     "run": (
-        "With `--rm` and `--detach` the container goes by itself when it has ended. A volume that `-v` names and "
-        "the project does not have is made under that name, belongs to no project, and stays."
+        "With `--rm` and `--detach`, the container is removed automatically when it exits. If `-v` names a volume "
+        "that is not in the project, a volume with that name is created; it belongs to no project and is kept."
     ),
-    "stats": "Several services may be named. On a pipe each round is a plain table, without terminal codes.",
-    "system df": "Sizes on the built-in runtime are of files, each counted once.",
-    "volume prune": "Anonymous volumes only, unless `-a` is given; `--filter` knows labels.",
+    "stats": (
+        "Accepts several services. If the output is not a terminal, each update is a plain table without control "
+        "sequences."
+    ),
+    "system df": "On the built-in runtime, sizes are the sizes of files, each counted once.",
+    "volume prune": "Removes only anonymous volumes, unless `-a` is given. `--filter` supports labels.",
     "network prune": (
-        "`--filter` knows labels. On the built-in runtime a stopped container still counts as one that "
-        "uses its networks."
+        "`--filter` supports labels. On the built-in runtime, a stopped container still counts as a user of its "
+        "networks."
     ),
 }
 

@@ -252,7 +252,7 @@ def of_backends(name: str) -> set[str]:
         verdicts = [attributes.verdict(column, path) for column in COLUMNS]
         assert None not in verdicts
         texts = [one.text for one in verdicts if one is not None]
-        if not all(text == "engine" or text.startswith(("no: ", "no effect")) for text in texts):
+        if not all(text == "composer" or text.startswith(("no: ", "no effect")) for text in texts):
             found.add(leaf)
     return found
 

@@ -63,7 +63,7 @@ def _matches(name: str, filters: tuple[str, ...]) -> bool:
     for entry in filters:
         key, _, value = entry.partition("=")
         if key != "name" or not value:
-            raise click.BadParameter(f"invalid filter '{entry}': must be name=NAME", param_hint="--filter")
+            raise click.BadParameter(f"'{entry}' must be name=NAME", param_hint="--filter")
         if value not in name:
             return False
     return True

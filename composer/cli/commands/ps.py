@@ -110,7 +110,7 @@ def _selected(
     for entry in given["filters"]:
         key, _, value = entry.partition("=")
         if key != "status" or value not in _STATES:
-            raise click.BadParameter(f"invalid filter '{entry}': must be status=STATE", param_hint="--filter")
+            raise click.BadParameter(f"'{entry}' must be status=STATE", param_hint="--filter")
         states.add(value)
     found = [
         c

@@ -14,7 +14,8 @@ def test_up_with_nothing_selected(console: Console) -> None:
         result = console(*words)
         assert (result.code, result.out) == (1, "")
         assert result.err == (
-            "error: no service selected\n  hint: every service has a profile: enable one with composer --profile a or b\n"
+            "error: no service selected\n"
+            "  hint: enable a profile with composer --profile NAME; available profiles: a, b\n"
         )
     assert console("--profile", "a", "up", "-d").code == 0
     assert console("up", "-d", "web").code == 0
