@@ -54,6 +54,8 @@ def report(error: BaseException, context: Context) -> int:
     else:
         for each in errors:
             _write(each, context)
+        if len(errors) > 1:
+            context.stderr.write(f"{len(errors)} errors\n")
     context.stderr.flush()
     return max((_exit_code(each) for each in errors), default=1)
 
@@ -102,12 +104,11 @@ def _write(error: BaseException, context: Context) -> None:
     if bug is not None:
         _write_bug(bug, context)
         return
-    lead = f"{paint('31', 'error:')} " if context.is_colored(context.stderr) else "error: "
+    lead = _lead(context)
     if isinstance(error, ConfigError) and error.at is not None:
         from composer.schema.explain import explain
 
-        text = explain(error)
-        context.stderr.write(text if text.endswith("\n") else text + "\n")
+        context.stderr.write(f"{lead}{explain(error).removesuffix(chr(10))}\n")
         return
     context.stderr.write(f"{lead}{_indented(str(error))}\n")
     for note in getattr(error, "__notes__", ()):
@@ -115,6 +116,10 @@ def _write(error: BaseException, context: Context) -> None:
     hint = getattr(error, "hint", None)
     if hint:
         context.stderr.write(f"  hint: {_indented(str(hint))}\n")
+
+
+def _lead(context: Context) -> str:
+    return f"{paint('31', 'error:')} " if context.is_colored(context.stderr) else "error: "
 
 
 def _indented(text: str) -> str:
@@ -143,12 +148,12 @@ def _write_bug(error: BaseException, context: Context) -> None:
     except OSError:
         place = "run it again with --debug to see the traceback"
     context.stderr.write(
-        f"error: this is a bug in composer ({type(error).__name__}: {error}), id {id}; {place}\n"
+        f"{_lead(context)}this is a bug in composer ({type(error).__name__}: {error}), id {id}; {place}\n"
     )
 
 
 def _write_usage(error: click.ClickException, context: Context) -> None:
     text = error.format_message()  # a sentence of click's, or one of ours
-    context.stderr.write(f"error: {text[:1].lower()}{text[1:].removesuffix('.')}\n")
+    context.stderr.write(f"{_lead(context)}{text[:1].lower()}{text[1:].removesuffix('.')}\n")
     if isinstance(error, click.UsageError) and error.ctx is not None:
-        context.stderr.write(f"  hint: {error.ctx.command_path} --help\n")
+        context.stderr.write(f"  hint: see {error.ctx.command_path} --help\n")

@@ -53,7 +53,7 @@ def read_json(model: Any, text: str, failure: str, *, hint: str, skip: tuple[str
         words = f"line {error.lineno}, column {error.colno}: {error.msg.lower()}"
         raise ProjectError(f"{failure}: {words}", hint=hint) from None
     except RecursionError:
-        raise ProjectError(f"{failure}: it is nested too deeply", hint=hint) from None
+        raise ProjectError(f"{failure}: nested too deeply", hint=hint) from None
     except ValidationError as error:
         first, *others = complaints(error, skip=skip)
         wrong = ProjectError(f"{failure}: {first}", hint=hint)
@@ -78,21 +78,26 @@ def _complaints(error: ValidationError, skip: tuple[str, ...]) -> Iterator[Compl
 def _words(found: ErrorDetails) -> str:
     kind, context = found["type"], found.get("ctx", {})
     if kind == "extra_forbidden":
-        return "there is no such key"
+        return "unknown key"
     if kind == "missing":
-        return "it is missing"
+        return "required"
     if kind in ("literal_error", "union_tag_invalid"):
         wanted = context.get("expected") or context.get("expected_tags")
-        return f"it must be {wanted}, not {_shown(context.get('tag', found['input']))}"
+        return f"must be {wanted}, not {_shown(context.get('tag', found['input']))}"
     if kind == "string_pattern_mismatch":
-        return f"it must match {context['pattern']}, not {_shown(found['input'])}"
+        return f"must match {context['pattern']}, not {_shown(found['input'])}"
     _, should, rest = found["msg"].partition("should ")
-    return f"it should {rest}, not {_shown(found['input'])}" if should else found["msg"].lower()
+    return f"must {_yaml_words(rest)}, not {_shown(found['input'])}" if should else found["msg"].lower()
+
+
+def _yaml_words(text: str) -> str:
+    """Return pydantic's words with the types' names in YAML and JSON."""
+    return text.replace("dictionary", "mapping").replace("array", "list")
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return "a table of keys"
+        return "a mapping"
     if isinstance(value, list | tuple):
         return "a list"
     text = repr(value) if isinstance(value, str) else json.dumps(value, default=str)

@@ -18,8 +18,8 @@ HEAD = """# Commands
 All commands and options, generated from the commands themselves. Commands and options have the names and meanings
 that they have in docker compose; differences are described below each command. Lists take `--format table`, `json`,
 `table TEMPLATE` or `TEMPLATE`, where TEMPLATE is a Go template with fields, `index`, `range`, `if`/`else`, `with`,
-variables, pipes, comparisons, `and`, `or`, `not`, `len`, `print`, `printf`, `println`, `json`, `join`, `split`, `lower`,
-`upper`, `title`, `pad`, `truncate`. `define`, `template`, `block`, `break` and `continue` are not supported.
+variables, pipes, comparisons, `and`, `or`, `not`, `len`, `print`, `printf`, `println`, `json`, `join`, `split`,
+`lower`, `upper`, `title`, `pad`, `truncate`. `define`, `template`, `block`, `break` and `continue` are not supported.
 
 """
 

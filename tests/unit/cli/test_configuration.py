@@ -59,23 +59,23 @@ def test_xdg_config_home_goes_first(console: Console, file: Path, tmp_path: Path
             "backend: unknown backend 'podman'",
             "available backends: namespace, docker",
         ),
-        ("# one\n\nparalel = 3\n", 3, "paralel: there is no such key", "did you mean 'parallel'?"),
-        ('parallel = "3"\n', 1, "parallel: it should be a valid integer, not '3'", None),
-        ("parallel = true\n", 1, "parallel: it should be a valid integer, not true", None),
-        ('progress = "loud"\n', 1, "progress: it must be 'auto', 'tty', 'plain', 'json' or 'quiet'", None),
+        ("# one\n\nparalel = 3\n", 3, "paralel: unknown key", "did you mean 'parallel'?"),
+        ('parallel = "3"\n', 1, "parallel: must be a valid integer, not '3'", None),
+        ("parallel = true\n", 1, "parallel: must be a valid integer, not true", None),
+        ('progress = "loud"\n', 1, "progress: must be 'auto', 'tty', 'plain', 'json' or 'quiet'", None),
         (
             '[registry."r:5"]\ninsecur = true\n',
             2,
-            'registry."r:5".insecur: there is no such key',
+            'registry."r:5".insecur: unknown key',
             "'insecure'?",
         ),
         (
             '[registry."docker.io"]\n# why\nmirrors = [\n  "https://a",\n  "ftp://b",\n]\n',
             3,
-            'registry."docker.io".mirrors[1]: it must match ^https?://',
+            'registry."docker.io".mirrors[1]: must match ^https?://',
             None,
         ),
-        ('registry = "x"\n', 1, "registry: it should be a valid dictionary, not 'x'", None),
+        ('registry = "x"\n', 1, "registry: must be a valid mapping, not 'x'", None),
         ("a = 1\nb = \n", 2, "invalid TOML: invalid value", None),
         ('a = """\nnever ends\n', 3, "invalid TOML: ", None),
     ],
@@ -86,7 +86,7 @@ def test_what_is_wrong_has_its_line(
     file.write_text(text)
     result = console("ps")
     assert result.code == 1
-    assert result.err.startswith(f"{file}:{line}:"), result.err
+    assert result.err.startswith(f"error: {file}:{line}:"), result.err
     assert words in result.err
     assert hint is None or hint in result.err
 

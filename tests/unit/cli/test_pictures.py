@@ -259,14 +259,14 @@ def test_the_timeline_of_an_up_is_read_again(console: Console) -> None:
     ("text", "words"),
     [
         ("{", "'t.json' is not a timeline of composer: line 1, column 2"),
-        ("{}", "'t.json' is not a timeline of composer: version: it is missing"),
+        ("{}", "'t.json' is not a timeline of composer: version: required"),
         (
             '{"version": 1, "project": "other", "began": 1, "total_s": 2, "resources": []}',
             "belongs to project 'other', not to 'app'",
         ),
         (
             '{"version": 1, "project": "a", "began": 1, "total_s": 2, "resources": [{"kind": "c", "name": 5}]}',
-            "resources[0].name: it should be a valid string, not 5",
+            "resources[0].name: must be a valid string, not 5",
         ),
         ("[" * 100_000, "'t.json' is not a timeline of composer"),
     ],
@@ -314,7 +314,9 @@ def test_a_cycle_is_an_error_with_its_place(console: Console) -> None:
     console.write("services: {a: {image: i, depends_on: [b]}, b: {image: i, depends_on: [a]}}")
     result = console("graph", "--no-live")
     assert result.code == 1
-    assert result.err.startswith("compose.yaml:1:39: services wait for each other in a circle: a → b → a\n")
+    assert result.err.startswith(
+        "error: compose.yaml:1:39: services wait for each other in a circle: a → b → a\n"
+    )
 
 
 def test_the_timeline_has_every_phase_in_order(console: Console) -> None:

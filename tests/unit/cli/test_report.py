@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import io
 
+import click
+
 from composer.cli.context import Context
 from composer.cli.report import report
 from composer.engine.operations.row import Resource
 from composer.engine.progress import FAILED, Progress
-from composer.errors import BackendError, Conflict, OperationFailed, PullFailed, Unavailable
+from composer.errors import (
+    BackendError,
+    ConfigError,
+    Conflict,
+    Mark,
+    OperationFailed,
+    ProjectInvalid,
+    PullFailed,
+    Unavailable,
+)
+
+
+def written(error: Exception, **settings: str) -> str:
+    stderr = io.StringIO()
+    context = Context({}, stdin=io.StringIO(), stdout=io.StringIO(), stderr=stderr, working_dir="/")
+    context.settings = context.settings._replace(**settings)  # type: ignore[arg-type]
+    assert report(error, context) == 1
+    return stderr.getvalue()
 
 
 def shown(*errors: Exception) -> list[str]:
@@ -51,3 +70,23 @@ def test_one_keeps_the_operation() -> None:
     assert shown(OperationFailed("start container a", Unavailable("no engine answers"))) == [
         "error: start container a: no engine answers"
     ]
+
+
+def invalid(*messages: str) -> ProjectInvalid:
+    return ProjectInvalid(
+        tuple(ConfigError(text, at=Mark("compose.yaml", line)) for line, text in enumerate(messages, 1))
+    )
+
+
+def test_an_error_of_a_compose_file_looks_like_any_other() -> None:
+    assert written(invalid("no image")) == "error: compose.yaml:1:0: no image\n"
+    assert written(Conflict("port 80 is in use")) == "error: port 80 is in use\n"
+    for error in (invalid("no image"), Conflict("port 80 is in use"), click.UsageError("no such option: -x")):
+        assert written(error, ansi="always").startswith("\x1b[31merror:\x1b[0m ")
+
+
+def test_several_errors_are_counted() -> None:
+    text = written(invalid("no image", "unknown attribute"))
+    assert text == "error: compose.yaml:1:0: no image\nerror: compose.yaml:2:0: unknown attribute\n2 errors\n"
+    assert written(ExceptionGroup("up", [Conflict("a"), Conflict("b")])).endswith("2 errors\n")
+    assert "errors" not in written(invalid("no image"))

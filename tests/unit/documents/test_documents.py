@@ -216,18 +216,18 @@ def broken(console: Console, change: Callable[[Any], None]) -> str:
     [
         (
             lambda p: p["operations"][1].update(needs=["x"]),
-            "operations[1].needs[0]: it should be a valid integer",
+            "operations[1].needs[0]: must be a valid integer",
         ),
-        (lambda p: p["operations"][0].pop("digest"), "operations[0].digest: it is missing"),
-        (lambda p: p["inputs"].update(files="a"), "inputs.files: it should be a valid array, not 'a'"),
+        (lambda p: p["operations"][0].pop("digest"), "operations[0].digest: required"),
+        (lambda p: p["inputs"].update(files="a"), "inputs.files: must be a valid list, not 'a'"),
         (
             lambda p: p["options"].update(recreate="often"),
-            "options.recreate: it must be 'diverged', 'force' or 'never'",
+            "options.recreate: must be 'diverged', 'force' or 'never'",
         ),
-        (lambda p: p["options"].update(unheard=1), "options.unheard: there is no such key"),
-        (lambda p: p["options"].pop("wait"), "options.wait: it is missing"),
-        (lambda p: p.update(command="sideways"), "it must be 'up', 'down', not 'sideways'"),
-        (lambda p: p.update(operations=None), "operations: it should be a valid array, not null"),
+        (lambda p: p["options"].update(unheard=1), "options.unheard: unknown key"),
+        (lambda p: p["options"].pop("wait"), "options.wait: required"),
+        (lambda p: p.update(command="sideways"), "must be 'up', 'down', not 'sideways'"),
+        (lambda p: p.update(operations=None), "operations: must be a valid list, not null"),
     ],
 )
 def test_a_saved_plan_that_is_wrong_names_the_place(
@@ -244,7 +244,7 @@ def test_everything_that_is_wrong_with_a_plan_is_said(stack: Console) -> None:
         for operation in plan["operations"]:
             del operation["digest"]
 
-    assert broken(stack, change).count("it is missing") > 1
+    assert broken(stack, change).count(": required") > 1
 
 
 def test_a_plan_that_is_no_json_names_the_place(stack: Console) -> None:
