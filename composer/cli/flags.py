@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 BOOLEANS = {
     **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
@@ -28,6 +28,8 @@ def canonical(command: click.Command, words: Sequence[str], ctx: click.Context) 
     options, rest = _read(command, words, ctx)
     if isinstance(command, click.Group):
         below = command.get_command(ctx, rest[0]) if rest else None
+        if rest and below is None and ctx.parent is not None:
+            raise click.UsageError(unknown_below(command, rest[0], ctx), ctx)
         if below is not None:
             rest[1:] = canonical(below, rest[1:], click.Context(below, parent=ctx, info_name=rest[0]))
         return [*options, *rest]
@@ -45,6 +47,8 @@ def _read(command: click.Command, words: Sequence[str], ctx: click.Context) -> t
     try:
         reading = _Reading(command)
         rest = reading.read(words)
+    except click.NoSuchOption as error:
+        raise _explained(error, command, words, ctx) from None
     except click.UsageError as error:
         error.ctx = ctx
         raise
@@ -99,7 +103,7 @@ class _Reading:
         if len(name) == 2 or name[2] == "-":
             raise click.UsageError(f"invalid option '{word}': its name is missing")
         if name not in self._names:
-            raise click.NoSuchOption(name, f"no such option: {name}{self._near(name)}")
+            raise click.NoSuchOption(name, f"no such option: {name}{near(name, self._shown())}")
         option, is_on = self._names[name]
         if option.is_flag:
             self._set(option, name, value if equals else "true", is_on)
@@ -145,11 +149,68 @@ class _Reading:
         else:
             self._values.append(name)
 
-    def _near(self, name: str) -> str:
-        from difflib import get_close_matches
+    def _shown(self) -> list[str]:
+        """Return the names that help shows."""
+        return [name for name, (option, _) in self._names.items() if not option.hidden]
 
-        near = get_close_matches(name, self._names, n=1)
-        return f"; did you mean '{near[0]}'?" if near else ""
+
+class Misplaced(click.UsageError):
+    """An option that is there, but not for the command that it was given to. ``hint`` says where it goes."""
+
+    def __init__(self, message: str, ctx: click.Context, *, hint: str) -> None:
+        super().__init__(message, ctx)
+        self.hint = hint
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return the question whether the nearest of the known names was meant; empty where none is near.
+
+    Dashes do not count: they would make any two options look alike.
+    """
+    from difflib import get_close_matches
+
+    bare = {each.lstrip("-"): each for each in known if len(each.lstrip("-")) > 1}
+    found = get_close_matches(name.lstrip("-"), bare, n=1, cutoff=0.7)
+    return f"; did you mean '{bare[found[0]]}'?" if found else ""
+
+
+def unknown_below(group: click.Group, word: str, ctx: click.Context) -> str:
+    """Return the sentence for a subcommand that a group does not have."""
+    path = ctx.command_path.removeprefix("composer ")
+    return f"unknown command '{path} {word}'{near(word, group.list_commands(ctx))}"
+
+
+def _explained(
+    error: click.NoSuchOption, command: click.Command, words: Sequence[str], ctx: click.Context
+) -> click.UsageError:
+    """Return the error for an unknown option; one that is known before the command, or behind it, says that."""
+    name, root = error.option_name, ctx.find_root()
+    outer = _option(root.command, name)
+    if command is not root.command and outer is not None and name not in ("-v", "--version"):
+        value = "" if outer.is_flag else f" {outer.make_metavar(ctx)}"
+        path = ctx.command_path.removeprefix("composer ")
+        return Misplaced(
+            f"{name} is a global option: it must come before the command",
+            ctx,
+            hint=f"use composer {name}{value} {path}",
+        )
+    if isinstance(command, click.Group):
+        verb = next((word for word in words if word in command.list_commands(ctx)), None)
+        below = command.get_command(ctx, verb) if verb is not None else None
+        if below is not None and _option(below, name) is not None:
+            return Misplaced(
+                f"{name} is an option of {verb}: it must come after the command",
+                ctx,
+                hint=f"use {ctx.command_path} {verb} {name}",
+            )
+    error.ctx = ctx
+    return error
+
+
+def _option(command: click.Command, name: str) -> click.Option | None:
+    """Return the option that has a name, of those that help shows."""
+    options = (each for each in command.params if isinstance(each, click.Option) and not each.hidden)
+    return next((each for each in options if name in (*each.opts, *each.secondary_opts)), None)
 
 
 def _next(name: str, pending: list[str]) -> str:

@@ -156,4 +156,5 @@ def _write_usage(error: click.ClickException, context: Context) -> None:
     text = error.format_message()  # a sentence of click's, or one of ours
     context.stderr.write(f"{_lead(context)}{text[:1].lower()}{text[1:].removesuffix('.')}\n")
     if isinstance(error, click.UsageError) and error.ctx is not None:
-        context.stderr.write(f"  hint: see {error.ctx.command_path} --help\n")
+        hint = getattr(error, "hint", None) or f"see {error.ctx.command_path} --help"
+        context.stderr.write(f"  hint: {hint}\n")
