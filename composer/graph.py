@@ -256,7 +256,7 @@ class Graph:
             return found[0]
         if found:
             raise UnknownService(
-                f"'{name}' is the name of more than one thing", hint=f"write {' or '.join(map(str, found))}"
+                f"more than one resource is named '{name}'", hint=f"use {' or '.join(map(str, found))}"
             )
         from difflib import get_close_matches
 
@@ -264,10 +264,10 @@ class Graph:
         known |= {str(n): str(n) for n in self.nodes}
         near = get_close_matches(name, known, n=1)
         raise UnknownService(
-            f"nothing in the project is called '{name}'",
+            f"no such resource: {name}",
             hint=f"did you mean '{known[near[0]]}'?"
             if near
-            else "write a service's name, or such as volume:data",
+            else "use the name of a service, or of another resource such as volume:data",
         )
 
     def all_that_is_needed_by(self, nodes: Iterable[Node]) -> frozenset[Node]:

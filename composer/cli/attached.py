@@ -21,7 +21,7 @@ from composer.engine.actions import carry_out
 from composer.engine.operations.row import Resource
 from composer.engine.progress import WORKING, Progress
 from composer.engine.running.attach import RETURNING, Attachment, Death
-from composer.errors import Cancelled, ProjectError
+from composer.errors import Cancelled, no_such_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,10 +65,7 @@ def run_attached(context: Context, project: Project, options: Options, given: di
         given["abort_on_container_exit"], given["abort_on_container_failure"], given["exit_code_from"]
     )
     if abort.code_from is not None and abort.code_from not in services:
-        raise ProjectError(
-            f"no such service: {abort.code_from} (--exit-code-from)",
-            hint=f"available services: {', '.join(services)}",
-        )
+        raise no_such_service(abort.code_from, services)
     with ExitStack() as lock, interruptible() as cancel:
         lock.enter_context(context.lock(project.name, "up"))
         engine = context.engine(project.name, title="up", cancel=cancel)

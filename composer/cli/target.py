@@ -38,10 +38,20 @@ def present(
 
 
 def chosen(
-    context: Context, backend: Backend, project: str, services: tuple[str, ...]
+    context: Context, backend: Backend, project: str, services: tuple[str, ...], *, oneoff: bool = False
 ) -> tuple[str, ...] | None:
     """Return what `present` does; where none are named, which means all, nobody is asked."""
-    return present(context, backend.observe(project), services) if services else ()
+    return present(context, backend.observe(project), services, oneoff=oneoff) if services else ()
+
+
+def created(context: Context, backend: Backend, project: str, services: tuple[str, ...]) -> None:
+    """Raise ProjectError for a service without a container, in Docker Compose's words; UnknownService for others."""
+    found = chosen(context, backend, project, services)
+    for name in services:
+        if name not in (found or ()):
+            raise ProjectError(
+                f'service "{name}" has no container to start', hint=f"create it with composer up -d {name}"
+            )
 
 
 def container_of(
@@ -55,9 +65,7 @@ def container_of(
     candidates = [c for c in observed.containers if labels.service_of(c) == service]
     found = sorted(candidates, key=lambda c: (labels.is_oneoff(c), labels.number_of(c)))
     if not found:
-        names = sorted({labels.service_of(c) for c in observed.containers})
-        hint = f"available services: {', '.join(names)}" if names else "start the project with composer up"
-        raise ProjectError(_not_running(service, index), hint=hint)
+        raise ProjectError(_not_running(service, index), hint=nearest(observed, service))
     if index is not None:
         found = [_replica(found, service, index)]
     if not running:
@@ -69,6 +77,12 @@ def container_of(
             hint = f"resume it with composer unpause {service}"
             raise ProjectError(f"container '{container.name}' is paused", hint=hint)
     raise ProjectError(_not_running(service, index), hint=f"start it with composer up -d {service}")
+
+
+def nearest(observed: Observed, service: str) -> str:
+    """Return the hint for a service without a container: the name that was perhaps meant, or what there is."""
+    names = sorted({labels.service_of(c) for c in observed.containers})
+    return no_such_service(service, names).hint or "start the project with composer up"
 
 
 def _not_running(service: str, index: int | None) -> str:

@@ -88,6 +88,8 @@ def command(
     **given: bool,
 ) -> int:
     project = _load(context, given, show)
+    if services and given["no_interpolate"] and show is None and hashed is None:
+        context.display().warn("service filtering is not applied when --no-interpolate is set")
     if not quiet:
         # docker compose is silent about a project that it prints; its warnings come while it loads, as ours do
         for notice in project.warnings:

@@ -82,15 +82,13 @@ def split(text: str) -> End:
 def _containers(
     observed: Observed, service: str, index: int | None, *, everything: bool
 ) -> list[ObservedContainer]:
-    from composer.cli.target import container_of
+    from composer.cli.target import container_of, nearest
     from composer.engine import labels
 
     if not any(labels.service_of(c) == service for c in observed.containers):
         from composer.errors import ProjectError
 
-        raise ProjectError(
-            f'no container found for service "{service}"', hint="start the project with composer up"
-        )
+        raise ProjectError(f'no container found for service "{service}"', hint=nearest(observed, service))
     first = container_of(observed, service, index)
     if index or (labels.is_oneoff(first) and not everything):
         return [first]

@@ -47,12 +47,17 @@ def command(
     rmi: str | None,
     timeout_s: float | None,
 ) -> None:
+    from composer.cli.target import present
     from composer.engine import actions
 
     project = context.project_name()
     with context.changing(project, "down") as engine:
         observed = engine.backend.observe(project)
-        options = teardown(context, observed, services, volumes, rmi, timeout_s, remove_orphans)
+        chosen = present(context, observed, services, oneoff=True)
+        if chosen is None:  # what was not created yet is no mistake
+            context.display().warn(nothing_to_remove(project))
+            return
+        options = teardown(context, observed, chosen, volumes, rmi, timeout_s, remove_orphans)
         actions.down(engine, project, options)
     if options.spare:
         context.display().warn(
@@ -64,6 +69,11 @@ def command(
             f"kept volumes that the compose file does not define: {', '.join(sorted(options.kept_volumes))} "
             "(remove them with composer volume rm)"
         )
+
+
+def nothing_to_remove(project: str) -> str:
+    """Return the warning of a ``down`` that finds nothing, in Docker Compose's words."""
+    return f"no resource found to remove for project '{project}'"
 
 
 def teardown(

@@ -35,13 +35,16 @@ def command(
     since: str | None,
     until: str | None,
 ) -> int | None:
+    from composer.cli.target import chosen
     from composer.cli.times import moment
     from composer.engine import labels
 
     now_ns = time.time_ns()
     since_ns, until_ns = moment(since, "--since", now_ns), moment(until, "--until", now_ns)
     project = context.project_name()
-    stream = context.backend(project).events(project, since_ns=since_ns, until_ns=until_ns)
+    backend = context.backend(project)
+    chosen(context, backend, project, services, oneoff=True)  # for its error
+    stream = backend.events(project, since_ns=since_ns, until_ns=until_ns)
     try:
         while (event := stream.next(None)) is not None:
             service = event.attributes.get(labels.SERVICE, "")

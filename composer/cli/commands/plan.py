@@ -79,19 +79,26 @@ def _plan_up(
 def _plan_down(
     context: Context, services: tuple[str, ...], given: dict[str, Any]
 ) -> tuple[Plan, str, dict[str, Any]]:
-    from composer.cli.commands.down import teardown
+    from composer.cli.commands.down import nothing_to_remove, teardown
+    from composer.cli.target import present
+    from composer.engine.plan import PlanBuilder
     from composer.engine.planning.lifecycle import plan_down
 
     project = context.project_name()
     observed = context.engine(project).backend.observe(project)
+    chosen = present(context, observed, services, oneoff=True)
     options = teardown(
-        context, observed, services, given["volumes"], given["rmi"], None, given["remove_orphans"]
+        context, observed, chosen or services, given["volumes"], given["rmi"], None, given["remove_orphans"]
     )
     values = {
         **options._asdict(),
         "spare": sorted(options.spare),
         "kept_volumes": sorted(options.kept_volumes),
     }
+    if chosen is None:
+        builder = PlanBuilder()
+        builder.warn(nothing_to_remove(project))
+        return builder.build(), project, values
     return plan_down(project, observed, options), project, values
 
 

@@ -24,10 +24,12 @@ def command(
     wait_timeout_s: float | None,
     wait_restarts: int,
 ) -> None:
+    from composer.cli.target import created
     from composer.engine import actions
 
     project = context.project_name()
     with context.changing(project, "start") as engine:
+        created(context, engine.backend, project, services)
         actions.start(
             engine, project, services, wait=wait, wait_timeout_s=wait_timeout_s, wait_restarts=wait_restarts
         )

@@ -51,15 +51,20 @@ def command(
     style: str,
 ) -> int | None:
     from composer.cli import listing
+    from composer.cli.target import chosen
 
     project = context.project_name()
     backend = context.backend(project)
     screen = Screen(context)
+    found = chosen(context, backend, project, services, oneoff=True)
+    if found is None:  # what was not created yet is no mistake
+        screen.show(listing.render(style, [], _HEADERS))
+        return None
     before: dict[str, Usage] = {}
     is_first = True
     try:
         while True:
-            samples = _samples(backend, project, services, everything=everything)
+            samples = _samples(backend, project, found, everything=everything)
             now = {container.id: usage for container, usage in samples if usage is not None}
             if not is_first or not now:
                 rows = [

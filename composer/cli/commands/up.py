@@ -64,6 +64,8 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
     nothing = nothing_selected(project, services)
     if nothing is not None:
         raise nothing
+    known = project.tree.get("services") or {}
+    shared.check_services(known, project.disabled, (*given["attach"], *given["no_attach"]))
     options = engine_options(context, project, services, given)._replace(
         start=not given["no_start"],
         wait=given["wait"],

@@ -24,12 +24,21 @@ if TYPE_CHECKING:
 @click.argument("services", nargs=-1, required=True, metavar="SERVICE...")
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], down_project: bool) -> int:
+    from composer.cli.target import present
     from composer.engine import actions
     from composer.engine.planning.lifecycle import Teardown, selected
+    from composer.errors import ProjectError
 
     project = context.project_name()
     backend = context.backend(project)
-    containers = selected(backend.observe(project), services)
+    observed = backend.observe(project)
+    chosen = present(context, observed, services)
+    if chosen is None:
+        raise ProjectError(
+            f'no containers for project "{project}"',
+            hint=f"start them with composer up -d {' '.join(services)}",
+        )
+    containers = selected(observed, chosen)
     code: int | None = None
     for name, code in _ends(backend, containers):
         context.write(f'container "{name}" exited with status code {"unknown" if code is None else code}')

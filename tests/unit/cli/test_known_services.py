@@ -28,9 +28,28 @@ BY_NAME = (
     "run",
     "pull",
     "create",
+    "down",
+    "plan",
+    "plan --destroy",
+    "build",
+    "push",
+    "config",
+    "config --hash",
+    "images",
+    "volumes",
+    "top",
+    "wait",
+    "stats --no-stream",
+    "events --until 1s",
+    "up --attach",
+    "up --no-attach",
+    "up --exit-code-from",
 )
 NEED_A_CONTAINER = ("exec {} true", "attach {}", "port {} 80", "export {}", "commit {}")
-HARMLESS = ("stop", "restart", "kill", "rm -f", "logs", "ps", "pause", "unpause", "images", "volumes")
+HARMLESS = (
+    *("stop", "restart", "kill", "rm -f", "logs", "ps", "pause", "unpause", "images", "volumes"),
+    *("down", "plan --destroy", "top", "stats --no-stream", "events --until 1s"),
+)
 
 
 @pytest.fixture
@@ -55,6 +74,11 @@ def test_a_service_that_nobody_knows_without_a_file(chain: Console, command: str
     assert (result.code, result.err.splitlines()[0]) == (1, "error: no such service: none")
 
 
+def test_a_service_that_nobody_knows_cannot_be_scaled(chain: Console) -> None:
+    result = chain("scale", "dbb=2")
+    assert result.err == "error: no such service: dbb\n  hint: did you mean 'db'?\n"
+
+
 @pytest.mark.parametrize("command", HARMLESS)
 def test_one_that_was_not_created_is_no_mistake(chain: Console, command: str) -> None:
     assert chain(*command.split(), "idle").code == 0
@@ -66,6 +90,44 @@ def test_one_that_has_no_container(chain: Console, command: str) -> None:
     for service in ("idle", "none"):
         result = chain(*command.format(service).split())
         assert (result.code, result.err.splitlines()[0]) == (1, f'error: service "{service}" is not running')
+
+
+@pytest.mark.parametrize("command", (*NEED_A_CONTAINER, "cp {}:/a b"))
+def test_a_misspelt_name_where_a_container_is_needed(chain: Console, command: str) -> None:
+    assert "  hint: did you mean 'db'?\n" in chain(*command.format("dbb").split()).err
+
+
+def test_down_of_what_was_not_created(chain: Console) -> None:
+    result = chain("down", "idle")
+    assert (result.code, result.err) == (0, "warning: no resource found to remove for project 'app'\n")
+    assert chain("down", "idle", "other").code == 0
+    assert states(chain) == {"app-db-1": "running", "app-app-1": "running"}
+
+
+def test_start_and_wait_need_containers(chain: Console) -> None:
+    result = chain("start", "idle", "db")
+    assert result.code == 1
+    assert result.err == (
+        'error: service "idle" has no container to start\n  hint: create it with composer up -d idle\n'
+    )
+    result = chain("wait", "idle")
+    assert (result.code, result.err.splitlines()[0]) == (1, 'error: no containers for project "app"')
+
+
+def test_stats_of_services_of_which_one_was_not_created(chain: Console) -> None:
+    result = chain("stats", "--no-stream", "db", "idle")
+    assert result.code == 0
+    assert "app-db-1" in result.out
+
+
+def test_config_without_interpolation_shows_every_service(chain: Console) -> None:
+    result = chain("config", "--no-interpolate", "db")
+    assert (result.code, result.err) == (
+        0,
+        "warning: service filtering is not applied when --no-interpolate is set\n",
+    )
+    assert "other:" in result.out
+    assert chain("config", "db").err == chain("config", "--no-interpolate").err == ""
 
 
 def test_a_replica_that_is_not_there(chain: Console) -> None:

@@ -140,7 +140,7 @@ def test_a_name_that_is_not_there_or_that_many_have(console: Console) -> None:
         "services: {web: {image: i, volumes: [data:/d], networks: [data]}}\nvolumes: {data: }\nnetworks: {data: }"
     )
     result = console("graph", "--no-live", "--needed-by", "data")
-    assert (result.code, "write network:data or volume:data" in result.err) == (1, True), result.err
+    assert (result.code, "use network:data or volume:data" in result.err) == (1, True), result.err
     assert "did you mean 'web'?" in console("graph", "--needs", "wep").err
     assert (
         "--needs, --needed-by and --critical-path are incompatible"
