@@ -27,7 +27,7 @@
         ├── Unavailable
         ├── Unsupported(feature)
         ├── PermissionDenied
-        ├── StartFailed(exit_code)               125, 126 or 127 as Docker has them
+        ├── StartFailed(exit_code)               125, 126 or 127 as Docker has them; 1 in an operation
         └── ImageError
             ├── PullFailed
             └── BuildFailed
@@ -189,14 +189,18 @@ def of_the_machine(error: BaseException) -> BaseException:
 
 
 class OperationFailed(EngineError):
-    """One operation of a plan failed; ``operation`` is its line of text, ``cause`` the error below it."""
+    """One operation of a plan failed; ``operation`` is its line of text, ``cause`` the error below it.
+
+    Codes of a command that could not be executed (126, 127) are for ``run`` and ``exec``, which have one command: with
+    Docker Compose too ``up`` and ``start`` end with 1.
+    """
 
     def __init__(self, operation: str, cause: BaseException) -> None:
         cause = of_the_machine(cause)
         super().__init__(f"{operation}: {cause}", hint=getattr(cause, "hint", None))
         self.operation = operation
         self.cause = cause
-        self.exit_code = getattr(cause, "exit_code", 1)
+        self.exit_code = 1 if isinstance(cause, StartFailed) else getattr(cause, "exit_code", 1)
 
 
 class DependencyFailed(EngineError):

@@ -230,7 +230,7 @@ def test_a_profile_and_a_mistake(stack: Stack) -> None:
     file = stack.directory / "compose.yaml"
     right = file.read_text()
     file.write_text(right.replace('[sh, -c, "cat /page', '[/no/such/program, "cat /page'))
-    failed = stack.run("up", "-d", "--wait", code=127)
+    failed = stack.run("up", "-d", "--wait", code=1)
     assert "web" in failed.stderr
     assert "/no/such/program" in failed.stderr
     file.write_text(right)

@@ -240,7 +240,7 @@ def _each(
     act: Callable[[Backend, ObservedContainer], object],
 ) -> None:
     """Do something to containers, one by one; one that fails keeps none of the others from it."""
-    from composer.errors import BackendError
+    from composer.errors import BackendError, OperationFailed, StartFailed
 
     failures: list[Exception] = []
     for name in names:
@@ -250,6 +250,8 @@ def _each(
                     context.write(f"{verb} container {container.name}")
                     continue
                 act(backend, container)
+        except StartFailed as error:
+            failures.append(OperationFailed(f"{verb} container {name}", error))
         except BackendError as error:
             failures.append(error)
         else:

@@ -42,13 +42,16 @@ def rows(stack: Stack) -> dict[str, dict[str, object]]:
         ("[/etc/os-release]", 126, "permission denied"),
     ],
 )
-def test_a_program_that_cannot_be_executed_fails_up_with_dockers_code(
+def test_a_program_that_cannot_be_executed_fails_up_and_has_dockers_code(
     stack: Stack, command: str, code: int, words: str
 ) -> None:
     stack.write(f"services:\n  a:\n    image: host\n    command: {command}\n")
     result = stack.run("up", "-d", check=False)
-    assert result.returncode == code
+    assert result.returncode == 1
     assert words in result.stderr
+    assert rows(stack)["a-1"]["ExitCode"] == code
+    assert stack.run("start", check=False).returncode == 1
+    assert stack.run("run", "--rm", "-T", "a", check=False).returncode == code
 
 
 def test_exit_codes_are_kept_for_signals_and_statuses(stack: Stack) -> None:

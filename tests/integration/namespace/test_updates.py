@@ -163,7 +163,7 @@ def test_rollback_starts_what_was_stopped(stack: Stack) -> None:
     before = stack.out("ps", "-q", "web")
     stack.write(project("two", port, order="stop-first", command='["/no/such/program"]'))
     result = stack.run("up", "-d", "--on-failure", "rollback", check=False)
-    assert result.returncode == 127, result.stderr
+    assert result.returncode == 1, result.stderr
     assert stack.out("ps", "-aq", "web") == before
     wait_for(lambda: answers(port), what="an answer")
     assert from_outside(port)() == "one"
@@ -183,7 +183,7 @@ networks: {{front: {{internal: {internal}}}}}
     address = stack.shell("b", "getent hosts other").split()[0]
     assert address == stack.shell("b", "getent hosts a").split()[0]
     stack.write(text.format(command="[/no/such/program]", internal="false"))
-    assert stack.run("up", "-d", "--on-failure", "rollback", check=False).returncode == 127
+    assert stack.run("up", "-d", "--on-failure", "rollback", check=False).returncode == 1
     assert stack.out("ps", "-q") == ids
     assert stack.shell("b", "getent hosts other")
     assert not stack.shell("a", "ip route show default 2>/dev/null; true")

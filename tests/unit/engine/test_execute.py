@@ -82,11 +82,12 @@ def test_independent_failures_come_together(stage: Stage) -> None:
     assert stage.states() == {"app-c-1": "running"}
 
 
-def test_a_command_that_cannot_be_executed_gives_its_exit_code(stage: Stage) -> None:
+def test_a_command_that_cannot_be_executed_fails_the_change_with_1(stage: Stage) -> None:
     stage.backend.behave("a", Behaviour(start_error=StartFailed("no such program", 127)))
     with pytest.raises(OperationFailed) as caught:
         stage.up("services: {a: {image: a}}")
-    assert caught.value.exit_code == 127
+    assert caught.value.exit_code == 1
+    assert getattr(caught.value.cause, "exit_code", None) == 127
 
 
 def test_an_unhealthy_dependency_is_diagnosed(stage: Stage) -> None:
