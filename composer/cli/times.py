@@ -30,6 +30,12 @@ def moment(text: str | None, option: str, now_ns: int) -> int | None:
     return found
 
 
+def age(text: str) -> str:
+    """Return how long ago an image was created; ``N/A`` where nothing says so, as with a build without times."""
+    found = dates.parse_ns(text) if text else None
+    return ago(text) if found is not None and found >= 0 else "N/A"
+
+
 def ago(text: str) -> str:
     """Return how long ago a date in RFC 3339 was; nothing where there is none."""
     from composer.cli import table

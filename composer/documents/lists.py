@@ -82,8 +82,9 @@ class ImageRow(Document):
     Repository: str
     Tag: str
     ID: str
-    Size: str
+    CreatedSince: str
     CreatedAt: str
+    Size: str
 
 
 class NetworkRow(Document):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from composer.documents.base import Document
 
 
 class ImageSettings(Document):
-    """What of an image's configuration is known."""
+    """The image configuration. It has the keys of the image, such as Env, Cmd and ExposedPorts, and these."""
+
+    model_config = ConfigDict(extra="allow")
 
     Labels: dict[str, str]
     Volumes: dict[str, dict[str, str]]

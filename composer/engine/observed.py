@@ -167,6 +167,8 @@ class ObservedImage(NamedTuple):
     tagged_ns: int = 0
     platform: str = ""
     """``linux/amd64``; empty where the backend does not say."""
+    config: Mapping[str, Any] = {}
+    """The image configuration (OCI's ``config``), whole; empty where the backend does not say."""
 
 
 class Probe(NamedTuple):

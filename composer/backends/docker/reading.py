@@ -230,4 +230,5 @@ def image(entry: Json) -> ObservedImage:
         digests=tuple(entry.get("RepoDigests") or ()),
         tagged_ns=time_ns((entry.get("Metadata") or {}).get("LastTagTime")),
         platform="/".join(str(entry[key]) for key in ("Os", "Architecture", "Variant") if entry.get(key)),
+        config=config,
     )

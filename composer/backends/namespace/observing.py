@@ -318,4 +318,5 @@ def observed_image(image: Image) -> ObservedImage:
         digests=image.digests,
         tagged_ns=image.tagged_ns,
         platform=f"linux/{images.architecture()}",  # the store has no others
+        config=config,
     )

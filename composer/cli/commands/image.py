@@ -30,7 +30,7 @@ def command() -> None:
 @click.argument("name", required=False)
 @click.pass_obj
 def list_images(context: Context, /, name: str | None, quiet: bool, style: str) -> None:
-    from composer.cli import listing, table
+    from composer.cli import listing, table, times
     from composer.cli.record import Record
 
     images = sorted(context.backend().images(), key=lambda image: (image.references, image.id))
@@ -45,11 +45,26 @@ def list_images(context: Context, /, name: str | None, quiet: bool, style: str) 
         for reference in image.references or ("",):
             repository, tag = table.split_reference(reference)
             id, size = image.id.removeprefix("sha256:")[:12], table.size(image.size_bytes)
-            rows.append(Record(Repository=repository, Tag=tag, ID=id, Size=size, CreatedAt=image.created))
+            rows.append(
+                Record(
+                    Repository=repository,
+                    Tag=tag,
+                    ID=id,
+                    CreatedSince=times.age(image.created),
+                    CreatedAt=image.created,
+                    Size=size,
+                )
+            )
     listing.show(context, style, rows, _HEADERS)
 
 
-_HEADERS = {"Repository": "REPOSITORY", "Tag": "TAG", "ID": "IMAGE ID", "Size": "SIZE"}
+_HEADERS = {
+    "Repository": "REPOSITORY",
+    "Tag": "TAG",
+    "ID": "IMAGE ID",
+    "CreatedSince": "CREATED",
+    "Size": "SIZE",
+}
 
 
 def _is_named(reference: str, name: str) -> bool:
@@ -187,7 +202,11 @@ def inspect_images(context: Context, /, references: tuple[str, ...], style: str 
             "RepoDigests": list(found.digests),
             "Created": found.created,
             "Size": found.size_bytes,
-            "Config": {"Labels": dict(found.labels), "Volumes": {path: {} for path in found.volumes}},
+            "Config": {
+                **found.config,
+                "Labels": dict(found.labels),
+                "Volumes": {path: {} for path in found.volumes},
+            },
         }
 
     listing.inspect(context, style, "image", references, context.backend().find_image, picture)

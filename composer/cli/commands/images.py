@@ -51,7 +51,7 @@ def command(context: Context, /, services: tuple[str, ...], quiet: bool, style: 
 
 def _row(container: ObservedContainer, image: ObservedImage | None, *, short: bool) -> Record:
     """Return the fields of one line: texts for people, or whole ids and numbers for programs."""
-    from composer.cli import table
+    from composer.cli import table, times
     from composer.cli.record import Record
 
     repository, tag = table.split_reference(container.image)
@@ -64,19 +64,6 @@ def _row(container: ObservedContainer, image: ObservedImage | None, *, short: bo
             "Tag": tag,
             "Platform": image.platform if image else "",
             "Size": (table.size(size) if image else "<unknown>") if short else size,
-            "Created": _age(image) if short else image.created if image else "",
+            "Created": times.age(image.created if image else "") if short else image.created if image else "",
         }
     )
-
-
-def _age(image: ObservedImage | None) -> str:
-    """Return how long ago an image was made; ``N/A`` where nothing says so, as with a build without times."""
-    import time
-
-    from composer import dates
-    from composer.cli import table
-
-    made_ns = dates.parse_ns(image.created) if image else None
-    if made_ns is None or made_ns < 0:
-        return "N/A"
-    return f"{table.duration((time.time_ns() - made_ns) / 1e9)} ago"

@@ -23,7 +23,12 @@ S = 1_000_000_000
         (7200, "2 hours"),
         (86400 * 3, "3 days"),
         (86400 * 20, "2 weeks"),
-        (86400 * 90, "2 months"),
+        (3600 * 47, "47 hours"),
+        (86400 * 13, "13 days"),
+        (86400 * 59, "8 weeks"),
+        (86400 * 90, "3 months"),
+        (86400 * 729, "24 months"),
+        (86400 * 365 * 6, "6 years"),
     ],
 )
 def test_duration(seconds: float, text: str) -> None:
