@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "exec": ("exec", "Run a command in a running container"),
     "export": ("export", "Export the filesystem of a service container as a tar archive"),
     "graph": ("graph", "Show the dependency graph of services and their state"),
+    "help": ("help", "Show the help of a command"),
     "image": ("image", "Manage images"),
     "images": ("images", "List the images of the project's containers"),
     "kill": ("kill", "Kill service containers, or send them a signal"),
@@ -66,17 +67,30 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stop": ("stop", "Stop services"),
     "system": ("system", "Show disk usage"),
     "top": ("top", "List the running processes of service containers"),
-    "unpause": ("unpause", "Resume paused services"),
+    "unpause": ("pause:unpause", "Resume paused services"),
     "up": ("up", "Create and start containers"),
     "version": ("version", "Print the version of composer"),
     "volume": ("volume", "Manage volumes"),
     "volumes": ("volumes", "List the project's volumes"),
     "wait": ("wait", "Wait until the containers of services stop"),
 }
+"""Where each command is, as ``module`` or ``module:name``, and what it does."""
 
 
-UNCONFIGURED = ("boot", "schema", "version")
+ALIASES = {"convert": "config"}
+"""Docker Compose's other names of commands; no list shows them."""
+
+UNCONFIGURED = ("boot", "help", "schema", "version")
 """A mistake in the configuration file keeps no container from its start at boot, and none of its schema from a user."""
+
+
+def load(verb: str) -> click.Command:
+    """Return a command of the table."""
+    from importlib import import_module
+
+    module, _, name = COMMANDS[verb][0].partition(":")
+    command: click.Command = getattr(import_module(f"composer.cli.commands.{module}"), name or "command")
+    return command
 
 
 class Verbs(click.Group):
@@ -89,12 +103,10 @@ class Verbs(click.Group):
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
+        name = ALIASES.get(cmd_name, cmd_name)
+        if name not in COMMANDS:
             return None
-        from importlib import import_module
-
-        command: click.Command = import_module(f"composer.cli.commands.{entry[0]}").command
+        command = load(name)
         if not isinstance(command, click.Group) and all(p.name != "dry_run" for p in command.params):
             command.params.append(_dry_run())
         return command
@@ -185,11 +197,15 @@ def _dry_run() -> click.Option:
 )
 @click.version_option(__version__, "-v", "--version", message="Composer version v%(version)s")
 @click.option("--debug", is_flag=True, help="Print the traceback of errors.")
+@click.option("--verbose", is_flag=True, hidden=True)
+@click.option("--no-ansi", is_flag=True, hidden=True)
+@click.option("--workdir", metavar="DIR", hidden=True)
 @click.option("--dry-run", is_flag=True, help="Show what the command would change, without changing it.")
 @click.pass_context
 def composer(ctx: click.Context, /, **options: Any) -> None:
     """Run Compose projects on a built-in container runtime or on Docker Engine."""
     context: Context = ctx.obj
+    _rename(options)
     context.settings = Settings(
         **{**options, "progress": "auto", "ansi": "auto"}
     )  # says which env file is read
@@ -204,6 +220,15 @@ def composer(ctx: click.Context, /, **options: Any) -> None:
     if options["parallel"] is not None and options["parallel"] < 1:
         options["parallel"] = None  # Docker Compose's -1: no limit
     context.settings = Settings(**options)
+
+
+def _rename(options: dict[str, Any]) -> None:
+    """Put what Docker Compose's hidden options say under today's names."""
+    options["debug"] |= options.pop("verbose")
+    directory = options.pop("workdir")
+    options["directory"] = options["directory"] or directory
+    if options.pop("no_ansi"):
+        options["ansi"] = options["ansi"] or "never"
 
 
 def _unconfigured(name: str) -> None:

@@ -68,6 +68,17 @@ label_filters = click.option(
 )
 
 
+def without_effect(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Accept Docker Compose's hidden flags that change nothing there either."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for name in names:
+            command = click.option(*name.split(), is_flag=True, hidden=True, expose_value=False)(command)
+        return command
+
+    return add
+
+
 def read_label_filters(given: Iterable[str]) -> list[LabelFilter]:
     """Read ``label=KEY``, ``label=KEY=VALUE`` and ``label!=…``. Raises click.BadParameter."""
     from composer.engine.wanted import LabelFilter
@@ -140,13 +151,18 @@ def orphans(context: Context, remove: bool) -> tuple[bool, bool]:
     return remove, ignore
 
 
-style = click.option(
-    "--format",
-    "style",
-    default="table",
-    metavar="table|json|TEMPLATE",
-    help="Set the output format: table, json, or a Go template such as {{.Name}}.",
-)
+def styled(default: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return ``--format`` of a list; None where the command has to know that it was not given."""
+    return click.option(
+        "--format",
+        "style",
+        default=default,
+        metavar="table|json|TEMPLATE",
+        help="Set the output format: table, json, or a Go template such as {{.Name}}.",
+    )
+
+
+style = styled("table")
 template = click.option(
     "-f", "--format", "style", metavar="json|TEMPLATE", help="Set the output format: json, or a Go template."
 )

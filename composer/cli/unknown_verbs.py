@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 _INSTEAD = {
     "alpha": "experimental commands are not supported",
     "bridge": "convert the output of composer config with docker compose bridge",
-    "convert": "use composer config instead",
     "inspect": (
         "use composer container inspect, composer image inspect, composer network inspect or "
         "composer volume inspect"

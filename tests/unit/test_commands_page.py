@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterator
-from importlib import import_module
 
 import click
 import pytest
@@ -20,6 +19,9 @@ that they have in docker compose; differences are described below each command. 
 `table TEMPLATE` or `TEMPLATE`, where TEMPLATE is a Go template with fields, `index`, `range`, `if`/`else`, `with`,
 variables, pipes, comparisons, `and`, `or`, `not`, `len`, `print`, `printf`, `println`, `json`, `join`, `split`,
 `lower`, `upper`, `title`, `pad`, `truncate`. `define`, `template`, `block`, `break` and `continue` are not supported.
+
+Older names of docker compose are accepted too, but not listed: `--verbose` (the same as `--debug`), `--no-ansi`,
+`--workdir`, and `convert` for `config`.
 
 """
 
@@ -42,6 +44,7 @@ NOTES = {
         "For `image: host`, the programs of this machine are not included."
     ),
     "logs": "Following continues when containers are recreated, and ends when none is running or about to start.",
+    "ps": "Without `--format`, `psFormat` of Docker's `config.json` sets the format.",
     "rm": "Prompts for confirmation; without a terminal, `-f` is required.",
     "run": (
         "With `--rm` and `--detach`, the container is removed automatically when it exits. If `-v` names a volume "
@@ -62,7 +65,7 @@ NOTES = {
 
 def commands() -> Iterator[tuple[str, click.Command]]:
     for verb in sorted(main.COMMANDS):
-        command = import_module(f"composer.cli.commands.{main.COMMANDS[verb][0]}").command
+        command = main.load(verb)
         if isinstance(command, click.Group):
             for name in sorted(command.commands):
                 yield f"{verb} {name}", command.commands[name]
@@ -130,7 +133,7 @@ def test_every_command_and_option_says_what_it_is() -> None:
 
 @pytest.mark.parametrize("verb", sorted(main.COMMANDS))
 def test_the_list_of_commands_says_what_the_command_itself_says(verb: str) -> None:
-    own = import_module(f"composer.cli.commands.{main.COMMANDS[verb][0]}").command.help
+    own = main.load(verb).help
     assert own is not None and own.startswith(main.COMMANDS[verb][1]), own
 
 

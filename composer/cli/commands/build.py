@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 @click.option("--ssh", metavar="default|ID=PATH", help="Give the build access to an SSH agent or key.")
 @click.option("--with-dependencies", is_flag=True, help="Also build the images of dependencies.")
 @click.option("-q", "--quiet", is_flag=True, help="Do not show the progress of the build.")
+@shared.without_effect("--compress", "--force-rm", "--no-rm", "--parallel")
+@click.option("--progress", type=click.Choice(("auto", "tty", "plain", "json", "quiet")), hidden=True)
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], arguments: tuple[str, ...], **given: Any) -> None:
@@ -38,6 +40,8 @@ def command(context: Context, /, services: tuple[str, ...], arguments: tuple[str
     from composer.engine.planning.images import plan_build, plan_push
     from composer.engine.resolving import bases
 
+    if given["progress"]:
+        context.settings = context.settings._replace(progress=given["progress"])
     if given["builder"]:
         context.environment = {**context.environment, "BUILDX_BUILDER": given["builder"]}
     if given["memory"]:

@@ -1,4 +1,4 @@
-"""``composer pause``: freeze services that run."""
+"""``composer pause`` and ``composer unpause``: freeze services that run, and let them go on."""
 
 from __future__ import annotations
 
@@ -19,3 +19,12 @@ def command(context: Context, services: tuple[str, ...]) -> None:
     from composer.cli.pausing import freeze
 
     freeze(context, services, frozen=True)
+
+
+@click.command(name="unpause", help="Resume paused services.")
+@shared.services
+@click.pass_obj
+def unpause(context: Context, services: tuple[str, ...]) -> None:
+    from composer.cli.pausing import freeze
+
+    freeze(context, services, frozen=False)

@@ -57,7 +57,7 @@ _STATES = ("created", "running", "restarting", "paused", "removing", "exited", "
     metavar="status=STATE",
     help="Show only containers in this state (the same as --status).",
 )
-@shared.style
+@shared.styled(None)
 @click.option("--no-trunc", is_flag=True, help="Do not truncate commands.")
 @click.option(
     "--orphans/--no-orphans",
@@ -84,15 +84,31 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> Non
     else:
         from composer.cli import listing
 
+        style = _style(context, given["style"])
         width = None if given["no_trunc"] else 20
         now_ns = time.time_ns()
         # two hundred containers are a tenth of a second: what no column shows is not made
-        fields = _columns if given["style"] in ("", "table") else _fields
+        fields = _columns if style in ("", "table") else _fields
         rows = [fields(container, width, now_ns) for container in containers]
-        listing.show(context, given["style"], rows, _HEADERS, others=_OTHERS)
+        listing.show(context, style, rows, _HEADERS, others=_OTHERS)
         return
     for line in lines:
         context.write(line)
+
+
+def _style(context: Context, given: str | None) -> str:
+    """Return the format that was asked for, or ``psFormat`` of Docker's config.json."""
+    if given is not None:
+        return given
+    from composer.errors import ProjectError
+    from composer.registry import dockerconfig
+
+    try:
+        found = dockerconfig.read(context.environment).get("psFormat")
+    except ProjectError as error:
+        context.display().warn(str(error))
+        found = None
+    return found if isinstance(found, str) else "table"
 
 
 def _service(container: ObservedContainer) -> str:

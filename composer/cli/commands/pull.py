@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--ignore-pull-failures", is_flag=True, help="Do not fail if some images cannot be pulled.")
 @click.option("--ignore-buildable", is_flag=True, help="Skip images that can be built.")
 @click.option("-q", "--quiet", is_flag=True, help="Do not show the progress of pulls.")
+@shared.without_effect("--parallel/--no-parallel")
 @shared.services
 @click.pass_obj
 def command(

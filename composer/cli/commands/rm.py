@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Also remove anonymous volumes of the containers. Their data is lost.",
 )
+@shared.without_effect("-a --all")
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], force: bool, stop: bool, volumes: bool) -> None:

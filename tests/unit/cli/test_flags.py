@@ -169,7 +169,6 @@ def test_building_and_not_building_contradict_each_other(stack: Console) -> None
     [
         ("watch", "unknown command 'watch': mount the source"),
         ("publish", "unknown command 'publish': push images with composer push"),
-        ("convert", "unknown command 'convert': use composer config instead"),
         ("upp", "unknown command 'upp'; did you mean 'up'?"),
         ("xyzzy", "unknown command 'xyzzy'\n"),
     ],

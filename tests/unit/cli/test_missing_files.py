@@ -27,6 +27,7 @@ OF_NO_PROJECT = {
     "boot",
     "container",
     "doctor",
+    "help",
     "image",
     "ls",
     "network",
