@@ -195,7 +195,13 @@ def _dry_run() -> click.Option:
     help="Select the backend that runs containers: namespace (the built-in runtime), docker, "
     "or an installed plugin.",
 )
-@click.version_option(__version__, "-v", "--version", message="Composer version v%(version)s")
+@click.version_option(
+    __version__,
+    "-v",
+    "--version",
+    message="Composer version v%(version)s",
+    help="Print the version and exit.",
+)
 @click.option("--debug", is_flag=True, help="Print the traceback of errors.")
 @click.option("--verbose", is_flag=True, hidden=True)
 @click.option("--no-ansi", is_flag=True, hidden=True)

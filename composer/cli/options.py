@@ -32,7 +32,11 @@ index = click.option(
 )
 
 _WAITING = (
-    click.option("--wait", is_flag=True, help="Wait until the services are running or healthy."),
+    click.option(
+        "--wait",
+        is_flag=True,
+        help="Wait until the services are running or healthy. With up, implies --detach.",
+    ),
     click.option(
         "--wait-timeout",
         "wait_timeout_s",

@@ -23,13 +23,13 @@ HEAD = """# Documents
     composer schema              the names of the documents
     composer schema ps           the JSON Schema of one, 2020-12
 
-Every document that composer writes for programs, and every one that it reads. The schemas are in
-[schemas/](schemas) too. A key more or less than described is a fault of composer: a test holds what each command
-writes to its schema. Documents with Docker's keys have Docker's values: mostly texts for people. The others carry
-a `version` where they are stored; a change that breaks a reader counts it up.
+All documents that composer writes for programs, and all that it reads. The schemas are also in
+[schemas/](schemas). A missing or additional key is a bug of composer: a test compares the output of each command
+with its schema. Documents with Docker's keys have Docker's values: mostly strings for people. The others have
+a `version` if they are stored; it is incremented on incompatible changes.
 
-`composer apply` reads a saved plan through its schema and refuses what is not described, naming the place
-(`operations[3].needs[0]`). So does every command with the configuration file, with file and line.
+`composer apply` checks a saved plan against its schema and rejects unknown keys with their place
+(`operations[3].needs[0]`). Every command checks the configuration file, and reports errors with file and line.
 
 The typed project of the Python API is the `project` document: `composer.schema.load.load(…).typed`. With
 `config --no-interpolate` values that hold `${…}` have no type yet, and `project` does not describe them.
@@ -45,7 +45,7 @@ The typed project of the Python API is the `project` document: `composer.schema.
     [registry."docker.io"]
     mirrors = ["https://mirror.example.com"]
 
-An option on the command line goes before the environment, and that before the file. The values are kept in the cache
+Options of the command line override the environment, and the environment overrides the file. The values are kept in the cache
 (`$XDG_CACHE_HOME/composer`, else `~/.cache/composer`) until the file's text changes.
 """
 
