@@ -63,6 +63,7 @@ def test_images_that_could_not_be_pulled_are_one_error_with_what_was_not_shown_y
         "error: port 80 is in use",
         "error: 2 images could not be pulled",
         "  cannot pull 'b': no route",
+        "2 errors",
     ]
 
 

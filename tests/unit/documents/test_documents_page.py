@@ -45,8 +45,8 @@ The typed project of the Python API is the `project` document: `composer.schema.
     [registry."docker.io"]
     mirrors = ["https://mirror.example.com"]
 
-Options of the command line override the environment, and the environment overrides the file. The values are kept in the cache
-(`$XDG_CACHE_HOME/composer`, else `~/.cache/composer`) until the file's text changes.
+Options of the command line override the environment, and the environment overrides the file. The values are kept in the
+cache (`$XDG_CACHE_HOME/composer`, else `~/.cache/composer`) until the file's text changes.
 """
 
 
