@@ -144,7 +144,7 @@ class _Switches:
             return
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             self.unknown.append(
-                _warning("'x-composer.lint.disable' is not a list of rules", mark_at(tree, _CONFIGURED))
+                _warning("'x-composer.lint.disable' must be a list of rules", mark_at(tree, _CONFIGURED))
             )
             return
         for index, name in enumerate(names):
@@ -156,9 +156,9 @@ class _Switches:
         if rule is None:
             known = [rule.id for rule in RULES.values() if rule.severity != "error"]
             near = did_you_mean(name, known)
-            self.unknown.append(_warning(f"there is no rule '{name}' to switch off", at, near))
+            self.unknown.append(_warning(f"unknown rule '{name}'", at, near))
         elif rule.severity == "error":
-            self.unknown.append(_warning(f"'{name}' is an error, which cannot be switched off", at))
+            self.unknown.append(_warning(f"errors cannot be disabled: '{name}'", at))
 
     def is_off(self, finding: Finding) -> bool:
         if finding.rule in self._everywhere:

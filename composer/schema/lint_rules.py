@@ -90,7 +90,7 @@ def unpinned_image(model: Model) -> Iterator[Advice]:
             yield Advice(
                 f"image '{service['image']}' of service '{name}' is not pinned to a version",
                 service.mark("image"),
-                "name a version (image:1.2) or a digest (image@sha256:…)",
+                "specify a version (image:1.2) or a digest (image@sha256:…)",
             )
 
 
@@ -98,10 +98,10 @@ def latest_never_pulled(model: Model) -> Iterator[Advice]:
     for name, service in _floating(model):
         if service.get("pull_policy") == "never":
             yield Advice(
-                f"service '{name}' runs whatever this machine has as '{service['image']}': "
-                "latest, and pull_policy is never",
+                f"service '{name}' runs whichever version of '{service['image']}' is on this machine: "
+                "tag latest with pull_policy never",
                 service.mark("image"),
-                "name the version that must be there",
+                "specify a version",
             )
 
 
@@ -132,9 +132,9 @@ def secret_in_environment(model: Model) -> Iterator[Advice]:
             for key, value in values.items():
                 if _is_secret(key, value) and model.is_literal(values.mark(key)):
                     yield Advice(
-                        f"'{key}' in the {where} of service '{name}' looks like a secret written into the file",
+                        f"'{key}' in {where} of service '{name}' looks like a hard-coded secret",
                         values.mark(key),
-                        "use 'secrets:', or a variable (${…}) with its value outside the repository",
+                        "use 'secrets:', or a variable (${…}) whose value is kept outside the repository",
                     )
 
 
@@ -159,10 +159,10 @@ def published_database(model: Model) -> Iterator[Advice]:
             if product and port.get("host_ip", "") in ("", "0.0.0.0", "::", "[::]"):
                 yield Advice(
                     f"port {port['target']} ({product}) of service '{name}' "
-                    "is published on every address of the machine",
+                    "is published on all network interfaces",
                     ports.mark(index),
-                    f"write 127.0.0.1:{port.get('published') or ''}:{port['target']}; "
-                    "services reach each other without it",
+                    f"use 127.0.0.1:{port.get('published') or ''}:{port['target']}, or remove it: "
+                    "services reach each other without published ports",
                 )
 
 
@@ -176,16 +176,16 @@ def health_unknown(model: Model) -> Iterator[Advice]:
             at = mark_at(depends, (needed, "condition")) or service.mark("depends_on")
             if check.get("disable") or (check.get("test") or [""])[0] == "NONE":
                 yield Advice(
-                    f"service '{name}' waits for '{needed}' to be healthy, and its health check is switched off",
+                    f"service '{name}' waits for '{needed}' to be healthy, but its health check is disabled",
                     at,
-                    f"give '{needed}' a health check, or wait for service_started",
+                    f"add a healthcheck to '{needed}', or use condition: service_started",
                 )
             elif not check.get("test"):
                 yield Advice(
-                    f"service '{name}' waits for '{needed}' to be healthy, and no file gives it a health check; "
-                    "whether its image has one cannot be known here",
+                    f"service '{name}' waits for '{needed}' to be healthy, but no health check is defined for "
+                    f"'{needed}' (its image may have one)",
                     at,
-                    f"give '{needed}' a healthcheck, unless its image is known to have one",
+                    f"add a healthcheck to '{needed}', unless its image has one",
                 )
 
 
@@ -199,7 +199,7 @@ def _unused(section: str) -> Callable[[Model], Iterator[Advice]]:
         for name in resources:
             place = resources.name(name)
             if name not in used and place.file:
-                yield Advice(f"no service uses {section[:-1]} '{name}'", place, "remove it")
+                yield Advice(f"{section[:-1]} '{name}' is not used by any service", place, "remove it")
 
     return rule
 
@@ -212,7 +212,7 @@ def container_name_replicas(model: Model) -> Iterator[Advice]:
             owner = _map(service, "deploy") if len(path) == 2 else service
             if path[-1] in owner:
                 yield Advice(
-                    f"service '{name}' sets {'.'.join(path)} and a container_name: it can never have "
+                    f"service '{name}' sets {'.'.join(path)} and container_name, so it cannot have "
                     "more than one container",
                     owner.mark(path[-1]),
                     "remove container_name: each replica needs its own name",
@@ -223,19 +223,15 @@ _SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 
 
 def docker_socket(model: Model) -> Iterator[Advice]:
-    hint = (
-        "whoever can write to it is root on the machine: give it to nothing that can be reached from outside"
-    )
+    hint = "do not mount it into exposed services: access to the socket is equivalent to root on the host"
     for name, service in model.services.items():
         volumes = _seq(service, "volumes")
         for index, volume in enumerate(volumes):
             if volume.get("type") == "bind" and volume.get("source") in _SOCKETS:
-                yield Advice(
-                    f"service '{name}' gets the socket of the Docker Engine", volumes.mark(index), hint
-                )
+                yield Advice(f"service '{name}' has access to the Docker socket", volumes.mark(index), hint)
         if service.get("use_api_socket"):
             yield Advice(
-                f"service '{name}' gets the socket of the Docker Engine", service.mark("use_api_socket"), hint
+                f"service '{name}' has access to the Docker socket", service.mark("use_api_socket"), hint
             )
 
 
@@ -243,9 +239,9 @@ def privileged(model: Model) -> Iterator[Advice]:
     for name, service in model.services.items():
         if service.get("privileged"):
             yield Advice(
-                f"service '{name}' is privileged: nothing keeps it from the machine",
+                f"service '{name}' is privileged: it has full access to the host",
                 service.mark("privileged"),
-                "add the capabilities (cap_add) and devices that it needs instead",
+                "add only the capabilities (cap_add) and devices that it needs",
             )
 
 
@@ -268,7 +264,7 @@ def unusable_value(model: Model) -> Iterator[Advice]:
         for config in _seq(_map(network, "ipam"), "config") if isinstance(network, Map) else ():
             problem = subnet_problem(str(config.get("subnet") or ""))
             if problem is not None:
-                yield Advice(f"network '{name}': {problem}", config.mark("subnet"), "choose a private one")
+                yield Advice(f"network '{name}': {problem}", config.mark("subnet"), "use a private subnet")
 
 
 _INTERVALS = ("interval", "start_interval")
@@ -301,77 +297,82 @@ def mount_target(model: Model) -> Iterator[Advice]:
     for name, service in model.services.items():
         for path, target, reason in mounttargets.problems(service):
             yield Advice(
-                f"service '{name}' cannot be started with a mount at {target}: {reason}",
+                f"service '{name}' cannot start with a mount at {target}: {reason}",
                 mark_at(service, path),
                 mounttargets.HINT,
             )
 
 
 _TABLE = (
-    Rule("yaml", "error", "the text is not YAML, or not YAML that Compose reads"),
-    Rule("interpolation", "error", "a ${…} cannot be replaced"),
-    Rule("schema", "error", "a value has the wrong shape, or a key is unknown"),
-    Rule("merge", "error", "two files cannot be put together"),
-    Rule("cycle", "error", "something needs itself"),
-    Rule("config", "error", "anything else that keeps the project from being loaded"),
-    Rule("loading", "warning", "what is accepted, and surely not meant as it is written"),
-    Rule("obsolete-version", "warning", "'version' has no meaning since the Compose specification"),
-    Rule("unknown-rule", "warning", "a rule that was switched off does not exist"),
-    Rule("mount-target", "warning", "nothing can be mounted over / or inside /proc", mount_target),
+    Rule("yaml", "error", "the file is not valid YAML for Compose"),
+    Rule("interpolation", "error", "a variable cannot be interpolated"),
+    Rule("schema", "error", "a value has the wrong type, or an attribute is unknown"),
+    Rule("merge", "error", "two files cannot be merged"),
+    Rule("cycle", "error", "circular depends_on, extends or include"),
+    Rule("config", "error", "any other error that prevents the project from loading"),
+    Rule("loading", "warning", "accepted, but probably not what was intended"),
+    Rule("obsolete-version", "warning", "the attribute version is obsolete and ignored"),
+    Rule("unknown-rule", "warning", "an unknown rule is disabled"),
+    Rule("mount-target", "warning", "a mount over / or inside /proc is not allowed", mount_target),
     Rule(
         "unusable-value",
         "warning",
-        "a value that Compose accepts and no container can have",
+        "a value that Compose accepts, but no container can use",
         unusable_value,
     ),
     Rule(
         "unpinned-image",
         "advice",
-        "no tag or 'latest': the next pull may bring another program",
+        "no tag, or latest: the next pull may bring a different version",
         unpinned_image,
     ),
     Rule(
         "latest-never-pulled",
         "advice",
-        "'latest' that is never pulled: each machine runs its own version",
+        "latest is never pulled: each machine may run a different version",
         latest_never_pulled,
     ),
     Rule(
         "secret-in-environment",
         "advice",
-        "a password or token in a file is in every copy of the repository",
+        "a password or token in a compose file is in every copy of the repository",
         secret_in_environment,
     ),
     Rule(
         "published-database",
         "advice",
-        "a database published on every address is reachable from the network",
+        "a database is published on all network interfaces",
         published_database,
     ),
     Rule(
         "health-unknown",
         "advice",
-        "waiting for service_healthy fails when the image has no health check",
+        "service_healthy is required, but no health check is defined",
         health_unknown,
     ),
-    Rule("unused-network", "advice", "a network that no service joins", _unused("networks")),
-    Rule("unused-volume", "advice", "a volume that no service mounts", _unused("volumes")),
-    Rule("unused-config", "advice", "a config that no service gets", _unused("configs")),
-    Rule("unused-secret", "advice", "a secret that no service gets", _unused("secrets")),
+    Rule("unused-network", "advice", "a network is not used by any service", _unused("networks")),
+    Rule("unused-volume", "advice", "a volume is not used by any service", _unused("volumes")),
+    Rule("unused-config", "advice", "a config is not used by any service", _unused("configs")),
+    Rule("unused-secret", "advice", "a secret is not used by any service", _unused("secrets")),
     Rule(
         "container-name-replicas",
         "advice",
-        "a fixed container name allows one container only",
+        "container_name prevents scaling to more than one container",
         container_name_replicas,
     ),
-    Rule("docker-socket", "advice", "the socket of the Docker Engine is root on the machine", docker_socket),
+    Rule(
+        "docker-socket",
+        "advice",
+        "access to the Docker socket is equivalent to root on the host",
+        docker_socket,
+    ),
     Rule(
         "machine-sysctl",
         "warning",
-        "a kernel setting of the whole machine, which up refuses to set",
+        "a kernel setting of the whole host: up does not set it",
         machine_sysctl,
     ),
-    Rule("privileged", "advice", "a privileged container is not contained", privileged),
+    Rule("privileged", "advice", "a privileged container is not isolated from the host", privileged),
 )
 
 RULES = {rule.id: rule for rule in _TABLE}

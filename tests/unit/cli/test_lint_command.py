@@ -19,7 +19,7 @@ def test_advice_fails_only_when_strict(console: Console) -> None:
     assert result.code == 0
     assert result.out == (
         "compose.yaml:1:25: advice[unpinned-image]: image 'nginx' of service 'web' is not pinned to a version\n"
-        "  hint: name a version (image:1.2) or a digest (image@sha256:…)\n"
+        "  hint: specify a version (image:1.2) or a digest (image@sha256:…)\n"
         "errors: 0, warnings: 0, advice: 1\n"
     )
     assert console("lint", "--strict").code == 2
@@ -49,7 +49,7 @@ def test_json(console: Console) -> None:
                 "file": "compose.yaml",
                 "line": 1,
                 "column": 25,
-                "hint": "name a version (image:1.2) or a digest (image@sha256:…)",
+                "hint": "specify a version (image:1.2) or a digest (image@sha256:…)",
             }
         ],
     }

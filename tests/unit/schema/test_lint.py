@@ -136,7 +136,7 @@ def test_a_health_check_that_is_off_is_said_to_be_off(tmp_path: Path) -> None:
         "  b: {image: 'i:1', healthcheck: {disable: true}}\n"
     )
     (finding,) = report(tmp_path, text).findings
-    assert finding.rule == "health-unknown" and "switched off" in finding.message
+    assert finding.rule == "health-unknown" and "is disabled" in finding.message
 
 
 def test_the_secret_itself_is_not_shown(tmp_path: Path) -> None:
@@ -168,10 +168,10 @@ def test_switches(tmp_path: Path, text: str, left: list[str]) -> None:
 @pytest.mark.parametrize(
     ("line", "message", "place"),
     [
-        ("# composer-lint: disable=privilege", "there is no rule 'privilege' to switch off", "1:26"),
-        ("# composer-lint: disable=schema", "'schema' is an error, which cannot be switched off", "1:26"),
-        ("x-composer: {lint: {disable: [nope]}}", "there is no rule 'nope' to switch off", "1:31"),
-        ("x-composer: {lint: {disable: all}}", "'x-composer.lint.disable' is not a list of rules", "1:30"),
+        ("# composer-lint: disable=privilege", "unknown rule 'privilege'", "1:26"),
+        ("# composer-lint: disable=schema", "errors cannot be disabled: 'schema'", "1:26"),
+        ("x-composer: {lint: {disable: [nope]}}", "unknown rule 'nope'", "1:31"),
+        ("x-composer: {lint: {disable: all}}", "'x-composer.lint.disable' must be a list of rules", "1:30"),
     ],
 )
 def test_a_switch_that_does_nothing_is_said(tmp_path: Path, line: str, message: str, place: str) -> None:
