@@ -136,7 +136,7 @@ class _Packing:
     def _enter(self, found: Found) -> None:
         if len(self._stack) >= _MAX_DEPTH:
             raise CopyFailed(
-                f"cannot read '{found.name[:80]}…': it is more than {_MAX_DEPTH} directories deep"
+                f"cannot read '{found.name[:80]}…': it is nested more than {_MAX_DEPTH} directories deep"
             )
         try:
             fd = os.open(found.base, _DIRECTORY, dir_fd=found.parent)
@@ -175,11 +175,11 @@ def open_regular(parent: int, base: str, flags: int = os.O_RDONLY) -> int:
         if stat.S_ISREG(os.fstat(fd).st_mode):
             return fd
         os.close(fd)
-        raise FileNotFoundError(errno.ENOENT, "it is no file any more", base)
+        raise FileNotFoundError(errno.ENOENT, "it is no longer a regular file", base)
     place = os.open(base, os.O_PATH | os.O_NOFOLLOW, dir_fd=parent)
     try:
         if not stat.S_ISREG(os.fstat(place).st_mode):
-            raise FileNotFoundError(errno.ENOENT, "it is no file any more", base)
+            raise FileNotFoundError(errno.ENOENT, "it is no longer a regular file", base)
         return os.open(f"/proc/self/fd/{place}", flags)
     finally:
         os.close(place)
@@ -191,7 +191,7 @@ def _contents(fd: int, info: tarfile.TarInfo) -> Iterator[bytes]:
     while left:
         piece = os.read(fd, min(left, _PIECE_BYTES))
         if not piece:
-            raise CopyFailed(f"cannot read '{info.name}': it became shorter while it was read")
+            raise CopyFailed(f"cannot read '{info.name}': it was truncated while it was read")
         left -= len(piece)
         yield piece
     if info.size % tarfile.BLOCKSIZE:
@@ -263,14 +263,14 @@ def unpack(
                     raise CopyFailed(f"cannot write '{'/'.join(parts) or '.'}': {reason}") from error
         unpacking.finish()
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        raise CopyFailed(f"this is no tar archive, or a damaged one: {error}") from error
+        raise CopyFailed(f"not a tar archive, or a damaged one: {error}") from error
 
 
 def _parts(name: str, rename: str | None) -> tuple[str, ...]:
     """Split a name. Raises CopyFailed for one that leads out."""
     parts = [part for part in name.split("/") if part and part != "."]
     if ".." in parts:
-        raise CopyFailed(f"cannot unpack '{name}': its name leads out of the archive")
+        raise CopyFailed(f"cannot unpack '{name}': its path points outside of the archive")
     if rename is None:
         return tuple(parts)
     is_below_dot = name.startswith(("./", "/")) or name in (".", "")
@@ -339,9 +339,9 @@ class _Unpacking:
         except FileNotFoundError:
             return
         if is_directory and not info.isdir():
-            raise CopyFailed(f"cannot replace the directory '{name}' by a file")
+            raise CopyFailed(f"cannot overwrite directory '{name}' with non-directory")
         if not is_directory and info.isdir():
-            raise CopyFailed(f"cannot replace '{name}', which is no directory, by a directory")
+            raise CopyFailed(f"cannot overwrite non-directory '{name}' with directory")
         if not is_directory:
             try:
                 os.unlink(name, dir_fd=parent)
@@ -381,7 +381,7 @@ class _Unpacking:
 
     def _hard_link(self, parent: int, name: str, link: tuple[str, ...]) -> None:
         if not link:
-            raise CopyFailed(f"cannot unpack '{name}': it is a link to nothing")
+            raise CopyFailed(f"cannot unpack '{name}': its link target does not exist")
         source = self._open(link[:-1])
         try:
             os.link(link[-1], name, src_dir_fd=source, dst_dir_fd=parent, follow_symlinks=False)
@@ -402,7 +402,7 @@ class _Unpacking:
             finally:
                 os.umask(umask)
         else:
-            raise CopyFailed(f"cannot unpack '{name}': its type is not known")
+            raise CopyFailed(f"cannot unpack '{name}': unknown entry type")
         owner = self._ownership.of(info)
         if owner is not None:
             os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
@@ -442,7 +442,7 @@ def _open_mounted(parent: int, name: str) -> int:
     try:
         fd = open_regular(parent, name, os.O_WRONLY)
     except FileNotFoundError:
-        raise CopyFailed(f"cannot replace '{name}', which is in use") from None
+        raise CopyFailed(f"cannot overwrite '{name}': it is in use") from None
     os.ftruncate(fd, 0)
     return fd
 

@@ -167,10 +167,10 @@ class Graph:
         ring = ring[first:] + ring[:first]
         path = ("services", ring[0], "depends_on", ring[1 % len(ring)])
         return CycleError(
-            f"cycle found: {' -> '.join([*ring, ring[0]])}",
+            f"dependency cycle detected: {' → '.join([*ring, ring[0]])}",
             at=self._marks(path) if self._marks else None,
             path=path,
-            hint="services cannot wait for each other: remove one of these dependencies",
+            hint="remove one of these dependencies",
         )
 
     def ancestors(self, names: Iterable[str]) -> frozenset[str]:

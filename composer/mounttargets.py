@@ -17,21 +17,21 @@ _IN_PROC = frozenset(
 )
 _PROC = "/proc"
 
-HINT = "choose another directory of the container"
+HINT = "use another directory in the container"
 
 
 def problem(target: str, source: str | None = None) -> str | None:
     """Return why nothing can be mounted at ``target``; ``source`` is the directory of the host that is bound."""
     if not target.startswith("/"):
-        return "a path in a container begins with /"
+        return "the path must be absolute"
     path = _clean(target)
     if path == "/":
-        return "the root of a container cannot be mounted over"
+        return "mounting over the root directory is not allowed"
     if path == _PROC:
         is_procfs = source is not None and _clean(source) == _PROC
-        return None if is_procfs else "only the host's /proc can be mounted at /proc"
+        return None if is_procfs else "only the host's /proc may be mounted at /proc"
     if path.startswith(f"{_PROC}/") and path.removeprefix(f"{_PROC}/") not in _IN_PROC:
-        return "nothing can be mounted inside /proc"
+        return "mounts inside /proc are not allowed"
     return None
 
 

@@ -13,7 +13,7 @@ class NotRegular(OSError):
     """There is something, and it is no regular file. ``is_directory`` tells which kind of mistake that is."""
 
     def __init__(self, path: str, mode: int) -> None:
-        super().__init__(0, "it is no regular file", path)
+        super().__init__(0, "not a regular file", path)
         self.is_directory = stat.S_ISDIR(mode)
 
 

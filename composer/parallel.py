@@ -100,7 +100,7 @@ class Workers:
         """Have a task done. Raises RuntimeError when nobody will do it any more."""
         with self._lock:
             if self._is_closed:
-                raise RuntimeError("these workers are closed")
+                raise RuntimeError("the worker pool is closed")
             self._unfinished += 1
             self._tasks.put(task)  # under the lock: nothing gets behind the word that ends a thread
             if len(self._threads) < min(self._limit, self._unfinished):

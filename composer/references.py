@@ -88,17 +88,17 @@ def parse(text: str) -> Reference:
     """Return the full reference. Raises ImageError, which says what is wrong with it."""
     name, tag, digest = split(text)
     if digest is not None and not _DIGEST.fullmatch(digest):
-        raise _invalid(text, "its digest is not sha256: and 64 hexadecimal digits")
+        raise _invalid(text, "digest must be sha256: followed by 64 hexadecimal digits")
     host, path = full_name(name)
     if tag is not None and not _TAG.fullmatch(tag):
-        raise _invalid(text, "its tag is not 1 to 128 letters, digits, dots, dashes and underscores")
+        raise _invalid(text, "tag must be 1 to 128 letters, digits, dots, dashes and underscores")
     if not _HOST.fullmatch(host):
-        raise _invalid(text, f"'{host}' is not a registry's host")
+        raise _invalid(text, f"invalid registry host '{host}'")
     if not _PATH.fullmatch(path):
-        upper = "it has upper-case letters" if path != path.lower() else "its name is not lower-case words"
+        upper = "repository name must be lowercase" if path != path.lower() else "invalid repository name"
         raise _invalid(text, upper)
     if len(host) + len(path) + 1 > _MAX_NAME:
-        raise _invalid(text, f"it is longer than {_MAX_NAME} characters")
+        raise _invalid(text, f"repository name must not be longer than {_MAX_NAME} characters")
     return Reference(host, path, tag or ("" if digest else _DEFAULT_TAG), digest or "")
 
 
@@ -109,4 +109,4 @@ def id_prefix(text: str) -> str | None:
 
 
 def _invalid(text: str, why: str) -> ImageError:
-    return ImageError(f"'{text}' is not an image reference: {why}", hint="write it as [HOST/]NAME[:TAG]")
+    return ImageError(f"invalid reference format '{text}': {why}", hint="use [HOST/]NAME[:TAG]")

@@ -35,12 +35,12 @@ def find_fault(name: str, shared: Mapping[str, str] | None = None) -> tuple[str,
     """
     parts = name.split(".")
     if not all(_PART.match(part) for part in parts) or len(parts) < _LEAST_PARTS.get(parts[0], 2):
-        return f"'{name}' is not the name of a kernel setting", "write it with dots: net.core.somaxconn"
+        return f"invalid kernel setting name '{name}'", "use dots, such as net.core.somaxconn"
     kind = namespace_of(name)
     if name == "kernel.hostname":
-        return "the host name has an attribute of its own", "use hostname"
+        return "kernel.hostname is set by the attribute hostname", "use hostname"
     if kind is None:
-        return f"'{name}' is a setting of the whole machine, not of a container", _KNOWN
+        return f"'{name}' is a setting of the whole host, not of a container", _KNOWN
     owner = (shared or {}).get(kind)
     if owner:
         return (

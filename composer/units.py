@@ -42,9 +42,7 @@ def parse_duration_ns(text: str) -> int:
         total += _nanoseconds(match[1], _DURATION_UNITS_NS[match[2]])
         position = match.end()
     if not rest or position != len(rest):
-        raise ValueError(
-            f"'{text}' is not a duration: write a number and a unit, such as 30s, 1m30s or 500ms"
-        )
+        raise ValueError(f"invalid duration '{text}': use a number and a unit, such as 30s, 1m30s or 500ms")
     return sign * total
 
 
@@ -85,8 +83,10 @@ def parse_size_bytes(text: str) -> int:
     """
     match = _SIZE.fullmatch(text)
     if not match:
-        raise ValueError(f"'{text}' is not a size: write a number with b, k, m, g or t, such as 512m or 1.5g")
+        raise ValueError(
+            f"invalid size '{text}': use a number with a unit (b, k, m, g, t), such as 512m or 1.5g"
+        )
     number = float(match[1]) * _SIZE_FACTOR[(match[2] or "").lower()]
     if not -(2.0**63) <= number < 2.0**63:
-        raise ValueError(f"'{text}' does not fit into 64 bits")
+        raise ValueError(f"size '{text}' is out of range (64 bits)")
     return int(number)

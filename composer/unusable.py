@@ -58,8 +58,8 @@ def _restart(service: Mapping[str, Any]) -> Iterator[Mistake]:
     if (service.get("deploy") or {}).get("restart_policy"):
         return  # that counts
     if text and not _RESTART.fullmatch(str(text)):
-        reason = f"'{text}' is not a restart policy"
-        yield Mistake(("restart",), reason, "write no, always, unless-stopped, on-failure or on-failure:3")
+        reason = f"invalid restart policy '{text}'"
+        yield Mistake(("restart",), reason, "use no, always, unless-stopped, on-failure or on-failure:3")
 
 
 def _image(service: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -70,7 +70,7 @@ def _image(service: Mapping[str, Any]) -> Iterator[Mistake]:
         references.parse(text)
     except ComposerError as error:
         yield Mistake(
-            ("image",), str(error), error.hint or "write it as in redis:7 or ghcr.io/owner/name:tag"
+            ("image",), str(error), error.hint or "use a reference such as redis:7 or ghcr.io/owner/name:tag"
         )
 
 
@@ -82,7 +82,7 @@ def _signal(service: Mapping[str, Any]) -> Iterator[Mistake]:
     is_number = text.isascii() and text.isdecimal() and 0 < int(text[:9]) < 65
     if not is_number and (found is None or found[1] not in _SIGNALS):
         yield Mistake(
-            ("stop_signal",), f"'{text[:40]}' is not a signal", "write a name, such as SIGTERM, or a number"
+            ("stop_signal",), f"invalid signal '{text[:40]}'", "use a name, such as SIGTERM, or a number"
         )
 
 
@@ -90,22 +90,22 @@ def _capabilities(service: Mapping[str, Any]) -> Iterator[Mistake]:
     for key in ("cap_add", "cap_drop"):
         for index, text in enumerate(_listed(service.get(key))):
             if str(text).upper().removeprefix("CAP_") not in CAPABILITIES:
-                reason = f"'{str(text)[:40]}' is not a capability"
-                yield Mistake((key, index), reason, "capabilities(7) lists them, such as NET_ADMIN")
+                reason = f"invalid capability '{str(text)[:40]}'"
+                yield Mistake((key, index), reason, "use a name of capabilities(7), such as NET_ADMIN")
 
 
 def _limits(service: Mapping[str, Any]) -> Iterator[Mistake]:
     for name in service.get("ulimits") or ():
         if str(name).lower() not in LIMITS:
-            reason = f"'{str(name)[:40]}' is not a limit"
-            yield Mistake(("ulimits", name), reason, f"there are: {', '.join(sorted(LIMITS))}")
+            reason = f"unknown ulimit '{str(name)[:40]}'"
+            yield Mistake(("ulimits", name), reason, f"must be one of {', '.join(sorted(LIMITS))}")
 
 
 def _dns(service: Mapping[str, Any]) -> Iterator[Mistake]:
     for index, text in enumerate(_listed(service.get("dns"))):
         if not _is_address(str(text)):
-            reason = f"'{str(text)[:60]}' is not an IP address"
-            yield Mistake(("dns", index), reason, "write the address of a name server, such as 9.9.9.9")
+            reason = f"invalid IP address '{str(text)[:60]}'"
+            yield Mistake(("dns", index), reason, "use the IP address of a name server, such as 9.9.9.9")
 
 
 def _is_address(text: str) -> bool:
@@ -119,8 +119,8 @@ def _is_address(text: str) -> bool:
 def _tmpfs(service: Mapping[str, Any]) -> Iterator[Mistake]:
     for index, text in enumerate(_listed(service.get("tmpfs"))):
         if not str(text).startswith("/"):
-            reason = f"'{str(text)[:60]}' is not an absolute path"
-            yield Mistake(("tmpfs", index), reason, "begin it with /, as in /run:size=64m")
+            reason = f"'{str(text)[:60]}' must be an absolute path"
+            yield Mistake(("tmpfs", index), reason, "start it with /, such as /run:size=64m")
 
 
 def _health(service: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -129,7 +129,7 @@ def _health(service: Mapping[str, Any]) -> Iterator[Mistake]:
         yield Mistake(
             ("healthcheck", "start_interval"),
             "healthcheck.start_interval requires healthcheck.start_period to be set",
-            "set start_period too: start_interval counts only that long",
+            "set start_period too: start_interval applies only during it",
         )
 
 
@@ -180,8 +180,8 @@ def _same_ports(services: Mapping[str, Any], runs: Callable[[str], bool]) -> Ite
         for port in _fixed(service, services[service]):
             for other in seen:
                 if other.service != service and _is_same(port, other):
-                    reason = f"port {port.number} of the host is published by service '{other.service}' too"
-                    hint = "publish it at another port, or at another address of the host"
+                    reason = f"host port {port.number} is also published by service '{other.service}'"
+                    hint = "use another host port, or another address of the host"
                     yield service, Mistake(("ports", port.position), reason, hint)
                     break
             seen.append(port)

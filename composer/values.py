@@ -40,7 +40,7 @@ _UNUSABLE_4 = (
     (0xF0000000, 4, "is reserved (RFC 1112)"),
 )
 _UNUSABLE_6 = (
-    (0, 8, "is reserved (RFC 4291), and has the loopback address"),
+    (0, 8, "is reserved (RFC 4291) and contains the loopback address"),
     (0xFF << 120, 8, "is for multicast"),
 )
 
@@ -48,23 +48,23 @@ _UNUSABLE_6 = (
 def mac_problem(text: str) -> str | None:
     digits = re.sub(r"[:.-]", "", text)
     if not _MAC.fullmatch(text) or digits == "0" * 12:
-        return f"'{text[:40]}' is not a hardware address, such as 02:42:ac:11:00:02"
+        return f"invalid hardware address '{text[:40]}': use one such as 02:42:ac:11:00:02"
     if int(digits[:2], 16) & 1:
-        return f"'{text}' is the hardware address of a group, and an interface has one of its own"
+        return f"'{text}' is a multicast hardware address, not the address of one interface"
     return None
 
 
 def protocol_problem(text: str) -> str | None:
     if text in PROTOCOLS:
         return None
-    return f"'{text[:40]}' is not a protocol that has ports: {', '.join(PROTOCOLS)}"
+    return f"unsupported protocol '{text[:40]}': must be one of {', '.join(PROTOCOLS)}"
 
 
 def target_problem(target: object) -> str | None:
     text = str(target or "")
     if text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) < 65536:
         return None
-    return f"'{text[:40]}' is not a container port" if text else "the container port is missing"
+    return f"invalid container port '{text[:40]}'" if text else "the container port is missing"
 
 
 def tmpfs_problem(options: str) -> str | None:
@@ -75,16 +75,16 @@ def tmpfs_problem(options: str) -> str | None:
         if key in _TMPFS_WORDS and not separator:
             continue
         if form is None:
-            return f"'{part[:40]}' is not an option of a tmpfs"
+            return f"unknown tmpfs option '{part[:40]}'"
         if not form.fullmatch(value):
-            return f"'{part[:40]}' has no value that '{key}' of a tmpfs can have"
+            return f"invalid value in tmpfs option '{part[:40]}'"
     return None
 
 
 def name_problem(text: str) -> str | None:
     if len(text) <= MAX_NAME:
         return None
-    return f"a name of {len(text)} letters is too long: {MAX_NAME} are possible"
+    return f"the name is too long: {len(text)} characters (limit: {MAX_NAME})"
 
 
 def subnet_problem(text: str) -> str | None:
@@ -104,14 +104,14 @@ def subnet_problem(text: str) -> str | None:
     for first, length, reason in unusable:
         shift = bits - min(length, int(prefix))
         if number >> shift == first >> shift:
-            return f"subnet '{text}' cannot be a network's: it {reason}"
+            return f"subnet '{text}' cannot be used for a network: it {reason}"
     return None
 
 
 def interval_problem(nanoseconds: int) -> str | None:
     if not 0 < nanoseconds < LEAST_INTERVAL_NS:
         return None
-    return "health checks less than 100 ms apart overload the machine"
+    return "health checks less than 100 ms apart overload the host"
 
 
 def restart_policy(text: str) -> tuple[str, int]:

@@ -102,7 +102,9 @@ class _Canonical:
 
         def checked(value: Any, path: Path, mark: Mark) -> Any:
             if value is None:
-                self._problems.error(f"'{name}' is empty", mark, path, hint="remove it, or write a value")
+                self._problems.error(
+                    f"'{name}' must not be empty", mark, path, hint="set a value, or remove it"
+                )
                 return INVALID
             return rule(value, path, mark)
 
@@ -153,8 +155,8 @@ class _Canonical:
                 key, equals, text = item.partition("=")
                 if not equals and item != "default" and not self._lenient:
                     self._problems.error(
-                        f"'{item}' is not an ssh key", value.mark(index), (*path, index),
-                        hint="write default, or ID=PATH",
+                        f"invalid ssh key '{item}'", value.mark(index), (*path, index),
+                        hint="use default, or ID=PATH",
                     )  # fmt: skip
                     continue
                 new.put(key, text if equals else None, value.mark(index))
@@ -170,7 +172,10 @@ class _Canonical:
             key, equals, text = item.partition("=")
             if not equals and not self._lenient:
                 self._problems.error(
-                    f"'{item}' has no value", value.mark(index), (*path, index), hint=f"write {key}=VALUE"
+                    f"a value is required for '{item}'",
+                    value.mark(index),
+                    (*path, index),
+                    hint=f"use {key}=VALUE",
                 )
                 continue
             new.put(key, text if equals else None, value.mark(index))
@@ -245,8 +250,8 @@ class _Canonical:
         """Texts of services were cast before; of builds none are, and ``08`` is a float."""
         if not isinstance(value, (str, float)):
             return value
-        error = ValueError(f"ulimit '{path[-1]}' must be a whole number, not '{go_text(value)}'")
-        return self._fail(error, value, path, mark, "write digits without quotes")
+        error = ValueError(f"ulimit '{path[-1]}' must be an integer, not '{go_text(value)}'")
+        return self._fail(error, value, path, mark, "use an unquoted integer")
 
     def devices(self, value: Any, path: Path, mark: Mark) -> Any:
         return self._expand(value, path, lambda text: [parse_device(text)])
@@ -267,7 +272,7 @@ class _Canonical:
                 continue
             try:
                 if isinstance(item, float):
-                    raise ValueError(f"'{go_text(item)}' is not a port")
+                    raise ValueError(f"invalid port '{go_text(item)}'")
                 entries = parse(go_text(item))
                 self._ports += len(entries)
                 if self._ports > MAX_PORTS:
@@ -284,20 +289,20 @@ class _Canonical:
         try:
             volume = parse_volume(value)
         except ValueError as error:
-            return self._fail(error, value, path, mark, "write it as [source:]target[:options]")
+            return self._fail(error, value, path, mark, "use [source:]target[:options]")
         if not self._lenient:
             for option in unknown_volume_options(value):
                 self._problems.warn(
-                    f"volume option '{option}' is not known and has no effect",
+                    f"unknown volume option '{option}' is ignored",
                     mark,
-                    hint="options are ro, rw, nocopy, z, Z and the propagations (rshared, rslave, …)",
+                    hint="valid options: ro, rw, nocopy, z, Z and the propagations (rshared, rslave, …)",
                 )
             drive = swallowed_drive(value)
             if drive:
                 self._problems.warn(
-                    f"'{drive}:' in volume '{value}' is read as a drive of Windows, not as a volume's name",
+                    f"'{drive}:' in volume '{value}' is read as a Windows drive letter, not as a volume name",
                     mark,
-                    hint=f"give volume '{drive}' a longer name, or write {{type: volume, source: {drive}, …}}",
+                    hint=f"use a longer name for volume '{drive}', or {{type: volume, source: {drive}, …}}",
                 )
         return tree_of(volume, mark)
 
@@ -311,7 +316,7 @@ class _Canonical:
         if "name" in old:
             if "name" in new and new["name"] != old["name"]:
                 self._problems.error(
-                    "'name' and 'external.name' say different things",
+                    "'name' and 'external.name' conflict",
                     old.mark("name"),
                     path,
                     hint="keep 'name' only",
@@ -320,7 +325,7 @@ class _Canonical:
             self._problems.warn(
                 f"{path[0]}.{path[1]}: 'external.name' is deprecated",
                 at,
-                hint=f"write 'external: true' and 'name: {old['name']}'",
+                hint=f"use 'external: true' and 'name: {old['name']}'",
             )
         return new
 
@@ -330,7 +335,7 @@ def warn_shell(command: str, path: Path, mark: Mark, problems: Problems) -> None
     operator = shell_operator(command)
     if operator is not None:
         problems.warn(
-            f"'{path[1]}': {path[-1]} ends at '{operator}': no shell runs it",
+            f"'{path[1]}': {path[-1]} is cut off at '{operator}', because it is not run in a shell",
             mark,
-            hint=f'write ["sh", "-c", "…"] as {path[-1]}, or quote the {operator}',
+            hint=f'use ["sh", "-c", "…"] as {path[-1]}, or quote the {operator}',
         )

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from composer.schema.tree import Path
 
 _WORDS = {
-    "string": "a text",
-    "integer": "a whole number",
+    "string": "a string",
+    "integer": "an integer",
     "number": "a number",
-    "boolean": "true or false",
-    "null": "empty",
+    "boolean": "a boolean",
+    "null": "null",
     "object": "a mapping",
     "array": "a list",
 }
@@ -124,8 +124,8 @@ def _additional(error: Complaint, path: Path, tree: Map, problems: Problems) -> 
         at = mark_at(tree, (*path, key), key=True)
         if patterns:
             kind = str(path[-1]).removesuffix("s") if len(path) == 1 and path[0] in _NAMED else "key"
-            _say(problems, f"'{key}' cannot be the name of a {kind}", at, (*path, key),
-                 "names have letters, digits, '.', '_' and '-'")  # fmt: skip
+            _say(problems, f"invalid {kind} name '{key}'", at, (*path, key),
+                 "use only letters, digits, '.', '_' and '-'")  # fmt: skip
             continue
         _say(problems, _unknown(key, path), at, (*path, key), _remedy(key, path, known, tree))
     return broken
@@ -165,12 +165,12 @@ def _remedy(key: str, path: Path, known: dict[str, Any], tree: Map) -> str | Non
         service = whole["$defs"]["service"]["properties"]
         value = tree.get(key)
         if key in service:
-            return f"'{key}' belongs to a service: indent it under 'services: NAME:'"
+            return f"'{key}' is a service attribute: indent it under 'services: NAME:'"
         if isinstance(value, Map) and ("image" in value or "build" in value):
-            return f"a service? Indent '{key}' under 'services:'"
+            return f"if '{key}' is a service, indent it under 'services:'"
     elif len(path) == 2 and path[0] == "services":
         if key in whole["properties"]:
-            return f"'{key}' belongs to the top level: remove its indentation"
+            return f"'{key}' is a top-level attribute: remove its indentation"
         for name in ("build", "deploy", "healthcheck", "logging", "develop"):
             definition = whole["$defs"].get(
                 {"deploy": "deployment", "develop": "development"}.get(name, name), {}
@@ -178,12 +178,12 @@ def _remedy(key: str, path: Path, known: dict[str, Any], tree: Map) -> str | Non
             if key in definition.get("properties", {}):
                 return f"'{key}' belongs under '{name}:'"
         if isinstance(tree.get("services", {}).get(path[1], {}).get(key), Map):
-            return f"is '{key}' a service? Give it the indentation of '{path[1]}'"
+            return f"if '{key}' is a service, indent it like '{path[1]}'"
     elif len(path) > 2 and path[0] == "services" and key in whole["$defs"]["service"]["properties"]:
-        return f"'{key}' belongs to the service: indent it less"
+        return f"'{key}' is a service attribute: move it up to the service"
     if len(known) <= 12:
-        return f"there are {', '.join(sorted(known))}" if known else None
-    return "own attributes begin with 'x-'"
+        return f"allowed attributes: {', '.join(sorted(known))}" if known else None
+    return "custom attributes must start with 'x-'"
 
 
 def _type(error: Complaint, path: Path, tree: Map, problems: Problems) -> set[Path]:
@@ -224,29 +224,29 @@ def _wrong_type(wanted: list[str], value: Any, path: Path, tree: Map, problems: 
 def _pair_hint(value: Map) -> str:
     key, item = next(iter(value.items()))
     item = str(item).lower() if isinstance(item, bool) else item
-    return f"'- {key}: …' is a mapping in a list; write '- {key}={'' if item is None else item}', or drop the dashes"
+    return f"'- {key}: …' is a mapping in a list: use '- {key}={'' if item is None else item}', or remove the dashes"
 
 
 def _type_hint(wanted: list[str], value: Any, path: Path) -> str | None:
     if isinstance(value, Timestamp):
-        return f'YAML reads it as a date; write it in quotes: "{value}"'
+        return f'YAML parses it as a date; quote it: "{value}"'
     if path and path[-1] in _DURATIONS and isinstance(value, (int, float)):
-        return f"write a unit, such as {value}s"
+        return f"add a unit, such as {value}s"
     if len(path) == 2 and path[0] == "services" and path[1] in schema()["$defs"]["service"]["properties"]:
-        return f"is '{path[1]}' an attribute of the service above? Indent it more"
+        return f"if '{path[1]}' is an attribute of the service above, indent it further"
     if "string" in wanted and isinstance(value, (int, float, bool)):
-        return f'write it in quotes: "{str(value).lower() if isinstance(value, bool) else value}"'
+        return f'quote the value: "{str(value).lower() if isinstance(value, bool) else value}"'
     if "array" in wanted and isinstance(value, str):
-        return f"write it as a list: [{value}]"
+        return f"use a list: [{value}]"
     if "array" in wanted and isinstance(value, Map):
-        return "write '- ' before each entry"
+        return "start each entry with '- '"
     if "object" in wanted and isinstance(value, Seq):
-        return "write 'name: value' lines without '- '"
+        return "use 'name: value' lines without '- '"
     if "object" in wanted and value is None and path:
-        return "something should be indented under it; remove it if it is empty on purpose"
+        return "indent its content under it, or remove it"
     if value is None:
-        return "write a value, or remove it"
-    return "write a single value" if isinstance(value, (Map, Seq)) else None
+        return "set a value, or remove it"
+    return "use a single value" if isinstance(value, (Map, Seq)) else None
 
 
 _DURATIONS = frozenset(
@@ -271,13 +271,13 @@ def _kind(value: Any) -> str:
     if isinstance(value, Timestamp):
         return f"the date {value}"
     if value is None:
-        return "empty"
+        return "an empty value"
     if isinstance(value, bool):
         return f"the boolean {str(value).lower()}"
     if isinstance(value, (int, float)):
         return f"the number {value}"
     shown = value if len(value) <= 40 else value[:39] + "…"
-    return f"the text '{shown}'"
+    return f"the string '{shown}'"
 
 
 def _enum(error: Complaint, path: Path, tree: Map, problems: Problems) -> set[Path]:
@@ -285,7 +285,7 @@ def _enum(error: Complaint, path: Path, tree: Map, problems: Problems) -> set[Pa
     near = did_you_mean(str(error.instance), allowed)
     _say(
         problems,
-        f"{_subject(path)} is '{error.instance}', which is not one of {', '.join(allowed)}",
+        f"{_subject(path)} must be one of {', '.join(allowed)}, not '{error.instance}'",
         mark_at(tree, path),
         path,
         near,
@@ -300,19 +300,25 @@ def _required(error: Complaint, path: Path, tree: Map, problems: Problems) -> se
     words = " and ".join(f"'{key}'" for key in missing)
     properties = error.schema.get("properties", {})
     choices = properties.get(missing[0], {}).get("enum") if missing else None
-    hint = f"{missing[0]} is one of {', '.join(choices)}" if choices else None
-    _say(problems, f"{_subject(path)} lacks {words}", mark_at(tree, path), path, hint)
+    hint = f"{missing[0]} must be one of {', '.join(choices)}" if choices else None
+    _say(
+        problems,
+        f"{words} {'is' if len(missing) == 1 else 'are'} required in {_subject(path)}",
+        mark_at(tree, path),
+        path,
+        hint,
+    )
     return {path}
 
 
 def _pattern(error: Complaint, path: Path, tree: Map, problems: Problems) -> set[Path]:
     hints = {
-        "pull_policy": "there are always, never, missing, if_not_present, build, daily, weekly, every_<duration>",
-        "container_name": "it has letters, digits, '_', '.' and '-', at least two",
+        "pull_policy": "must be always, never, missing, if_not_present, build, daily, weekly or every_<duration>",
+        "container_name": "use at least two letters, digits, '_', '.' or '-'",
     }
     _say(
         problems,
-        f"{_subject(path)} cannot be '{error.instance}'",
+        f"invalid value '{error.instance}' for {_subject(path)}",
         mark_at(tree, path),
         path,
         hints.get(str(path[-1]) if path else ""),
@@ -334,7 +340,7 @@ def _bound(error: Complaint, path: Path, tree: Map, problems: Problems) -> set[P
     word = "at least" if error.keyword == "minimum" else "at most"
     _say(
         problems,
-        f"{_subject(path)} is {error.instance}; it must be {word} {error.value}",
+        f"{_subject(path)} must be {word} {error.value}, not {error.instance}",
         mark_at(tree, path),
         path,
     )

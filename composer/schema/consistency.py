@@ -39,10 +39,10 @@ class _ModelChecks:
             for key in value:
                 if key not in ("external", "name") and not key.startswith("x-"):
                     self._problems.error(
-                        f"volume '{path[-1]}' is external, so it cannot have '{key}'",
+                        f"conflicting attributes 'external' and '{key}' of volume '{path[-1]}'",
                         value.name(key),
                         (*path, key),
-                        hint=f"remove '{key}': the volume was made elsewhere",
+                        hint=f"remove '{key}': external volumes are not created by composer",
                     )
         return value
 
@@ -63,7 +63,10 @@ class _ModelChecks:
                 )
             if value.get("target") is None and not self._problems.within(path):
                 self._problems.error(
-                    f"a port of '{path[1]}' has no target", mark, path, hint="target is the container's port"
+                    f"target is required for each port of service '{path[1]}'",
+                    mark,
+                    path,
+                    hint="set it to the container port",
                 )
         return value
 
@@ -71,39 +74,44 @@ class _ModelChecks:
         if isinstance(value, Map) and not self._problems.within(path):
             if value.get("target") is None:
                 self._problems.error(
-                    f"a volume of '{path[1]}' has no target",
+                    f"target is required for each volume of service '{path[1]}'",
                     mark,
                     path,
-                    hint="it is the path in the container",
+                    hint="set it to the path in the container",
                 )
             if value.get("type") == "bind" and value.get("source") is None:
                 self._problems.error(
-                    f"a bind mount of '{path[1]}' has no source", mark, path, hint="it is a path of the host"
+                    f"source is required for each bind mount of service '{path[1]}'",
+                    mark,
+                    path,
+                    hint="set it to a path on the host",
                 )
         return value
 
     def mapped(self, value: Any, path: Path, mark: Mark) -> Any:
         if isinstance(value, Map) and value.get("target") is None and not self._problems.within(path):
             self._problems.error(
-                f"a device of '{path[1]}' has no target",
+                f"target is required for each device of service '{path[1]}'",
                 mark,
                 path,
-                hint="target is the path in the container",
+                hint="set it to the path in the container",
             )
         return value
 
     def watch(self, value: Any, path: Path, mark: Mark) -> Any:
         if value == "":
-            self._problems.error("'path' is empty", mark, path, hint="name the file or directory to watch")
+            self._problems.error(
+                "'path' must not be empty", mark, path, hint="set it to the file or directory to watch"
+            )
         return value
 
     def device(self, value: Any, path: Path, mark: Mark) -> Any:
         if isinstance(value, Map) and "count" in value and "device_ids" in value:
             self._problems.error(
-                "'count' and 'device_ids' exclude each other",
+                "'count' and 'device_ids' are mutually exclusive",
                 value.name("count"),
                 path,
-                hint="ask for a number of devices, or name them",
+                hint="set either the number of devices or their IDs",
             )
         return value
 
@@ -133,6 +141,10 @@ def _is_true(value: Any) -> bool:
     return value is True or (isinstance(value, str) and value.lower() == "true")
 
 
+def _quoted(names: list[str]) -> str:
+    return " and ".join(f"'{name}'" for name in names)
+
+
 def _check_file_object(
     value: Map, path: Path, mark: Mark, sources: tuple[str, ...], problems: Problems
 ) -> None:
@@ -141,22 +153,22 @@ def _check_file_object(
     words = " or ".join((", ".join(sources[:-1]), sources[-1]))
     if len(found) > 1:
         problems.error(
-            f"{kind} '{path[-1]}' has {' and '.join(found)}; only one can be its source",
+            f"{_quoted(found)} of {kind} '{path[-1]}' are mutually exclusive",
             value.name(found[1]),
             (*path, found[1]),
-            hint=f"keep one of {words}",
+            hint=f"keep only one of {words}",
         )
     if _is_true(value.get("external")):
         for key in value:
             if key not in ("external", "name") and not key.startswith("x-"):
                 problems.warn(
-                    f"{kind} '{path[-1]}' is external, so its '{key}' has no effect",
+                    f"'{key}' of {kind} '{path[-1]}' is ignored, because it is external",
                     value.name(key),
                     hint=f"remove '{key}', or 'external'",
                 )
     elif (not found or (kind == "secret" and value.get("environment") == "")) and not problems.within(path):
         problems.error(
-            f"{kind} '{path[-1]}' has no source", mark, path, hint=f"give it {words}, or 'external: true'"
+            f"{kind} '{path[-1]}' must declare {words}", mark, path, hint=f"set {words}, or 'external: true'"
         )
 
 
@@ -227,9 +239,9 @@ class Consistency:
         if self._problems.suggested((self._section, name), ("'image'", "'build'", "'build:'")):
             return
         self.fail(
-            f"{self._kind} '{name}' has neither an image nor a build",
+            f"{self._kind} '{name}' has neither an image nor a build context specified",
             name,
-            hint="say where its files come from: 'image: NAME' or 'build: DIRECTORY'",
+            hint="set 'image: NAME' or 'build: DIRECTORY'",
         )
 
     def build(self, name: str, service: Map) -> None:
@@ -238,11 +250,11 @@ class Consistency:
             return
         if "dockerfile" in build and "dockerfile_inline" in build:
             self.fail(
-                "'dockerfile' and 'dockerfile_inline' exclude each other",
+                "'dockerfile' and 'dockerfile_inline' are mutually exclusive",
                 name,
                 "build",
                 "dockerfile",
-                hint="keep one",
+                hint="keep only one of them",
             )
         for key, context in (build.get("additional_contexts") or {}).items():
             if isinstance(context, str) and context.startswith("service:"):
@@ -262,7 +274,7 @@ class Consistency:
             self.unknown_service(name, wanted, "build", "additional_contexts", key)
         elif "build" not in other:
             self.fail(
-                f"build context '{key}' is service '{wanted}', which has no build",
+                f"build context '{key}' refers to service '{wanted}', which has no build section",
                 name,
                 "build",
                 "additional_contexts",
@@ -274,14 +286,15 @@ class Consistency:
         if wanted in self._disabled:
             profiles = self._disabled[wanted].get("profiles") or ()
             self.fail(
-                f"{self._kind} '{name}' needs '{wanted}', which no active profile enables", name, *below,
+                f"{self._kind} '{name}' depends on service '{wanted}', which is not enabled by any active profile",
+                name, *below,
                 hint=f"enable it with --profile {profiles[0]}" if profiles else None,
             )  # fmt: skip
             return
         if self._problems.within(("services", wanted)):
             return
         hint = did_you_mean(wanted, [other for other in self._services if other != name])
-        self.fail(f"{self._kind} '{name}' needs '{wanted}', which does not exist", name, *below, hint=hint)
+        self.fail(f"{self._kind} '{name}' depends on undefined service '{wanted}'", name, *below, hint=hint)
 
     def depends_on(self, name: str, service: Map) -> None:
         for wanted, dependency in (service.get("depends_on") or {}).items():
@@ -293,10 +306,10 @@ class Consistency:
         networks = service.get("networks") or {}
         if networks and "network_mode" in service:
             self.fail(
-                "'network_mode' and 'networks' exclude each other",
+                "'network_mode' and 'networks' are mutually exclusive",
                 name,
                 "network_mode",
-                hint="keep one of the two",
+                hint="keep only one of them",
             )
         for network in networks:
             self._resource("networks", network, name, "networks", network)
@@ -326,27 +339,26 @@ class Consistency:
         kind = section.removesuffix("s")
         if not wanted:
             self.fail(
-                f"{self._kind} '{name}' uses a {kind} without saying which",
+                f"source is required for each {kind} of {self._kind} '{name}'",
                 name,
                 *below,
-                hint="name its 'source'",
+                hint="set 'source'",
             )
             return
         if wanted in known or self._problems.within((section, wanted)):
             return
         hint = did_you_mean(wanted, known) or f"declare it at the top level, under '{section}:'"
         if section == "volumes" and "/" in wanted:
-            hint = f"for a directory write './{wanted}'; for a named volume declare it under 'volumes:'"
-        self.fail(
-            f"{self._kind} '{name}' uses {kind} '{wanted}', which is not declared", name, *below, hint=hint
-        )
+            hint = f"for a directory, use './{wanted}'; for a named volume, declare it under 'volumes:'"
+        self.fail(f"{self._kind} '{name}' refers to undefined {kind} '{wanted}'", name, *below, hint=hint)
 
     def healthcheck(self, name: str, service: Map) -> None:
         test = (service.get("healthcheck") or {}).get("test")
         if test and test[0] not in ("NONE", "CMD", "CMD-SHELL"):
             self.fail(
-                f"healthcheck test starts with '{test[0]}'", name, "healthcheck", "test",
-                hint=f'begin the list with CMD or CMD-SHELL: ["CMD", "{test[0]}", …]',
+                f"healthcheck.test must start with NONE, CMD or CMD-SHELL, not '{test[0]}'",
+                name, "healthcheck", "test",
+                hint=f'use ["CMD", "{test[0]}", …]',
             )  # fmt: skip
 
     def scale(self, name: str, service: Map) -> None:
@@ -354,14 +366,18 @@ class Consistency:
         scale = service.get("scale")
         if scale is not None and replicas is not None and scale != replicas:
             self.fail(
-                f"'scale' is {scale} and 'deploy.replicas' is {replicas}", name, "scale", hint="keep one"
+                f"'scale' ({scale}) and 'deploy.replicas' ({replicas}) have different values",
+                name,
+                "scale",
+                hint="keep only one of them",
             )
         for count, below in ((scale, ("scale",)), (replicas, ("deploy", "replicas"))):
             if count is not None and count < 0:
-                self.fail(f"'{below[-1]}' is negative", name, *below)
+                self.fail(f"'{below[-1]}' must not be negative", name, *below)
             if count is not None and count > 1 and "container_name" in service:
                 self.fail(
-                    f"{self._kind} '{name}' has a container_name, so it cannot have {count} containers", name, *below,
+                    f"cannot scale {self._kind} '{name}' to {count} containers: container_name must be unique",
+                    name, *below,
                     hint="remove container_name: each replica needs its own name",
                 )  # fmt: skip
 
@@ -373,10 +389,10 @@ class Consistency:
             wanted = service.get("container_name")
             if wanted is not None and taken.setdefault(wanted, name) != name:
                 self.fail(
-                    f"services '{taken[wanted]}' and '{name}' have the same container_name '{wanted}'",
+                    f"container name \"{wanted}\" is already in use by service '{taken[wanted]}'",
                     name,
                     "container_name",
-                    hint="each container needs its own name",
+                    hint="use a different container_name for each service",
                 )
 
     def limits(self, name: str, service: Map) -> None:
@@ -391,16 +407,16 @@ class Consistency:
             own, deployed = service.get(attribute), group.get(key)
             if own is not None and deployed is not None and own != deployed:
                 self.fail(
-                    f"'{attribute}' and 'deploy.resources.{words}' say different things", name, attribute,
-                    hint="keep one of the two",
+                    f"'{attribute}' and 'deploy.resources.{words}' have different values", name, attribute,
+                    hint="keep only one of them",
                 )  # fmt: skip
 
     def watch(self, name: str, service: Map) -> None:
         for index, rule in enumerate((service.get("develop") or {}).get("watch") or ()):
             if rule.get("action") != "rebuild" and rule.get("action") != "restart" and not rule.get("target"):
                 self.fail(
-                    f"watch action '{rule.get('action')}' needs a target", name, "develop", "watch", index,
-                    hint="target is the path in the container",
+                    f"target is required for watch action '{rule.get('action')}'", name, "develop", "watch", index,
+                    hint="set it to the path in the container",
                 )  # fmt: skip
 
     def mounts(self, name: str, service: Map) -> None:
@@ -429,7 +445,7 @@ def report_cycle(services: Map, ring: Sequence[str], problems: Problems) -> None
     following = [*ring[1:], ring[0]]
     marks = [services[name]["depends_on"].mark(other) for name, other in zip(ring, following, strict=True)]
     problems.error(
-        f"services wait for each other in a circle: {' → '.join([*ring, ring[0]])}",
+        f"dependency cycle detected: {' → '.join([*ring, ring[0]])}",
         marks[0],
         ("services", ring[0], "depends_on"),
         kind=CycleError,

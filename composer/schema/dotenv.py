@@ -60,9 +60,9 @@ def parse_raw(text: str, file: str, lookup: Lookup) -> dict[str, str]:
         key = key.lstrip(" \t")
         if not key or " " in key or "\t" in key:
             raise ConfigError(
-                f"'{key}' is not a variable name",
+                f"invalid variable name '{key}'",
                 at=Mark(file, number, 1),
-                hint="write KEY=value, without spaces around '='",
+                hint="use KEY=value, without spaces around '='",
             )
         if equals:
             found[key] = _placed(value, number)
@@ -170,17 +170,17 @@ class _Parser:
                 line = text[start : text.find("\n", start) if "\n" in text[start:] else len(text)]
                 raise self._fail(
                     f"unexpected character '{char}' in variable name '{line}'",
-                    hint="a name has letters, digits, '_', '.' and '-', without quotes",
+                    hint="use only letters, digits, '_', '.' and '-', without quotes",
                 )
         # the last line, without a newline: to Compose it is the value of a variable without a name
         if start == len(text):
-            raise self._fail("'export' without a variable", hint="write export KEY=value")
+            raise self._fail("'export' without a variable", hint="use export KEY=value")
         self._position = start
         return "", False
 
     def _check_key(self, key: str) -> None:
         if " " in key:
-            raise self._fail("a variable name cannot contain a space", hint="write KEY=value")
+            raise self._fail("a variable name cannot contain a space", hint="use KEY=value")
 
     def _value(self) -> str:
         quote = self._text[self._position : self._position + 1]
@@ -232,12 +232,14 @@ class _Parser:
 
         self._read += len(value)
         if self._read > MAX_TEMPLATES:
-            raise self._fail(f"the file's templates have more than {MAX_TEMPLATES >> 20} MiB", line=line)
+            raise self._fail(
+                f"the file's templates are too large (limit: {MAX_TEMPLATES >> 20} MiB)", line=line
+            )
         try:
             text = substitute(value, look, missing)
             self._size += len(text)
             if self._size > MAX_CHARS:
-                raise TemplateError(f"the file expands to more than {MAX_CHARS >> 20} MiB")
+                raise TemplateError(f"the file expands to too much text (limit: {MAX_CHARS >> 20} MiB)")
             return text
         except TemplateError as error:
             raise self._fail(str(error), line=line, hint=error.hint) from None

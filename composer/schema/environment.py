@@ -123,9 +123,7 @@ def _read_one(
 
     try:
         if form not in (None, "", "raw"):
-            raise ConfigError(
-                f"env_file format '{form}' is not known", at=at, hint="leave it out, or write raw"
-            )
+            raise ConfigError(f"unknown env_file format '{form}'", at=at, hint="remove it, or use raw")
         text = files.read_text(file, label, at, what=what)
         problems.read(label, text)
         if form == "raw":
@@ -139,9 +137,7 @@ def _read_one(
         if error.at is not at and not error.chain:
             error.chain = (at,)
         if error.hint is None and "no such file" in error.message:
-            optional = (
-                ", or write 'required: false' beside its path" if what == "env file" else ", or leave it out"
-            )
+            optional = ", or set 'required: false'" if what == "env file" else ", or remove it"
             error.hint = f"create it{optional}"
         problems.errors.append(error)
         return
@@ -150,4 +146,4 @@ def _read_one(
 
 
 def _unset(problems: Problems, key: str, mark: Mark) -> None:
-    problems.warn(f"variable '{key}' is not set, an empty text is used for it", mark)
+    problems.warn(f'The "{key}" variable is not set. Defaulting to a blank string.', mark)

@@ -83,7 +83,7 @@ class Extends:
             return self._done[here]
         if len(seen) > MAX_CHAIN:
             self._problems.error(
-                f"services extend each other more than {MAX_CHAIN} times", mark, (self._section, name)
+                f"too many levels of extends (limit: {MAX_CHAIN})", mark, (self._section, name)
             )
             return None
         if any(entry[:2] == here for entry in seen):
@@ -148,10 +148,10 @@ class Extends:
             return value, None
         if not isinstance(value, Map) or not isinstance(value.get("service"), str):
             self._problems.error(
-                "'extends' must name a service",
+                "'service' is required in 'extends'",
                 mark,
                 path,
-                hint="write 'service: NAME', and 'file:' for another file",
+                hint="set 'service: NAME', and 'file: FILE' for a service of another file",
             )
             return None, None
         file = value.get("file")
@@ -165,10 +165,10 @@ class Extends:
     def _unknown(self, wanted: str, name: str, file: Extension, mark: Mark) -> None:
         known = [key for key in file.services if key != name]
         hint = did_you_mean(wanted, known) or (
-            f"{file.label} has {', '.join(sorted(known))}" if known else None
+            f"available services: {', '.join(sorted(known))}" if known else None
         )
         self._problems.error(
-            f"service '{name}' extends '{wanted}', which '{file.label}' does not have",
+            f"cannot extend service '{name}': service '{wanted}' not found in {file.label}",
             mark,
             (self._section, name, "extends"),
             hint=hint,
@@ -179,10 +179,10 @@ class Extends:
         ring = seen[start:]
         names = [entry[1] for entry in ring] + [name]
         self._problems.error(
-            f"services extend each other in a circle: {' → '.join(names)}",
+            f"circular extends: {' → '.join(names)}",
             ring[0][2],
             (self._section, ring[0][1], "extends"),
             kind=CycleError,
             chain=tuple(entry[2] for entry in ring[1:]),
-            hint=f"move what they share to a service in '{os.path.basename(origin.file)}' that extends nothing",
+            hint=f"move common attributes to a service in '{os.path.basename(origin.file)}' that does not use extends",
         )

@@ -41,12 +41,15 @@ def read_text(path: str, label: str, at: _Mark | None = None, *, what: str = "fi
     except OSError as error:
         raise ConfigError(f"cannot read {what} '{label}': {_reason(error)}", at=at) from None
     except ValueError:
-        raise ConfigError(f"cannot read {what} '{label!r}': a path cannot hold a zero byte", at=at) from None
+        raise ConfigError(
+            f"cannot read {what} '{label!r}': paths must not contain a null byte", at=at
+        ) from None
     try:
         status = os.fstat(handle)
         if status.st_size > MAX_BYTES:
             raise ConfigError(
-                f"{what} '{label}' has {status.st_size >> 20} MiB; at most {MAX_BYTES >> 20}", at=at
+                f"{what} '{label}' is too large: {status.st_size >> 20} MiB (limit: {MAX_BYTES >> 20} MiB)",
+                at=at,
             )
         with open(handle, "rb", closefd=False) as file:
             data = file.read(MAX_BYTES + 1)

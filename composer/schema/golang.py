@@ -116,7 +116,9 @@ class _Words:
             self.words.append(self.word)
         if escaped or any(self.open.values()):
             left = "backslash" if escaped else next(name for name, is_open in self.open.items() if is_open)
-            raise ShellWordsError(f"{left} is not closed" if not escaped else "it ends with a backslash")
+            raise ShellWordsError(
+                f"unterminated {left}" if not escaped else "unexpected backslash at the end"
+            )
         return self.words
 
     def _keep(self, char: str) -> None:
@@ -139,7 +141,7 @@ class _Words:
             state["$("] = not state["$("]
         elif char == "(" and not quoted and not state["`"]:
             if state["$("] or not self.word.endswith("$"):
-                raise ShellWordsError("'(' needs a shell")
+                raise ShellWordsError("'(' requires a shell")
             state["$("] = True
             self.word += char
             return

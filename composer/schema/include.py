@@ -57,7 +57,7 @@ class Include:
                 "'include' must be a list",
                 tree.mark("include"),
                 ("include",),
-                hint="write each file as '- path'",
+                hint="list each file as '- path'",
             )
             return new
         for index, entry in enumerate(entries):
@@ -75,14 +75,14 @@ class Include:
         found = tuple(expand(one, self._base) for one in paths)
         directory = self._directory(directory) if directory else os.path.dirname(found[0])
         if len(including) > MAX_DEPTH:
-            self._problems.error(f"files include each other more than {MAX_DEPTH} levels deep", at, path)
+            self._problems.error(f"too many levels of include (limit: {MAX_DEPTH})", at, path)
             return None
         if any(found[0] == seen for seen, _ in including):
             ring = [
                 files.label(seen, self._working_dir) for seen in (*(seen for seen, _ in including), found[0])
             ]
             self._problems.error(
-                f"files include each other in a circle: {' → '.join(ring)}",
+                f"circular include: {' → '.join(ring)}",
                 at,
                 path,
                 kind=CycleError,
@@ -105,27 +105,27 @@ class Include:
             return [entry], None, None
         entry = Map() if entry is None else entry
         if not isinstance(entry, Map):
-            self._problems.error("an include must be a path, or a mapping with a path", at, path)
+            self._problems.error("each entry of 'include' must be a path, or a mapping with 'path'", at, path)
             return [], None, None
         for key in entry:
             if key not in ("path", "env_file", "project_directory"):
                 self._problems.warn(
-                    f"unknown attribute '{key}' of an include has no effect",
+                    f"unknown attribute '{key}' of include is ignored",
                     entry.name(key),
-                    hint="there are path, env_file and project_directory",
+                    hint="allowed attributes: path, env_file, project_directory",
                 )
         paths, env = self._strings(entry, "path", at, path), self._strings(entry, "env_file", at, path)
         directory = entry.get("project_directory")
         if directory is not None and not isinstance(directory, str):
             self._problems.error(
-                "'project_directory' must be a text",
+                "'project_directory' must be a string",
                 entry.mark("project_directory"),
                 (*path, "project_directory"),
             )
             return [], None, None
         if not paths and paths is not None:
             self._problems.warn(
-                "an include without a path has no effect", at, hint="write 'path: FILE', or remove it"
+                "include without 'path' is ignored", at, hint="set 'path: FILE', or remove it"
             )
         return paths or [], directory, env or None
 
@@ -137,7 +137,7 @@ class Include:
         if isinstance(value, Seq) and all(isinstance(one, str) for one in value):
             return list(value)
         self._problems.error(
-            f"'{key}' of an include must be a text or a list of texts", entry.mark(key), (*path, key)
+            f"'{key}' of include must be a string or a list of strings", entry.mark(key), (*path, key)
         )
         return None
 

@@ -59,13 +59,13 @@ def substitute(text: str, lookup: Lookup, missing: Missing | None = None, *, dep
     Raises TemplateError.
     """
     if depth > _MAX_NESTING:
-        raise TemplateError("variables are nested too deep")
+        raise TemplateError("variables are nested too deeply")
     out: list[str] = []
     position = size = 0
     while (dollar := text.find("$", position)) >= 0:
         out.append(text[position:dollar])
         if size > _MAX_CHARS:
-            raise TemplateError(f"it expands to more than {_MAX_CHARS >> 20} MiB")
+            raise TemplateError(f"the value expands to too much text (limit: {_MAX_CHARS >> 20} MiB)")
         follow = text[dollar + 1 : dollar + 2]
         if follow == "$":
             out.append("$")
@@ -164,8 +164,8 @@ def _value(name: str, lookup: Lookup, missing: Missing | None) -> str:
 def _invalid(template: str) -> TemplateError:
     shown = template if len(template) <= 60 else template[:57] + "…"
     return TemplateError(
-        f"invalid interpolation '{shown}'",
-        "write ${NAME}, ${NAME:-default}, ${NAME:?error} or ${NAME:+replacement}; $$ stands for a plain $",
+        f"invalid interpolation format '{shown}'",
+        "use ${NAME}, ${NAME:-default}, ${NAME:?error} or ${NAME:+replacement}; escape a literal $ as $$",
     )
 
 
@@ -189,14 +189,14 @@ class CastError(ValueError):
 def to_int(text: str) -> int:
     """Return the decimal number of a text. Raises CastError."""
     if len(text) > 20 or not _ATOI.fullmatch(text):
-        raise CastError(f"'{text[:40]}' is not a whole number", "write digits only, such as 3")
+        raise CastError(f"'{text[:40]}' is not an integer", "use digits only, such as 3")
     return int(text)
 
 
 def to_float(text: str) -> float:
     """Return the number of a text. Raises CastError."""
     if not _GO_FLOAT.fullmatch(text):
-        raise CastError(f"'{text}' is not a number", "write digits, such as 2 or 0.5")
+        raise CastError(f"'{text}' is not a number", "use digits, such as 2 or 0.5")
     return float(text)
 
 
@@ -207,7 +207,7 @@ def to_bool(text: str) -> bool:
         return True
     if word in _FALSE:
         return False
-    raise CastError(f"'{text}' is neither true nor false", "write true or false")
+    raise CastError(f"'{text}' is not a boolean", "use true or false")
 
 
 _INT = (
@@ -322,7 +322,7 @@ class _Interpolation:
         self._read += len(text)
         if self._read > MAX_TEMPLATES:
             self._problems.error(
-                f"templates have more than {MAX_TEMPLATES >> 20} MiB", mark, tuple(self._path)
+                f"templates are too large (limit: {MAX_TEMPLATES >> 20} MiB)", mark, tuple(self._path)
             )
             return INVALID, mark
         values = self._variables.values
@@ -335,9 +335,9 @@ class _Interpolation:
 
         def missing(name: str) -> None:
             self._problems.warn(
-                f"variable '{name}' is not set, an empty text is used for it",
+                f'The "{name}" variable is not set. Defaulting to a blank string.',
                 mark,
-                hint=f"set {name}, or write ${{{name}:-}} where empty is meant",
+                hint=f"set {name}, or use ${{{name}:-}} if an empty value is intended",
             )
 
         try:
@@ -350,7 +350,7 @@ class _Interpolation:
         self._size += len(new)
         if self._size > _MAX_TOTAL:
             self._problems.error(
-                f"variables expand to more than {_MAX_TOTAL >> 20} MiB", mark, tuple(self._path)
+                f"variables expand to too much text (limit: {_MAX_TOTAL >> 20} MiB)", mark, tuple(self._path)
             )
             return INVALID, mark
         if used:
@@ -370,8 +370,8 @@ class _Interpolation:
             return INVALID
         if cast is to_bool and text.lower() not in ("true", "false"):
             self._problems.warn(
-                f"'{text}' is read as {str(value).lower()}; it is a text in YAML 1.2",
+                f"'{text}' is read as the boolean {str(value).lower()}, but is a string in YAML 1.2",
                 mark,
-                hint="write true or false",
+                hint="use true or false",
             )
         return value

@@ -54,14 +54,16 @@ def text(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     if value is None:
         return OMIT
     if isinstance(value, (Map, Seq)):
-        raise ValueError("it must be a text")
+        raise ValueError("must be a string")
     return value if isinstance(value, LookedUp) else go_text(value) or OMIT
 
 
 def text_or_int(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     """A text that may be written as a whole number."""
     if isinstance(value, (bool, float)):
-        raise ValueError(f"{go_text(value)} must be a text or a whole number (08 is a float in YAML)")
+        raise ValueError(
+            f"must be a string or an integer, not the float {go_text(value)} (08 is a float in YAML)"
+        )
     return text(value, path, mark, decoder)
 
 
@@ -71,23 +73,23 @@ def integer(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     if isinstance(value, float) and value - value == 0:
         value = int(value)
     if not isinstance(value, int):
-        raise ValueError("it must be a whole number")
+        raise ValueError("must be an integer")
     if not -(1 << 63) <= value < 1 << 63:
-        raise ValueError(f"{value} does not fit into 64 bits")
+        raise ValueError(f"{value} is out of range (64 bits)")
     return value or OMIT
 
 
 def device_count(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     """How many devices; ``all`` is -1."""
     if isinstance(value, float):
-        raise ValueError(f"it must be a whole number or all, not the float {go_text(value)}")
+        raise ValueError(f"must be an integer or all, not the float {go_text(value)}")
     return -1 if value == "all" else integer(value, path, mark, decoder)
 
 
 def unsigned(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     number = integer(value, path, mark, decoder)
     if isinstance(number, int) and number < 0:
-        raise ValueError(f"{number} is negative")
+        raise ValueError(f"must not be negative: {number}")
     return number
 
 
@@ -99,12 +101,14 @@ def wrapping(bits: int, hint: str) -> Kind:
 
     def rule(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
         if isinstance(value, str):
-            raise ValueError(f"'{value}' must be a number without quotes")
+            raise ValueError(f"'{value}' must be an unquoted number")
         number = unsigned(value, path, mark, decoder)
         if not isinstance(number, int) or number < 1 << bits:
             return number
         kept = number % (1 << bits)
-        decoder.problems.warn(f"{_subject(path)}: {number} is too large and becomes {kept}", mark, hint=hint)
+        decoder.problems.warn(
+            f"{_subject(path)}: {number} is out of range and wraps around to {kept}", mark, hint=hint
+        )
         return kept or OMIT
 
     return rule
@@ -116,7 +120,7 @@ def decimal(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
         value = to_float(value)
     if isinstance(value, (int, float)):
         if value != value or abs(value) == float("inf"):
-            raise ValueError(f"{go_text(value)} is not a finite number")
+            raise ValueError(f"must be a finite number, not {go_text(value)}")
         value = float32(float(value))
     return value or OMIT
 
@@ -148,13 +152,13 @@ def size(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     """
     if isinstance(value, float) or (isinstance(value, int) and value >= 1 << 63):
         decoder.problems.warn(
-            f"{_subject(path)}: {go_text(value)} is not a whole number of bytes and has no effect",
+            f"{_subject(path)}: {go_text(value)} is not an integer number of bytes and is ignored",
             mark,
-            hint="write digits only, or a text with a unit such as 512m",
+            hint="use an integer, or a string with a unit such as 512m",
         )
         return OMIT
     if isinstance(value, str) and value.startswith("-"):
-        raise ValueError(f"'{value}' is not a size: a negative number is written without quotes")
+        raise ValueError(f"invalid size '{value}': a negative number must be unquoted")
     number = parse_size_bytes(value) if isinstance(value, str) else value
     return str(number) if number else OMIT
 
@@ -163,7 +167,7 @@ def duration(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     if value is None:
         return OMIT
     if not isinstance(value, str):
-        raise ValueError(f"'{go_text(value)}' is not a duration: write a unit, such as {go_text(value)}s")
+        raise ValueError(f"invalid duration '{go_text(value)}': add a unit, such as {go_text(value)}s")
     return format_duration(parse_duration_ns(value))
 
 
@@ -214,10 +218,10 @@ def file_mode(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
         return OMIT
     if isinstance(value, str):
         if not _OCTAL.fullmatch(value):
-            raise ValueError(f"'{value}' is not an octal file mode such as 0440")
+            raise ValueError(f"invalid file mode '{value}': must be octal, such as 0440")
         value = int(value, 8)
     if isinstance(value, float):
-        raise ValueError(f"{go_text(value)} is not a file mode such as 0440")
+        raise ValueError(f"invalid file mode {go_text(value)}: must be octal, such as 0440")
     return f"0{value:o}"
 
 
@@ -335,7 +339,7 @@ def hosts(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     if isinstance(value, Map):
         for host, addresses in _gathered(value, path, decoder).items():
             if isinstance(addresses, Map):
-                raise ValueError(f"'{next(iter(addresses))}' cannot be the name of a host: write a list")
+                raise ValueError(f"invalid host name '{next(iter(addresses))}' in a mapping: use a list")
             every = addresses if isinstance(addresses, Seq) else [addresses]
             pairs += [(host, "" if one is None else go_text(one), value.mark(host)) for one in every]
     else:
@@ -343,7 +347,7 @@ def hosts(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
             separator = "=" if "=" in item else ":"
             host, found, addresses = item.partition(separator)
             if not found:
-                raise ValueError(f"'{item}' is not a host and an address: write host=address")
+                raise ValueError(f"invalid entry '{item}': use HOST=ADDRESS")
             pairs += [(host, address, value.mark(index)) for address in addresses.split(",")]
     seq = Seq()
     for line, at in sorted(((_host_line(host, address), at) for host, address, at in pairs), key=_first):
@@ -353,7 +357,7 @@ def hosts(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
 
 def _host_line(host: str, address: str) -> str:
     if not host or ":" in host or "=" in host:
-        raise ValueError(f"'{host}' is not a host name: write host=address")
+        raise ValueError(f"invalid host name '{host}': use HOST=ADDRESS")
     if len(address) > 2 and address.startswith("[") and address.endswith("]"):
         address = address[1:-1]
     return f"{host}={address}"
@@ -404,7 +408,7 @@ class Struct:
         if value is None:
             return OMIT
         if not isinstance(value, Map):
-            raise ValueError("it must be a mapping")
+            raise ValueError("must be a mapping")
         new = Map()
         for key, kind in self.fields.items():
             if key in value:

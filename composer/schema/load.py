@@ -174,14 +174,14 @@ class _Reader:
 
 
 def _empty(label: str) -> ConfigError:
-    return ConfigError("the compose file is empty", at=Mark(label), hint="it needs 'services:' at least")
+    return ConfigError("empty compose file", at=Mark(label), hint="add 'services:'")
 
 
 def _mapping(document: Document, problems: Problems) -> Map | None:
     """Return the tree of a document; one that is no mapping is reported."""
     if isinstance(document.tree, Map):
         return document.tree
-    hint = "begin with 'services:'"
+    hint = "start it with 'services:'"
     problems.error("a compose file must be a mapping", document.mark, hint=hint, kind=YamlError)
     return None
 
@@ -314,7 +314,7 @@ class _Loader:
         sources = [(path, self._reader.documents(path, at)) for path in paths]
         self._nodes += sum(document.nodes for _, found in sources for document in found)
         if self._included > MAX_INCLUDES or self._nodes > MAX_NODES:
-            self._problems.error("the project includes too much", at, hint=f"at most {MAX_INCLUDES} files")
+            self._problems.error("too many included files", at, hint=f"include at most {MAX_INCLUDES} files")
             return None
         return self.project(sources, directory, variables, including, at, above)
 
@@ -327,9 +327,9 @@ class _Loader:
             tree = complain(tree, self._problems)
         if "version" in tree:
             self._problems.warn(
-                f"{label}: 'version' is obsolete and ignored",
+                f"{label}: the attribute 'version' is obsolete, it will be ignored",
                 tree.name("version"),
-                hint="remove the line",
+                hint="remove it",
                 rule="obsolete-version",
             )
             tree = tree.copy()

@@ -83,10 +83,10 @@ class _Merge:
 
     def refuse(self, old: Any, path: Path, at: Mark, kind: str, new: Any) -> Any:
         self._problems.error(
-            f"cannot merge '{dotted(path)}': it is {kind} below and {_kind(new)} here",
+            f"cannot merge '{dotted(path)}': {kind} in the base file, {_kind(new)} here",
             at,
             path,
-            hint="write both in the same form, or put !override before this one",
+            hint="use the same form in both files, or mark this one with !override",
             kind=MergeError,
         )
         return old

@@ -33,7 +33,7 @@ def origins(tree: Map, wanted: str = "") -> Iterator[tuple[Path, Any, Mark]]:
             value = value[part]
         except (KeyError, IndexError, TypeError):
             raise ProjectError(
-                f"the project has no '{wanted}'", hint="write it as services.web.ports[0]"
+                f"no value at '{wanted}' in the project", hint="use a path such as services.web.ports[0]"
             ) from None
     yield from _leaves(value, start, mark_at(tree, start) or NOWHERE)
 

@@ -81,7 +81,7 @@ def _check_enabled(
         if other in disabled and other not in usable and how.get("required"):
             profiles = disabled[other].get("profiles") or ()
             raise DisabledService(
-                f"service '{name}' needs '{other}', which no active profile enables",
+                f"service '{name}' depends on service '{other}', which is not enabled by any active profile",
                 hint=f"enable it with --profile {profiles[0]}" if profiles else None,
             )
 

@@ -89,7 +89,7 @@ def no_compose_file(directory: str) -> NoComposeFile:
     """Return the error of a command that has no project, in Docker Compose's words."""
     return NoComposeFile(
         "no configuration file provided: not found",
-        hint=f"there is none in '{directory}' or above it: write {files.COMPOSE_NAMES[0]}, name a file with -f, "
+        hint=f"create {files.COMPOSE_NAMES[0]} in '{directory}' or one of its parents, specify a file with -f, "
         "or a project with -p",
     )
 
@@ -99,10 +99,10 @@ def _is_there(directory: str, problems: Problems) -> bool:
     try:
         os.stat(os.path.join(directory, "."))
     except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or "a path cannot hold a zero byte").lower()
+        reason = (getattr(error, "strerror", None) or "paths must not contain a null byte").lower()
         problems.error(
             f"cannot use project directory '{directory}': {reason}",
-            hint="give --project-directory a directory that exists",
+            hint="use an existing directory",
         )
         return False
     return True
@@ -126,9 +126,9 @@ def _note_ignored(paths: tuple[str, ...], working_dir: str, problems: Problems) 
     names = files.several_compose_files(os.path.dirname(paths[0]))
     if len(names) > 1:
         problems.warn(
-            f"found {', '.join(names)}; only {names[0]} is used",
+            f"found multiple config files with supported names: {', '.join(names)}; using {names[0]}",
             Mark(files.label(paths[0], working_dir)),
-            hint="remove the others, or name them with -f",
+            hint="remove the others, or specify files with -f",
         )
 
 
@@ -177,7 +177,7 @@ def read_env_files(paths: Sequence[str], outer: Variables, working_dir: str, pro
     origins: dict[str, str] = {}
 
     def warn(name: str, at: Mark) -> None:
-        problems.warn(f"variable '{name}' is not set, an empty text is used for it", at)
+        problems.warn(f'The "{name}" variable is not set. Defaulting to a blank string.', at)
 
     for path in paths:
         name = files.label(path, working_dir)
@@ -210,9 +210,9 @@ def explicit_name(options: LoadOptions, variables: Variables) -> str | None:
     if not _NAME.fullmatch(name):
         better = normal_name(name)
         raise ProjectError(
-            f"'{name}' is not a project name: it takes lower-case letters, digits, '-' and '_', "
-            "and begins with a letter or digit",
-            hint=f"write '{better}'" if better else None,
+            f"invalid project name '{name}': must consist only of lowercase letters, digits, hyphens and underscores, "
+            "and start with a letter or digit",
+            hint=f"use '{better}'" if better else None,
         )
     return name
 
@@ -236,7 +236,7 @@ def written_name(documents: Sequence[Map], variables: Variables, *, as_written: 
     for document in documents:
         name = document.get("name", "")
         if not isinstance(name, str):
-            raise ConfigError("the project's name must be a text", at=document.mark("name"), path=("name",))
+            raise ConfigError("the project name must be a string", at=document.mark("name"), path=("name",))
         if name:
             found = name, document.mark("name")
     if found is None:
@@ -249,8 +249,8 @@ def written_name(documents: Sequence[Map], variables: Variables, *, as_written: 
     name = name if as_written else normal_name(name)
     if not name:
         raise ProjectError(
-            f"name '{text}' has no character that a project name can contain",
-            hint="use lower-case letters, digits, '-' and '_'",
+            f"project name must not be empty: '{text}' contains no valid characters",
+            hint="use lowercase letters, digits, '-' and '_'",
         )
     return name
 
@@ -260,7 +260,7 @@ def directory_name(directory: str) -> str:
     name = normal_name(os.path.basename(directory))
     if not name:
         raise ProjectError(
-            f"directory '{directory}' gives no project name",
-            hint="name the project with -p, or with 'name:' in the file",
+            f"cannot derive a project name from directory '{directory}'",
+            hint="set it with -p, or with 'name:' in the compose file",
         )
     return name

@@ -49,8 +49,8 @@ _OPT_BOOL = Keep(boolean, False)
 _OPT_INT = Keep(integer, 0)
 _OPT_UNSIGNED = Keep(unsigned, 0)
 
-_WEIGHT_NUMBER = wrapping(16, "weights are from 10 to 1000")
-_MODE = wrapping(32, "modes are octal, such as 01777")
+_WEIGHT_NUMBER = wrapping(16, "use a weight between 10 and 1000")
+_MODE = wrapping(32, "use an octal mode, such as 01777")
 _ULIMIT = Struct({"single": integer, "soft": integer, "hard": integer}, extended=False)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 _PROPAGATIONS = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
-PORT_FORMS = "write it as [[ip:]published:]target[/protocol], such as 8080:80 or 127.0.0.1:53:53/udp"
+PORT_FORMS = "use [[ip:]published:]target[/protocol], such as 8080:80 or 127.0.0.1:53:53/udp"
 
 
 def is_ip(text: str) -> bool:
@@ -35,19 +35,19 @@ def parse_ports(text: str) -> list[dict[str, Any]]:
     if ip.startswith("[") and ip.endswith("]"):
         ip = ip[1:-1]
     elif ":" in ip and is_ip(ip):
-        raise ValueError(f"write the address of '{text}' in brackets: [{ip}]")
+        raise ValueError(f"enclose the IPv6 address of '{text}' in brackets: [{ip}]")
     if ip and not is_ip(ip):
-        raise ValueError(f"'{ip}' is not an IP address")
+        raise ValueError(f"invalid IP address '{ip}'")
     if not target:
-        raise ValueError(f"port '{text}' has no container port")
+        raise ValueError(f"the container port is missing in '{text}'")
     first, last = _port_range(target, "container port")
     host_first = host_last = 0
     if published:
         host_first, host_last = _port_range(published, "published port")
         if last - first != host_last - host_first and first != last:
-            raise ValueError(f"the ranges {published} and {target} differ in length")
+            raise ValueError(f"port ranges {published} and {target} have different lengths")
     if protocol not in ("tcp", "udp", "sctp"):
-        raise ValueError(f"'{protocol}' is not a protocol: there are tcp, udp and sctp")
+        raise ValueError(f"unsupported protocol '{protocol}': must be tcp, udp or sctp")
     ports = []
     for offset in range(last - first + 1):
         host = str(host_first + offset) if published else ""
@@ -84,10 +84,10 @@ def _port_range(text: str, what: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
     numbers = [first, last] if dash else [first]
     if any(not re.fullmatch(r"[0-9]{1,9}", number) or int(number) > 65535 for number in numbers):
-        raise ValueError(f"'{text}' is not a {what}: ports are numbers from 0 to 65535")
+        raise ValueError(f"invalid {what} '{text}': must be between 0 and 65535")
     start, end = int(first), int(last if dash else first)
     if end < start:
-        raise ValueError(f"the {what} range {text} ends before it starts")
+        raise ValueError(f"invalid {what} range '{text}': the end is lower than the start")
     return start, end
 
 
@@ -121,12 +121,12 @@ def split_volume(text: str) -> list[str]:
 def parse_volume(text: str) -> dict[str, Any]:
     """Return the long form of a short volume. Options that are not known are ignored, as Compose does."""
     if not text:
-        raise ValueError("a volume cannot be empty")
+        raise ValueError("a volume must not be empty")
     if len(text) <= 2:
         return {"type": "volume", "target": clean_target(text)}
     parts = split_volume(text)
     if "" in parts:
-        raise ValueError(f"volume '{text}' has nothing between two colons")
+        raise ValueError(f"volume '{text}' has an empty section between colons")
     if len(parts) > 3:
         raise ValueError(f"volume '{text}' has too many colons")
     volume: dict[str, Any] = {"type": "volume"}

@@ -176,13 +176,13 @@ def _translate(error: Any, file: str, text: str) -> tuple[str, Mark, str | None]
     line = lines[mark.line] if mark.line < len(lines) else ""
     hint = None
     if "\t" in line[: len(line) - len(line.lstrip())]:
-        hint = "YAML is indented with spaces: replace the tabs at the start of the line"
+        hint = "replace the tabs at the start of the line with spaces"
     elif "quoted scalar" in message:
         hint = "close the quote"
     elif "mapping values are not allowed" in problem:
-        hint = "a ': ' inside a text needs quotes around the text; or the line is indented too far"
+        hint = "quote a value that contains ': ', or fix the indentation"
     elif "start any token" in problem:
-        hint = "put the text in quotes"
+        hint = "quote the value"
     return message, Mark(file, mark.line + 1, mark.column + 1), hint
 
 
@@ -212,9 +212,9 @@ class _Composer:
             event = self._next()
         if event.version not in (None, (1, 1)):
             raise YamlError(
-                f"the file says that it is YAML {event.version[0]}.{event.version[1]}, which Compose refuses",
+                f"%YAML {event.version[0]}.{event.version[1]} is not supported by Compose",
                 at=self._mark(event),
-                hint="remove the line with %YAML; all of YAML 1.2 that Compose knows works without it",
+                hint="remove the %YAML directive",
             )
         self._anchors, self._tags = {}, False
         before = self._nodes
@@ -234,9 +234,9 @@ class _Composer:
         self._nodes += size
         if self._nodes > MAX_NODES:
             raise YamlError(
-                f"the file expands to more than {MAX_NODES:,} values",
+                f"the file expands to too many values (limit: {MAX_NODES:,})",
                 at=self._mark(event),
-                hint="aliases that hold aliases multiply; write the values out, or use fewer",
+                hint="use fewer nested aliases, or repeat the values",
             )
 
     def _node(self, event: Any, depth: int) -> Any:
@@ -267,9 +267,9 @@ class _Composer:
         anchor = self._anchors.get(event.anchor)
         if anchor is None:
             raise YamlError(
-                f"alias '*{event.anchor}' has no anchor above it",
+                f"unknown anchor '{event.anchor}'",
                 at=self._mark(event),
-                hint=f"write '&{event.anchor}' before the value that it stands for",
+                hint=f"define it with '&{event.anchor}' before its first use",
             )
         if not anchor.done:
             raise YamlError(f"anchor '&{event.anchor}' contains itself", at=self._mark(event))
@@ -307,7 +307,7 @@ class _Composer:
             return b64decode("".join(text.split()), validate=True).decode()
         except ValueError:
             raise YamlError(
-                "cannot read a !!binary value: it is not base64 of text", at=self._mark(event)
+                "cannot read a !!binary value: it is not base64-encoded text", at=self._mark(event)
             ) from None
 
     def _sequence(self, depth: int) -> Seq:
@@ -343,9 +343,9 @@ class _Composer:
 
     def _twice(self, key: str, line: int, event: Any) -> None:
         self._problems.error(
-            f"key '{key}' is already there at line {line}",
+            f"duplicate key '{key}', already defined at line {line}",
             self._mark(event),
-            hint="a mapping holds each key once; remove one of the two",
+            hint="remove or rename one of them",
             kind=YamlError,
         )
 
@@ -353,9 +353,9 @@ class _Composer:
         text = event.value if type(event) is self._scalar_event else "…"
         if not isinstance(key, str) or isinstance(key, Timestamp):
             self._problems.error(
-                f"key '{text}' is not a string",
+                f"key '{text}' must be a string",
                 self._mark(event),
-                hint=f'write it in quotes: "{text}"' if text != "…" else None,
+                hint=f'quote it: "{text}"' if text != "…" else None,
                 kind=YamlError,
             )
         return text
@@ -366,9 +366,9 @@ class _Composer:
         for source in sources:
             if not isinstance(source, Map):
                 raise YamlError(
-                    "'<<' needs a mapping, or a list of mappings",
+                    "'<<' must be a mapping or a list of mappings",
                     at=self._mark(event),
-                    hint="give it an alias of a mapping, such as '<<: *defaults'",
+                    hint="use an alias of a mapping, such as '<<: *defaults'",
                 )
             for key in source:
                 if key not in tree:

@@ -39,7 +39,7 @@ def test_full_and_familiar(written: str, full: str, familiar: str) -> None:
      "a@md5:" + "0" * 32, "-a", "a___b", "../etc/passwd", "a:b:c", "a:b/c", "a@", "@", "ho_st.io/a", "a" * 256],
 )  # fmt: skip
 def test_what_is_no_reference_is_refused(written: str) -> None:
-    with pytest.raises(ImageError, match="not an image reference"):
+    with pytest.raises(ImageError, match="invalid reference format"):
         references.parse(written)
 
 

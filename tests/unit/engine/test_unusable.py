@@ -13,16 +13,16 @@ from composer.runtime.container.capabilities import NAMES
 from tests.unit.engine.stage import Stage
 
 CASES = {
-    "restart: sometimes": "'sometimes' is not a restart policy",
-    "restart: 'on-failure:abc'": "'on-failure:abc' is not a restart policy",
-    "ulimits: {foo: 1}": "'foo' is not a limit",
-    "dns: [foo]": "'foo' is not an IP address",
-    "tmpfs: relative": "'relative' is not an absolute path",
-    "tmpfs: [/fine, 'relative:size=1m']": "'relative:size=1m' is not an absolute path",
-    "cap_add: [NET_ADMIN, FLY]": "'FLY' is not a capability",
-    "cap_drop: [CAP_FLY]": "'CAP_FLY' is not a capability",
-    "stop_signal: SIGNONE": "'SIGNONE' is not a signal",
-    "stop_signal: '65'": "'65' is not a signal",
+    "restart: sometimes": "invalid restart policy 'sometimes'",
+    "restart: 'on-failure:abc'": "invalid restart policy 'on-failure:abc'",
+    "ulimits: {foo: 1}": "unknown ulimit 'foo'",
+    "dns: [foo]": "invalid IP address 'foo'",
+    "tmpfs: relative": "'relative' must be an absolute path",
+    "tmpfs: [/fine, 'relative:size=1m']": "'relative:size=1m' must be an absolute path",
+    "cap_add: [NET_ADMIN, FLY]": "invalid capability 'FLY'",
+    "cap_drop: [CAP_FLY]": "invalid capability 'CAP_FLY'",
+    "stop_signal: SIGNONE": "invalid signal 'SIGNONE'",
+    "stop_signal: '65'": "invalid signal '65'",
     "healthcheck: {test: [CMD, a], start_interval: 1s}": (
         "healthcheck.start_interval requires healthcheck.start_period to be set"
     ),
@@ -71,7 +71,9 @@ def test_an_image_that_cannot_be_named(stage: Stage, image: str) -> None:
 
 def test_two_services_with_one_port(stage: Stage) -> None:
     text = "services: {a: {image: i, ports: ['80:80']}, b: {image: i, ports: ['81:81', '127.0.0.1:80:80']}}"
-    with pytest.raises(Unsupported, match=r":1:\d+: services.b.ports\[1\]: port 80 .* by service 'a' too"):
+    with pytest.raises(
+        Unsupported, match=r":1:\d+: services.b.ports\[1\]: host port 80 is also published by service 'a'"
+    ):
         stage.up(text)
     assert not stage.backend.calls
     stage.up(text, Options(services=("a",)))

@@ -56,7 +56,7 @@ def test_a_cycle_is_named_from_its_smallest_service(start: str) -> None:
     graph = Graph({"services": ordered}, marks=lambda path: Mark("compose.yaml", 7, 3))
     with pytest.raises(CycleError) as caught:
         graph.order()
-    assert str(caught.value) == "compose.yaml:7:3: cycle found: a -> b -> c -> a"
+    assert str(caught.value) == "compose.yaml:7:3: dependency cycle detected: a → b → c → a"
     assert caught.value.path == ("services", "a", "depends_on", "b")
 
 

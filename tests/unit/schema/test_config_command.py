@@ -106,7 +106,10 @@ def test_what_is_disabled_has_no_hash_and_is_no_dependency(directory: Path) -> N
         run(directory, "--hash", "job")
     text = "services: {a: {image: i, depends_on: [z], profiles: [p]}, z: {image: i, profiles: [q]}}\n"
     write(directory, {"compose.yaml": text})
-    with pytest.raises(DisabledService, match="'a' needs 'z', which no active profile enables"):
+    with pytest.raises(
+        DisabledService,
+        match="service 'a' depends on service 'z', which is not enabled by any active profile",
+    ):
         run(directory, "a")
 
 

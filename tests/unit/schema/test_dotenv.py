@@ -46,7 +46,7 @@ def test_parse(text: str, values: dict[str, str]) -> None:
         ("A%=1", ".env:1:2: unexpected character '%' in variable name 'A%=1'"),
         ('A=1\nB="x\ny', '.env:2:1: unterminated quoted value "x'),
         ("A=${N?why}", ".env:1:1: required variable 'N' is missing a value: why"),
-        ("A=1\n\nB=${", ".env:3:1: invalid interpolation '${'"),
+        ("A=1\n\nB=${", ".env:3:1: invalid interpolation format '${'"),
     ],
 )
 def test_refused_at_its_line(text: str, message: str) -> None:

@@ -139,21 +139,27 @@ def test_a_job_extends_a_job_or_a_service(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("job", "message"),
     [
-        ("{triggers: {}}", "2:8: job 'j' has neither an image nor a build"),
+        ("{triggers: {}}", "2:8: job 'j' has neither an image nor a build context specified"),
         (
             "{image: i, triggers: {}, volumes: ['vol:/v', 'other:/w']}",
-            "job 'j' uses volume 'other', which is not declared",
+            "job 'j' refers to undefined volume 'other'",
         ),
-        ("{image: i, triggers: {}, depends_on: [a, b]}", "job 'j' needs 'b', which does not exist"),
+        ("{image: i, triggers: {}, depends_on: [a, b]}", "job 'j' depends on undefined service 'b'"),
         (
             "{image: i, triggers: {}, networks: [n], network_mode: host}",
-            "'network_mode' and 'networks' exclude",
+            "'network_mode' and 'networks' are mutually exclusive",
         ),
-        ("{image: i, triggers: {}, healthcheck: {test: [x]}}", "healthcheck test starts with 'x'"),
-        ("{image: i, extends: nobody, triggers: {}}", "'j' extends 'nobody'"),
-        ("{extends: j, triggers: {}}", "extend each other in a circle: j → j"),
+        (
+            "{image: i, triggers: {}, healthcheck: {test: [x]}}",
+            "healthcheck.test must start with NONE, CMD or CMD-SHELL, not 'x'",
+        ),
+        (
+            "{image: i, extends: nobody, triggers: {}}",
+            "cannot extend service 'j': service 'nobody' not found",
+        ),
+        ("{extends: j, triggers: {}}", "circular extends: j → j"),
         ("{image: i, triggers: {}, restart: always}", "unknown attribute 'restart' of job 'j'"),
-        ("{image: i}", "'jobs.j' lacks 'triggers'"),
+        ("{image: i}", "'triggers' is required in 'jobs.j'"),
     ],
 )
 def test_what_is_wrong_with_a_job(tmp_path: Path, job: str, message: str) -> None:

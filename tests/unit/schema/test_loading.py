@@ -31,7 +31,7 @@ def test_the_first_of_several_names_wins_and_the_rest_is_mentioned(tmp_path: Pat
     write(tmp_path, {"compose.yaml": WEB, "docker-compose.yml": "services: {old: {image: x}}"})
     found = project(tmp_path)
     assert list(found.tree["services"]) == ["web"]
-    assert "only compose.yaml is used" in found.warnings[0].message
+    assert "using compose.yaml" in found.warnings[0].message
 
 
 def test_no_file_at_all(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_project_name_needs_no_valid_file(tmp_path: Path) -> None:
 def test_a_given_name_must_be_one(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as caught:
         project(tmp_path, WEB, name="Not This")
-    assert caught.value.hint == "write 'notthis'"
+    assert caught.value.hint == "use 'notthis'"
 
 
 def test_shell_wins_over_env_files_and_they_over_each_other(tmp_path: Path) -> None:
@@ -190,10 +190,10 @@ def test_warnings_come_once(tmp_path: Path) -> None:
     text = "version: '3'\nservices: {a: {image: i$X, command: $X | y}, b: {image: 'i$X', tty: yes}}\n"
     messages = [notice.message for notice in project(tmp_path, text).warnings]
     assert len(messages) == len(set(messages)) == 4
-    assert any("'X' is not set" in one for one in messages)
-    assert any("ends at '|'" in one for one in messages)
-    assert any("'yes' is read as true" in one for one in messages)
-    assert any("'version' is obsolete" in one for one in messages)
+    assert any('The "X" variable is not set. Defaulting to a blank string.' in one for one in messages)
+    assert any("is cut off at '|'" in one for one in messages)
+    assert any("'yes' is read as the boolean true" in one for one in messages)
+    assert any("the attribute 'version' is obsolete" in one for one in messages)
 
 
 def test_all_errors_of_all_files_in_their_order(tmp_path: Path) -> None:
@@ -300,11 +300,11 @@ def test_an_error_says_which_files_led_to_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("attribute", "message", "hint"),
     [
-        ("tty: ./x", "'tty': './x' is neither true nor false", "write true or false"),
-        ("scale: x", "'scale': 'x' is not a whole number", "write digits only"),
-        ('cpus: "a\\nb"', r"'cpus': 'a\nb' is not a number", "write digits"),
-        ("cpu_count: [a]", "must be a text or a whole number, not a list", "write a single value"),
-        ("label_file: none", "cannot read label file 'none'", "create it, or leave it out"),
+        ("tty: ./x", "'tty': './x' is not a boolean", "use true or false"),
+        ("scale: x", "'scale': 'x' is not an integer", "use digits only"),
+        ('cpus: "a\\nb"', r"'cpus': 'a\nb' is not a number", "use digits"),
+        ("cpu_count: [a]", "must be a string or an integer, not a list", "use a single value"),
+        ("label_file: none", "cannot read label file 'none'", "create it, or remove it"),
     ],
 )
 def test_errors_are_one_line_with_the_attribute_and_a_remedy(

@@ -9,17 +9,21 @@ import pytest
 from tests.unit.schema.project import project
 
 MISREADINGS = [
-    ("services: {a: {image: i, command: ls | wc}}", "1:35", "command ends at '|'"),
-    ("services: {a: {image: i, command: a && b}}", "1:35", "command ends at '&'"),
-    ("services: {a: {image: i, entrypoint: a > f}}", "1:38", "entrypoint ends at '>'"),
-    ("services: {a: {image: i, command: a; b}}", "1:35", "command ends at ';'"),
-    ("services: {a: {image: i, mem_limit: 1e3}}", "1:37", "'mem_limit': 1000 is not a whole number of bytes"),
-    ("services: {a: {image: i, shm_size: 1.0}}", "1:36", "'shm_size': 1 is not a whole number of bytes"),
+    ("services: {a: {image: i, command: ls | wc}}", "1:35", "command is cut off at '|'"),
+    ("services: {a: {image: i, command: a && b}}", "1:35", "command is cut off at '&'"),
+    ("services: {a: {image: i, entrypoint: a > f}}", "1:38", "entrypoint is cut off at '>'"),
+    ("services: {a: {image: i, command: a; b}}", "1:35", "command is cut off at ';'"),
+    (
+        "services: {a: {image: i, mem_limit: 1e3}}",
+        "1:37",
+        "'mem_limit': 1000 is not an integer number of bytes",
+    ),
+    ("services: {a: {image: i, shm_size: 1.0}}", "1:36", "'shm_size': 1 is not an integer number of bytes"),
     ("services: {a: {image: i, volumes: ['v:/d']}}\nvolumes: {v: {}}", "1:36", "'v:' in volume 'v:/d'"),
     ("services: {a: {image: i, volumes: ['v:/d:ro']}}\nvolumes: {v: {}}", "1:36", "'v:' in volume 'v:/d:ro'"),
     ("services: {a: {image: i, volumes: ['./d:/d:cachet']}}", "1:36", "volume option 'cachet'"),
-    ("services: {a: {image: i, tty: yes}}", "1:31", "'yes' is read as true"),
-    ("services: {a: {image: 'i:$UNSET'}}", "1:23", "variable 'UNSET' is not set"),
+    ("services: {a: {image: i, tty: yes}}", "1:31", "'yes' is read as the boolean true"),
+    ("services: {a: {image: 'i:$UNSET'}}", "1:23", 'The "UNSET" variable is not set.'),
     (
         "services: {a: {image: i, configs: [c]}}\nconfigs: {c: {external: true, content: x}}",
         "2:31",
@@ -35,9 +39,13 @@ MISREADINGS = [
         "1:30",
         "unknown attribute 'files'",
     ),
-    ("include: [path: ]\nservices: {a: {image: i}}", "1:11", "an include without a path"),
+    ("include: [path: ]\nservices: {a: {image: i}}", "1:11", "include without 'path'"),
     ("services: {a: {image: i, labels: {x-a: b}}}", "1:35", "'x-a' in 'labels' is no entry of its own"),
-    ("services: {a: {image: i, blkio_config: {weight: 65541}}}", "1:49", "65541 is too large and becomes 5"),
+    (
+        "services: {a: {image: i, blkio_config: {weight: 65541}}}",
+        "1:49",
+        "65541 is out of range and wraps around to 5",
+    ),
     ("version: '2'\nservices: {a: {image: i}}", "1:1", "'version' is obsolete"),
 ]
 

@@ -125,15 +125,15 @@ def test_nor_for_any_text(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "the compose file is empty"),
+        ("", "empty compose file"),
         ("- a\n", "must be a mapping"),
         ("x: 1\nname: [\n", "cannot read YAML"),
         ("x: {\nname: app\n", "cannot read YAML"),
-        ("name: 5\n", "the project's name must be a text"),
-        ("name:\n", "the project's name must be a text"),
+        ("name: 5\n", "the project name must be a string"),
+        ("name:\n", "the project name must be a string"),
         ("name: ${X:?gone}\n", "required variable 'X' is missing a value: gone"),
         ("name: ${X\n", "invalid interpolation"),
-        ("x: 1\nname: a\nname: b\n", "key 'name' is already there"),
+        ("x: 1\nname: a\nname: b\n", "duplicate key 'name'"),
     ],
 )
 def test_a_name_that_cannot_be_read_is_not_the_directory_s(tmp_path: Path, text: str, words: str) -> None:

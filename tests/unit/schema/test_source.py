@@ -86,11 +86,11 @@ def test_own_keys_win_over_merged_and_earlier_sources_over_later() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb: 2\na: 3\n", "f.yaml:3:1: key 'a' is already there at line 1"),
-        ("1: x\n", "f.yaml:1:1: key '1' is not a string"),
-        ("a: *b\n", "f.yaml:1:4: alias '*b' has no anchor above it"),
+        ("a: 1\nb: 2\na: 3\n", "f.yaml:3:1: duplicate key 'a', already defined at line 1"),
+        ("1: x\n", "f.yaml:1:1: key '1' must be a string"),
+        ("a: *b\n", "f.yaml:1:4: unknown anchor 'b'"),
         ("a: &a [*a]\n", "f.yaml:1:8: anchor '&a' contains itself"),
-        ("a: {<<: x}\n", "f.yaml:1:5: '<<' needs a mapping, or a list of mappings"),
+        ("a: {<<: x}\n", "f.yaml:1:5: '<<' must be a mapping or a list of mappings"),
         ("a: !!int x\n", "f.yaml:1:4: cannot read 'x' as !!int"),
     ],
 )

@@ -245,7 +245,7 @@ def test_a_port_zero_has_a_view(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", ["", "[1]"])
 def test_an_ulimit_that_the_schema_does_not_look_at_is_an_error(tmp_path: Path, value: str) -> None:
     write(tmp_path, {"compose.yaml": f"services: {{a: {{image: i, ulimits: {{NOT_LOWER: {value}}}}}}}\n"})
-    with pytest.raises(ProjectInvalid, match=r"compose.yaml:1:.*'NOT_LOWER': it must be a whole number"):
+    with pytest.raises(ProjectInvalid, match=r"compose.yaml:1:.*'NOT_LOWER': must be an integer"):
         load(LoadOptions(working_dir=str(tmp_path)))
 
 
