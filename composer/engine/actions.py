@@ -87,7 +87,10 @@ def prepare_up(
     if ask is None or not change.plan.diverged_volumes:
         return change
     for name in change.plan.diverged_volumes:
-        if not ask(f"volume '{name}' does not match its configuration: recreate it and lose its data?"):
+        if not ask(
+            f"volume '{name}' exists but doesn't match the configuration in the compose file. "
+            "Recreate (data will be lost)?"
+        ):
             return change
     return _change(engine, project, options._replace(replace_volumes=True))
 

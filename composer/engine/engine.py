@@ -48,7 +48,7 @@ class Engine(NamedTuple):
             return Outcome()
         for loss in plan.losses:
             if self.ask is None or not self.ask(f"{loss}: continue?"):
-                raise ProjectError(f"nothing was done: {loss}", hint=loss.remedy)
+                raise ProjectError(f"nothing was changed: {loss}", hint=loss.remedy)
         for sentence in plan.warnings:
             self.events.warn(sentence)
         for event in plan.told:

@@ -19,16 +19,16 @@ class Lacking:
         raise Unsupported("backend", f"the {self.name} backend {what}", hint=hint)
 
     def move_ports(self, source: str, target: str) -> None:
-        self._lack("cannot lead published ports from one running container to another")
+        self._lack("cannot move published ports between running containers")
 
     def prepare_container(self, id: str) -> None:
-        self._lack("prepares no starts")
+        self._lack("does not prepare container starts")
 
     def unprepare_container(self, id: str) -> None:
-        self._lack("prepares no starts")
+        self._lack("does not prepare container starts")
 
     def resolve_image(self, reference: str) -> str:
-        self._lack("asks no registries for digests")
+        self._lack("does not resolve image digests")
 
     def save_images(self, references: Sequence[str], path: str) -> None:
         self._lack_images()
@@ -37,4 +37,4 @@ class Lacking:
         self._lack_images()
 
     def _lack_images(self) -> NoReturn:
-        self._lack("does not keep its images itself", "use the engine's own command, such as docker image")
+        self._lack("does not manage images", "use the engine's own command, such as docker image")

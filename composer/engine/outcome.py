@@ -32,4 +32,4 @@ class Outcome(NamedTuple):
         if self.failures:
             raise ExceptionGroup(f"{len(self.failures)} operations failed", list(self.failures))
         if self.cancelled:
-            raise Cancelled("cancelled", hint="run the command again to finish what is left")
+            raise Cancelled("cancelled", hint="run the command again to complete the remaining operations")

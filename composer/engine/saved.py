@@ -61,8 +61,8 @@ def check(operations: Sequence[Mapping[str, Any]], plan: Plan, key: bytes) -> No
     if digests == [o["digest"] for o in operations]:
         return
     error = Conflict(
-        "this is no longer what would be done: the compose files or what runs have changed since the plan was made",
-        hint="make a new plan, look at it, and apply that",
+        "the saved plan is stale: the compose files or the containers have changed since it was created",
+        hint="create a new plan, review it, and apply it",
     )
     only_then = [line for line in had if line not in has]
     only_now = [line for line in has if line not in had]
@@ -72,7 +72,7 @@ def check(operations: Sequence[Mapping[str, Any]], plan: Plan, key: bytes) -> No
         if len(lines) > _SHOWN:
             error.add_note(f"{sign} … and {len(lines) - _SHOWN} more")
     if not only_then and not only_now:
-        error.add_note("the same operations, of other content: a value that is not shown has changed")
+        error.add_note("the operations are the same, but a value that is not shown has changed")
     raise error
 
 

@@ -163,7 +163,7 @@ def test_wait_gives_up_on_a_crash_loop(stack: Stack) -> None:
     )
     result = stack.run("up", "--wait", "--wait-restarts", "2", code=1)
     assert "web-1 Restarted once" in result.stderr
-    assert "was restarted 2 times, and is not ready" in result.stderr
+    assert "was restarted 2 times and is not ready" in result.stderr
     assert "    no database" in result.stderr, "its last output"
 
 
@@ -179,14 +179,16 @@ def test_data_is_not_lost_from_sight(stack: Stack) -> None:
     stack.run("up", "-d")
     renamed = f"{stack.name}-elsewhere"
     file.write_text(text.replace("{data: {}}", f"{{data: {{name: {renamed}}}}}"))
-    where = f"starts empty; the data is in volume '{stack.name}_data', which "
+    where = f"will be created empty; the data is in volume '{stack.name}_data', which "
     for verb in (("up", "-d"), ("run", "db"), ("create",)):
-        assert where + "nothing uses any more" in stack.run(*verb, code=1).stderr
+        assert where + "is no longer used" in stack.run(*verb, code=1).stderr
     assert f"volume {renamed}" in stack.run("plan").stdout
     file.write_text(text.replace(stack.name, f"{stack.name}b", 1))
-    assert where + f"project '{stack.name}' of this directory has" in stack.run("up", "-d", code=1).stderr
+    assert (
+        where + f"belongs to project '{stack.name}' in this directory" in stack.run("up", "-d", code=1).stderr
+    )
     stack.run("-p", stack.name, "down")
-    assert where + "nothing uses any more (it was made" in stack.run("up", "-d", code=1).stderr
+    assert where + "is no longer used (created by" in stack.run("up", "-d", code=1).stderr
     stack.run("-p", f"{stack.name}b", "up", "-d")
     stack.run("-p", f"{stack.name}b", "down", "-v")
     file.write_text(text.replace("{data: {}}", f"{{data: {{name: {renamed}}}}}"))

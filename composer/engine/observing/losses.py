@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from composer.engine.observed import Observed, ObservedVolume
     from composer.schema.model import Project
 
-_WITHOUT = "or start without the data: composer up --yes"
+_WITHOUT = "or start without the data with composer up --yes"
 
 
 class Neighbour(NamedTuple):
@@ -93,17 +93,19 @@ def lost(
     ]
     if own:
         found = max(own, key=_age)
-        text = f"starts empty; the data is in volume '{found.name}', which nothing uses any more"
-        return Loss(name, text, f"keep the data with 'name: {found.name}' in volume '{key}', {_WITHOUT}")
+        text = f"will be created empty; the data is in volume '{found.name}', which is no longer used"
+        return Loss(
+            name, text, f"keep the data by setting 'name: {found.name}' for volume '{key}', {_WITHOUT}"
+        )
     others = [one for one in beside if one.volume.labels[labels.VOLUME] == key]
     if not others:
         return None
     found, in_use = max(others, key=lambda one: _age(one.volume))
     owner = found.labels[labels.PROJECT]
-    whose = f"project '{owner}' of this directory"
-    use = f"which {whose} has" if in_use else f"which nothing uses any more (it was made by {whose})"
-    text = f"starts empty; the data is in volume '{found.name}', {use}"
-    return Loss(name, text, f"continue with that project (-p {owner}), {_WITHOUT}")
+    whose = f"project '{owner}' in this directory"
+    use = f"which belongs to {whose}" if in_use else f"which is no longer used (created by {whose})"
+    text = f"will be created empty; the data is in volume '{found.name}', {use}"
+    return Loss(name, text, f"select that project (-p {owner}), {_WITHOUT}")
 
 
 def _age(volume: ObservedVolume) -> tuple[int, str]:

@@ -100,10 +100,10 @@ def _run_hook(backend: Backend, operation: RunHook, _: Report) -> None:
         output = [line.data.decode(errors="replace").rstrip() for line in stream]
     finally:
         stream.close()
-    failure = "ended with an unknown exit code" if code is None else f"exited with status {code}"
+    failure = "exited with an unknown status" if code is None else f"exited with status {code}"
     error = EngineError(
-        f"pre_start[{operation.position}] of service '{operation.container.service}': hook {failure}",
-        hint=f"its container '{operation.spec.name}' is kept: composer down removes it",
+        f"{operation.container.service} hook {failure}: pre_start[{operation.position}]",
+        hint=f"container '{operation.spec.name}' was kept for inspection; remove it with composer down",
     )
     for line in output:
         error.add_note(f"  {line}")
@@ -192,9 +192,7 @@ def _hook_failed(
     which: str, container: ContainerRef, hook: ExecSpec, code: int, output: Sequence[str]
 ) -> EngineError:
     command = " ".join(hook.command)
-    error = EngineError(
-        f"{which} of service '{container.service}': hook '{command}' exited with status {code}"
-    )
+    error = EngineError(f"{container.service} hook exited with status {code}: {which}, '{command}'")
     for line in output:
         error.add_note(f"  {line}")
     return error

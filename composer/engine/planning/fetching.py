@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from composer.engine.planning.decisions import Decision, Tree
     from composer.schema.model import Project
 
-_CAUSE = "not in the store"
+_CAUSE = "image not found locally"
 
 
 def fetches(
@@ -101,16 +101,16 @@ def _of_service(project: Project, options: Options, service: str, tree: Tree, re
     if builds and (policy in ("build", "never") or not tree.get("image")):
         if options.build is False:
             raise BuildFailed(
-                f"image '{reference}' of service '{service}' is not here, and --no-build was given",
-                hint="build it: composer build, or leave --no-build out",
+                f"image '{reference}' of service '{service}' not found locally, and --no-build was given",
+                hint="run composer build, or remove --no-build",
             )
         return Fetch(reference, (BuildImage(resolve.build_spec(project, service), _CAUSE),))
     if policy == "never":
         raise PullFailed(
-            f"image '{reference}' of service '{service}' is not here, and pull_policy is never",
-            hint="pull it, or import it with composer image load",
+            f"image '{reference}' of service '{service}' not found locally, and pull_policy is never",
+            hint="run composer pull, or import it with composer image load",
         )
     if not builds or options.build is False:
         return Fetch(reference, (PullImage(reference, _CAUSE),))
-    build = BuildImage(resolve.build_spec(project, service), "unless it could be pulled", unless_there=True)
+    build = BuildImage(resolve.build_spec(project, service), "if the pull fails", unless_there=True)
     return Fetch(reference, (PullImage(reference, _CAUSE, optional=True), build))

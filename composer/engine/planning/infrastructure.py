@@ -61,8 +61,8 @@ def diverged(project: Project, world: World, options: Options, warn: Warn) -> Di
                 continue
             kept.append(use.name)
             warn(
-                f"volume '{use.name}' exists but does not match its configuration{_driver(use, volume)}; it is "
-                "used as it is (to recreate it and lose its data: composer up --yes)"
+                f"volume '{use.name}' exists but doesn't match the configuration in the compose file"
+                f"{_driver(use, volume)}; using it as is (recreate it with composer up --yes; its data will be lost)"
             )
     return Diverged(frozenset(networks), frozenset(volumes), tuple(kept))
 
@@ -114,10 +114,10 @@ def _has_diverged(project: Project, use: Use, found: ObservedNetwork | ObservedV
         return False
     owner = found.labels.get(labels.PROJECT)
     if owner != project.name:
-        whose = f"belongs to project '{owner}'" if owner else "was not created by composer"
+        whose = f"was created for project '{owner}'" if owner else "was not created by composer"
         warn(
-            f"{use.kind} '{use.name}' exists but {whose}; it is used as it is "
-            "(to say that this is meant: external: true)"
+            f"{use.kind} '{use.name}' already exists but {whose}; using it as is "
+            f"(set 'external: true' to use an existing {use.kind})"
         )
         return False
     written = found.labels.get(labels.CONFIG_HASH)
@@ -180,9 +180,9 @@ def _obsolete(project: Project, world: World, *, orphans: bool) -> Iterator[Obso
         if key in declared:
             wanted = resolve.real_name(project, "networks", key)
             if wanted != network.name and not resolve.is_external(declared[key]):
-                yield Obsolete(network, f"network '{key}' is now called '{wanted}'")
+                yield Obsolete(network, f"network '{key}' was renamed to '{wanted}'")
         elif key and orphans:
-            yield Obsolete(network, "no service uses it any more")
+            yield Obsolete(network, "it is no longer used by any service")
 
 
 def orphaned_volumes(project: Project, world: World) -> list[str]:

@@ -208,7 +208,7 @@ def plan_start(
     """Start what does not run, and what it depends on, waiting as depends_on says."""
     fleet = Fleet(observed, services)
     if not fleet.selected:
-        raise UnknownService("there is no container to start", hint="composer up makes them")
+        raise UnknownService("no container to start", hint="create the containers with composer up")
     removals = Removals()
     waited = fleet.order()
     fleet.selected = tuple(sorted(fleet.with_needs(fleet.selected)))
@@ -237,7 +237,9 @@ def _stop_sharers(fleet: Fleet, removals: Removals) -> list[str]:
         if name in started or not owners:
             continue  # it does not run, or who is between them does not
         for container in fleet.containers[name]:
-            removals.stop(container, f"it shares with service '{owners[0]}', which is started")
+            removals.stop(
+                container, f"it shares namespaces or volumes with service '{owners[0]}', which is started"
+            )
         if fleet.containers[name][0].id in removals.stopped:
             started.add(name)
         if any(c.id in removals.stopped for c in fleet.containers[name]):

@@ -51,8 +51,8 @@ _SHARED = {
 }
 _NO_PROVIDERS = Limitation(
     ("provider",),
-    "services of a provider are not run yet",
-    hint="leave the service out with a profile, or run it with docker compose",
+    "provider services are not supported yet",
+    hint="exclude the service with a profile, or run it with docker compose",
 )
 
 
@@ -224,7 +224,7 @@ class _Reconciler:
                 if known.is_empty if known is not None else makes and not self._has_container(owner):
                     raise ProjectError(
                         f"cannot share {_SHARED[attribute]} with service {owner}: container missing",
-                        hint=f"start it too: composer up {owner} {service}",
+                        hint=f"start both services with composer up {owner} {service}",
                     )
 
     def _has_container(self, service: str) -> bool:
@@ -299,8 +299,8 @@ class _Reconciler:
                 for key in ("uid", "gid", "mode") if entry.get("file") else ():
                     if grant.get(key) is not None:
                         path: Path = (kind, index, key)
-                        reason = "it has no effect on a file of the host, which is mounted as it is"
-                        hint = f"change the file's own {'mode' if key == 'mode' else 'owner'}"
+                        reason = "not supported for a file on the host, it will be ignored"
+                        hint = f"change the {'mode' if key == 'mode' else 'owner'} of the file itself"
                         yield ("services", service, *path), Limitation(path, reason, hint=hint, fatal=False)
 
     def _is_to_run(self, service: str) -> bool:
@@ -336,7 +336,8 @@ class _Reconciler:
         known = self._options.known | self._services.keys() | self._project.disabled.keys()
         everything = self._world.observed.containers
         ids = {c.id[:12] for c in everything}
-        # who has its final name, or gets it back: where two want the same, the one that served has it
+        # final names of all containers that are not replacements: a replacement that wants one of these names
+        # never took over, so it is unfinished
         served = {labels.given_name(c) for c in everything if not labels.is_replacement(c)}
         named = {c.name for c in everything}
         for container in sorted(everything, key=lambda c: c.name):
@@ -365,11 +366,13 @@ class _Reconciler:
         if options.remove_orphans:
             for name in orphaned_volumes(self._project, self._world):
                 self._warnings.append(
-                    f"volume '{name}' is no longer in the compose file; its data stays "
-                    f"(to remove it: composer volume rm {name})"
+                    f"volume '{name}' is no longer defined in the compose file and was kept "
+                    f"(remove it with composer volume rm {name})"
                 )
             for container in self._orphans:
-                yield Fate(container, f"no service '{labels.service_of(container)}' in the project")
+                yield Fate(
+                    container, f"service '{labels.service_of(container)}' is not defined in the compose file"
+                )
         elif self._orphans and not options.ignore_orphans:
             names = " ".join(c.name for c in self._orphans)
             self._warnings.append(

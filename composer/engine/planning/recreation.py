@@ -70,7 +70,7 @@ class _Judge:
         if self._policy == "never":
             return ""
         if self._policy == "force":
-            return "forced"
+            return "--force-recreate"
         return (
             self._shared_parent()
             or self._configuration(container)
@@ -84,7 +84,7 @@ class _Judge:
     def _shared_parent(self) -> str:
         for parent in sharing(self._tree):
             if parent in self._replaced:
-                return f"it shares with service '{parent}', which is replaced"
+                return f"it shares namespaces or volumes with service '{parent}', which is recreated"
         return ""
 
     def _configuration(self, container: ObservedContainer) -> str:
@@ -100,12 +100,17 @@ class _Judge:
                 return compare.summary(found) or self._other_owner()
         if written is None:
             return ""
-        return self._other_owner() or "its configuration changed (made by another tool, which kept no fields)"
+        return (
+            self._other_owner()
+            or "its configuration changed (created by another tool; changed fields unknown)"
+        )
 
     def _other_owner(self) -> str:
         """Return why a hash differs where no field does: it names the container that is shared with."""
         names = ", ".join(f"'{name}'" for name in sharing(self._tree))
-        return f"it shares with a container of {names} that was replaced" if names else ""
+        return (
+            f"it shares namespaces or volumes with a container of {names} that was recreated" if names else ""
+        )
 
     def _mark(self, path: tuple[str | int, ...]) -> Any:
         mark = self._project.mark(path)
@@ -137,7 +142,7 @@ class _Judge:
             if network and is_running and network.id not in joined.values():
                 return f"it is not connected to network '{name}'"
             if network and joined.get(name) and joined[name] != network.id:
-                return f"network '{name}' is another one than it was created with"
+                return f"network '{name}' was recreated since the container was created"
             if not network and is_running:
                 return f"network '{name}' is new"
         return ""

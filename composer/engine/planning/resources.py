@@ -73,7 +73,7 @@ class ResourceSteps:
             steps = self._bystanders.get(container.id)
             if steps and container.state in ACTIVE:
                 operation = StartContainer(
-                    ContainerRef.of(container), "a network of it was replaced", start_hooks(container)
+                    ContainerRef.of(container), "one of its networks was recreated", start_hooks(container)
                 )
                 self._builder.add(operation, steps)
 
@@ -102,7 +102,7 @@ class ResourceSteps:
             is_other = container.id not in self._concerned and container.id not in self._removals.removed
             if is_other and not labels.is_oneoff(container):  # what `run` made does not run twice
                 operation = ConnectNetwork(
-                    ContainerRef.of(container), _endpoint(container, use), "the network was replaced"
+                    ContainerRef.of(container), _endpoint(container, use), "the network was recreated"
                 )
                 step = self._builder.add(operation, [self._steps[use.kind, use.name]])
                 self._bystanders.setdefault(container.id, []).append(step)
@@ -110,7 +110,7 @@ class ResourceSteps:
     def _replace_volume(self, use: Use, cause: str) -> None:
         users = [c for c in self._world.observed.containers if any(m.name == use.name for m in c.mounts)]
         gone = [self._removals.remove(c, cause) for c in sorted(users, key=lambda c: c.name)]
-        removed = self._builder.add(RemoveVolume(use.name, f"{cause}: its data is lost"), gone)
+        removed = self._builder.add(RemoveVolume(use.name, f"{cause}: its data will be lost"), gone)
         self._create(use, cause, [removed])
 
     def network_needs(self, name: str) -> list[int]:

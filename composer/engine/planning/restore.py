@@ -113,7 +113,7 @@ class _Restorer:
             if volume.name in known:
                 continue
             if volume.name in written:
-                self._builder.warn(f"volume '{volume.name}' is new and stays: it may hold data")
+                self._builder.warn(f"new volume '{volume.name}' was kept: it may contain data")
             else:
                 self._builder.add(RemoveVolume(volume.name, _CAUSE, optional=True), self._all_gone())
 
@@ -165,11 +165,11 @@ class _Restorer:
         service = labels.service_of(old)
         current = self._current.get(old.id)
         if current is None:
-            self._builder.warn(f"container '{old.name}' is gone and cannot be put back")
+            self._builder.warn(f"container '{old.name}' no longer exists and cannot be restored")
             return []
         steps = list(self._gone.get(service, ()))
         if current.name != old.name:
-            operation = RenameContainer(ContainerRef.of(old), current.name, "gets its name back")
+            operation = RenameContainer(ContainerRef.of(old), current.name, "its name is restored")
             steps.append(self._builder.add(operation, steps))
         steps += self._reconnect(old, current)
         if old.state not in _RUNS or (current.state in _RUNS and old.id not in self._removals.stopped):
@@ -177,7 +177,7 @@ class _Restorer:
         stopped = self._removals.stopped.get(old.id)
         needs = [*steps, *self._all_gone(), *([stopped] if stopped else [])]
         loose = [step for need in fleet.needs[service] for step in self._started.get(need.service, ())]
-        started = StartContainer(ContainerRef.of(old), "it ran before", start_hooks(old))
+        started = StartContainer(ContainerRef.of(old), "it was running before", start_hooks(old))
         return [self._builder.add(started, needs, (*loose, *after))]
 
     def _reconnect(self, old: ObservedContainer, current: ObservedContainer) -> list[int]:

@@ -151,9 +151,9 @@ class Rollout:
             # one that an interrupted up renamed already has made room
             leaving = ContainerRef.of(old)._replace(name=new.name)
             retired = labels.retired_name(old.id, new.name)
-            operation = RenameContainer(leaving, old.name, "makes room for the new one", to=retired)
+            operation = RenameContainer(leaving, old.name, "it is replaced by the new container", to=retired)
             before = (self._builder.add(operation, before),)
         if new.name != old.name and new.name in self._assembly.room.cleared:
             before = (*before, self._assembly.room.cleared[new.name])
         temporary = labels.replacement_name(old.id, new.name)
-        return self._builder.add(RenameContainer(new, temporary, "takes the place of the old one"), before)
+        return self._builder.add(RenameContainer(new, temporary, "it replaces the old container"), before)

@@ -110,7 +110,7 @@ class Room:
                     self.note(container)
             for container, _ in decision.replace:
                 if self._has_port_for_earlier(container, service, exact=True):
-                    self._removals.stop(container, "its port goes to another service")
+                    self._removals.stop(container, "another service takes over its port")
                     self.note(container)
                 if self._names.get(container.name, service) != service:
                     self._rename(container)
@@ -132,7 +132,7 @@ class Room:
             return
         known = ContainerRef.of(container)
         retired = labels.retired_name(container.id, container.name)
-        operation = RenameContainer(known, container.name, "another service gets its name", to=retired)
+        operation = RenameContainer(known, container.name, "another service takes over its name", to=retired)
         stopped = self._removals.stopped.get(container.id)
         step = self._removals.builder.add(operation, () if stopped is None else (stopped,))
         self._removals.touched.setdefault(container.id, []).append(step)

@@ -50,7 +50,7 @@ class Staying:
         rename = ""
         if container.name != known.name:
             is_ours = labels.is_replacement(container) or labels.is_retired(container)
-            rename = UNFINISHED if is_ours else "it was renamed by hand"
+            rename = UNFINISHED if is_ours else "it was renamed manually"
         connections = (
             () if tree.get("network_mode") else tuple(self._connections(service, tree, container, known))
         )
@@ -74,9 +74,9 @@ class Staying:
             if endpoint.network not in joined:
                 yield Connection(endpoint, "it is not connected")
             elif endpoint.network in self._replaced:
-                yield Connection(endpoint, "the network was replaced")
+                yield Connection(endpoint, "the network was recreated")
             elif _lost_name(service, joined[endpoint.network].aliases):
-                yield Connection(endpoint, f"it has lost its name '{service}' there", again=True)
+                yield Connection(endpoint, f"it lost its network alias '{service}'", again=True)
 
     def _start(self, service: str, container: ObservedContainer) -> str:
         """Return why a container must be started, or nothing."""
@@ -85,13 +85,13 @@ class Staying:
         if container.state in (ContainerState.RUNNING, ContainerState.RESTARTING):
             return ""
         if container.state is ContainerState.PAUSED:
-            self._warn(f"container '{container.name}' is paused and stays so")
+            self._warn(f"container '{container.name}' is paused and was left paused")
             return ""
         if is_done(self._project, self._options, service, container):
             return ""
         if container.state is ContainerState.EXITED:
-            code = "with an unknown code" if container.exit_code is None else f"({container.exit_code})"
-            return f"it exited {code}"
+            code = "an unknown exit code" if container.exit_code is None else f"code {container.exit_code}"
+            return f"it exited with {code}"
         return f"it is {container.state.value}"
 
 
@@ -144,9 +144,12 @@ def held_by(
     it ``is_started``, it gets new ones.
     """
     if decision.replace:
-        cause = f"service '{service}' is replaced"
+        cause = f"service '{service}' is recreated"
     elif sharers and is_started:
-        dependents, cause = sharers, f"it shares with service '{service}', which is started"
+        dependents, cause = (
+            sharers,
+            f"it shares namespaces or volumes with service '{service}', which is started",
+        )
     else:
         return ()
     return tuple(Fate(container, cause) for dependent in dependents for container in existing[dependent])

@@ -75,17 +75,17 @@ def check_start_first(project: Project, service: str, *, moves_ports: bool) -> N
     if fixed and not moves_ports:
         raise Unsupported(
             "services.*.deploy.update_config.order",
-            f"{where}start-first: old and new container of '{service}' would both need port {fixed[0]}, "
-            "which this backend cannot hand over",
-            hint="use order: stop-first, or publish no fixed port",
+            f"{where}order: start-first is not supported for service '{service}' on this backend: "
+            f"old and new container would both need port {fixed[0]}",
+            hint="use order: stop-first, or remove the fixed host port",
         )
     shared = _writes_to(tree)
     if shared and not extension(project, service).share_volumes:
         raise ConfigError(
-            f"start-first: old and new container of '{service}' would both write to {shared}",
+            f"order: start-first: old and new container of service '{service}' would both write to {shared}",
             at=place,
             path=path,
-            hint="mount it read-only, use order: stop-first, or say 'x-composer: {share_volumes: true}'",
+            hint="mount it read-only, use order: stop-first, or set 'x-composer: {share_volumes: true}'",
         )
 
 

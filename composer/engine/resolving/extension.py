@@ -51,7 +51,7 @@ def extension(project: Project, service: str) -> Extension:
         if read is None:
             near = get_close_matches(str(key), _READERS, n=1)
             hint = f"did you mean '{near[0]}'?" if near else _KEYS
-            raise _wrong(project, (*path, key), f"{KEY} has no '{key}'", hint)
+            raise _wrong(project, (*path, key), f"unknown attribute '{key}' of {KEY}", hint)
         try:
             values[key] = read(value)
         except ValueError as error:
@@ -93,7 +93,7 @@ def _rerun(value: Any) -> str:
 def _flag(value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    raise ValueError("true or false")
+    raise ValueError("a boolean")
 
 
 _READERS: Mapping[str, Callable[[Any], Any]] = {
@@ -101,4 +101,4 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "rerun": _rerun,
     "share_volumes": _flag,
 }
-_KEYS = f"there are: {', '.join(_READERS)}"
+_KEYS = f"allowed attributes: {', '.join(_READERS)}"

@@ -105,8 +105,8 @@ def replicas(service: str, tree: Tree, scale: Mapping[str, int]) -> int:
         count = 1 if wanted is None else int(wanted)
     if count > 1 and tree.get("container_name"):
         raise ProjectError(
-            f"cannot run {count} containers of service '{service}': container_name "
-            f"'{tree['container_name']}' can be taken only once",
+            f"cannot scale service '{service}' to {count} containers: container_name "
+            f"'{tree['container_name']}' must be unique",
             hint="remove container_name, or scale the service to 1",
         )
     return count
@@ -313,17 +313,17 @@ def file_source(
         value = name.value if isinstance(name, LookedUp) else project.environment.get(name)
         if value is None:
             raise ConfigError(
-                f"environment variable '{entry['environment']}', the source of {kind} '{key}', is not set",
+                f"environment variable '{entry['environment']}' required by {kind} '{key}' is not set",
                 at=project.mark((f"{kind}s", key, "environment")),
                 path=(f"{kind}s", key, "environment"),
                 hint="set it in the shell or in the .env file",
             )
         return None, value.encode()
     raise ConfigError(
-        f"{kind} '{key}' is external: there is no store of {kind}s outside of the project",
+        f"unsupported external {kind} '{key}'",
         at=project.mark(path),
         path=path,
-        hint=f"give the {kind} a file, content or environment as its source",
+        hint=f"set file, content or environment for the {kind}",
     )
 
 

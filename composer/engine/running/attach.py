@@ -240,7 +240,7 @@ class Attachment:
                 if event.kind == "container":
                     self._receive(event)
         except BackendError as error:
-            self._say("", f"events are lost: {error}")
+            self._say("", f"event stream lost: {error}")
             self.deaths.put(None)
 
     def _receive(self, event: Event) -> None:
@@ -308,7 +308,7 @@ class Attachment:
                 with self._showing:
                     self._output.write(line)
         except BackendError as error:
-            self._say(id, f"output is lost: {error}")
+            self._say(id, f"log stream lost: {error}")
         except (OutputFailed, BrokenPipeError) as error:
             self._failed(error)
         finally:

@@ -52,13 +52,13 @@ def place(source_is_directory: bool, target: Target) -> Place:
         return Place(target.path)
     if target.exists and source_is_directory:
         raise CopyFailed(
-            f"cannot copy a directory onto '{target.shown}', which is a file",
-            hint="name a directory, or one that is not there yet",
+            f"cannot copy a directory to file '{target.shown}'",
+            hint="specify an existing directory, or a path that does not exist yet",
         )
     if not source_is_directory and asserts_directory(target.path):
         raise CopyFailed(
-            f"cannot copy to '{target.shown}': there is no such directory",
-            hint="make it first, or leave the '/' at its end out",
+            f"cannot copy to '{target.shown}': no such directory",
+            hint="create it first, or remove the trailing '/'",
         )
     parent, name = posixpath.split(posixpath.normpath(target.path))
     return Place(parent, name)
@@ -96,7 +96,7 @@ def stream_in(
     """Unpack a tar that is read from a stream into a directory of a container."""
     target = _inner_target(backend, id, destination)
     if not target.is_directory:
-        raise CopyFailed(f"cannot unpack an archive at '{destination}': it must be a directory that exists")
+        raise CopyFailed(f"cannot unpack an archive at '{destination}': it must be an existing directory")
     pieces = iter(lambda: stream.read(_PIECE_BYTES), b"")
     backend.write_path(id, target.path, pieces, to_user=to_user)
 
@@ -104,7 +104,7 @@ def stream_in(
 def _no_parent(error: NotFound, destination: str) -> CopyFailed:
     parent = posixpath.dirname(posixpath.normpath(destination))
     return CopyFailed(
-        f"cannot copy to '{destination}': {error}", hint=f"make '{parent}' in the container first"
+        f"cannot copy to '{destination}': {error}", hint=f"create '{parent}' in the container first"
     )
 
 
@@ -195,7 +195,7 @@ def _check_output(path: str) -> None:
     """Refuse a destination whose directory is not there, before anything is copied."""
     parent = os.path.dirname(path.rstrip("/"))
     if parent and not os.path.isdir(parent):
-        raise CopyFailed(f"cannot copy to '{path}': there is no directory '{parent}'", hint="make it first")
+        raise CopyFailed(f"cannot copy to '{path}': no such directory '{parent}'", hint="create it first")
 
 
 def _local_target(path: str) -> Target:
@@ -207,10 +207,10 @@ def _local_target(path: str) -> Target:
         here = asked.rstrip("/")
         asked = os.path.join(os.path.dirname(here), os.readlink(here))
     else:
-        raise CopyFailed(f"cannot copy to '{path}': too many links lead to each other")
+        raise CopyFailed(f"cannot copy to '{path}': too many levels of symbolic links")
     if not os.path.lexists(asked):
         if not os.path.isdir(os.path.dirname(asked.rstrip("/")) or "/"):
-            raise CopyFailed(f"cannot copy to '{path}': the directory that it should be in is not there")
+            raise CopyFailed(f"cannot copy to '{path}': its parent directory does not exist")
         return Target(asked, False, False, path)
     return Target(asked, True, os.path.isdir(asked), path)
 

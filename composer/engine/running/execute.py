@@ -261,7 +261,8 @@ class _Coordinator:
     def _blame(self, id: int) -> str:
         step = self._steps[id]
         failed = next(o for o in step.needs if self._state[o] in (FAILED, SKIPPED))
-        return f"because of {resource_of(self._steps[failed].operation).name}"
+        words = "failed" if self._state[failed] == FAILED else "was skipped"
+        return f"because {resource_of(self._steps[failed].operation).name} {words}"
 
     def _begin(self, step: Step) -> None:
         operation = step.operation
@@ -394,7 +395,7 @@ class _Coordinator:
         if found.state is MET or gate.operation.required:
             self._done(id, None, found.error)
             return
-        self._events.warn(f"{found.error} (not required)")
+        self._events.warn(str(found.error))
         self._gates.pop(id)
         self._events.progress(Progress(WARNING, resource_of(gate.operation), "not ready", str(found.error)))
         self._release(self._finish(id, DONE))

@@ -25,14 +25,14 @@ def make_good(engine: Engine, change: Change, outcome: Outcome) -> Outcome:
         from composer.engine.planning.lifecycle import Teardown, plan_down
 
         plan = plan_down(change.project, engine.backend.observe(change.project), Teardown())
-        said = "everything was taken down (--on-failure down)"
+        said = "the project was taken down (--on-failure down)"
     else:
-        engine.events.warn("the update failed: putting back what ran before")
+        engine.events.warn("update failed, rolling back")
         plan = _restoring(engine, change, services)
         said = _what_was_put_back(change, services)
     restored = fresh.attempt(change.project, plan)
     if restored.failures or restored.cancelled:
-        said = "putting things back was not finished: composer up goes on from what there is"
+        said = "rollback did not finish: run composer up to continue"
     for failure in outcome.failures[:1]:
         failure.add_note(said)
     return outcome._replace(failures=(*outcome.failures, *restored.failures))
@@ -63,5 +63,5 @@ def _what_was_put_back(change: Change, services: frozenset[str]) -> str:
     had = {labels.service_of(c) for c in change.before.containers if not labels.is_oneoff(c)}
     names = sorted(had & services if services else had)
     if not names:
-        return "nothing ran before: what was new was removed"
-    return f"put back as before: {', '.join(names)}"
+        return "nothing was running before: new containers and networks were removed"
+    return f"rolled back: {', '.join(names)}"

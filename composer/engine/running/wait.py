@@ -60,7 +60,7 @@ def judge(condition: str, container: ObservedContainer) -> Verdict:
 def _judge_health(condition: str, health: Health) -> Verdict:
     if health is Health.NONE:
         if condition == HEALTHY:
-            return Verdict(FAILED, "has no health check configured")
+            return Verdict(FAILED, "has no healthcheck configured")
         return Verdict(SETTLING if condition == READY else MET)
     if health is Health.STARTING:
         return Verdict(PENDING)
@@ -69,7 +69,7 @@ def _judge_health(condition: str, health: Health) -> Verdict:
 
 def _judge_exit(condition: str, container: ObservedContainer) -> Verdict:
     if container.exit_code is None:
-        return Verdict(FAILED, "ended with an unknown exit code")
+        return Verdict(FAILED, "exited with an unknown exit code")
     if container.exit_code == 0 and condition != HEALTHY:
         return Verdict(MET)
     return Verdict(
@@ -129,7 +129,7 @@ def look(
         if verdict.state is PENDING:
             count, is_news = restarts.count(container)
             if operation.restarts is not None and count >= operation.restarts:
-                verdict = Verdict(FAILED, f"was restarted {_times(count)}, and is not {operation.condition}")
+                verdict = Verdict(FAILED, f"was restarted {_times(count)} and is not {operation.condition}")
             elif is_news:
                 news = f"{_times(count)}{_last_words(observer, container)}"
         if (
@@ -139,7 +139,7 @@ def look(
         ):
             verdict = Verdict(PENDING)
         if verdict.state is FAILED:
-            error = _error(operation, container.name, verdict.reason)
+            error = _error(operation, container.name, verdict.reason, container.exit_code)
             for note in diagnose(observer, container, operation.waiting):
                 error.add_note(note)
             return Look(FAILED, error)
@@ -176,11 +176,11 @@ def _look_steady(observer: Observer, operation: WaitService, ids: Sequence[str])
         try:
             container = observer.container(id)
         except NotFound:
-            failed.append(Unhealthy(f"container '{id}' is not there"))
+            failed.append(Unhealthy(f"container '{id}' no longer exists"))
             continue
         verdict = judge(READY, container)
         if verdict.state is FAILED and not _is_stale(observer, container):
-            error = _error(operation, container.name, verdict.reason)
+            error = _error(operation, container.name, verdict.reason, container.exit_code)
             for note in diagnose(observer, container):
                 error.add_note(note)
             failed.append(error)
@@ -195,16 +195,19 @@ def _is_stale(observer: Observer, container: ObservedContainer) -> bool:
     return bool(probes) and probes[-1].ended_ns < container.started_ns
 
 
-def _error(operation: WaitService, name: str, reason: str) -> ComposerError:
+def _error(operation: WaitService, name: str, reason: str, code: int | None = None) -> ComposerError:
+    """Return the error for a container that failed; it begins with Docker Compose's words, which scripts match."""
+    container = f"container {name} {reason}"
     if operation.condition == STEADY:
-        return Unhealthy(f"the update of service '{operation.service}' failed: container '{name}' {reason}")
+        return Unhealthy(f"update of service '{operation.service}' failed: {container}")
     if not operation.waiting:
-        return Unhealthy(f"service '{operation.service}' is not ready: container '{name}' {reason}")
+        return Unhealthy(container)
+    dependency = "" if operation.required else f'optional dependency "{operation.service}"'
     if operation.condition == COMPLETED:
-        return DependencyFailed(
-            f"service '{operation.service}' did not complete successfully: container '{name}' {reason}"
-        )
-    return DependencyFailed(f"dependency '{operation.service}' failed to start: container '{name}' {reason}")
+        how = f"exit {code} (container {name})" if code else container
+        subject = dependency or f'service "{operation.service}"'
+        return DependencyFailed(f"{subject} didn't complete successfully: {how}")
+    return DependencyFailed(f"{dependency or 'dependency'} failed to start: {container}")
 
 
 def timed_out(observer: Observer, operation: WaitService, ids: Sequence[str]) -> ComposerError:
@@ -212,7 +215,7 @@ def timed_out(observer: Observer, operation: WaitService, ids: Sequence[str]) ->
     limit = format_duration(round((operation.timeout_s or 0) * 1_000_000_000))
     error = Timeout(
         f"application not healthy after {limit}: service '{operation.service}' is not {operation.condition}",
-        hint="give it more time with --wait-timeout, or look at its output with composer logs",
+        hint="increase --wait-timeout, or check its output with composer logs",
     )
     for id in ids:
         try:

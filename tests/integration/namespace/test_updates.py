@@ -151,7 +151,7 @@ def test_a_failed_update_leaves_the_old_one_serving(stack: Stack) -> None:
     wait_for(lambda: fetcher.seen["one"] > fetched + 20, what="fetching after the rollback")
     fetcher.stop()
     assert result.returncode == 1
-    assert "put back as before: client, web" in result.stderr
+    assert "rolled back: client, web" in result.stderr
     assert not fetcher.failures, fetcher.failures[:3]
     assert set(fetcher.seen) == {"one"}
     assert stack.out("ps", "-aq", "web") == before

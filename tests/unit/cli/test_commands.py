@@ -320,7 +320,7 @@ def test_a_failure_shows_what_explains_it(console: Console) -> None:
     result = console("up", "-d")
     assert result.code == 1
     assert result.err.endswith(
-        "error: dependency 'db' failed to start: container 'app-db-1' exited (1)\n"
+        "error: dependency failed to start: container app-db-1 exited (1)\n"
         "  container 'app-db-1' is exited (1)\n"
         "  last output:\n"
         "    out of disk\n"
@@ -438,14 +438,14 @@ def test_losing_a_volume_is_asked_for(stack: Console) -> None:
     changed = STACK.replace("volumes: {data: {}}", "volumes: {data: {driver_opts: {o: size=1g}}}")
     stack.write(changed)
     before = stack.backend.container("app-db-1").id
-    assert "does not match its configuration" in stack("up", "-d").err
+    assert "doesn't match the configuration" in stack("up", "-d").err
     stack("up", "-d", terminal=True, stdin="n\n")
     assert stack.backend.container("app-db-1").id == before
     stack("up", "-d", terminal=True, stdin="y\n")
     assert stack.backend.container("app-db-1").id != before
     stack.write(STACK)
     stack("up", "-d", "--yes")
-    assert "does not match" not in stack("up", "-d").err
+    assert "doesn't match" not in stack("up", "-d").err
 
 
 def test_a_key_that_cannot_be_kept_is_one_clear_line(console: Console, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_archives_on_standard_input_and_output(web: Console, tmp_path: Path) -> 
         assert archive.getnames() == ["file"]
     assert play("cp", "-", "web:/srv", data=data)[0] == 0
     assert all(_has(web, f"app-web-{n}", "/srv/file") for n in (1, 2, 3))
-    assert "must be a directory" in play("cp", "-", "web:/srv/file", data=data)[2]
+    assert "must be an existing directory" in play("cp", "-", "web:/srv/file", data=data)[2]
 
 
 def test_a_container_that_does_not_run_is_not_started_meanwhile(web: Console, tmp_path: Path) -> None:

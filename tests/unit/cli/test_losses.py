@@ -13,14 +13,14 @@ from tests.unit.cli.console import Console, states
 STACK = "services: {db: {image: db, volumes: ['data:/data']}}\nvolumes: {data: {}}\n"
 RENAMED = STACK.replace("{data: {}}", "{data: {name: elsewhere}}")
 OTHER_KEY = STACK.replace("data:/", "store:/").replace("{data: {}}", "{store: {}}")
-LOSS = "starts empty; the data is in volume 'app_data', which nothing uses any more"
+LOSS = "will be created empty; the data is in volume 'app_data', which is no longer used"
 OTHER_NAME = (
-    "volume 'other_data' starts empty; the data is in volume 'app_data', "
-    "which project 'app' of this directory has"
+    "volume 'other_data' will be created empty; the data is in volume 'app_data', "
+    "which belongs to project 'app' in this directory"
 )
 FORMER_NAME = (
-    "starts empty; the data is in volume 'app_data', which nothing uses any more "
-    "(it was made by project 'app' of this directory)"
+    "will be created empty; the data is in volume 'app_data', which is no longer used "
+    "(created by project 'app' in this directory)"
 )
 
 
@@ -55,7 +55,7 @@ def test_a_renamed_volume(used: Console, text: str, name: str) -> None:
     for verb in (("up", "-d"), ("up",), ("create",), ("scale", "db=2"), ("run", "db", "true")):
         result = used(*verb)
         assert result.code == 1, verb
-        assert f"error: nothing was done: volume '{name}' {LOSS}\n" in result.err
+        assert f"error: nothing was changed: volume '{name}' {LOSS}\n" in result.err
         assert "composer up --yes" in result.err
     assert used.backend.observe("app") == before
     assert used("up", "-d", "--yes").code == 0
@@ -169,11 +169,14 @@ def test_another_driver(used: Console) -> None:
     used.write(STACK.replace("{data: {}}", "{data: {driver: other}}"))
     result = used("up", "-d")
     assert result.code == 0
-    assert "does not match its configuration, its driver local → other; it is used as it is" in result.err
-    assert "recreate it and lose its data?" in used("up", "-d", terminal=True, stdin="n\n").err
+    assert (
+        "doesn't match the configuration in the compose file, its driver local → other; using it as is"
+        in result.err
+    )
+    assert "Recreate (data will be lost)?" in used("up", "-d", terminal=True, stdin="n\n").err
     assert [volume.driver for volume in used.backend.volumes()] == ["local"]
     planned = used("plan", "--yes").out
-    assert "its driver local → other: its data is lost" in planned
+    assert "its driver local → other: its data will be lost" in planned
 
 
 @pytest.mark.parametrize("rename", [lambda console: console.write(RENAMED), renamed_in_file])
@@ -181,11 +184,11 @@ def test_saved_plans(used: Console, rename: Callable[[Console], None]) -> None:
     rename(used)
     assert used("plan", "--out", "plan.json").code == 0
     document = json.loads((used.directory / "plan.json").read_text())
-    assert any("starts empty" in operation["cause"] for operation in document["operations"])
-    assert any("starts empty" in warning for warning in document["warnings"])
+    assert any("will be created empty" in operation["cause"] for operation in document["operations"])
+    assert any("will be created empty" in warning for warning in document["warnings"])
     result = used("apply", "plan.json")
     assert result.code == 1
-    assert "nothing was done: volume" in result.err
+    assert "nothing was changed: volume" in result.err
     assert volumes(used) == ["app_data"]
     assert used("apply", "plan.json", terminal=True, stdin="n\n").code == 1
     assert used("apply", "--yes", "plan.json").code == 0

@@ -294,7 +294,7 @@ def test_all_cycles_are_listed(console: Console) -> None:
         line.rpartition(": ")[2] for line in result.err.splitlines() if "dependency cycle detected" in line
     ]
     assert circles == ["a → b → a", "b → c → b", "d → e → d"]
-    assert "uses network 'nope', which is not declared" in result.err, "the other errors are not lost"
+    assert "refers to undefined network 'nope'" in result.err, "the other errors are not lost"
     assert "dependency cycle detected" in console("config").err
 
 

@@ -72,8 +72,8 @@ def test_a_plan_is_refused_when_the_world_has_moved(stack: Console) -> None:
     calls = list(stack.backend.calls)
     result = stack("apply", "plan.json", DEBUG="1")
     assert result.code == 1
-    assert result.err.startswith("error: this is no longer what would be done")
-    assert "+ start container app-db-1: it exited (143)" in result.err
+    assert result.err.startswith("error: the saved plan is stale")
+    assert "+ start container app-db-1: it exited with code 143" in result.err
     assert stack.backend.calls == calls
 
 

@@ -8,7 +8,7 @@ from tests.unit.cli.console import Console, states
 
 MISTAKES = {
     "env file": ("env_file: nowhere.env", "cannot read env file 'nowhere.env'"),
-    "name": ("container_name: taken", "same container_name 'taken'"),
+    "name": ("container_name: taken", "container name \"taken\" is already in use by service 'db'"),
     "network": ("networks: [outer]", "network outer declared as external, but could not be found"),
 }
 

@@ -21,5 +21,5 @@ def test_there_is_nothing_to_extend(stage: Stage) -> None:
 
 def test_one_that_is_not_there_is_refused(stage: Stage) -> None:
     stage.write("other.yaml", "services:\n  bass: {image: other}\n")
-    with pytest.raises(ProjectInvalid, match=r"which 'other\.yaml' does not have"):
+    with pytest.raises(ProjectInvalid, match=r"service 'base' not found in other\.yaml"):
         stage.project(TEXT)

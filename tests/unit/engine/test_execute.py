@@ -108,7 +108,7 @@ def test_an_unhealthy_dependency_is_diagnosed(stage: Stage) -> None:
     running.join(5)
     (error,) = failed
     assert isinstance(error, DependencyFailed)
-    assert str(error) == "dependency 'db' failed to start: container 'app-db-1' is unhealthy"
+    assert str(error) == "dependency failed to start: container app-db-1 is unhealthy"
     assert error.__notes__ == [
         "container 'app-db-1' is running (unhealthy)",
         "last health check: exit 1",
@@ -131,7 +131,7 @@ def test_health_of_the_run_before_does_not_count(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("exits", "message"),
     [
-        ((3,), "service 'job' did not complete successfully: container 'app-job-1' exited (3)"),
+        ((3,), 'service "job" didn\'t complete successfully: exit 3 (container app-job-1)'),
         ((0,), None),
     ],
 )
@@ -176,12 +176,12 @@ def test_a_dependency_that_is_not_required_may_fail(stage: Stage) -> None:
     """)
     assert stage.states()["app-web-1"] == "running"
     assert stage.recorder.warnings == [
-        "dependency 'cache' failed to start: container 'app-cache-1' exited (1) (not required)"
+        'optional dependency "cache" failed to start: container app-cache-1 exited (1)'
     ]
 
 
 def test_a_dependency_without_health_check_cannot_be_healthy(stage: Stage) -> None:
-    with pytest.raises(DependencyFailed, match="has no health check configured"):
+    with pytest.raises(DependencyFailed, match="has no healthcheck configured"):
         stage.up("""
             services:
               db: {image: db}
@@ -198,7 +198,7 @@ def test_wait_refuses_a_service_that_failed(stage: Stage) -> None:
     stage.backend.behave("web", Behaviour(exits=(2,), output=("bad flag",)))
     with pytest.raises(Unhealthy) as caught:
         stage.up("services: {web: {image: a}}", Options(wait=True))
-    assert str(caught.value) == "service 'web' is not ready: container 'app-web-1' exited (2)"
+    assert str(caught.value) == "container app-web-1 exited (2)"
     assert "  bad flag" in caught.value.__notes__
 
 
@@ -306,14 +306,16 @@ def test_a_failing_post_start_hook_fails_the_start_with_its_output(stage: Stage)
     hooked(stage, {"warm": 3})
     with pytest.raises(EngineError) as caught:
         stage.up(HOOKS)
-    assert str(caught.value) == ("post_start[0] of service 'web': hook 'warm up' exited with status 3")
+    assert str(caught.value) == (
+        "web hook exited with status 3: post_start[0], 'warm up'"
+    )
     assert caught.value.__notes__ == ["  some output"]
 
 
 def test_a_failing_pre_stop_hook_does_not_keep_a_container_from_stopping(stage: Stage) -> None:
     hooked(stage, {"cool": 1})
     stage.up(HOOKS)
-    reason = "pre_stop[0] of service 'web': hook 'cool down' exited with status 1"
+    reason = "web hook exited with status 1: pre_stop[0], 'cool down'"
     with pytest.raises(EngineError) as caught:
         actions.stop(stage.engine, "app")
     assert str(caught.value) == reason

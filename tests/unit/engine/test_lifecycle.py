@@ -108,7 +108,7 @@ def test_kill_and_rm(stage: Stage) -> None:
 def test_there_must_be_something_to_start(stage: Stage) -> None:
     with pytest.raises(UnknownService) as caught:
         lifecycle.plan_start(observed(stage), ())
-    assert str(caught.value) == "there is no container to start"
+    assert str(caught.value) == "no container to start"
 
 
 def test_an_unknown_service_is_named_with_what_there_is(stage: Stage) -> None:
@@ -144,15 +144,15 @@ def test_a_network_of_somebody_else_is_used_with_a_warning(stage: Stage) -> None
     plan = stage.up("services: {web: {image: i}}")
     assert "create network" not in str(plan)
     assert plan.warnings == (
-        "network 'app_default' exists but was not created by composer; it is used as it is "
-        "(to say that this is meant: external: true)",
+        "network 'app_default' already exists but was not created by composer; using it as is "
+        "(set 'external: true' to use an existing network)",
     )
 
 
 def test_a_network_of_another_project_is_named_as_such(stage: Stage) -> None:
     stage.backend.create_network(NetworkSpec("shared", {labels.PROJECT: "other"}, {}))
     text = "services: {web: {image: i, networks: [n]}}\nnetworks: {n: {name: shared}}"
-    assert "belongs to project 'other'" in stage.plan(text).warnings[0]
+    assert "was created for project 'other'" in stage.plan(text).warnings[0]
     assert stage.plan(text.replace("name: shared", "name: shared, external: true")).warnings == ()
     with pytest.raises(ConfigError, match="network gone declared as external, but could not be found"):
         stage.plan(text.replace("name: shared", "name: gone, external: true"))

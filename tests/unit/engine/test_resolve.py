@@ -163,7 +163,7 @@ def test_dollars_are_single_where_containers_see_them(stage: Stage) -> None:
 
 
 def test_an_external_secret_cannot_be_had(stage: Stage) -> None:
-    with pytest.raises(ConfigError, match="secret 'pw' is external"):
+    with pytest.raises(ConfigError, match="unsupported external secret 'pw'"):
         spec(stage, "services: {web: {image: i, secrets: [pw]}}\nsecrets: {pw: {external: true}}")
 
 

@@ -160,7 +160,7 @@ def test_a_failure_at_any_step_is_rolled_back(tmp_path: Path) -> None:
 def put_back(error: BaseException) -> bool:
     if isinstance(error, ExceptionGroup):
         return any(map(put_back, error.exceptions))
-    return any("put back" in note or "putting" in note for note in getattr(error, "__notes__", ()))
+    return any("rolled back" in note or "rollback" in note for note in getattr(error, "__notes__", ()))
 
 
 def test_an_interruption_at_any_step_is_rolled_back(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_down_takes_everything_down(stage: Stage) -> None:
     with pytest.raises(ComposerError) as caught:
         stage.up("services: {web: {image: i}, db: {image: i}}", Options(on_failure="down"))
     assert actions.is_empty(stage.backend.observe("app"))
-    assert "everything was taken down (--on-failure down)" in str(caught.value.__notes__)
+    assert "the project was taken down (--on-failure down)" in str(caught.value.__notes__)
 
 
 ROLLING = """
@@ -285,7 +285,7 @@ def test_a_failed_pre_start_hook_keeps_its_service_from_starting(stage: Stage) -
     stage.backend.behave("web/pre_start", Behaviour(exits=(3,), output=("no such table",)))
     with pytest.raises(ComposerError) as caught:
         stage.up(text)
-    assert "pre_start[0] of service 'web': hook exited with status 3" in str(caught.value)
+    assert "web hook exited with status 3: pre_start[0]" in str(caught.value)
     assert "  no such table" in caught.value.__notes__
     assert stage.states() == {"app-db-1": "running", "app-web-1": "created", "app-web-pre_start-1": "exited"}
     assert stage.plan(text).warnings == (), "it is no orphan"

@@ -29,14 +29,14 @@ def test_another_address_of_the_host_is_another_port(stage: Stage) -> None:
     z = "z: {image: i, ports: ['127.0.0.1:80:80'], environment: {A: 'VALUE'}}"
     a = "a: {image: i, ports: ['127.0.0.2:80:80']}"
     plan = stops(stage, f"services: {{{z}}}", f"services: {{{z.replace('VALUE', 'new')}, {a}}}")
-    assert "its port goes to another service" not in plan
+    assert "another service takes over its port" not in plan
 
 
 def test_a_range_to_choose_from_takes_no_port_away(stage: Stage) -> None:
     z = "z: {image: i, ports: ['85:80'], environment: {A: 'VALUE'}}"
     a = "a: {image: i, ports: ['80-90:80']}"
     plan = stops(stage, f"services: {{{z}}}", f"services: {{{z.replace('VALUE', 'new')}, {a}}}")
-    assert "its port goes to another service" not in plan
+    assert "another service takes over its port" not in plan
 
 
 def test_a_port_that_is_needed_is_freed_first(stage: Stage) -> None:
@@ -45,4 +45,4 @@ def test_a_port_that_is_needed_is_freed_first(stage: Stage) -> None:
         "services: {z: {image: i, ports: ['80:80']}}",
         "services: {z: {image: i, ports: ['81:80']}, a: {image: i, ports: ['127.0.0.1:80:80']}}",
     )
-    assert plan.startswith("#1 stop container app-z-1: its port goes to another service\n")
+    assert plan.startswith("#1 stop container app-z-1: another service takes over its port\n")

@@ -39,7 +39,7 @@ def test_what_was_replaced_alone_takes_who_shares_along_at_the_next_up(stage: St
     stage.up(text, Options(services=("mother",), recreate="force"))
     before = container(stage, "app").id
     plan = stage.up(text)
-    assert "it shares with a container of 'mother' that was replaced" in str(plan)
+    assert "it shares namespaces or volumes with a container of 'mother' that was recreated" in str(plan)
     assert container(stage, "app").id != before
     assert not stage.up(text).steps, "and that once"
 
@@ -74,9 +74,9 @@ def test_who_shares_with_what_is_started_is_started_after_it(stage: Stage, attri
     stage.backend.stop_container(container(stage, "mother").id)
     plan = stage.up(text)
     assert texts(plan) == [
-        "#1 stop container app-app-1: it shares with service 'mother', which is started",
-        "#2 start container app-mother-1: it exited (143)",
-        "#3 start container app-app-1: stopped: it shares with service 'mother', which is started (after #1, #2)",
+        "#1 stop container app-app-1: it shares namespaces or volumes with service 'mother', which is started",
+        "#2 start container app-mother-1: it exited with code 143",
+        "#3 start container app-app-1: stopped: it shares namespaces or volumes with service 'mother', which is started (after #1, #2)",
     ]
     assert not stage.up(text).steps
 

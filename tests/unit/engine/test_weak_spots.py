@@ -132,7 +132,7 @@ def test_every_replica_counts(stage: Stage) -> None:
         stage.backend.set_health("app-db-2", Health.UNHEALTHY)
 
     stage.when_running(["app-db-1", "app-db-2"], probe)
-    with pytest.raises(ComposerError, match="container 'app-db-2' is unhealthy"):
+    with pytest.raises(ComposerError, match="container app-db-2 is unhealthy"):
         stage.up(text)
     assert stage.states()["app-web-1"] == "created"
 
@@ -191,7 +191,7 @@ def test_what_shares_a_namespace_is_replaced_with_its_owner(stage: Stage) -> Non
     text = "services: {{vpn: {{image: {}}}, app: {{image: i, network_mode: 'service:vpn'}}}}"
     stage.up(text.format("one"))
     plan = str(stage.plan(text.format("two")))
-    assert "it shares with service 'vpn', which is replaced" in plan
+    assert "it shares namespaces or volumes with service 'vpn', which is recreated" in plan
 
 
 def test_orphaned_networks_go_and_orphaned_volumes_are_named(stage: Stage) -> None:
@@ -201,7 +201,9 @@ def test_orphaned_networks_go_and_orphaned_volumes_are_named(stage: Stage) -> No
     )
     plan = stage.up("services: {web: {image: i, networks: [a]}}\nnetworks: {a: {}}", ORPHANS)
     assert [n.name for n in stage.backend.observe("app").networks] == ["app_a"]
-    assert any("volume 'app_data' is no longer in the compose file" in warning for warning in plan.warnings)
+    assert any(
+        "volume 'app_data' is no longer defined in the compose file" in warning for warning in plan.warnings
+    )
     assert stage.backend.find_volume("app_data")
 
 
