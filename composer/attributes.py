@@ -20,20 +20,20 @@ Probe = TypeVar("Probe")
 """A function from a value, and what else a backend must know, to a list of limitations."""
 
 
-_PLACES = "only a cluster places containers"
-_RESERVES = "only a cluster reserves it: on one machine nothing is kept free"
+_PLACES = "only supported by Swarm"
+_RESERVES = "only supported by Swarm: resources are not reserved on a single machine"
 UNHEEDED: dict[tuple[str, ...], str] = {
     (
         "endpoint_mode",
-    ): "only a cluster has endpoints: each container has its own address, and the name stands for all",
-    ("labels",): "they are those of a service of a cluster; labels of containers are written under labels",
+    ): "only supported by Swarm: the service name resolves to the addresses of all its containers",
+    ("labels",): "only supported by Swarm: use labels for the labels of containers",
     ("placement", "constraints"): _PLACES,
     ("placement", "preferences"): _PLACES,
     ("placement", "max_replicas_per_node"): _PLACES,
     ("resources", "reservations", "cpus"): _RESERVES,
     ("resources", "reservations", "generic_resources"): _RESERVES,
-    ("restart_policy", "delay"): "the pause before a restart is 100 ms at first, and grows",
-    ("restart_policy", "window"): "a restart is counted from the end of a container on, however long it ran",
+    ("restart_policy", "delay"): "ignored: the restart delay starts at 100 ms and increases",
+    ("restart_policy", "window"): "ignored: every restart counts, regardless of how long the container ran",
 }
 """What ``deploy`` asks of a cluster, or of one machine in a way that none has: on every backend a warning.
 
@@ -69,7 +69,7 @@ def refused(reason: str) -> Verdict:
 
 def warned(reason: str) -> Verdict:
     """Return the verdict on what is said to have no effect, with its place, whenever it is written."""
-    return Verdict(f"warned of: {reason}", whole=True)
+    return Verdict(f"warning: {reason}", whole=True)
 
 
 def no_effect(reason: str = "", *, free: bool = False) -> Verdict:
@@ -85,7 +85,7 @@ def inside(path: str, verdict: Verdict, names: str) -> dict[str, Verdict]:
 _UPDATE = "delay failure_action max_failure_ratio monitor order parallelism"
 _HOOK = "command environment privileged user working_dir"
 _GRANT = "gid mode source target uid"
-_SWARM = no_effect("only Swarm knows it")
+_SWARM = no_effect("only supported by Swarm")
 
 ENGINE: dict[str, Verdict] = {
     # one line for each attribute that no backend has to know; here it is what the loader or the engine does
@@ -96,8 +96,8 @@ ENGINE: dict[str, Verdict] = {
         "post_start pre_start pre_stop pull_refresh_after secrets tmpfs volumes",
     ),
     **inside("service", FREE, "attach depends_on profiles pull_policy scale"),
-    "service.develop": no_effect("composer has no watch", free=True),
-    "service.provider": refused("services of a provider are not run yet"),
+    "service.develop": no_effect("watch is not supported", free=True),
+    "service.provider": refused("provider services are not supported yet"),
     **inside("service.configs", BY_ENGINE, _GRANT),
     **inside("service.depends_on.*", BY_ENGINE, "condition required restart"),
     "service.deploy.replicas": FREE,
@@ -117,10 +117,10 @@ ENGINE: dict[str, Verdict] = {
     "network.attachable": _SWARM,
     **inside("volume", BY_ENGINE, "name external external.name"),
     **inside("config", BY_ENGINE, "name content environment file"),
-    "config.external": refused("there is no store of configs"),
+    "config.external": refused("external configs are not supported"),
     **inside("config", _SWARM, "labels template_driver"),
     **inside("secret", BY_ENGINE, "name environment file"),
-    "secret.external": refused("there is no store of secrets"),
+    "secret.external": refused("external secrets are not supported"),
     **inside("secret", _SWARM, "labels driver driver_opts template_driver"),
 }
 
@@ -163,13 +163,13 @@ def faults(column: Mapping[str, Verdict], leaves: Iterable[str], nodes: Iterable
     known = frozenset(nodes)
     for path in sorted(leaves):
         if verdict(column, path) is None:
-            yield f"{path}: nobody says what is done with it"
+            yield f"{path}: no verdict for this attribute"
     for path in sorted(column.keys() | ENGINE.keys()):
         if path not in known:
-            yield f"{path}: the specification has no such attribute"
+            yield f"{path}: unknown attribute"
     for path in sorted(column.keys() & ENGINE.keys()):
         if column[path].text == ENGINE[path].text:
-            yield f"{path}: the engine's verdict is the same"
+            yield f"{path}: same verdict as for all backends"
 
 
 # ------------------------------------------------------------------ rows of a backend's own table

@@ -12,19 +12,19 @@ BaseUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^?]*$")]
 
 
 class Registry(Document):
-    """How a registry is reached."""
+    """Settings of a registry."""
 
     model_config = ConfigDict(strict=True)
 
     mirrors: tuple[BaseUrl, ...] = Field(
         default=(),
         strict=False,
-        description="Tried in this order before the registry: https://HOST[:PORT][/PREFIX]",
+        description="URLs of mirrors, tried in this order before the registry: https://HOST[:PORT][/PREFIX]",
     )
     insecure: bool = Field(
-        default=False, description="Plain HTTP, or a certificate that nobody vouches for, is good enough."
+        default=False, description="Allow plain HTTP and certificates that are not trusted."
     )
-    ca: str | None = Field(default=None, description="A file of certificates to trust.")
+    ca: str | None = Field(default=None, description="Path of a file with trusted certificates.")
 
 
 class AddressPool(Document):
@@ -37,33 +37,37 @@ class AddressPool(Document):
 
 
 class ConfigFile(Document):
-    """What holds where neither an option nor the environment says something else."""
+    """Defaults; options and environment variables take precedence."""
 
     model_config = ConfigDict(strict=True)
 
     backend: str | None = Field(default=None, description="namespace or docker; COMPOSER_BACKEND.")
     progress: Literal["auto", "tty", "plain", "json", "quiet"] | None = Field(
-        default=None, description="How progress is shown; COMPOSE_PROGRESS."
+        default=None, description="Type of progress output; COMPOSE_PROGRESS."
     )
     ansi: Literal["auto", "always", "never"] | None = Field(
-        default=None, description="When colours and cursor control are used; COMPOSE_ANSI."
+        default=None, description="When to print ANSI control characters; COMPOSE_ANSI."
     )
     parallel: int | None = Field(
-        default=None, description="How many things are done at once; -1: no limit. COMPOSE_PARALLEL_LIMIT."
+        default=None,
+        description="Maximum number of parallel operations; -1: unlimited. COMPOSE_PARALLEL_LIMIT.",
     )
     compatibility: bool | None = Field(
-        default=None, description="Name containers as Compose V1 did; COMPOSE_COMPATIBILITY."
+        default=None, description="Name containers as in Compose V1, with underscores; COMPOSE_COMPATIBILITY."
     )
     remove_orphans: bool | None = Field(
-        default=None, description="Remove containers of services that are gone; COMPOSE_REMOVE_ORPHANS."
+        default=None,
+        description="Remove containers for services not defined in the compose file; COMPOSE_REMOVE_ORPHANS.",
     )
     ignore_orphans: bool | None = Field(
         default=None,
-        description="Say nothing of containers of services that are gone; COMPOSE_IGNORE_ORPHANS.",
+        description="Do not warn about such containers; COMPOSE_IGNORE_ORPHANS.",
+    )
+    registry: dict[str, Registry] = Field(
+        default={}, description="Registries by host, such as docker.io or registry.lan:5000."
     )
     address_pools: tuple[AddressPool, ...] = Field(
         default=(),
         strict=False,
-        description="Where the built-in runtime takes the subnets of new networks from, in this order.",
+        description="Ranges for the subnets of new networks on the built-in runtime, in this order.",
     )
-    registry: dict[str, Registry] = Field(default={}, description="By host: docker.io, registry.lan:5000.")

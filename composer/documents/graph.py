@@ -10,25 +10,27 @@ from composer.documents.base import Document
 
 
 class Node(Document):
-    """A thing of the project."""
+    """A service or another resource of the project."""
 
     id: str = Field(description="kind:name")
     kind: Literal["service", "network", "volume", "config", "secret", "image"]
     name: str
     state: str | None = Field(
-        description="Of a service: what there is of it, in words; null where nobody was asked."
+        description="Services only: the state of the containers, in words; null if it was not read."
     )
 
 
 class Edge(Document):
-    """One thing needs another. The last four say how a service waits for another; they hold the defaults elsewhere."""
+    """A dependency of one node on another. The last four fields apply to services; elsewhere they have defaults."""
 
-    needed: str = Field(description="The id of what is needed.")
-    by: str = Field(description="The id of what needs it.")
+    needed: str = Field(description="The id of the node that is depended on.")
+    by: str = Field(description="The id of the dependent node.")
     condition: Literal["service_started", "service_healthy", "service_completed_successfully"] | None
     required: bool
-    restart: bool = Field(description="The one is restarted when the other is replaced.")
-    implicit: bool = Field(description="It follows from links, volumes_from or a shared namespace.")
+    restart: bool = Field(
+        description="Whether the dependent service is restarted when the other one is recreated."
+    )
+    implicit: bool = Field(description="Whether it is implied by links, volumes_from or a shared namespace.")
 
 
 class Hop(Document):
@@ -36,12 +38,12 @@ class Hop(Document):
 
     service: str
     seconds: float | None = Field(
-        description="How long after the one before it started; null where nothing was started or nobody was asked."
+        description="Time since the start of the previous service; null if not started, or if the state was not read."
     )
 
 
 class Graph(Document):
-    """What is drawn: nodes, and edges between them; waits that follow from others are left out."""
+    """The nodes of the graph and the edges between them, without redundant edges."""
 
     version: Literal[1]
     project: str

@@ -1,4 +1,4 @@
-"""Lists, with the keys and the texts that Docker's commands have. Most values are texts for people, as there."""
+"""Lists, with the keys and values of Docker's commands. Most values are strings for people, as there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from composer.documents.base import Document
 
 
 class Publisher(Document):
-    """A port of a container; ``PublishedPort`` is 0 where it is only exposed."""
+    """A port of a container; ``PublishedPort`` is 0 if the port is exposed, but not published."""
 
     URL: str
     TargetPort: int
@@ -21,11 +21,11 @@ class ContainerRow(Document):
 
     Command: str
     CreatedAt: str
-    ExitCode: int = Field(description="0 while it has not ended.")
-    Health: str = Field(description="Empty without a health check.")
+    ExitCode: int = Field(description="0 until the container exits.")
+    Health: str = Field(description="Empty if the container has no health check.")
     ID: str
     Image: str
-    Labels: str = Field(description="KEY=VALUE, with commas between them.")
+    Labels: str = Field(description="Comma-separated KEY=VALUE items.")
     LocalVolumes: str
     Mounts: str
     Name: str
@@ -45,7 +45,7 @@ class ProjectRow(Document):
     """A project on this machine. ``Backend`` is composer's own."""
 
     Name: str
-    Status: str = Field(description="How many containers are in which state.")
+    Status: str = Field(description="Number of containers in each state.")
     ConfigFiles: str
     Backend: str
 
@@ -58,15 +58,15 @@ class ContainerImage(Document):
     Repository: str
     Tag: str
     Platform: str
-    Size: int = Field(description="Bytes; 0 where the image is gone.")
-    Created: str = Field(description="RFC 3339; empty where nothing says so.")
+    Size: int = Field(description="Bytes; 0 if the image no longer exists.")
+    Created: str = Field(description="RFC 3339; empty if unknown.")
 
 
 class StatsRow(Document):
-    """What a container uses, in words."""
+    """The resource usage of a container, in strings with units."""
 
     BlockIO: str
-    CPUPerc: str = Field(description="Of one processor: 200% is two.")
+    CPUPerc: str = Field(description="Percentage of one CPU: 200% is two CPUs.")
     Container: str
     ID: str
     MemPerc: str
@@ -77,7 +77,7 @@ class StatsRow(Document):
 
 
 class ImageRow(Document):
-    """A name of an image that the backend has."""
+    """A reference (name and tag) of an image of the backend."""
 
     Repository: str
     Tag: str
@@ -98,7 +98,7 @@ class NetworkRow(Document):
 
 
 class VolumeRow(Document):
-    """A volume of the backend. ``Project`` is composer's own; what is not known is N/A."""
+    """A volume of the backend. ``Project`` is composer's own; unknown values are N/A."""
 
     Availability: str
     Group: str
@@ -114,7 +114,7 @@ class VolumeRow(Document):
 
 
 class DiskRow(Document):
-    """How much one kind of things uses of the disk."""
+    """The disk usage of one type of objects."""
 
     Type: str
     TotalCount: str

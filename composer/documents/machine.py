@@ -1,4 +1,4 @@
-"""What is said of this machine and this program: ``doctor``, ``boot status``, ``version``."""
+"""Reports about this machine and this program: ``doctor``, ``boot status``, ``version``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from composer.documents.base import Document
 
 
 class Finding(Document):
-    """One thing that was looked at."""
+    """The result of one check."""
 
     level: Literal["ok", "note", "warning", "missing"] = Field(
         description="missing: the backend does not work without it."
@@ -21,22 +21,22 @@ class Finding(Document):
 
 
 class BackendReport(Document):
-    """What a backend found."""
+    """The results of a backend's checks."""
 
     works: bool
     findings: tuple[Finding, ...]
 
 
 class Doctor(Document):
-    """What this machine can do on each backend."""
+    """Whether each backend works on this machine."""
 
-    backend: str | None = Field(description="Where a new project would go; null: nowhere.")
+    backend: str | None = Field(description="The backend that new projects will use; null if none works.")
     reason: str
     backends: dict[str, BackendReport]
 
 
 class Cleaned(Document):
-    """What was left behind, and is gone or could not be removed, in words."""
+    """The leftovers that were removed, and those that could not be removed, in words."""
 
     removed: tuple[str, ...]
     kept: tuple[str, ...]
@@ -52,7 +52,7 @@ class BootContainer(Document):
 
 
 class BootStatus(Document):
-    """Whether containers start at boot, and which."""
+    """Whether containers start at boot, and the list of them."""
 
     Enabled: bool
     Init: str | None = Field(description="The init system that starts them.")

@@ -65,7 +65,7 @@ class Network(Document):
     IPAM: Ipam
     Internal: bool
     Attachable: bool
-    Containers: dict[str, NetworkContainer] = Field(description="By id.")
+    Containers: dict[str, NetworkContainer] = Field(description="Containers by id.")
     Options: dict[str, str]
     Labels: dict[str, str]
 
@@ -76,7 +76,7 @@ class Volume(Document):
     CreatedAt: str
     Driver: str
     Labels: dict[str, str]
-    Mountpoint: str = Field(description="Where its data is on the host.")
+    Mountpoint: str = Field(description="The path of its data on the host.")
     Name: str
     Options: dict[str, str]
     Scope: str

@@ -31,7 +31,7 @@ Action = Literal[
 ]
 Kind = Literal["container", "hook", "image", "network", "ports", "service", "volume"]
 VERSION = 1
-_HINT = "write one with composer plan --out FILE"
+_HINT = "create one with composer plan --out FILE"
 
 
 class Operation(Document):
@@ -40,43 +40,48 @@ class Operation(Document):
     id: int
     action: Action
     kind: Kind
-    name: str = Field(description="The name of the thing.")
+    name: str = Field(description="The name of the resource.")
     text: str = Field(description="The action in words.")
-    cause: str = Field(description="Why; empty where another operation says it.")
-    needs: tuple[int, ...] = Field(description="The operations that must have succeeded before.")
-    after: tuple[int, ...] = Field(description="The operations that must have ended before.")
-    service: str | None = Field(default=None, description="Of containers and waits.")
-    number: int | None = Field(default=None, description="The container's number in its service.")
-    condition: str | None = Field(default=None, description="What is waited for.")
+    cause: str = Field(description="The reason; empty if another operation states it.")
+    needs: tuple[int, ...] = Field(description="The ids of operations that must have succeeded before.")
+    after: tuple[int, ...] = Field(
+        description="The ids of operations that must have finished before, successfully or not."
+    )
+    service: str | None = Field(default=None, description="Only for containers and waits.")
+    number: int | None = Field(default=None, description="The number of the container in its service.")
+    condition: str | None = Field(default=None, description="The condition to wait for.")
 
 
 class Plan(Document):
-    """What a command would do. Values that look secret are not in it."""
+    """The operations that a command would perform. Values that look like secrets are not included."""
 
     version: Literal[1]
     command: Literal["up", "down"]
     project: str
-    changes: bool = Field(description="Whether anything would change; waiting alone is no change.")
-    operations: tuple[Operation, ...] = Field(description="In an order in which they could run one by one.")
-    unchanged: tuple[str, ...] = Field(description="The names of containers that are as they should be.")
+    changes: bool = Field(description="Whether anything would change; waiting alone is not a change.")
+    operations: tuple[Operation, ...] = Field(
+        description="In an order in which they could run one after the other."
+    )
+    unchanged: tuple[str, ...] = Field(description="The names of unchanged containers.")
     warnings: tuple[str, ...]
 
 
 class SavedOperation(Operation):
     """One step of a saved plan."""
 
-    digest: str = Field(description="Of all that it would do, under this machine's key.")
+    digest: str = Field(description="A digest of the complete operation, keyed with this machine's key.")
 
 
 class Inputs(Document):
-    """Where the compose files are. Paths are absolute."""
+    """The input of the plan. Paths are absolute."""
 
-    files: tuple[str, ...] = Field(description="As given by --file; empty: they are looked for.")
+    files: tuple[str, ...] = Field(description="The files of --file; empty if they are searched for.")
     working_dir: str
     directory: str | None = Field(description="--project-directory.")
-    name: str = Field(description="The project's name.")
+    name: str = Field(description="The project name.")
     name_origin: Literal["given", "written", "directory"] | None = Field(
-        default=None, description="Whose choice the name was."
+        default=None,
+        description="The origin of the name: an option or variable, the compose file, or the directory.",
     )
     profiles: tuple[str, ...]
     env_files: tuple[str, ...]
@@ -84,7 +89,7 @@ class Inputs(Document):
 
 
 class UpOptions(Document):
-    """The options of ``up``, in the engine's words."""
+    """The options of ``up``, under the engine's names."""
 
     services: tuple[str, ...]
     recreate: Literal["diverged", "force", "never"]
@@ -108,7 +113,7 @@ class UpOptions(Document):
 
 
 class DownOptions(Document):
-    """The options of ``down``, in the engine's words."""
+    """The options of ``down``, under the engine's names."""
 
     services: tuple[str, ...]
     volumes: bool
@@ -120,7 +125,7 @@ class DownOptions(Document):
 
 class _Saved(Plan):
     operations: tuple[SavedOperation, ...] = Field(
-        description="In an order in which they could run one by one."
+        description="In an order in which they could run one after the other."
     )
     inputs: Inputs
 
@@ -143,7 +148,7 @@ SavedPlan = Annotated[SavedUp | SavedDown, Field(discriminator="command")]
 
 
 class _Header(Document):
-    """What is read first, of any version."""
+    """The fields that are read first, from a plan of any version."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -151,13 +156,11 @@ class _Header(Document):
 
 
 def read(text: str, path: str) -> SavedUp | SavedDown:
-    """Read a saved plan. Raises ProjectError for what is none, naming the place, and for other versions."""
-    no_plan = f"'{path}' is not a plan of composer"
+    """Read a saved plan. Raises ProjectError for an invalid plan, with the location, and for unsupported versions."""
+    no_plan = f"'{path}' is not a composer plan file"
     version = read_json(_Header, text, no_plan, hint=_HINT).version
     if version != VERSION:
-        raise ProjectError(
-            f"'{path}' is a plan of version {version}, and this composer reads {VERSION}", hint=_HINT
-        )
+        raise ProjectError(f"unsupported plan version {version} in '{path}', expected {VERSION}", hint=_HINT)
     if "inputs" not in json.loads(text):
         raise ProjectError(f"'{path}' cannot be applied: it is the output of plan --json", hint=_HINT)
     found: SavedUp | SavedDown = read_json(

@@ -1,4 +1,4 @@
-"""What is said of compose files: the project, where its values came from, what is wrong with them."""
+"""Reports about compose files: the project, the origins of its values, and the findings of lint."""
 
 from __future__ import annotations
 
@@ -11,31 +11,33 @@ from composer.schema.views import Project as Project
 
 
 class Origin(Document):
-    """A value of the project, and where it came from."""
+    """A value of the project, and its origin."""
 
-    path: tuple[str | int, ...] = Field(description="Keys and indices.")
-    value: Any = Field(description="null, a text, a number, a boolean, or an empty list or object.")
-    file: str | None = Field(description="null: in no file.")
+    path: tuple[str | int, ...] = Field(description="The keys and indices that lead to the value.")
+    value: Any = Field(description="null, a string, a number, a boolean, or an empty list or object.")
+    file: str | None = Field(description="null if the value is not from a file.")
     line: int | None
     column: int | None
-    why: str | None = Field(description="A default, a variable, an override; null: it was written there.")
+    why: str | None = Field(
+        description="A default, a variable or an override; null if the value itself is written there."
+    )
 
 
 class Variable(Document):
-    """A variable that the files use."""
+    """A variable that the compose files use."""
 
     Name: str
-    DefaultValue: str = Field(description="What is used when it is not set.")
-    PresenceValue: str = Field(description="What is used when it is set, by ${NAME:+VALUE}.")
+    DefaultValue: str = Field(description="The value if the variable is not set.")
+    PresenceValue: str = Field(description="The value if the variable is set, from ${NAME:+VALUE}.")
     Required: bool
 
 
 class Variables(RootModel[dict[str, Variable]]):
-    """The variables that the files use, by name."""
+    """The variables that the compose files use, by name."""
 
 
 class LintFinding(Document):
-    """One thing that is wrong, or seldom wanted. docs/lint.md has the rules."""
+    """An error, a warning or advice. The rules are listed in docs/lint.md."""
 
     rule: str
     severity: Literal["error", "warning", "advice"]
@@ -47,9 +49,9 @@ class LintFinding(Document):
 
 
 class LintReport(Document):
-    """What was found in the compose files."""
+    """All findings in the compose files."""
 
-    complete: bool = Field(description="False: advice needs a project without errors.")
+    complete: bool = Field(description="False if advice was skipped because of errors.")
     errors: int
     warnings: int
     advice: int

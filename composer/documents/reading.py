@@ -1,4 +1,4 @@
-"""What is wrong with a document that is read, in words: where, and what would be right."""
+"""Error messages for invalid documents: the location, and the requirement."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_COMPLAINTS = 10
 
 
 class Complaint(NamedTuple):
-    """One thing that is wrong, and the path to it: keys and indices."""
+    """One error, and the path to it: keys and indices."""
 
     place: Place
     message: str
@@ -80,24 +80,20 @@ def _words(found: ErrorDetails) -> str:
     if kind == "extra_forbidden":
         return "unknown key"
     if kind == "missing":
-        return "required"
+        return "required, but missing"
     if kind in ("literal_error", "union_tag_invalid"):
         wanted = context.get("expected") or context.get("expected_tags")
         return f"must be {wanted}, not {_shown(context.get('tag', found['input']))}"
     if kind == "string_pattern_mismatch":
         return f"must match {context['pattern']}, not {_shown(found['input'])}"
     _, should, rest = found["msg"].partition("should ")
-    return f"must {_yaml_words(rest)}, not {_shown(found['input'])}" if should else found["msg"].lower()
-
-
-def _yaml_words(text: str) -> str:
-    """Return pydantic's words with the types' names in YAML and JSON."""
-    return text.replace("dictionary", "mapping").replace("array", "list")
+    rest = rest.replace("valid dictionary", "mapping").replace("valid array", "list")
+    return f"must {rest}, not {_shown(found['input'])}" if should else found["msg"].lower()
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
-        return "a mapping"
+        return "a table"
     if isinstance(value, list | tuple):
         return "a list"
     text = repr(value) if isinstance(value, str) else json.dumps(value, default=str)

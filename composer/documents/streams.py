@@ -1,4 +1,4 @@
-"""What is written line by line as it happens: events, and progress."""
+"""Streams with one JSON object per line: events and progress."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from composer.documents.base import Document
 
 
 class Event(Document):
-    """Something that happened to a container of the project."""
+    """An event of a container of the project."""
 
     action: str = Field(description="create, start, die, stop, kill, restart, destroy, health_status, …")
     attributes: dict[str, str]
-    id: str = Field(description="The container's.")
+    id: str = Field(description="The container's id.")
     service: str
     time: str = Field(description="RFC 3339, with nanoseconds.")
     type: Literal["container"]
 
 
 class Step(Document):
-    """What happens to a thing."""
+    """The progress of an operation on a resource."""
 
-    id: str = Field(description="Kind and name.")
+    id: str = Field(description="Kind and name of the resource, such as Container app-web-1.")
     status: Literal["Working", "Done", "Error", "Skipped", "Warning"]
     text: str
     details: str | None = None
 
 
 class Warning(Document):
-    """A sentence that does not end the command."""
+    """A warning; the command continues."""
 
     level: Literal["warning"]
     message: str
 
 
 class Failure(Document):
-    """What ended the command."""
+    """The error that the command failed with."""
 
     error: Literal[True]
     message: str

@@ -11,14 +11,14 @@ from composer.documents.reading import read_json
 
 
 class Phase(Document):
-    """A change in the life of a thing."""
+    """A change of a resource's state."""
 
     phase: str = Field(description="pulling, created, started, healthy, …")
-    at_s: float = Field(description="Seconds from the beginning.")
+    at_s: float = Field(description="Seconds since the start of the command.")
 
 
 class Resource(Document):
-    """A thing that the command worked on, and what happened to it in order."""
+    """A resource that the command worked on, and its phases in order."""
 
     kind: str
     name: str
@@ -26,21 +26,21 @@ class Resource(Document):
 
 
 class Timeline(Document):
-    """When each thing was pulled, created, started and healthy. Written after a failure too."""
+    """The times at which each resource was pulled, created, started and became healthy. Written after failures too."""
 
     version: Literal[1]
     project: str
-    began: float = Field(description="Unix seconds.")
+    began: float = Field(description="Unix time of the start, in seconds.")
     total_s: float
     resources: tuple[Resource, ...]
 
 
 def read(text: str, path: str) -> Timeline:
-    """Read a timeline. Raises ProjectError for what is none, naming the place."""
+    """Read a timeline. Raises ProjectError for an invalid timeline, with the location."""
     found: Timeline = read_json(
         Timeline,
         text,
-        f"'{path}' is not a timeline of composer",
-        hint="write one with composer up --timeline FILE",
+        f"'{path}' is not a composer timeline file",
+        hint="create one with composer up --timeline FILE",
     )
     return found

@@ -102,17 +102,17 @@ def test_every_attribute_of_an_entry_has_a_verdict_of_its_own(backend: str) -> N
 def test_a_column_that_lacks_something_is_told_what() -> None:
     lacking = {path: one for path, one in namespace.COLUMN.items() if path != "service.healthcheck.retries"}
     (fault,) = attributes.faults(lacking, PATHS.leaves, PATHS.nodes)
-    assert fault == "service.healthcheck.retries: nobody says what is done with it"
+    assert fault == "service.healthcheck.retries: no verdict for this attribute"
 
 
 def test_a_column_that_invents_something_is_told_what() -> None:
     more = {**namespace.COLUMN, "service.brand_new": attributes.YES}
     assert list(attributes.faults(more, PATHS.leaves, PATHS.nodes)) == [
-        "service.brand_new: the specification has no such attribute"
+        "service.brand_new: unknown attribute"
     ]
     same = {**namespace.COLUMN, "service.image": attributes.BY_ENGINE}
     assert list(attributes.faults(same, PATHS.leaves, PATHS.nodes)) == [
-        "service.image: the engine's verdict is the same"
+        "service.image: same verdict as for all backends"
     ]
 
 
@@ -141,7 +141,7 @@ def test_whatever_is_honoured_in_part_says_which_part(table: Mapping[str, Row[An
 
 @pytest.mark.parametrize("path", attributes.UNHEEDED, ids=".".join)
 def test_what_nobody_heeds_says_so(path: tuple[str, ...]) -> None:
-    assert ENGINE[f"service.deploy.{'.'.join(path)}"].text == f"warned of: {attributes.UNHEEDED[path]}"
+    assert ENGINE[f"service.deploy.{'.'.join(path)}"].text == f"warning: {attributes.UNHEEDED[path]}"
 
 
 def test_what_is_refused_is_refused_with_its_reason() -> None:

@@ -25,7 +25,9 @@ SizeText = Annotated[
 ]
 Mode = Annotated[str, Field(description="The bits of a file's mode, in octal digits, such as 0440.")]
 Labels = Annotated[dict[str, str], Field(description="Labels by name.")]
-Options = Annotated[dict[str, str], Field(description="Options of a driver by name; every value is a text.")]
+Options = Annotated[
+    dict[str, str], Field(description="Options of a driver by name; every value is a string.")
+]
 Variables = Annotated[
     dict[str, str | None],
     Field(description="Values by name; null is a name without a value: unset, or taken from elsewhere."),

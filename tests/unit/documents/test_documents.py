@@ -218,16 +218,16 @@ def broken(console: Console, change: Callable[[Any], None]) -> str:
             lambda p: p["operations"][1].update(needs=["x"]),
             "operations[1].needs[0]: must be a valid integer",
         ),
-        (lambda p: p["operations"][0].pop("digest"), "operations[0].digest: required"),
-        (lambda p: p["inputs"].update(files="a"), "inputs.files: must be a valid list, not 'a'"),
+        (lambda p: p["operations"][0].pop("digest"), "operations[0].digest: required, but missing"),
+        (lambda p: p["inputs"].update(files="a"), "inputs.files: must be a list, not 'a'"),
         (
             lambda p: p["options"].update(recreate="often"),
             "options.recreate: must be 'diverged', 'force' or 'never'",
         ),
         (lambda p: p["options"].update(unheard=1), "options.unheard: unknown key"),
-        (lambda p: p["options"].pop("wait"), "options.wait: required"),
+        (lambda p: p["options"].pop("wait"), "options.wait: required, but missing"),
         (lambda p: p.update(command="sideways"), "must be 'up', 'down', not 'sideways'"),
-        (lambda p: p.update(operations=None), "operations: must be a valid list, not null"),
+        (lambda p: p.update(operations=None), "operations: must be a list, not null"),
     ],
 )
 def test_a_saved_plan_that_is_wrong_names_the_place(
@@ -236,7 +236,7 @@ def test_a_saved_plan_that_is_wrong_names_the_place(
     err = broken(stack, change)
     assert err.startswith("error: 'plan.json' cannot be applied: ")
     assert words in err
-    assert "write one with composer plan --out FILE" in err
+    assert "create one with composer plan --out FILE" in err
 
 
 def test_everything_that_is_wrong_with_a_plan_is_said(stack: Console) -> None:
@@ -244,12 +244,12 @@ def test_everything_that_is_wrong_with_a_plan_is_said(stack: Console) -> None:
         for operation in plan["operations"]:
             del operation["digest"]
 
-    assert broken(stack, change).count(": required") > 1
+    assert broken(stack, change).count("required, but missing") > 1
 
 
 def test_a_plan_that_is_no_json_names_the_place(stack: Console) -> None:
     (stack.directory / "x.json").write_text('{"version": 1,\n  oops')
-    assert "is not a plan of composer: line 2, column 3" in stack("apply", "x.json").err
+    assert "is not a composer plan file: line 2, column 3" in stack("apply", "x.json").err
 
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
