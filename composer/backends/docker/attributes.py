@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _REQUEST = "capabilities count device_ids driver options"
-_NEW = partly("yes, where its API is new enough")
+_NEW = partly("yes, if its API is new enough")
 _THEIRS = partly("those of the engine")
-_OWNER = partly("of what has content or environment; a file is bound as it is, with a warning")
+_OWNER = partly("for sources content and environment; ignored with a warning for file")
 
 COLUMN: Mapping[str, Verdict] = {
     **{f"service.{name}": row.verdict for name, row in ATTRIBUTES.items()},

@@ -64,7 +64,7 @@ class DockerBackend(DockerObserver, Lacking):
             if found is None:
                 raise
             if not labels.is_the_same(labels.NETWORK, found.labels, spec.labels):
-                raise Conflict(f"network '{spec.name}' exists already") from error
+                raise Conflict(f"network '{spec.name}' already exists") from error
             return found.id  # another command, or Docker Compose, made it since this one looked
 
     def remove_network(self, id: str) -> None:
@@ -76,7 +76,7 @@ class DockerBackend(DockerObserver, Lacking):
 
     def mend_network(self, id: str) -> None:
         raise Unsupported(
-            "mend_network", "the Docker Engine mends its networks itself", hint="restart the engine"
+            "mend_network", "Docker Engine restores its networks itself", hint="restart the engine"
         )
 
     def connect_network(self, id: str, endpoint: EndpointSpec) -> None:
@@ -106,7 +106,7 @@ class DockerBackend(DockerObserver, Lacking):
                 wanted["Name"], wanted["Driver"], wanted["DriverOpts"], wanted["Labels"]
             )
         if not labels.is_the_same(labels.VOLUME, found.get("Labels") or {}, spec.labels):
-            raise Conflict(f"volume '{spec.name}' exists already")
+            raise Conflict(f"volume '{spec.name}' already exists")
         return str(found["Name"])
 
     def remove_volume(self, name: str) -> None:
@@ -158,8 +158,8 @@ class DockerBackend(DockerObserver, Lacking):
         found = self.container(spec.name)
         if dict(found.labels) != dict(spec.labels):
             raise Conflict(
-                f"the name '{spec.name}' is taken by container {found.id[:12]}",
-                hint="remove or rename that container, or choose another container_name or project name",
+                f'container name "{spec.name}" is already in use by container {found.id[:12]}',
+                hint="remove or rename that container, or use another container_name or project name",
             )
         return found.id
 
@@ -217,8 +217,8 @@ class DockerBackend(DockerObserver, Lacking):
     def move_ports(self, source: str, target: str) -> None:
         raise Unsupported(
             "services.ports",
-            "the Docker Engine cannot lead a published port from one running container to another",
-            hint="let the old container stop first: deploy.update_config.order: stop-first",
+            "Docker Engine cannot move a published port between running containers",
+            hint="stop the old container first: deploy.update_config.order: stop-first",
         )
 
     def wait_container(self, id: str) -> int | None:

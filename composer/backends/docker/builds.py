@@ -104,7 +104,7 @@ ATTRIBUTES: dict[str, Callable[[Any], list[str]]] = {
     "ulimits": _ulimits,
     "privileged": lambda value: ["--allow", "security.insecure"] if value else [],
 }
-REFUSED = {"isolation": "only an engine on Windows isolates builds"}
+REFUSED = {"isolation": "only supported by Windows containers"}
 
 
 def command(spec: BuildSpec, secrets: Mapping[str, str]) -> list[str]:
@@ -210,10 +210,10 @@ def _read(process: subprocess.Popen[str], report: Report | None) -> list[str]:
 
 def _failed(spec: BuildSpec, tail: list[str]) -> BuildFailed:
     reasons = [line.partition("ERROR: ")[2] for line in tail if "ERROR: " in line]
-    reason = reasons[-1] if reasons else tail[-1] if tail else "the builder said nothing"
+    reason = reasons[-1] if reasons else tail[-1] if tail else "the builder returned no output"
     error = BuildFailed(
         f"cannot build image '{spec.reference}' of service '{spec.service}': {reason.rstrip('.')}",
-        hint="the builder's last output is above; composer build shows each step",
+        hint="check the build output above; show each step with composer build",
     )
     for line in tail:
         error.add_note(f"  {line}")
@@ -233,11 +233,11 @@ def classic_query(spec: BuildSpec) -> dict[str, Any]:
     wanted = {key: value for key, value in spec.attributes.items() if value not in (None, "", [], {}, False)}
     beyond = sorted(wanted.keys() - _CLASSIC)
     if beyond or len(wanted.get("platforms") or ()) > 1:
-        what = ", ".join(f"build.{name}" for name in beyond) or "build.platforms (more than one)"
+        what = ", ".join(f"build.{name}" for name in beyond) or "more than one platform (build.platforms)"
         raise Unsupported(
             f"services.{spec.service}.build",
-            f"cannot build image '{spec.reference}': the engine's own builder cannot do {what}",
-            hint="install docker buildx: with it images are built by BuildKit, which can",
+            f"cannot build image '{spec.reference}': {what} is not supported by the classic builder",
+            hint="install docker buildx to build with BuildKit",
         )
     return {
         "t": (spec.reference, *(wanted.get("tags") or ())),

@@ -61,8 +61,8 @@ class Client:
         theirs = (int(major), int(minor))
         if theirs < OLDEST:
             raise Unavailable(
-                f"the Docker Engine at '{self.endpoint.url}' is too old: it speaks API {text}, "
-                f"and {OLDEST[0]}.{OLDEST[1]} is needed",
+                f"the Docker Engine at '{self.endpoint.url}' is too old: it supports API {text}, "
+                f"but {OLDEST[0]}.{OLDEST[1]} or newer is required",
                 hint="update Docker Engine to 20.10 or newer",
             )
         return min(theirs, NEWEST)

@@ -275,9 +275,8 @@ def _archive(spec: ContainerSpec) -> bytes:
         names = ", ".join(f"{file.kind} '{file.name}'" for file in files)
         raise Unsupported(
             f"services.{spec.service}.read_only",
-            f"cannot put {names} into service '{spec.service}': it is read_only, and the engine copies content "
-            "into a container's own file system",
-            hint="give them a file as their source, which is mounted instead",
+            f"cannot copy {names} into service '{spec.service}': its root file system is read-only",
+            hint="use file as the source, which is mounted instead",
         )
     return _tar(files)
 

@@ -50,7 +50,7 @@ def _origin(place: endpoint.Endpoint, environment: Mapping[str, str]) -> str:
     if environment.get("DOCKER_HOST"):
         return "DOCKER_HOST"
     if place.context:
-        return f"Docker's context '{place.context}'"
+        return f"Docker context '{place.context}'"
     return "Docker's default"
 
 
@@ -59,14 +59,12 @@ def _engine(client: Client, version: Mapping[str, Any], info: Mapping[str, Any])
     yield Finding(
         "ok",
         "version",
-        f"Engine {version.get('Version')}, API {version.get('ApiVersion')} (spoken: {api}), "
+        f"Engine {version.get('Version')}, API {version.get('ApiVersion')} (in use: {api}), "
         f"{info.get('OperatingSystem')}, {version.get('Arch')}",
     )
     lacking = [what for brought, what in _BROUGHT if client.api < brought]
     if lacking:
-        yield Finding(
-            "note", "version", f"too old for {', '.join(lacking)}", "update Docker Engine to use these"
-        )
+        yield Finding("note", "version", f"does not support {', '.join(lacking)}", "update Docker Engine")
     security = [str(one).removeprefix("name=").split(",")[0] for one in info.get("SecurityOptions") or ()]
     yield Finding(
         "ok",
@@ -81,19 +79,22 @@ def _engine(client: Client, version: Mapping[str, Any], info: Mapping[str, Any])
 def _disk(place: endpoint.Endpoint, info: Mapping[str, Any]) -> Iterator[Finding]:
     root = str(info.get("DockerRootDir") or "")
     if not place.url.startswith("unix:") or not os.path.isdir(root):
-        yield Finding(
-            "note", "disk", f"'{root}' is not on this machine: its free space cannot be seen from here"
-        )
+        yield Finding("note", "disk", f"'{root}' is on another machine: free disk space unknown")
         return
     try:
         usage = os.statvfs(root)
     except PermissionError:
-        yield Finding("note", "disk", f"this user may not look at '{root}'")
+        yield Finding("note", "disk", f"permission denied: free disk space of '{root}' unknown")
         return
     free = usage.f_bavail * usage.f_frsize
     text = f"{free / 1e9:.1f} GB free at '{root}'"
     if free < _LOW_BYTES:
-        yield Finding("warning", "disk", text, "make room: docker system df, docker system prune")
+        yield Finding(
+            "warning",
+            "disk",
+            text,
+            "free up disk space: docker system df shows usage, docker system prune removes unused data",
+        )
     else:
         yield Finding("ok", "disk", text)
 
@@ -107,8 +108,8 @@ def _networks(client: Client) -> Iterator[Finding]:
         yield Finding(
             "note",
             "leftovers",
-            f"networks of projects without a container: {shown}",
-            "composer -p PROJECT down, or docker network prune",
+            f"unused networks of projects without containers: {shown}",
+            "run composer -p PROJECT down, or docker network prune",
         )
     else:
         yield Finding("ok", "leftovers", "none")
@@ -121,7 +122,7 @@ def _builds(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(
             "note",
             "builds",
-            "the engine's own builder: no secrets, ssh, cache or several platforms",
+            "classic builder: secrets, ssh, cache and multiple platforms are not supported",
             "install docker buildx: apt-get install docker-buildx",
         )
 
@@ -137,6 +138,6 @@ def _credentials(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "credentials",
-            f"{trouble}, and '{dockerconfig.path(environment)}' names it",
+            f"{trouble} (configured in '{dockerconfig.path(environment)}')",
             "install it, or remove credsStore and credHelpers from that file and log in again",
         )

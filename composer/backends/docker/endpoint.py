@@ -83,8 +83,8 @@ def _context(name: str, environment: Mapping[str, str]) -> Endpoint:
             host = str(docker["Host"])
     except (OSError, ValueError, KeyError, TypeError):
         raise Unavailable(
-            f"Docker's context '{name}' cannot be read",
-            hint="docker context ls shows what there is; choose one with docker context use, or DOCKER_CONTEXT",
+            f"cannot read Docker context '{name}'",
+            hint="list contexts with docker context ls, and select one with docker context use or DOCKER_CONTEXT",
         ) from None
     certificates = f"{base}/tls/{digest}/docker"
     return Endpoint(
@@ -102,7 +102,7 @@ def dial(endpoint: Endpoint) -> socket.socket:
     if way is None:
         raise Unavailable(
             f"cannot connect to a Docker Engine at '{endpoint.url}'",
-            hint=f"write an address that begins with {', '.join(f'{s}://' for s in sorted(_WAYS))}",
+            hint=f"use an address that starts with {', '.join(f'{s}://' for s in sorted(_WAYS))}",
         )
     try:
         return way(endpoint, rest)
@@ -127,8 +127,8 @@ def _npipe(endpoint: Endpoint, path: str) -> socket.socket:
         from docker.transport.npipesocket import NpipeSocket
     except ImportError:
         raise Unavailable(
-            f"cannot connect to '{endpoint.url}': named pipes are there on Windows with pywin32",
-            hint="pip install pywin32; or set DOCKER_HOST to a tcp:// or ssh:// address",
+            f"cannot connect to '{endpoint.url}': named pipes require Windows and pywin32",
+            hint="run pip install pywin32, or set DOCKER_HOST to a tcp:// or ssh:// address",
         ) from None
     found = NpipeSocket()
     found.settimeout(_CONNECT_S)
@@ -177,7 +177,7 @@ def _ssh(endpoint: Endpoint, rest: str) -> socket.socket:
         except FileNotFoundError:
             ours.close()
             raise Unavailable(
-                f"cannot reach '{endpoint.url}': there is no ssh command", hint="install an ssh client"
+                f"cannot reach '{endpoint.url}': ssh command not found", hint="install an ssh client"
             ) from None
     # it ends with the connection, whenever that is
     threading.Thread(target=process.wait, name="ssh", daemon=True).start()

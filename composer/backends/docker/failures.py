@@ -43,68 +43,68 @@ _ROWS = (
     _Row(
         r"(?:[Bb]ind for|listen \w+) \S*?:(\d+)(?: failed)?: .*?(?:port is already allocated|address already in use)",
         errors.Conflict,
-        "port {1} is already in use on the engine's machine",
-        "stop what uses it (docker ps, or ss -ltnp), or publish another port",
+        "port {1} is already in use on the Docker host",
+        "stop the process that uses it (docker ps, or ss -ltnp), or publish another port",
     ),
     _Row(
         r"port is already allocated|address already in use",
         errors.Conflict,
-        "a port is already in use on the engine's machine: {0}",
-        "stop what uses it (docker ps, or ss -ltnp), or publish another port",
+        "a port is already in use on the Docker host: {0}",
+        "stop the process that uses it (docker ps, or ss -ltnp), or publish another port",
     ),
     _Row(
         r"no space left on device|disk quota exceeded",
         errors.BackendError,
-        "the engine's disk is full: {0}",
-        "make room: docker system df shows what takes it, docker system prune removes what is unused",
+        "no space left on the Docker host: {0}",
+        "free up disk space: docker system df shows usage, docker system prune removes unused data",
     ),
     _Row(
         r"[Nn]o such image: (\S+)",
         errors.NotFound,
-        "image '{1}' is not on the engine",
-        "pull it: composer pull; or build it",
+        "no such image: {1}",
+        "run composer pull, or composer build",
     ),
     _Row(
         r'[Cc]onflict\. The container name "/?([^"]+)" is already in use by container "?(\w{12})',
         errors.Conflict,
-        "the name '{1}' is taken by container {2}",
-        "remove or rename that container, or choose another container_name or project name",
+        'container name "{1}" is already in use by container {2}',
+        "remove or rename that container, or use another container_name or project name",
     ),
     _Row(
         r"client version (\S+) is too old. Minimum supported API version is ([\d.]+)",
         errors.Unavailable,
-        "the engine wants API {2} or newer, and this version of composer speaks {1}",
+        "the engine requires API {2} or newer, but this version of composer supports {1}",
         "update composer",
     ),
     _Row(
         r"client version (\S+) is too new. Maximum supported API version is ([\d.]+)",
         errors.Unavailable,
-        "the engine speaks API {2} at most, not {1}",
+        "the engine supports API {2} at most, not {1}",
         "update Docker Engine",
     ),
     _Row(
         r"available, non-overlapping IPv4 address pool|predefined address pools have been fully subnetted",
         errors.Conflict,
-        "the engine has no address range left for another network",
-        "remove unused networks: docker network prune; or give the network a subnet under ipam",
+        "the engine has no available address pool for another network",
+        "remove unused networks with docker network prune, or set a subnet under ipam",
     ),
     _Row(
         r"Pool overlaps with other one on this address space",
         errors.Conflict,
         "the network's subnet overlaps with that of another network",
-        "docker network ls and inspect show which; choose another subnet under ipam",
+        "find it with docker network inspect, and use another subnet under ipam",
     ),
     _Row(
         r"bind source path does not exist: (\S+)",
         errors.NotFound,
-        "the bind mount's source '{1}' does not exist on the engine's machine",
-        "create it, or let the engine do so: bind.create_host_path: true",
+        "bind source path does not exist on the Docker host: {1}",
+        "create it, or set bind.create_host_path: true",
     ),
     _Row(
         r"has active endpoints",
         errors.Conflict,
         "{0}",
-        "stop or disconnect what uses the network",
+        "stop or disconnect the containers that use it",
     ),
     _Row(
         r"volume is in use|is in use - \[",
@@ -115,14 +115,14 @@ _ROWS = (
     _Row(
         r'could not select device driver "(\S*)" with capabilities|nvidia-container-cli',
         errors.BackendError,
-        "the engine has no driver for the devices that are asked for: {0}",
-        "install the vendor's container toolkit on the engine's machine, or remove gpus",
+        "the engine has no driver for the requested devices: {0}",
+        "install the vendor's container toolkit on the Docker host, or remove gpus",
     ),
     _Row(
         r"pull access denied|repository does not exist|manifest unknown|manifest for \S+ not found|unauthorized",
         errors.PullFailed,
         "{0}",
-        "check the image's name and tag; docker login where the registry wants a user",
+        "check the image name and tag; run docker login if the registry requires authentication",
     ),
     _Row(
         r"lookup \S+.*(?:no such host|server misbehaving)|i/o timeout|TLS handshake timeout|"
@@ -134,26 +134,26 @@ _ROWS = (
     _Row(
         r'exec: "docker-init": executable file not found',
         _not_started,
-        "there is no docker-init on the engine's machine, which 'init: true' needs",
-        "install it there (tini as docker-init: apt-get install tini), or leave init out",
+        "docker-init, required by 'init: true', not found on the Docker host",
+        "install it there (tini as docker-init: apt-get install tini), or remove init",
     ),
     _Row(
         r'exec: "([^"]*)": (?:executable file not found|stat \S+ no such file)|'
         r'exec: "([^"]*)":.*no such file or directory',
         _not_there,
-        "its command cannot be found in the image: {1}{2}",
-        "check command and entrypoint: composer config shows them",
+        "command not found in the image: {1}{2}",
+        "check command and entrypoint in the output of composer config",
     ),
     _Row(
         r'exec: "([^"]*)":.*(?:permission denied|is a directory)|exec format error',
         _not_executable,
-        "its command cannot be executed: {0}",
-        "check that the file is executable, and made for the engine's platform",
+        "command cannot be executed: {0}",
+        "check that the file is executable and built for the platform of the Docker host",
     ),
     _Row(
         r"unable to start container process|OCI runtime|failed to create (?:shim|task)|error during container init",
         _not_started,
-        "the engine's runtime could not start it: {0}",
+        "the engine's runtime cannot start the container: {0}",
     ),
 )
 
@@ -168,7 +168,7 @@ _BY_STATUS: dict[int, Callable[..., BackendError]] = {
 
 def refused(status: int, body: bytes) -> BackendError:
     """Return the error for an answer that is a refusal."""
-    return said(_sentence(body) or f"the engine answered {status} without a word", status)
+    return said(_sentence(body) or f"the engine returned status {status} without a message", status)
 
 
 def said(sentence: str, status: int = 0) -> BackendError:
@@ -200,16 +200,16 @@ def tidy(sentence: str) -> str:
 def lost(url: str) -> BackendError:
     """Return the error for a connection that ended in the middle of an answer."""
     return errors.Unavailable(
-        f"the Docker Engine at '{url}' went away in the middle of a request",
-        hint="when it is back, run the command again: it goes on from what is there",
+        f"lost connection to the Docker Engine at '{url}'",
+        hint="rerun the command once it is available again; it continues where it stopped",
     )
 
 
 def slow(url: str, seconds: float) -> BackendError:
     """Return the error for an answer that does not come."""
     return errors.Unavailable(
-        f"the Docker Engine at '{url}' did not answer within {seconds:.0f} s",
-        hint="look at its log (journalctl -u docker), then run the command again",
+        f"the Docker Engine at '{url}' did not respond within {seconds:.0f} s",
+        hint="check its log (journalctl -u docker), then rerun the command",
     )
 
 
@@ -217,19 +217,19 @@ def unreachable(url: str, error: OSError) -> BackendError:
     """Return the error for an address that nobody opens."""
     if isinstance(error, PermissionError):
         return errors.PermissionDenied(
-            f"this user may not talk to the Docker Engine at '{url}'",
-            hint="run as root, or join the group docker: sudo usermod -aG docker $USER",
+            f"permission denied while trying to connect to the Docker Engine at '{url}'",
+            hint="run as root, or add the user to the docker group: sudo usermod -aG docker $USER",
         )
     return errors.Unavailable(
-        f"no Docker Engine answers at '{url}': {(error.strerror or str(error)).lower()}",
-        hint="start it (systemctl start docker), or choose another: DOCKER_HOST, DOCKER_CONTEXT",
+        f"cannot connect to the Docker Engine at '{url}': {(error.strerror or str(error)).lower()}",
+        hint="start it (systemctl start docker), or select another one with DOCKER_HOST or DOCKER_CONTEXT",
     )
 
 
 def unsafe(url: str, directory: str, reason: str) -> BackendError:
     """Return the error for a connection with TLS that does not come about. ``directory`` has the certificates."""
     return errors.Unavailable(
-        f"no safe connection to the Docker Engine at '{url}': {reason}",
+        f"TLS connection to the Docker Engine at '{url}' failed: {reason}",
         hint=f"check ca.pem, cert.pem and key.pem in {directory}",
     )
 
@@ -237,13 +237,14 @@ def unsafe(url: str, directory: str, reason: str) -> BackendError:
 def unreadable(url: str) -> BackendError:
     """Return the error for an answer that is not what an engine says."""
     return errors.Unavailable(
-        f"what answers at '{url}' is no Docker Engine",
-        hint="check DOCKER_HOST, or Docker's context: docker context ls",
+        f"the server at '{url}' is not a Docker Engine",
+        hint="check DOCKER_HOST, or the Docker context with docker context ls",
     )
 
 
 def no_address(url: str) -> BackendError:
     """Return the error for an address that leads nowhere, whatever is there."""
     return errors.Unavailable(
-        f"cannot connect to a Docker Engine at '{url}'", hint="check DOCKER_HOST, or Docker's context"
+        f"cannot connect to a Docker Engine at '{url}'",
+        hint="check DOCKER_HOST, or the Docker context with docker context ls",
     )

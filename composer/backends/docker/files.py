@@ -107,13 +107,13 @@ class Pieces:
 
 
 def _not_found(path: str) -> NotFound:
-    return NotFound(f"there is no '{path}' in the container")
+    return NotFound(f"no such file or directory in the container: {path}")
 
 
 def _stat_of(response: Response) -> PathStat:
     text = response.headers.get(_HEADER)
     if text is None:
-        raise BackendError("the engine answered without saying what the path is")
+        raise BackendError("the engine returned no information about the path")
     found = json.loads(base64.b64decode(text))
     return PathStat(
         str(found["name"]),

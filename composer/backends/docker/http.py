@@ -57,11 +57,11 @@ class Connection:
             raise Broken("the connection was closed", began=False)
         status = line.split(None, 2)[1:2]
         if not line.startswith(b"HTTP/1.") or not status or not status[0].isdigit():
-            raise Broken(f"this is no answer of an engine: {line[:60]!r}", began=True)
+            raise Broken(f"invalid response from the engine: {line[:60]!r}", began=True)
         headers: dict[str, str] = {}
         while (line := self.file.readline()) not in (b"\r\n", b"\n"):
             if not line:
-                raise Broken("the connection was closed within the headers", began=True)
+                raise Broken("the connection was closed while reading the headers", began=True)
             name, _, value = line.decode("latin-1").partition(":")
             headers[name.strip().lower()] = value.strip()
         return int(status[0]), headers
@@ -132,7 +132,7 @@ class Response:
             if self._left is None:
                 self._finish()
                 return b""
-            raise Broken("the connection was closed within the answer", began=True)
+            raise Broken("the connection was closed while reading the response", began=True)
         if self._left is not None:
             self._left -= len(data)
             if self._chunked and not self._left:

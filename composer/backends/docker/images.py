@@ -63,10 +63,10 @@ def resolve(sdk: Sdk, reference: str, environment: Mapping[str, str]) -> str:
     try:
         return str(found["Descriptor"]["digest"])
     except (KeyError, TypeError) as error:
-        raise PullFailed(f"cannot resolve image '{reference}': the engine gave no digest") from error
+        raise PullFailed(f"cannot resolve image '{reference}': the engine returned no digest") from error
 
 
-_PULL_HINT = "check the image's name and tag, and that the engine can reach the registry"
+_PULL_HINT = "check the image name and tag, and that the engine can reach the registry"
 
 
 def push(sdk: Sdk, reference: str, environment: Mapping[str, str], report: Report | None) -> None:
@@ -88,7 +88,10 @@ def push(sdk: Sdk, reference: str, environment: Mapping[str, str], report: Repor
     except BackendError as error:
         raise ImageError(
             f"cannot push image '{reference}': {error}",
-            hint=mine.remedy(error, "check the image's name, and log in: docker login"),
+            hint=mine.remedy(
+                error,
+                "check the image name and tag; run docker login if the registry requires authentication",
+            ),
         ) from error
 
 
@@ -276,7 +279,7 @@ def load(sdk: Sdk, path: str) -> list[str]:
         lines = str(entry.get("stream") or "").splitlines()
         names += [line.partition(": ")[2].strip() for line in lines if line.startswith("Loaded image")]
     if not names:
-        raise ImageError(f"'{path}' has no image that the engine can load")
+        raise ImageError(f"'{path}' does not contain an image that the engine can load")
     return names
 
 

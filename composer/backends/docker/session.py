@@ -122,7 +122,7 @@ class ExecSession:
             self._await_end()
             found = self._inspect()
         if found.get("ExitCode") is None:
-            raise Unavailable("the command ended without an exit code that the engine knows")
+            raise Unavailable("the command exited, but the engine returned no exit code")
         return int(found["ExitCode"])
 
     def _inspect(self) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def limitations(attributes: Mapping[str, Any], api: Api) -> list[Limitation]:
         elif probe is not None:
             found += probe(value, api) if value is not None else []
         elif row is None and name not in ENGINE_NAMES:
-            found.append(Limitation((name,), "the Docker Engine does not know it"))
+            found.append(Limitation((name,), "not supported by Docker Engine"))
     # it would refuse them too, when networks and containers are there already
     found += [
         Limitation(("sysctls", key), reason, hint=hint)
@@ -49,7 +49,11 @@ def limitations(attributes: Mapping[str, Any], api: Api) -> list[Limitation]:
     for index, port in enumerate(attributes.get("ports") or ()):
         problem = values.target_problem(port.get("target"))
         if problem is not None:
-            found.append(Limitation(("ports", index), problem, hint="target: 80 is the container's port"))
+            found.append(
+                Limitation(
+                    ("ports", index), problem, hint="set target to the container port, such as target: 80"
+                )
+            )
     for path, target, reason in mounttargets.problems(attributes):
         found.append(Limitation(path, f"cannot mount at {target}: {reason}", hint=mounttargets.HINT))
     return found
@@ -316,7 +320,7 @@ def _needs(version: Api, engine: str) -> Probe:
     def probe(value: Any, api: Api) -> list[Limitation]:
         if not value or api >= version:
             return []
-        return [Limitation((), f"this engine is too old for it: it needs {engine} or newer")]
+        return [Limitation((), f"requires {engine} or newer")]
 
     return probe
 
@@ -330,7 +334,7 @@ def _at(name: str, probe: Probe) -> Probe:
 
 def _health_limits(value: Any, api: Api) -> list[Limitation]:
     if value.get("start_interval") and api < (1, 44):
-        reason = "this engine is too old for it: it needs Docker Engine 25 or newer"
+        reason = "requires Docker Engine 25 or newer"
         return [Limitation(("healthcheck", "start_interval"), reason, fatal=False)]
     return []
 
@@ -339,7 +343,7 @@ def _deploy_limits(value: Any, api: Api) -> list[Limitation]:
     mode = value.get("mode") or "replicated"
     found = []
     if mode not in ("replicated", "global"):
-        found.append(Limitation(("deploy", "mode"), f"the Docker Engine has no mode '{mode}'"))
+        found.append(Limitation(("deploy", "mode"), f"mode '{mode}' is not supported by Docker Engine"))
     return found + [Limitation(path, why, fatal=False) for path, why in unheeded(value)]
 
 
@@ -348,7 +352,7 @@ def _grants(kind: str) -> Probe:
         return [
             Limitation(
                 (kind, index, key),
-                "the Docker Engine binds a file as it is; only content and environment can be given an owner",
+                "not supported for file sources, it will be ignored",
                 fatal=False,
             )
             for index, grant in enumerate(value or ())
@@ -365,10 +369,10 @@ def _volume_limits(value: Any, api: Api) -> list[Limitation]:
         if not isinstance(mount, dict):
             continue
         if mount.get("type") == "image" and api < (1, 48):
-            found.append(Limitation(("volumes", index), "image volumes need Docker Engine 28 or newer"))
+            found.append(Limitation(("volumes", index), "requires Docker Engine 28 or newer"))
         if (mount.get("volume") or {}).get("subpath") and api < (1, 45):
             found.append(
-                Limitation(("volumes", index, "volume", "subpath"), "it needs Docker Engine 26 or newer")
+                Limitation(("volumes", index, "volume", "subpath"), "requires Docker Engine 26 or newer")
             )
     return found
 
@@ -376,7 +380,7 @@ def _volume_limits(value: Any, api: Api) -> list[Limitation]:
 def _network_limits(value: Any, api: Api) -> list[Limitation]:
     needs = {"gw_priority": ((1, 48), "28"), "interface_name": ((1, 49), "28.1")}
     return [
-        Limitation(("networks", name, key), f"it needs Docker Engine {engine} or newer", fatal=False)
+        Limitation(("networks", name, key), f"requires Docker Engine {engine} or newer", fatal=False)
         for name, joined in (value.items() if isinstance(value, dict) else ())
         for key, (version, engine) in needs.items()
         if (joined or {}).get(key) and api < version
@@ -395,7 +399,7 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     "annotations": Row(
         _host("Annotations", _pairs),
         _at("annotations", _needs((1, 43), "Docker Engine 24")),
-        "yes, where its API is new enough",
+        "yes, if its API is new enough",
     ),
     "blkio_config": Row(_blkio),
     "build": Row(),  # see builds
@@ -414,7 +418,9 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     "cpus": Row(_host("NanoCpus", _nano_cpus)),
     "cpuset": Row(_host("CpusetCpus")),
     "deploy": Row(
-        nothing, _deploy_limits, "yes, in mode replicated or global; what only a cluster does is warned of"
+        nothing,
+        _deploy_limits,
+        "yes, in mode replicated or global; attributes that only Swarm supports cause a warning",
     ),  # last of all, see body_of
     "device_cgroup_rules": Row(_host("DeviceCgroupRules", _words)),
     "devices": Row(_devices),
@@ -428,7 +434,7 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     "extra_hosts": Row(_extra_hosts),
     "gpus": Row(_gpus),
     "group_add": Row(_host("GroupAdd", _words)),
-    "healthcheck": Row(_healthcheck, _health_limits, "yes, where its API is new enough"),
+    "healthcheck": Row(_healthcheck, _health_limits, "yes, if its API is new enough"),
     "hostname": Row(_config("Hostname")),
     "init": Row(_host("Init", bool)),
     "ipc": Row(_host("IpcMode")),
@@ -464,15 +470,13 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     "volumes_from": Row(_host("VolumesFrom", _words)),
     "working_dir": Row(_config("WorkingDir")),
     # what the engine cannot express
-    "credential_spec": refused_row("only an engine on Windows knows credential specs", "remove it"),
-    "models": refused_row(
-        "models are run by Docker's own model runner, which composer does not drive", "remove it"
-    ),
+    "credential_spec": refused_row("only supported by Windows containers", "remove it"),
+    "models": refused_row("models are not supported: they require Docker Model Runner", "remove it"),
     "umask": refused_row(
-        "the Engine API cannot set a umask", "set it in the command: sh -c 'umask 027; exec …'"
+        "the Engine API does not support umask", "set it in the command: sh -c 'umask 027; exec …'"
     ),
     "use_api_socket": refused_row(
-        "composer does not hand the engine's socket to a container in silence",
-        "mount it: volumes: [/var/run/docker.sock:/var/run/docker.sock]",
+        "composer does not mount the Docker socket implicitly",
+        "mount it explicitly: volumes: [/var/run/docker.sock:/var/run/docker.sock]",
     ),
 }

@@ -29,9 +29,9 @@ def test_a_network_and_a_volume_of_docker_compose_that_have_just_been_made(stack
         made = backend.create_network(NetworkSpec(network, {**own, labels.NETWORK: "default"}, {}))
         assert made in stack.ids()
         assert backend.create_volume(VolumeSpec(volume, {**own, labels.VOLUME: "data"}, {})) == volume
-        with pytest.raises(Conflict, match="exists already"):
+        with pytest.raises(Conflict, match="already exists"):
             backend.create_network(NetworkSpec(network, {**own, labels.NETWORK: "other"}, {}))
-        with pytest.raises(Conflict, match="exists already"):
+        with pytest.raises(Conflict, match="already exists"):
             backend.create_network(NetworkSpec(network, {}, {}))
     finally:
         backend.close()

@@ -42,4 +42,4 @@ def test_a_credential_helper_that_is_not_there(stack: Stack) -> None:
     (stack.directory / "config.json").write_text('{"credsStore": "nowhere"}')
     (one,) = findings(stack, DOCKER_CONFIG=str(stack.directory))["credentials"]
     assert one["level"] == "warning"
-    assert "the credential helper 'docker-credential-nowhere' is not on PATH" in one["text"]
+    assert "credential helper 'docker-credential-nowhere' not found in PATH" in one["text"]

@@ -41,7 +41,7 @@ def test_an_engine_that_is_down(stack: Stack) -> None:
     stack.write(TWO % "")
     result = stack.ours("up", "-d", check=False, DOCKER_HOST=f"unix://{stack.directory}/none.sock")
     assert result.returncode == 1
-    assert "no Docker Engine answers at" in result.stderr
+    assert "cannot connect to the Docker Engine at" in result.stderr
     assert "hint: start it" in result.stderr
 
 
@@ -72,7 +72,7 @@ def test_a_name_that_is_taken(stack: Stack) -> None:
 
 def test_a_command_that_is_not_there(stack: Stack) -> None:
     stack.write(TWO.replace("[a]%s", "[a], entrypoint: /nowhere"))
-    fails(stack, "cannot be found in the image: /nowhere")
+    fails(stack, "command not found in the image: /nowhere")
     converges(stack, TWO % "")
 
 

@@ -26,13 +26,15 @@ def test_the_version_is_what_both_speak(engine: Start, theirs: str, spoken: tupl
 
 
 def test_an_engine_that_is_too_old_is_named_with_the_remedy(engine: Start) -> None:
-    with pytest.raises(Unavailable, match=r"too old: it speaks API 1\.40, and 1\.41 is needed") as caught:
+    with pytest.raises(
+        Unavailable, match=r"too old: it supports API 1\.40, but 1\.41 or newer is required"
+    ) as caught:
         engine(lambda asked: b"", "1.40").client()
     assert caught.value.hint == "update Docker Engine to 20.10 or newer"
 
 
 def test_something_else_that_speaks_http_is_no_engine(engine: Start) -> None:
-    with pytest.raises(Unavailable, match="is no Docker Engine"):
+    with pytest.raises(Unavailable, match="is not a Docker Engine"):
         engine(lambda asked: b"", "").client()
 
 
@@ -72,9 +74,9 @@ def test_an_engine_that_goes_in_the_middle_is_one_clear_line(engine: Start) -> N
     found = engine(lambda asked: half)
     client = found.client()
     threading.Thread(target=lambda: (found.answered.wait(30), found.hang_up())).start()
-    with pytest.raises(Unavailable, match="went away in the middle of a request") as caught:
+    with pytest.raises(Unavailable, match="lost connection to the Docker Engine") as caught:
         client.get("/x")
-    assert "run the command again" in str(caught.value.hint)
+    assert "rerun the command" in str(caught.value.hint)
 
 
 def test_a_slow_answer_has_an_end(engine: Start) -> None:
@@ -85,7 +87,7 @@ def test_a_slow_answer_has_an_end(engine: Start) -> None:
         return answer(value=1)
 
     client = engine(reply).client()
-    with pytest.raises(Unavailable, match="did not answer within 0 s"):
+    with pytest.raises(Unavailable, match="did not respond within 0 s"):
         client.get("/x", timeout_s=0.05)
     given_up.set()
 
@@ -109,7 +111,7 @@ def test_nothing_is_no_answer(engine: Start) -> None:
 
 
 def test_a_socket_that_is_not_there(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(Unavailable, match="no Docker Engine answers at") as caught:
+    with pytest.raises(Unavailable, match="cannot connect to the Docker Engine at") as caught:
         Client(Endpoint(f"unix://{tmp_path}/nothing.sock"))
     assert "DOCKER_HOST" in str(caught.value.hint)
 
@@ -121,9 +123,9 @@ def test_a_socket_that_is_not_for_us(monkeypatch: pytest.MonkeyPatch) -> None:
         raise PermissionError
 
     monkeypatch.setitem(endpoint._WAYS, "unix", refuse)
-    with pytest.raises(PermissionDenied, match="this user may not talk") as caught:
+    with pytest.raises(PermissionDenied, match="permission denied while trying to connect") as caught:
         Client(Endpoint("unix:///x"))
-    assert "group docker" in str(caught.value.hint)
+    assert "docker group" in str(caught.value.hint)
 
 
 def test_every_error_is_ours(engine: Start) -> None:
@@ -135,7 +137,7 @@ def test_every_error_is_ours(engine: Start) -> None:
 
 def test_an_answer_that_is_no_json_is_no_engines(engine: Start) -> None:
     client = engine(lambda asked: b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>").client()
-    with pytest.raises(Unavailable, match="is no Docker Engine"):
+    with pytest.raises(Unavailable, match="is not a Docker Engine"):
         client.get("/x")
 
 

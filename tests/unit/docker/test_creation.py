@@ -168,7 +168,9 @@ def test_files_are_mounted_and_contents_are_copied() -> None:
 
 
 def test_contents_do_not_go_into_what_is_read_only() -> None:
-    with pytest.raises(Unsupported, match="config 'page' into service 'web': it is read_only"):
+    with pytest.raises(
+        Unsupported, match="config 'page' into service 'web': its root file system is read-only"
+    ):
         creation.container(spec(files=FILES, attributes={"read_only": True}), NEW)
 
 

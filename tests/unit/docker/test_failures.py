@@ -24,25 +24,30 @@ SENTENCES = [
         errors.Conflict,
         "a port is already in use",
     ),
-    (500, "write /var/lib/x: no space left on device", errors.BackendError, "the engine's disk is full"),
-    (404, "No such image: nginx:latest", errors.NotFound, "image 'nginx:latest' is not on the engine"),
+    (
+        500,
+        "write /var/lib/x: no space left on device",
+        errors.BackendError,
+        "no space left on the Docker host",
+    ),
+    (404, "No such image: nginx:latest", errors.NotFound, "no such image: nginx:latest"),
     (
         409,
         'Conflict. The container name "/web" is already in use by container "0123456789abcdef". You have to remove',
         errors.Conflict,
-        "the name 'web' is taken by container 0123456789ab",
+        'container name "web" is already in use by container 0123456789ab',
     ),
     (
         400,
         "client version 1.41 is too old. Minimum supported API version is 1.44, please upgrade",
         errors.Unavailable,
-        "the engine wants API 1.44 or newer",
+        "the engine requires API 1.44 or newer",
     ),
     (
         500,
         "all predefined address pools have been fully subnetted",
         errors.Conflict,
-        "no address range left",
+        "no available address pool",
     ),
     (
         403,
@@ -57,7 +62,7 @@ SENTENCES = [
         "unable to start container process: error during container init: "
         'exec: "/nowhere": stat /nowhere: no such file or directory',
         errors.StartFailed,
-        "cannot be found in the image: /nowhere",
+        "command not found in the image: /nowhere",
     ),
     (
         400,
@@ -69,7 +74,7 @@ SENTENCES = [
         500,
         'exec: "docker-init": executable file not found in $PATH',
         errors.StartFailed,
-        "there is no docker-init",
+        "docker-init, required by 'init: true', not found",
     ),
     (400, "OCI runtime create failed: something else", errors.StartFailed, "something else"),
     (404, "pull access denied for x, repository does not exist", errors.PullFailed, "pull access denied"),
@@ -99,4 +104,4 @@ def test_a_start_that_fails_has_dockers_exit_code(index: int, code: int) -> None
 
 def test_what_is_no_json_is_taken_as_it_is() -> None:
     assert str(failures.refused(502, b"<html>Bad\nGateway</html>")) == "<html>Bad Gateway</html>"
-    assert str(failures.refused(500, b"")) == "the engine answered 500 without a word"
+    assert str(failures.refused(500, b"")) == "the engine returned status 500 without a message"

@@ -94,7 +94,7 @@ def test_how_long_a_stop_takes_is_the_containers_matter(engine: Start) -> None:
     one._effects = Sdk(one.client, 0.05)
     one.stop_container("abc")
     assert found.asked[0].target == "/v1.51/containers/abc/stop"
-    with pytest.raises(Unavailable, match="did not answer"):
+    with pytest.raises(Unavailable, match="did not respond"):
         one.start_container("abc")
     one.close()
 
@@ -232,7 +232,7 @@ def test_a_name_that_is_gone(engine: Start) -> None:
 
 def test_an_engine_that_goes_in_the_middle(sdk: Callable[..., Sdk]) -> None:
     with (
-        pytest.raises(Unavailable, match="went away in the middle of a request"),
+        pytest.raises(Unavailable, match="lost connection to the Docker Engine"),
         sdk(lambda asked: b"").call() as api,
     ):
         api.start("abc")
@@ -255,7 +255,7 @@ def test_an_engine_that_is_gone(engine: Start, tmp_path: pathlib.Path) -> None:
     one.start_container("abc")
     found.close()
     (tmp_path / "engine.sock").unlink()
-    with pytest.raises(Unavailable, match="no Docker Engine answers at"):
+    with pytest.raises(Unavailable, match="cannot connect to the Docker Engine at"):
         one.start_container("abc")
     one.close()
     gc.collect()  # the SDK's transport forgets the socket that it could not connect: it is warned of here
@@ -263,7 +263,7 @@ def test_an_engine_that_is_gone(engine: Start, tmp_path: pathlib.Path) -> None:
 
 def test_an_answer_that_does_not_come(sdk: Callable[..., Sdk]) -> None:
     slow = sdk(lambda asked: (time.sleep(0.5), answer(204))[1], answer_s=0.05)
-    with pytest.raises(Unavailable, match="did not answer within 0 s"), slow.call() as api:
+    with pytest.raises(Unavailable, match="did not respond within 0 s"), slow.call() as api:
         api.start("abc")
 
 
@@ -331,7 +331,7 @@ def test_a_refusal_while_the_body_is_on_its_way_is_told(engine: Start) -> None:
     """The engine answers and hangs up before it has read everything."""
     refused = answer(404, {"message": "Could not find the file /x in container abc"})
     one = backend(engine(lambda asked: refused))
-    with pytest.raises(NotFound, match="there is no '/x' in the container"):
+    with pytest.raises(NotFound, match="no such file or directory in the container: /x"):
         one.write_path("abc", "/x", iter([b"x" * 70_000] * 40))
     one.close()
 
