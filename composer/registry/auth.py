@@ -160,13 +160,13 @@ class Auth:
         status, body = response.status, response.body(_MAX_ANSWER_BYTES)
         if status in (400, 401, 403):
             raise PullFailed(
-                f"the login at {urlsplit(challenge.realm).netloc} was refused"
+                f"authentication failed at {urlsplit(challenge.realm).netloc}"
                 if mine
-                else f"{self._host} asks for a login",
-                hint=mine.complaint or f"docker login {self._host}",
+                else f"{self._host} requires authentication",
+                hint=mine.complaint or f"run docker login {self._host}",
             )
         if status != 200:
-            raise RequestFailed(f"{urlsplit(challenge.realm).netloc} gave no token: it answers {status}")
+            raise RequestFailed(f"{urlsplit(challenge.realm).netloc} returned no token (status {status})")
         return self._parsed(challenge.realm, body)
 
     def _parsed(self, realm: str, body: bytes) -> _Token:
@@ -177,7 +177,7 @@ class Auth:
         except (ValueError, AttributeError, TypeError):
             value, lasts_s = None, 0.0
         if not isinstance(value, str) or not re.fullmatch(r"[\x21-\x7e]+", value):
-            raise PullFailed(f"{urlsplit(realm).netloc} gave no token that can be understood")
+            raise PullFailed(f"{urlsplit(realm).netloc} returned an invalid token response")
         lasts_s = max(lasts_s, _LEAST_LIFE_S)
         return _Token(value, self._clock() + lasts_s - _EARLY_S)
 
@@ -185,6 +185,6 @@ class Auth:
         parts = urlsplit(realm)
         if parts.scheme != "https" and not self._settings.is_insecure(parts.netloc):
             raise PullFailed(
-                f"{self._host} wants the login sent to {parts.netloc}, where nothing is encrypted",
-                hint=f'if that is meant to be: registry."{parts.netloc}" with insecure = true in config.toml',
+                f"{self._host} requests credentials to be sent to {parts.netloc} without encryption",
+                hint=f'to allow this, set insecure = true for registry."{parts.netloc}" in config.toml',
             )

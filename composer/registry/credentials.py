@@ -144,7 +144,8 @@ def _ask(helper: str, server: str, environment: Mapping[str, str]) -> Credential
         username, secret = str(answer["Username"]), str(answer["Secret"])
     except (ValueError, KeyError, TypeError):
         return Credentials(
-            complaint=f"the credential helper '{_PREFIX}{helper}' gave no JSON with Username and Secret"
+            complaint=f"the credential helper '{_PREFIX}{helper}' returned invalid output "
+            "(expected JSON with Username and Secret)"
         )
     if username == _TOKEN_USER:
         return Credentials(identity_token=secret)
@@ -157,7 +158,10 @@ def _listed(helper: str, environment: Mapping[str, str]) -> tuple[dict[str, str]
     try:
         return dict.fromkeys(json.loads(text or b"{}").keys(), helper), complaint
     except (ValueError, AttributeError):
-        return {}, f"the credential helper '{_PREFIX}{helper}' gave no JSON with its servers"
+        return (
+            {},
+            f"the credential helper '{_PREFIX}{helper}' returned invalid output (expected a JSON object of servers)",
+        )
 
 
 def _run(helper: str, verb: str, text: str, environment: Mapping[str, str]) -> tuple[bytes, str]:
@@ -178,7 +182,7 @@ def _run(helper: str, verb: str, text: str, environment: Mapping[str, str]) -> t
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return b"", f"the credential helper '{name}' cannot be used: {error}"
+        return b"", f"cannot run the credential helper '{name}': {error}"
     if done.returncode:
         said = (done.stdout or done.stderr).decode(errors="replace").strip().partition("\n")[0]
         if said.startswith(_NOT_FOUND):
@@ -192,6 +196,6 @@ def _program(helper: str, environment: Mapping[str, str]) -> tuple[str, str]:
     import shutil
 
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", helper):
-        return "", f"'{helper}' is not a name of a credential helper"
+        return "", f"invalid credential helper name '{helper}'"
     found = shutil.which(f"{_PREFIX}{helper}", path=environment.get("PATH"))
-    return found or "", "" if found else f"the credential helper '{_PREFIX}{helper}' is not on PATH"
+    return found or "", "" if found else f"credential helper '{_PREFIX}{helper}' not found in PATH"

@@ -31,6 +31,6 @@ def read(environment: Mapping[str, str]) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ProjectError(
             f"cannot read '{name}': {error}",
-            hint="correct it, or remove it and log in again: docker login writes it",
+            hint="correct it, or remove it and run docker login again",
         ) from None
     return found if isinstance(found, dict) else {}

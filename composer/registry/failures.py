@@ -21,6 +21,16 @@ class RequestFailed(PullFailed):
         self.retry_after = retry_after
 
 
+class AccessDenied(PullFailed):
+    """The registry refuses to show an image. The message is a whole one: scripts match how it begins."""
+
+    def __init__(self, name: str, cause: str, *, hint: str | None = None) -> None:
+        super().__init__(
+            f"pull access denied for {name}, repository does not exist or may require 'docker login': {cause}",
+            hint=hint,
+        )
+
+
 def backoff_s(attempt: int, retry_after: str = "") -> float:
     """Return how long to wait before the next try: what the registry asks for, up to a minute, or ever longer."""
     if retry_after:

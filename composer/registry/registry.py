@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from composer.errors import ImageError, PullFailed
 from composer.registry.auth import Auth
-from composer.registry.failures import RequestFailed, backoff_s
+from composer.registry.failures import AccessDenied, RequestFailed, backoff_s
 from composer.registry.settings import is_loopback
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Endpoint:
             response.close()
             if response.status != 400:  # how a server says that it was addressed without TLS
                 return f"{scheme}://{self.host}"
-        raise problem or PullFailed(f"{self.host} speaks neither HTTP nor HTTPS that can be understood")
+        raise problem or PullFailed(f"{self.host} does not respond to HTTPS or HTTP")
 
 
 class Registry:
@@ -137,7 +137,9 @@ class Registry:
             found = f"sha256:{hashlib.sha256(data).hexdigest()}"
             stated = wanted or response.headers.get("docker-content-digest", found)
             if found != stated and stated.startswith("sha256:"):
-                raise RequestFailed(f"{endpoint.host} sent a damaged manifest: {found} instead of {stated}")
+                raise RequestFailed(
+                    f"manifest digest mismatch from {endpoint.host}: got {found}, expected {stated}"
+                )
             return Manifest(found, _media_type(response, data), data)
 
         return self._anywhere(read)
@@ -175,19 +177,21 @@ class Registry:
         start = response.headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
         if start != str(offset):
             response.close()
-            raise RequestFailed(f"{endpoint.host} sent other bytes of blob {digest} than asked for")
+            raise RequestFailed(f"{endpoint.host} returned the wrong byte range of blob {digest}")
         return response, offset
 
     def small_blob(self, reference: Reference, digest: str, size_bytes: int) -> bytes:
         """Return a blob that fits into memory, checked. Raises PullFailed."""
         if size_bytes > _MAX_SMALL_BYTES:
-            raise PullFailed(f"its configuration has {size_bytes} bytes, which is too much")
+            raise PullFailed(f"its configuration has {size_bytes} bytes, which is too large")
 
         def read(endpoint: Endpoint) -> bytes:
             data = self._ask(endpoint, "GET", reference, f"blobs/{digest}", {}).body(_MAX_SMALL_BYTES)
             found = f"sha256:{hashlib.sha256(data).hexdigest()}"
             if found != digest or len(data) != size_bytes:
-                raise RequestFailed(f"{endpoint.host} sent a damaged blob: {found} instead of {digest}")
+                raise RequestFailed(
+                    f"blob digest mismatch from {endpoint.host}: got {found}, expected {digest}"
+                )
             return data
 
         return self._anywhere(read)
@@ -195,7 +199,10 @@ class Registry:
     # -------------------------------------------------------------- tries
 
     def _anywhere(self, read: Callable[[Endpoint], T]) -> T:
-        """Return what the first endpoint has that has it. What the registry itself says is what counts in the end."""
+        """Return the result of the first endpoint that succeeds, mirrors first.
+
+        Errors of mirrors are ignored; an error of the registry itself is raised.
+        """
         for endpoint in self._endpoints:
             try:
                 return self._tried(endpoint, read)
@@ -247,28 +254,31 @@ class Registry:
         said = _said(response)
         name = reference.familiar()
         if status == 404:
-            what = "it" if kind.startswith("manifests") else "a part of it"
+            what = "image" if kind.startswith("manifests") else "a part of the image"
             return PullFailed(
-                f"{endpoint.host} does not have {what}: {said or 'not found'}",
+                f"{what} not found on {endpoint.host}{': ' + said if said else ''}",
                 hint=f"check the name and tag of '{name}'",
             )
         if status in (401, 403):
             hint = endpoint.auth.complaint()
             if not hint:
                 login = f"docker login {'' if self._host == 'docker.io' else self._host}".rstrip()
-                hint = f"check the name of '{name}'; if it is private: {login}"
-            return PullFailed(f"{endpoint.host} denies access: {said or 'unauthorized'}", hint=hint)
+                hint = f"check the image name; for a private repository, run {login}"
+            cause = f"{endpoint.host}: {said or 'unauthorized'}"
+            return AccessDenied(reference.familiar_name(), cause, hint=hint)
         after = response.headers.get("retry-after", "")
         if status == 429:
-            hint = "wait, log in (docker login), or configure a mirror"
+            hint = "wait, run docker login, or configure a mirror"
             return RequestFailed(
-                f"{endpoint.host} limits requests: {said or 'too many'}", hint=hint, retry_after=after
+                f"too many requests to {endpoint.host}{': ' + said if said else ''}",
+                hint=hint,
+                retry_after=after,
             )
         if status >= 500 or status in (408, 416, 425):
             return RequestFailed(
-                f"{endpoint.host} answers {status}{': ' + said if said else ''}", retry_after=after
+                f"{endpoint.host} returned status {status}{': ' + said if said else ''}", retry_after=after
             )
-        return PullFailed(f"{endpoint.host} answers {status}{': ' + said if said else ''}")
+        return PullFailed(f"{endpoint.host} returned status {status}{': ' + said if said else ''}")
 
 
 class Registries:
@@ -305,6 +315,8 @@ class Registries:
         """Return the digest that the registry has for a reference. Raises PullFailed."""
         try:
             return self.of(reference).digest(reference)
+        except AccessDenied:
+            raise
         except ImageError as error:
             raise PullFailed(f"cannot resolve '{reference.familiar()}': {error}", hint=error.hint) from error
 

@@ -109,7 +109,7 @@ def _hosts(environment: Mapping[str, str]) -> dict[str, Host]:
     path = userconfig.path_of(environment)
     table = userconfig.table_of(environment).get("registry") or {}
     if not isinstance(table, dict):
-        raise ProjectError(f"cannot read '{path}': registry is no table")
+        raise ProjectError(f"cannot read '{path}': registry must be a table")
     return {_host_name(name): _host(path, name, entry) for name, entry in table.items()}
 
 
@@ -119,21 +119,21 @@ def _host_name(name: str) -> str:
 
 def _host(path: str, name: str, entry: Any) -> Host:
     if not isinstance(entry, dict):
-        raise ProjectError(f"cannot read '{path}': registry '{name}' is no table")
+        raise ProjectError(f"cannot read '{path}': registry '{name}' must be a table")
     for key in entry:
         if key not in Host._fields:
             raise ProjectError(
-                f"cannot read '{path}': registry '{name}' has the unknown key '{key}'",
-                hint=f"there are: {', '.join(Host._fields)}",
+                f"cannot read '{path}': unknown key '{key}' of registry '{name}'",
+                hint=f"allowed keys: {', '.join(Host._fields)}",
             )
     mirrors, insecure, ca = entry.get("mirrors", []), entry.get("insecure", False), entry.get("ca")
     if not isinstance(mirrors, list) or not all(_is_base(mirror) for mirror in mirrors):
         raise ProjectError(
             f"cannot read '{path}': mirrors of registry '{name}' must be a list of URLs",
-            hint='write mirrors = ["https://HOST[:PORT][/PREFIX]"]',
+            hint='set mirrors = ["https://HOST[:PORT][/PREFIX]"]',
         )
     if not isinstance(insecure, bool):
-        raise ProjectError(f"cannot read '{path}': insecure of registry '{name}' must be true or false")
+        raise ProjectError(f"cannot read '{path}': insecure of registry '{name}' must be a boolean")
     if ca is not None and not isinstance(ca, str):
         raise ProjectError(f"cannot read '{path}': ca of registry '{name}' must be a path")
     return Host(tuple(mirror.rstrip("/") for mirror in mirrors), insecure, ca)

@@ -85,8 +85,10 @@ class Response:
             self.close()
             cause = _cause(error)
             if isinstance(cause, http.client.IncompleteRead) and cause.expected:
-                raise RequestFailed(f"{self.place} sent {cause.expected} bytes less than it said") from error
-            raise RequestFailed(f"the connection to {self.place} broke: {_words(cause)}") from error
+                raise RequestFailed(
+                    f"{self.place} closed the connection {cause.expected} bytes early"
+                ) from error
+            raise RequestFailed(f"connection to {self.place} lost: {_words(cause)}") from error
 
     def body(self, limit_bytes: int) -> bytes:
         """Return the whole body, and let go of the connection. Raises PullFailed when it is too long."""
@@ -96,7 +98,7 @@ class Response:
             total += len(part)
             if total > limit_bytes:
                 self.close()
-                raise PullFailed(f"{self.place} answers with more than {limit_bytes >> 20} MiB")
+                raise PullFailed(f"response from {self.place} exceeds {limit_bytes >> 20} MiB")
         return b"".join(parts)
 
     def close(self) -> None:
@@ -143,10 +145,8 @@ class Transport:
             url = response.location
             before, place = place, _place(url)
             if before.scheme == "https" and place.scheme == "http":
-                raise RequestFailed(
-                    f"{before} leads to {place}, where nothing is encrypted", is_transient=False
-                )
-        raise RequestFailed(f"{start} leads in a circle", is_transient=False)
+                raise RequestFailed(f"{before} redirects to {place} without encryption", is_transient=False)
+        raise RequestFailed(f"redirect loop at {start}", is_transient=False)
 
     # -------------------------------------------------------------- one request
 
@@ -233,7 +233,7 @@ def _place(url: str) -> Place:
 
 
 def _no_place(url: str) -> RequestFailed:
-    return RequestFailed(f"cannot go to '{_without_secret(url)}'", is_transient=False)
+    return RequestFailed(f"invalid URL '{_without_secret(url)}'", is_transient=False)
 
 
 def _without_secret(url: str) -> str:
@@ -250,7 +250,7 @@ def _failed(place: Place, error: Exception) -> RequestFailed:
     cause = _cause(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return RequestFailed(
-            f"cannot trust the certificate of {place.netloc}: {cause.verify_message}",
+            f"certificate verification failed for {place.netloc}: {cause.verify_message}",
             hint=f'set ca or insecure for registry."{place.netloc}" in composer\'s config.toml',
             is_transient=False,
         )
@@ -273,9 +273,9 @@ def _cause(error: BaseException) -> BaseException:
 def _words(error: BaseException) -> str:
     """Return what went wrong in words, lower case and without a number in brackets."""
     if isinstance(error, TimeoutError | urllib3.exceptions.TimeoutError):
-        return "no answer in time"
+        return "timed out"
     if isinstance(error, http.client.IncompleteRead | http.client.RemoteDisconnected):
-        return "it ended too early"
+        return "unexpected end of data"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     is_name = text[1:2].isupper()  # such as EOF
     return text if is_name else text[:1].lower() + text[1:]

@@ -44,7 +44,7 @@ def commit(content: Content, base: str, chunks: Iterator[bytes], made: Mapping[s
     """Store an image of another and one more layer; return its id. ``made``: config, created, author, comment."""
     record = content.record(base)
     if record is None:
-        raise ImageError(f"image {base} is not in the store any more")
+        raise ImageError(f"image {base} is no longer in the store")
     below = [Layer(**layer) for layer in record["layers"]]
     layer = content.add_layer(chunks, below)
     whole = json.loads(content.read(base))
@@ -105,7 +105,7 @@ def checked_changes(config: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in config.items():
         if key not in _CHANGEABLE:
             raise ImageError(
-                f"'{key}' is not a key of an image's configuration",
+                f"unknown key '{key}' of an image configuration",
                 hint=f"use {', '.join(sorted(_CHANGEABLE))}",
             )
         shape, words = _CHANGEABLE[key]

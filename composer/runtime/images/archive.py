@@ -99,7 +99,7 @@ class _Unpacking:
                 return
             make = _MAKERS.get(entry.kind)
             if make is None:
-                raise ImageError(f"cannot unpack '{entry.name}': its type '{entry.kind}' is not known")
+                raise ImageError(f"cannot unpack '{entry.name}': unknown entry type '{entry.kind}'")
             make(self, self._directory(parent_path), path, name, entry, reader)
         except OSError as error:
             raise ImageError(f"cannot unpack '{entry.name}': {_reason(error)}") from error
@@ -123,9 +123,11 @@ class _Unpacking:
         self._entries += 1
         self.size_bytes += entry.size
         if self._entries > self._bounds.entries:
-            raise ImageError(f"the archive has more than {self._bounds.entries} entries")
+            raise ImageError(f"the archive has too many entries (limit: {self._bounds.entries})")
         if self.size_bytes > self._bounds.size_bytes:
-            raise ImageError(f"the archive unpacks to more than {self._bounds.size_bytes >> 20} MiB")
+            raise ImageError(
+                f"the unpacked archive is too large (limit: {self._bounds.size_bytes >> 20} MiB)"
+            )
         if max(entry.uid, entry.gid) > _MAX_ID:
             raise ImageError(f"cannot unpack '{entry.name}': its owner is out of range")
         if self.size_bytes >= self._check_bytes or self._entries >= self._check_entries:
@@ -139,7 +141,8 @@ class _Unpacking:
             or free_inodes < self._bounds.free_inodes
         ):
             raise ImageError(
-                "the disk is too full to unpack this image", hint="make room, or move COMPOSER_ROOT"
+                "no space left on device",
+                hint="free up disk space, or set COMPOSER_ROOT to a directory on another disk",
             )
         self._check_bytes = self.size_bytes + _CHECK_EVERY_BYTES
         self._check_entries = self._entries + _CHECK_EVERY_ENTRIES
@@ -172,7 +175,7 @@ class _Unpacking:
         fd = syscalls.openat2(self._root, path, os.O_PATH | os.O_DIRECTORY)
         if _depth(fd) - self._base_depth > _MAX_DEPTH:
             os.close(fd)
-            raise OSError(errno.ENAMETOOLONG, f"it is more than {_MAX_DEPTH} directories deep")
+            raise OSError(errno.ENAMETOOLONG, f"it is nested more than {_MAX_DEPTH} directories deep")
         return fd
 
     def _missing(self, path: str) -> int:
@@ -181,7 +184,7 @@ class _Unpacking:
         try:
             os.mkdir(name, 0o755, dir_fd=parent)
         except FileExistsError:
-            raise OSError(errno.ENOTDIR, "a directory on the way to it is a link to nowhere") from None
+            raise OSError(errno.ENOTDIR, "a parent directory is a dangling symlink") from None
         mode, uid, gid, mtime_ns = self._attributes_below(path)
         os.chown(name, uid, gid, dir_fd=parent, follow_symlinks=False)
         os.chmod(name, mode, dir_fd=parent)
@@ -223,7 +226,7 @@ class _Unpacking:
         if hidden.startswith(_WHITEOUT):
             return  # what aufs kept beside the layer
         if hidden in ("", ".", ".."):
-            raise ImageError(f"cannot unpack '{parent_path}/{name}': this whiteout hides nothing")
+            raise ImageError(f"cannot unpack '{parent_path}/{name}': whiteout for a file that does not exist")
         parent = self._directory(parent_path)
         try:
             os.mknod(hidden, stat.S_IFCHR, 0, dir_fd=parent)
@@ -330,7 +333,7 @@ class _Unpacking:
                 return
             finally:
                 os.close(place)
-        raise OSError(errno.ENOENT, f"it is a link to '{target}', which is not there")
+        raise OSError(errno.ENOENT, f"hard link target '{target}' does not exist")
 
     def _set_attributes(self, parent: int, name: str, entry: Entry, *, mode: bool = True) -> None:
         os.chown(name, entry.uid, entry.gid, dir_fd=parent, follow_symlinks=False)
@@ -355,9 +358,11 @@ def clean(name: str) -> str:
     """Return a name without ``/`` at its ends, empty parts and dots. Raises ImageError for one with ``..``."""
     parts = [part for part in name.split("/") if part and part != "."]
     if ".." in parts:
-        raise ImageError(f"cannot unpack '{name}': its name leads out of the archive")
+        raise ImageError(f"cannot unpack '{name}': its path points outside of the archive")
     if len(parts) > _MAX_DEPTH:
-        raise ImageError(f"cannot unpack '{name[:80]}…': it is more than {_MAX_DEPTH} directories deep")
+        raise ImageError(
+            f"cannot unpack '{name[:80]}…': it is nested more than {_MAX_DEPTH} directories deep"
+        )
     return "/".join(parts)
 
 

@@ -77,7 +77,7 @@ def _gzip(stream: Stream) -> Iterator[bytes]:
             yield piece
             rest = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
     if not decoder.eof:
-        raise ImageError("the gzip data ends early")
+        raise ImageError("unexpected end of gzip data")
 
 
 def _streams(make: Callable[[], Any], stream: Stream, kind: str) -> Iterator[bytes]:
@@ -94,7 +94,7 @@ def _streams(make: Callable[[], Any], stream: Stream, kind: str) -> Iterator[byt
             yield decoder.decompress(rest, _PIECE_BYTES)
             rest = decoder.unused_data if decoder.eof else b""
     if not decoder.eof:
-        raise ImageError(f"the {kind} data ends early")
+        raise ImageError(f"unexpected end of {kind} data")
 
 
 def _xz(stream: Stream) -> Iterator[bytes]:
@@ -129,7 +129,7 @@ def _command(arguments: list[str], stream: Stream, kind: str) -> Iterator[bytes]
         )
     except FileNotFoundError:
         raise ImageError(
-            f"cannot read {kind} data: neither Python nor this machine has a decoder",
+            f"cannot read {kind} data: no decoder found in Python or on this machine",
             hint=f"install {arguments[0]}, or the package backports.zstd",
         ) from None
     failures: list[BaseException] = []
@@ -143,7 +143,7 @@ def _command(arguments: list[str], stream: Stream, kind: str) -> Iterator[bytes]
         if failures:
             raise failures[0]
         if process.wait() != 0:
-            raise ImageError(f"the {kind} data is damaged or ends early")
+            raise ImageError(f"the {kind} data is damaged or incomplete")
     finally:
         process.kill()
         process.stdout.close()

@@ -81,9 +81,9 @@ def _is_test(value: Any) -> bool:
     return _is_texts(value) and (not value or value[0] in ("", "NONE", "CMD", "CMD-SHELL"))
 
 
-_TEXT = (_is_text, "a string without zero bytes")
+_TEXT = (_is_text, "a string without null bytes")
 STRINGS = (_is_texts, "a list of strings")
-_FLAG = (_is_flag, "true or false")
+_FLAG = (_is_flag, "a boolean")
 _COUNT = (_is_count, "an integer of zero or more")
 _COMMAND = (_is_command, "a list of strings")
 
@@ -156,7 +156,7 @@ def checked(whole: Any) -> dict[str, Any]:
     if not isinstance(whole, dict):
         raise ImageError("its configuration is not a mapping")
     if not _is_shallow(whole):
-        raise ImageError(f"its configuration is nested more than {_MAX_DEPTH} levels deep")
+        raise ImageError(f"its configuration is nested too deeply (limit: {_MAX_DEPTH} levels)")
     for name, words in _all_faults(whole):
         raise ImageError(f"its configuration is invalid: {name} must be {words}")
     return whole

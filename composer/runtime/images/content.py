@@ -266,9 +266,7 @@ class Content:
                 with Pipeline(chunks(), hashes_blob=False) as pipeline:
                     size_bytes = consume(pipeline) if known is None else _drain(pipeline)
                 if pipeline.diff_id != diff_id:
-                    raise ImageError(
-                        f"a layer is damaged: its digest is {pipeline.diff_id} and should be {diff_id}"
-                    )
+                    raise ImageError(f"layer digest mismatch: got {pipeline.diff_id}, expected {diff_id}")
                 media_type = _media_type(pipeline.compression)
                 if known is not None:
                     # The same files in another compression: unpacked already, but a manifest names this blob.
@@ -310,7 +308,7 @@ class Content:
                 result = consume(pipeline)
             for wanted, found in zip(digests, (pipeline.diff_id, pipeline.blob_digest), strict=True):
                 if wanted and wanted != found:
-                    raise ImageError(f"a layer is damaged: its digest is {found} and should be {wanted}")
+                    raise ImageError(f"layer digest mismatch: got {found}, expected {wanted}")
             # One flush for the blob and all files of the layer, before either gets its name.
             _flush(keep)
             os.rename(temporary, self.blob(pipeline.blob_digest))

@@ -140,8 +140,8 @@ class Download:
                 self._start_over(fd)
             else:
                 raise PullFailed(
-                    f"the registry sends damaged data: {found} instead of {self.digest}",
-                    hint="try again; if it stays so, the image is damaged there",
+                    f"digest mismatch: got {found}, expected {self.digest}",
+                    hint="try again; if the error persists, the image in the registry is damaged",
                 )
             os.fsync(fd)
             self._finish(final, part)
@@ -199,7 +199,9 @@ class Download:
                 if offset < self.size_bytes and not start:
                     return total  # all that the registry has: its digest is wrong
                 if offset < self.size_bytes:
-                    raise RequestFailed(f"a layer ends after {offset} of {self.size_bytes} bytes")
+                    raise RequestFailed(
+                        f"unexpected end of a layer after {offset} of {self.size_bytes} bytes"
+                    )
             except RequestFailed as error:
                 failures = 0 if offset > before else failures + 1
                 if failures >= TRIES or not error.is_transient:

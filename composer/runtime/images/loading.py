@@ -35,8 +35,8 @@ def load(content: Content, path: str) -> dict[str, list[str]]:
     except ImageError as error:
         raise ImageError(f"cannot load '{path}': {error}", hint=error.hint) from error
     raise ImageError(
-        f"cannot load '{path}': it is no docker-archive and no OCI layout",
-        hint="for a tarball of a root filesystem: composer image import FILE NAME",
+        f"cannot load '{path}': not a docker-archive or an OCI layout",
+        hint="import a root filesystem tarball with composer image import FILE NAME",
     )
 
 
@@ -50,7 +50,7 @@ def _load_docker(content: Content, archive: Archive) -> dict[str, list[str]]:
         config = archive.read(manifests.text(entry, "Config", "manifest.json"))
         names = entry.get("Layers") or []
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ImageError("manifest.json has no list of layers")
+            raise ImageError("manifest.json must contain a list of layers")
         layers = _add_layers(content, archive, config, [_Part(name) for name in names])
         id = adding.add_image(content, config, layers)
         tags = entry.get("RepoTags") or []
@@ -89,7 +89,7 @@ def _manifest(archive: Archive, descriptor: Mapping[str, Any], depth: int = 0) -
     if not manifests.is_index(found):
         return data
     if depth > 3:
-        raise ImageError("its indexes lead to one another")
+        raise ImageError("its image indexes form a loop")
     choice = manifests.choose(manifests.list_of_mappings(found.get("manifests"), "an index"))
     return _manifest(archive, choice, depth + 1)
 
@@ -120,7 +120,9 @@ def _add_layers(content: Content, archive: Archive, config: bytes, parts: Sequen
         if known is None or (part.digest and known.blob != part.digest):
             with archive.open(part.name) as member:
                 if part.size >= 0 and member.size != part.size:
-                    raise ImageError(f"layer {part.digest} has {member.size} bytes instead of {part.size}")
+                    raise ImageError(
+                        f"size mismatch of layer {part.digest}: got {member.size} bytes, expected {part.size}"
+                    )
                 known = content.add_layer(member.chunks(), layers, diff_id=diff_id, blob=part.digest)
         layers.append(known)
     return layers
@@ -135,5 +137,5 @@ def _blob(archive: Archive, descriptor: Mapping[str, Any]) -> bytes:
     data = archive.read(_blob_name(descriptor["digest"]))
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     if digest != descriptor["digest"] or len(data) != descriptor["size"]:
-        raise ImageError(f"blob {descriptor['digest']} is damaged: its digest is {digest}")
+        raise ImageError(f"blob digest mismatch: got {digest}, expected {descriptor['digest']}")
     return data

@@ -49,7 +49,7 @@ def choose(choices: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         {"/".join(filter(None, _platform(choice))) for choice in choices} - {"unknown/unknown", ""}
     )
     raise ImageError(
-        f"it has no image for linux/{image.architecture()}, only for {', '.join(offered) or 'nothing'}"
+        f"no matching manifest for linux/{image.architecture()} (available: {', '.join(offered) or 'none'})"
     )
 
 
@@ -86,14 +86,14 @@ def diff_ids(config: bytes, layers: int) -> list[str]:
     found = (rootfs.get("diff_ids") or []) if isinstance(rootfs, dict) else []
     if not isinstance(found, list) or len(found) != layers:
         count = len(found) if isinstance(found, list) else "no"
-        raise ImageError(f"its configuration names {count} layers, and it has {layers}")
+        raise ImageError(f"its configuration lists {count} layers, but it has {layers}")
     if layers > _MAX_LAYERS:
-        raise ImageError(f"it has more than {_MAX_LAYERS} layers")
+        raise ImageError(f"it has too many layers (limit: {_MAX_LAYERS})")
     if (whole.get("os") or "linux") != "linux":
-        raise ImageError(f"it is an image for {whole['os']}")
+        raise ImageError(f"unsupported operating system '{whole['os']}'")
     for digest in found:
         if not is_digest(digest):
-            raise ImageError(f"its configuration names the layer '{digest}', which is no sha256 digest")
+            raise ImageError(f"invalid layer digest '{digest}' in its configuration")
     return found
 
 
@@ -108,29 +108,29 @@ def parsed(data: bytes, what: str) -> Any:
         ).encode()  # halves of surrogate pairs are texts that cannot be stored
         return value
     except (ValueError, RecursionError) as error:
-        raise ImageError(f"{what} is no JSON: {error}") from error
+        raise ImageError(f"{what} is not valid JSON: {error}") from error
 
 
 def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is no number in JSON")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 def mapping(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ImageError(f"{what} is no mapping")
+        raise ImageError(f"{what} is not a JSON object")
     return value
 
 
 def list_of_mappings(value: Any, what: str) -> list[dict[str, Any]]:
     if not isinstance(value, list):
-        raise ImageError(f"{what} has no list where one must be")
+        raise ImageError(f"{what} must contain a list")
     return [mapping(entry, f"an entry of {what}") for entry in value]
 
 
 def text(found: Mapping[str, Any], key: str, what: str) -> str:
     value = found.get(key)
     if not isinstance(value, str):
-        raise ImageError(f"{what} has no {key}")
+        raise ImageError(f"{what} is missing {key}")
     return value
 
 
@@ -138,9 +138,9 @@ def descriptor(value: Any) -> dict[str, Any]:
     """Check what names a blob: its digest and size, before either is believed."""
     found = mapping(value, "a descriptor")
     if not is_digest(found.get("digest")):
-        raise ImageError(f"'{found.get('digest')}' is no sha256 digest")
+        raise ImageError(f"invalid sha256 digest '{found.get('digest')}'")
     if type(found.get("size")) is not int or found["size"] < 0:
-        raise ImageError(f"the descriptor of {found['digest']} has no size")
+        raise ImageError(f"the descriptor of {found['digest']} is missing size")
     return found
 
 

@@ -76,7 +76,7 @@ class Archive:
             reader = Reader(FileSource(file))
             for entry in reader:
                 if len(self._members) + len(self._links) >= _MAX_MEMBERS:
-                    raise ImageError(f"it has more than {_MAX_MEMBERS} members")
+                    raise ImageError(f"it has too many members (limit: {_MAX_MEMBERS})")
                 name = posixpath.normpath(entry.name)
                 if entry.kind == "0":
                     self._members[name] = (reader.offset, entry.size)
@@ -95,7 +95,8 @@ class Archive:
             disk = os.fstatvfs(self._unpacked.fileno())
             if total > bounds.size_bytes or disk.f_bavail * disk.f_frsize < bounds.free_bytes:
                 raise ImageError(
-                    "the disk is too full to decompress it", hint="make room, or move COMPOSER_ROOT"
+                    "no space left on device",
+                    hint="free up disk space, or set COMPOSER_ROOT to a directory on another disk",
                 )
             self._unpacked.write(piece)
         self._unpacked.flush()
@@ -111,7 +112,7 @@ class Archive:
             if name not in self._links:
                 return name
             name = self._links[name]
-        raise ImageError(f"its links lead in a circle at '{name}'")
+        raise ImageError(f"symbolic link loop at '{name}'")
 
     def has(self, name: str) -> bool:
         if self._is_directory:
@@ -124,7 +125,7 @@ class Archive:
             return self._open_file(name)
         found = self._members.get(self._resolve(name))
         if found is None:
-            raise ImageError(f"it lacks '{name}'")
+            raise ImageError(f"'{name}' not found in the archive")
         return Member(self._reopen(), *found)
 
     def _open_file(self, name: str) -> Member:
@@ -132,11 +133,11 @@ class Archive:
         try:
             fd = opening.followed(root, name)
         except FileNotFoundError:
-            raise ImageError(f"it lacks '{name}'") from None
+            raise ImageError(f"'{name}' not found in the archive") from None
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
-            raise ImageError(f"'{name}' is not a file") from None
+            raise ImageError(f"'{name}' is not a regular file") from None
         finally:
             os.close(root)
         return Member(os.fdopen(fd, "rb"), 0, os.fstat(fd).st_size)
@@ -145,5 +146,5 @@ class Archive:
         """Return a small member whole."""
         with self.open(name) as member:
             if member.size > _MAX_SMALL_BYTES:
-                raise ImageError(f"'{name}' is {member.size} bytes long, which is too much")
+                raise ImageError(f"'{name}' is too large ({member.size} bytes)")
             return b"".join(member.chunks())

@@ -28,7 +28,7 @@ def file_chunks(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
         chunk = file.read(CHUNK_BYTES if left is None else min(CHUNK_BYTES, left))
         if not chunk:
             if left is not None:
-                raise ImageError("the archive ends early")
+                raise ImageError("unexpected end of archive")
             return
         if left is not None:
             left -= len(chunk)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import parallel
 from composer.errors import ComposerError, ImageError, PullFailed
+from composer.registry.failures import AccessDenied
 from composer.registry.registry import Registries
 from composer.runtime.images import adding, manifests
 from composer.runtime.images.content import Content, Layer, chain_id
@@ -64,12 +65,14 @@ class Puller:
         """Bring an image into the store; return its id and the registry's digest for it. Raises PullFailed."""
         try:
             return self._pull(reference, tell)
+        except AccessDenied:
+            raise
         except ImageError as error:
             raise PullFailed(f"cannot pull '{reference.familiar()}': {error}", hint=error.hint) from error
         except OSError as error:
             raise PullFailed(
                 f"cannot pull '{reference.familiar()}': {(error.strerror or str(error)).lower()}",
-                hint="make room with composer image prune, or move COMPOSER_ROOT"
+                hint="free up disk space with composer image prune, or set COMPOSER_ROOT to a directory on another disk"
                 if error.errno == 28
                 else None,
             ) from error
@@ -93,7 +96,7 @@ class Puller:
         for _ in range(_MAX_INDEXES):
             if found.media_type.startswith(_SCHEMA_1):
                 raise PullFailed(
-                    "its manifest has the old schema 1, which is not supported",
+                    "manifest schema 1 is not supported",
                     hint="push it again with a current tool",
                 )
             inner = manifests.mapping(manifests.parsed(found.data, "its manifest"), "its manifest")
@@ -103,7 +106,7 @@ class Puller:
                 manifests.choose(manifests.list_of_mappings(inner.get("manifests"), "its index"))
             )
             found = registry.manifest(reference, choice["digest"])
-        raise PullFailed("its indexes lead to one another")
+        raise PullFailed("its image indexes form a loop")
 
     def _config(self, registry: Registry, reference: Reference, descriptor: dict[str, Any]) -> bytes:
         try:

@@ -36,7 +36,7 @@ def _write(content: Content, chosen: Sequence[tuple[str, tuple[str, ...]]], tar:
     for id, names in chosen:
         record = content.record(id)
         if record is None:
-            raise ImageError(f"image {id} is not in the store any more")
+            raise ImageError(f"image {id} is no longer in the store")
         blobs = [id, record["manifest"], *(layer["blob"] for layer in record["layers"])]
         for blob in blobs:
             if blob not in written:

@@ -63,7 +63,7 @@ class Store:
             return f"sha256:{digits}"
         found = [id for id, _ in self._content.records() if hex_of(id).startswith(digits)]
         if len(found) > 1:
-            raise Conflict(f"'{name}' fits {len(found)} images", hint="write more digits of the id")
+            raise Conflict(f"'{name}' matches {len(found)} images", hint="use a longer ID prefix")
         return found[0] if found else None
 
     def _image(self, id: str, names: Mapping[str, Named]) -> Image | None:
@@ -154,7 +154,7 @@ class Store:
         with self._content.adding():
             found = self.find(name)
             if found is None:
-                raise NotFound(f"no image '{name}'")
+                raise NotFound(f"no such image: {name}")
             if found.programs:
                 raise ImageError("image 'host' cannot be tagged: it is not stored")
             self._content.change_references({full: found.id})
@@ -168,7 +168,7 @@ class Store:
             for name in names:
                 found = self.find(name)
                 if found is None or found.programs:
-                    raise NotFound(f"no stored image '{name}'")
+                    raise NotFound(f"no such image in the store: {name}")
                 by_id = references.id_prefix(name) is not None and found.id.startswith(name)
                 chosen.append((found.id, () if by_id else (_full(name),)))
             save(self._content, chosen, path)
@@ -176,7 +176,7 @@ class Store:
     def _must_have(self, id: str) -> Image:
         found = self._image(id, self._content.names())
         if found is None:
-            raise ImageError(f"image {id} was removed in the moment in which it was added")
+            raise ImageError(f"image {id} was removed by another command while it was added")
         return found
 
     # -------------------------------------------------------------- removing
@@ -188,7 +188,7 @@ class Store:
         names = self._content.names()
         id = self._id_of(name, names)
         if id is None or not os.path.exists(self._content.image(id)):
-            raise NotFound(f"no image '{name}'")
+            raise NotFound(f"no such image: {name}")
         full = _full(name)
         by_name = full in names
         mine = [name for name, holder in names.items() if holder.id == id]
@@ -222,9 +222,11 @@ def _full(name: str) -> str:
 def _taggable(name: str) -> str:
     parsed = references.parse(name)
     if parsed.digest:
-        raise ImageError(f"'{name}' has a digest, which nobody can choose", hint="give a name and a tag")
+        raise ImageError(
+            f"cannot tag '{name}': a digest reference cannot be assigned", hint="use a name and a tag"
+        )
     if parsed.familiar() == f"{host.REFERENCE}:latest":
-        raise ImageError(f"'{name}' means the programs of this machine", hint="choose another name")
+        raise ImageError(f"'{name}' is a reserved image name", hint="use another name")
     return str(parsed)
 
 

@@ -127,7 +127,7 @@ class Reader:
             self._left -= len(piece)
             yield piece
         if self._left:
-            raise ImageError(f"the archive ends in the middle of '{self._current}'")
+            raise ImageError(f"unexpected end of archive in '{self._current}'")
 
     def drain(self) -> None:
         self._source.drain()
@@ -153,7 +153,7 @@ class Reader:
             self._begin(entry.name, entry.size)
             yield entry
         if records or long_name is not None or long_link is not None:
-            raise ImageError("the archive ends after an extended header, before its entry")
+            raise ImageError("unexpected end of archive after an extended header")
 
     def _begin(self, name: str, size: int) -> None:
         self._current, self._left, self._padding = name, size, -size % BLOCK
@@ -161,20 +161,20 @@ class Reader:
     def _next_header(self) -> bytes | None:
         unwanted, self._left = self._left, 0
         if self._source.skip(unwanted) < unwanted:
-            raise ImageError(f"the archive ends in the middle of '{self._current}'")
+            raise ImageError(f"unexpected end of archive in '{self._current}'")
         self._source.skip(self._padding)
         self._padding = 0
         block = self._source.take(BLOCK)
         if not block or block == _ZEROS:
             return None
         if len(block) < BLOCK:
-            raise ImageError("the archive ends in the middle of a header")
+            raise ImageError("unexpected end of archive in a header")
         return block
 
     def _extension(self, header: _Header) -> bytes:
         size = header.size()
         if size > _MAX_EXTENSION_BYTES:
-            raise ImageError(f"an extended header of {size} bytes is too long")
+            raise ImageError(f"an extended header is too large ({size} bytes)")
         self._begin("an extended header", size)
         return b"".join(self.contents())
 
@@ -191,7 +191,7 @@ class _Header:
         if stated != total:
             high = sum(byte > 127 for byte in block) - sum(byte > 127 for byte in block[148:156])
             if stated != total - 256 * high:  # old writers summed signed bytes
-                raise ImageError("this is not a tar archive, or it is damaged: a header's checksum is wrong")
+                raise ImageError("not a tar archive, or a damaged one: a header's checksum is wrong")
         self.kind: bytes = self.fields[7]
 
     def size(self) -> int:
@@ -213,10 +213,10 @@ def _entry(
     if kind == b"S" or any(key.startswith("GNU.sparse.") for key in records):
         raise ImageError(
             f"'{_shown(name)}' is stored as a sparse file, which is not supported",
-            hint="make the archive without --sparse",
+            hint="create the archive without --sparse",
         )
     if b"\0" in name or b"\0" in link:
-        raise ImageError(f"the name '{_shown(name)}' holds a NUL byte")
+        raise ImageError(f"the name '{_shown(name)}' contains a null byte")
     shown_kind = "0" if kind in _REGULAR else kind.decode("latin-1")
     if shown_kind == "0" and name.endswith(b"/"):
         shown_kind = "5"  # how tar of 1979 wrote directories
@@ -261,7 +261,7 @@ def _number(field: bytes) -> int:
         try:
             value = int(text, 8)
         except ValueError:
-            raise ImageError("this is not a tar archive, or it is damaged: a number is not octal") from None
+            raise ImageError("not a tar archive, or a damaged one: a number is not octal") from None
     if not 0 <= value <= _MAX_NUMBER:
         raise ImageError("the archive is damaged: a number in a header is out of range")
     return value

@@ -99,11 +99,11 @@ def test_all_credentials_there_are(helper: Helper) -> None:
 @pytest.mark.parametrize(
     ("script", "complaint"),
     [
-        (None, "the credential helper 'docker-credential-bad' is not on PATH"),
+        (None, "credential helper 'docker-credential-bad' not found in PATH"),
         ("echo locked >&2; exit 1", "the credential helper 'docker-credential-bad' failed: locked"),
         ("exit 3", "the credential helper 'docker-credential-bad' failed: 3"),
-        ("echo nonsense", "the credential helper 'docker-credential-bad' gave no JSON with "),
-        ("echo '[1, 2]'", "the credential helper 'docker-credential-bad' gave no JSON with Username and Secret"),
+        ("echo nonsense", "the credential helper 'docker-credential-bad' returned invalid output "),
+        ("echo '[1, 2]'", "the credential helper 'docker-credential-bad' returned invalid output (expected JSON with Username and Secret)"),
     ],
 )  # fmt: skip
 def test_a_helper_that_fails_is_named_and_the_file_counts(
@@ -121,8 +121,8 @@ def test_what_is_wrong_is_seen_without_asking(helper: Helper) -> None:
     environment = helper(good="exit 9")
     docker = {"credsStore": "gone", "credHelpers": {"a": "good", "b": "../evil", "c": "gone"}}
     assert credentials.troubles(docker, environment) == [
-        "'../evil' is not a name of a credential helper",
-        "the credential helper 'docker-credential-gone' is not on PATH",
+        "invalid credential helper name '../evil'",
+        "credential helper 'docker-credential-gone' not found in PATH",
     ]
     assert credentials.troubles({}, environment) == []
 

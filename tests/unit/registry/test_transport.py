@@ -154,7 +154,7 @@ def test_another_place_is_told_nothing_that_is_private(
 @pytest.mark.parametrize("target", ["ftp://host/", "file:///etc/passwd", "http://a b/", "http://h:x/"])
 def test_no_redirect_leads_out_of_http(server: Proxy, transport: Transport, target: str) -> None:
     server.on("", says(code=302, Location=target), 0)
-    with pytest.raises(RequestFailed, match="cannot go to") as failure:
+    with pytest.raises(RequestFailed, match="invalid URL") as failure:
         transport.request("GET", f"http://{server.host}/")
     assert not failure.value.is_transient
 
@@ -169,7 +169,7 @@ def test_a_redirect_without_an_end_is_not_read_to_it(server: Proxy, transport: T
             handler.wfile.write(bytes(1 << 16))
 
     server.on("", pour, 0)
-    with pytest.raises(PullFailed, match="more than 1 MiB"):
+    with pytest.raises(PullFailed, match="exceeds 1 MiB"):
         transport.request("GET", f"http://{server.host}/")
 
 
@@ -189,7 +189,7 @@ def test_what_is_missing_is_counted(server: Proxy, transport: Transport) -> None
         handler.hang_up()
 
     server.on("", stop, 0)
-    with pytest.raises(RequestFailed, match=f"^http://{server.host} sent 6 bytes less than it said$"):
+    with pytest.raises(RequestFailed, match=f"^http://{server.host} closed the connection 6 bytes early$"):
         transport.request("GET", f"http://{server.host}/").body(100)
 
 
@@ -202,7 +202,7 @@ def test_chunks_that_break_off_are_no_whole_body(server: Proxy, transport: Trans
         handler.hang_up()
 
     server.on("", stop, 0)
-    with pytest.raises(RequestFailed, match="broke: it ended too early") as failure:
+    with pytest.raises(RequestFailed, match="lost: unexpected end of data") as failure:
         transport.request("GET", f"http://{server.host}/").body(100)
     assert failure.value.is_transient
 
@@ -229,9 +229,7 @@ def test_a_name_that_nobody_knows_is_final_and_a_silent_name_server_is_not(
 def test_silence_ends(server: Proxy) -> None:
     transport = Transport(Settings(), idle_s=0.2)
     server.on("", lambda handler: (time.sleep(1.5), handler.hang_up())[1], 0)
-    with pytest.raises(
-        RequestFailed, match=f"^cannot reach http://{server.host}: no answer in time$"
-    ) as failure:
+    with pytest.raises(RequestFailed, match=f"^cannot reach http://{server.host}: timed out$") as failure:
         transport.request("GET", f"http://{server.host}/")
     assert failure.value.is_transient
     transport.close()
