@@ -39,7 +39,7 @@ def _module(name: str) -> Any:
         return import_module(MODULES[name])
     entry = _registered().get(name)
     if entry is None:
-        raise Unavailable(f"there is no backend '{name}'", hint=f"there are: {', '.join(names())}")
+        raise Unavailable(f"unknown backend '{name}'", hint=f"available backends: {', '.join(names())}")
     try:
         found = entry.load()
     except Exception as error:  # whatever goes wrong in there is not ours, and is named
@@ -49,7 +49,7 @@ def _module(name: str) -> Any:
     if not callable(getattr(found, "connect", None)):
         raise Unavailable(
             f"cannot use backend '{name}': {entry.value} has no function 'connect'",
-            hint="connect(environment) returns a composer.engine.backend.Backend",
+            hint="define connect(environment), which returns a composer.engine.backend.Backend",
         )
     return found
 
@@ -94,7 +94,7 @@ def configured(environment: Mapping[str, str], in_file: str | None) -> str | Non
     """Return the backend named by COMPOSER_BACKEND, else by the user's configuration file."""
     name = environment.get("COMPOSER_BACKEND") or in_file
     if name and not is_known(name):
-        raise ProjectError(f"unknown backend '{name}'", hint=f"there are: {', '.join(names())}")
+        raise ProjectError(f"unknown backend '{name}'", hint=f"available backends: {', '.join(names())}")
     return name or None
 
 
@@ -130,7 +130,7 @@ def choose(
         if project is None:
             break
     if first is None:
-        raise Unavailable(f"no backend works here: {'; '.join(reasons)}")
+        raise Unavailable(f"no usable backend on this machine: {'; '.join(reasons)}")
     return first
 
 
@@ -145,8 +145,8 @@ def _refuse_elsewhere(project: str, wanted: str, environment: Mapping[str, str],
         try:
             if other.holds(project):
                 raise Conflict(
-                    f"project '{project}' lives on the {name} backend, not on {wanted}",
-                    hint=f"use --backend {name}, or remove it there first: composer --backend {name} down",
+                    f"project '{project}' exists on the {name} backend, not on {wanted}",
+                    hint=f"use --backend {name}, or remove it there first with composer --backend {name} down",
                 )
         finally:
             other.close()

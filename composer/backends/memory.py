@@ -164,7 +164,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
                 if c.seen.name == id or (len(id) >= 12 and c.seen.id.startswith(id))
             ]
             if not matches:
-                raise NotFound(f"no container '{id}'")
+                raise NotFound(f"no such container: {id}")
             found = matches[0]
         return found
 
@@ -187,7 +187,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
         """Change the state; the only place that does."""
         if state not in _MOVES.get(container.seen.state, frozenset()):
             raise Conflict(
-                f"container '{container.seen.name}' cannot become {state.value} "
+                f"container '{container.seen.name}' cannot change to {state.value} "
                 f"while it is {container.seen.state.value}"
             )
         container.seen = container.seen._replace(state=state, **fields)
@@ -308,7 +308,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
                 self._volumes[spec.name] = ObservedVolume(spec.name, dict(spec.labels), driver)
                 self._emit("volume", "create", spec.name)
             elif dict(found.labels) != dict(spec.labels):
-                raise Conflict(f"volume '{spec.name}' exists already")
+                raise Conflict(f"volume '{spec.name}' already exists")
             return spec.name
 
     def remove_volume(self, name: str) -> None:
@@ -341,10 +341,12 @@ class MemoryBackend(Images, Networks, Files, Lacking):
             if taken is not None:
                 if dict(taken.seen.labels) == dict(spec.labels):
                     return taken.seen.id
-                raise Conflict(f"container name '{spec.name}' is in use by container '{taken.seen.id[:12]}'")
+                raise Conflict(
+                    f'container name "{spec.name}" is already in use by container {taken.seen.id[:12]}'
+                )
             image = self.find_image(spec.image_id or spec.image)
             if image is None:
-                raise NotFound(f"no image '{spec.image}'")
+                raise NotFound(f"no such image: {spec.image}")
             if spec.network_mode and spec.network_mode.startswith("container:"):
                 self._find(spec.network_mode.partition(":")[2])
             container = self._new_container(spec, image)
@@ -449,7 +451,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
             container = self._find(id)
             self._called("rename_container", container.seen.name)
             if any(c.seen.name == name and c is not container for c in self.by_id.values()):
-                raise Conflict(f"container name '{name}' is in use")
+                raise Conflict(f'container name "{name}" is already in use')
             container.seen = container.seen._replace(name=name)
             self._emit("container", "rename", container)
 

@@ -90,7 +90,7 @@ class Files(Part):
             real = _real(container, path, follow=asks_directory)
             mode = _mode(container, real)
             if mode is None or (asks_directory and not stat.S_ISDIR(mode)):
-                raise NotFound(f"there is no '{path}' in the container")
+                raise NotFound(f"no such file or directory in the container: {path}")
             name = posixpath.basename(path.rstrip("/")) or "."
             size = len(container.files[real][1]) if real in container.files else 0
             target = _real(container, real, follow=True) if stat.S_ISLNK(mode) else ""
@@ -121,7 +121,7 @@ class Files(Part):
         import tarfile
 
         if not stat.S_ISDIR(self.stat_path(id, _real(self._find(id), path, follow=True)).mode):
-            raise CopyFailed(f"'{path}' in the container is no directory")
+            raise CopyFailed(f"'{path}' in the container is not a directory")
         with self.changed:
             container = self._find(id)
             self._called("write_path", container.seen.name)
@@ -139,7 +139,7 @@ def _put(container: Container, target: str, info: object, reader: object, *, to_
     assert isinstance(info, tarfile.TarInfo) and isinstance(reader, tarfile.TarFile)
     mode = _mode(container, target)
     if mode is not None and stat.S_ISDIR(mode) != info.isdir():
-        raise CopyFailed(f"cannot replace '{target}': only one of the two is a directory")
+        raise CopyFailed(f"cannot overwrite '{target}': only one of the two is a directory")
     contents = reader.extractfile(info) if info.isreg() else None
     if to_user:
         user, _, group = str(container.spec.attributes.get("user") or "0").partition(":")
@@ -164,4 +164,4 @@ def _real(container: Container, path: str, *, follow: bool) -> str:
         if not follow or found is None or not found[0].issym():
             return clean
         clean = posixpath.normpath(posixpath.join(posixpath.dirname(clean), found[0].linkname))
-    raise CopyFailed(f"cannot follow '{path}' in the container: too many links lead to each other")
+    raise CopyFailed(f"cannot follow '{path}' in the container: too many levels of symbolic links")

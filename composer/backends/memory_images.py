@@ -72,7 +72,7 @@ class Images(Part):
         with self.changed:
             self._called("push_image", reference)
             if reference not in self._images:
-                raise NotFound(f"no image '{reference}'")
+                raise NotFound(f"no such image: {reference}")
 
     def remove_image(self, reference: str, *, force: bool = False) -> None:
         with self.changed:
@@ -89,7 +89,7 @@ class Images(Part):
             self._called("tag_image", name)
             found = self.find_image(reference) or self._untagged.get(reference)
             if found is None:
-                raise NotFound(f"no image '{reference}'")
+                raise NotFound(f"no such image: {reference}")
             self._images[name] = found._replace(references=(*found.references, name))
 
     def import_image(self, path: str, reference: str, config: Mapping[str, Any]) -> ObservedImage:

@@ -44,7 +44,7 @@ class Networks(Part):
             if spec.name in self._networks:
                 found, _ = self._networks[spec.name]
                 if dict(found.labels) != dict(spec.labels):
-                    raise Conflict(f"network '{spec.name}' exists already")
+                    raise Conflict(f"network '{spec.name}' already exists")
                 return found.id
             driver = spec.attributes.get("driver") or "bridge"
             network = ObservedNetwork(
@@ -98,7 +98,7 @@ class Networks(Part):
 
     def _join(self, owner: str, endpoint: EndpointSpec) -> ObservedEndpoint:
         if endpoint.network not in self._networks:
-            raise NotFound(f"no network '{endpoint.network}'")
+            raise NotFound(f"no such network: {endpoint.network}")
         network, _ = self._networks[endpoint.network]
         address = endpoint.attributes.get("ipv4_address") or self._free_address(owner, network.id)
         return ObservedEndpoint(network.name, network.id, ipv4=address, aliases=endpoint.aliases)
@@ -112,7 +112,7 @@ class Networks(Part):
             address = f"172.18.{number >> 8 & 255}.{number & 255}"
             if address not in taken and number & 0xFFFF > 1:
                 return address
-        raise Conflict(f"network '{network}' has no free address")
+        raise Conflict(f"no available addresses in network '{network}'")
 
     def prune_networks(self, labels: Sequence[LabelFilter]) -> Sequence[str]:
         with self.changed:

@@ -252,7 +252,7 @@ def free_port(published: str, protocol: str, taken: Mapping[tuple[str, int], str
         if (protocol, port) not in taken:
             return port
     raise Conflict(
-        f"port {published}/{protocol} is already published by container '{taken[protocol, wanted[0]]}'",
+        f"port {published}/{protocol} is already allocated by container '{taken[protocol, wanted[0]]}'",
         hint="publish another port, or stop the other container",
     )
 

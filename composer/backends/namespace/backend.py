@@ -78,8 +78,8 @@ class NamespaceBackend(NamespaceObserver):
         if driver != "local":
             raise errors.Unsupported(
                 "driver",
-                f"cannot create volume '{spec.name}': the built-in runtime has no volume driver '{driver}'",
-                hint="leave driver out, or use local",
+                f"cannot create volume '{spec.name}': driver '{driver}' is not supported by the built-in runtime",
+                hint="remove driver, or use local",
             )
         options = {key: str(value) for key, value in (spec.attributes.get("driver_opts") or {}).items()}
         return self._engine.volumes.create(
@@ -168,14 +168,14 @@ class NamespaceBackend(NamespaceObserver):
         self, spec: BuildSpec, *, progress: Callable[[Advance], None] | None = None
     ) -> ObservedImage:
         raise errors.BuildFailed(
-            f"cannot build image '{spec.reference}': the built-in runtime does not build images yet",
+            f"cannot build image '{spec.reference}': building images is not supported by the built-in runtime yet",
             hint="build it elsewhere and import it with composer image load, or use --backend docker",
         )
 
     def push_image(self, reference: str, *, progress: Callable[[Advance], None] | None = None) -> None:
         raise errors.ImageError(
-            f"cannot push image '{reference}': the built-in runtime does not push to registries yet",
-            hint="composer image save, and push it with another tool",
+            f"cannot push image '{reference}': pushing images is not supported by the built-in runtime yet",
+            hint="save it with composer image save, and push it with another tool",
         )
 
     def remove_image(self, reference: str, *, force: bool = False) -> None:

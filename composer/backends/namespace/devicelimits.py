@@ -43,7 +43,7 @@ def request_limits(path: tuple[str | int, ...], value: Any) -> list[Limitation]:
         if not names or not _is_there(names):
             found.append(_limitation(place, names or sorted(capabilities)))
         if one.get("options"):
-            reason = "what describes a device has no options: they are for the drivers of an engine"
+            reason = "CDI specifications have no options: they are for the device drivers of an engine"
             found.append(Limitation((*place, "options"), reason, fatal=False))
     return found
 
@@ -55,4 +55,6 @@ def _is_there(names: Sequence[str]) -> bool:
 
 def _limitation(path: tuple[str | int, ...], names: Sequence[str]) -> Limitation:
     shown = ", ".join(f"'{name}'" for name in names)
-    return Limitation(path, f"nothing on this machine describes the device {shown}", hint=_NO_SPECIFICATION)
+    return Limitation(
+        path, f"no CDI specification for device {shown} on this machine", hint=_NO_SPECIFICATION
+    )

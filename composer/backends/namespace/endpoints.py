@@ -49,8 +49,8 @@ def _sysctls(options: Mapping[str, Any]) -> dict[str, str]:
         parts = name.split(".")
         if not separator or len(parts) != 5 or parts[0] != "net" or parts[3] != "IFNAME":
             raise errors.BackendError(
-                f"cannot use sysctl '{entry.strip()}' of an endpoint: it is not one of an interface",
-                hint=f"{_SYSCTLS_OPTION}: net.ipv4.conf.IFNAME.log_martians=1",
+                f"invalid sysctl '{entry.strip()}' of an endpoint: it must be a setting of an interface",
+                hint=f"use {_SYSCTLS_OPTION}: net.ipv4.conf.IFNAME.log_martians=1",
             )
         found[name] = value
     return found

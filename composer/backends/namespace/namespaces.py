@@ -39,7 +39,9 @@ def probe(name: str, *values: str, joins: bool = False) -> Probe:
             return []
         known = [*values, *(["service:NAME", "container:NAME"] if joins else [])]
         return [
-            Limitation((name,), f"the built-in runtime cannot do '{text}'", hint=f"use {', '.join(known)}")
+            Limitation(
+                (name,), f"'{text}' is not supported by the built-in runtime", hint=f"use {', '.join(known)}"
+            )
         ]
 
     return check
@@ -50,20 +52,22 @@ def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
     found = []
     mode = str(attributes.get("network_mode") or "")
     if mode not in ("", "none", "host", "bridge") and not mode.startswith(_JOINING):
-        reason = f"the built-in runtime has no network '{mode}' to be put into"
-        found.append(
-            Limitation(("network_mode",), reason, hint="leave it out, or list the network in networks")
-        )
+        reason = f"unsupported network_mode '{mode}'"
+        found.append(Limitation(("network_mode",), reason, hint="remove it, or list the network in networks"))
     if mode.startswith(_JOINING):
         owner = mode.partition(":")[2]
         found += [
-            Limitation((name,), f"the network is that of '{owner}'", hint=f"move {name} to '{owner}'")
+            Limitation(
+                (name,),
+                f"conflicts with network_mode: the network belongs to '{owner}'",
+                hint=f"move {name} to '{owner}'",
+            )
             for name in _OF_THE_OWNER
             if attributes.get(name)
         ]
     if attributes.get("uts") == "host":
         found += [
-            Limitation((name,), "uts: host gives the container the host's names", hint="remove one of them")
+            Limitation((name,), "conflicts with uts: host", hint="remove one of them")
             for name in ("hostname", "domainname")
             if attributes.get(name)
         ]

@@ -44,15 +44,15 @@ def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
 def _limitations(attributes: Mapping[str, Any]) -> Iterator[Limitation]:
     driver, ipam = attributes.get("driver") or "", attributes.get("ipam") or {}
     if driver not in DRIVERS:
-        reason = f"the built-in runtime has no network driver '{driver}'"
-        yield Limitation(("driver",), reason, hint="leave driver out, or use bridge")
+        reason = f"network driver '{driver}' is not supported by the built-in runtime"
+        yield Limitation(("driver",), reason, hint="remove driver, or use bridge")
     if (ipam.get("driver") or "default") != "default":
-        reason = f"the built-in runtime has no IPAM driver '{ipam['driver']}'"
-        yield Limitation(("ipam", "driver"), reason, hint="leave ipam.driver out, or use default")
+        reason = f"IPAM driver '{ipam['driver']}' is not supported by the built-in runtime"
+        yield Limitation(("ipam", "driver"), reason, hint="remove ipam.driver, or use default")
     for index, config in enumerate(ipam.get("config") or ()):
         problem = networks.subnet_problem(str(config.get("subnet") or ""))
         if problem is not None:
-            hint = "choose a private one, such as 10.1.0.0/16, or leave it out"
+            hint = "use a private subnet, such as 10.1.0.0/16, or remove it"
             yield Limitation(("ipam", "config", index, "subnet"), problem, hint=hint)
 
 
@@ -87,8 +87,8 @@ def spec_of(spec: NetworkSpec, pools: tuple[tuple[str, int], ...] = ()) -> specs
         if options.get(key, usual).lower() != usual:
             raise errors.Unsupported(
                 "driver_opts",
-                f"cannot create network '{spec.name}': the built-in runtime cannot do {key}={options[key]}",
-                hint=f"leave it out, or use {usual}" if usual else "leave it out",
+                f"cannot create network '{spec.name}': {key}={options[key]} is not supported by the built-in runtime",
+                hint=f"remove it, or use {usual}" if usual else "remove it",
             )
     return specs.Network(
         spec.name,
@@ -111,21 +111,19 @@ def _check_drivers(name: str, driver: str, ipam_driver: str) -> None:
     if driver not in DRIVERS:
         raise errors.Unsupported(
             "driver",
-            f"cannot create network '{name}': the built-in runtime has no driver '{driver}'",
-            hint="leave driver out, or use bridge",
+            f"cannot create network '{name}': driver '{driver}' is not supported by the built-in runtime",
+            hint="remove driver, or use bridge",
         )
     if ipam_driver != "default":
         raise errors.Unsupported(
             "ipam.driver",
-            f"cannot create network '{name}': the built-in runtime has no IPAM driver '{ipam_driver}'",
-            hint="leave ipam.driver out, or use default",
+            f"cannot create network '{name}': IPAM driver '{ipam_driver}' is not supported by the built-in runtime",
+            hint="remove ipam.driver, or use default",
         )
 
 
 def _flag(network: str, texts: Mapping[str, str], key: str) -> bool:
     text = texts.get(key, "true").lower()
     if text not in (*_TRUE, *_FALSE):
-        raise errors.BackendError(
-            f"cannot create network '{network}': {key} '{text}' is neither true nor false"
-        )
+        raise errors.BackendError(f"cannot create network '{network}': {key} must be a boolean, not '{text}'")
     return text in _TRUE

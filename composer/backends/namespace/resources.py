@@ -59,7 +59,7 @@ def _cpus(config: Config, value: Any) -> None:
     count = float(value)
     available = os.cpu_count() or 1
     if count > available:
-        raise ValueError(f"{count:g} is more than the {available} processors of this machine")
+        raise ValueError(f"must be at most {available}, the number of CPUs of this machine")
     if count:
         config["linux"]["resources"].setdefault("cpu", {}).update(
             quota=round(count * 100_000), period=100_000
@@ -69,7 +69,7 @@ def _cpus(config: Config, value: Any) -> None:
 def _mem_limit(config: Config, value: Any) -> None:
     limit = _size(value)
     if 0 < limit < _MIN_MEMORY_BYTES:
-        raise ValueError("a container needs at least 6m of memory")
+        raise ValueError("must be at least 6m")
     if limit:
         memory = config["linux"]["resources"].setdefault("memory", {})
         memory["limit"] = limit
@@ -134,7 +134,9 @@ def _deploy_limits(value: Any) -> list[Limitation]:
     reserved = ((value.get("resources") or {}).get("reservations") or {}).get("devices")
     found = _request_limits(("deploy", "resources", "reservations", "devices"), reserved)
     if (value.get("mode") or "replicated") not in ("replicated",):
-        found.append(Limitation(("deploy", "mode"), f"the built-in runtime has no mode '{value['mode']}'"))
+        found.append(
+            Limitation(("deploy", "mode"), f"mode '{value['mode']}' is not supported by the built-in runtime")
+        )
     return found + [Limitation(path, why, fatal=False) for path, why in unheeded(value)]
 
 
@@ -144,7 +146,7 @@ def _microseconds(value: Any) -> int:
 
 def _swappiness(value: Any) -> int:
     if not -1 <= int(value) <= 100:
-        raise ValueError(f"{value} is not between 0 and 100")
+        raise ValueError(f"must be between 0 and 100, not {value}")
     return int(value)
 
 
@@ -152,7 +154,7 @@ def _blkio_config(config: Config, value: Any) -> None:
     found: Config = {}
     if value.get("weight"):
         if not 10 <= int(value["weight"]) <= 1000:
-            raise ValueError(f"weight {value['weight']} is not between 10 and 1000")
+            raise ValueError(f"weight must be between 10 and 1000, not {value['weight']}")
         found["weight"] = int(value["weight"])
     found["weightDevice"] = [
         {**_numbers(entry.get("path", "")), "weight": int(entry.get("weight", 0))}
@@ -180,7 +182,7 @@ def _device_cgroup_rules(config: Config, value: Any) -> None:
     for text in value:
         match = _DEVICE_RULE.fullmatch(str(text).strip())
         if not match:
-            raise ValueError(f"'{text}' is not a rule such as 'c 1:3 rwm'")
+            raise ValueError(f"invalid rule '{text}': use one such as 'c 1:3 rwm'")
         rule: Config = {"allow": True, "type": match[1], "access": match[4]}
         rule.update({key: int(n) for key, n in (("major", match[2]), ("minor", match[3])) if n != "*"})
         config["linux"]["resources"]["devices"].append(rule)
@@ -189,7 +191,7 @@ def _device_cgroup_rules(config: Config, value: Any) -> None:
 def _of_windows(name: str) -> Callable[[Any], list[Limitation]]:
     def check(value: Any) -> list[Limitation]:
         return (
-            [Limitation((name,), "only containers of Windows have it", fatal=False, hint="use cpus")]
+            [Limitation((name,), "only supported by Windows containers", fatal=False, hint="use cpus")]
             if value
             else []
         )
@@ -199,8 +201,8 @@ def _of_windows(name: str) -> Callable[[Any], list[Limitation]]:
 
 ROWS: dict[str, Row[Probe]] = {
     "blkio_config": Row(_blkio_config),
-    "cpu_count": Row(nothing, _of_windows("cpu_count"), "warned of: only containers of Windows have it"),
-    "cpu_percent": Row(nothing, _of_windows("cpu_percent"), "warned of: only containers of Windows have it"),
+    "cpu_count": Row(nothing, _of_windows("cpu_count"), "warning: only supported by Windows containers"),
+    "cpu_percent": Row(nothing, _of_windows("cpu_percent"), "warning: only supported by Windows containers"),
     "cpu_period": Row(_resource("cpu", "period", _microseconds)),
     "cpu_quota": Row(_resource("cpu", "quota", _microseconds)),
     "cpu_rt_period": Row(_resource("cpu", "realtimePeriod", _microseconds)),
@@ -211,18 +213,18 @@ ROWS: dict[str, Row[Probe]] = {
     "deploy": Row(
         _deploy,
         _deploy_limits,
-        "yes, but no mode other than replicated; devices as in gpus; what only a cluster does is warned of",
+        "yes, in mode replicated; devices as in gpus; attributes that only Swarm supports cause a warning",
     ),
     "device_cgroup_rules": Row(_device_cgroup_rules),
     "devices": Row(
         _devices,
         _device_limits,
-        "yes; by name where a specification in /etc/cdi or /var/run/cdi describes them",
+        "yes; by name if a CDI specification exists in /etc/cdi or /var/run/cdi",
     ),
     "gpus": Row(
         _gpus,
         lambda value: _request_limits(("gpus",), value),
-        "those that a specification in /etc/cdi or /var/run/cdi describes",
+        "devices with a CDI specification in /etc/cdi or /var/run/cdi",
     ),
     "mem_limit": Row(_mem_limit),
     "mem_reservation": Row(_resource("memory", "reservation", _size)),

@@ -64,7 +64,7 @@ def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
         elif row is not None:
             found += _limitations_of(name, value) if name not in {one.path[0] for one in found} else []
         elif name not in ENGINE_NAMES:
-            found.append(Limitation((name,), "the built-in runtime does not know it"))
+            found.append(Limitation((name,), "not supported by the built-in runtime"))
     for path, target, reason in mounttargets.problems(attributes):
         found.append(Limitation(path, f"cannot mount at {target}: {reason}", hint=mounttargets.HINT))
     return found
@@ -299,7 +299,7 @@ def _stop_grace_period(config: Config, value: Any) -> None:
 def _signal_number(name: str) -> int:
     number = signals.number(name)
     if number is None:
-        raise ValueError(f"'{name}' is not a signal")
+        raise ValueError(f"invalid signal '{name}'")
     return number
 
 
@@ -395,9 +395,9 @@ def _seccomp(setting: str) -> Any:
     except OSError as error:
         raise ValueError(f"cannot read the seccomp profile {setting}: {error.strerror}") from error
     except ValueError as error:
-        raise ValueError(f"the seccomp profile {setting} is not JSON: {error}") from error
+        raise ValueError(f"the seccomp profile {setting} is not valid JSON: {error}") from error
     if not isinstance(profile, dict) or "defaultAction" not in profile:
-        raise ValueError(f"the seccomp profile {setting} has no defaultAction")
+        raise ValueError(f"defaultAction is required in the seccomp profile {setting}")
     return profile
 
 
@@ -413,7 +413,7 @@ def _security_limits(value: Any) -> list[Limitation]:
             continue
         module, without = _MODULES.get(name, ("/", None))
         if setting != without and os.path.exists(module):
-            reason = f"the built-in runtime cannot do '{option}'"
+            reason = f"'{option}' is not supported by the built-in runtime"
             found.append(Limitation(("security_opt", index), reason, hint="remove it"))
     return found
 
@@ -425,19 +425,22 @@ def _platform_limits(value: Any) -> list[Limitation]:
     wanted = str(value or f"linux/{machine}").lower().split("/")
     if wanted[0] == machine or wanted[:2] == ["linux", machine]:
         return []
-    reason = f"this machine runs linux/{machine}, and the built-in runtime emulates no other"
+    reason = f"only linux/{machine} is supported on this machine: the built-in runtime has no emulation"
     return [Limitation(("platform",), reason, hint=f"use linux/{machine}, or --backend docker")]
 
 
 def _umask(config: Config, value: Any) -> None:
     mask = int(str(value), 8)
     if not 0 <= mask <= 0o777:
-        raise ValueError(f"'{value}' is not between 000 and 777")
+        raise ValueError(f"must be between 000 and 777, not '{value}'")
     config["process"]["user"]["umask"] = mask
 
 
 def _oneof(name: str, reason: str, *values: str) -> Callable[[Any], list[Limitation]]:
-    """Refuse all but these values, which say what is so anyway."""
+    """Return a check that rejects every value except these.
+
+    They only describe the behavior that the runtime always has.
+    """
 
     def check(value: Any) -> list[Limitation]:
         return [] if value in (None, "", *values) else [Limitation((name,), reason, hint="remove it")]
@@ -453,20 +456,22 @@ def _cgroup_parent_limits(value: Any) -> list[Limitation]:
     if not {".", ".."}.isdisjoint(str(value or "").split("/")):
         return [
             Limitation(
-                ("cgroup_parent",), f"'{value}' leads out of the cgroups", hint="name a cgroup below the root"
+                ("cgroup_parent",),
+                f"'{value}' must not contain '.' or '..' as a path component",
+                hint="use a cgroup below the root",
             )
         ]
     return []
 
 
 def _build_limits(value: Any) -> list[Limitation]:
-    reason = "the built-in runtime does not build images yet: it runs the image that is in its store"
+    reason = "building images is not supported by the built-in runtime yet; the existing local image is used"
     return [
         Limitation(
             ("build",),
             reason,
             fatal=False,
-            hint="composer image import or load, under the service's image name",
+            hint="use composer image import or load, under the service's image name",
         )
     ]
 
@@ -474,7 +479,9 @@ def _build_limits(value: Any) -> list[Limitation]:
 ATTRIBUTES: dict[str, Row[Probe]] = {
     **resources.ROWS,
     "annotations": Row(_extra("annotations")),
-    "build": Row(nothing, _build_limits, "no: composer image import or load, under the service's image name"),
+    "build": Row(
+        nothing, _build_limits, "no: use composer image import or load, under the service's image name"
+    ),
     "cap_add": Row(),  # with what is granted: see privileges
     "cap_drop": Row(),
     "cgroup": Row(nothing, namespaces.probe("cgroup", "host", "private"), "yes: host, private"),
@@ -499,17 +506,17 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     ),
     "isolation": Row(
         nothing,
-        _oneof("isolation", "only containers of Windows have isolation modes", "default"),
+        _oneof("isolation", "only supported by Windows containers", "default"),
         "only default",
     ),
     "logging": Row(
         _logging,
         _logging_limits,
-        "json-file, local, syslog, none, and journald where it runs; max-size and max-file",
+        "json-file, local, syslog, none, and journald if it is running; max-size and max-file",
     ),
     "mac_address": Row(),  # of the first endpoint, see bundle
     "oom_score_adj": Row(_process("oomScoreAdj")),
-    "platform": Row(nothing, _platform_limits, "only that of the machine"),
+    "platform": Row(nothing, _platform_limits, "only the platform of this machine"),
     "pid": Row(
         nothing, namespaces.probe("pid", "host", joins=True), "yes: host, service:NAME, container:NAME"
     ),
@@ -519,11 +526,11 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     "restart": Row(_restart),
     "runtime": Row(
         nothing,
-        _oneof("runtime", "the built-in runtime is the only one here", "runc"),
-        "only runc, which stands for the built-in one",
+        _oneof("runtime", "only the built-in runtime is supported", "runc"),
+        "only runc, which selects the built-in runtime",
     ),
     "security_opt": Row(
-        _security_opt, _security_limits, "yes; apparmor and label only where they have no effect"
+        _security_opt, _security_limits, "yes; apparmor and label only if they have no effect"
     ),
     "shm_size": Row(_shm_size),
     "stdin_open": Row(_extra("stdin")),
@@ -535,20 +542,18 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     "umask": Row(_umask),
     "user": Row(_user),
     # There is no user namespace to leave: host is what a container has.
-    "userns_mode": Row(nothing, namespaces.probe("userns_mode", "host"), "only host, which is so anyway"),
+    "userns_mode": Row(nothing, namespaces.probe("userns_mode", "host"), "only host, which is the default"),
     "uts": Row(nothing, namespaces.probe("uts", "host"), "yes: host"),
     "volumes_from": Row(),  # mounts, see bundle
     "working_dir": Row(_process("cwd")),
     # what cannot be honoured at all
-    "credential_spec": refused_row("only containers of Windows know credential specs", "remove it"),
-    "models": refused_row(
-        "models are run by Docker's own model runner, which composer does not drive", "remove it"
-    ),
+    "credential_spec": refused_row("only supported by Windows containers", "remove it"),
+    "models": refused_row("models are not supported: they require Docker Model Runner", "remove it"),
     "storage_opt": refused_row(
-        "the file system of a container is a part of the machine's, without a size of its own",
-        "limit what it writes: read_only with tmpfs, or a volume",
+        "storage size limits are not supported by the built-in runtime",
+        "limit writes with read_only and tmpfs, or use a volume",
     ),
-    "use_api_socket": refused_row("there is no engine whose socket could be handed out", "remove it"),
+    "use_api_socket": refused_row("there is no Docker Engine socket to mount", "remove it"),
 }
 
 
@@ -566,7 +571,7 @@ def _finish_process(config: Config, spec: ContainerSpec, image: Mapping[str, Any
     arguments = head + (tail if command is None else _words(command))
     if not arguments:
         raise errors.BackendError(
-            f"cannot run service '{spec.service}': neither it nor its image '{spec.image}' has a command",
+            f"no command specified for service '{spec.service}' or in its image '{spec.image}'",
             hint="add a command to the service",
         )
     process["args"] = arguments
@@ -575,7 +580,7 @@ def _finish_process(config: Config, spec: ContainerSpec, image: Mapping[str, Any
         extras["term"] = _TERM  # of this terminal: an exec without one does not get it
     if not process["cwd"].startswith("/"):
         raise errors.BackendError(
-            f"cannot use working_dir '{process['cwd']}' of service '{spec.service}': not absolute"
+            f"working_dir '{process['cwd']}' of service '{spec.service}' must be an absolute path"
         )
 
 

@@ -15,20 +15,24 @@ if TYPE_CHECKING:
 def limitations(attributes: Mapping[str, Any]) -> Iterator[Limitation]:
     problem = values.name_problem(attributes.get("container_name") or "")
     if problem is not None:
-        yield Limitation(("container_name",), problem, hint="choose a shorter one")
+        yield Limitation(("container_name",), problem, hint="use a shorter name")
     yield from _macs(attributes)
     written = attributes.get("tmpfs") or ()
     for index, text in enumerate([written] if isinstance(written, str) else written):
         problem = values.tmpfs_problem(str(text).partition(":")[2])
         if problem is not None:
-            yield Limitation(("tmpfs", index), problem, hint="as in /run:size=64m,mode=1777,noexec")
+            yield Limitation(
+                ("tmpfs", index), problem, hint="use options such as /run:size=64m,mode=1777,noexec"
+            )
     for index, port in enumerate(attributes.get("ports") or ()):
         problem = values.target_problem(port.get("target"))
         if problem is not None:
-            yield Limitation(("ports", index), problem, hint="target: 80 is the container's port")
+            yield Limitation(
+                ("ports", index), problem, hint="set target to the container port, such as target: 80"
+            )
         problem = values.protocol_problem(port.get("protocol") or "tcp")
         if problem is not None:
-            yield Limitation(("ports", index, "protocol"), problem, hint="leave it out for tcp")
+            yield Limitation(("ports", index, "protocol"), problem, hint="remove it for tcp")
     yield from _intervals(attributes.get("healthcheck") or {})
 
 
@@ -40,12 +44,12 @@ def _macs(attributes: Mapping[str, Any]) -> Iterator[Limitation]:
     for path, text in given.items():
         problem = values.mac_problem(text) if text else None
         if problem is not None:
-            yield Limitation(path, problem, hint="leave it out, and the interface gets one of its own")
+            yield Limitation(path, problem, hint="remove it to use a generated address")
 
 
 def _intervals(check: Mapping[str, Any]) -> Iterator[Limitation]:
     for key in ("interval", "start_interval"):
         problem = values.interval_problem(parse_duration_ns(str(check[key])) if check.get(key) else 0)
         if problem is not None:
-            reason = f"{problem}; it is done every {values.LEAST_INTERVAL_NS / 1e6:g} ms"
+            reason = f"{problem}; it is run every {values.LEAST_INTERVAL_NS / 1e6:g} ms"
             yield Limitation(("healthcheck", key), reason, fatal=False)

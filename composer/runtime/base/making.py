@@ -34,7 +34,7 @@ def making(path: str) -> Iterator[str]:
     except BaseException as error:
         trees.remove_tree(temporary)
         if isinstance(error, OSError) and error.errno == errno.ENOTEMPTY:
-            raise FileExistsError(errno.EEXIST, "it is there already", path) from None
+            raise FileExistsError(errno.EEXIST, "it already exists", path) from None
         raise
     finally:
         os.close(held)

@@ -71,9 +71,9 @@ def refuse_later(record: Mapping[str, Any], what: str) -> None:
 
         raise Unsupported(
             "record",
-            f"cannot change {what}: a later version of composer wrote its record (version {version}, and this one "
-            f"knows {VERSION})",
-            hint="use that version of composer for it",
+            f"cannot change {what}: its record was written by a later version of composer "
+            f"(record version {version}, supported: {VERSION})",
+            hint="use that version of composer",
         )
 
 

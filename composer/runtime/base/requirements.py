@@ -12,17 +12,17 @@ def check() -> None:
     """Raise Unavailable or PermissionDenied when containers cannot run here. Costs a few stats."""
     if not is_linux():
         raise Unavailable(
-            "the built-in runtime needs Linux", hint="run it in a Linux machine or a virtual one"
+            "the built-in runtime requires Linux", hint="run it on Linux or in a Linux virtual machine"
         )
     release = os.uname().release
     if _version(release) < (5, 8):
         raise Unavailable(
-            f"the built-in runtime needs Linux 5.8 or newer, and this is {release}",
+            f"the built-in runtime requires Linux 5.8 or newer, found {release}",
             hint="use a newer kernel",
         )
     if os.geteuid() != 0:
         raise PermissionDenied(
-            "the built-in runtime needs root for now: running without is not built yet",
+            "the built-in runtime must run as root: rootless mode is not supported yet",
             hint="use sudo",
         )
 

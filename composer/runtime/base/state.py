@@ -106,7 +106,7 @@ def config_of(bundle: str) -> dict[str, Any]:
             raise NotFound("the container was removed")
         raise BackendError(
             f"cannot use container {os.path.basename(bundle)[:12]}: its file config.json is damaged",
-            hint="create it again with composer up --force-recreate, or remove it",
+            hint="recreate it with composer up --force-recreate, or remove it",
         )
     return found
 

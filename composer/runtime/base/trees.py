@@ -86,7 +86,7 @@ class _Removal:
             return
         try:
             if os.fstat(fd).st_dev != self._device or mount_id(fd) != self._mount:
-                raise OSError(16, "something is still mounted here", os.readlink(f"/proc/self/fd/{fd}"))
+                raise OSError(16, "a file system is still mounted here", os.readlink(f"/proc/self/fd/{fd}"))
             if depth > _MAX_DEPTH:
                 os.rename(name, f".{os.urandom(6).hex()}", src_dir_fd=parent, dst_dir_fd=self._top)
                 return
@@ -119,4 +119,4 @@ def mount_id(fd: int) -> int:
         for line in file:
             if line.startswith("mnt_id:"):
                 return int(line.split()[1])
-    raise OSError(0, "this kernel does not tell mount ids")
+    raise OSError(0, "this kernel does not report mount IDs")

@@ -47,17 +47,17 @@ def receive(peer: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
             descriptors += struct.unpack(f"{len(payload) // 4}i", payload[: len(payload) // 4 * 4])
     if flags & socket.MSG_TRUNC:
         close_all(descriptors)
-        raise ValueError("a message of more than 128 KiB was cut off")
+        raise ValueError("a message larger than 128 KiB was truncated")
     if not data:
         close_all(descriptors)
         return None, []
     try:
         message = json.loads(data)
         if not isinstance(message, dict):
-            raise ValueError("a message that is no object")
+            raise ValueError("a message that is not an object")
     except (ValueError, RecursionError) as error:
         close_all(descriptors)
-        raise ValueError(f"a message that is not understood: {error}") from None
+        raise ValueError(f"invalid message: {error}") from None
     return message, descriptors
 
 

@@ -69,9 +69,9 @@ def give(note: Note) -> bool:
     try:
         return bool(syscalls.clone_sibling(note.number))
     except OSError as error:
-        hint = "; the container's seccomp profile has to allow clone" if error.errno == errno.EPERM else ""
+        hint = "; the container's seccomp profile must allow clone" if error.errno == errno.EPERM else ""
         raise process.ProcessFailed(
-            f"cannot make a process inside: {os.strerror(error.errno or 0)}{hint}", 126
+            f"cannot create a process inside: {os.strerror(error.errno or 0)}{hint}", 126
         ) from None
 
 
@@ -84,4 +84,4 @@ def lead_session(*, has_terminal: bool) -> None:
     except OSError as error:
         # Without a terminal the helper's own session, which nobody is left in, does as well.
         if has_terminal:
-            raise process.ProcessFailed(f"cannot take the terminal: {error.strerror}", 126) from None
+            raise process.ProcessFailed(f"cannot acquire the terminal: {error.strerror}", 126) from None

@@ -139,5 +139,5 @@ def _unknown(attribute: str, name: str) -> Exception:
     from composer.errors import Unsupported
 
     near = difflib.get_close_matches(name.upper().removeprefix("CAP_"), NAMES, 1)
-    hint = f"did you mean {near[0]}?" if near else "see capabilities(7) for the names"
-    return Unsupported(attribute, f"'{name}' is not a capability", hint=hint)
+    hint = f"did you mean {near[0]}?" if near else "use a name of capabilities(7)"
+    return Unsupported(attribute, f"invalid capability: {name}", hint=hint)

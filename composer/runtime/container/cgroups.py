@@ -151,7 +151,9 @@ class Cgroup:
             for field, writes in _limit_writes(resources, self._hierarchies.v1):
                 # Every file that exists is written; one is enough.
                 if sum(self._write_limit(opened, field, *write) for write in writes) == 0:
-                    warnings.append(f"{field}: this kernel has no {writes[0][0]} controller that can do it")
+                    warnings.append(
+                        f"{field}: not supported by this kernel's {writes[0][0]} controller, ignored"
+                    )
         finally:
             for fd in opened.values():
                 os.close(fd)

@@ -317,7 +317,7 @@ def configure_interface(link: netlink.Netlink, interface: Mapping[str, Any]) -> 
     """Give an interface of this network namespace its addresses, and set it up; return its index."""
     index = link.link_index(interface["name"])
     if index is None:
-        raise process.ProcessFailed(f"the interface {interface['name']} did not appear")
+        raise process.ProcessFailed(f"timed out waiting for interface {interface['name']}")
     _set_up_ipv6(interface)
     for address, prefix in interface["addresses"]:
         link.add_address(index, address, prefix)

@@ -50,7 +50,7 @@ def read_report(fd: int) -> dict[str, Any] | None:
         found = json.loads(data)
         return {"error": str(found["error"]), "exit_code": int(found["exit_code"]) & 0xFF}
     except (ValueError, KeyError, TypeError, RecursionError):
-        return {"error": "the process inside reported nothing that can be read", "exit_code": 126}
+        return {"error": "the process inside returned an invalid report", "exit_code": 126}
 
 
 class Way:

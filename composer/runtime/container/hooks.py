@@ -55,9 +55,11 @@ def _run(kind: str, hook: Mapping[str, Any], text: bytes) -> None:
         os.close(reader)
     status = _wait(pid, float(hook.get("timeout") or _PATIENCE_S))
     if status is None:
-        raise process.ProcessFailed(f"{kind} hook '{path}' took too long")
+        raise process.ProcessFailed(f"{kind} hook '{path}' timed out")
     if status:
-        raise process.ProcessFailed(f"{kind} hook '{path}' ended with {os.waitstatus_to_exitcode(status)}")
+        raise process.ProcessFailed(
+            f"{kind} hook '{path}' exited with status {os.waitstatus_to_exitcode(status)}"
+        )
 
 
 def _wait(pid: int, patience_s: float) -> int | None:

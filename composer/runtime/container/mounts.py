@@ -200,9 +200,9 @@ class Mounts:
     def _check(self, target: int, is_procfs: bool) -> None:
         """Refuse what must not be hidden: the root itself, and procfs but for the files that lxcfs replaces."""
         if os.path.samestat(os.fstat(target), os.fstat(self._root)):
-            raise MountFailed("the root of a container cannot be mounted over")
+            raise MountFailed("mounting over the root directory is not allowed")
         if self._is_proc(target) and not is_procfs:
-            raise MountFailed("only a procfs can be mounted at /proc")
+            raise MountFailed("only a procfs may be mounted at /proc")
         if syscalls.filesystem_type(target) != syscalls.PROC_SUPER_MAGIC:
             return
         is_allowed = (is_procfs and self._is_proc(target)) or any(
@@ -270,7 +270,7 @@ class Mounts:
                 self._check(target, _is_procfs(tree))
                 if is_directory != stat.S_ISDIR(os.fstat(target).st_mode):
                     kinds = ("directory", "file") if is_directory else ("file", "directory")
-                    raise MountFailed(f"it is a {kinds[0]}, and the image has a {kinds[1]} there")
+                    raise MountFailed(f"the source is a {kinds[0]}, but the image has a {kinds[1]} there")
                 if there >= 0:
                     copy_up.copy_up(there, tree)
                 syscalls.move_mount(tree, target)
@@ -303,8 +303,10 @@ def _open_source(entry: Mapping[str, Any], state: str) -> int:
         return syscalls.openat2(source, entry["subpath"], os.O_PATH, resolve=syscalls.RESOLVE_BENEATH)
     except OSError as error:
         if error.errno == errno.EXDEV:
-            raise MountFailed(f"'{entry['subpath']}' leads out of the volume") from error
-        raise MountFailed(f"'{entry['subpath']}' of the volume: {os.strerror(error.errno or 0)}") from error
+            raise MountFailed(f"subpath '{entry['subpath']}' points outside of the volume") from error
+        raise MountFailed(
+            f"subpath '{entry['subpath']}' of the volume: {os.strerror(error.errno or 0)}"
+        ) from error
     finally:
         os.close(source)
 
@@ -319,7 +321,7 @@ def _open_unlinked(path: str, state: str) -> int:
         if error.errno != errno.ELOOP:
             raise
         raise MountFailed(
-            "a part of this path is a symbolic link now, and was none when the container was made: recreate it"
+            "a part of this path became a symbolic link after the container was created: recreate the container"
         ) from error
     finally:
         os.close(top)

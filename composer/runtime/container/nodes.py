@@ -66,7 +66,7 @@ def _make_wanted(root: int, path: str, device: Mapping[str, Any]) -> None:
             owner = device.get("uid", 0), device.get("gid", 0)
             os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
     except OSError as error:
-        raise rootfs.MountFailed(f"cannot make device {device['path']}: {error.strerror}") from error
+        raise rootfs.MountFailed(f"cannot create device {device['path']}: {error.strerror}") from error
     finally:
         os.close(parent)
 
@@ -86,5 +86,5 @@ def _make(parent: int, name: str, mode: int, number: int) -> bool:
         os.umask(umask)
     made = os.stat(name, dir_fd=parent, follow_symlinks=False)
     if stat.S_IFMT(made.st_mode) != stat.S_IFMT(mode) or made.st_rdev != number:
-        raise rootfs.MountFailed(f"cannot make device '{name}': there is something else in its place")
+        raise rootfs.MountFailed(f"cannot create device '{name}': another file exists in its place")
     return is_new

@@ -66,7 +66,7 @@ def resolve_identity(root: int, user: str, extra_groups: Sequence[str] = ()) -> 
     elif (name or "0").isdecimal():
         uid, gid, home, login = _number(name or "0", "user"), 0, "/", ""
     else:
-        raise ProcessFailed(f"cannot find user '{name}': no such entry in /etc/passwd of the image")
+        raise ProcessFailed(f"unable to find user '{name}': no matching entries in passwd file")
     if group:
         gid = _resolve_group(groups, group)
         supplementary = []
@@ -113,13 +113,13 @@ def _resolve_group(groups: Sequence[Sequence[str]], wanted: str) -> int:
         return _number(row[2], "group")
     if wanted.isdecimal():
         return _number(wanted, "group")
-    raise ProcessFailed(f"cannot find group '{wanted}': no such entry in /etc/group of the image")
+    raise ProcessFailed(f"unable to find group '{wanted}': no matching entries in group file")
 
 
 def _number(text: str, what: str) -> int:
     # 4294967295 is -1, which setresuid takes for "leave it as it is": root.
     if not (text.isascii() and text.isdecimal()) or len(text) > 10 or int(text) > 0x7FFFFFFF:
-        raise ProcessFailed(f"cannot use {what} id '{text[:20]}': ids go from 0 to 2147483647")
+        raise ProcessFailed(f"cannot use {what} id '{text[:20]}': must be between 0 and 2147483647")
     return int(text)
 
 
@@ -129,7 +129,7 @@ def set_limits(rlimits: Sequence[Mapping[str, Any]]) -> list[str]:
     for limit in rlimits:
         kind = getattr(resource, limit["type"], None)
         if kind is None:
-            warnings.append(f"ulimits: this system has no {limit['type']}")
+            warnings.append(f"ulimits: {limit['type']} is not supported by this system")
             continue
         soft, hard = (
             resource.RLIM_INFINITY if value < 0 else value for value in (limit["soft"], limit["hard"])
@@ -177,7 +177,7 @@ def enter_directory(path: str, identity: Identity, *, create: bool = True) -> No
         if error.errno != errno.ELOOP:
             raise
         raise ProcessFailed(
-            f"cannot use working directory '{path}': it leads through a link of /proc", 126
+            f"cannot use working directory '{path}': it resolves through a link in /proc", 126
         ) from None
     finally:
         os.close(root)
@@ -294,16 +294,12 @@ def execute(arguments: Sequence[str], environment: Mapping[bytes, bytes]) -> NoR
     name = arguments[0]
     if failure is None or isinstance(failure, FileNotFoundError | NotADirectoryError):
         if b"/" in program and os.path.exists(program):
-            raise ProcessFailed(
-                f"cannot execute '{name}': its interpreter or loader is not in the image", 127
-            )
-        where = "in the image" if b"/" in program else "in the PATH of the image"
-        raise ProcessFailed(f"cannot execute '{name}': there is no such file {where}", 127)
+            raise ProcessFailed(f"exec: '{name}': its interpreter or loader is not in the image", 127)
+        where = "no such file or directory" if b"/" in program else "executable file not found in $PATH"
+        raise ProcessFailed(f"exec: '{name}': {where}", 127)
     if failure.errno == errno.ENOEXEC:
-        raise ProcessFailed(
-            f"cannot execute '{name}': it is neither a program of this machine nor a #! script", 126
-        )
-    raise ProcessFailed(f"cannot execute '{name}': {(failure.strerror or '').lower()}", 126)
+        raise ProcessFailed(f"exec: '{name}': exec format error", 126)
+    raise ProcessFailed(f"exec: '{name}': {(failure.strerror or '').lower()}", 126)
 
 
 def _candidates(program: bytes, path: bytes) -> list[bytes]:

@@ -51,7 +51,9 @@ def mount(root: int, target: int, destination: str, options: Sequence[str]) -> t
             if error.errno != errno.EINVAL or not _is_overlay(given["lowerdir"]):
                 raise
             # The kernel puts no third overlay on two: this machine's own root is one.
-            return os.dup(below), f"{destination} is read-only: this machine has it on an overlay of its own"
+            return os.dup(
+                below
+            ), f"{destination} is mounted read-only, because it is on an overlay on this machine"
         finally:
             os.close(place)
     finally:

@@ -78,7 +78,7 @@ def make_directory(root: int, path: str, *, mode: int = 0o755, resolve: int = 0)
         pass  # made below, one level after the other
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            raise MountFailed("it is not a plain directory in the image") from error
+            raise MountFailed("it is not a directory in the image") from error
         raise
     parent_path, name = os.path.split(path.rstrip("/"))
     parent = make_directory(root, parent_path or "/", mode=mode, resolve=resolve)
@@ -91,7 +91,7 @@ def make_directory(root: int, path: str, *, mode: int = 0o755, resolve: int = 0)
     try:
         return syscalls.openat2(root, path, flags, resolve=syscalls.RESOLVE_IN_ROOT | resolve)
     except FileNotFoundError as error:
-        raise MountFailed("it is a symlink to nowhere in the image") from error
+        raise MountFailed("it is a dangling symlink in the image") from error
 
 
 def make_file(root: int, path: str, *, resolve: int = 0) -> int:
@@ -112,7 +112,7 @@ def make_file(root: int, path: str, *, resolve: int = 0) -> int:
     try:
         return syscalls.openat2(root, path, os.O_PATH, resolve=resolve)
     except FileNotFoundError as error:
-        raise MountFailed("it is a symlink to nowhere in the image") from error
+        raise MountFailed("it is a dangling symlink in the image") from error
 
 
 def open_null(root: int) -> int:
@@ -203,7 +203,7 @@ def write_sysctl(parts: Sequence[str], value: str) -> None:
         base = os.open("/proc/sys", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             if any(part in ("", ".", "..") or "/" in part for part in parts) or not is_procfs(base):
-                raise MountFailed(f"cannot set sysctl {name}: the kernel has no such setting")
+                raise MountFailed(f"cannot set sysctl {name}: no such kernel setting")
             beneath = syscalls.RESOLVE_BENEATH | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_XDEV
             fd = syscalls.openat2(base, "/".join(parts), os.O_WRONLY, resolve=beneath)
         finally:

@@ -64,7 +64,7 @@ def compile(profile: Profile, *, arch: str, capabilities: Iterable[str], kernel:
     from composer.runtime.container import seccomp_assembler, seccomp_numbers
 
     if arch not in _ARCHITECTURES:
-        raise _unsupported(f"seccomp filters are not made for architecture '{arch}'")
+        raise _unsupported(f"seccomp filters are not supported on architecture '{arch}'")
     default = _action(profile, "defaultAction", "defaultErrnoRet", _EPERM)
     groups = [
         group
@@ -210,7 +210,9 @@ def _condition(argument: Profile) -> Condition:
     operator = str(argument.get("op", "")).removeprefix("SCMP_CMP_")
     index = argument.get("index", 0)
     if operator not in _OPERATORS or not isinstance(index, int) or not 0 <= index <= 5:
-        raise _unsupported(f"a seccomp profile compares argument '{index}' with '{argument.get('op')}'")
+        raise _unsupported(
+            f"unsupported condition in seccomp profile: argument '{index}', operator '{argument.get('op')}'"
+        )
     value, second = int(argument.get("value") or 0), int(argument.get("valueTwo") or 0)
     return index, operator, value & (2**64 - 1), second & (2**64 - 1)
 
@@ -218,7 +220,7 @@ def _condition(argument: Profile) -> Condition:
 def _action(entry: Profile, key: str, errno_key: str, errno: int) -> int:
     name = str(entry.get(key, ""))
     if name not in _ACTIONS:
-        raise _unsupported(f"a seccomp profile has the action '{name}'")
+        raise _unsupported(f"unsupported action '{name}' in seccomp profile")
     if name not in _WITH_ERRNO:
         return _ACTIONS[name]
     given = entry.get(errno_key)

@@ -58,9 +58,7 @@ def assemble(tables: Mapping[str, Table]) -> bytes:
         code += _branch(_EQUAL, _AUDIT_ARCH[abi], body)
     code.append((_RETURN, 0, 0, _KILL))
     if len(code) > _LIMIT:
-        raise ValueError(
-            f"a seccomp filter of {len(code)} instructions is longer than the kernel takes ({_LIMIT})"
-        )
+        raise ValueError(f"the seccomp filter is too large: {len(code)} instructions (limit: {_LIMIT})")
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
 
 

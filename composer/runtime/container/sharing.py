@@ -93,19 +93,19 @@ def close(owners: Mapping[str, int]) -> None:
 def _open(bundle: str, boot: str, what: str) -> int:
     state = records.state(bundle)
     if state is None:
-        raise OwnerFailed(f"{what}: it does not exist any more", "NotFound", "recreate this one too")
+        raise OwnerFailed(f"{what}: it no longer exists", "NotFound", "recreate this container too")
     pid = int(state.get("pid") or 0)
     if state.get("status") not in (RUNNING, PAUSED) or state.get("boot_id") != boot or not pid:
         raise OwnerFailed(f"{what}: it is not running", "Conflict", "start that container first")
     if not _is_program(pid):
-        raise OwnerFailed(f"{what}: it is just being started", "Conflict", "try again")
+        raise OwnerFailed(f"{what}: it is being started", "Conflict", "try again")
     try:
         pidfd = os.pidfd_open(pid)
     except ProcessLookupError:
-        raise OwnerFailed(f"{what}: it has just ended", "Conflict", "start that container first") from None
+        raise OwnerFailed(f"{what}: it has just exited", "Conflict", "start that container first") from None
     if files.start_time(pid) != state.get("start_ticks"):
         os.close(pidfd)
-        raise OwnerFailed(f"{what}: it has just ended", "Conflict", "start that container first")
+        raise OwnerFailed(f"{what}: it has just exited", "Conflict", "start that container first")
     return pidfd
 
 
@@ -187,7 +187,9 @@ def _clone_proc(pidfd: int) -> int:
         shown = os.readlink("1/ns/pid", dir_fd=tree)
         number = syscalls.number_of(pidfd)
         if shown != os.readlink(f"/proc/{number}/ns/pid"):
-            raise rootfs.MountFailed("cannot share the pid namespace: its owner's /proc shows another one")
+            raise rootfs.MountFailed(
+                "cannot share the pid namespace: its owner's /proc belongs to another pid namespace"
+            )
     except OSError as error:
         os.close(tree)
         raise rootfs.MountFailed(f"cannot share the pid namespace: {error.strerror}") from error

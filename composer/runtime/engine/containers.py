@@ -41,8 +41,8 @@ class Containers:
             image = core.store.find(spec.image_id or spec.image) or core.store.find(spec.image)
             if image is None:
                 raise errors.NotFound(
-                    f"image '{spec.image}' is not in the store",
-                    hint="composer pull, composer image load FILE, or composer image import FILE",
+                    f"no such image: {spec.image}",
+                    hint="run composer pull, composer image load FILE, or composer image import FILE",
                 )
             making.sweep(core.paths)
             id = bundle.create(core.paths, spec, image, core.networks, core.volumes, core.store)
@@ -61,7 +61,7 @@ class Containers:
             return
         if core.is_active(id) and not force:
             raise errors.Conflict(
-                f"container '{meta['name']}' is running", hint="stop it first, or remove it with force"
+                f"container '{meta['name']}' is running", hint="stop it first, or force its removal"
             )
         if core.is_active(id) or core.is_prepared(id):
             try:
@@ -134,7 +134,7 @@ class Containers:
         id, meta = core.meta(id)
         holder = naming.take_name(core.paths, name, id)
         if holder is not None:
-            raise errors.Conflict(f"the name '{name}' is in use by container {holder[:12]}")
+            raise errors.Conflict(f'container name "{name}" is already in use by container {holder[:12]}')
         directory = core.paths.container(id)
         config = core.config(id)
         extras = records.extras(config)
@@ -300,5 +300,5 @@ def _merged(base: list[str], extra: Any, *, tty: bool) -> list[str]:
 def _signal_number(name: str) -> int:
     number = signals.number(name)
     if number is None:
-        raise errors.BackendError(f"'{name}' is not a signal", hint="use a name such as SIGTERM, or a number")
+        raise errors.BackendError(f"invalid signal '{name}'", hint="use a name such as SIGTERM, or a number")
     return number

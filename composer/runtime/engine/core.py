@@ -88,10 +88,10 @@ class Core:
         meta = records.meta(self.paths.container(full))
         if meta is None:
             raise NotFound(
-                f"no container '{id}'"
+                f"no such container: {id}"
                 if full != id
                 else f"cannot use container {id[:12]}: its records are damaged",
-                hint="composer doctor --repair mends them",
+                hint="repair them with composer doctor --repair",
             )
         records.refuse_later(meta, f"container '{meta['name']}'")
         return full, meta
@@ -116,9 +116,9 @@ class Core:
             from composer.errors import Conflict
 
             raise Conflict(
-                f"cannot tell how container '{meta['name'] if meta else id[:12]}' is: its file state.json is damaged, "
-                f"and processes of it run ({', '.join(map(str, found))})",
-                hint="composer doctor --repair",
+                f"state of container '{meta['name'] if meta else id[:12]}' unknown: its file state.json is damaged, "
+                f"but its processes are running ({', '.join(map(str, found))})",
+                hint="run composer doctor --repair",
             )
         return bool(found)
 

@@ -49,7 +49,7 @@ class Images:
         """Remove a name, and the image with its last one. Raises Conflict, naming who uses it, without force."""
         found = self._core.store.find(reference)
         if found is None:
-            raise errors.NotFound(f"no image '{reference}'")
+            raise errors.NotFound(f"no such image: {reference}")
         users = sorted(meta["name"] for meta in self._core.metas() if meta["image_id"] == found.id)
         if users and not force:
             raise errors.Conflict(

@@ -57,8 +57,9 @@ class Networks:
                 # The request names nothing that could be missing: an earlier version looks for a container in it.
                 raise errors.Unsupported(
                     "networks",
-                    f"the supervisor of project '{owner}' was started by an earlier version, which puts nothing back",
-                    hint=f"composer -p {owner} down, then composer up",
+                    f"the supervisor of project '{owner}' was started by an earlier version, "
+                    "which cannot restore networks",
+                    hint=f"run composer -p {owner} down, then composer up",
                 ) from None
 
     def connect(self, id: str, endpoint: specs.Endpoint) -> None:
@@ -162,7 +163,7 @@ class Volumes:
             directory = self._core.paths.container(id)
             if os.path.isdir(directory) and records.meta(directory) is None and os.path.isdir(directory):
                 raise errors.Conflict(
-                    f"cannot prune volumes: the file {directory}/meta.json is damaged, and what this container uses "
-                    "is not known",
-                    hint="restore the file, or remove the directory if nothing of it is needed",
+                    f"cannot prune volumes: the file {directory}/meta.json is damaged, so the volumes of "
+                    "this container are unknown",
+                    hint="restore the file, or remove the directory if the container is not needed",
                 )

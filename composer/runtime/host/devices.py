@@ -128,7 +128,7 @@ def add_described(config: Config, names: Sequence[str]) -> None:
         kind, _, name = full.partition("=")
         found = [one for one in known if one.kind == kind and name in one.devices]
         if not found:
-            raise ValueError(f"no specification in {' or '.join(DIRECTORIES)} describes '{full}'")
+            raise ValueError(f"no CDI specification for device '{full}' in {' or '.join(DIRECTORIES)}")
         for edits in (found[-1].common, found[-1].devices[name]):
             if not any(edits is one for one in applied):
                 _edit(config, edits)
@@ -171,7 +171,9 @@ def _add_hooks(config: Config, described: Iterable[Mapping[str, Any]]) -> None:
 
     for one in described:
         if one.get("hookName") not in hooks.KINDS:
-            raise ValueError(f"the built-in runtime runs no hooks of kind '{one.get('hookName')}'")
+            raise ValueError(
+                f"hooks of kind '{one.get('hookName')}' are not supported by the built-in runtime"
+            )
         config.setdefault("hooks", {}).setdefault(one["hookName"], []).append(
             {key: one[key] for key in ("path", "args", "env", "timeout") if one.get(key)}
         )
@@ -194,7 +196,7 @@ def names_of(wanted: Mapping[str, Any], known: Sequence[Specification]) -> list[
     driver = str(wanted.get("driver") or "")
     fitting = [one for one in known if one.kind.endswith("/gpu") and one.kind.startswith(driver)]
     if not fitting:
-        raise ValueError("no specification describes a GPU")
+        raise ValueError("no CDI specification for a GPU")
     kind = fitting[-1].kind
     names = [name for one in fitting if one.kind == kind for name in one.devices]
     if ids:
@@ -204,5 +206,5 @@ def names_of(wanted: Mapping[str, Any], known: Sequence[Specification]) -> list[
         return [f"{kind}=all"] if "all" in names else [f"{kind}={name}" for name in names]
     single = [name for name in dict.fromkeys(names) if name.isdecimal()]
     if len(single) < int(str(count)):
-        raise ValueError(f"{count} GPUs are asked for, and {len(single)} described")
+        raise ValueError(f"{count} GPUs requested, but only {len(single)} found")
     return [f"{kind}={name}" for name in sorted(single, key=int)[: int(str(count))]]

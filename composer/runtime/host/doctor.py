@@ -66,15 +66,17 @@ def _privileges(paths: Paths | None = None) -> Iterator[Finding]:
         yield Finding(
             "missing",
             "privileges",
-            f"root without the capabilities {', '.join(lacking)}",
-            "inside another container, give these to that one (privileged: true has all)",
+            f"root without capabilities {', '.join(lacking)}",
+            "when running inside a container, add these capabilities to it or set privileged: true",
         )
     limit = _read("/proc/sys/user/max_user_namespaces")
     switch = _read("/proc/sys/kernel/unprivileged_userns_clone")
     if limit == "0" or switch == "0":
-        yield Finding("note", "user namespaces", "switched off for users; root does not need them here")
+        yield Finding("note", "user namespaces", "disabled for unprivileged users (not needed as root)")
     elif _read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
-        yield Finding("note", "user namespaces", "AppArmor restricts them for users; root does not need them")
+        yield Finding(
+            "note", "user namespaces", "restricted by AppArmor for unprivileged users (not needed as root)"
+        )
     elif limit is not None:
         yield Finding("ok", "user namespaces", f"up to {limit}")
 
@@ -85,8 +87,8 @@ def _namespaces(paths: Paths) -> Iterator[Finding]:
         yield Finding(
             "missing",
             "namespaces",
-            f"this kernel has none of kind {', '.join(lacking)}",
-            "use a kernel that is built with them (CONFIG_NAMESPACES and its parts)",
+            f"namespaces not supported by this kernel: {', '.join(lacking)}",
+            "use a kernel built with CONFIG_NAMESPACES and its suboptions",
         )
     else:
         yield Finding("ok", "namespaces", ", ".join(_NAMESPACES))
@@ -103,24 +105,24 @@ def _overlay(paths: Paths) -> Iterator[Finding]:
             "missing",
             "state directory",
             f"cannot write to '{base}': {(error.strerror or str(error)).lower()}",
-            "set COMPOSER_ROOT to a directory that you may write to",
+            "set COMPOSER_ROOT to a writable directory",
         )
         return
     if number == 0:
-        yield Finding("ok", "overlayfs", f"can be mounted on '{base}'")
+        yield Finding("ok", "overlayfs", f"works on '{base}'")
     elif number == _UNSHARE_FAILED:
         yield Finding(
             "missing",
             "namespaces",
-            "a mount namespace cannot be made here",
-            "inside another container, make that one privileged",
+            "cannot create a mount namespace",
+            "when running inside a container, set privileged: true for it",
         )
     else:
         yield Finding(
             "missing",
             "overlayfs",
-            f"cannot be mounted on '{base}'",
-            "modprobe overlay; or set COMPOSER_ROOT to a directory on a local disk "
+            f"does not work on '{base}'",
+            "run modprobe overlay, or set COMPOSER_ROOT to a directory on a local disk "
             "(neither an overlay itself nor a network file system)",
         )
 
@@ -151,7 +153,7 @@ def _seccomp(paths: Paths) -> Iterator[Finding]:
         yield Finding(
             "missing",
             "seccomp",
-            "this kernel has no seccomp filters",
+            "seccomp filters are not supported by this kernel",
             "use a kernel with CONFIG_SECCOMP_FILTER",
         )
     else:
@@ -168,8 +170,8 @@ def _cgroups(paths: Paths) -> Iterator[Finding]:
         yield Finding(
             "missing",
             "cgroups",
-            "no hierarchy is mounted where it can be written",
-            "mount -t cgroup2 none /sys/fs/cgroup",
+            "no writable cgroup hierarchy is mounted",
+            "run mount -t cgroup2 none /sys/fs/cgroup",
         )
         return
     has = numbered | found.v2_controllers
@@ -179,7 +181,7 @@ def _cgroups(paths: Paths) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "cgroups",
-            f"no controller for {', '.join(lacking)}: such limits have no effect",
+            f"no controller for {', '.join(lacking)}: these limits are ignored",
             "boot with cgroup_enable=memory, or enable the controller in the parent's cgroup.subtree_control",
         )
 
@@ -195,7 +197,7 @@ def _nftables(paths: Paths) -> Iterator[Finding]:
         yield Finding(
             "missing",
             "nftables",
-            f"cannot be used: {reason.lower()}",
+            f"not usable: {reason.lower()}",
             "install it: apt-get install nftables (or dnf, apk); the kernel needs nf_tables",
         )
         return
@@ -204,12 +206,12 @@ def _nftables(paths: Paths) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "forwarding",
-            f"chain '{name}' drops what it does not know: containers may reach nothing outside",
-            f"let that firewall accept what enters and leaves interfaces cmp*: nft list chain {name}",
+            f"chain '{name}' drops packets by default: containers may have no external network access",
+            f"accept packets to and from interfaces cmp* in that chain: nft list chain {name}",
         )
     if _read("/proc/sys/net/ipv4/ip_forward") == "0":
         yield Finding(
-            "note", "forwarding", "is off; it is turned on with the first network that leads outside"
+            "note", "forwarding", "disabled; it is enabled with the first network that is not internal"
         )
 
 
@@ -218,13 +220,13 @@ def _dns(paths: Paths) -> Iterator[Finding]:
 
     servers = resolv_conf.parse_resolv_conf(_read(resolv_conf.ETC) or "").nameservers
     if servers:
-        yield Finding("ok", "DNS", f"names outside are asked of {', '.join(servers)}")
+        yield Finding("ok", "DNS", f"external names are resolved by {', '.join(servers)}")
     else:
         yield Finding(
             "warning",
             "DNS",
-            f"'{resolv_conf.ETC}' names no server: containers find each other, and nothing outside",
-            "add a nameserver line there, or dns: to the services",
+            f"no nameserver in '{resolv_conf.ETC}': containers can only resolve each other",
+            "add a nameserver line to it, or set dns for the services",
         )
 
 
@@ -237,7 +239,10 @@ def _disk(paths: Paths) -> Iterator[Finding]:
         if free >= _LOW_BYTES:
             text = f"{inodes} inodes free at '{paths.root}'"
         yield Finding(
-            "warning", "disk", text, "make room: composer image prune, or move the state with COMPOSER_ROOT"
+            "warning",
+            "disk",
+            text,
+            "free up disk space: run composer image prune, or set COMPOSER_ROOT to a directory on another disk",
         )
     else:
         yield Finding("ok", "disk", text)
@@ -249,7 +254,7 @@ def _leftovers(paths: Paths) -> Iterator[Finding]:
     found = leftovers.find(paths)
     for one in found:
         yield Finding(
-            "warning", "leftovers", one.text, f"{one.hint}; composer doctor --clean does it for all"
+            "warning", "leftovers", one.text, f"{one.hint} (composer doctor --clean removes all of them)"
         )
     if not found:
         yield Finding("ok", "leftovers", "none")
@@ -262,7 +267,7 @@ def _intact(paths: Paths) -> Iterator[Finding]:
     try:
         found = kernel_state.network_faults(paths)
     except OSError as error:
-        yield Finding("warning", "networks", f"cannot be looked at: {(error.strerror or str(error)).lower()}")
+        yield Finding("warning", "networks", f"cannot be checked: {(error.strerror or str(error)).lower()}")
         return
     for id, faults in sorted(found.items()):
         name = _name(paths, id)
@@ -284,9 +289,14 @@ def _records(paths: Paths) -> Iterator[Finding]:
 
     found = repair.find(paths)
     for one in found:
-        yield Finding("warning", "records", str(one), "composer doctor --repair mends it, or sets it aside")
+        yield Finding(
+            "warning",
+            "records",
+            str(one),
+            "run composer doctor --repair: it repairs the record, or moves it away",
+        )
     if not found:
-        yield Finding("ok", "records", "all can be read")
+        yield Finding("ok", "records", "all records are readable")
 
 
 CHECKS: tuple[Callable[[Paths], Iterator[Finding]], ...] = (

@@ -44,7 +44,10 @@ class Leftover(NamedTuple):
 
 
 def find(paths: Paths, *, settling_s: float = _SETTLING_S) -> list[Leftover]:
-    """Return what is there now and was there a moment ago: a command at work is in between for an instant."""
+    """Scan twice and return what both scans found.
+
+    The second scan excludes resources that a running command was creating or removing during the first.
+    """
     first = _all(paths)
     if not first:
         return []
@@ -97,7 +100,7 @@ def _links(known: set[str]) -> list[Leftover]:
         # A port of a bridge goes with it, or is its state's. A bridge without one may wait for a restart.
         if link.master or link.index in bridges or (link.alias and os.path.isdir(link.alias)):
             continue
-        text = f"link '{link.name}' belongs to no network of ours"
+        text = f"network interface '{link.name}' does not belong to any network"
         found.append(Leftover(text, f"ip link delete {link.name}", "link", link.name))
     return found
 
@@ -119,8 +122,8 @@ def _rules(known: set[str]) -> list[Leftover]:
     links = {link.name for link in _links_here()}
     return [
         Leftover(
-            f"the firewall knows bridge '{name}', which does not exist",
-            "it goes with the last network: composer down; or, when nothing of composer runs: "
+            f"firewall rules exist for bridge '{name}', which does not exist",
+            "they are removed with the last network (composer down); if no project is running: "
             "nft delete table inet composer",
             "rules",
             name,
@@ -137,7 +140,7 @@ def _cgroups(known: set[str]) -> list[Leftover]:
             directory = f"{base}/{cgroups.PARENT}/{id}"
             if not os.path.isdir(directory) or id in known or _populated(directory):
                 continue
-            text = f"cgroup '{directory}' is empty and belongs to no container"
+            text = f"cgroup '{directory}' is empty and does not belong to any container"
             found.append(Leftover(text, f"rmdir {directory}", "cgroup", directory))
     return found
 
@@ -159,7 +162,7 @@ def _mounts(paths: Paths, known: set[str]) -> list[Leftover]:
     found = []
     for target, _ in state.mount_points():
         if target.startswith(above) and target.removeprefix(above).split("/")[0] not in known:
-            text = f"mount '{target}' belongs to no container"
+            text = f"mount '{target}' does not belong to any container"
             found.append(Leftover(text, f"umount --lazy {target}", "mount", target))
     return found
 

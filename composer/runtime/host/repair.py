@@ -98,23 +98,23 @@ def repair(paths: Paths) -> tuple[list[str], list[str]]:
 def _repair_container(paths: Paths, one: Broken) -> str:
     bundle = paths.container(one.id)
     if not _is_damaged(bundle, one.file):
-        return f"{one.file} was mended with another"
+        return f"{one.file} was repaired together with another file"
     if one.file == "health.json":
         files.remove_file(f"{bundle}/health.json")
-        return "what its health checks had found is forgotten"
+        return "the results of its health checks were discarded"
     if one.file == "meta.json":
         meta = records.meta_of_config(bundle)
         if meta is None:
             return _set_aside(paths, one)
         records.write_meta(bundle, meta)
-        return "meta.json was made anew from its configuration; labels other than Compose's own are lost"
+        return "meta.json was rebuilt from its configuration; labels other than those of Compose are lost"
     meta = records.meta(bundle)
     if meta is not None and _ask_supervisor(paths, meta):
-        return f"its supervisor has written {one.file} anew"
+        return f"its supervisor rewrote {one.file}"
     if one.file == "config.json":
         return _set_aside(paths, one)
     records.write_state(bundle, _state_of_processes(paths, one.id))
-    return "state.json was made anew from the processes that it has"
+    return "state.json was rebuilt from its running processes"
 
 
 def _ask_supervisor(paths: Paths, meta: Meta) -> bool:
@@ -139,7 +139,9 @@ def _state_of_processes(paths: Paths, id: str) -> State:
     first = next((pid for pid in found if _is_first(pid)), 0)
     if not first:
         if found:
-            raise errors.Conflict(f"processes of it run ({', '.join(map(str, found))}): end them first")
+            raise errors.Conflict(
+                f"its processes are running ({', '.join(map(str, found))}): stop them first"
+            )
         return {"status": "exited", "exit_code": None, "exit_unknown": True, "finished_ns": time.time_ns()}
     return {
         "status": "running",
@@ -188,9 +190,11 @@ def _set_aside(paths: Paths, one: Broken) -> str:
         found = [*found, int(current.get("pid") or 0)]
     if found:
         listed = ", ".join(map(str, sorted(set(found))))
-        raise errors.Conflict(f"processes of it run ({listed}): end them with kill, and repeat this")
+        raise errors.Conflict(
+            f"its processes are running ({listed}): stop them with kill, and run this command again"
+        )
     _undo(paths, one.id, current)
-    return f"nothing says what it was: it was moved to {_move(paths, one, paths.container(one.id))}"
+    return f"its configuration is lost: it was moved to {_move(paths, one, paths.container(one.id))}"
 
 
 def _undo(paths: Paths, id: str, current: State) -> None:
@@ -237,10 +241,11 @@ def _repair_network(paths: Paths, one: Broken) -> str:
     name = Networks(paths).name_of(one.id)
     pools = _pools_of(f"cmp{one.id[:10]}")
     if name is None:
-        return f"nobody is in it: it was moved to {_move(paths, one, directory)}"
+        return f"no container is connected to it: it was moved to {_move(paths, one, directory)}"
     if not pools:
         raise errors.Conflict(
-            "containers are in it, and its bridge is gone: take their project down, and repeat this"
+            "containers are connected to it, but its bridge no longer exists: take their project down, "
+            "and run this command again"
         )
     made: NetworkRecord = {
         "id": one.id,
@@ -256,7 +261,7 @@ def _repair_network(paths: Paths, one: Broken) -> str:
         "pools": pools,
     }
     records.write_network(directory, made)
-    return "network.json was made anew from its bridge; its labels and options are lost"
+    return "network.json was rebuilt from its bridge; its labels and options are lost"
 
 
 def _pools_of(bridge: str) -> list[PoolRecord]:
@@ -287,7 +292,7 @@ def _repair_volume(paths: Paths, one: Broken) -> str:
             "options": {},
         },
     )
-    return "volume.json was made anew; its data is as it was, its labels and options are lost"
+    return "volume.json was recreated; its data is unchanged, its labels and options are lost"
 
 
 _REPAIR = {"container": _repair_container, "network": _repair_network, "volume": _repair_volume}

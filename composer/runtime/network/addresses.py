@@ -71,7 +71,7 @@ def ip_number(text: str) -> tuple[int, int]:
     try:
         packed = socket.inet_pton(socket.AF_INET6 if family == 6 else socket.AF_INET, text)
     except (OSError, ValueError):
-        raise ValueError(f"'{text}' is not an IP address") from None
+        raise ValueError(f"invalid IP address '{text}'") from None
     return int.from_bytes(packed, "big"), family
 
 
@@ -96,9 +96,7 @@ def parse_subnet(text: str) -> Subnet:
     number, family = ip_number(ip)
     bits = int(prefix) if prefix.isascii() and prefix.isdecimal() and len(prefix) < 4 else -1
     if not slash or not 0 <= bits <= BITS[family]:
-        raise ValueError(
-            f"'{text}' is not a subnet: write an address and a prefix length, such as 10.1.0.0/16"
-        )
+        raise ValueError(f"invalid subnet '{text}': use an address and a prefix length, such as 10.1.0.0/16")
     host = BITS[family] - bits
     return Subnet(number >> host << host, bits, family)
 
@@ -123,7 +121,9 @@ def mac_address(ip: str, given: str | None = None) -> str:
     except ValueError:
         raw = b""
     if len(raw) != 6 or raw[0] & 1 or raw == bytes(6):
-        raise ValueError(f"'{given}' is not a hardware address of one interface, such as 02:42:ac:11:00:02")
+        raise ValueError(
+            f"invalid hardware address '{given}': use the address of one interface, such as 02:42:ac:11:00:02"
+        )
     return raw.hex(":")
 
 
@@ -136,7 +136,9 @@ def given_pools(ipam: Mapping[str, Any]) -> dict[int, Pool]:
     for config in ipam.get("config") or ():
         pool = _given_pool(config)
         if pool.subnet.family in given:
-            raise _conflict(f"ipam has two IPv{pool.subnet.family} subnets: a bridge network has one of each")
+            raise _conflict(
+                f"ipam has two IPv{pool.subnet.family} subnets: a bridge network supports one per address family"
+            )
         given[pool.subnet.family] = pool
     return given
 
@@ -144,10 +146,10 @@ def given_pools(ipam: Mapping[str, Any]) -> dict[int, Pool]:
 def _given_pool(config: Mapping[str, Any]) -> Pool:
     try:
         if not config.get("subnet"):
-            raise ValueError("an ipam config has no subnet")
+            raise ValueError("subnet is required in each ipam config")
         subnet = parse_subnet(str(config["subnet"]))
         if BITS[subnet.family] - subnet.prefix < 2:
-            raise ValueError(f"subnet '{subnet}' has no room for a gateway and a container")
+            raise ValueError(f"subnet '{subnet}' is too small for a gateway and a container")
         chosen = parse_subnet(str(config["ip_range"])) if config.get("ip_range") else subnet
         if chosen not in subnet:
             raise ValueError(f"ip_range '{chosen}' is not inside subnet '{subnet}'")
@@ -167,7 +169,7 @@ def _inside(ip: str, subnet: Subnet, what: str) -> str:
     number, family = ip_number(ip)
     first, last = _hosts(subnet)
     if family != subnet.family or not first <= number <= last:
-        raise ValueError(f"{what} '{ip}' is not an address of subnet '{subnet}'")
+        raise ValueError(f"{what} '{ip}' is not in subnet '{subnet}'")
     return ip_text(number, family)
 
 
@@ -265,7 +267,7 @@ class Leases:
                 free = first_free(taken, low, high)
             if free is None:
                 raise _conflict(
-                    f"network subnet '{pool.range}' has no free address",
+                    f"no available addresses in subnet '{pool.range}'",
                     hint="remove containers, or give the network a larger subnet",
                 )
             ip = ip_text(free, family)
@@ -293,12 +295,12 @@ class Leases:
         try:
             ip = _inside(static, pool.subnet, "address")
         except ValueError as error:
-            raise _conflict(str(error), hint="choose an address of the network's subnet") from None
+            raise _conflict(str(error), hint="use an address in the network's subnet") from None
         if ip == pool.gateway:
-            raise _conflict(f"address '{ip}' is the network's gateway", hint="choose another address")
+            raise _conflict(f"address '{ip}' is the network's gateway", hint="use another address")
         if ip in pool.reserved:
             raise _conflict(
-                f"address '{ip}' is reserved for '{pool.reserved[ip]}'", hint="choose another address"
+                f"address '{ip}' is reserved for '{pool.reserved[ip]}'", hint="use another address"
             )
         return ip
 
@@ -365,12 +367,15 @@ def first_free(taken: Collection[int], first: int, last: int) -> int | None:
 
 def _check_owner(owner: str) -> None:
     if not owner or "/" in owner or "\n" in owner or len(owner) > 128:
-        raise ValueError(f"'{owner}' cannot hold an address: it is part of a file's name")
+        raise ValueError(f"invalid address owner '{owner}': it is used in a file name")
 
 
 def _taken(ip: str, owner: str | None) -> Exception:
     by = f" by '{owner}'" if owner else ""
-    return _conflict(f"address '{ip}' is taken{by}", hint="choose another address, or stop what holds it")
+    return _conflict(
+        f"address '{ip}' is already in use{by}",
+        hint="use another address, or stop the container that uses it",
+    )
 
 
 def _conflict(message: str, *, hint: str | None = None) -> Exception:

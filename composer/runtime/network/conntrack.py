@@ -74,7 +74,7 @@ def _delete(connection: netlink.Connection, head: bytes, entry: dict[int, bytes]
         if kind in entry:
             body += netlink.attribute(kind, entry[kind])
     try:
-        connection.call(_DELETE, 0, body, "cannot forget a UDP flow")
+        connection.call(_DELETE, 0, body, "cannot remove a UDP flow from the connection table")
     except OSError as error:
         if error.errno != _ENOENT:  # it ended by itself
             raise

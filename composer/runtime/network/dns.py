@@ -330,7 +330,7 @@ def _pack(address: str) -> bytes:
     try:
         return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
     except OSError:
-        raise ValueError(f"'{address}' is not an IP address") from None
+        raise ValueError(f"invalid IP address '{address}'") from None
 
 
 def _reverse_address(name: str) -> bytes | None:

@@ -113,7 +113,7 @@ class Networks:
         """Return a network's object. Raises NetworkFailed when it has been removed."""
         found = records.network(f"{self.directory}/{network_id}")
         if found is None:
-            raise NetworkFailed(f"network {network_id[:12]} does not exist any more", "NotFound")
+            raise NetworkFailed(f"network {network_id[:12]} no longer exists", "NotFound")
         return found
 
     def plan(
@@ -205,7 +205,8 @@ class Networks:
             index = self.netlink.link_index(network["bridge"])
             if index is None:
                 raise NetworkFailed(
-                    f"the bridge {network['bridge']} of network {network['name']} is gone", "NotFound"
+                    f"the bridge {network['bridge']} of network {network['name']} no longer exists",
+                    "NotFound",
                 )
             self._bridges[attachment.network_id] = index
         mtu = network.get("mtu")
@@ -485,7 +486,7 @@ def _bind(port: Mapping[str, Any], containers: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host_ip else socket.AF_INET
     if port["protocol"] not in _KINDS:
         raise NetworkFailed(
-            f"cannot publish port {port['container_port']}: '{port['protocol']}' is not a protocol that has ports"
+            f"cannot publish port {port['container_port']}: '{port['protocol']}' is not a protocol with ports"
         )
     first = port.get("host_port") or 0
     last = port.get("host_port_end") or first
@@ -513,18 +514,18 @@ def _bind(port: Mapping[str, Any], containers: str) -> socket.socket:
         holder = _holder(containers, port["protocol"], first)
         if holder is not None:
             raise NetworkFailed(
-                f"cannot publish port {shown}/{port['protocol']}: container '{holder['name']}' of project "
-                f"'{holder['project']}' has it",
-                hint=f"stop that one (composer -p {holder['project']} stop), or publish another port",
+                f"cannot publish port {shown}/{port['protocol']}: port is already allocated by container "
+                f"'{holder['name']}' of project '{holder['project']}'",
+                hint=f"stop it (composer -p {holder['project']} stop), or publish another port",
             )
         raise NetworkFailed(
-            f"cannot publish port {shown}/{port['protocol']}: the address is already in use",
-            hint=f"stop what listens there (ss -lp 'sport = :{first}'), or publish another port",
+            f"cannot publish port {shown}/{port['protocol']}: address already in use",
+            hint=f"stop the process that listens on it (ss -lp 'sport = :{first}'), or publish another port",
         )
     if failure is not None and failure.errno == errno.EADDRNOTAVAIL:
         raise NetworkFailed(
-            f"cannot publish port {shown}/{port['protocol']}: this machine does not have that address",
-            hint="use an address of this machine, or none for all of them",
+            f"cannot publish port {shown}/{port['protocol']}: cannot assign requested address",
+            hint="use an address of this machine, or omit it to publish on all of them",
         )
     raise NetworkFailed(
         f"cannot publish port {shown}/{port['protocol']}: {failure.strerror if failure else 'no port'}"

@@ -403,12 +403,10 @@ def _taken(wanted: Sequence[Publication], present: Sequence[Publication]) -> Exc
         if other is not None and str(other) != str(one):
             port = f"{one.host_ip or '*'}:{one.host_port}/{one.protocol}"
             return Conflict(
-                f"port '{port}' is published already, to {other.container_ip}",
-                hint="choose another host port, or stop the container that holds this one",
+                f"port '{port}' is already published to {other.container_ip}",
+                hint="use another host port, or stop the container that uses this one",
             )
-    return Conflict(
-        "a port is published twice, to two containers", hint="choose another host port for one of them"
-    )
+    return Conflict("a port is published to two containers", hint="use another host port for one of them")
 
 
 def _read(session: nftables.Session) -> tuple[dict[str, list[tuple[str, str]]], list[Publication]] | None:

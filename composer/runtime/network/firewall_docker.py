@@ -180,6 +180,6 @@ def _no_iptables(name: str) -> Exception:
     from composer.errors import Unavailable
 
     return Unavailable(
-        f"the host's FORWARD chain drops by default, and '{name}' is not there to let our bridges through",
+        f"the host's FORWARD chain drops packets by default, and '{name}' is not installed to allow composer's bridges",
         hint=f"install {name}, or accept packets of interfaces named cmp* in that chain",
     )

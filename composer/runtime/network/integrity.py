@@ -111,7 +111,7 @@ def _faults_of_firewall(record: Mapping[str, Any], kernel: Kernel) -> list[str]:
         bridge.name, bridge.subnet4, bridge.subnet6, bridge.internal, masquerade=bridge.masquerade
     )
     lacking = [name for name, element in wanted if _encoded(element) not in kernel.elements(name)]
-    return [f"it is missing from the firewall ({', '.join(lacking)})"] if lacking else []
+    return [f"its firewall rules are missing ({', '.join(lacking)})"] if lacking else []
 
 
 def _faults_of_forwarding(record: Mapping[str, Any]) -> list[str]:

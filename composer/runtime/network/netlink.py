@@ -142,7 +142,7 @@ class Connection:
                 if answer in (_DONE, _ERROR):
                     _check(body, flags, f"cannot list (netlink message {kind})", done=answer == _DONE)
                     if interrupted:
-                        raise InterruptedError("the kernel's list changed while it was read")
+                        raise InterruptedError("the list changed while it was read from the kernel")
                     return
                 yield body
 
@@ -181,7 +181,7 @@ class Connection:
             while offset + _NLMSG.size <= len(data):
                 length, kind, flags, answered, _ = _NLMSG.unpack_from(data, offset)
                 if length < _NLMSG.size:
-                    raise OSError(71, "the kernel's netlink answer is cut short")  # EPROTO
+                    raise OSError(71, "truncated netlink response from the kernel")  # EPROTO
                 if answered == sequence:
                     found = True
                     yield kind, flags, data[offset + _NLMSG.size : offset + length]
@@ -337,7 +337,7 @@ class Netlink(Connection):
                 index: int = _IFINFO.unpack_from(body)[2]
                 return index
             _check(body, flags, f"cannot find interface '{name}'")
-        raise OSError(19, f"cannot find interface '{name}': no answer")
+        raise OSError(19, f"cannot find interface '{name}': no response")
 
     def _change(self, index: int, attributes: bytes, *, flags: int = 0, change: int = 0) -> None:
         body = _IFINFO.pack(0, 0, index, flags, change) + attributes
@@ -385,7 +385,7 @@ def _route(dst: str | None, via: str | None, oif: int, metric: int) -> bytes:
 
 def _name(name: str) -> bytes:
     if not 0 < len(name.encode()) < 16:
-        raise ValueError(f"'{name}' is not an interface name: it has 1 to 15 bytes")
+        raise ValueError(f"invalid interface name '{name}': must be 1 to 15 bytes")
     return _text(_IFLA_IFNAME, name)
 
 
@@ -397,7 +397,7 @@ def _identity(mac: str | None, mtu: int | None) -> bytes:
 def _mac_bytes(mac: str) -> bytes:
     raw = bytes.fromhex(mac.replace(":", "").replace("-", ""))
     if len(raw) != 6:
-        raise ValueError(f"'{mac}' is not a hardware address: it has six bytes")
+        raise ValueError(f"invalid hardware address '{mac}': must be six bytes")
     return raw
 
 
@@ -406,7 +406,7 @@ def _pack_ip(ip: str) -> tuple[int, bytes]:
     try:
         return family, socket.inet_pton(family, ip)
     except OSError:
-        raise ValueError(f"'{ip}' is not an IP address") from None
+        raise ValueError(f"invalid IP address '{ip}'") from None
 
 
 # ------------------------------------------------------------------ decoding

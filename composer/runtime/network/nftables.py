@@ -177,7 +177,7 @@ def _run_command(commands: str, json: bool) -> tuple[int, str, str]:
             arguments, input=commands, capture_output=True, text=True, check=False, env={"PATH": _PATH}
         )
     except FileNotFoundError:
-        return 1, "", "Operation not supported: neither libnftables.so.1 nor the nft command is there"
+        return 1, "", "Operation not supported: neither libnftables.so.1 nor the nft command is installed"
     return done.returncode, done.stdout, done.stderr
 
 
@@ -187,4 +187,4 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def _failure(text: str) -> OSError:
     first = text.strip().splitlines()[0] if text.strip() else "no reason given"
     number = next((code for words, code in _REASONS if words in first), errno.EINVAL)
-    return OSError(number, f"nftables refused: {first.removeprefix('Error: ')}")
+    return OSError(number, f"nftables failed: {first.removeprefix('Error: ')}")

@@ -132,7 +132,7 @@ class AttachSession:
         """Return the exit code; output that nobody has read is dropped."""
         code = self._wait()
         if code is None:
-            raise errors.Unavailable("the container ended with an exit code that nobody could see")
+            raise errors.Unavailable("the container exited, but its exit code is unknown")
         return code
 
     def close(self) -> None:

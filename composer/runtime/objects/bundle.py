@@ -80,7 +80,7 @@ def event_of(spec: specs.Container, image: Image) -> dict[str, str]:
 
 def _refuse_name(paths: state.Paths, name: str, holder: str) -> None:
     raise errors.Conflict(
-        f"the name '{name}' is in use by container {holder[:12]}",
+        f'container name "{name}" is already in use by container {holder[:12]}',
         hint="remove or rename that container, or use another container_name",
     )
 
@@ -155,7 +155,7 @@ def _config(
         raise errors.Unsupported(
             "network_mode",
             f"cannot use network_mode '{mode}' of {spec.subject} on the built-in runtime",
-            hint="join the services through a network instead",
+            hint="connect the services through a network instead",
         )
     if mode == "host":
         network["ports"] = []

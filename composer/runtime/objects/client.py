@@ -72,7 +72,7 @@ class Client:
             if attempt + 1 == _ATTEMPTS:
                 break
         raise errors.Unavailable(
-            f"the supervisor of project '{self._project}' dies whenever it is asked to {request['op']}",
+            f"the supervisor of project '{self._project}' crashes on request '{request['op']}'",
             hint=f"see {self._directory}/supervisor.log",
         )
 
@@ -151,7 +151,7 @@ class Client:
         except TimeoutError:
             connection.close()
             raise errors.Unavailable(
-                f"the supervisor of project '{self._project}' does not answer",
+                f"the supervisor of project '{self._project}' is not responding",
                 hint=f"see {self._directory}/supervisor.log",
             ) from None
         if answer is None:
@@ -160,8 +160,9 @@ class Client:
         if answer.get("version") != wire.VERSION:
             connection.close()
             raise errors.Unavailable(
-                f"the supervisor of project '{self._project}' speaks version {answer.get('version')} of our protocol",
-                hint="use the composer that started it, or stop the project with that one first",
+                f"the supervisor of project '{self._project}' uses unsupported protocol version "
+                f"{answer.get('version')}",
+                hint="use the composer version that started the project, or stop the project with it first",
             )
         connection.settimeout(None)
         self._watch(int(answer["pid"]))
@@ -222,7 +223,7 @@ class Client:
             # Its socket appears by rename: there is no descriptor to wait on, and it takes tens of milliseconds.
             pause.wait(0.01)
         raise errors.Unavailable(
-            f"the supervisor of project '{self._project}' does not come back",
+            f"the supervisor of project '{self._project}' did not restart",
             hint=f"see {self._directory}/supervisor.log",
         )
 

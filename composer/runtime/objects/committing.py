@@ -64,14 +64,14 @@ def commit(store: Store, config: Mapping[str, Any], meta: Mapping[str, Any], spe
     image = store.find(meta["image_id"])
     if image is None:
         raise ImageError(
-            f"cannot commit container '{meta['name']}': its image is not in the store any more",
-            hint="composer export it, and import that",
+            f"cannot commit container '{meta['name']}': its image is no longer in the store",
+            hint="run composer export, then composer image import",
         )
     if image.programs:
         raise Unsupported(
             "image",
-            f"cannot commit container '{meta['name']}': the programs of image 'host' are this machine's own",
-            hint="commit containers of stored images; of this one, copy what you need with composer cp",
+            f"cannot commit container '{meta['name']}': containers of image 'host' cannot be committed",
+            hint="copy the files that you need with composer cp",
         )
     upper = os.open(records.extras(config)["overlay"]["upper"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -105,8 +105,8 @@ def describe(top: int, hidden: frozenset[str]) -> Callable[[archives.Found], lis
         state, name = found.state, found.name
         if found.base.startswith(_WHITEOUT):
             raise CopyFailed(
-                f"'{name}' cannot be in a layer, where such a name removes a file",
-                hint="remove it, or give it another name",
+                f"'{name}' is a reserved name in image layers (whiteout)",
+                hint="remove or rename it",
             )
         if stat.S_ISCHR(state.st_mode) and state.st_rdev == 0:
             return [_whiteout(name, found.base)]
@@ -149,7 +149,7 @@ def _refuse_redirects(found: archives.Found) -> None:
         if _xattr(found, key) is not None:
             raise CopyFailed(
                 f"'{found.name}' is stored as a reference to another layer",
-                hint="this kernel's overlay module has redirect_dir or metacopy on: set them to N",
+                hint="set redirect_dir and metacopy of this kernel's overlay module to N",
             )
 
 

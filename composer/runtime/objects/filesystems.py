@@ -57,9 +57,9 @@ def check(name: str, options: Mapping[str, object]) -> None:
     """Raise Unsupported for the ``driver_opts`` that Docker's local driver refuses too."""
     for key in options:
         if key == "size":
-            reason, hint = "this runtime has no quotas", "a tmpfs has its size in o: size=64m"
+            reason, hint = "quotas are not supported", "set the size of a tmpfs with o: size=64m"
         elif key not in _KNOWN:
-            reason, hint = f"the local driver has no option '{key}'", "it has type, device and o"
+            reason, hint = f"unknown option '{key}' of driver local", "use type, device and o"
         else:
             continue
         raise errors.Unsupported("driver_opts", f"cannot create volume '{name}': {reason}", hint=hint)
@@ -67,8 +67,8 @@ def check(name: str, options: Mapping[str, object]) -> None:
         if key not in options:
             raise errors.Unsupported(
                 "driver_opts",
-                f"cannot create volume '{name}': driver_opts has no '{key}'",
-                hint="say type and device: none and a directory with o: bind, or tmpfs and tmpfs",
+                f"cannot create volume '{name}': '{key}' is required in driver_opts",
+                hint="set type: none, device: DIRECTORY and o: bind; or type: tmpfs and device: tmpfs",
             )
 
 
@@ -159,7 +159,7 @@ def mount(name: str, filesystem: Filesystem, target: str) -> None:
         syscalls.mount(filesystem.device, target, filesystem.kind, flags, data or None)
     except OSError as error:
         if error.errno == errno.ENODEV:
-            reason = f"this machine's kernel has no file system '{filesystem.kind}'"
+            reason = f"the kernel does not support file system '{filesystem.kind}'"
         else:
             reason = (error.strerror or str(error)).lower()
         raise errors.BackendError(
@@ -182,7 +182,7 @@ def _with_address(name: str, data: str) -> str:
             except OSError as error:
                 reason = (error.strerror or str(error)).lower()
                 raise errors.BackendError(
-                    f"cannot mount volume '{name}': the address of '{host}' is not known ({reason})",
+                    f"cannot mount volume '{name}': cannot resolve host '{host}' ({reason})",
                     hint="correct addr in o of its driver_opts",
                 ) from error
     return ",".join(words)
@@ -213,10 +213,14 @@ def removing(name: str, directory: str, filesystem: Filesystem) -> Iterator[None
             if filesystem.is_mounted:
                 _unmount(target)
             if trees.is_mount_point(target):
-                whose = "has files open in" if filesystem.is_mounted else "has mounted something on"
+                whose = (
+                    "a process has open files in"
+                    if filesystem.is_mounted
+                    else "another file system is mounted on"
+                )
                 raise errors.Conflict(
-                    f"volume '{name}' is in use: somebody on this machine {whose} {target}",
-                    hint="end that first" if filesystem.is_mounted else f"umount {target}",
+                    f"volume '{name}' is in use: {whose} {target}",
+                    hint="stop it first" if filesystem.is_mounted else f"unmount it with umount {target}",
                 )
         yield
     finally:

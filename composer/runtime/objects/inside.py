@@ -101,7 +101,7 @@ def _open(root: int, path: str, flags: int) -> int:
         return syscalls.openat2(root, path or "/", flags | os.O_DIRECTORY)
     except OSError as error:
         if error.errno == errno.ENOTDIR:
-            raise CopyFailed(f"'{path}' in the container is no directory") from error
+            raise CopyFailed(f"'{path}' in the container is not a directory") from error
         raise _failure(path, error) from error
 
 
@@ -123,7 +123,7 @@ def _stat(root: int, path: str) -> PathStat:
 
 def _failure(path: str, error: OSError) -> NotFound | CopyFailed:
     if error.errno in _NOT_THERE:
-        return NotFound(f"there is no '{path}' in the container")
+        return NotFound(f"no such file or directory in the container: {path}")
     return CopyFailed(f"cannot open '{path}' in the container: {(os.strerror(error.errno or 0)).lower()}")
 
 
@@ -145,7 +145,7 @@ def _evaluate(root: int, path: str) -> str:
             continue
         links += 1
         if links > _MAX_LINKS:
-            raise CopyFailed(f"cannot follow '{path}' in the container: too many links lead to each other")
+            raise CopyFailed(f"cannot follow '{path}' in the container: too many levels of symbolic links")
         if text.startswith("/"):
             done.clear()
         todo += text.split("/")[::-1]

@@ -53,9 +53,9 @@ def apply(config: Config, value: Mapping[str, Any]) -> None:
     size = parse_size_bytes(options.get("max-size") or str(size))
     count = int(options.get("max-file") or count)
     if count < 1:
-        raise ValueError(f"max-file {count} is less than 1")
+        raise ValueError(f"max-file must be at least 1, not {count}")
     if options.get("max-file") and size <= 0:
-        raise ValueError("max-file needs max-size")
+        raise ValueError("max-file requires max-size")
     if size > 0:
         # Docker keeps between max-file minus one and max-file whole files; of a single one it drops everything.
         records.extras(config)["log"] = {"most": size * count, "least": size * (count - 1) or size // 2}
@@ -67,16 +67,20 @@ def _forward(driver: str, options: Mapping[str, str]) -> Config:
         return {"driver": driver, "address": f"unixgram://{JOURNAL}", "tag": tag}
     address = options.get("syslog-address") or f"unix://{DEVLOG}"
     if not _ADDRESS.fullmatch(address):
-        raise ValueError(f"syslog-address '{address}' is not unix://PATH, udp://HOST:PORT or tcp://HOST:PORT")
+        raise ValueError(
+            f"invalid syslog-address '{address}': use unix://PATH, udp://HOST:PORT or tcp://HOST:PORT"
+        )
     if address.startswith(("udp", "tcp")):
         address = _resolved(address if re.search(r":\d+$", address) else f"{address}:514")
     name = options.get("syslog-facility") or "daemon"
     facility = int(name) if name.isdecimal() else _FACILITIES.index(name) if name in _FACILITIES else -1
     if not 0 <= facility < len(_FACILITIES):
-        raise ValueError(f"syslog-facility '{name}' is not one of {', '.join(_FACILITIES)}")
+        raise ValueError(f"invalid syslog-facility '{name}': must be one of {', '.join(_FACILITIES)}")
     form = options.get("syslog-format") or ""
     if form not in _FORMATS:
-        raise ValueError(f"syslog-format '{form}' is not one of {', '.join(filter(None, _FORMATS))}")
+        raise ValueError(
+            f"invalid syslog-format '{form}': must be one of {', '.join(filter(None, _FORMATS))}"
+        )
     return {"driver": driver, "address": address, "facility": facility, "format": form, "tag": tag}
 
 
@@ -112,7 +116,7 @@ def finish(extras: Extras, *, image: str, image_id: str) -> None:
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in known:
-            raise ValueError(f"tag: there is no '{match[1]}' but {', '.join(known)}")
+            raise ValueError(f"tag: unknown field '{match[1]}'; available: {', '.join(known)}")
         return str(known[match[1]])
 
     forward["tag"] = _TAG.sub(value, forward["tag"])

@@ -74,7 +74,7 @@ class Wanted:
                 raise errors.BackendError(
                     f"cannot run image '{self._spec.image}' in {self._spec.subject}: it declares a "
                     f"volume at {entry.target}, and {reason}",
-                    hint="correct VOLUME of the image",
+                    hint="correct the VOLUME instruction of the image",
                 )
         pairs = [self._mount(entry) for entry in [*entries, *anonymous]]
         return [mount for mount, _ in pairs], [shown for _, shown in pairs]
@@ -91,7 +91,7 @@ class Wanted:
         raise errors.Unsupported(
             "volumes",
             f"cannot mount {entry.target} in {self._spec.subject}: "
-            f"the built-in runtime has no mounts of type '{entry.type}'",
+            f"mount type '{entry.type}' is not supported by the built-in runtime",
         )
 
     def _of_volume(self, entry: specs.Mount) -> tuple[Mount, MountRecord]:
@@ -117,8 +117,8 @@ class Wanted:
         image = self._images.find(str(entry.source))
         if image is None or image.programs:
             raise errors.NotFound(
-                f"cannot mount image '{entry.source}' in {self._spec.subject}: it is not in the store",
-                hint="composer image pull, load or import",
+                f"cannot mount image '{entry.source}' in {self._spec.subject}: no such image",
+                hint="run composer image pull, load or import",
             )
         # An overlay of one layer needs another below it; and a place to be mounted at before it is bound.
         for name in ("empty", "image"):
@@ -157,8 +157,8 @@ def _make_source(source: str, spec: specs.Container) -> None:
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno or 0).lower() if isinstance(error, OSError) else str(error)
         raise errors.BackendError(
-            f"cannot make the directory {source} for {spec.subject}: {reason}",
-            hint="correct the source of the mount, or make it by hand",
+            f"cannot create directory {source} for {spec.subject}: {reason}",
+            hint="correct the source of the mount, or create it manually",
         ) from error
 
 
@@ -167,15 +167,15 @@ def _bind(entry: specs.Mount, spec: specs.Container) -> Mount:
     if not os.path.lexists(source):
         if not entry.options.get("create_host_path"):
             raise errors.NotFound(
-                f"cannot mount {source} in {spec.subject}: there is no such file or directory",
-                hint="make it, or set bind.create_host_path",
+                f"cannot mount {source} in {spec.subject}: no such file or directory",
+                hint="create it, or set bind.create_host_path: true",
             )
         _make_source(source, spec)
     if entry.options.get("selinux") and os.path.exists(_SELINUX):
         raise errors.Unsupported(
             "volumes",
-            f"cannot mount {source} in {spec.subject}: the built-in runtime gives no SELinux labels",
-            hint="leave out z or Z, and label the directory with chcon -t container_file_t",
+            f"cannot mount {source} in {spec.subject}: SELinux relabeling is not supported by the built-in runtime",
+            hint="remove z or Z, and label the directory with chcon -t container_file_t",
         )
     propagation = entry.options.get("propagation") or "rprivate"
     if propagation.endswith("shared"):
@@ -209,7 +209,7 @@ def _check_shared(source: str, entry: specs.Mount, spec: specs.Container) -> Non
         raise errors.BackendError(
             f"cannot mount {source} with propagation '{entry.options['propagation']}' in "
             f"{spec.subject}: it is mounted on {best}, which is not shared",
-            hint=f"mount --make-shared {best}, or use rslave",
+            hint=f"run mount --make-shared {best}, or use rslave",
         )
 
 
@@ -253,7 +253,7 @@ def file_mount(entry: specs.File, index: int, directory: str, final: str) -> Mou
         if not os.path.exists(source):
             raise errors.NotFound(
                 f"cannot find {source}, the file of {entry.kind} '{entry.name}'",
-                hint="make the file, or correct its path",
+                hint="create the file, or correct its path",
             )
         return {
             "destination": entry.target,

@@ -55,7 +55,7 @@ def find_owners(paths: state.Paths, spec: specs.Container) -> dict[str, Owner]:
 def _owner(paths: state.Paths, id: str) -> Owner:
     config = records.config(paths.container(id))
     if config is None:
-        raise errors.NotFound(f"no container '{id[:12]}'")
+        raise errors.NotFound(f"no such container: {id[:12]}")
     return Owner(id, paths.container(id), config)
 
 

@@ -22,14 +22,12 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 def check_name(name: str, what: str) -> None:
     """Refuse a name that would lead out of the directory where its object lives. Raises BackendError."""
     if not _NAME.fullmatch(name):
-        raise BackendError(
-            f"cannot use '{name}' as the name of a {what}: letters, digits, '_', '.' and '-' are allowed"
-        )
+        raise BackendError(f"invalid {what} name '{name}': use only letters, digits, '_', '.' and '-'")
     from composer import values
 
     problem = values.name_problem(name)
     if problem is not None:
-        raise BackendError(f"cannot use '{name[:40]}…' as the name of a {what}: {problem}")
+        raise BackendError(f"invalid {what} name '{name[:40]}…': {problem}")
 
 
 def take_name(paths: Paths, name: str, id: str) -> str | None:
@@ -72,4 +70,4 @@ def find_container(paths: Paths, id: str) -> str:
     found = [full for full in state.list_directory(paths.containers()) if id and full.startswith(id)]
     if len(found) == 1:
         return found[0]
-    raise NotFound(f"no container '{id}'" if not found else f"'{id}' fits {len(found)} containers")
+    raise NotFound(f"no such container: {id}" if not found else f"'{id}' matches {len(found)} containers")

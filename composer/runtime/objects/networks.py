@@ -60,14 +60,15 @@ class Networks:
                 if dict(existing["labels"]) == dict(spec.labels):
                     self._raise_up(existing)
                     return str(existing["id"])
-                raise errors.Conflict(f"network '{spec.name}' exists already, with other labels")
+                raise errors.Conflict(f"network '{spec.name}' already exists with different labels")
             self._refuse_damaged(spec.name)
             record = self._plan(spec)
             if links.flags(record["bridge"]) is not None:
                 # It would be removed with the network, whoever made it.
                 raise errors.Conflict(
-                    f"cannot create network '{spec.name}': this machine has an interface '{record['bridge']}' already",
-                    hint="choose another name for the interface: com.docker.network.bridge.name",
+                    f"cannot create network '{spec.name}': interface '{record['bridge']}' already exists "
+                    "on this machine",
+                    hint="set another interface name with com.docker.network.bridge.name",
                 )
             state.make_directory(self._paths.networks())
             with making.making(f"{self._paths.networks()}/{record['id']}") as directory:
@@ -89,8 +90,9 @@ class Networks:
             directory = f"{self._paths.networks()}/{id}"
             if records.network(directory) is None and os.path.isdir(directory) and self.name_of(id) == name:
                 raise errors.Conflict(
-                    f"cannot create network '{name}': it is there, and its file {directory}/network.json is damaged",
-                    hint="composer doctor --repair makes it anew",
+                    f"cannot create network '{name}': it already exists, but its file {directory}/network.json "
+                    "is damaged",
+                    hint="recreate the file with composer doctor --repair",
                 )
 
     def name_of(self, id: str) -> str | None:
@@ -185,7 +187,7 @@ class Networks:
                         raise errors.Conflict(
                             f"cannot create network '{name}': subnet {config['subnet']} overlaps "
                             f"{pool['subnet']} of network '{record['name']}'",
-                            hint="choose another subnet, or leave it out to get a free one",
+                            hint="use another subnet, or remove it to use a free one",
                         )
 
     def ensure_up(self, id: str) -> None:
@@ -195,7 +197,7 @@ class Networks:
         """
         record = records.network(f"{self._paths.networks()}/{id}")
         if record is None:
-            raise errors.NotFound(f"network {id[:12]} does not exist any more")
+            raise errors.NotFound(f"network {id[:12]} no longer exists")
         if not _is_up(record["bridge"]):
             with state.host_lock():
                 self._raise_up(record)

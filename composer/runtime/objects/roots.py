@@ -53,7 +53,7 @@ def open_root(bundle: str, *, writable: bool = False) -> Opened:
         else:
             if writable and _is_being_started(current):
                 raise errors.Conflict(
-                    "the container is just being started", hint="stop it first, or wait until it runs"
+                    "the container is being started", hint="stop it first, or wait until it is running"
                 )
             fd = resources.enter_context(_held(lambda: _mount_all(bundle, writable=writable)))
         return Opened(fd, resources.pop_all())
@@ -68,7 +68,7 @@ def open_own_files(bundle: str) -> Opened:
             pidfd = resources.enter_context(_descriptor(os.pidfd_open(int(current["pid"]))))
             os.close(process)
             if files.start_time(int(current["pid"])) != current.get("start_ticks"):
-                raise errors.Conflict("the container has just ended", hint="try again")
+                raise errors.Conflict("the container has just exited", hint="try again")
             fd = resources.enter_context(_held(lambda: _clone_root(pidfd)))
         else:
             fd = resources.enter_context(_held(lambda: _mount_layers(bundle, _config(bundle))))
@@ -128,7 +128,7 @@ def _held(mount: Callable[[], int]) -> Iterator[int]:
     try:
         message, descriptors = wire.receive(ours)
         if message is None or not descriptors:
-            reason = (message or {}).get("error") or "its helper died"
+            reason = (message or {}).get("error") or "its helper process exited unexpectedly"
             raise errors.BackendError(f"cannot open the container's files: {reason}")
         yield descriptors[0]
     finally:

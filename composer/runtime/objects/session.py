@@ -42,7 +42,7 @@ class ExecSession:
             wire.send(self._connection, request, theirs)
             self._await_start()
         except OSError as error:
-            raise SupervisorLost("the supervisor went away while the command was started") from error
+            raise SupervisorLost("lost connection to the supervisor while starting the command") from error
         finally:
             wire.close_all(theirs)
         self._poll.register(self._connection.fileno(), select.EPOLLIN)
@@ -68,7 +68,7 @@ class ExecSession:
     def _await_start(self) -> None:
         answer, descriptors = wire.receive(self._connection)
         if answer is None:
-            raise SupervisorLost("the supervisor went away while the command was started")
+            raise SupervisorLost("lost connection to the supervisor while starting the command")
         try:
             checked(answer)
         except errors.BackendError:
@@ -115,7 +115,7 @@ class ExecSession:
         answer, _ = wire.receive(self._connection)
         self._poll.unregister(self._connection.fileno())
         if answer is None:
-            raise SupervisorLost("the supervisor went away: the exit code of the command is not known")
+            raise SupervisorLost("lost connection to the supervisor; exit code of the command unknown")
         self._exit_code = int(answer["exit_code"])
 
     def write(self, data: bytes) -> None:
@@ -141,7 +141,7 @@ class ExecSession:
         while self._exit_code is None and self.read() is not None:
             pass
         if self._exit_code is None:
-            raise SupervisorLost("the command ended without an exit code")
+            raise SupervisorLost("the command exited, but its exit code is unknown")
         return self._exit_code
 
     def close(self) -> None:

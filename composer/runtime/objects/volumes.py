@@ -61,8 +61,8 @@ class Volumes:
             except FileExistsError:
                 if self.find(spec.name) is None:
                     raise errors.Conflict(
-                        f"cannot create volume '{spec.name}': it is there, and its file volume.json is damaged",
-                        hint="composer doctor --repair makes it anew; the data stays",
+                        f"cannot create volume '{spec.name}': it already exists, but its file volume.json is damaged",
+                        hint="recreate the file with composer doctor --repair; the data is kept",
                     ) from None
         return spec.name
 
@@ -111,7 +111,7 @@ class Volumes:
 
         for id in state.list_directory(self._paths.containers()):
             if records.meta(self._paths.container(id)) is None and usage.processes_by_name(self._paths, id):
-                yield f"{id[:12]}, whose records are damaged (composer doctor --repair)"
+                yield f"{id[:12]}, whose records are damaged (repair them with composer doctor --repair)"
 
     def _users(self, name: str) -> Iterator[Meta]:
         for id in state.list_directory(self._paths.containers()):

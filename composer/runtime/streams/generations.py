@@ -41,7 +41,7 @@ class Generation:
             with open(f"{self.directory}/base", "rb") as file:
                 data = file.read(_BASE.size)
             if len(data) != _BASE.size:
-                raise FileNotFoundError(errno.ENOENT, "it is half made", file.name)  # the disk was full
+                raise FileNotFoundError(errno.ENOENT, "it is incomplete", file.name)  # the disk was full
             stdout, stderr, *torn = _BASE.unpack(data)
             self.bases = self.begins = (stdout, stderr)
             self.torn = (torn[0], torn[1])

@@ -244,7 +244,7 @@ class Peer:
             wire.close_all(descriptors)
 
     def _refuse(self, reason: str) -> None:
-        self.reply({"error": f"cannot understand the request: {reason}", "kind": "BackendError"})
+        self.reply({"error": f"invalid request: {reason}", "kind": "BackendError"})
 
     def reply(self, message: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
         try:
@@ -301,7 +301,7 @@ class Peer:
         elif op == "move_ports":
             handover.move(self._services, self._house.task(message["source"]), task, self.reply)
         else:
-            self.reply({"error": f"this supervisor does not know '{op}'", "kind": "Unsupported"})
+            self.reply({"error": f"unknown request '{op}'", "kind": "Unsupported"})
 
     def _attach(self, task: Task) -> None:
         if task.status != "running":

@@ -109,7 +109,7 @@ class Guard:
             self._answer(found.faults)
         self._pause_s = min(_LONGEST_PAUSE_S, self._pause_s * 2 or _FIRST_PAUSE_S)
         self._not_before_s = time.monotonic() + self._pause_s
-        self._log(f"putting back what others took: {'; '.join(dict.fromkeys(found.faults))}")
+        self._log(f"restoring networks: {'; '.join(dict.fromkeys(found.faults))}")
         self._mend(found)
 
     def _find(self) -> _Found:
@@ -172,7 +172,7 @@ class Guard:
         waiting, self._waiting = self._waiting, []
         for reply in waiting:
             if faults:
-                reply({"error": f"cannot put back: {'; '.join(faults)}", "kind": "BackendError"})
+                reply({"error": f"cannot restore the network: {'; '.join(faults)}", "kind": "BackendError"})
             else:
                 reply({"ok": True})
 

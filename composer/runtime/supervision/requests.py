@@ -25,16 +25,16 @@ def check(message: dict[str, Any]) -> None:
     """Raise Malformed where a field is missing, or has a value that it cannot have."""
     op = message.get("op")
     if not isinstance(op, str):
-        raise Malformed("it has no 'op'")
+        raise Malformed("'op' is required")
     required = _REQUIRED.get(op, ("id",))
     for name in required:
         if name not in message:
-            raise Malformed(f"'{op[:40]}' without '{name}'")
+            raise Malformed(f"'{name}' is required in '{op[:40]}'")
     for name, is_valid in _FIELDS.items():
         if message.get(name) is not None and not is_valid(message[name]):
-            raise Malformed(f"'{op[:40]}' with such a '{name}'")
+            raise Malformed(f"invalid '{name}' in '{op[:40]}'")
         if name in required and message[name] is None:
-            raise Malformed(f"'{op[:40]}' without '{name}'")
+            raise Malformed(f"'{name}' is required in '{op[:40]}'")
 
 
 def _is_id(value: Any) -> bool:

@@ -35,7 +35,7 @@ def adopt(services: Services, task: Task, held: dict[str, int], status: int | No
         task.open_log()
         task.restart_after(_RESTART_S)
     elif task.status == STARTING:
-        task.fail("the supervisor was killed while it started the container", 125, thorough=True)
+        task.fail("the supervisor was killed while it was starting the container", 125, thorough=True)
     elif alive and task.process.open():
         _adopt_running(services, task, held)
     elif task.process.is_there() and status is None:

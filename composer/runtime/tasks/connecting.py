@@ -35,11 +35,13 @@ def update(services: Services, task: Task, reply: Reply) -> None:
     task.reload()  # what was prepared has what the configuration said then, and goes with this
     if task.status not in (RUNNING, PAUSED, RESTARTING):
         reply(
-            {"ok": True} if not task.is_active() else _failure("it is being started: try again", "Conflict")
+            {"ok": True}
+            if not task.is_active()
+            else _failure("the container is being started: try again", "Conflict")
         )
         return
     if not sharing.has_own(task.record.config, "network"):
-        reply(_failure(f"container {task.name} has no network of its own", "Conflict"))
+        reply(_failure(f"container {task.name} does not have a network namespace of its own", "Conflict"))
         return
     try:
         _change(services, task)
@@ -142,7 +144,7 @@ def _configure(
     services.reaper.reap(pid, pidfd, wait=True)
     os.close(pidfd)
     if message is None or "error" in message:
-        raise process.ProcessFailed((message or {}).get("error", "the helper ended early"))
+        raise process.ProcessFailed((message or {}).get("error", "the helper process exited unexpectedly"))
 
 
 def _run(

@@ -81,7 +81,10 @@ class Execution:
         self._console = self._take_console()
         if not self._pid:
             os.close(self._report)
-            reason = said.get("error") or "cannot enter the container: it ended, or its limits leave no room"
+            reason = (
+                said.get("error")
+                or "cannot enter the container: it exited, or its resource limits are exhausted"
+            )
             self._fail(reason, int(said.get("exit_code", 126)))
             return
         self._pidfd = os.pidfd_open(self._pid)  # a child of ours, and not reaped: the number is nobody else's
@@ -229,7 +232,7 @@ class _Probe:
 
     def _too_long(self, timeout_s: float) -> None:
         self._execution.signal(signal.SIGKILL)
-        self._output += f"health check took longer than {timeout_s:g}s".encode()
+        self._output += f"health check exceeded timeout ({timeout_s:g}s)".encode()
         self._finish(-1)
 
     def _finish(self, exit_code: int) -> None:

@@ -117,7 +117,7 @@ def _check_filesystems(config: Mapping[str, Any]) -> None:
     for entry in config["mounts"]:
         if "filesystem" in entry and not trees.is_mount_point(entry["source"]):
             raise Conflict(
-                f"volume '{entry['filesystem']['name']}' is not mounted where this project's supervisor runs, which is "
-                "another mount namespace than the command's",
-                hint="composer down, then composer up from here",
+                f"volume '{entry['filesystem']['name']}' is not mounted in the mount namespace of this project's "
+                "supervisor, which differs from this command's",
+                hint="run composer down, then composer up in this mount namespace",
             )

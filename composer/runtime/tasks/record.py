@@ -79,7 +79,7 @@ class Record:
     def transition(self, status: str, *, durable: bool = False, save: bool = True, **changes: Any) -> None:
         """Move to another state and write it down. An illegal move is a bug and raises."""
         if status not in MOVES[self.status]:
-            raise RuntimeError(f"container {self.name} cannot go from {self.status} to {status}")
+            raise RuntimeError(f"container {self.name} cannot change from {self.status} to {status}")
         self.state.update(changes)  # type: ignore[typeddict-item]
         self.state["status"] = status
         if save:

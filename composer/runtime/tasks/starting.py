@@ -95,7 +95,7 @@ class Start:
             if self._is_told:
                 self._listener.on_executed()
             else:
-                self._listener.on_failed("the container ended while it was being set up", 125)
+                self._listener.on_failed("the container exited while it was being set up", 125)
         elif "error" in message:
             self._listener.on_failed(message["error"], message["exit_code"])
         elif self._ready:

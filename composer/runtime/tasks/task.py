@@ -392,7 +392,7 @@ class Task:
             born, said = note.read()
             self.process.succeed(born)
             if not born:
-                reason = said.get("error") or "the container ended while it was being set up"
+                reason = said.get("error") or "the container exited while it was being set up"
                 raise process.ProcessFailed(reason, int(said.get("exit_code", 125)))
             self.record.update(pid=born, start_ticks=files.start_time(born) or 0)
             self.watch_exit()
@@ -410,7 +410,7 @@ class Task:
         if status is not None and not executed and exit_code_of(status) == _NOT_TOLD:
             # The word to start never came: the supervisor was killed between its record and that.
             self.record.update(started_ns=self.record.state.get("started_before_ns", 0))
-            self.fail("the supervisor was killed while it started the container", _NOT_TOLD)
+            self.fail("the supervisor was killed while it was starting the container", _NOT_TOLD)
             return
         self._finish(None if status is None else exit_code_of(status))
 

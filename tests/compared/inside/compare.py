@@ -188,7 +188,9 @@ def _add_failures(facts: dict[str, Facts], text: str) -> None:
     for name in facts:
         failed = re.search(rf"(?m)^\s*error.*\b{_PROJECT}-{name}-1\b.*", text)
         if failed:
-            facts[name]["up"] = _NO_INIT if "there is no docker-init" in failed[0] else "failed"
+            facts[name]["up"] = (
+                _NO_INIT if "docker-init, required by 'init: true', not found" in failed[0] else "failed"
+            )
 
 
 def _keep(directory: pathlib.Path, facts: dict[str, Facts]) -> None:

@@ -130,8 +130,8 @@ def test_into_under_and_beside_as_docker_does(place: Place, tree: pathlib.Path) 
         ("dir", "/srv/file", "which is a file"),
         ("file", "/srv/none/", "no such directory"),
         ("file", "/srv/file/", "no such directory"),
-        ("file", "/srv/none/file", "there is no '/srv/none' in the container"),
-        ("dir", "/srv/none/dir", "there is no '/srv/none' in the container"),
+        ("file", "/srv/none/file", "no such file or directory in the container: /srv/none"),
+        ("dir", "/srv/none/dir", "no such file or directory in the container: /srv/none"),
         ("none", "/srv", "no such file or directory"),
         ("file/", "/srv", "not a directory"),
     ],
@@ -150,8 +150,8 @@ def test_what_cannot_go_in(place: Place, tree: pathlib.Path, source: str, target
         ("/srv/dir", "file", "which is a file"),
         ("/srv/file", "none/", "no such directory"),
         ("/srv/file", "none/file", "there is no directory"),
-        ("/srv/none", "new", "there is no '/srv/none' in the container"),
-        ("/srv/file/", "new", "there is no '/srv/file/' in the container"),
+        ("/srv/none", "new", "no such file or directory in the container: /srv/none"),
+        ("/srv/file/", "new", "no such file or directory in the container: /srv/file/"),
     ],
 )
 def test_what_cannot_come_out(place: Place, tree: pathlib.Path, source: str, target: str, said: str) -> None:

@@ -164,7 +164,7 @@ def test_exec_passes_code_input_environment_user_and_directory(stack: Stack) -> 
     for program in ("no-such", ""):
         failed = stack.run("exec", "-T", "a", program, check=False)
         assert failed.returncode == 127, failed.stderr
-        assert f"cannot execute '{program}': there is no such file in the PATH of the image" in failed.stderr
+        assert f"exec: '{program}': executable file not found in $PATH" in failed.stderr
     out = stack.out(
         "exec", "-T", "-e", "X=1", "-u", "nobody", "-w", "/tmp", "a", "sh", "-c", "echo $X; id -un; pwd"
     )

@@ -17,7 +17,7 @@ def test_a_project_stays_on_the_backend_that_has_it(console: Console) -> None:
     assert "app-web-1" in console("ps").out
     refused = console("--backend", "namespace", "up", "-d")
     assert refused.code == 1
-    assert refused.err.startswith("error: project 'app' lives on the docker backend, not on namespace\n")
+    assert refused.err.startswith("error: project 'app' exists on the docker backend, not on namespace\n")
     assert console.backend.observe("app").containers == ()
     console("down")
     assert other.observe("app").containers == ()
@@ -42,4 +42,4 @@ def test_without_any_backend_there_is_one_clear_line(console: Console) -> None:
     console.write("services: {web: {image: nginx}}")
     result = console("up", "-d")
     assert result.code == 1
-    assert result.err.startswith("error: no backend works here: namespace: ")
+    assert result.err.startswith("error: no usable backend on this machine: namespace: ")

@@ -75,7 +75,7 @@ def test_xdg_config_home_goes_first(console: Console, file: Path, tmp_path: Path
             'registry."docker.io".mirrors[1]: must match ^https?://',
             None,
         ),
-        ('registry = "x"\n', 1, "registry: must be a valid mapping, not 'x'", None),
+        ('registry = "x"\n', 1, "registry: must be a mapping, not 'x'", None),
         ("a = 1\nb = \n", 2, "invalid TOML: invalid value", None),
         ('a = """\nnever ends\n', 3, "invalid TOML: ", None),
     ],

@@ -84,7 +84,7 @@ def test_paths_are_from_the_directory_of_the_command(web: Console) -> None:
         (("web:/a", "db:/b"), "copying between services is not supported"),
         (("a", "b"), "source or destination must be SERVICE:PATH"),
         (("none:/a", "b"), 'no container found for service "none"'),
-        (("web:/none", "b"), "there is no '/none' in the container"),
+        (("web:/none", "b"), "no such file or directory in the container: /none"),
         (("nothing", "web:/tmp"), "no such file or directory"),
     ],
 )

@@ -118,7 +118,7 @@ def test_exec_starts(system: str, tmp_path: pathlib.Path) -> None:
 def test_the_runtime_needs_linux(system: str, tmp_path: pathlib.Path) -> None:
     result = on(system, tmp_path, "--backend", "namespace", "ps")
     assert result.returncode == 1
-    assert result.stderr.splitlines()[0] == "error: the built-in runtime needs Linux"
+    assert result.stderr.splitlines()[0] == "error: the built-in runtime requires Linux"
     assert len(result.stderr.splitlines()) == 2
 
 
@@ -126,7 +126,7 @@ def test_doctor_says_so(system: str, tmp_path: pathlib.Path) -> None:
     result = on(system, tmp_path, "doctor", "--json", host=f"unix://{tmp_path}/none.sock")
     assert result.returncode == 1, result.stderr
     found = json.loads(result.stdout)["backends"]["namespace"]
-    assert [one["text"] for one in found["findings"]] == ["the built-in runtime needs Linux"]
+    assert [one["text"] for one in found["findings"]] == ["the built-in runtime requires Linux"]
 
 
 def test_the_default_of_windows_is_a_named_pipe(tmp_path: pathlib.Path) -> None:

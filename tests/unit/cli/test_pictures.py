@@ -258,8 +258,8 @@ def test_the_timeline_of_an_up_is_read_again(console: Console) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "'t.json' is not a timeline of composer: line 1, column 2"),
-        ("{}", "'t.json' is not a timeline of composer: version: required"),
+        ("{", "'t.json' is not a composer timeline file: line 1, column 2"),
+        ("{}", "'t.json' is not a composer timeline file: version: required, but missing"),
         (
             '{"version": 1, "project": "other", "began": 1, "total_s": 2, "resources": []}',
             "belongs to project 'other', not to 'app'",
@@ -268,7 +268,7 @@ def test_the_timeline_of_an_up_is_read_again(console: Console) -> None:
             '{"version": 1, "project": "a", "began": 1, "total_s": 2, "resources": [{"kind": "c", "name": 5}]}',
             "resources[0].name: must be a valid string, not 5",
         ),
-        ("[" * 100_000, "'t.json' is not a timeline of composer"),
+        ("[" * 100_000, "'t.json' is not a composer timeline file"),
     ],
 )
 def test_what_is_no_timeline_names_the_place(console: Console, text: str, words: str) -> None:

@@ -98,9 +98,9 @@ def test_a_plan_of_down_is_applied(stack: Console) -> None:
 
 def test_what_is_no_plan_is_told(stack: Console) -> None:
     for text, words in (
-        ("{", "is not a plan of composer"),
-        ("[]", "is not a plan of composer"),
-        ('{"version": 7}', "is a plan of version 7"),
+        ("{", "is not a composer plan file"),
+        ("[]", "is not a composer plan file"),
+        ('{"version": 7}', "unsupported plan version 7"),
         (stack("plan", "--json").out.replace("[]", '[{"text": ""}]', 1), "cannot be applied"),
     ):
         (Path(stack.directory) / "x.json").write_text(text)

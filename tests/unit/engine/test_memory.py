@@ -71,11 +71,11 @@ def test_what_is_in_use_is_not_removed(backend: MemoryBackend) -> None:
 
 
 def test_what_is_missing_is_named(backend: MemoryBackend) -> None:
-    with pytest.raises(NotFound, match="no image 'gone'"):
+    with pytest.raises(NotFound, match="no such image: gone"):
         backend.create_container(spec()._replace(image="gone"))
-    with pytest.raises(NotFound, match="no network 'gone'"):
+    with pytest.raises(NotFound, match="no such network: gone"):
         backend.create_container(spec(endpoints=(EndpointSpec("gone"),)))
-    with pytest.raises(NotFound, match="no container 'gone'"):
+    with pytest.raises(NotFound, match="no such container: gone"):
         backend.container("gone")
     closed = MemoryBackend(registry=("nginx",))
     with pytest.raises(PullFailed):
@@ -85,7 +85,7 @@ def test_what_is_missing_is_named(backend: MemoryBackend) -> None:
 
 def test_an_illegal_move_names_both_states(backend: MemoryBackend) -> None:
     id = backend.create_container(spec())
-    with pytest.raises(Conflict, match="cannot become exited while it is created"):
+    with pytest.raises(Conflict, match="cannot change to exited while it is created"):
         backend.end(id, 0)
 
 
@@ -128,7 +128,7 @@ def test_published_ports_collide(backend: MemoryBackend) -> None:
     for id in ids[:2]:
         backend.start_container(id)
     assert [backend.container(id).ports[0].host_port for id in ids[:2]] == [8080, 8081]
-    with pytest.raises(Conflict, match="port 8080-8081/tcp is already published by container 'app-web-0'"):
+    with pytest.raises(Conflict, match="port 8080-8081/tcp is already allocated by container 'app-web-0'"):
         backend.start_container(ids[2])
 
 

@@ -76,7 +76,8 @@ def test_who_shares_with_what_is_started_is_started_after_it(stage: Stage, attri
     assert texts(plan) == [
         "#1 stop container app-app-1: it shares namespaces or volumes with service 'mother', which is started",
         "#2 start container app-mother-1: it exited with code 143",
-        "#3 start container app-app-1: stopped: it shares namespaces or volumes with service 'mother', which is started (after #1, #2)",
+        "#3 start container app-app-1: stopped: it shares namespaces or volumes with service 'mother', "
+        "which is started (after #1, #2)",
     ]
     assert not stage.up(text).steps
 

@@ -56,4 +56,4 @@ def test_that_it_mends_nothing_is_said_with_the_way_on(
         errors.Unsupported, match="project 'shop' was started by an earlier version"
     ) as caught:
         one.mend_network("0")
-    assert caught.value.hint == "composer -p shop down, then composer up"
+    assert caught.value.hint == "run composer -p shop down, then composer up"

@@ -45,5 +45,5 @@ def test_what_would_change_something_and_cannot_is_refused_by_its_name() -> None
 
 
 def test_a_flag_is_true_or_false() -> None:
-    with pytest.raises(BackendError, match="'maybe' is neither"):
+    with pytest.raises(BackendError, match="must be a boolean, not 'maybe'"):
         read({f"{_BRIDGE}.enable_icc": "maybe"})

@@ -128,7 +128,7 @@ def test_an_endpoint_is_replaced_and_removed():
     zone.remove_endpoint("shop_back", "c3")
     zone.remove_endpoint("nowhere", "c3")
     assert _answers(zone, "web") is None
-    with pytest.raises(ValueError, match=r"'172\.30\.1\.9/24' is not an IP address"):
+    with pytest.raises(ValueError, match=r"invalid IP address '172\.30\.1\.9/24'"):
         zone.set_endpoint("shop_front", "c1", ["x"], ["172.30.1.9/24"])
 
 

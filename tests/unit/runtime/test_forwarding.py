@@ -246,10 +246,10 @@ def test_a_full_disk_is_no_reason_to_stop(receiver: Receiver, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"syslog_address": "http://x"}, "is not unix://PATH"),
+        ({"syslog_address": "http://x"}, "invalid syslog-address"),
         ({"syslog_facility": "nobody"}, "syslog-facility 'nobody'"),
         ({"syslog_format": "xml"}, "syslog-format 'xml'"),
-        ({"tag": "{{.Nothing}}"}, "there is no 'Nothing'"),
+        ({"tag": "{{.Nothing}}"}, "unknown field 'Nothing'"),
     ],
 )
 def test_what_means_nothing_is_refused(options: dict[str, str], reason: str) -> None:

@@ -163,5 +163,5 @@ def test_ranges_of_ports_are_single_ones_to_whoever_reads() -> None:
     "data", [b'{"mediaType": "m\\ud800"}', b'{"a": "\xed\xa0\x80"}', b'{"a": NaN}', b"[" * 9999]
 )
 def test_a_document_that_could_not_be_written_again_is_refused(data: bytes) -> None:
-    with pytest.raises(ImageError, match="the manifest is no JSON"):
+    with pytest.raises(ImageError, match="the manifest is not valid JSON"):
         manifests.parsed(data, "the manifest")

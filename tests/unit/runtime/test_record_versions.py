@@ -128,9 +128,11 @@ def test_a_later_version_is_shown_and_refused_by_name(paths: Paths) -> None:
     make_later(Path(paths.networks()) / network["id"] / "network.json")
     make_later(Path(paths.volumes()) / "shop_data" / "volume.json")
     assert len(NamespaceObserver(paths).observe("shop").containers) == 2
-    with pytest.raises(Unsupported, match=r"container 'shop-web-1': a later version .*version 3.*knows 2"):
+    with pytest.raises(
+        Unsupported, match=r"container 'shop-web-1': its record .* later version .*version 3, supported: 2"
+    ):
         Core(paths).meta(WEB)
-    with pytest.raises(Unsupported, match="volume 'shop_data': a later version"):
+    with pytest.raises(Unsupported, match="volume 'shop_data': its record was written by a later version"):
         Volumes(paths).remove("shop_data")
-    with pytest.raises(Unsupported, match="network 'shop_back': a later version"):
+    with pytest.raises(Unsupported, match="network 'shop_back': its record was written by a later version"):
         Networks(paths).create(specs.Network("shop_back"))

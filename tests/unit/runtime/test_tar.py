@@ -129,14 +129,14 @@ def test_a_file_is_skipped_by_seeking_and_its_offset_known(tmp_path: pathlib.Pat
 _DAMAGED = {
     "no tar at all": (b"hello" * 200, "not a tar"),
     "wrong checksum": (archive(file("a"))[:300] + b"x" + archive(file("a"))[301:], "checksum"),
-    "ends in a header": (file("a")[:200], "middle of a header"),
-    "ends in contents": (header("a", size=5000) + b"x" * 100, "middle of 'a'"),
-    "ends after an extended header": (pax({"path": "x"}), "before its entry"),
+    "ends in a header": (file("a")[:200], "unexpected end of archive in a header"),
+    "ends in contents": (header("a", size=5000) + b"x" * 100, "unexpected end of archive in 'a'"),
+    "ends after an extended header": (pax({"path": "x"}), "after an extended header"),
     "size is not octal": (archive(header("a", size=b"99999999999\0")), "not octal"),
     "negative size": (archive(header("a", size=b"\xff" * 12)), "out of range"),
     "size beyond everything": (archive(header("a", size=b"\x80" + b"\xff" * 11)), "out of range"),
-    "endless extended header": (header("x", b"x", size=1 << 32), "too long"),
-    "endless long name": (header("x", b"L", size=1 << 32), "too long"),
+    "endless extended header": (header("x", b"x", size=1 << 32), "too large"),
+    "endless long name": (header("x", b"L", size=1 << 32), "too large"),
     "record longer than its header": (
         archive(header("x", b"x", size=6) + padded(b"99 a=b"), file("a")),
         "malformed",
@@ -151,8 +151,8 @@ _DAMAGED = {
     "owner in words": (archive(pax({"uid": "root"}), file("a")), "uid"),
     "sparse file of GNU": (archive(header("a", b"S")), "sparse"),
     "sparse file of pax": (archive(pax({"GNU.sparse.major": "1"}), file("a")), "sparse"),
-    "NUL in a name": (archive(pax({"path": b"a\0b"}), file("a")), "NUL"),
-    "NUL in a link": (archive(pax({"linkpath": b"a\0b"}), symlink("a", "b")), "NUL"),
+    "NUL in a name": (archive(pax({"path": b"a\0b"}), file("a")), "null byte"),
+    "NUL in a link": (archive(pax({"linkpath": b"a\0b"}), symlink("a", "b")), "null byte"),
 }
 
 
