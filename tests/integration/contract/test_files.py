@@ -127,7 +127,7 @@ def test_into_under_and_beside_as_docker_does(place: Place, tree: pathlib.Path) 
 @pytest.mark.parametrize(
     ("source", "target", "said"),
     [
-        ("dir", "/srv/file", "which is a file"),
+        ("dir", "/srv/file", "cannot copy a directory to file"),
         ("file", "/srv/none/", "no such directory"),
         ("file", "/srv/file/", "no such directory"),
         ("file", "/srv/none/file", "no such file or directory in the container: /srv/none"),
@@ -147,9 +147,9 @@ def test_what_cannot_go_in(place: Place, tree: pathlib.Path, source: str, target
 @pytest.mark.parametrize(
     ("source", "target", "said"),
     [
-        ("/srv/dir", "file", "which is a file"),
+        ("/srv/dir", "file", "cannot copy a directory to file"),
         ("/srv/file", "none/", "no such directory"),
-        ("/srv/file", "none/file", "there is no directory"),
+        ("/srv/file", "none/file", "no such directory"),
         ("/srv/none", "new", "no such file or directory in the container: /srv/none"),
         ("/srv/file/", "new", "no such file or directory in the container: /srv/file/"),
     ],
@@ -213,7 +213,7 @@ def test_archives_go_both_ways(place: Place, tree: pathlib.Path) -> None:
     copying.stream_out(place.backend, id, "/srv/dir", out.write)
     copying.stream_in(place.backend, id, io.BytesIO(out.getvalue()), "/tmp")
     assert names(place, id, "/tmp/dir") == names(place, id, "/srv/dir")
-    with pytest.raises(CopyFailed, match="must be a directory"):
+    with pytest.raises(CopyFailed, match="must be an existing directory"):
         copying.stream_in(place.backend, id, io.BytesIO(out.getvalue()), "/tmp/dir/one")
     with pytest.raises(NotFound):
         place.backend.stat_path(id, "/none")

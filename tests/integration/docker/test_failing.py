@@ -64,7 +64,7 @@ def test_a_name_that_is_taken(stack: Stack) -> None:
     stack.engine("create", "--name", other, IMAGE, "true")
     try:
         stack.write(TWO % f", container_name: {other}")
-        fails(stack, f"'{other}' is taken by container")
+        fails(stack, f'container name "{other}" is already in use by container')
     finally:
         stack.engine("rm", other)
     converges(stack, TWO % f", container_name: {other}")

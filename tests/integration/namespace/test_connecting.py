@@ -137,5 +137,5 @@ def test_a_container_without_a_network_of_its_own_joins_none(stack: Stack, backe
         "  db: {image: host, command: [sleep, '600'], stop_signal: SIGKILL}\n"
         "  web: {image: host, command: [sleep, '600'], stop_signal: SIGKILL, network_mode: 'service:db'}\n"
     )
-    with pytest.raises(Conflict, match="no network of its own"):
+    with pytest.raises(Conflict, match="does not have a network namespace of its own"):
         backend.connect_network(_id(stack, "web"), EndpointSpec(f"{stack.name}_default", ("web",), {}))

@@ -164,7 +164,7 @@ def test_cve_2025_52881_a_sysctl_is_written_to_the_kernel_and_to_nothing_else(
 
     said = in_namespace(attack)
     if guarded:
-        assert "the kernel has no such setting" in said
+        assert "no such kernel setting" in said
     assert canary.read_text() == ("as it was" if guarded else "77")
 
 
@@ -255,7 +255,7 @@ def test_cve_2026_41579_no_device_is_made_where_a_link_at_dev_leads(stack: Stack
         image_of(symlink("dev", "/data"), directory("data"), without=("dev",)),
         extra="    volumes: ['./data:/data']\n",
     )
-    assert "plain directory" in said
+    assert "it is not a directory" in said
     assert os.listdir(data) == ["null"]
     assert (data / "null").read_text() == "precious"
     stack.write("services: {}\n")

@@ -75,15 +75,15 @@ def test_one_that_cannot_be_mounted_is_named(stack: Stack) -> None:
     failed = stack.run("up", "-d", check=False)
     assert failed.returncode == 1
     assert f"cannot mount volume '{stack.name}_scratch', tmpfs as nosuchfs" in failed.stderr
-    assert "kernel has no file system 'nosuchfs'" in failed.stderr
+    assert "kernel does not support file system 'nosuchfs'" in failed.stderr
     stack.run("down", "-v")
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ("{o: bind, device: /tmp}", "driver_opts has no 'type'"),
-        ("{type: tmpfs}", "driver_opts has no 'device'"),
+        ("{o: bind, device: /tmp}", "'type' is required in driver_opts"),
+        ("{type: tmpfs}", "'device' is required in driver_opts"),
         ("{size: 1g}", "quotas are not supported"),
         ("{type: tmpfs, device: tmpfs, colour: blue}", "unknown option 'colour' of driver local"),
     ],
@@ -216,7 +216,7 @@ def test_a_command_in_another_mount_namespace_does_not_lose_what_is_written(stac
         timeout=60,
     )
     assert apart.returncode == 1
-    assert "is not mounted where this project's supervisor runs" in apart.stderr
+    assert "is not mounted in the mount namespace of this project's supervisor" in apart.stderr
     stack.run("up", "-d")
     assert stack.shell("writer", "stat -f -c %T /scratch") == "tmpfs"
 

@@ -307,7 +307,7 @@ def test_publish_and_unpublish_are_idempotent_and_atomic(world):
     clash = Publication("tcp", "0.0.0.0", 9000, "172.30.1.3", 80, FRONT.name)
     world.firewall("publish", [one])
     world.firewall("publish", [one])
-    with pytest.raises(Conflict, match=r"'\*:9000/tcp' is published already, to 172\.30\.1\.2"):
+    with pytest.raises(Conflict, match=r"'\*:9000/tcp' is already published to 172\.30\.1\.2"):
         world.firewall("publish", [two, clash])
     assert [str(p) for p in world.firewall("publications")] == [str(one)]
     world.firewall("unpublish", [clash])

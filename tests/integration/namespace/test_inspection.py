@@ -61,4 +61,4 @@ def test_an_ipam_driver_that_is_not_there_is_refused(stack: Stack) -> None:
     stack.write(PROJECT.replace("    ipam:\n", "    ipam:\n      driver: other\n"))
     failed = stack.run("up", "-d", check=False)
     assert failed.returncode == 1
-    assert "no IPAM driver 'other'" in failed.stderr
+    assert "IPAM driver 'other' is not supported" in failed.stderr

@@ -104,7 +104,7 @@ DAMAGE: dict[str, tuple[Callable[[Site], None], str]] = {
     "flush map": (lambda site: nft("flush", "map", "inet", "composer", "ports4"), "is not forwarded"),
     "flush set": (
         lambda site: nft("flush", "set", "inet", "composer", "same"),
-        "it is missing from the firewall",
+        "its firewall rules are missing",
     ),
     "ip_forward": (lambda site: sysctl("net/ipv4/ip_forward"), "net.ipv4.ip_forward is 0"),
     "ipv6 forwarding": (lambda site: sysctl("net/ipv6/conf/all/forwarding"), "forwarding is 0"),

@@ -100,7 +100,7 @@ def test_a_device_replaces_nothing_in_a_directory_of_the_host(stack: Stack) -> N
         "    devices: ['/dev/null:/shared/data']\n"
     )
     done = stack.run("up", "-d", check=False)
-    assert done.returncode != 0 and "something else in its place" in done.stderr
+    assert done.returncode != 0 and "another file exists in its place" in done.stderr
     assert (shared / "data").read_text() == "precious"
 
 

@@ -403,7 +403,7 @@ def test_a_request_that_is_none_is_answered_and_wedges_nothing(stack: Stack) -> 
             client.sendmsg(
                 [packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, directory.to_bytes(4, "little"))]
             )
-            assert "cannot understand" in json.loads(client.recv(1 << 17))["error"]
+            assert "invalid request" in json.loads(client.recv(1 << 17))["error"]
         client.send(b'{"op":"hello"}')
         assert json.loads(client.recv(1 << 17))["ok"]
     os.close(directory)

@@ -199,7 +199,7 @@ def test_the_index_leads_to_this_machines_image(client: Client, proxy: Proxy, up
     image = client.pull(f"{proxy.host}/many:all")
     assert (image.id, image.digests) == (mine.id, (f"{proxy.host}/many@{digest}",))
     push_index(upstream, "many", "none", [(other, {"os": "linux", "architecture": "s390x"})])
-    with pytest.raises(PullFailed, match=r"no image for linux/.*, only for linux/s390x"):
+    with pytest.raises(PullFailed, match=r"no matching manifest for linux/.* \(available: linux/s390x\)"):
         client.pull(f"{proxy.host}/many:none")
 
 
@@ -279,7 +279,7 @@ def test_retry_after_is_respected(client: Client, proxy: Proxy, app: Pushed) -> 
 
 def test_what_stays_damaged_is_refused_and_not_stored(client: Client, proxy: Proxy, app: Pushed) -> None:
     proxy.on(f"blobs/{app.layers[0]}", flip(2_000_000), 0)
-    with pytest.raises(PullFailed, match=r"cannot pull '.*/app:v1': the registry sends damaged data"):
+    with pytest.raises(PullFailed, match=r"cannot pull '.*/app:v1': digest mismatch: got"):
         client.pull(f"{proxy.host}/app:v1")
     assert client.store.images() == []
     assert not pathlib.Path(client.store._content.blob(app.layers[0])).exists()
@@ -289,19 +289,19 @@ def test_what_stays_damaged_is_refused_and_not_stored(client: Client, proxy: Pro
 @pytest.mark.parametrize(
     ("pattern", "fault", "message"),
     [
-        ("manifests", flip(100), "damaged manifest"),
-        ("manifests", status(404, message="manifest unknown"), "does not have it: manifest unknown"),
-        ("manifests", status(500), "answers 500"),
-        ("manifests", status(429), "limits requests"),
+        ("manifests", flip(100), "manifest digest mismatch"),
+        ("manifests", status(404, message="manifest unknown"), "image not found on .*: manifest unknown"),
+        ("manifests", status(500), "returned status 500"),
+        ("manifests", status(429), "too many requests to"),
         (
             "manifests",
             status(403, message="no\x1b[31m way"),
             "pull access denied for .*, repository does not exist or may require 'docker login': .*: no.31m way$",
         ),
-        ("manifests", status(418), "answers 418"),
+        ("manifests", status(418), "returned status 418"),
         ("blobs", status(404), "a part of the image not found on"),
         ("blobs", refuse_connection, "cannot reach http://127.0.0.1"),
-        ("blobs", cut(0), "sent .* bytes less|damaged blob|ends after"),
+        ("blobs", cut(0), "bytes early|blob digest mismatch|unexpected end of a layer"),
     ],
 )
 def test_a_fault_that_stays_is_one_clear_line(
@@ -328,7 +328,7 @@ def test_a_manifest_that_states_a_wrong_length_is_refused(
         "layers": [{"mediaType": "x", "digest": pushed.layers[0], "size": len(blob) + size}],
     }
     digest = push_manifest(upstream, "lies", "false", manifest)
-    with pytest.raises(PullFailed, match="damaged data"):
+    with pytest.raises(PullFailed, match="digest mismatch"):
         client.pull(f"{proxy.host}/lies@{digest}")
     verify(client.store)
 
@@ -356,7 +356,9 @@ def test_layers_that_are_not_what_the_configuration_names(
         "layers": [{"mediaType": "x", "digest": two.layers[0], "size": len(blob)}],
     }
     push_manifest(upstream, "swap", "3", manifest)
-    with pytest.raises(PullFailed, match=f"its digest is {sha256(TOP)} and should be {sha256(BASE)}"):
+    with pytest.raises(
+        PullFailed, match=f"layer digest mismatch: got {sha256(TOP)}, expected {sha256(BASE)}"
+    ):
         client.pull(f"{proxy.host}/swap:3")
     assert client.store.images() == []
 
@@ -383,7 +385,7 @@ def test_a_redirect_leads_to_another_host_without_the_login(
 
 def test_a_circle_of_redirects_ends(client: Client, proxy: Proxy) -> None:
     proxy.on("manifests", redirect(f"http://{proxy.host}"), 0)
-    with pytest.raises(PullFailed, match="leads in a circle"):
+    with pytest.raises(PullFailed, match="redirect loop at"):
         client.pull(f"{proxy.host}/app:v1")
 
 
@@ -444,7 +446,7 @@ def test_tls_through_a_tunnel_with_a_certificate_that_is_trusted(
         tunnel.on("^CONNECT", lambda handler: handler.tunnel(secure.host), 0)
         client.environment["HTTPS_PROXY"] = f"http://me:pass@{tunnel.host}"
         name = f"registry.test:{port}"
-        with pytest.raises(PullFailed, match=f"cannot trust the certificate of {name}") as failure:
+        with pytest.raises(PullFailed, match=f"certificate verification failed for {name}") as failure:
             client.pull(f"{name}/app:v1")
         assert "ca or insecure" in str(failure.value.hint)
         assert secure.asked == []
@@ -478,7 +480,7 @@ def test_encrypted_is_not_left_for_plain(
 ) -> None:
     with Proxy(upstream, certificate) as secure, Proxy(upstream) as plain:
         secure.on(LAYER, redirect(f"http://{plain.host}"), 0)
-        with pytest.raises(PullFailed, match="where nothing is encrypted"):
+        with pytest.raises(PullFailed, match="without encryption"):
             client.pull(f"{secure.host}/app:v1")
         assert plain.asked == []
 
@@ -541,9 +543,9 @@ def test_a_credential_helper(client: Client, proxy: Proxy, app: Pushed, key: str
 @pytest.mark.parametrize(
     ("script", "complaint"),
     [
-        (None, "is not on PATH"),
+        (None, "not found in PATH"),
         ("echo locked >&2; exit 1", "failed: locked"),
-        ("echo nonsense", "gave no JSON"),
+        ("echo nonsense", "returned invalid output"),
         ("echo 'credentials not found in native keychain'; exit 1", "docker login"),
     ],
 )
@@ -567,7 +569,7 @@ def test_a_helper_that_fails_matters_only_where_a_login_is_needed(
 def test_a_login_is_not_sent_where_nothing_is_encrypted(client: Client, proxy: Proxy) -> None:
     proxy.login, proxy.realm = "bearer", "http://elsewhere.test/token"
     client.docker_config(auths={proxy.host: {"auth": base64.b64encode(b"me:secret").decode()}})
-    with pytest.raises(PullFailed, match=r"sent to elsewhere.test, where nothing is encrypted"):
+    with pytest.raises(PullFailed, match=r"sent to elsewhere.test without encryption"):
         client.pull(f"{proxy.host}/app:v1")
 
 

@@ -157,8 +157,8 @@ def test_a_damaged_network_and_a_damaged_volume(stack: Stack, text: str) -> None
     assert "network.json is damaged" in listed and "volume.json is damaged" in listed
     sane(stack.run("up", "-d", check=False))
     done = stack.run("doctor", "--repair")
-    assert "network.json was made anew from its bridge" in done.stdout
-    assert "its data is as it was" in done.stdout
+    assert "network.json was rebuilt from its bridge" in done.stdout
+    assert "its data is unchanged" in done.stdout
     assert (volume / "_data" / "kept").read_text() == "data"
     stack.run("down", "-t", "0", check=False)
     stack.run("network", "rm", f"{stack.name}_default", check=False)

@@ -199,7 +199,7 @@ def test_a_container_of_another_project(stack: Stack) -> None:
         assert stack.out(*other, "exec", "-T", "guest", "ls", "/sys/class/net").strip() == "lo"
         failed = stack.run(*other, "restart", "-t", "0", check=False)
         assert failed.returncode != 0
-        assert "does not exist any more" in failed.stderr
+        assert "no longer exists" in failed.stderr
     finally:
         stack.run(*other, "down", "-t", "0")
 

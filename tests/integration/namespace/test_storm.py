@@ -72,7 +72,7 @@ volumes:
 """
 VICTIMS = ("command", "supervisor", "keeper", "both")
 _UNKNOWN = re.compile(
-    r"the supervisor .*(went away|is not known|dies)|could see|without an exit code|does not answer"
+    r"lost connection to the supervisor|exit code is unknown|the supervisor .*(crashes|is not responding)"
 )
 
 

@@ -103,7 +103,8 @@ def test_all_credentials_there_are(helper: Helper) -> None:
         ("echo locked >&2; exit 1", "the credential helper 'docker-credential-bad' failed: locked"),
         ("exit 3", "the credential helper 'docker-credential-bad' failed: 3"),
         ("echo nonsense", "the credential helper 'docker-credential-bad' returned invalid output "),
-        ("echo '[1, 2]'", "the credential helper 'docker-credential-bad' returned invalid output (expected JSON with Username and Secret)"),
+        ("echo '[1, 2]'", "the credential helper 'docker-credential-bad' returned invalid output "
+                            "(expected JSON with Username and Secret)"),
     ],
 )  # fmt: skip
 def test_a_helper_that_fails_is_named_and_the_file_counts(
