@@ -96,7 +96,7 @@ def test_an_address_that_is_taken_changes_nothing(stack: Stack, backend: Namespa
     web, second = _id(stack, "web"), f"{stack.name}_b"
     taken = backend.container(_id(stack, "other")).endpoints[0].ipv4.partition("/")[0]
     before = stack.shell("web", "ip addr; cat /etc/hosts")
-    with pytest.raises(Conflict, match="taken"):
+    with pytest.raises(Conflict, match="already in use"):
         backend.connect_network(web, EndpointSpec(second, ("web",), {"ipv4_address": taken}))
     assert stack.shell("web", "ip addr; cat /etc/hosts") == before
     assert [e.network for e in backend.container(web).endpoints] == [f"{stack.name}_a"]
