@@ -13,7 +13,7 @@
     │   ├── NoComposeFile
     │   └── DisabledService
     ├── CopyFailed                               files cannot be copied
-    ├── OutputFailed                             standard output cannot be written
+    ├── OutputFailed                             the output of a command cannot be written
     ├── EngineError                              a plan could not be carried out
     │   ├── OperationFailed(operation, cause)
     │   ├── MachineFailed                        a full disk, a file of somebody else
@@ -21,7 +21,7 @@
     │   ├── Timeout
     │   ├── Unhealthy
     │   └── Cancelled                            exit code 130
-    └── BackendError                             what a backend says
+    └── BackendError                             a backend failed or refused an operation
         ├── NotFound
         ├── Conflict
         ├── Unavailable
@@ -78,7 +78,7 @@ class ComposerError(Exception):
 
 
 class ConfigError(ComposerError):
-    """A compose file says something that cannot be.
+    """A compose file is invalid.
 
     ``path`` is the place in the model (``("services", "web", "ports", 0)``), ``chain`` the marks that led there
     through include, extends or interpolation, innermost first.
@@ -103,27 +103,27 @@ class ConfigError(ComposerError):
 
 
 class YamlError(ConfigError):
-    """The text is not YAML, or not YAML that Compose reads."""
+    """The file is not valid YAML, or uses YAML that Compose does not support."""
 
 
 class InterpolationError(ConfigError):
-    """A ``${…}`` cannot be replaced."""
+    """A variable (``${…}``) cannot be interpolated."""
 
 
 class SchemaError(ConfigError):
-    """A value has the wrong shape, or a key is unknown."""
+    """A value has the wrong type, or an attribute is unknown."""
 
 
 class MergeError(ConfigError):
-    """Two files cannot be put together."""
+    """Two files cannot be merged."""
 
 
 class CycleError(ConfigError):
-    """Something needs itself: depends_on, extends, include, links."""
+    """A circular dependency: by depends_on, extends, include or links."""
 
 
 class ProjectInvalid(ComposerError):
-    """Everything that is wrong with a project. ``errors`` is in file order and never empty."""
+    """A project is invalid. ``errors`` has all errors in file order and is never empty."""
 
     def __init__(self, errors: tuple[ConfigError, ...]) -> None:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
@@ -132,7 +132,7 @@ class ProjectInvalid(ComposerError):
 
 
 class ProjectError(ComposerError):
-    """The command asks for something that the project does not have."""
+    """The command does not fit the project, such as an unknown service or an invalid project name."""
 
 
 class UnknownService(ProjectError):
@@ -140,27 +140,27 @@ class UnknownService(ProjectError):
 
 
 class NoComposeFile(ProjectError):
-    """There is no compose file where one is looked for."""
+    """No compose file was found or given."""
 
 
 class DisabledService(ProjectError):
-    """The service is there, but no active profile enables it."""
+    """The service is defined, but not enabled by any active profile."""
 
 
 class CopyFailed(ComposerError):
-    """A tree cannot be read, or an archive cannot be unpacked where it should."""
+    """Files cannot be copied: a tree cannot be read, or an archive cannot be unpacked at its destination."""
 
 
 class OutputFailed(ComposerError):
-    """What a command was asked for cannot be written: the disk behind its output is full, or the terminal gone."""
+    """The output of a command cannot be written: the disk is full, or the terminal was closed."""
 
 
 class EngineError(ComposerError):
-    """A plan could not be carried out."""
+    """A plan could not be executed."""
 
 
 class MachineFailed(EngineError):
-    """The machine refused: its disk is full or read-only, a file belongs to somebody else, descriptors ran out."""
+    """An operating system limit: a full or read-only disk, missing permissions, no free file descriptors."""
 
 
 _REMEDIES = {
@@ -179,7 +179,7 @@ _REMEDIES = {
 
 
 def of_the_machine(error: BaseException) -> BaseException:
-    """Return what the machine refused as an error of ours, everything else as it is."""
+    """Return an OSError with a known remedy as `MachineFailed`, any other error unchanged."""
     if not isinstance(error, OSError) or error.errno not in _REMEDIES:
         return error
     name = error.filename if error.filename is not None else ""
@@ -204,25 +204,25 @@ class OperationFailed(EngineError):
 
 
 class DependencyFailed(EngineError):
-    """A service was not started because one that it needs did not come up."""
+    """A service was not started, because a service that it depends on failed."""
 
 
 class Timeout(EngineError):
-    """Something did not happen in the time that it was given."""
+    """A condition was not met within its timeout."""
 
 
 class Unhealthy(EngineError):
-    """A health check failed as often as it may."""
+    """A container is unhealthy, or exited while it was waited for."""
 
 
 class Cancelled(EngineError):
-    """The user pressed Ctrl-C, or a signal asked us to stop."""
+    """The command was interrupted by Ctrl-C or a signal."""
 
     exit_code = 130
 
 
 class BackendError(ComposerError):
-    """A backend could not do what it was asked."""
+    """An operation of a backend failed."""
 
 
 class NotFound(BackendError):
@@ -230,15 +230,15 @@ class NotFound(BackendError):
 
 
 class Conflict(BackendError):
-    """The name, address or port is taken, or the object is in the wrong state."""
+    """The name, address or port is already in use, or the object is in the wrong state."""
 
 
 class Unavailable(BackendError):
-    """The backend cannot be reached, or cannot work on this machine."""
+    """The backend cannot be reached, or does not work on this machine."""
 
 
 class Unsupported(BackendError):
-    """The backend cannot honour ``feature`` (a Compose attribute, such as ``"services.web.gpus"``)."""
+    """The backend does not support ``feature`` (a Compose attribute, such as ``"services.web.gpus"``)."""
 
     def __init__(self, feature: str, message: str, *, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -246,13 +246,13 @@ class Unsupported(BackendError):
 
 
 class PermissionDenied(BackendError):
-    """The user may not do this."""
+    """The user lacks the permission for the operation."""
 
 
 class StartFailed(BackendError):
     """A container was created but its command could not be executed.
 
-    ``exit_code`` is Docker's: 127 when the command is not there, 126 when it cannot be executed, 125 when the
+    ``exit_code`` is Docker's: 127 if the command does not exist, 126 if it cannot be executed, 125 if the
     runtime itself failed before that.
     """
 
@@ -262,11 +262,11 @@ class StartFailed(BackendError):
 
 
 class ImageError(BackendError):
-    """An image cannot be had."""
+    """An image cannot be read, found, pulled or built."""
 
 
 class PullFailed(ImageError):
-    """The registry, or the way to it, said no."""
+    """The registry cannot be reached, or does not provide the image."""
 
 
 class BuildFailed(ImageError):
@@ -274,7 +274,7 @@ class BuildFailed(ImageError):
 
 
 def no_such_service(name: str, known: Iterable[str]) -> UnknownService:
-    """Return the error for a name that no service has, in Docker Compose's words, with the nearest of those known."""
+    """Return the error for an unknown service in Docker Compose's words, with a hint from the ``known`` names."""
     from difflib import get_close_matches
 
     names = sorted(known)

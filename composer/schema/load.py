@@ -338,11 +338,11 @@ class _Loader:
 
 
 def _settled(tree: Map, variables: Variables) -> Map:
-    """Return an included project with what its own variables have to say, before the outer ones are asked.
+    """Apply an included project's own variables, before those of the including project.
 
-    Bare ``KEY`` items of ``environment`` lists take their values. Secrets of variables remember theirs, which nothing
-    shows. Configs of variables get their content; whoever includes it then finds two sources in them, and refuses: so
-    do docker compose 2.40 and compose-go 2.16.
+    Items of ``environment`` lists without a value get it. Secrets with ``environment`` keep their value, which is never
+    shown. Configs with ``environment`` get their content; the including project rejects them for having two sources, as
+    docker compose 2.40 and compose-go 2.16 do.
     """
     tree = tree.copy()
     for section, function in (

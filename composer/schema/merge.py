@@ -190,10 +190,11 @@ def _logging(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, mer
 
 
 def _ipam_config(old: Any, new: Any, path: Path, old_mark: Mark, new_mark: Mark, merge: _Merge) -> Any:
-    """Merge by subnet, the way Compose does, with what gets lost in it.
+    """Merge the lists of ``ipam.config`` by subnet, including Compose's bugs.
 
-    An entry below is merged with every entry here that has its subnet, or that came up before; so two subnets
-    below and one here give the one here, twice. Entries are written to in place, also while they are compared.
+    Each entry of the base is merged with every entry of the override that has the same subnet, or whose subnet is
+    already in the result; so two base subnets and one override give the override twice. Entries are changed in place,
+    also while they are compared.
     """
     for value, mark in ((old, old_mark), (new, new_mark)):
         if not isinstance(value, Seq) or not all(isinstance(item, Map) for item in value):

@@ -1,9 +1,9 @@
-"""The connection of an exec or attach, taken out of the SDK's hands: a socket whose descriptor tells the truth.
+"""The connection of an exec or attach, taken over from the SDK: a socket that works with select() and poll().
 
-Two things would make it lie. What the engine says right behind its headers may be in the buffer that these were read
-through, where the SDK leaves it. And TLS decrypts whole records, so there may be something to read of which the
-descriptor knows nothing. In both cases a thread passes on between the engine and a pair of sockets, each direction with
-its own end: the end of our input is told while output still comes.
+Two things would prevent that. Data that follows the headers directly may be in the buffer that these were read
+through, where the SDK leaves it. And a TLS socket can hold decrypted bytes while its descriptor is not
+readable. In both cases a thread relays between the engine and a pair of sockets. Each direction is closed
+separately: the end of our input is passed on while output still arrives.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What the engine needs of a backend: a protocol for each group of things.
+"""What the engine requires of a backend: a protocol for each group of objects.
 
     containers  networks  volumes  images  files  streams
 
-Each group has two protocols: an observer, which reads and cannot change anything, and what adds the effects. A plan is
-made with nothing but observers. All of them speak of resolved things: real names of networks and volumes, absolute
-paths, contents of secrets. A backend never sees a compose file. The values that cross the border are in `wanted`,
-`observed` and `inspected`. What not every backend can is in its `capabilities`.
+Each group has two protocols: an observer, which only reads, and one that adds the methods that change objects. Plans
+are made with observers alone. All values are resolved: real names of networks and volumes, absolute paths, contents of
+secrets. A backend never sees a compose file. The types of arguments and results are in `wanted`, `observed` and
+`inspected`. `capabilities` names what a backend supports beyond that.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ class Observer(
 class Backend(Observer, Containers, Networks, Volumes, Images, Files, Streams, Protocol):
     """The half that changes things.
 
-    Every step is safe to repeat: creating what is there with the same labels returns it, removing what is gone
-    does nothing. Methods are called from several threads at once, never two for the same object. What a backend has no
-    capability for raises Unsupported.
+    Every method is safe to repeat: creating an object that exists with the same labels returns it, removing one that
+    does not exist does nothing. Methods are called from several threads at once, never two for the same object.
+    Methods of capabilities that a backend lacks raise Unsupported.
     """
 
     def recover(self, project: str) -> None:
-        """Take away what killed commands left half made or half removed, where nothing that is observed shows it.
+        """Remove incomplete objects of commands that were killed, where they are not visible to `observe`.
 
-        Called by whoever has the project's lock, before it looks.
+        Called with the project's lock held, before the project is observed.
         """
         ...
 
@@ -66,7 +66,7 @@ class Backend(Observer, Containers, Networks, Volumes, Images, Files, Streams, P
 
 
 class Finding(NamedTuple):
-    """One thing that a backend found when it looked at this machine, for ``composer doctor``.
+    """The result of one check of this machine, for ``composer doctor``.
 
     ``level``: ``ok``, ``note`` (worth knowing), ``warning`` (something will not work) or ``missing`` (the backend
     does not work without it). ``hint`` is the remedy.

@@ -1,4 +1,4 @@
-"""Containers: seen, made, run, changed, removed."""
+"""Protocols for containers: observe, create, run, change, remove."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class ContainerObserver(Protocol):
-    """What can be seen of containers, and of projects, which are what their labels say."""
+    """Reads containers, and projects, which are defined by the labels of containers."""
 
     def observe(self, project: str) -> Observed: ...
 
     def holds(self, project: str) -> bool:
-        """Tell whether a project has a container or a volume here; cheaper than to observe it."""
+        """Return True if the project has a container or a volume on this backend; cheaper than `observe`."""
         ...
 
     def projects(self) -> Sequence[ObservedContainer]:
@@ -37,40 +37,43 @@ class ContainerObserver(Protocol):
         ...
 
     def limitations(self, attributes: Mapping[str, Any]) -> Sequence[Limitation]:
-        """Return what this backend would not honour of a service's canonical attributes."""
+        """Return which of a service's canonical attributes this backend does not support."""
         ...
 
 
 class Containers(ContainerObserver, Protocol):
-    """What can be done to containers."""
+    """Changes containers."""
 
     def create_container(self, spec: ContainerSpec) -> str:
-        """Return the new container's id. Raises Conflict when the name is taken by another."""
+        """Return the new container's id. Raises Conflict if the name is already in use."""
         ...
 
     def start_container(self, id: str) -> None:
-        """Return when the command has been executed. Raises StartFailed when it could not be."""
+        """Start a container; return when its command has been executed. Raises StartFailed if that fails."""
         ...
 
     def prepare_container(self, id: str) -> None:
-        """Do now what nobody can notice of a start, so that `start_container` takes less time.
+        """Do those parts of a start that are not visible from outside, so that `start_container` takes less time.
 
-        A hint: nothing depends on it, and what goes wrong is left to the start, which may come while this is at it.
+        Only an optimization: errors are left to the start, which may begin while this runs.
         Only where the backend has `Capability.PREPARES_STARTS`.
         """
         ...
 
     def unprepare_container(self, id: str) -> None:
-        """Take that back: there will be no start. Safe to repeat, and after a start."""
+        """Undo `prepare_container`, because there will be no start. Safe to repeat, and after a start."""
         ...
 
     def stop_container(self, id: str, *, timeout_s: float | None = None) -> None:
-        """Send the stop signal, and SIGKILL after the grace period; return when it has exited."""
+        """Send the stop signal, and SIGKILL after the grace period; return when the container has exited.
+
+        ``timeout_s`` is the grace period in seconds; None: the container's own.
+        """
         ...
 
     def kill_container(self, id: str, signal: str) -> None: ...
     def pause_container(self, id: str) -> None:
-        """Freeze a running container; nothing happens to one that is paused."""
+        """Pause a running container; does nothing if it is paused."""
         ...
 
     def unpause_container(self, id: str) -> None: ...
@@ -80,17 +83,17 @@ class Containers(ContainerObserver, Protocol):
 
     def rename_container(self, id: str, name: str) -> None: ...
     def remove_container(self, id: str, *, force: bool = False, volumes: bool = False) -> None:
-        """Remove it, with its anonymous volumes where asked."""
+        """Remove a container; ``volumes``: with its anonymous volumes. Only ``force`` removes a running one."""
         ...
 
     def move_ports(self, source: str, target: str) -> None:
-        """Lead the published ports of ``source`` to ``target``, which was created with ``takes_over``.
+        """Move the published ports of ``source`` to ``target``, which was created with ``takes_over``.
 
-        Connections that exist stay with ``source``. Returns when no new one can reach it: neither by a port nor
-        by a service name that ``target`` answers to as well. Only where the backend has `Capability.MOVES_PORTS`.
+        Existing connections stay with ``source``. Returns when no new connection can reach it, neither by a port nor
+        by a service name that ``target`` has as well. Only where the backend has `Capability.MOVES_PORTS`.
         """
         ...
 
     def commit_container(self, id: str, spec: CommitSpec) -> ObservedImage:
-        """Make an image of a container's own files over its image's, configured as the container is."""
+        """Create an image from a container's changes, with the configuration of the container."""
         ...

@@ -1,4 +1,4 @@
-"""What is inside containers, and at the disk."""
+"""Protocols for files and processes in containers, and for disk usage."""
 
 from __future__ import annotations
 
@@ -11,42 +11,46 @@ if TYPE_CHECKING:
 
 
 class FileObserver(Protocol):
-    """What can be seen inside of containers, and of the disk."""
+    """Reads files, processes and resource usage of containers, and disk usage."""
 
     def stat_path(self, id: str, path: str) -> PathStat:
-        """Look at a path in a container, running or not, following no link at its end. Raises NotFound.
+        """Return the state of a path in a container, running or not; a symbolic link is not followed. Raises NotFound.
 
-        ``path`` starts at the container's root; ``/`` or ``/.`` at its end asks for a directory, and follows.
+        ``path`` is relative to the container's root. With a trailing ``/`` or ``/.`` a link is followed, and must lead to
+        a directory.
         """
         ...
 
     def read_path(self, id: str, path: str) -> tuple[PathStat, Iterator[bytes]]:
-        """Return a tar of a path, as `stat_path` finds it; its names begin with the path's last part. Close it."""
+        """Return a tar archive of a path, as `stat_path` finds it; its names start with the path's last component.
+
+        The caller must close the iterator.
+        """
         ...
 
     def export_container(self, id: str) -> Iterator[bytes]:
-        """Return a tar of a container's own files over its image's, nothing that is mounted in it. Close it."""
+        """Return a tar archive of a container's root file system, without mounts. The caller must close the iterator."""
         ...
 
     def processes(self, id: str) -> Processes:
-        """Return the processes of a running container. Raises Conflict where it does not run."""
+        """Return the processes of a running container. Raises Conflict if it is not running."""
         ...
 
     def usage(self, id: str) -> Usage | None:
-        """Return what a container uses now; None where it does not run. Does not wait for a second sample."""
+        """Return the current resource usage of a container; None if it is not running. Takes a single sample."""
         ...
 
     def disk_use(self) -> DiskUse:
-        """Return what is kept on the disk, by image, container and volume. Walks trees: not for fast commands."""
+        """Return the disk usage of images, containers and volumes. Walks directory trees: not for fast commands."""
         ...
 
 
 class Files(FileObserver, Protocol):
-    """What can be changed inside of containers."""
+    """Changes files in containers."""
 
     def write_path(self, id: str, path: str, archive: Iterable[bytes], *, to_user: bool = False) -> None:
-        """Unpack a tar into a directory of a container, running or not. Nothing becomes a directory that is none.
+        """Unpack a tar archive into an existing directory of a container, running or not.
 
-        Files keep the archive's owners; with ``to_user`` they belong to the user that the container runs as.
+        Files keep the owners of the archive; with ``to_user`` they belong to the user that the container runs as.
         """
         ...

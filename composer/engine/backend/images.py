@@ -1,4 +1,4 @@
-"""Images: seen, pulled, built, pushed, named, moved as archives, removed."""
+"""Protocols for images: find, pull, build, push, tag, load and save, remove."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class ImageObserver(Protocol):
-    """What can be seen of images."""
+    """Reads images."""
 
     def find_image(self, reference: str) -> ObservedImage | None: ...
     def images(self) -> Sequence[ObservedImage]: ...
 
 
 class Images(ImageObserver, Protocol):
-    """What can be done to images. How far it is, is told to ``progress``, from any thread."""
+    """Changes images. ``progress`` is called from any thread."""
 
     def pull_image(self, reference: str, *, progress: Report | None = None) -> ObservedImage: ...
     def build_image(self, spec: BuildSpec, *, progress: Report | None = None) -> ObservedImage:
@@ -29,15 +29,15 @@ class Images(ImageObserver, Protocol):
         ...
 
     def push_image(self, reference: str, *, progress: Report | None = None) -> None:
-        """Send an image to the registry that its name says. Raises ImageError."""
+        """Push an image to the registry of its name. Raises ImageError."""
         ...
 
     def remove_image(self, reference: str, *, force: bool = False) -> None: ...
     def tag_image(self, reference: str, name: str) -> None: ...
     def import_image(self, path: str, reference: str, config: Mapping[str, Any]) -> ObservedImage:
-        """Make an image of one layer from a tarball of a root filesystem.
+        """Create an image with one layer from a root filesystem tarball.
 
-        ``config`` has the OCI image configuration's words: Cmd, Entrypoint, Env, WorkingDir, User, Volumes, ….
+        ``config`` has keys of the OCI image configuration: Cmd, Entrypoint, Env, WorkingDir, User, Volumes, ….
         """
         ...
 
@@ -48,13 +48,13 @@ class Images(ImageObserver, Protocol):
     # What follows only where the backend has `Capability.KEEPS_IMAGES`.
 
     def resolve_image(self, reference: str) -> str:
-        """Return the digest that the registry has for a reference now. Raises PullFailed."""
+        """Return the digest that a reference currently has in its registry. Raises PullFailed."""
         ...
 
     def save_images(self, references: Sequence[str], path: str) -> None:
-        """Write images to one tar that is an OCI layout and a docker-archive."""
+        """Save images to one tar archive, which is both an OCI layout and a docker-archive."""
         ...
 
     def prune_images(self, *, unused: bool = False) -> tuple[Sequence[str], int]:
-        """Remove images without a name, or all that no container uses; return their ids and the bytes freed."""
+        """Remove dangling images, or with ``unused`` all images without containers; return ids and bytes freed."""
         ...

@@ -1,4 +1,4 @@
-"""Networks: seen, made, joined, mended, removed."""
+"""Protocols for networks: find, create, connect, restore, remove."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ if TYPE_CHECKING:
 
 
 class NetworkObserver(Protocol):
-    """What can be seen of networks."""
+    """Reads networks."""
 
     def find_network(self, name: str) -> ObservedNetwork | None: ...
     def networks(self) -> Sequence[ObservedNetwork]: ...
 
     def network_faults(self, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
-        """Return, by network id, what others took away of networks that containers run in: links, rules, addresses."""
+        """Return, by network id, the missing parts of networks with running containers: links, rules, addresses."""
         ...
 
     def network_limitations(self, attributes: Mapping[str, Any]) -> Sequence[Limitation]:
-        """Return what this backend would not honour of a network's attributes. Paths are relative to the network."""
+        """Return which of a network's attributes this backend does not support. Paths are relative to the network."""
         ...
 
 
 class Networks(NetworkObserver, Protocol):
-    """What can be done to networks."""
+    """Changes networks."""
 
     def create_network(self, spec: NetworkSpec) -> str: ...
     def remove_network(self, id: str) -> None: ...
     def mend_network(self, id: str) -> None:
-        """Put back what `network_faults` names, under the containers that run in it."""
+        """Restore the parts that `network_faults` returns, while containers keep running."""
         ...
 
     def connect_network(self, id: str, endpoint: EndpointSpec) -> None: ...
     def disconnect_network(self, id: str, network: str) -> None: ...
     def prune_networks(self, labels: Sequence[LabelFilter]) -> Sequence[str]:
-        """Remove the networks that no container is in, and that all filters match; return their names."""
+        """Remove the networks without containers that match all filters; return their names."""
         ...

@@ -1,4 +1,4 @@
-"""What goes on for longer: output, events, commands with their input here."""
+"""Protocols for streams: logs, events, and interactive commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class LogStream(Protocol):
 
 
 class EventStream(Protocol):
-    """Events from the moment that `Observer.events` returned: what happens after that is never missed."""
+    """Events from the moment that `Observer.events` returned: later events are never missed."""
 
     def next(self, timeout_s: float | None) -> Event | None:
         """Return the next event; None when ``timeout_s`` has passed, at the end, or after ``close()``."""
@@ -29,7 +29,7 @@ class EventStream(Protocol):
 
 
 class Session(Protocol):
-    """A command that runs with its input and output here (exec, attach).
+    """A command whose input and output are connected to the caller (exec, attach).
 
     With ``tty`` all output is on ``stdout``. ``read`` blocks; it returns None at the end of all output.
     """
@@ -47,14 +47,14 @@ class Session(Protocol):
     def resize(self, rows: int, columns: int) -> None: ...
     def signal(self, number: int) -> None: ...
     def wait(self) -> int:
-        """Return the exit code, once the command has ended."""
+        """Wait until the command exits, and return its exit code."""
         ...
 
     def close(self) -> None: ...
 
 
 class StreamObserver(Protocol):
-    """What can be followed."""
+    """Reads logs and events."""
 
     def logs(
         self,
@@ -67,7 +67,7 @@ class StreamObserver(Protocol):
     ) -> LogStream:
         """Return the output of containers. ``tail`` counts lines per container.
 
-        With ``follow`` the stream goes on over restarts and ends when every container has been removed, or
+        With ``follow`` the stream continues over restarts and ends when every container has been removed, or
         when all have stopped for good.
         """
         ...
@@ -75,7 +75,7 @@ class StreamObserver(Protocol):
     def events(
         self, project: str | None = None, *, since_ns: int | None = None, until_ns: int | None = None
     ) -> EventStream:
-        """Return what happens from now on; with ``since_ns`` also what has, as far back as the backend knows.
+        """Return the events from now on; with ``since_ns`` also earlier ones, as far back as the backend keeps them.
 
         With ``until_ns`` the stream ends at that time, which may be past.
         """
@@ -83,7 +83,7 @@ class StreamObserver(Protocol):
 
 
 class Streams(StreamObserver, Protocol):
-    """What can be talked to."""
+    """Attaches to containers and executes commands in them."""
 
     def attach(self, id: str, *, stdin: bool = False, start: bool = False) -> Session:
         """Return the output of a container's own command from now on, and with ``stdin`` its input.

@@ -72,7 +72,7 @@ class Assembly:
         self._images[fetch.reference] = step[0] if step else self._images[fetch.bases[0]]
 
     def settled(self, service: str) -> tuple[int, ...]:
-        """Return the steps after which a service is as good as anybody waits for."""
+        """Return the steps after which a service is settled: its containers run, and all conditions on it are met."""
         return (*self.ready.get(service, ()), *self._waits.get(service, ()))
 
     # ------------------------------------------------------------- creating

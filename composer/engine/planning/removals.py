@@ -124,7 +124,10 @@ class _Dismissal(NamedTuple):
 
 
 def _leaving(container: ObservedContainer) -> ContainerRef:
-    """Return a container that goes, by the name that it has: one that never got its final name is not shown by it."""
+    """Return the reference to a container that is to be removed.
+
+    A replacement that never got its final name is shown under its current, temporary name.
+    """
     found = ContainerRef.of(container)
     return found._replace(name=container.name) if labels.is_replacement(container) else found
 

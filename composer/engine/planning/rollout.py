@@ -7,8 +7,8 @@ stop-first (the default)                        start-first
     give the new one its name                       give it the published ports of the old one
     start it                                        stop the old one, rename it, give the new one its name
 
-Either way the old container is removed only when the new one is as good as anybody waits for, so a failure
-leaves it to go back to. Spec: https://github.com/compose-spec/compose-spec/blob/main/deploy.md#update_config
+Either way the old container is removed only when the new one has met every condition that is waited for, so it is
+still there after a failure. Spec: https://github.com/compose-spec/compose-spec/blob/main/deploy.md#update_config
 """
 
 from __future__ import annotations

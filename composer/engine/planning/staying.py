@@ -156,5 +156,8 @@ def held_by(
 
 
 def _lost_name(service: str, aliases: tuple[str, ...]) -> bool:
-    """Tell a container that somebody connected by hand, without its name; a backend that tells none is believed."""
+    """Return True if a container's endpoint lacks the service name as an alias, as after ``docker network connect``.
+
+    If the backend reports no aliases at all, the name is assumed to be there.
+    """
     return bool(aliases) and service not in aliases

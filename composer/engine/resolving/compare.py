@@ -28,7 +28,10 @@ _WIDTH = 80
 
 
 def keyed_digest(key: bytes, pieces: Iterable[bytes]) -> str:
-    """Return a digest that says nothing to who has not the key, and cannot be searched without it."""
+    """Return a keyed digest (HMAC-SHA256, 32 hexadecimal digits).
+
+    Without the key, values can neither be read from it nor guessed by trying candidates.
+    """
     import hashlib
     import hmac
 

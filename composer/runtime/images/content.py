@@ -103,9 +103,9 @@ class Content:
 
     @contextlib.contextmanager
     def receiving(self, digest: str) -> Iterator[str]:
-        """Be the only one, of all processes, who fetches a blob; yield the file that it grows in.
+        """Hold the lock of a blob download, across processes, and yield the path of the partial file.
 
-        What a killed process left of it is still there, to be gone on with: nobody may believe it unchecked.
+        The file may contain data of an interrupted download: it can be resumed, but its digest must be verified.
         """
         with self._locked(f"locks/blob-{hex_of(digest)}", fcntl.LOCK_EX):
             yield f"{self.root}/blobs/{hex_of(digest)}.part.tmp"

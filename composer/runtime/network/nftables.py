@@ -64,12 +64,15 @@ def load() -> bool:
 
 
 def forget_spares() -> None:
-    """Know that all descriptors have been closed: low ones are free, and these numbers may be somebody else's."""
+    """Forget the reserved low descriptors without closing them.
+
+    For a forked child that has closed all descriptors: their numbers may have been reused.
+    """
     _spares.clear()
 
 
 def _spare() -> None:
-    """Have low descriptors in hand again."""
+    """Reserve low descriptors again."""
     while len(_spares) < _SPARES:
         _spares.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
 
