@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def plan_up(engine: Engine, project: Project, options: Options) -> Plan:
-    """Return what ``up`` would do: nothing is changed."""
+    """Return the plan of ``up`` without changing anything."""
     return _change(engine, project, options).plan
 
 
@@ -41,7 +41,7 @@ def _change(engine: Engine, project: Project, options: Options) -> Change:
 
 
 def up(engine: Engine, project: Project, options: Options, ask: Callable[[str], bool] | None = None) -> Plan:
-    """Make what exists what the project says; return the plan that was carried out.
+    """Create, update and start the project's resources; return the plan that was executed.
 
     ``ask`` gets a question whose answer may lose data; without it the answer is no.
     """
@@ -111,7 +111,7 @@ def refresh_images(engine: Engine, project: Project, options: Options) -> None:
 
 
 def down(engine: Engine, project: str, options: Teardown) -> Plan:
-    """Remove what a project has."""
+    """Remove the containers and networks of a project, and volumes and images if requested."""
     from composer.engine.planning.lifecycle import plan_down
 
     plan = plan_down(project, engine.backend.observe(project), options)
@@ -120,7 +120,7 @@ def down(engine: Engine, project: str, options: Teardown) -> Plan:
 
 
 def stop(engine: Engine, project: str, services: Sequence[str] = (), timeout_s: float | None = None) -> Plan:
-    """Stop services; their containers stay."""
+    """Stop services; their containers are kept."""
     from composer.engine.planning.lifecycle import plan_stop
 
     plan = plan_stop(engine.backend.observe(project), services, timeout_s)
@@ -137,7 +137,7 @@ def start(
     wait_timeout_s: float | None = None,
     wait_restarts: int | None = None,
 ) -> Plan:
-    """Start services that exist and do not run."""
+    """Start existing containers of services that are not running."""
     from composer.engine.planning.lifecycle import plan_start
 
     observed = engine.backend.observe(project)
@@ -156,7 +156,7 @@ def restart(
     *,
     dependents: bool = True,
 ) -> Plan:
-    """Stop and start services as they are: no change of configuration is applied."""
+    """Stop and start containers of services; configuration changes are not applied."""
     from composer.engine.planning.lifecycle import plan_restart
 
     plan = plan_restart(engine.backend.observe(project), services, timeout_s, dependents=dependents)
@@ -192,5 +192,5 @@ def remove(
 
 
 def is_empty(observed: Observed) -> bool:
-    """Tell whether a project has nothing at all."""
+    """Return True if no resource of the project exists."""
     return not (observed.containers or observed.networks or observed.volumes)

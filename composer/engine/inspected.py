@@ -1,4 +1,4 @@
-"""What a backend tells of a container's inside, and of what is used: files, processes, counters, disk space.
+"""Results of inspecting containers: files, processes, resource usage, disk usage.
 
 Raw numbers; percentages and texts are the command's.
 """
@@ -31,7 +31,7 @@ class Processes(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """What a running container has used up to ``time_ns``, and what it holds now.
+    """The resource usage of a running container: counters up to ``time_ns``, and current values.
 
     ``cpu_ns`` and the bytes moved only grow while it runs. ``memory_bytes`` is without cache that can be dropped
     (Docker's: usage less ``inactive_file``); ``memory_limit_bytes`` is the machine's memory where it has no limit.
@@ -68,7 +68,7 @@ class ContainerUse(NamedTuple):
 
 
 class VolumeUse(NamedTuple):
-    """A volume on the disk; ``size_bytes`` is None where its driver does not tell."""
+    """A volume on the disk; ``size_bytes`` is None if its driver does not report it."""
 
     name: str
     size_bytes: int | None
@@ -89,7 +89,7 @@ class CacheUse(NamedTuple):
 
 
 class DiskUse(NamedTuple):
-    """What a backend keeps on the disk. ``layers_bytes`` counts each layer of the images once."""
+    """The disk usage of a backend. ``layers_bytes`` counts each layer of the images once."""
 
     images: tuple[ImageUse, ...] = ()
     containers: tuple[ContainerUse, ...] = ()

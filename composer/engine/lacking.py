@@ -1,4 +1,4 @@
-"""What a backend says that is asked for what it has no capability for."""
+"""Default methods for backends that lack a capability: they raise Unsupported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Lacking:
-    """A base of backends: what they can, they define; the rest raises Unsupported."""
+    """A base class of backends: methods that a backend does not override raise Unsupported."""
 
     name: str
 

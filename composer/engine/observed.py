@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class ContainerState(Enum):
-    """Docker's states, with Docker's words."""
+    """Docker's container states, under Docker's names."""
 
     CREATED = "created"
     RUNNING = "running"
@@ -35,7 +35,7 @@ class Health(Enum):
 
 
 class Capability(Enum):
-    """What not every backend can."""
+    """An optional feature of a backend."""
 
     MOVES_PORTS = "moves ports"
     """A published port passes from one running container to another."""
@@ -51,7 +51,7 @@ class Capability(Enum):
 
 
 class Advance(NamedTuple):
-    """How far a pull, a push or a build is.
+    """The progress of a pull, a push or a build.
 
     ``what`` is a word (``pulling``), or for a build the step. ``done`` of ``total`` are in ``unit`` (``bytes``,
     ``layers``); ``total`` is 0 where nobody knows it. ``parts`` are the same of each layer.
@@ -95,7 +95,7 @@ class ObservedMount(NamedTuple):
 
 
 class ObservedContainer(NamedTuple):
-    """A container as it is. Times are Unix nanoseconds, 0 when it has not happened.
+    """The current state of a container. Times are Unix nanoseconds, 0 if it has not happened.
 
     ``exit_code`` is None while it never exited, and also when nobody could see it exit (``exit_unknown``).
     """
@@ -124,7 +124,7 @@ class ObservedContainer(NamedTuple):
 
 
 class ObservedNetwork(NamedTuple):
-    """A network as it is. ``attributes`` are those of the `NetworkSpec` that would make it again.
+    """The current state of a network. ``attributes`` are those of the `NetworkSpec` that would recreate it.
 
     ``pools`` are its addresses, chosen ones too, in the words of ``ipam.config``.
     """
@@ -139,7 +139,7 @@ class ObservedNetwork(NamedTuple):
 
 
 class ObservedVolume(NamedTuple):
-    """A volume as it is. ``options`` are its ``driver_opts``; ``mountpoint`` is where its data is on the host."""
+    """The current state of a volume. ``options`` are its ``driver_opts``; ``mountpoint`` is its path on the host."""
 
     name: str
     labels: Mapping[str, str]
@@ -181,7 +181,7 @@ class Probe(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """Everything that carries a project's label, by Docker Compose's labels."""
+    """All objects with a project's label."""
 
     containers: tuple[ObservedContainer, ...] = ()
     networks: tuple[ObservedNetwork, ...] = ()
@@ -189,7 +189,7 @@ class Observed(NamedTuple):
 
 
 class Event(NamedTuple):
-    """Something that happened. ``action`` is Docker's word.
+    """An event of a container. ``action`` is Docker's name of it.
 
     container: create, start, die, stop, kill, restart, destroy, rename, oom, health_status, exec_create, …;
     network: create, connect, disconnect, destroy; volume: create, mount, destroy; image: pull, import, delete.

@@ -1,4 +1,4 @@
-"""What the command line asks of an ``up``, in the engine's words."""
+"""The options of an ``up``, under the engine's names."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class OneOff(NamedTuple):
 
 
 class Options(NamedTuple):
-    """What the command line asks of an ``up``.
+    """The options of an ``up``.
 
     ``services`` are the ones that were named (none: all); ``known`` every service of the project, selected or not.
     ``recreate`` is ``diverged``, ``force`` or ``never``. ``dependencies`` False leaves other services alone.

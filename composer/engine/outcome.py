@@ -1,4 +1,4 @@
-"""What came of carrying out a plan. Apart from `execute`, so that having nothing to do costs no threads' import."""
+"""The outcome of executing a plan. Apart from `execute`, so that having nothing to do costs no threads' import."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Plan(NamedTuple):
 
     @property
     def has_changes(self) -> bool:
-        """Waiting alone changes nothing."""
+        """Return True if the plan has operations other than waiting."""
         return any(not isinstance(step.operation, WaitService) for step in self.steps)
 
     def to_json(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A plan in a file: what ``plan --out`` writes and ``apply`` carries out.
+"""Saved plans: files that ``plan --out`` writes and ``apply`` executes.
 
 The file says what would be done, by which command with which options, from which compose files. It holds no
 specifications and so no secret: of each operation it has the text and a digest of everything in it, under the key

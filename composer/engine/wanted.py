@@ -1,4 +1,4 @@
-"""What the engine asks a backend for: resolved things, with real names, absolute paths and contents of secrets.
+"""Specifications of objects to create, resolved: with real names, absolute paths and contents of secrets.
 
 `ContainerSpec.attributes` holds the service's canonical attributes under Compose's own names with canonical
 values (durations and sizes as strings for `composer.units`, numbers and booleans as such), so a new attribute
@@ -77,7 +77,7 @@ class FileSpec(NamedTuple):
 
 
 class ContainerSpec(NamedTuple):
-    """A container to create: everything that a backend has to know, resolved."""
+    """A container to create, with everything that a backend requires, resolved."""
 
     name: str
     project: str
@@ -120,7 +120,7 @@ class BuildSpec(NamedTuple):
 
 
 class ExecSpec(NamedTuple):
-    """A command to run inside a running container. With ``detach`` nobody reads its output or waits for it."""
+    """A command to run inside a running container. With ``detach`` its output is not read and its exit not awaited."""
 
     command: Sequence[str]
     environment: Sequence[str] = ()
@@ -133,7 +133,7 @@ class ExecSpec(NamedTuple):
 
 
 class Limitation(NamedTuple):
-    """An attribute that a backend does not honour. ``path`` is relative to the service (``("gpus",)``).
+    """An attribute that a backend does not support. ``path`` is relative to the service (``("gpus",)``).
 
     ``fatal`` ones stop the plan; the others are warnings. ``reason`` ends a sentence; ``hint`` is the remedy.
     """
@@ -145,7 +145,7 @@ class Limitation(NamedTuple):
 
 
 class CommitSpec(NamedTuple):
-    """How a container becomes an image. ``reference`` may be empty: then it has an id only.
+    """How to create an image from a container. ``reference`` may be empty: then the image has only an id.
 
     ``changes`` are in the OCI image configuration's words (Cmd, Env, Labels, …) and come on top of the container's own.
     A container that runs stands still meanwhile with ``pause``.

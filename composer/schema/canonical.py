@@ -243,7 +243,7 @@ class _Canonical:
             key = item.partition("=")[0] if isinstance(item, str) else ""
             if key[-1:].isspace():
                 error = ValueError(f"variable '{key}' ends with a space")
-                return self._fail(error, value, (*path, index), value.mark(index), f"write {key.strip()}=…")
+                return self._fail(error, value, (*path, index), value.mark(index), f"use {key.strip()}=…")
         return value
 
     def ulimit(self, value: Any, path: Path, mark: Mark) -> Any:

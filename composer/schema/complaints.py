@@ -1,4 +1,4 @@
-"""Why a tree is not a Compose file, in the user's words. Imported only for trees that are known to be wrong.
+"""Error messages for trees that violate the JSON Schema. Imported only for trees that are known to be invalid.
 
 jsonschema finds the errors; of the branches of a ``oneOf`` the one that the value was meant for is followed (its
 type fits, its errors are deepest). Every node that was complained about is taken out of the tree, so that later
@@ -46,7 +46,7 @@ class Complaint(NamedTuple):
 
 
 def complain(tree: Map, problems: Problems) -> Map:
-    """Report everything that the schema finds wrong and return the tree without it."""
+    """Report all schema errors and return the tree without the invalid nodes."""
     broken: set[Path] = set()
     for error in _errors(tree):
         broken |= _report(error, tree, problems)

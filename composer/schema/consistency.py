@@ -1,7 +1,7 @@
-"""What the schema cannot say: attributes that exclude each other, names that must exist, cycles.
+"""Checks beyond the JSON Schema: mutually exclusive attributes, undefined names, cycles.
 
 `check_model` looks at every resource of the merged tree, `check_project` at the enabled services of the canonical
-one. Each check is a row of a table. Nothing is reported beside a node that was wrong before.
+one. Each check is a row of a table. A node with an earlier error gets no further ones.
 """
 
 from __future__ import annotations

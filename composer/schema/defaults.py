@@ -1,4 +1,4 @@
-"""What holds when nothing was written, and what one attribute implies for another.
+"""Default values, and values that one attribute implies for another.
 
 `set_defaults` runs on each file's tree before checks; `normalize` once on the whole: the default network, the
 names of resources, dependencies that ``links``, ``network_mode: service:x`` and ``volumes_from`` imply.

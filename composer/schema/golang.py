@@ -73,7 +73,7 @@ def go_json_float(value: float) -> str:
 
 
 class ShellWordsError(ValueError):
-    """A command line has an open quote, or something that only a shell could do."""
+    """A command line has an unterminated quote, or syntax that requires a shell."""
 
 
 def shell_words(text: str) -> list[str]:

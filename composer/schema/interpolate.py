@@ -46,7 +46,7 @@ class Variables(NamedTuple):
 
 
 class TemplateError(ValueError):
-    """A template cannot be replaced. ``hint`` is the remedy."""
+    """A template (a string with ``${…}``) cannot be interpolated. ``hint`` is the remedy."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -179,7 +179,7 @@ _TRUE, _FALSE = frozenset({"true", "y", "yes", "on"}), frozenset({"false", "n", 
 
 
 class CastError(ValueError):
-    """A text is not of the type that its attribute has. ``hint`` is the remedy."""
+    """A string cannot be converted to the type of its attribute. ``hint`` is the remedy."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)

@@ -294,9 +294,10 @@ def _gathered(value: Map, path: Path, decoder: Decoder) -> Map:
         return value
     first = next(iter(extra))
     decoder.problems.warn(
-        f"'{first}' in {_subject(path)} is no entry of its own: Compose gathers names with 'x-' in '{EXTENSIONS}'",
+        f"'{first}' in {_subject(path)} is not kept as an entry: "
+        f"Compose moves keys starting with 'x-' into '{EXTENSIONS}'",
         extra.name(first),
-        hint="write a list, '- NAME=value', where one can stand; or another name",
+        hint="use the list form, '- NAME=value', or rename it",
     )
     new = value.copy()
     for key in extra:

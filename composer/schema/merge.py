@@ -1,4 +1,4 @@
-"""Putting one file on top of another: mappings key by key, lists appended, scalars replaced, and the exceptions.
+"""Merges an override file into a base file: mappings key by key, lists appended, scalars replaced, and the exceptions.
 
 The exceptions are the table `SPECIAL` (how two values become one) and the table `UNIQUE` (which list items are
 the same thing, so that the later one takes the earlier one's place). Files are merged in the form in which they

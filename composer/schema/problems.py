@@ -1,4 +1,4 @@
-"""What one load found to be wrong, collected so that everything is reported at once.
+"""Collects the errors and warnings of one load, so that all are reported at once.
 
 A pass reports and goes on with `INVALID` (or without the node); only `Problems.raise_all` raises. The source
 line and the caret are attached to each error as an exception note, so that they survive without the file.

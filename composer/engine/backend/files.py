@@ -14,10 +14,10 @@ class FileObserver(Protocol):
     """Reads files, processes and resource usage of containers, and disk usage."""
 
     def stat_path(self, id: str, path: str) -> PathStat:
-        """Return the state of a path in a container, running or not; a symbolic link is not followed. Raises NotFound.
+        """Return the state of a path in a container, running or not; follows no symbolic link. Raises NotFound.
 
-        ``path`` is relative to the container's root. With a trailing ``/`` or ``/.`` a link is followed, and must lead to
-        a directory.
+        ``path`` is relative to the container's root. With a trailing ``/`` or ``/.`` a link is followed and must lead
+        to a directory.
         """
         ...
 
@@ -29,7 +29,7 @@ class FileObserver(Protocol):
         ...
 
     def export_container(self, id: str) -> Iterator[bytes]:
-        """Return a tar archive of a container's root file system, without mounts. The caller must close the iterator."""
+        """Return a tar archive of a container's root file system, without mounts. The caller must close it."""
         ...
 
     def processes(self, id: str) -> Processes:

@@ -21,7 +21,8 @@ class View(BaseModel):
 
 Duration = Annotated[str, Field(description="A time in Go's form, such as 1m30s; composer.units reads it.")]
 SizeText = Annotated[
-    str, Field(description="A number of bytes, in decimal digits; -1 is no limit where there is one.")
+    str,
+    Field(description="A number of bytes, in decimal digits; -1 means unlimited, where a limit is possible."),
 ]
 Mode = Annotated[str, Field(description="The bits of a file's mode, in octal digits, such as 0440.")]
 Labels = Annotated[dict[str, str], Field(description="Labels by name.")]
@@ -30,10 +31,10 @@ Options = Annotated[
 ]
 Variables = Annotated[
     dict[str, str | None],
-    Field(description="Values by name; null is a name without a value: unset, or taken from elsewhere."),
+    Field(description="Values by name; null: the value is taken from the environment, or unset."),
 ]
 Texts = tuple[str, ...]
 Words = Annotated[
     tuple[str, ...] | None,
-    Field(description="A command's words; null leaves the image's own, an empty list clears it."),
+    Field(description="The arguments of a command; null keeps that of the image, an empty list clears it."),
 ]

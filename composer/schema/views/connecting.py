@@ -10,7 +10,7 @@ from composer.schema.views.base import Duration, Labels, Options, SizeText, Text
 
 
 class Port(View):
-    """A published port. ``published`` is text: a port, a range, or None for one that the engine picks."""
+    """A published port. ``published`` is a string: a port or a range; None: the engine chooses one."""
 
     name: str | None = None
     mode: str = "ingress"
@@ -31,7 +31,7 @@ class BindOptions(View):
 
 
 class VolumeOptions(View):
-    """Options of a volume's mount. ``nocopy``: it is not filled from the image; ``subpath`` is in the volume."""
+    """Options of a volume mount. ``nocopy``: do not copy data from the image; ``subpath`` is in the volume."""
 
     labels: Labels = {}
     nocopy: bool = False
@@ -69,7 +69,7 @@ class Mount(View):
 
 
 class Dependency(View):
-    """What a service waits for. ``restart``: it is restarted with the other; not ``required``: it starts without."""
+    """A dependency of a service. ``restart``: restart it with the other; not ``required``: it starts without it."""
 
     condition: Literal["service_started", "service_healthy", "service_completed_successfully"] = (
         "service_started"
@@ -79,7 +79,7 @@ class Dependency(View):
 
 
 class Endpoint(View):
-    """How a service joins a network. ``priority`` orders networks, ``gw_priority`` chooses the way out."""
+    """The connection of a service to a network. ``gw_priority`` selects the network of the default gateway."""
 
     aliases: Texts = ()
     driver_opts: Options = {}
@@ -94,7 +94,7 @@ class Endpoint(View):
 
 
 class ModelUse(View):
-    """A model that a service uses: the variables that tell it where the model is and how it is called."""
+    """A model that a service uses: the variables that get the model's URL and name."""
 
     endpoint_var: str | None = None
     model_var: str | None = None
@@ -113,14 +113,14 @@ class Healthcheck(View):
 
 
 class Logging(View):
-    """Where output goes."""
+    """The log driver of a service, and its options."""
 
     driver: str | None = None
     options: Options = {}
 
 
 class EnvFile(View):
-    """A file of variables, where it has not been read (``config --no-env-resolution``)."""
+    """A file of variables that has not been read (``config --no-env-resolution``)."""
 
     path: str = ""
     required: bool = False

@@ -12,7 +12,7 @@ from composer.schema.views.limits import DeviceRequest
 
 
 class UpdateConfig(View):
-    """How containers are replaced, or put back. ``parallelism`` at once; 0 is all, None the default.
+    """How containers are updated or rolled back: ``parallelism`` at a time; 0 is all, None the default.
 
     ``failure_action`` is ``continue``, ``rollback`` or ``pause``, ``order`` ``start-first`` or ``stop-first``;
     ``max_failure_ratio`` is from 0 to 1.
@@ -27,7 +27,7 @@ class UpdateConfig(View):
 
 
 class Limits(View):
-    """The most that one container may use: ``cpus`` in processors, ``memory`` in bytes, ``pids`` processes."""
+    """The limits of one container: ``cpus`` in CPUs, ``memory`` in bytes, ``pids`` as a number of processes."""
 
     cpus: float = 0
     memory: SizeText | None = None
@@ -35,20 +35,20 @@ class Limits(View):
 
 
 class DiscreteResource(View):
-    """A number of things of a kind that the platform counts."""
+    """A number of units of a platform-specific resource."""
 
     kind: str = ""
     value: int = 0
 
 
 class GenericResource(View):
-    """A resource that only the platform knows."""
+    """A platform-specific resource."""
 
     discrete_resource_spec: DiscreteResource | None = None
 
 
 class Reservations(View):
-    """What one container is guaranteed; ``devices`` are handed out by drivers."""
+    """The resources reserved for one container; ``devices`` are assigned by drivers."""
 
     cpus: float = 0
     memory: SizeText | None = None
@@ -57,14 +57,14 @@ class Reservations(View):
 
 
 class Resources(View):
-    """What each container may use and is guaranteed."""
+    """The limits and reservations of each container."""
 
     limits: Limits | None = None
     reservations: Reservations | None = None
 
 
 class RestartPolicy(View):
-    """When a container that ended is started again: ``condition`` is ``none``, ``on-failure`` or ``any``.
+    """When a container is restarted after it exited: ``condition`` is ``none``, ``on-failure`` or ``any``.
 
     ``max_attempts`` None is no limit; ``window`` is how long it must run for a start to count as one.
     """
@@ -82,7 +82,7 @@ class Preference(View):
 
 
 class Placement(View):
-    """Which nodes get containers. ``max_replicas_per_node`` 0 is no limit."""
+    """The nodes that may run containers. ``max_replicas_per_node`` 0 is unlimited."""
 
     constraints: Texts = ()
     preferences: tuple[Preference, ...] = ()
@@ -90,7 +90,7 @@ class Placement(View):
 
 
 class Deploy(View):
-    """Replicas, resources and how updates happen. ``mode`` is ``replicated`` or ``global``."""
+    """Replicas, resources and the strategy of updates. ``mode`` is ``replicated`` or ``global``."""
 
     mode: str | None = None
     replicas: int | None = None
@@ -114,7 +114,7 @@ class Hook(View):
 
 
 class Watch(View):
-    """What happens when files below ``path`` change: ``rebuild``, ``sync``, ``restart`` or a pair of them.
+    """The action when files below ``path`` change: ``rebuild``, ``sync``, ``restart`` or a pair of them.
 
     ``target`` is the path in the container; ``exec`` is the command of ``sync+exec``.
     """

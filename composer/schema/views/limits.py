@@ -8,7 +8,7 @@ from composer.schema.views.base import Labels, SizeText, Texts, View
 
 
 class Ulimit(View):
-    """The limits of one resource (``setrlimit``), in that resource's own unit; -1 is none, what is missing is 0.
+    """The limits of one resource (``setrlimit``), in the unit of that resource; -1 is unlimited, a missing one is 0.
 
     ``single`` stands for both. The schema does not know it: it comes through where a limit's name has upper case.
     """
@@ -27,7 +27,7 @@ class Device(View):
 
 
 class DeviceRequest(View):
-    """Devices that a driver hands out, such as GPUs. ``count`` -1 is all of them; 0 is left out."""
+    """A request for devices of a driver, such as GPUs. ``count`` -1 is all of them; 0 is unset."""
 
     capabilities: Texts = ()
     driver: str | None = None
@@ -37,7 +37,7 @@ class DeviceRequest(View):
 
 
 class BlockRate(View):
-    """A limit of a block device's speed: bytes, or operations, in a second, as a text of digits."""
+    """A rate limit of a block device, in bytes or operations per second, as a string of digits."""
 
     path: str = Field(default="", alias="Path")
     rate: SizeText = Field(default="0", alias="Rate")

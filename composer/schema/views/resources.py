@@ -15,14 +15,14 @@ class Pool(View):
 
 
 class Ipam(View):
-    """How a network's addresses are chosen."""
+    """The address management of a network."""
 
     driver: str | None = None
     config: tuple[Pool, ...] = ()
 
 
 class Network(View):
-    """A network. ``name`` is the real one; an ``external`` one is not made and not removed."""
+    """A network. ``name`` is its real name; an ``external`` one is neither created nor removed."""
 
     name: str = ""
     driver: str | None = None
@@ -37,7 +37,7 @@ class Network(View):
 
 
 class Volume(View):
-    """A named volume. ``name`` is the real one; an ``external`` one is not made and not removed."""
+    """A named volume. ``name`` is its real name; an ``external`` one is neither created nor removed."""
 
     name: str = ""
     driver: str | None = None
@@ -58,20 +58,20 @@ class _FileObject(View):
 
 
 class Config(_FileObject):
-    """A config: of a host file, with content, or from a variable."""
+    """A config: from a host file, with inline content, or from a variable."""
 
     content: str | None = None
 
 
 class Secret(_FileObject):
-    """A secret: of a host file, from a variable, or a driver's."""
+    """A secret: from a host file, from a variable, or from a driver."""
 
     driver: str | None = None
     driver_opts: Options = {}
 
 
 class Model(View):
-    """An AI model that services use. ``context_size`` is in tokens; 0 is the model's own."""
+    """An AI model that services use. ``context_size`` is in tokens; 0 is the default of the model."""
 
     name: str | None = None
     model: str = ""

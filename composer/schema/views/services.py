@@ -32,21 +32,21 @@ from composer.schema.views.limits import BlockIO, CredentialSpec, Device, Device
 
 
 class PreStart(Hook):
-    """A container that runs before a service starts: of ``image``, or of the service's own."""
+    """A container that runs before a service starts, from ``image`` or the image of the service."""
 
     image: str | None = None
     per_replica: bool = False
 
 
 class Extension(View):
-    """The service that this one extends, where that has not been done."""
+    """The service that this one extends, if ``extends`` has not been resolved."""
 
     file: str | None = None
     service: str = ""
 
 
 class Provider(View):
-    """A program outside of the containers that provides the service. Each option may have several values."""
+    """An external program that provides the service. Each option may have several values."""
 
     type: str = ""
     options: dict[str, tuple[str, ...]] = {}
@@ -144,7 +144,7 @@ class Workload(View):
 
 
 class Service(Workload):
-    """A service. ``scale`` and ``deploy.replicas`` say how many containers it has; None is one."""
+    """A service. ``scale`` and ``deploy.replicas`` are the number of its containers; None is one."""
 
     attach: bool | None = None
     container_name: str | None = None
@@ -170,7 +170,7 @@ class Schedule(View):
 
 
 class Triggers(View):
-    """What starts a job."""
+    """The triggers of a job."""
 
     manual: bool | None = None
     schedule: tuple[Schedule, ...] = ()
