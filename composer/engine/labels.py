@@ -42,16 +42,6 @@ DIRECTORY = "composer.directory"
 """On volumes: the directory of the project whose name they have; empty where that name was given to the command."""
 
 
-def is_the_same(kind: str, found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    """Tell whether a network or volume is the one that is wanted: by project and key (the label ``kind``).
-
-    What belongs to no project has to have all labels that it would get.
-    """
-    if PROJECT in wanted and kind in wanted:
-        return all(found.get(key) == wanted[key] for key in (PROJECT, kind))
-    return dict(found) == dict(wanted)
-
-
 def service_of(container: ObservedContainer) -> str:
     return container.labels.get(SERVICE, "")
 

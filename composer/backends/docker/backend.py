@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from composer.backends.docker import creation, reading
 from composer.backends.docker.observing import DockerObserver
-from composer.engine import labels
 from composer.engine.lacking import Lacking
 from composer.engine.observed import ContainerState
 from composer.errors import BackendError, Conflict, NotFound, Unsupported
@@ -63,7 +62,7 @@ class DockerBackend(DockerObserver, Lacking):
             found = self.find_network(spec.name)
             if found is None:
                 raise
-            if not labels.is_the_same(labels.NETWORK, found.labels, spec.labels):
+            if not creation.is_the_same(creation.NETWORK, found.labels, spec.labels):
                 raise Conflict(f"network '{spec.name}' already exists") from error
             return found.id  # another command, or Docker Compose, made it since this one looked
 
@@ -105,7 +104,7 @@ class DockerBackend(DockerObserver, Lacking):
             found = api.create_volume(
                 wanted["Name"], wanted["Driver"], wanted["DriverOpts"], wanted["Labels"]
             )
-        if not labels.is_the_same(labels.VOLUME, found.get("Labels") or {}, spec.labels):
+        if not creation.is_the_same(creation.VOLUME, found.get("Labels") or {}, spec.labels):
             raise Conflict(f"volume '{spec.name}' already exists")
         return str(found["Name"])
 

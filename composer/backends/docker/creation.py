@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     Api = tuple[int, int]
 
 ALL_ENDPOINTS = (1, 44)
+_PROJECT = "com.docker.compose.project"
+NETWORK, VOLUME = "com.docker.compose.network", "com.docker.compose.volume"
 _INTERFACE_OPTION = "com.docker.network.endpoint.ifname"
 
 
@@ -39,6 +41,16 @@ class Creation(NamedTuple):
     platform: str | None
     later: tuple[EndpointSpec, ...]
     archive: bytes
+
+
+def is_the_same(kind: str, found: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Tell whether a network or volume is the one that is wanted: by project and key (the label ``kind``).
+
+    What belongs to no project has to have all labels that it would get.
+    """
+    if _PROJECT in wanted and kind in wanted:
+        return all(found.get(key) == wanted[key] for key in (_PROJECT, kind))
+    return dict(found) == dict(wanted)
 
 
 def container(spec: ContainerSpec, api: Api) -> Creation:

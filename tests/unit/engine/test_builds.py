@@ -144,11 +144,11 @@ def test_up_builds_in_the_same_order_what_is_not_here_each_once(stage: Stage) ->
     stage.write("base.Dockerfile", "FROM debian\n")
     plan = stage.plan(CHAIN, Options(services=("app",)))
     assert [line for line in str(plan).splitlines() if " image " in line] == [
-        "#2 pull image tools: not in the store",
-        "#3 build image tools: unless it could be pulled (after #2?)",
-        "#4 pull image base:2: not in the store",
-        "#5 build image base:2: unless it could be pulled (after #4?)",
-        "#6 build image app-app: not in the store (after #3, #5)",
+        "#2 pull image tools: image not found locally",
+        "#3 build image tools: if the pull fails (after #2?)",
+        "#4 pull image base:2: image not found locally",
+        "#5 build image base:2: if the pull fails (after #4?)",
+        "#6 build image app-app: image not found locally (after #3, #5)",
     ]
     assert "#7 create container app-user-1: does not exist (after #1, #3)" in str(plan)
 
@@ -157,8 +157,8 @@ def test_an_image_that_another_service_builds_is_built_although_that_is_not_chos
     project = "services: {maker: {build: ., image: made}, user: {image: made}}"
     stage.write("Dockerfile", "FROM scratch\n")
     plan = stage.plan(project, Options(services=("user",)))
-    assert "pull image made: not in the store" in str(plan)
-    assert "build image made: unless it could be pulled" in str(plan)
+    assert "pull image made: image not found locally" in str(plan)
+    assert "build image made: if the pull fails" in str(plan)
 
 
 def test_images_built_from_each_other_are_left_to_the_builder(stage: Stage) -> None:

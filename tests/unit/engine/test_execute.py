@@ -306,9 +306,7 @@ def test_a_failing_post_start_hook_fails_the_start_with_its_output(stage: Stage)
     hooked(stage, {"warm": 3})
     with pytest.raises(EngineError) as caught:
         stage.up(HOOKS)
-    assert str(caught.value) == (
-        "web hook exited with status 3: post_start[0], 'warm up'"
-    )
+    assert str(caught.value) == ("web hook exited with status 3: post_start[0], 'warm up'")
     assert caught.value.__notes__ == ["  some output"]
 
 

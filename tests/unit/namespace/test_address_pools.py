@@ -36,7 +36,7 @@ def test_pools_in_their_order(tmp_path: Path) -> None:
     [
         ('base = "10.0.0.0/8"', "address_pools[0]: 'size' is required"),
         ('base = "10.0.0.0/24"\nsize = 16', "address_pools[0]: size 16 does not fit pool 10.0.0.0/24"),
-        ('base = "ten/8"\nsize = 16', "address_pools[0]: 'ten' is not an IP address"),
+        ('base = "ten/8"\nsize = 16', "address_pools[0]: invalid IP address 'ten'"),
     ],
 )
 def test_what_is_no_pool_is_refused_with_its_place(tmp_path: Path, entry: str, reason: str) -> None:

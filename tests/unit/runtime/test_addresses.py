@@ -125,7 +125,7 @@ def test_pools_of_the_users_own_take_the_place_of_the_default_ones() -> None:
     [
         ("10.0.0.0/16", 8, "must be from 16 to 30"),
         ("10.0.0.0/16", 31, "16 to 30"),
-        ("ten", 24, "not an IP address"),
+        ("ten", 24, "invalid IP address"),
     ],
 )
 def test_a_pool_that_is_none(base: str, size: int, words: str) -> None:

@@ -40,7 +40,7 @@ MISREADINGS = [
         "unknown attribute 'files'",
     ),
     ("include: [path: ]\nservices: {a: {image: i}}", "1:11", "include without 'path'"),
-    ("services: {a: {image: i, labels: {x-a: b}}}", "1:35", "'x-a' in 'labels' is no entry of its own"),
+    ("services: {a: {image: i, labels: {x-a: b}}}", "1:35", "'x-a' in 'labels' is not kept as an entry"),
     (
         "services: {a: {image: i, blkio_config: {weight: 65541}}}",
         "1:49",
