@@ -103,7 +103,7 @@ class _Reading:
         if len(name) == 2 or name[2] == "-":
             raise click.UsageError(f"invalid option '{word}': its name is missing")
         if name not in self._names:
-            raise click.NoSuchOption(name, f"no such option: {name}{near(name, self._shown())}")
+            raise click.NoSuchOption(name, f"unknown flag: {name}{near(name, self._shown())}")
         option, is_on = self._names[name]
         if option.is_flag:
             self._set(option, name, value if equals else "true", is_on)
@@ -119,8 +119,7 @@ class _Reading:
         while letters:
             name = f"-{letters[0]}"
             if name not in self._names:
-                inside = f" in '{word}'" if len(word) > 2 else ""
-                raise click.NoSuchOption(name, f"no such option: {name}{inside}")
+                raise click.NoSuchOption(name, f"unknown shorthand flag: '{name[1:]}' in {word}")
             option, is_on = self._names[name]
             if len(letters) > 2 and letters[1] == "=":
                 value, letters = letters[2:], ""
@@ -215,7 +214,8 @@ def _option(command: click.Command, name: str) -> click.Option | None:
 
 def _next(name: str, pending: list[str]) -> str:
     if not pending:
-        raise click.BadOptionUsage(name, f"option {name} requires a value")
+        within = name if name.startswith("--") else f"'{name[1:]}' in {name}"
+        raise click.BadOptionUsage(name, f"flag needs an argument: {within}")
     return pending.pop(0)
 
 

@@ -84,38 +84,35 @@ def status(container: ObservedContainer, now_ns: int) -> str:
 
 
 def ports(found: Iterable[ObservedPort]) -> str:
-    """Return ports as Docker does, neighbouring numbers joined: ``0.0.0.0:8000-8001->80-81/tcp, 5432/tcp``."""
-    runs: list[list[ObservedPort]] = []
-    for port in sorted(
-        set(found), key=lambda p: (p.host_ip, p.protocol, bool(p.host_port), p.container_port, p.host_port)
-    ):
-        last = runs[-1][-1] if runs else None
-        if last and _follows(last, port):
-            runs[-1].append(port)
+    """Return ports as Docker does: ``0.0.0.0:8000-8001->8000-8001/tcp, 5432/tcp, 127.0.0.1:80->8080/tcp``.
+
+    Neighbours are joined where the numbers are the same outside and inside; what is led elsewhere stands at the end,
+    each by itself.
+    """
+    runs: dict[tuple[str, str], list[list[int]]] = {}
+    led: list[str] = []
+    for port in sorted(set(found), key=lambda p: (p.container_port, p.host_ip, p.host_port, p.protocol)):
+        if port.host_port and port.host_port != port.container_port:
+            led.append(f"{_host(port.host_ip)}:{port.host_port}->{port.container_port}/{port.protocol}")
+            continue
+        known = runs.setdefault((_host(port.host_ip) if port.host_port else "", port.protocol), [])
+        if known and known[-1][1] + 1 == port.container_port:
+            known[-1][1] = port.container_port
         else:
-            runs.append([port])
-    return ", ".join(_run(run[0], run[-1]) for run in runs)
-
-
-def _follows(last: ObservedPort, port: ObservedPort) -> bool:
-    return (
-        (last.host_ip, last.protocol) == (port.host_ip, port.protocol)
-        and port.container_port == last.container_port + 1
-        and port.host_port == (last.host_port + 1 if last.host_port else 0)
+            known.append([port.container_port, port.container_port])
+    return ", ".join(
+        [*(_run(*key, *run) for key, parts in runs.items() for run in parts), *dict.fromkeys(led)]
     )
 
 
-def _run(first: ObservedPort, last: ObservedPort) -> str:
-    inside = _range(first.container_port, last.container_port)
-    if not first.host_port:
-        return f"{inside}/{first.protocol}"
-    host = first.host_ip or "0.0.0.0"
-    host = f"[{host}]" if ":" in host else host
-    return f"{host}:{_range(first.host_port, last.host_port)}->{inside}/{first.protocol}"
+def _host(address: str) -> str:
+    address = address or "0.0.0.0"
+    return f"[{address}]" if ":" in address else address
 
 
-def _range(first: int, last: int) -> str:
-    return str(first) if first == last else f"{first}-{last}"
+def _run(host: str, protocol: str, first: int, last: int) -> str:
+    numbers = str(first) if first == last else f"{first}-{last}"
+    return f"{host}:{numbers}->{numbers}/{protocol}" if host else f"{numbers}/{protocol}"
 
 
 def command_line(words: Sequence[str], width: int | None = 20) -> str:

@@ -38,6 +38,8 @@ def read_text(path: str, label: str, at: _Mark | None = None, *, what: str = "fi
     except NotRegular as error:
         kind = "a directory" if error.is_directory else "not a regular file"
         raise ConfigError(f"cannot read {what} '{label}': it is {kind}", at=at) from None
+    except FileNotFoundError:
+        raise ConfigError(missing(path, label, what) if at is None else _unread(label, what), at=at) from None
     except OSError as error:
         raise ConfigError(f"cannot read {what} '{label}': {_reason(error)}", at=at) from None
     except ValueError:
@@ -56,6 +58,19 @@ def read_text(path: str, label: str, at: _Mark | None = None, *, what: str = "fi
     finally:
         os.close(handle)
     return decode(data, label, place)
+
+
+def missing(path: str, label: str, what: str = "file") -> str:
+    """Return Docker Compose's sentence for a file of the command line that is not there."""
+    if what == "env file":
+        return f"couldn't find env file: {os.path.abspath(path)}"
+    return (
+        f"open {os.path.abspath(path)}: no such file or directory" if what == "file" else _unread(label, what)
+    )
+
+
+def _unread(label: str, what: str) -> str:
+    return f"cannot read {what} '{label}': no such file or directory"
 
 
 def decode(data: bytes, label: str, place: _Mark) -> str:

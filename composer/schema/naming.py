@@ -57,6 +57,4 @@ def find_name(options: LoadOptions, problems: Problems) -> Named:
 def _note_missing(setting: Setting, problems: Problems) -> None:
     for path in setting.files:
         if path != "-" and not files.is_file(path):
-            problems.error(
-                f"cannot read file '{files.label(path, setting.working_dir)}': no such file or directory"
-            )
+            problems.error(files.missing(path, files.label(path, setting.working_dir)))

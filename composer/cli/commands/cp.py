@@ -52,7 +52,7 @@ def command(
     if ends[0].service and ends[1].service:
         raise click.UsageError("copying between services is not supported: copy to a local path first")
     if not service:
-        raise click.UsageError("source or destination must be SERVICE:PATH")
+        raise click.UsageError("unknown copy direction: source or destination must be SERVICE:PATH")
     project = context.project_name()
     backend = context.backend(project)
     containers = _containers(backend.observe(project), service, index, everything=everything)

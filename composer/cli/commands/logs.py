@@ -59,7 +59,7 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
 
     printer = Printer(
         context.stdout,
-        context.errors,
+        context.stdout,  # both, as in Docker Compose: people search through it with a pipe
         color=not given["no_color"] and context.is_colored(context.stdout),
         prefix=not given["no_log_prefix"],
         timestamps=given["timestamps"],

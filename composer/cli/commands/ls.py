@@ -39,7 +39,10 @@ def command(context: Context, /, everything: bool, quiet: bool, filters: tuple[s
             context.write(row[0])
         return
     records = [Record(zip(_HEADERS, row, strict=True)) for row in rows]
-    listing.show(context, style, records, _HEADERS, array=True)
+    headers = dict(_HEADERS)
+    if len({row[-1] for row in rows}) < 2:
+        del headers["Backend"]  # it would say the same of all
+    listing.show(context, style, records, headers, array=True)
 
 
 def _rows(context: Context, everything: bool) -> list[tuple[str, str, str, str]]:

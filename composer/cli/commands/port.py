@@ -41,10 +41,12 @@ def command(context: Context, /, service: str, private_port: int, protocol: str,
             f"service '{service}' is not running", hint=f"start it with composer up -d {service}"
         )
     if not published:
+        known = dict.fromkeys(f"{port.container_port}/{port.protocol}" for port in container.ports)
         raise ProjectError(
-            f"container '{container.name}' does not publish port {private_port}/{protocol}",
+            f"no port {private_port}/{protocol} for container {container.name}: {', '.join(known)}",
             hint="list published ports with composer ps",
         )
-    for port in published:
-        host = port.host_ip or "0.0.0.0"
-        context.write(f"[{host}]:{port.host_port}" if ":" in host else f"{host}:{port.host_port}")
+    # one line, as scripts take it; IPv4 where it is published in both families
+    port = min(published, key=lambda one: ":" in one.host_ip)
+    host = port.host_ip or "0.0.0.0"
+    context.write(f"[{host}]:{port.host_port}" if ":" in host else f"{host}:{port.host_port}")

@@ -35,8 +35,10 @@ class Phases:
         return [one for one in found if self._is_new(one)]
 
     def _is_told_at_the_end(self, event: Progress) -> bool:
-        if event.status != FAILED or event.resource.kind in ("image", ""):
+        if event.status != FAILED or event.resource.kind == "image":
             return False
+        if not event.resource.kind:
+            return not event.detail  # of a copy; a push says why
         before = self._last.get(event.resource)
         return before is None or before.text != "waiting"
 

@@ -182,11 +182,11 @@ def test_logs_follow_what_takes_the_place_of_a_container(stack: Console) -> None
     worker.join()
 
 
-def test_logs_go_to_the_stream_that_they_came_from(stack: Console) -> None:
+def test_logs_are_one_stream_wherever_they_came_from(stack: Console) -> None:
     stack.backend.write("app-web-1", "out")
     stack.backend.write("app-web-1", "err", "stderr")
     result = stack("logs", "--no-log-prefix")
-    assert (result.out, result.err) == ("out\n", "err\n")
+    assert (result.out, result.err) == ("out\nerr\n", "")
 
 
 def test_exec_runs_a_command_and_passes_its_code_on(stack: Console) -> None:
@@ -226,7 +226,7 @@ def test_exec_runs_a_command_and_passes_its_code_on(stack: Console) -> None:
     [
         (("exec", "nope", "ls"), 'error: service "nope" is not running\n  hint: available services: db, web\n'),
         (("exec", "--index", "9", "web", "ls"), 'error: service "web" is not running container #9\n'),
-        (("port", "web", "99"), "error: container 'app-web-1' does not publish port 99/tcp\n"),
+        (("port", "web", "99"), "error: no port 99/tcp for container app-web-1: 80/tcp\n"),
         (("up", "-d", "wbe"), "error: no such service: wbe\n  hint: did you mean 'web'?\n"),
         (("up", "-d", "--scale", "web"), "error: invalid value for --scale: 'web' must be SERVICE=NUMBER, such as web=3\n"),  # noqa: E501
         (("up", "--force-recreate", "--no-recreate"), "error: --force-recreate and --no-recreate are incompatible\n"),
@@ -237,7 +237,7 @@ def test_exec_runs_a_command_and_passes_its_code_on(stack: Console) -> None:
         (("stop", "-t", "db"), "error: invalid value for '-t' / '--timeout': 'db' is not a valid number of seconds\n"),
         (("stop", "--timeout=-1"), "error: invalid value for '-t' / '--timeout': -1.0 is not in the range x>=0\n"),
         (("up", "--wait=tru"), "error: invalid value for --wait: 'tru' must be true or false\n"),
-        (("ps", "--frmat", "json"), "error: no such option: --frmat; did you mean '--format'?\n"),
+        (("ps", "--frmat", "json"), "error: unknown flag: --frmat; did you mean '--format'?\n"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_in_one_line_first(
@@ -285,7 +285,6 @@ def test_ls_images_version_volume(stack: Console) -> None:
         "app",
         "running(2)",
         str(stack.directory / "compose.yaml"),
-        "memory",
     ]
     assert json.loads(stack("ls", "--format", "json").out)[0]["Name"] == "app"
     head, first, *_ = stack("images").out.splitlines()

@@ -42,8 +42,8 @@ MISSING = {
     "second file": (["-f", "compose.yaml", "-f", "compose.tset.yaml"], {}, "no such file or directory"),
     "directory as file": (["-f", "."], {}, "it is a directory"),
     "COMPOSE_FILE": ([], {"COMPOSE_FILE": "compose.tset.yaml"}, "no such file or directory"),
-    "env file": (["--env-file", "tset.env"], {}, "no such file or directory"),
-    "COMPOSE_ENV_FILES": ([], {"COMPOSE_ENV_FILES": "tset.env"}, "no such file or directory"),
+    "env file": (["--env-file", "tset.env"], {}, "couldn't find env file: "),
+    "COMPOSE_ENV_FILES": ([], {"COMPOSE_ENV_FILES": "tset.env"}, "couldn't find env file: "),
     "directory": (["--project-directory", "../app-tset"], {}, "no such file or directory"),
     "file as directory": (["--project-directory", "compose.yaml"], {}, "not a directory"),
     "file and directory": (
@@ -75,7 +75,7 @@ def test_no_compose_file(console: Console, verb: str) -> None:
 def test_a_typo_does_not_take_the_other_stack(stack: Console) -> None:
     result = stack("-f", "compose.tset.yaml", "down", "-v")
     assert result.code == 1
-    assert result.err.startswith("error: cannot read file 'compose.tset.yaml': no such file or directory")
+    assert f"error: open {stack.directory}/compose.tset.yaml: no such file or directory\n" in result.err
     assert states(stack)
     assert stack.backend.observe("app").volumes
 
@@ -87,7 +87,7 @@ def test_with_a_name_of_its_own_a_project_needs_no_file(stack: Console, given: t
     assert "app-web-1" in stack(*given, "ps", **environment).out  # type: ignore[arg-type]
     result = stack(*given, "-f", "gone.yaml", "--env-file", "gone.env", "down", **environment)  # type: ignore[arg-type]
     assert result.code == 0, result
-    assert "cannot read file 'gone.yaml'" in result.err
+    assert "gone.yaml: no such file or directory" in result.err
     assert "gone.env" in result.err
     assert states(stack) == {}
 
@@ -102,7 +102,7 @@ def test_a_compose_file_that_leads_nowhere_is_not_the_parent_s(stack: Console) -
     assert result.code == 0
     result = stack("down", "-v")
     assert result.code == 1
-    assert "cannot read file" in result.err
+    assert "no such file or directory" in result.err
     assert states(stack)
 
 

@@ -69,17 +69,19 @@ def test_a_command_is_quoted_as_docker_quotes_it(
     assert table.command_line(words, width) == text
 
 
-def test_ports_are_joined_where_they_follow_each_other() -> None:
+def test_ports_are_joined_where_they_are_the_same_inside_and_follow_each_other() -> None:
     ports = [
         ObservedPort("tcp", 80, "0.0.0.0", 8000),
         ObservedPort("tcp", 81, "0.0.0.0", 8001),
         ObservedPort("tcp", 83, "0.0.0.0", 8003),
         ObservedPort("udp", 53, "::", 53),
+        ObservedPort("udp", 54, "::", 54),
         ObservedPort("tcp", 5432),
         ObservedPort("tcp", 5433),
     ]
     assert table.ports(ports) == (
-        "5432-5433/tcp, 0.0.0.0:8000-8001->80-81/tcp, 0.0.0.0:8003->83/tcp, [::]:53->53/udp"
+        "[::]:53-54->53-54/udp, 5432-5433/tcp, "
+        "0.0.0.0:8000->80/tcp, 0.0.0.0:8001->81/tcp, 0.0.0.0:8003->83/tcp"
     )
 
 
