@@ -123,7 +123,7 @@ def _write(results: list[tuple[str, Result]], reasons: list[Reason]) -> None:
         "## Command lines, beside Docker Compose",
         "",
         "`make recorded` plays command lines on both backends, each without a terminal, and compares exit code,",
-        "standard output and the lines of standard error with what Docker Compose prints, but for ids, times and sizes.",
+        "standard output and the lines of standard error with those of Docker Compose, but for ids, times and sizes.",
         "",
         "| beside | played by | lines | exit code equal | standard output equal | standard error equal |",
         "| --- | --- | --- | --- | --- | --- |",
