@@ -279,7 +279,9 @@ class Context:
             mode = self.settings.progress
             if mode == "auto" and self.settings.ansi == "never":
                 mode = "plain"
-            self._display = open_display(mode, stream, color=self.is_colored(stream), title=title)
+            self._display = open_display(
+                mode, stream, output=self.stdout, color=self.is_colored(stream), title=title
+            )
         return self._display
 
     def has_shown(self, detail: str) -> bool:

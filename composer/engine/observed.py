@@ -54,7 +54,8 @@ class Advance(NamedTuple):
     """The progress of a pull, a push or a build.
 
     ``what`` is a word (``pulling``), or for a build the step. ``done`` of ``total`` are in ``unit`` (``bytes``,
-    ``layers``); ``total`` is 0 where nobody knows it. ``parts`` are the same of each layer.
+    ``layers``); ``total`` is 0 where nobody knows it. ``parts`` are the same of each layer. ``line`` is one of a
+    builder's output, for who shows all of it: it has a ``what`` where a step begins.
     """
 
     what: str
@@ -62,6 +63,7 @@ class Advance(NamedTuple):
     total: int = 0
     unit: str = ""
     parts: tuple[tuple[int, int], ...] = ()
+    line: str = ""
 
 
 class ObservedPort(NamedTuple):

@@ -48,7 +48,8 @@ def main() -> int:
     options = parser.parse_args()
     reasons = [Reason.of(entry) for entry in yaml.safe_load((_HERE / "reasons.yaml").read_text())]
     results: list[tuple[str, Result]] = []
-    for version in options.of or ("v5", "2.40"):
+    known = ("v5", "2.40") if os.environ.get("COMPOSE_CORPUS") else ("2.40",)
+    for version in options.of or known:
         session = _read(version, options.only)
         wanted = session.wanted
         for backend in options.backend or _BACKENDS:

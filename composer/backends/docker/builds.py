@@ -203,8 +203,9 @@ def _read(process: subprocess.Popen[str], report: Report | None) -> list[str]:
             continue
         tail = [*tail[1 - _TAIL_LINES :], text]
         _, _, step = text.partition(" ")
-        if report is not None and text.startswith("#") and step.startswith("[") and "internal]" not in step:
-            report(Advance(step))
+        begins = text.startswith("#") and step.startswith("[") and "internal]" not in step
+        if report is not None:
+            report(Advance(step if begins else "", line=text))
     return tail
 
 
@@ -266,8 +267,8 @@ def _classic(sdk: Sdk, spec: BuildSpec, environment: Environment, report: Report
         for line in str(entry.get("stream") or "").splitlines():
             if line.strip():
                 tail.append(line)
-                if report is not None and line.startswith("Step "):
-                    report(Advance(line))
+                if report is not None:
+                    report(Advance(line if line.startswith("Step ") else "", line=line))
 
     try:
         with sdk.call(patient=True) as api:

@@ -32,8 +32,13 @@ class Display(Events, Protocol):
     def close(self) -> None: ...
 
 
-def open_display(mode: str, stream: TextIO | Safe, *, color: bool, title: str) -> Display:
-    """Return the display for a mode; ``auto`` is tty on a terminal and plain elsewhere."""
+def open_display(
+    mode: str, stream: TextIO | Safe, *, output: TextIO | Safe, color: bool, title: str
+) -> Display:
+    """Return the display for a mode; ``auto`` is tty on a terminal and plain elsewhere.
+
+    ``output`` gets what builders print, where it is shown.
+    """
     if mode == "auto":
         mode = "tty" if stream.isatty() else "plain"
     if mode == "tty":
@@ -50,4 +55,4 @@ def open_display(mode: str, stream: TextIO | Safe, *, color: bool, title: str) -
         return QuietDisplay(stream)
     from composer.cli.display.plain import PlainDisplay
 
-    return PlainDisplay(stream)
+    return PlainDisplay(stream, output)

@@ -1,4 +1,4 @@
-"""``--progress plain``: a line per phase, in Docker Compose's form, for files, pipes and CI logs."""
+"""``--progress plain``: a line per phase, in Docker Compose's form, and the output of builders: for pipes and logs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class PlainDisplay:
     """Shows `` RESOURCE Phase details``: one space between, and one at the end where there are no details."""
 
-    def __init__(self, stream: TextIO | Safe) -> None:
-        self._stream = safe(stream)
+    def __init__(self, stream: TextIO | Safe, output: TextIO | Safe | None = None) -> None:
+        self._stream, self._output = safe(stream), safe(output if output is not None else stream)
         self._phases = Phases()
         self.shown: set[str] = set()
 
@@ -29,6 +29,9 @@ class PlainDisplay:
         """Nothing is shown before it happens."""
 
     def progress(self, event: Progress) -> None:
+        if event.advance is not None and event.advance.line:
+            self._output.write(safely.line(event.advance.line) + "\n")
+            self._output.flush()
         for phase in self._phases.of(event._replace(advance=None)):
             self.shown.add(phase.detail)
             self._write(f" {phase.resource} {phase.text.capitalize()} {phase.detail}")

@@ -79,6 +79,8 @@ class TtyDisplay:
                 self._places.setdefault(resource, len(self._places))
 
     def progress(self, event: Progress) -> None:
+        if event.advance is not None and event.advance.line and not event.advance.what:
+            return  # of a build, the steps are enough
         with self._lock:
             now = self._clock()
             self._places.setdefault(event.resource, len(self._places))

@@ -7,6 +7,7 @@ import json
 
 from composer.cli.display.json import JsonDisplay
 from composer.cli.display.plain import PlainDisplay
+from composer.engine.observed import Advance
 from composer.engine.operations.row import Resource
 from composer.engine.progress import DONE, FAILED, SKIPPED, WORKING, Progress
 
@@ -69,3 +70,28 @@ def test_json_says_done_of_each_phase_that_is_reached() -> None:
         ("Started", "Done"),
     ]
     assert {line["id"] for line in found} == {"Container app-web-1"}
+
+
+def test_a_builders_output_is_shown_whole_where_nothing_moves() -> None:
+    """On standard output, as Docker Compose does; other displays show the steps."""
+    image = Resource("image", "app")
+    lines = ("#1 [internal] load build definition", "#2 [1/2] FROM debian", "#2 DONE 0.1s")
+    events = [
+        Progress(
+            WORKING,
+            image,
+            "building",
+            advance=Advance("[1/2] FROM debian" if "FROM" in line else "", line=line),
+        )
+        for line in lines
+    ]
+    stream, output, documents = io.StringIO(), io.StringIO(), io.StringIO()
+    plain, objects = PlainDisplay(stream, output), JsonDisplay(documents)
+    for event in events:
+        plain.progress(event)
+        objects.progress(event)
+    assert output.getvalue().splitlines() == list(lines)
+    assert stream.getvalue() == " Image app Building \n"
+    assert [json.loads(line)["details"] for line in documents.getvalue().splitlines()] == [
+        "[1/2] FROM debian"
+    ]

@@ -69,7 +69,7 @@ def test_the_mark_of_our_own_sequences_is_not_the_same_twice() -> None:
 @pytest.mark.parametrize("color", [True, False])
 def test_progress_shows_names_and_details_tame(mode: str, color: bool) -> None:
     raw = Terminal()
-    display = open_display(mode, raw, color=color, title="up")
+    display = open_display(mode, raw, output=raw, color=color, title="up")
     resource = Resource("image", HOSTILE)
     display.begin([resource])
     display.progress(Progress(WORKING, resource, "pulling", HOSTILE))
