@@ -45,6 +45,7 @@ def main() -> int:
     parser.add_argument("--backend", action="append", choices=_BACKENDS)
     parser.add_argument("--only", help="play this project's lines")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--all", action="store_true", help="print what differs for a reason too")
     options = parser.parse_args()
     reasons = [Reason.of(entry) for entry in yaml.safe_load((_HERE / "reasons.yaml").read_text())]
     results: list[tuple[str, Result]] = []
@@ -61,7 +62,7 @@ def main() -> int:
                     )
                 got = play(player, session.projects, session.lines)
             result = judge(player, session.lines, wanted, got, reasons)
-            print("\n".join(result.unexplained))
+            print("\n".join((*(result.explained if options.all else ()), *result.unexplained)))
             print(f"{session.title}: {result.summary()}", flush=True)
             results.append((session.title, result))
     if options.write:

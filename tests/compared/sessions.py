@@ -138,6 +138,7 @@ _WORN = (
     (re.compile(r"^(time=\S+ )?level=warning msg=(\"|')(.*)\2$"), r"\3"),
 )  # fmt: skip
 _OURS = re.compile(r"^(error|warning): |^\S+:\d+:\d+: ")
+_COUNT = re.compile(r"\d+ errors")
 _OWN_LABELS = ("composer.", "com.docker.compose.version=")
 
 
@@ -185,7 +186,7 @@ def err_lines(text: str) -> list[str]:
         line = " ".join(worn(raw).replace('\\"', '"').split())
         while _OURS.match(line):
             line = _OURS.sub("", line)
-        if line:
+        if line and not _COUNT.fullmatch(line):
             found.add(line)
     return sorted(found)
 
@@ -230,6 +231,7 @@ class Result(NamedTuple):
     errs: int
     unexplained: tuple[str, ...]
     used: frozenset[str]
+    explained: tuple[str, ...]
 
     def summary(self) -> str:
         return (
@@ -247,14 +249,17 @@ def judge(
 ) -> Result:
     found = [compare(*pair) for pair in zip(wanted, got, strict=True)]
     unexplained: list[str] = []
+    explained: list[str] = []
     used = set()
     for line, differences in zip(lines, found, strict=True):
         for one in differences.all():
             reason = next((reason for reason in reasons if reason.explains(player, line, one)), None)
+            said = f"{line.project} $ {line.command}: {one}"
             if reason is None:
-                unexplained.append(f"{line.project} $ {line.command}: {one}")
+                unexplained.append(said)
             else:
                 used.add(reason.why)
+                explained.append(f"{said}  [{reason.why}]")
     return Result(
         player.title,
         len(lines),
@@ -263,4 +268,5 @@ def judge(
         sum(not one.err for one in found),
         tuple(unexplained),
         frozenset(used),
+        tuple(explained),
     )

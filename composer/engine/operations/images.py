@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.engine.operations.row import BRINGS, CHANGES, IN_USE, REMOVES, Row, about, field, optionally
+from composer import references
+from composer.engine.operations.row import (
+    BRINGS,
+    CHANGES,
+    IN_USE,
+    REMOVES,
+    Resource,
+    Row,
+    about,
+    field,
+    optionally,
+)
 
 if TYPE_CHECKING:
     from composer.engine.backend import Backend
@@ -82,6 +93,13 @@ def _tag_image(backend: Backend, operation: TagImage, _: Report) -> None:
     backend.tag_image(operation.image_id, operation.reference)
 
 
+def _tagged_resource(removal: RemoveImage) -> Resource:
+    """Return an image by name and tag, as Docker Compose names what it removes."""
+    name, tag, digest = references.split(removal.reference)
+    known = tag is not None or digest is not None or references.id_prefix(removal.reference) is not None
+    return Resource("image", removal.reference if known else f"{name}:latest")
+
+
 def _tagged(tag: TagImage) -> str:
     return f"{tag.image_id.removeprefix('sha256:')[:12]} as {tag.reference}"
 
@@ -100,6 +118,8 @@ ROWS: dict[type, Row] = {
         _build,
     ),
     PushImage: Row("push image", "pushing", "pushed", BRINGS, about("", "reference"), _REFERENCE, _push),
-    RemoveImage: Row("remove image", "removing", "removed", REMOVES, _IMAGE, _REFERENCE, _remove_image),
+    RemoveImage: Row(
+        "remove image", "removing", "removed", REMOVES, _tagged_resource, _REFERENCE, _remove_image
+    ),
     TagImage: Row("tag image", "tagging", "tagged", CHANGES, _IMAGE, _tagged, _tag_image),
 }

@@ -37,6 +37,7 @@ from composer.errors import (
     NotFound,
     OperationFailed,
 )
+from composer.graph import HEALTHY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,6 +118,13 @@ def _failure(operation: Operation, error: Exception) -> ComposerError:
     for note in getattr(error, "__notes__", ()):
         failure.add_note(note)
     return failure
+
+
+def _shown(operation: Operation, error: Exception) -> str:
+    """Return what is said of a failure beside its resource; the error itself comes at the end."""
+    if isinstance(operation, WaitService) and operation.waiting and operation.condition == HEALTHY:
+        return f"dependency {operation.service} failed to start"
+    return str(error)
 
 
 def _is_for_the_end(operation: Operation) -> bool:
@@ -357,7 +365,7 @@ class _Coordinator:
         else:
             failure = _failure(operation, error)
         self._failures.append(failure)
-        self._events.progress(Progress(FAILED, resource_of(operation), "error", str(error)))
+        self._events.progress(Progress(FAILED, resource_of(operation), "error", _shown(operation, error)))
         self._release(self._finish(id, FAILED))
 
     def _learn(self, operation: Operation, value: Any) -> None:
