@@ -38,6 +38,9 @@ FIELDS = "composer.service"
 CONTENTS = "composer.contents"
 """Keyed digests of the contents of configs and secrets, as JSON."""
 
+FORM = "composer.hash"
+"""The version of docker compose in whose form the configuration hash is; 2.40's where there is no such label."""
+
 DIRECTORY = "composer.directory"
 """On volumes: the directory of the project whose name they have; empty where that name was given to the command."""
 

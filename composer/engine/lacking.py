@@ -18,6 +18,9 @@ class Lacking:
     def _lack(self, what: str, hint: str | None = None) -> NoReturn:
         raise Unsupported("backend", f"the {self.name} backend {what}", hint=hint)
 
+    def compose_version(self) -> str:
+        return ""  # docker compose knows Docker Engine only
+
     def move_ports(self, source: str, target: str) -> None:
         self._lack("cannot move published ports between running containers")
 

@@ -113,6 +113,8 @@ def _service(service: Map, mark: Mark, variables: Variables) -> Map:
     if isinstance(service.get("volumes"), Seq):
         new["volumes"] = _clean_targets(service["volumes"])
     _imply_dependencies(new, mark)
+    if isinstance(service.get("pre_start"), Seq) and service.get("image"):
+        new["pre_start"] = _with_image(service["pre_start"], service)
     if "provider" not in new and "network_mode" not in new and not new.get("networks"):
         networks = Map()
         networks.put("default", None, _default(mark))
@@ -173,6 +175,16 @@ def _clean_targets(volumes: Seq) -> Seq:
             changed = volume.copy()
             changed["target"] = clean_target(volume["target"]) or "."  # as Go cleans an empty path
             new[index] = changed
+    return new
+
+
+def _with_image(hooks: Seq, service: Map) -> Seq:
+    """Return ``pre_start`` hooks that run in the service's image where they name none."""
+    new = hooks.copy()
+    for index, hook in enumerate(hooks):
+        if isinstance(hook, Map) and "image" not in hook:
+            changed = new[index] = hook.copy()
+            changed.put("image", service["image"], _default(service.mark("image"), "the service's image"))
     return new
 
 

@@ -36,7 +36,7 @@ def resolve_service(
 ) -> Map:
     """Return a canonical service whose env and label files have gone into ``environment`` and ``labels``.
 
-    Without ``env_files`` (``--no-env-resolution``) ``env_file`` stays; label files are read as ever.
+    Without ``env_files`` (``--no-env-resolution``) ``env_file`` stays; ``label_file`` always does.
     """
     new = service.copy()
     own = service.get("environment") or Map()
@@ -60,7 +60,6 @@ def resolve_service(
         _put(new, "labels", labels, service.get("labels") or Map(), service, before="label_file")
     if env_files:
         new.drop("env_file")
-    new.drop("label_file")
     return new
 
 

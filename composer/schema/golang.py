@@ -77,12 +77,15 @@ class ShellWordsError(ValueError):
 
 
 def shell_words(text: str) -> list[str]:
-    """Return the words of a command as go-shellwords splits them.
+    """Return the words of a command as go-shellwords 1.0.14 splits them: ``\\n`` and ``\\t`` are what C makes of them.
 
     No variables, no backticks. An operator (``|``, ``&``, ``;``, ``<``, ``>``) ends the command: the loader
     warns about that. Raises ShellWordsError.
     """
     return _Words().split(text)
+
+
+_ESCAPES = {"n": "\n", "t": "\t"}
 
 
 class _Words:
@@ -99,7 +102,7 @@ class _Words:
         for char in text:
             if escaped:
                 escaped = False
-                self._keep(char)
+                self._keep(self._escape(char))
             elif char == "\\" and not self.open["'"]:
                 escaped = True
             elif char == "\\":
@@ -107,7 +110,7 @@ class _Words:
             elif char in " \t\r\n":
                 self._space(char)
             elif char in ";&|<>" and not any(self.open.values()):
-                if char == ">" and self.word[:1].isdigit():
+                if char == ">" and self.word.isascii() and self.word.isdigit():
                     self.started = False
                 break
             else:
@@ -120,6 +123,11 @@ class _Words:
                 f"unterminated {left}" if not escaped else "unexpected backslash at the end"
             )
         return self.words
+
+    def _escape(self, char: str) -> str:
+        if self.open["`"] or self.open["$("]:
+            return "\\" + char
+        return _ESCAPES.get(char, char)
 
     def _keep(self, char: str) -> None:
         self.word += char
@@ -138,14 +146,16 @@ class _Words:
         if char == "`" and not quoted and not state["$("]:
             state["`"] = not state["`"]
         elif char == ")" and not quoted and not state["`"]:
-            state["$("] = not state["$("]
+            if not state["$("]:
+                raise ShellWordsError("')' needs a shell")
+            state["$("] = False
         elif char == "(" and not quoted and not state["`"]:
             if state["$("] or not self.word.endswith("$"):
                 raise ShellWordsError("'(' requires a shell")
             state["$("] = True
             self.word += char
             return
-        elif char in "\"'" and not state["'" if char == '"' else '"'] and not state["$("]:
+        elif char in "\"'" and not state["'" if char == '"' else '"'] and not (state["$("] or state["`"]):
             self.started = self.started or state[char]
             state[char] = not state[char]
             return

@@ -225,7 +225,7 @@ _FLOATS = (
 )  # fmt: skip
 _BOOLS = (
     *(f"{section}.*.{name}" for section in WORKLOADS for name in (
-        "depends_on.*.restart", "healthcheck.disable", "init", "oom_kill_disable",
+        "depends_on.*.required", "depends_on.*.restart", "healthcheck.disable", "init", "oom_kill_disable",
         "privileged", "read_only", "stdin_open", "triggers.manual", "tty",
         "volumes.*.read_only", "volumes.*.volume.nocopy",
     )),

@@ -148,7 +148,7 @@ def boolean(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
 def size(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     """Bytes. A number that Go does not read as an int64 (``1e3``, ``1.5``) counts as none, as in Compose.
 
-    A number may be negative (-1: without a limit), a text may not, although Compose prints one for the other.
+    It may be negative (-1: without a limit), without a unit.
     """
     if isinstance(value, float) or (isinstance(value, int) and value >= 1 << 63):
         decoder.problems.warn(
@@ -158,7 +158,9 @@ def size(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
         )
         return OMIT
     if isinstance(value, str) and value.startswith("-"):
-        raise ValueError(f"invalid size '{value}': a negative number must be unquoted")
+        if not (value[1:].isascii() and value[1:].isdigit()):
+            raise ValueError(f"invalid size '{value}': a negative number must have no unit")
+        value = int(value)
     number = parse_size_bytes(value) if isinstance(value, str) else value
     return str(number) if number else OMIT
 

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from composer.schema.golang import go_float, go_json_float
-from composer.schema.merge import is_unique
+from composer.schema.tree import WORKLOADS
 from composer.schema.yaml_scalars import is_simple_key, scalar, sorted_keys
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from composer.schema.tree import Path
 
-_RESOLVED = ("args", "environment")
-"""Lists that a look for bare KEYs made anew."""
 _YAML_ORDER = ("name", "services", "networks", "volumes", "secrets", "configs", "models", "jobs")
 
 
@@ -47,27 +45,33 @@ def project_json(tree: Mapping[str, Any]) -> str:
 
     Compose 2.40 leaves ``models`` out of the JSON (not of the YAML); whoever compares the two finds them equal.
     """
-    return to_json(
-        {
-            key: nil_lists(value, (key,)) if key.startswith("x-") else value
-            for key, value in tree.items()
-            if key != "models"
-        }
-    )
+    return to_json({key: value for key, value in printed(tree).items() if key != "models"})
 
 
-def nil_lists(tree: Any, path: tuple[str, ...] = ()) -> Any:
-    """Return a tree as Compose's JSON has what belongs to no struct: an empty list is null there (not in YAML).
+def printed(tree: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a project's tree without ``create_host_path: true``: Compose prints from version 5 on what is not so.
 
-    Those whose items are unique were made anew, and are lists.
+    The tree keeps it, for earlier versions' hashes tell what was written from what was not.
     """
-    if isinstance(tree, dict):
-        return {key: nil_lists(value, (*path, key)) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [nil_lists(value, (*path, "*")) for value in tree] or (
-            [] if is_unique(path) and path[-1] not in _RESOLVED else None
-        )
-    return tree
+    changed = {
+        section: {name: _printed_service(service) for name, service in tree[section].items()}
+        for section in WORKLOADS
+        if tree.get(section)
+    }
+    return {**tree, **changed}
+
+
+def _printed_service(service: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not any((mount.get("bind") or {}).get("create_host_path") for mount in service.get("volumes") or ()):
+        return service
+    return {**service, "volumes": [_printed_mount(mount) for mount in service["volumes"]]}
+
+
+def _printed_mount(mount: Mapping[str, Any]) -> Mapping[str, Any]:
+    bind = mount.get("bind")
+    if not bind or not bind.get("create_host_path"):
+        return mount
+    return {**mount, "bind": {key: value for key, value in bind.items() if key != "create_host_path"}}
 
 
 def _json(value: Any, out: list[str], line: str, step: str) -> None:
@@ -128,6 +132,7 @@ def _escape(match: re.Match[str]) -> str:
 
 def to_yaml(tree: Mapping[str, Any], extensions: Mapping[Path, Mapping[str, Any]] | None = None) -> str:
     """Return a project's tree as YAML, with the ``x-…`` children that JSON leaves out."""
+    tree = printed(tree)
     ordered = {key: tree[key] for key in _YAML_ORDER if key in tree}
     ordered.update({key: tree[key] for key in sorted_keys(tree) if key not in ordered})
     for path, extra in (extensions or {}).items():

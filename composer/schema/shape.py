@@ -212,7 +212,7 @@ _VOLUME = Struct(
         "read_only": boolean,
         "consistency": text,
         "bind": Struct(
-            {"selinux": text, "propagation": text, "create_host_path": boolean, "recursive": text}
+            {"selinux": text, "propagation": text, "create_host_path": _OPT_BOOL, "recursive": text}
         ),
         "volume": Struct({"labels": _LABELS, "nocopy": boolean, "subpath": text}),
         "tmpfs": Struct({"size": size, "mode": _MODE}),
@@ -428,6 +428,7 @@ NETWORK = Struct(
                         extended=False,
                     )
                 ),
+                "options": _OPTIONS,
             }
         ),
         "external": boolean,

@@ -34,8 +34,6 @@ def parse_ports(text: str) -> list[dict[str, Any]]:
     protocol, target = _split_protocol(target)
     if ip.startswith("[") and ip.endswith("]"):
         ip = ip[1:-1]
-    elif ":" in ip and is_ip(ip):
-        raise ValueError(f"enclose the IPv6 address of '{text}' in brackets: [{ip}]")
     if ip and not is_ip(ip):
         raise ValueError(f"invalid IP address '{ip}'")
     if not target:

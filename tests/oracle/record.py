@@ -1,9 +1,12 @@
 """Writes down what docker compose makes of the cases: ``want.json`` or ``want.err`` in each directory.
 
+Version 5 writes ``want-5.json`` or ``want-5.err``, and only where that is not what 2.40 made of it.
+
     python -m tests.oracle.record DIRECTORY...     the parents of cases, or cases
 
 The inputs are written by hand; the expectations are the oracle's. A case in which we differ on purpose has
-``decided.txt``, which says why; it is left alone, and ``--decided`` writes down what we make of it instead.
+``decided.txt`` (``decided-5.txt``: from version 5, and not from 2.40), which says why; it is left alone, and
+``--decided`` writes down what we make of it instead.
 """
 
 from __future__ import annotations
@@ -14,20 +17,32 @@ from pathlib import Path
 from typing import Any
 
 from composer.schema.setting import normal_name
-from tests.oracle.compare import compose_files, oracle, ours
+from tests.conftest import compose_version
+from tests.oracle.compare import compose_files, differences, oracle, ours, recorded
 
 
 def record(case: Path) -> None:
     """Ask the oracle and write its verdict, with the case's own path and name taken out."""
-    write(case, *oracle(case))
+    model, error = oracle(case)
+    if (compose_version() or (2,))[0] < 5:
+        write(case, model, error)
+        return
+    if (case / "decided-5.txt").exists():
+        return
+    earlier = recorded(case, newest=False)
+    if earlier is not None and (model is None) == (earlier[0] is None) and not differences(earlier[0], model):
+        for name in ("want-5.json", "want-5.err"):
+            (case / name).unlink(missing_ok=True)
+        return
+    write(case, model, error, "want-5")
 
 
-def write(case: Path, model: Any, error: str) -> None:
+def write(case: Path, model: Any, error: str, stem: str = "want") -> None:
     """Write a verdict beside its case."""
-    for name in ("want.json", "want.err"):
+    for name in (f"{stem}.json", f"{stem}.err"):
         (case / name).unlink(missing_ok=True)
     if model is None:
-        (case / "want.err").write_text(error.replace(str(case), "$DIR"))
+        (case / f"{stem}.err").write_text(error.replace(str(case), "$DIR"))
         return
     text = json.dumps(model, indent=1, sort_keys=True, ensure_ascii=False)
     name = normal_name(case.name)
@@ -37,7 +52,7 @@ def write(case: Path, model: Any, error: str) -> None:
         .replace(f'"{name}"', '"$PROJECT"')
         .replace(f'"{name}_', '"$PROJECT_')
     )
-    (case / "want.json").write_text(text + "\n")
+    (case / f"{stem}.json").write_text(text + "\n")
 
 
 def main(argv: list[str]) -> int:

@@ -88,10 +88,11 @@ ALLOWED: dict[str, set[str]] = {
         "runtime.objects",
         *_VALUES,
     },
-    # every backend asks registries' credentials of the same files in the same way
+    # every backend asks credentials of the same files in the same way, and keeps what it found out in one place
     "backends": {
         *_SEAM,
         "registry",
+        "state_root",
         *_VALUES,
         "",
     },

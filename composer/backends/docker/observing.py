@@ -132,6 +132,11 @@ class DockerObserver:
     def network_faults(self, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
         return {}  # the engine watches over its own
 
+    def compose_version(self) -> str:
+        from composer.backends.docker.plugin import compose_version
+
+        return compose_version(self._environment)
+
     def limitations(self, attributes: Mapping[str, Any]) -> Sequence[Limitation]:
         from composer.backends.docker.translate import limitations
 

@@ -178,6 +178,9 @@ class NamespaceObserver:
 
     # -------------------------------------------------------------- what cannot be
 
+    def compose_version(self) -> str:
+        return ""  # docker compose knows Docker Engine only
+
     def limitations(self, attributes: Mapping[str, Any]) -> Sequence[Limitation]:
         from composer.backends.namespace import translate
 

@@ -162,7 +162,7 @@ def _rendered(context: Context, project: Project, form: str | None, given: dict[
     if given["lock_image_digests"]:
         tree, extensions = digests.locked(tree, in_json=form == "json"), {}
     if given["no_interpolate"]:
-        return render.to_json(render.nil_lists(tree)) + "\n" if form == "json" else render.yaml_text(tree)
+        return render.to_json(tree) + "\n" if form == "json" else render.yaml_text(tree)
     if form == "json":
         return render.project_json(render.escape_dollars(tree)) + "\n"
     return render.to_yaml(render.escape_dollars(tree), extensions)

@@ -36,6 +36,10 @@ class ContainerObserver(Protocol):
         """Return the last runs of a container's health check, oldest first."""
         ...
 
+    def compose_version(self) -> str:
+        """Return the version of the docker compose here that can come to these containers; empty where none can."""
+        ...
+
     def limitations(self, attributes: Mapping[str, Any]) -> Sequence[Limitation]:
         """Return which of a service's canonical attributes this backend does not support."""
         ...

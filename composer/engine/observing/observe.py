@@ -7,6 +7,7 @@ moment, also the contents of configs and secrets: as keyed digests, never themse
 from __future__ import annotations
 
 import errno
+import functools
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,13 +16,16 @@ from composer.engine.observed import Capability, Observed, ObservedImage, Observ
 from composer.engine.observing.losses import Neighbour, neighbours
 from composer.engine.resolving import compare, resolve
 from composer.engine.resolving.extension import extension, place_of
+from composer.engine.resolving.hashing import DEFAULT
+from composer.engine.resolving.peers import form_for
 from composer.errors import ConfigError
 from composer.opening import NotRegular, open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from composer.engine.backend import Observer
+    from composer.engine.resolving.hashing import Form
     from composer.engine.wanted import Limitation
     from composer.schema.model import Project
 
@@ -50,6 +54,8 @@ class World(NamedTuple):
     """The services from whose images one is built, by service, of those whose images are not here."""
     neighbours: tuple[Neighbour, ...] = ()
     """Volumes of other projects of this directory, where one of ours is missing."""
+    form: Callable[[], Form] = lambda: DEFAULT
+    """In which form the hashes of new containers are: found out when the first one is planned, then kept."""
 
 
 def observe(observer: Observer, project: Project, key: bytes) -> World:
@@ -78,6 +84,7 @@ def observe(observer: Observer, project: Project, key: bytes) -> World:
         moves_ports=Capability.MOVES_PORTS in observer.capabilities,
         owns_files=Capability.OWNS_FILES in observer.capabilities,
         neighbours=neighbours(observer, project) if _is_one_missing(project, volumes) else (),
+        form=functools.cache(lambda: form_for(observed.containers, observer.compose_version)),
     )
 
 

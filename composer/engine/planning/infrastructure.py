@@ -22,6 +22,7 @@ from composer.engine.planning.decisions import (
 )
 from composer.engine.resolving import resolve
 from composer.engine.resolving.hashing import network_hash, volume_hash
+from composer.engine.resolving.peers import network_forms
 from composer.errors import ConfigError
 from composer.schema.model import GIVEN
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from composer.engine.observing.observe import World
     from composer.engine.options import Options
     from composer.engine.planning.decisions import Tree
+    from composer.engine.resolving.hashing import Form
     from composer.engine.wanted import NetworkSpec, VolumeSpec
     from composer.schema.model import Project
 
@@ -124,8 +126,9 @@ def _has_diverged(project: Project, use: Use, found: ObservedNetwork | ObservedV
     if written is None:
         # of a volume that an older Docker Compose made, the driver alone is known
         return use.kind == "volume" and found.driver != (use.entry.get("driver") or "local")
-    hashed = network_hash if use.kind == "network" else volume_hash
-    return written != hashed(use.entry)
+    if use.kind == "volume":
+        return written != volume_hash(use.entry)
+    return all(written != network_hash(use.entry, form) for form in network_forms(found.labels))
 
 
 def _driver(use: Use, volume: ObservedVolume) -> str:
@@ -195,10 +198,11 @@ def orphaned_volumes(project: Project, world: World) -> list[str]:
 # ------------------------------------------------------------------ what is created
 
 
-def wanted_network(project: Project, key: str) -> NetworkSpec:
+def wanted_network(project: Project, key: str, form: Form) -> NetworkSpec:
     """Return a network of the project as it is created."""
-    hashed = network_hash((project.tree.get("networks") or {}).get(key) or {})
-    return resolve.network_spec(project, key, _labels(project, labels.NETWORK, key, hashed))
+    hashed = network_hash((project.tree.get("networks") or {}).get(key) or {}, form)
+    own = {**_labels(project, labels.NETWORK, key, hashed), labels.FORM: form.name}
+    return resolve.network_spec(project, key, own)
 
 
 def wanted_volume(project: Project, key: str) -> VolumeSpec:

@@ -16,6 +16,7 @@ from composer.engine.planning.infrastructure import networks_of
 from composer.engine.resolving import compare, resolve
 from composer.engine.resolving.hashing import service_hash
 from composer.engine.resolving.identity import contents_of, hashed_tree
+from composer.engine.resolving.peers import service_forms
 from composer.graph import sharing
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from composer.engine.observing.observe import World
     from composer.engine.options import Options
     from composer.engine.planning.decisions import Tree
+    from composer.engine.resolving.hashing import Form
     from composer.schema.model import Project
 
 _BROKEN = frozenset((ContainerState.DEAD, ContainerState.REMOVING))
@@ -38,12 +40,19 @@ class _Judge:
     ) -> None:
         self._project, self._service, self._tree = project, service, tree
         self._world, self._policy, self._replaced = world, policy, replaced
+        self._hashes: dict[str, str] = {}
 
     # ------------------------------------------------------------- what a container should have
 
     @cached_property
-    def _hash(self) -> str:
-        return service_hash(hashed_tree(self._tree, self._world))
+    def _hashed(self) -> Tree:
+        return hashed_tree(self._tree, self._world)
+
+    def _hash(self, form: Form) -> str:
+        found = self._hashes.get(form.name)
+        if found is None:
+            found = self._hashes[form.name] = service_hash(self._hashed, form)
+        return found
 
     @cached_property
     def _wanted_contents(self) -> dict[str, str]:
@@ -89,7 +98,7 @@ class _Judge:
 
     def _configuration(self, container: ObservedContainer) -> str:
         written = container.labels.get(labels.CONFIG_HASH)
-        if written == self._hash:
+        if any(written == self._hash(form) for form in service_forms(container.labels)):
             return ""
         fields = container.labels.get(labels.FIELDS)
         if fields is not None:

@@ -80,7 +80,7 @@ class ResourceSteps:
     def _create(self, use: Use, cause: str, needs: Iterable[int] = ()) -> None:
         operation: CreateNetwork | CreateVolume
         if use.kind == "network":
-            operation = CreateNetwork(wanted_network(self._project, use.key), cause)
+            operation = CreateNetwork(wanted_network(self._project, use.key, self._world.form()), cause)
         else:
             operation = CreateVolume(wanted_volume(self._project, use.key), cause)
         self._steps[use.kind, use.name] = self._builder.add(operation, needs)

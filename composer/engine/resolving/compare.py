@@ -50,7 +50,7 @@ def _fields(tree: Tree, key: bytes) -> dict[str, Any]:
     fields = {
         name: value
         for name, value in tree.items()
-        if name not in NOT_IN_CONTAINERS and value not in (None, {}, [])
+        if name not in NOT_IN_CONTAINERS and name != "label_file" and value not in (None, {}, [])
     }
     deploy = {
         k: v
@@ -62,7 +62,27 @@ def _fields(tree: Tree, key: bytes) -> dict[str, Any]:
         fields["deploy"] = deploy
     if fields.get("environment"):
         fields["environment"] = {k: _seal(k, v, key) for k, v in fields["environment"].items()}
-    return fields
+    return _as_meant(fields)
+
+
+def _as_meant(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields without what says the same written and not written; earlier versions wrote it."""
+    changed = {}
+    if isinstance(fields.get("volumes"), list):
+        changed["volumes"] = [_mount_as_meant(mount) for mount in fields["volumes"]]
+    if isinstance(fields.get("pre_start"), list):
+        changed["pre_start"] = [
+            {k: v for k, v in hook.items() if k != "image" or v != fields.get("image")}
+            for hook in fields["pre_start"]
+        ]
+    return {**fields, **changed} if changed else fields
+
+
+def _mount_as_meant(mount: dict[str, Any]) -> dict[str, Any]:
+    bind = mount.get("bind")
+    if not bind or bind.get("create_host_path") is not True:
+        return mount
+    return {**mount, "bind": {k: v for k, v in bind.items() if k != "create_host_path"}}
 
 
 def _seal(name: str, value: Any, key: bytes) -> Any:
@@ -87,7 +107,7 @@ def differences(label: str, tree: Tree, key: bytes, marks: Marks, base: Path) ->
         return None
     # through JSON, so that both sides have the same types
     wants = json.loads(fields_label(tree, key))
-    return [_sentence(path, old, new, marks, base) for path, old, new in _walk(had, wants, ())]
+    return [_sentence(path, old, new, marks, base) for path, old, new in _walk(_as_meant(had), wants, ())]
 
 
 _MISSING: Any = object()

@@ -36,12 +36,14 @@ def container_labels(
 ) -> dict[str, str]:
     """Return the labels of a container to create; the user's own are added by `resolve`."""
     tree: Tree = project.tree["services"][service]
+    form = world.form()
     found = {
         labels.PROJECT: project.name,
         labels.SERVICE: service,
         labels.NUMBER: str(number),
         labels.ONEOFF: "False",
-        labels.CONFIG_HASH: service_hash(hashed_tree(tree, world)),
+        labels.CONFIG_HASH: service_hash(hashed_tree(tree, world), form),
+        labels.FORM: form.name,
         labels.DEPENDS_ON: labels.write_depends_on(depends_on),
         labels.WORKING_DIR: project.directory,
         labels.CONFIG_FILES: ",".join(project.files),

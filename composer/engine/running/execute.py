@@ -514,11 +514,12 @@ class _Coordinator:
             had = json.loads(own.get(labels.CONTENTS) or "{}")
             own[labels.CONTENTS] = json.dumps({**had, **mounted}, sort_keys=True, separators=(",", ":"))
         if operation.hashed is not None:
-            from composer.engine.resolving.hashing import service_hash
+            from composer.engine.resolving.hashing import DEFAULT, named, service_hash
             from composer.engine.resolving.identity import substitute_shared
 
             ids = {service: id for service, (_, id) in self._firsts.items()}
-            own[labels.CONFIG_HASH] = service_hash(substitute_shared(operation.hashed, ids))
+            form = named(own.get(labels.FORM, "")) or DEFAULT
+            own[labels.CONFIG_HASH] = service_hash(substitute_shared(operation.hashed, ids), form)
         return operation._replace(spec=spec._replace(labels=own))
 
     def _outcome(self) -> Outcome:

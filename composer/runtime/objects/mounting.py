@@ -165,7 +165,7 @@ def _make_source(source: str, spec: specs.Container) -> None:
 def _bind(entry: specs.Mount, spec: specs.Container) -> Mount:
     source = str(entry.source)
     if not os.path.lexists(source):
-        if not entry.options.get("create_host_path"):
+        if entry.options.get("create_host_path") is False:
             raise errors.NotFound(
                 f"cannot mount {source} in {spec.subject}: no such file or directory",
                 hint="create it, or set bind.create_host_path: true",

@@ -26,7 +26,7 @@ class BindOptions(View):
 
     selinux: str | None = None
     propagation: str | None = None
-    create_host_path: bool = False
+    create_host_path: bool = True
     recursive: str | None = None
 
 

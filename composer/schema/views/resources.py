@@ -19,6 +19,7 @@ class Ipam(View):
 
     driver: str | None = None
     config: tuple[Pool, ...] = ()
+    options: Options = {}
 
 
 class Network(View):

@@ -20,10 +20,16 @@ services:
     stop_grace_period: 3s
     environment: {A: "1", PASSWORD: "<secret> & more"}
     env_file: [vars.env]
-    volumes: [data:/data, ./here:/here:ro, /anonymous]
+    volumes:
+      - data:/data
+      - ./here:/here:ro
+      - /anonymous
+      - {type: bind, source: ./here, target: /as/long}
+      - {type: bind, source: ./here, target: /there/already, bind: {create_host_path: false}}
     tmpfs: /run:size=1m
     healthcheck: {test: [CMD, "true"], interval: 1s, start_period: 2s, start_interval: 100ms}
     labels: {com.example.a: b}
+    label_file: [labels.env]
     configs: [{source: page, target: /srv/page, mode: 0440}]
     secrets: [key]
     ulimits: {nofile: {soft: 1024, hard: 2048}}
@@ -54,6 +60,11 @@ services:
     stop_signal: SIGKILL
     network_mode: service:db
     pid: service:db
+  apart:
+    image: IMAGE
+    command: sleep 600
+    stop_signal: SIGKILL
+    volumes: [{type: bind, source: ./here, target: /with/options, bind: {propagation: rprivate}}]
 networks:
   default: {}
   front: {labels: {x: y}}
@@ -67,6 +78,7 @@ secrets: {key: {file: ./key}}
 def rich(stack: Stack, text: str = RICH) -> None:
     stack.write(text)
     (stack.directory / "vars.env").write_text("B=2\nC='three $x'\n")
+    (stack.directory / "labels.env").write_text("com.example.c=d\n")
     (stack.directory / "key").write_text("hidden")
     (stack.directory / "here").mkdir()
 

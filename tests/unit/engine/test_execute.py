@@ -392,6 +392,7 @@ def test_labels_are_those_of_docker_compose(stage: Stage) -> None:
         "network",
         "version",
         "config-hash",
+        "composer.hash",
     }
 
 

@@ -35,7 +35,6 @@ PASSED_OVER: dict[type[BaseModel], frozenset[str]] = {
     views.Service: frozenset(("pull_refresh_after",)),
     views.Job: frozenset(("pull_refresh_after",)),
     views.PreStart: frozenset(schema()["$defs"]["pre_start_hook"]["properties"]) - OF_A_JOB_BEFORE,
-    views.Ipam: frozenset(("options",)),
 }
 LOOSE: dict[type[BaseModel], frozenset[str]] = {
     # the schema does not look at limits whose names have upper case, and the loader has a place for this
@@ -43,8 +42,8 @@ LOOSE: dict[type[BaseModel], frozenset[str]] = {
 }
 BEFORE_LOADING = {
     # read, and gone, unless a load is told to leave them
-    views.Service: frozenset(("env_file", "extends", "label_file")),
-    views.Job: frozenset(("env_file", "extends", "label_file")),
+    views.Service: frozenset(("env_file", "extends")),
+    views.Job: frozenset(("env_file", "extends")),
 }
 
 
@@ -196,7 +195,11 @@ def test_a_project_with_everything_sets_every_field(everything: Any) -> None:
             - (of_jobs if kind is views.Job else set())
         )
     }
-    assert missing == {"EnvFile": ["format", "path", "required"], "Extension": ["file", "service"]}
+    assert missing == {
+        "EnvFile": ["format", "path", "required"],
+        "Extension": ["file", "service"],
+        "Service": ["label_file"],
+    }
 
 
 def test_env_files_that_were_left_unread_have_a_view(tmp_path: Path) -> None:
