@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit interpreters bench compared inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns pulls runs storm reboot adoption samples bench-inside bench-scale bench-engine clean
+.PHONY: demo test lint unit interpreters bench compared loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns pulls runs storm reboot adoption samples bench-inside bench-scale bench-engine clean
 
 setup: $(STAMP)
 
@@ -70,6 +70,12 @@ compared: setup
 # Command lines beside Docker Compose, into docs/compared.md: 2.40's on the same engine, and those of v5.5 that COMPOSE_CORPUS has.
 recorded: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSE_CORPUS="$(COMPOSE_CORPUS)" $(VENV)/bin/python -m tests.compared.recorded --write
+
+# The loader compared with compose-go and docker compose (COMPOSE_CORPUS: more directories of cases, separated by :;
+# COMPOSE=DIRECTORY: a configuration of Docker's with another docker compose), into docs/loading.md.
+loader: setup
+	@command -v go >/dev/null || { $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq golang-go >/dev/null; }
+	$(VENV)/bin/python -m tests.compared.loader.compare --write $(addprefix --compose ,$(COMPOSE))
 
 # Services compared from within on both backends, into docs/compared.md: needs an engine at DOCKER_HOST.
 inside: setup

@@ -93,9 +93,10 @@ ENGINE: dict[str, Verdict] = {
         "service",
         BY_ENGINE,
         "configs container_name env_file extends external_links image label_file labels links network_mode networks "
-        "post_start pre_start pre_stop pull_refresh_after secrets tmpfs volumes",
+        "post_start pre_start pre_stop secrets tmpfs volumes",
     ),
     **inside("service", FREE, "attach depends_on profiles pull_policy scale"),
+    "service.pull_refresh_after": no_effect("docker compose ignores it too"),
     "service.develop": no_effect("watch is not supported", free=True),
     "service.provider": refused("provider services are not supported yet"),
     **inside("service.configs", BY_ENGINE, _GRANT),

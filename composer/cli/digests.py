@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from composer.schema.tree import Map
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     Tree = Mapping[str, Any]
 
@@ -23,15 +23,31 @@ def resolved(tree: Tree, environment: Mapping[str, str]) -> Map:
     from composer.registry.digests import resolver
 
     services: Tree = tree.get("services") or {}
-    wanted = list(dict.fromkeys(s["image"] for s in services.values() if s.get("image")))
+    wanted = list(dict.fromkeys(image for service in services.values() for image in _images(service)))
     with resolver(environment) as resolve:
         found = dict(zip(wanted, each(wanted, resolve, _PARALLEL), strict=True))
     new = Map(tree)
     if "services" in tree:
-        new["services"] = Map(
-            (name, Map({**service, "image": found[service["image"]]}) if service.get("image") else service)
-            for name, service in services.items()
-        )
+        new["services"] = Map((name, _pinned(service, found)) for name, service in services.items())
+    return new
+
+
+def _images(service: Tree) -> Iterator[str]:
+    """Yield the image of a service, and those of its ``pre_start`` hooks."""
+    for one in (service, *(service.get("pre_start") or ())):
+        if one.get("image"):
+            yield one["image"]
+
+
+def _pinned(service: Tree, found: Mapping[str, str]) -> Map:
+    new = Map(service)
+    if service.get("image"):
+        new["image"] = found[service["image"]]
+    if service.get("pre_start"):
+        new["pre_start"] = [
+            Map({**hook, "image": found[hook["image"]]}) if hook.get("image") else hook
+            for hook in service["pre_start"]
+        ]
     return new
 
 

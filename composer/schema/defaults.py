@@ -73,9 +73,26 @@ _RULES = Rules(
 )
 
 
-def set_defaults(tree: Map) -> Map:
-    """Return the tree with the defaults of attributes that a user began to write."""
+def _bind(value: Any, path: Path, mark: Mark) -> Any:
+    if not isinstance(value, Map) or "create_host_path" in value:
+        return value
+    new = value.copy()
+    new.put("create_host_path", True, _default(mark))
+    return new
+
+
+_BIND_RULES = Rules({(section, "*", "volumes", "*", "bind"): _bind for section in WORKLOADS})
+
+
+def set_defaults(tree: Map, *, binds: bool = False) -> Map:
+    """Return the tree with the defaults of attributes that a user began to write.
+
+    With ``binds`` those of mounts too, which only ``--no-interpolate`` prints: elsewhere the tree tells what was
+    written from what was not.
+    """
     new: Map = walk(tree, _RULES, (), NOWHERE)
+    if binds:
+        new = walk(new, _BIND_RULES, (), NOWHERE)
     return new
 
 

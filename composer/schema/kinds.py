@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 _OCTAL = re.compile("[-+]?[0-7]+")
+_UMASK = re.compile("(0o?(?=[0-7]+$)|)([0-9]+)")
 
 
 class _Omit:
@@ -225,6 +226,20 @@ def file_mode(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
     if isinstance(value, float):
         raise ValueError(f"invalid file mode {go_text(value)}: must be octal, such as 0440")
     return f"0{value:o}"
+
+
+def umask(value: Any, path: Path, mark: Mark, decoder: Decoder) -> Any:
+    """Bits that files do not get: a number. A text is read as YAML reads one: ``"027"`` is octal, ``"23"`` is not."""
+    if value is None:
+        return OMIT
+    if isinstance(value, str):
+        digits = _UMASK.fullmatch(value)
+        if not digits:
+            raise ValueError(f"'{value}' is not a umask such as 027")
+        value = int(digits[2], 8) if digits[1] else int(digits[2])
+    if isinstance(value, float) or not 0 <= value < 1 << 32:
+        raise ValueError(f"{go_text(value)} is not a umask such as 027")
+    return value
 
 
 def list_of(kind: Kind) -> Kind:

@@ -214,7 +214,7 @@ class _Loader:
                 if _mapping(document, self._problems) is None:
                     continue
                 tree = self._document(tree, document, path, base, variables, (*including, (path, at)))
-        tree = set_defaults(tree)
+        tree = set_defaults(tree, binds=not self._options.interpolate)
         check_model(tree, self._problems)
         if self._options.resolve_paths or including:
             tree = resolve_paths(tree, self._paths_base(directory, above or directory))

@@ -49,9 +49,10 @@ def project_json(tree: Mapping[str, Any]) -> str:
 
 
 def printed(tree: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a project's tree without ``create_host_path: true``: Compose prints from version 5 on what is not so.
+    """Return a project's tree as version 5.5 of Compose prints it.
 
-    The tree keeps it, for earlier versions' hashes tell what was written from what was not.
+    Without ``create_host_path: true``, which goes without saying there, and without ``pull_refresh_after``, which is
+    unknown there. The tree has both, for the hashes of other versions are made with them.
     """
     changed = {
         section: {name: _printed_service(service) for name, service in tree[section].items()}
@@ -62,6 +63,8 @@ def printed(tree: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _printed_service(service: Mapping[str, Any]) -> Mapping[str, Any]:
+    if "pull_refresh_after" in service:
+        service = {key: value for key, value in service.items() if key != "pull_refresh_after"}
     if not any((mount.get("bind") or {}).get("create_host_path") for mount in service.get("volumes") or ()):
         return service
     return {**service, "volumes": [_printed_mount(mount) for mount in service["volumes"]]}

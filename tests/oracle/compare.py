@@ -25,7 +25,7 @@ from composer.errors import ComposerError
 from composer.schema.explain import explain
 from composer.schema.files import COMPOSE_NAMES
 from composer.schema.load import LoadOptions, load
-from composer.schema.render import escape_dollars, project_json
+from composer.schema.render import escape_dollars, project_json, to_json
 from composer.schema.setting import normal_name
 from tests.conftest import compose_version
 
@@ -49,8 +49,11 @@ def compose_files(case: Path) -> tuple[str, ...]:
 
 def ours(case: Path) -> tuple[Any, str]:
     """Return our model as parsed JSON, or None and the error."""
+    options = options_of(case)
     try:
-        return json.loads(project_json(escape_dollars(load(_options(case)).tree))), ""
+        tree = load(options).tree
+        # as `config` prints it: without interpolation it is what was written
+        return json.loads(project_json(escape_dollars(tree)) if options.interpolate else to_json(tree)), ""
     except ComposerError as error:
         return None, explain(error)
     except Exception as error:  # a bug of ours: show it as a difference and go on
@@ -59,10 +62,11 @@ def ours(case: Path) -> tuple[Any, str]:
 
 def hashes(case: Path, form: Form = DEFAULT) -> dict[str, str]:
     """Return the hash of each service, as in its containers' labels."""
-    return {name: service_hash(tree, form) for name, tree in load(_options(case)).tree["services"].items()}
+    return {name: service_hash(tree, form) for name, tree in load(options_of(case)).tree["services"].items()}
 
 
-def _options(case: Path) -> LoadOptions:
+def options_of(case: Path) -> LoadOptions:
+    """Return what a case is loaded with."""
     extra = arguments(case)
     environment = {"HOME": "/root", "PATH": "/usr/bin", **extra.get("environment", {})}
     return LoadOptions(
@@ -78,6 +82,15 @@ def _options(case: Path) -> LoadOptions:
 
 def oracle(case: Path) -> tuple[Any, str]:
     """Return docker compose's model, or None and the error."""
+    flags = arguments(case).get("oracle_flags", ())
+    done = docker_compose(case, "config", "--format", "json", *flags)
+    if "unknown shorthand flag" in done.stderr or "is not a docker command" in done.stderr:
+        raise SystemExit("docker compose is not installed here")
+    return (json.loads(done.stdout), done.stderr) if done.returncode == 0 else (None, done.stderr)
+
+
+def docker_compose(case: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run docker compose on a case."""
     extra = arguments(case)
     command = ["docker", "compose"]
     for file in compose_files(case):
@@ -90,13 +103,10 @@ def oracle(case: Path) -> tuple[Any, str]:
         key: value for key, value in os.environ.items() if key in ("PATH", "DOCKER_CONFIG", "DOCKER_HOST")
     }
     environment.update({"HOME": "/root", **extra.get("environment", {})})
-    done = subprocess.run(
-        [*command, "config", "--format", "json", *extra.get("oracle_flags", ())],
+    return subprocess.run(
+        [*command, *words],
         env=environment, cwd=case, capture_output=True, text=True, timeout=30, check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
-    if "unknown shorthand flag" in done.stderr or "is not a docker command" in done.stderr:
-        raise SystemExit("docker compose is not installed here")
-    return (json.loads(done.stdout), done.stderr) if done.returncode == 0 else (None, done.stderr)
 
 
 def recorded(case: Path, *, newest: bool = True) -> tuple[Any, str] | None:

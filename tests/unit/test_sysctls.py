@@ -77,6 +77,6 @@ def test_lint_reports_it_at_its_line_and_the_loader_accepts_it(tmp_path: Path) -
 
 def test_what_a_row_would_stumble_over_is_a_limitation() -> None:
     """Values that the loader lets pass and a container cannot have: said before, not when half is made."""
-    for attributes in ({"stop_signal": "SIGNOTHING"}, {"umask": "7777"}):
+    for attributes in ({"stop_signal": "SIGNOTHING"}, {"umask": 0o7777}):
         (limitation,) = namespace.limitations(attributes)
         assert limitation.fatal and limitation.path == tuple(attributes)

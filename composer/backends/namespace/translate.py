@@ -430,10 +430,9 @@ def _platform_limits(value: Any) -> list[Limitation]:
 
 
 def _umask(config: Config, value: Any) -> None:
-    mask = int(str(value), 8)
-    if not 0 <= mask <= 0o777:
-        raise ValueError(f"must be between 000 and 777, not '{value}'")
-    config["process"]["user"]["umask"] = mask
+    if not 0 <= value <= 0o777:
+        raise ValueError(f"must be between 000 and 777, not '{value:o}'")
+    config["process"]["user"]["umask"] = value
 
 
 def _oneof(name: str, reason: str, *values: str) -> Callable[[Any], list[Limitation]]:

@@ -26,13 +26,15 @@ class Form(NamedTuple):
     """How versions of docker compose, from ``since`` to the next form, print services and networks for their hashes.
 
     ``host_path`` maps what a file says of ``bind.create_host_path`` (true, false, or nothing) to what is printed of it,
-    which may be nothing. ``ipam_options`` of networks are printed or not.
+    which may be nothing. ``ipam_options`` of networks are printed or not. ``later`` attributes are those that came when
+    the order of the others had been fixed: they are printed last, and not at all before.
     """
 
     name: str
     since: Version
     host_path: Mapping[bool | None, bool | None]
     ipam_options: bool = False
+    later: tuple[str, ...] = ()
 
 
 _IF_TRUE = {True: True, False: None, None: None}
@@ -41,12 +43,19 @@ _IF_FALSE = {True: None, False: False, None: None}
 
 V2 = Form("2.40", (2, 0, 0), _IF_TRUE)
 V5 = Form("5.5", (5, 2, 0), _IF_FALSE, ipam_options=True)
-FORMS = (V2, Form("5.0", (5, 0, 0), _UNLESS_TRUE), Form("5.1", (5, 0, 2), _IF_FALSE), V5)
+FORMS = (
+    V2,
+    Form("5.0", (5, 0, 0), _UNLESS_TRUE),
+    Form("5.1", (5, 0, 2), _IF_FALSE),
+    V5,
+    Form("5.6", (5, 6, 0), _IF_FALSE, ipam_options=True, later=("pull_refresh_after", "umask")),
+)
 """Oldest first. ``name`` is a version that a form was compared with."""
 
 DEFAULT = V5
 """The form of what composer makes where no docker compose was seen."""
 
+_LATER = FORMS[-1].later
 _BIND = ("selinux", "propagation", "create_host_path", "recursive")
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
@@ -85,10 +94,10 @@ def service_hash(service: Mapping[str, Any], form: Form = DEFAULT) -> str:
 
 def in_form(service: Mapping[str, Any], form: Form) -> Mapping[str, Any]:
     """Return a canonical service as versions of a form print it."""
-    printed = dict(service)
+    printed = {key: value for key, value in service.items() if key not in _LATER}
     if printed.get("volumes"):
         printed["volumes"] = [_mount(mount, form) for mount in printed["volumes"]]
-    return printed
+    return {**printed, **{key: service[key] for key in form.later if key in service}}
 
 
 def _mount(mount: Mapping[str, Any], form: Form) -> Mapping[str, Any]:

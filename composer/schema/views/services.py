@@ -8,7 +8,6 @@ from __future__ import annotations
 from composer.schema.views.base import (
     Duration,
     Labels,
-    Mode,
     Options,
     SizeText,
     Texts,
@@ -120,6 +119,7 @@ class Workload(View):
     ports: tuple[Port, ...] = ()
     privileged: bool = False
     pull_policy: str | None = None
+    pull_refresh_after: str | None = None
     read_only: bool = False
     runtime: str | None = None
     secrets: tuple[FileMount, ...] = ()
@@ -133,7 +133,7 @@ class Workload(View):
     tmpfs: Texts = ()
     tty: bool = False
     ulimits: dict[str, int | Ulimit] = {}
-    umask: Mode | None = None
+    umask: int | None = None
     use_api_socket: bool = False
     user: str | None = None
     userns_mode: str | None = None

@@ -7,14 +7,14 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/sirupsen/logrus"
 )
@@ -28,14 +28,13 @@ type request struct {
 }
 
 type answer struct {
-	Model    json.RawMessage   `json:"model,omitempty"`
-	Services map[string]string `json:"services,omitempty"`
-	Networks map[string]string `json:"networks,omitempty"`
-	Error    string            `json:"error,omitempty"`
+	Model json.RawMessage `json:"model,omitempty"`
+	Error string          `json:"error,omitempty"`
 }
 
 func main() {
 	logrus.SetOutput(io.Discard)
+	dotenv.RegisterFormat("raw", raw)
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 1<<24)
 	out := json.NewEncoder(os.Stdout)
@@ -60,13 +59,14 @@ func load(one request) (found answer) {
 		}
 	}()
 	project, err := read(one)
-	if err == nil {
-		found, err = describe(project)
-	}
 	if err != nil {
 		return answer{Error: err.Error()}
 	}
-	return found
+	model, err := project.MarshalJSON()
+	if err != nil {
+		return answer{Error: err.Error()}
+	}
+	return answer{Model: model}
 }
 
 func read(one request) (*types.Project, error) {
@@ -79,16 +79,20 @@ func read(one request) (*types.Project, error) {
 	if err := os.Chdir(one.Directory); err != nil {
 		return nil, err
 	}
+	envFiles := one.EnvFiles
+	if len(envFiles) == 0 {
+		envFiles = strings.FieldsFunc(os.Getenv("COMPOSE_ENV_FILES"), func(r rune) bool { return r == ',' })
+	}
 	options, err := cli.NewProjectOptions(one.Files,
 		cli.WithWorkingDirectory(""),
 		cli.WithOsEnv,
 		cli.WithEnv([]string{"PWD=" + one.Directory}),
-		cli.WithEnvFiles(one.EnvFiles...),
+		cli.WithEnvFiles(envFiles...),
 		cli.WithDotEnv,
 		cli.WithConfigFileEnv,
 		cli.WithDefaultConfigPath,
 		// twice: the directory of the project may be another one than the working directory
-		cli.WithEnvFiles(one.EnvFiles...),
+		cli.WithEnvFiles(envFiles...),
 		cli.WithDotEnv,
 		cli.WithDefaultProfiles(one.Profiles...),
 		cli.WithoutEnvironmentResolution,
@@ -110,36 +114,24 @@ func read(one request) (*types.Project, error) {
 	return project.WithoutUnnecessaryResources(), nil
 }
 
-func describe(project *types.Project) (answer, error) {
-	found := answer{Services: map[string]string{}, Networks: map[string]string{}}
-	model, err := project.MarshalJSON()
-	if err != nil {
-		return found, err
-	}
-	found.Model = model
-	for name, service := range project.Services {
-		// what does not concern a container has no part in its hash
-		service.Build, service.PullPolicy, service.Scale = nil, "", nil
-		service.DependsOn, service.Profiles = nil, nil
-		if service.Deploy != nil {
-			deploy := *service.Deploy
-			deploy.Replicas = nil
-			service.Deploy = &deploy
+// raw reads an env file whose values are what stands behind the first equals sign.
+func raw(file io.Reader, _ string, variables map[string]string, lookup func(string) (string, bool)) error {
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		line := strings.TrimLeft(lines.Text(), " \t")
+		if line == "" || line[0] == '#' {
+			continue
 		}
-		if found.Services[name], err = hash(service); err != nil {
-			return found, err
+		name, value, isSet := strings.Cut(line, "=")
+		if strings.ContainsAny(name, " \t") {
+			return fmt.Errorf("variable %q contains whitespace", name)
 		}
-	}
-	for name, network := range project.Networks {
-		if found.Networks[name], err = hash(network); err != nil {
-			return found, err
+		if !isSet {
+			value, isSet = lookup(name)
+		}
+		if isSet {
+			variables[name] = value
 		}
 	}
-	return found, nil
-}
-
-func hash(value any) (string, error) {
-	text, err := json.Marshal(value)
-	digest := sha256.Sum256(text)
-	return hex.EncodeToString(digest[:]), err
+	return lines.Err()
 }

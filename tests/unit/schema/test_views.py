@@ -32,8 +32,6 @@ OF_A_JOB_BEFORE = frozenset(
 PASSED_OVER: dict[type[BaseModel], frozenset[str]] = {
     # what the schema admits and the canonical form, which is docker compose's, has no place for
     views.Project: frozenset(("version", "include")),
-    views.Service: frozenset(("pull_refresh_after",)),
-    views.Job: frozenset(("pull_refresh_after",)),
     views.PreStart: frozenset(schema()["$defs"]["pre_start_hook"]["properties"]) - OF_A_JOB_BEFORE,
 }
 LOOSE: dict[type[BaseModel], frozenset[str]] = {
