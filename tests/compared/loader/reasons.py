@@ -44,6 +44,7 @@ REASONS: tuple[Reason, ...] = (
         "2.40 accepts them and forgets them", hashed=True,
     ),
     Reason("`pre_start`", r"'pre_start' not allowed", V2, (5, 3), "2.40 does not know it"),
+    Reason("`umask`", r"'umask' not allowed", V2, (5, 7), "5.5 does not know it either; it is a number, as in 5.7"),
     Reason(
         r"`\n` and `\t` in commands", r"command-escapes: .*command", V2, V5_2,
         "5.5 reads them as a line's end and a tab, 2.40 as letters",
