@@ -69,7 +69,7 @@ def address_pools(environment: Mapping[str, str]) -> tuple[tuple[str, int], ...]
             reason = f"'{error.args[0]}' is required" if isinstance(error, KeyError) else error
             raise errors.ProjectError(
                 f"{userconfig.path_of(environment)}: address_pools[{index}]: {reason}",
-                hint='write each as: base = "10.200.0.0/16", size = 24',
+                hint='set base and size of each entry, such as base = "10.200.0.0/16", size = 24',
             ) from None
         found.append(pool)
     return tuple(found)

@@ -157,7 +157,7 @@ def test_a_wrong_name_or_address_is_refused_before_the_kernel_sees_it():
     with Netlink() as netlink:
         with pytest.raises(ValueError, match="1 to 15 bytes"):
             netlink.link_index("a" * 16)
-        with pytest.raises(ValueError, match="not an IP address"):
+        with pytest.raises(ValueError, match="invalid IP address"):
             netlink.add_address(1, "10.0.0.256", 24)
         with pytest.raises(ValueError, match="network namespace"):
             netlink.create_veth("a", master_index=0, peer_name="b")
