@@ -248,7 +248,10 @@ def test_files_processes_and_images_of_containers(stack: Stack, tmp_path: pathli
     assert stack.run("exec", "-T", "db", "cat", "/srv/in/file").stdout == "copied\n"
     stack.run("cp", "db:/srv/in/.", f"{tmp_path}/out")
     assert (tmp_path / "out" / "file").read_text() == "copied\n"
-    assert "no such file or directory in the container: /none" in stack.run("cp", "db:/none", str(tmp_path), code=1).stderr
+    assert (
+        "no such file or directory in the container: /none"
+        in stack.run("cp", "db:/none", str(tmp_path), code=1).stderr
+    )
 
     lines = stack.run("top").stdout.splitlines()
     assert lines[0].split()[:5] == ["SERVICE", "#", "UID", "PID", "PPID"]
