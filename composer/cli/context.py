@@ -223,13 +223,13 @@ class Context:
         self.show_plan(plan)
         return False
 
-    def show_plan(self, plan: Plan) -> None:
-        """Print a plan as people read it."""
+    def show_plan(self, plan: Plan, *, steps: bool = False) -> None:
+        """Print a plan as people read it, each resource with its ``steps`` where asked."""
         from composer.cli.outline import outline
 
         for sentence in (*map(str, plan.losses), *plan.warnings):
             self.display().warn(sentence)
-        self.write(outline(plan, color=self.is_colored(self.stdout)))
+        self.write(outline(plan, color=self.is_colored(self.stdout), steps=steps))
 
     @contextmanager
     def changing(self, project: str, verb: str) -> Iterator[Engine]:

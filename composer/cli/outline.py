@@ -1,4 +1,4 @@
-"""A plan for people: a tree of what happens to each thing, in the order in which it begins, and why.
+"""A plan for people: what happens to each resource, in the order in which it begins, and why; on request with steps.
 
     + network app_default            does not exist
     ~ container app-web-1            environment.DEBUG: "0" → "1" (compose.override.yaml:7:14)
@@ -51,8 +51,8 @@ class _Entry(NamedTuple):
     steps: tuple[Step, ...]
 
 
-def outline(plan: Plan, *, color: bool = False) -> str:
-    """Return the tree and its summary; of an empty plan the summary alone."""
+def outline(plan: Plan, *, color: bool = False, steps: bool = False) -> str:
+    """Return a line for each resource, with its ``steps`` below where asked, and the summary."""
     entries = _entries(plan)
     gates = {step.id: step.operation for step in plan.steps if isinstance(step.operation, WaitService)}
     width = max((len(str(entry.resource)) for entry in entries), default=0)
@@ -61,7 +61,7 @@ def outline(plan: Plan, *, color: bool = False) -> str:
         head = f"{_MARKS[entry.kind]} {entry.resource.kind} {entry.resource.name}".ljust(width + 2)
         line = safe.line(f"{head}   {entry.cause}".rstrip())
         lines.append(safe.paint(_COLORS[entry.kind], line) if color else line)
-        if len(entry.steps) > 1 or entry.kind == START:
+        if steps and (len(entry.steps) > 1 or entry.kind == START):
             lines += [f"    {safe.line(_words(step, gates))}" for step in entry.steps]
     lines.append(summary(plan))
     return "\n".join(lines)

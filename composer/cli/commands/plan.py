@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 @click.command(name="plan", help="Show what up would change, and why.")
 @shared.creation
 @click.option("--destroy", is_flag=True, help="Show what down would change.")
-@click.option(
-    "-v", "--volumes", is_flag=True, help="With --destroy, also remove volumes, as down --volumes does."
-)
+@click.option("-v", "--verbose", is_flag=True, help="Show each step.")
+@click.option("--volumes", is_flag=True, help="With --destroy, also remove volumes, as down --volumes does.")
 @click.option("--rmi", type=click.Choice(("local", "all")), help="With --destroy, also remove images.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 @click.option(
@@ -38,6 +37,7 @@ def command(
     destroy: bool,
     as_json: bool,
     detailed_exitcode: bool,
+    verbose: bool,
     out: str | None,
     **given: Any,
 ) -> int:
@@ -58,7 +58,7 @@ def command(
     if as_json:
         context.write(json.dumps(saved.document(plan, project, verb), indent=2, ensure_ascii=False))
     else:
-        context.show_plan(plan)
+        context.show_plan(plan, steps=verbose)
     return 2 if detailed_exitcode and plan.has_changes else 0
 
 

@@ -8,6 +8,7 @@ Cursor movement: ECMA-48 CUU and ED.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -29,6 +30,14 @@ _SIGNS = {WORKING: "⠿", DONE: "✔", FAILED: "✘", SKIPPED: "–", WARNING: "
 _COLORS = {WORKING: "36", DONE: "32", FAILED: "31", SKIPPED: "33", WARNING: "33"}
 _FASTEST_S = 0.1
 _RANK = {FAILED: 0, WORKING: 1, WARNING: 2, SKIPPED: 3, DONE: 4}
+
+
+_SHORTEST_NAME = 12
+
+
+def _cut(name: str, width: int) -> str:
+    """Return a name in a column: one that is too long keeps its end, which tells it from others."""
+    return name.ljust(width) if len(name) <= width else f"…{name[len(name) - width + 1 :]}"
 
 
 class _Line(NamedTuple):
@@ -55,6 +64,9 @@ class TtyDisplay:
         self._size = size or self._window
         self._lines: dict[Resource, _Line] = {}
         self._places: dict[Resource, int] = {}
+        self._changes: dict[Resource, int] = {}
+        """How many changes of phase there had been when each had its last."""
+        self._counter = itertools.count()
         self.shown: tuple[str, ...] = ()  # a narrow window cuts every detail
         self._drawn: list[int] = []
         """The lengths of the lines that are to be written over."""
@@ -97,6 +109,8 @@ class TtyDisplay:
                     self._stream.flush()
                 self._lines[event.resource] = line
                 return
+            if old is None or (old.status, old.text) != (line.status, line.text):
+                self._changes[event.resource] = next(self._counter)
             self._lines[event.resource] = line
             self._tick()
         self._wake.set()
@@ -167,7 +181,10 @@ class TtyDisplay:
         shown = self._in_place()
         room = max(1, rows - 2)
         if len(shown) > room:
-            order = sorted(range(len(shown)), key=lambda i: (_RANK[shown[i][1].status], -i))
+            # of what is the same, the latest: that is where something happens
+            order = sorted(
+                range(len(shown)), key=lambda i: (_RANK[shown[i][1].status], -self._changes[shown[i][0]])
+            )
             keep = set(order[:room])
             shown = [entry for index, entry in enumerate(shown) if index in keep]
         body = [header[: columns - 1], *(self._render(resource, line, columns) for resource, line in shown)]
@@ -180,12 +197,13 @@ class TtyDisplay:
 
     def _render(self, resource: Resource, line: _Line, columns: int) -> str:
         seconds = (self._clock() if line.ended is None else line.ended) - line.began
-        name = safe.line(str(resource))
-        width = max(len(safe.line(str(r))) for r in self._places)
         detail = safe.line(line.detail.splitlines()[0]) if line.detail else ""
-        left = f" {_SIGNS[line.status]} {name.ljust(width)}  "
         text = safe.line(line.text.capitalize())
         right = f"{seconds:5.1f}s"
+        width = max(len(safe.line(str(r))) for r in self._places)
+        # a narrow window cuts names: what a resource is in is what people look for
+        width = max(_SHORTEST_NAME, min(width, columns - len(f" ✔   {text} {right} ")))
+        left = f" {_SIGNS[line.status]} {_cut(safe.line(str(resource)), width)}  "
         # one column stays free: a full line would wrap in some terminals, and the count of lines would be wrong
         room = columns - 1 - len(left) - len(right) - 1
         middle = f"{text} {detail}".rstrip()[: max(0, room)].ljust(max(0, room))

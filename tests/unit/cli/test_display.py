@@ -188,3 +188,27 @@ def test_the_ticker_stops_at_once() -> None:
     display.close()
     assert display._ticker is not None
     assert not display._ticker.is_alive()
+
+
+def test_a_narrow_window_cuts_names_before_states() -> None:
+    harness = Harness(columns=40, color=False)
+    long = Resource("container", "a-project-with-a-long-name-service-12")
+    harness.display.progress(Progress(DONE, long, "recreated"))
+    harness.display.progress(Progress(WORKING, WEB, "starting"))
+    harness.display.settle()
+    first, second = harness.stream.getvalue().splitlines()[-2:]
+    assert "-12  Recreated" in first and "…" in first
+    assert "Starting" in second
+    assert all(len(re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line)) < 40 for line in (first, second))
+
+
+def test_a_low_window_shows_what_has_changed_last() -> None:
+    harness = Harness(rows=5)
+    containers = [Resource("container", f"app-web-{number}") for number in range(8)]
+    harness.display.begin(containers)
+    for one in containers:
+        harness.display.progress(Progress(WORKING, one, "creating"))
+    for one in (containers[1], containers[4], containers[0]):
+        harness.display.progress(Progress(WORKING, one, "starting"))
+    shown = [line.split()[2] for line in harness.draw().splitlines() if "Container" in line]
+    assert shown == ["app-web-0", "app-web-1", "app-web-4"], "in their places"

@@ -15,16 +15,18 @@ from tests.unit.cli.console import Console, states
 
 
 def test_the_tree_says_what_and_why_and_counts(stack: Console) -> None:
-    assert stack("plan", DEBUG="1").out == (
-        '~ container app-web-1   environment.DEBUG: "0" → "1" (compose.yaml:11:26, environment variable DEBUG)\n'
+    head = '~ container app-web-1   environment.DEBUG: "0" → "1" (compose.yaml:11:26, environment variable DEBUG)'
+    tail = [". container app-db-1    needed by web", "1 change: 1 to replace; 1 unchanged"]
+    assert stack("plan", DEBUG="1").out.splitlines() == [head, *tail]
+    assert stack("plan", "-v", DEBUG="1").out == (
+        f"{head}\n"
         "    create as {old}_app-web-1\n"
         "    stop\n"
         "    rename app-web-1 to app-web-1_{old}\n"
         "    rename {old}_app-web-1 to app-web-1\n"
         "    start after db is healthy\n"
         "    remove the old one\n"
-        ". container app-db-1    needed by web\n"
-        "1 change: 1 to replace; 1 unchanged\n"
+        f"{tail[0]}\n{tail[1]}\n"
     ).replace("{old}", stack.backend.container("app-web-1").id[:12])
 
 
