@@ -14,6 +14,7 @@ import pathlib
 import sys
 import tempfile
 
+from tests.compared.habits import HABITS
 from tests.compared.inside import report
 from tests.compared.places import IMAGE, PLACES, Place, versions
 from tests.compared.scenarios import SCENARIOS, Result, Scenario
@@ -50,7 +51,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="play scenarios whose function's name has this in it")
     parser.add_argument("--to", default=str(ROOT / "docs" / "compared.md"))
     options = parser.parse_args()
-    chosen = [one for one in SCENARIOS if options.only in one.play.__name__]
+    chosen = [one for one in (*SCENARIOS, *HABITS) if options.only in one.play.__name__]
     with tempfile.TemporaryDirectory(prefix="composer-compared-") as directory:
         os.environ["COMPOSER_ROOT"] = f"{directory}/state"
         os.environ["PYTHONPATH"] = str(ROOT)

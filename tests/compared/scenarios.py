@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tests.compared.places import Place
 
 _SERVICE = "image: IMAGE, stop_signal: SIGKILL"
-_SLEEP = f"{_SERVICE}, command: [sleep, '600']"
+SLEEP = f"{_SERVICE}, command: [sleep, '600']"
 
 
 class Result(NamedTuple):
@@ -29,8 +29,8 @@ class Scenario(NamedTuple):
 
 def network_changed(place: Place) -> Result:
     text = (
-        f"services: {{web: {{{_SLEEP}, networks: {{n: {{ipv4_address: 10.96.4.9}}}}}}, "
-        f"seen: {{{_SLEEP}, networks: [n]}}}}\n"
+        f"services: {{web: {{{SLEEP}, networks: {{n: {{ipv4_address: 10.96.4.9}}}}}}, "
+        f"seen: {{{SLEEP}, networks: [n]}}}}\n"
         "networks: {n: {labels: {v: 'VERSION'}, ipam: {config: [{subnet: 10.96.4.0/24}]}}}\n"
     )
     place.write(text.replace("VERSION", "1"))
@@ -48,7 +48,7 @@ def network_changed(place: Place) -> Result:
 
 def pre_stop(place: Place) -> Result:
     text = (
-        f"services: {{web: {{{_SLEEP}, environment: {{A: 'VERSION'}}, volumes: ['./out:/out'], "
+        f"services: {{web: {{{SLEEP}, environment: {{A: 'VERSION'}}, volumes: ['./out:/out'], "
         "pre_stop: [{command: [sh, -c, 'echo drained >> /out/said']}]}}\n"
     )
     place.write(text.replace("VERSION", "1"))
@@ -62,7 +62,7 @@ def pre_stop(place: Place) -> Result:
 def health_chain(place: Place) -> Result:
     check = "healthcheck: {test: [CMD, 'true'], interval: 10s, start_period: 10s, start_interval: 100ms}"
     links = ", ".join(
-        f"s{n}: {{{_SLEEP}, {check}"
+        f"s{n}: {{{SLEEP}, {check}"
         + (f", depends_on: {{s{n - 1}: {{condition: service_healthy}}}}" if n else "")
         + "}"
         for n in range(5)
@@ -94,7 +94,7 @@ def bad_replacement(place: Place) -> Result:
 def two_failures(place: Place) -> Result:
     bad = f"{_SERVICE}, entrypoint: [/no/such/program]"
     place.write(
-        f"services: {{a: {{{bad}}}, b: {{{bad}}}, c: {{{_SLEEP}}}, d: {{{_SLEEP}, depends_on: [c]}}}}\n"
+        f"services: {{a: {{{bad}}}, b: {{{bad}}}, c: {{{SLEEP}}}, d: {{{SLEEP}, depends_on: [c]}}}}\n"
     )
     done = place.up()
     named = [
@@ -113,7 +113,7 @@ def failed_replica(place: Place) -> Result:
     job = f'{_SERVICE}, scale: 2, command: [sh, -c, "{script}"], volumes: [s:/s]'
     place.write(
         f"services: {{job: {{{job}}}, "
-        f"web: {{{_SLEEP}, depends_on: {{job: {{condition: service_completed_successfully}}}}}}}}\n"
+        f"web: {{{SLEEP}, depends_on: {{job: {{condition: service_completed_successfully}}}}}}}}\n"
         "volumes: {s: {}}\n"
     )
     done = place.up()
@@ -127,8 +127,8 @@ def failed_replica(place: Place) -> Result:
 def stale_health(place: Place) -> Result:
     check = "healthcheck: {test: [CMD, test, -e, /state/ok], interval: 300ms, retries: 1}"
     place.write(
-        f"services: {{db: {{{_SLEEP}, {check}, volumes: ['./state:/state']}}, "
-        f"web: {{{_SLEEP}, depends_on: {{db: {{condition: service_healthy}}}}}}}}\n"
+        f"services: {{db: {{{SLEEP}, {check}, volumes: ['./state:/state']}}, "
+        f"web: {{{SLEEP}, depends_on: {{db: {{condition: service_healthy}}}}}}}}\n"
     )
     place.up()
     place.run("stop", "-t", "0")
@@ -156,7 +156,7 @@ def config_changed(place: Place) -> Result:
 def crashed_dependency(place: Place) -> Result:
     place.write(
         f"services: {{db: {{{_SERVICE}, command: [sh, -c, 'sleep 2; exit 1'], restart: always}}, "
-        f"web: {{{_SLEEP}, depends_on: {{db: {{condition: service_started, restart: true}}}}}}}}\n"
+        f"web: {{{SLEEP}, depends_on: {{db: {{condition: service_started, restart: true}}}}}}}}\n"
     )
     place.must_up()
     before = place.inside("web", "cat /proc/uptime; stat -c %Y /proc/1")
@@ -167,7 +167,7 @@ def crashed_dependency(place: Place) -> Result:
 
 
 def dry_run(place: Place) -> Result:
-    text = f"services: {{web: {{{_SLEEP}, environment: {{A: 'VERSION'}}}}}}\n"
+    text = f"services: {{web: {{{SLEEP}, environment: {{A: 'VERSION'}}}}}}\n"
     place.write(text.replace("VERSION", "1"))
     place.must_up()
     before = place.ids()
@@ -200,10 +200,10 @@ def merged_logs(place: Place) -> Result:
 
 def orphan_network(place: Place) -> Result:
     place.write(
-        f"services: {{web: {{{_SLEEP}, networks: [old]}}}}\nnetworks: {{old: {{labels: {{left: '{place.name}'}}}}}}\n"
+        f"services: {{web: {{{SLEEP}, networks: [old]}}}}\nnetworks: {{old: {{labels: {{left: '{place.name}'}}}}}}\n"
     )
     place.must_up()
-    place.write(f"services: {{web: {{{_SLEEP}}}}}\n")
+    place.write(f"services: {{web: {{{SLEEP}}}}}\n")
     place.up("--remove-orphans")
     gone = place.name + "_old" not in _networks(place)
     return Result(gone, "it is removed" if gone else "it stays, with its address range")
@@ -216,7 +216,7 @@ def _networks(place: Place) -> str:
 
 
 def hash_of_env_file(place: Place) -> Result:
-    place.write(f"services: {{web: {{{_SLEEP}, env_file: vars.env}}}}\n")
+    place.write(f"services: {{web: {{{SLEEP}, env_file: vars.env}}}}\n")
     place.write("A=1\n", "vars.env")
     place.must_up()
     printed = place.run("config", "--hash", "web").out.split()[-1:]
