@@ -67,15 +67,16 @@ bench: setup
 compared: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.compared.run
 
-# Command lines beside Docker Compose, into docs/compared.md: 2.40's on the same engine, and those of v5.5 that COMPOSE_CORPUS has.
-recorded: setup
-	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSE_CORPUS="$(COMPOSE_CORPUS)" $(VENV)/bin/python -m tests.compared.recorded --write
-
 # The loader compared with compose-go and docker compose (COMPOSE_CORPUS: more directories of cases, separated by :;
 # COMPOSE=DIRECTORY: a configuration of Docker's with another docker compose), into docs/loading.md.
 loader: setup
 	@command -v go >/dev/null || { $(SUDO) apt-get update -qq; $(SUDO) apt-get install -y -qq golang-go >/dev/null; }
 	$(VENV)/bin/python -m tests.compared.loader.compare --write $(addprefix --compose ,$(COMPOSE))
+
+# Command lines beside the docker compose of this machine (COMPOSE=DIRECTORY: as above), and beside those of v5.5 that
+# COMPOSE_CORPUS has, into docs/compared.md: needs an engine at DOCKER_HOST.
+recorded: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSE_CORPUS="$(COMPOSE_CORPUS)" $(VENV)/bin/python -m tests.compared.recorded --write $(addprefix --compose ,$(COMPOSE))
 
 # Services compared from within on both backends, into docs/compared.md: needs an engine at DOCKER_HOST.
 inside: setup

@@ -1,10 +1,11 @@
 """Play command lines with composer on both backends and compare with Docker Compose: v5.5 as recorded, 2.40 beside us.
 
-    python -m tests.compared.recorded [--of v5|2.40] [--backend NAME] [--only PROJECT] [--write]
+    python -m tests.compared.recorded [--of v5|live] [--compose DIRECTORY]... [--backend NAME] [--only PROJECT] [--write]
 
 v5: COMPOSE_CORPUS names the directory that has v5/sessions.json, with what each command line printed there.
-2.40: the lines of ``invocations.yaml``, played by the docker compose of this machine too. Needs root, busybox, and
-an engine at DOCKER_HOST. What differs has a reason in ``reasons.yaml``, or makes the run fail. ``--write`` puts the
+live: the lines of ``invocations.yaml``, played by the docker compose of this machine too, and by that of each
+DIRECTORY: a configuration of Docker's with another docker compose in cli-plugins. Needs root, busybox, and an engine
+at DOCKER_HOST. What differs has a reason in ``reasons.yaml``, or makes the run fail. ``--write`` puts the
 figures and the reasons into docs/compared.md.
 """
 
@@ -17,12 +18,15 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
 from tests.compared.sessions import Line, Player, Printed, Reason, Result, judge, play
 from tests.integration.contract.conftest import root_archive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 IMAGE = "alpine"
 _HERE = pathlib.Path(__file__).parent
@@ -37,11 +41,30 @@ class Session(NamedTuple):
     projects: dict[str, dict[str, str]]
     lines: list[Line]
     wanted: list[Printed] | None
+    peer: Player = Player("docker compose", ("docker", "compose"))
+
+
+def _sessions(kinds: Sequence[str], directories: Sequence[str], only: str | None) -> Iterator[Session]:
+    for kind in kinds:
+        session = _read(kind, only)
+        if session.wanted is not None:
+            yield session
+            continue
+        for directory in (None, *directories):
+            environment = {} if directory is None else {"DOCKER_CONFIG": directory}
+            peer = session.peer._replace(environment=environment)
+            shown = subprocess.run(
+                [*peer.command, "version", "--short"],
+                env=os.environ | environment, check=True, stdout=subprocess.PIPE, text=True,
+            )  # fmt: skip
+            version = shown.stdout.strip().removeprefix("v")
+            yield session._replace(title=f"docker compose {version}, on the same engine", peer=peer)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--of", choices=("v5", "2.40"), action="append")
+    parser.add_argument("--of", choices=("v5", "live"), action="append")
+    parser.add_argument("--compose", action="append", default=[], metavar="DIRECTORY")
     parser.add_argument("--backend", action="append", choices=_BACKENDS)
     parser.add_argument("--only", help="play this project's lines")
     parser.add_argument("--write", action="store_true")
@@ -49,17 +72,14 @@ def main() -> int:
     options = parser.parse_args()
     reasons = [Reason.of(entry) for entry in yaml.safe_load((_HERE / "reasons.yaml").read_text())]
     results: list[tuple[str, Result]] = []
-    known = ("v5", "2.40") if os.environ.get("COMPOSE_CORPUS") else ("2.40",)
-    for version in options.of or known:
-        session = _read(version, options.only)
+    known = ("v5", "live") if os.environ.get("COMPOSE_CORPUS") else ("live",)
+    for session in _sessions(options.of or known, options.compose, options.only):
         wanted = session.wanted
         for backend in options.backend or _BACKENDS:
             with tempfile.TemporaryDirectory(prefix="composer-recorded-") as directory:
                 player = _player(backend, directory)
                 if wanted is None:
-                    wanted = play(
-                        Player("docker compose", ("docker", "compose")), session.projects, session.lines
-                    )
+                    wanted = play(session.peer, session.projects, session.lines)
                 got = play(player, session.projects, session.lines)
             result = judge(player, session.lines, wanted, got, reasons)
             print("\n".join((*(result.explained if options.all else ()), *result.unexplained)))
@@ -94,7 +114,7 @@ def _read(version: str, only: str | None) -> Session:
         if only in (None, name)
     }
     return Session(
-        "docker compose 2.40, on the same engine",
+        "docker compose",
         projects,
         [Line(name, command) for name in projects for command in found[name]["lines"]],
         None,
