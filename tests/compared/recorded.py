@@ -1,6 +1,6 @@
 """Play command lines with composer on both backends and compare with Docker Compose: v5.5 as recorded, 2.40 beside us.
 
-    python -m tests.compared.recorded [--of v5|live] [--compose DIRECTORY]... [--backend NAME] [--only PROJECT] [--write]
+    python -m tests.compared.recorded [--of v5|live] [--compose DIRECTORY]... [--backend NAME] [--only PROJECT]
 
 v5: COMPOSE_CORPUS names the directory that has v5/sessions.json, with what each command line printed there.
 live: the lines of ``invocations.yaml``, played by the docker compose of this machine too, and by that of each
