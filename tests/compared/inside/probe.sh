@@ -16,12 +16,12 @@ part namespaces; for one in cgroup ipc mnt net pid user uts; do echo $one $(read
 part names; hostname; cat /proc/sys/kernel/domainname
 [ "$1" = once ] && exit
 part mounts; cat /proc/self/mountinfo
-part devices; find /dev -mindepth 1 \( -path /dev/pts -o -path /dev/mqueue -o -path /dev/shm \) -prune -o -exec stat -c '%n %F %a %u:%g %t:%T %N' {} +
+part devices; find /dev -mindepth 1 \( -path /dev/pts -o -path /dev/mqueue -o -path /dev/shm \) -prune -o -exec stat -c '%n %F %a %u:%g %t:%T %N' {} + 2>&1
 part root; ls -lan / | tail -n +4
 for file in hosts resolv.conf hostname; do part "etc $file"; stat -c '%a %u:%g' /etc/$file; cat /etc/$file; done
 part files; for one in /run/secrets /secrets /configs /data /data2 /copied /scratch /mounted /some-config; do
-  [ -e $one ] || continue; find $one -path '*/bin/*' -prune -o -exec stat -c '%n %F %a %u:%g %s' {} +
-  find $one -type f -size -3 -exec sh -c 'echo "$1 = $(head -n 1 "$1")"' - {} \; ; done
+  [ -e $one ] || continue; find $one -path '*/bin/*' -prune -o -exec stat -c '%n %F %a %u:%g %s' {} + 2>&1
+  find $one -type f -size -3 -exec sh -c 'echo "$1 = $(head -n 1 "$1")"' - {} \; 2>&1; done
 part sysctls; grep -rs . /proc/sys/net /proc/sys/kernel/sem /proc/sys/kernel/shm* /proc/sys/kernel/msg* /proc/sys/fs/mqueue
 part cgroup; cat /proc/self/cgroup
 part limits of the cgroup; cd /sys/fs/cgroup && for one in cpu/cpu.cfs_period_us cpu/cpu.cfs_quota_us cpu/cpu.shares \
