@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _PIECE_BYTES = 1 << 20
 _HOLE = bytes(4096)
 """A block of the usual file systems."""
+_MOST_SPARSE_BYTES = 64 << 30
+"""The largest file of which a few bytes of an archive may say that it is nearly all holes: these are gone through."""
 _MAX_DEPTH = 400  # one descriptor for each level; no tree that people make is as deep
 _DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
@@ -365,6 +367,11 @@ class _Unpacking:
         self._times[parts] = int(info.mtime)
 
     def _file(self, parent: int, name: str, info: tarfile.TarInfo, reader: tarfile.TarFile) -> None:
+        if info.issparse() and info.size > _MOST_SPARSE_BYTES:
+            raise CopyFailed(
+                f"'{info.name}' is too large: {info.size >> 30} GiB, most of it holes",
+                hint="write the archive without --sparse",
+            )
         try:
             fd = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
         except FileExistsError:

@@ -144,19 +144,26 @@ class _Port(NamedTuple):
     number: int
 
 
-def conflicts(services: Mapping[str, Any], runs: Callable[[str], bool]) -> Iterator[tuple[str, Mistake]]:
-    """Yield (service, mistake) where services that are to run do not fit together, in a fixed order."""
+def conflicts(
+    services: Mapping[str, Any], runs: Callable[[str], bool], *, ipc: str = "private"
+) -> Iterator[tuple[str, Mistake]]:
+    """Yield (service, mistake) where services that are to run do not fit together, in a fixed order.
+
+    ``ipc`` is the mode of services that say none; an engine's own configuration may make it another.
+    """
     yield from _same_ports(services, runs)
-    yield from _private_ipc(services, runs)
+    yield from _private_ipc(services, runs, ipc)
 
 
-def _private_ipc(services: Mapping[str, Any], runs: Callable[[str], bool]) -> Iterator[tuple[str, Mistake]]:
-    """Yield who joins the IPC namespace of a service that keeps it for itself, which is the default."""
+def _private_ipc(
+    services: Mapping[str, Any], runs: Callable[[str], bool], default: str
+) -> Iterator[tuple[str, Mistake]]:
+    """Yield who joins the IPC namespace of a service that keeps it for itself."""
     for service in sorted(services):
         kind, _, owner = str(services[service].get("ipc") or "").partition(":")
         if not runs(service) or kind != "service" or owner not in services:
             continue
-        mode = str(services[owner].get("ipc") or "private")
+        mode = str(services[owner].get("ipc") or default)
         if mode in ("private", "none"):
             reason = f"the IPC namespace of service '{owner}' is private"
             yield service, Mistake(("ipc",), reason, f"set 'ipc: shareable' for service '{owner}'")

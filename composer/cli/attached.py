@@ -21,7 +21,7 @@ from composer.engine.actions import carry_out
 from composer.engine.operations.row import Resource
 from composer.engine.progress import WORKING, Progress
 from composer.engine.running.attach import RETURNING, Attachment, Death
-from composer.errors import Cancelled, no_such_service
+from composer.errors import Cancelled, ComposerError, no_such_service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from composer.engine.engine import Change, Engine
     from composer.engine.observed import LogLine
     from composer.engine.options import Options
+    from composer.engine.outcome import Outcome
     from composer.engine.progress import Cancellation
     from composer.schema.model import Project
 
@@ -115,6 +116,7 @@ class _Output:
     def __init__(self, context: Context, given: dict[str, Any]) -> None:
         self._display = context.display("up")
         self._stderr, self._stdout = context.stderr, context.stdout
+        self._as_json = context.settings.progress == "json"
         self._greeting = ""
         """Says whose output is shown, before the first line of it or when all has started: progress moves till then."""
         self._printer = Printer(
@@ -147,7 +149,11 @@ class _Output:
         self._printer.write(line)
 
     def note(self, text: str) -> None:
-        self.settle()
+        self._greeting = ""  # who interrupts need not be told who would have been shown
+        if self._as_json:
+            self._display.warn(text.strip())
+            return
+        self._display.settle()
         self._stderr.write(text + "\n")
         self._stderr.flush()
 
@@ -198,12 +204,11 @@ class _Session:
         """Carry the change out and follow what runs; ``lock`` is let go as soon as there is nothing to change."""
         self._cancel.subscribe(_Wake(self._attachment))
         outcome = carry_out(self._engine, change)
-        self._output.settle()
+        if not self._cancel.level:
+            self._output.settle()
         lock.close()
         if outcome.failures:
-            if self._abort.is_asked_for:
-                self._stop(self._cancel.level, interrupted=False)
-            outcome.check()
+            self._stop_after_failures(outcome).check()
         death = None if self._cancel.level else self._wait()
         if self._attachment.failure is not None:
             raise self._attachment.failure  # containers go on, as they do when this process is killed
@@ -215,6 +220,19 @@ class _Session:
         if self._abort.code_from is not None:
             return self._code_of(self._abort.code_from)
         return death.exit_code if death.exit_code is not None else 1
+
+    def _stop_after_failures(self, outcome: Outcome) -> Outcome:
+        """Stop the rest where that was asked for; return all that went wrong."""
+        if not self._abort.is_asked_for:
+            return outcome
+        try:
+            self._stop(self._cancel.level, interrupted=False)
+        except ComposerError as error:
+            return outcome._replace(failures=(*outcome.failures, error))
+        except ExceptionGroup as group:
+            more = [error for error in group.exceptions if isinstance(error, ComposerError)]
+            return outcome._replace(failures=(*outcome.failures, *more))
+        return outcome
 
     def _wait(self) -> Death | None:
         """Return the end that ends everything; None when all have ended, or after a Ctrl-C."""

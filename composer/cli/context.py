@@ -76,6 +76,8 @@ class Context:
         """What containers write there, as ``stderr`` is what we say."""
         self.working_dir = working_dir
         self.settings = Settings()
+        self.build_output: Safe | None = None
+        """What builders print goes there; None: to standard output, as with Docker Compose."""
         self.quiet_pulls = False
         """``--quiet-pull``: how far each pull is, is not shown."""
         self._configuration: Mapping[str, Any] | None = None
@@ -280,7 +282,11 @@ class Context:
             if mode == "auto" and self.settings.ansi == "never":
                 mode = "plain"
             self._display = open_display(
-                mode, stream, output=self.stdout, color=self.is_colored(stream), title=title
+                mode,
+                stream,
+                output=self.build_output or self.stdout,
+                color=self.is_colored(stream),
+                title=title,
             )
         return self._display
 

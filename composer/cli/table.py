@@ -83,6 +83,9 @@ def status(container: ObservedContainer, now_ns: int) -> str:
     )
 
 
+_ANY = "0.0.0.0"
+
+
 def ports(found: Iterable[ObservedPort]) -> str:
     """Return ports as Docker does: ``0.0.0.0:8000-8001->8000-8001/tcp, 5432/tcp, 127.0.0.1:80->8080/tcp``.
 
@@ -91,7 +94,8 @@ def ports(found: Iterable[ObservedPort]) -> str:
     """
     runs: dict[tuple[str, str], list[list[int]]] = {}
     led: list[str] = []
-    for port in sorted(set(found), key=lambda p: (p.container_port, p.host_ip, p.host_port, p.protocol)):
+    known_ports = {port._replace(host_ip=port.host_ip or _ANY if port.host_port else "") for port in found}
+    for port in sorted(known_ports, key=lambda p: (p.container_port, p.host_ip, p.host_port, p.protocol)):
         if port.host_port and port.host_port != port.container_port:
             led.append(f"{_host(port.host_ip)}:{port.host_port}->{port.container_port}/{port.protocol}")
             continue
@@ -106,7 +110,6 @@ def ports(found: Iterable[ObservedPort]) -> str:
 
 
 def _host(address: str) -> str:
-    address = address or "0.0.0.0"
     return f"[{address}]" if ":" in address else address
 
 

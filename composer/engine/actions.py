@@ -98,14 +98,13 @@ def prepare_up(
 def refresh_images(engine: Engine, project: Project, options: Options) -> None:
     """Pull what is to be pulled even though it is here, so that the plan is made with what the registry has now."""
     import time
-    from functools import partial
 
     from composer.engine.planning.refreshing import plan_refresh
-    from composer.engine.resolving import bases
+    from composer.engine.resolving.bases import Bases
 
     chosen = project.select(options.services, dependencies=options.dependencies)
     find = engine.backend.find_image
-    plan = plan_refresh(chosen, find, partial(bases.of, chosen), options.pull, time.time_ns(), options.build)
+    plan = plan_refresh(chosen, find, Bases(chosen).of, options.pull, time.time_ns(), options.build)
     if plan.steps:
         engine.apply(project.name, plan)
 

@@ -109,10 +109,11 @@ class PlanBuilder:
         self._steps.append(Step(id, operation, firm, loose))
         return id
 
-    def tell(self, resource: Resource, *phases: str, detail: str = "") -> None:
-        """Have it said of a resource that it entered phases, without a step."""
+    def tell(self, resource: Resource, *phases: str, detail: str = "", more: bool = False) -> None:
+        """Have it said of a resource that it entered phases, without a step; ``more``: steps of it follow."""
         self.told += [
-            Progress(WORKING if is_under_way(phase) else DONE, resource, phase, detail) for phase in phases
+            Progress(WORKING if more or is_under_way(phase) else DONE, resource, phase, detail)
+            for phase in phases
         ]
 
     def warn(self, sentence: str) -> None:

@@ -72,26 +72,19 @@ def container(spec: ContainerSpec, api: Api) -> Creation:
             )
     first, later = _networks(body, spec, api)
     host["NetworkMode"] = first
-    _check_utf8({key: value for key, value in body.items() if key != "Labels"})
+    _check_paths(host)
     return Creation(body, spec.attributes.get("platform"), later, _archive(spec))
 
 
-def _check_utf8(value: Any) -> None:
-    """Raise BackendError for bytes that JSON cannot carry: the engine would take another path, in silence."""
-    if isinstance(value, str):
-        if not value.isprintable() and any("\udc80" <= character <= "\udcff" for character in value):
-            shown = value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def _check_paths(host: Body) -> None:
+    """Raise BackendError for a path that JSON cannot carry: the engine would take another one, in silence."""
+    for text in (*host.get("Binds", ()), *(str(mount.get("Source", "")) for mount in host.get("Mounts", ()))):
+        if any("\udc80" <= character <= "\udcff" for character in text):
+            shown = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
             raise BackendError(
                 f"Docker Engine requires UTF-8, and '{shown}' is not UTF-8",
                 hint="rename the file, or use the built-in runtime (--backend namespace)",
             )
-    elif isinstance(value, dict):
-        for key, entry in value.items():
-            _check_utf8(key)
-            _check_utf8(entry)
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            _check_utf8(entry)
 
 
 # ------------------------------------------------------------------ mounts

@@ -44,8 +44,8 @@ def compose_version(environment: Mapping[str, str]) -> str:
     if before.get("stamp") == stamp:
         return str(before.get("version", ""))
     version = _ask(path, environment)
-    if version:
-        _write(kept, {"stamp": stamp, "version": version})
+    # also of one that says none: it is not asked each time
+    _write(kept, {"stamp": stamp, "version": version})
     return version
 
 

@@ -65,6 +65,9 @@ def address_pools(environment: Mapping[str, str]) -> tuple[tuple[str, int], ...]
         try:
             pool = str(entry["base"]), int(entry["size"])
             Source.of(*pool)
+            problem = networks.subnet_problem(pool[0])
+            if problem is not None:
+                raise ValueError(problem)
         except (KeyError, TypeError, ValueError) as error:
             reason = f"'{error.args[0]}' is required" if isinstance(error, KeyError) else error
             raise errors.ProjectError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 def command(context: Context, /, services: tuple[str, ...], arguments: tuple[str, ...], **given: Any) -> None:
     from composer.cli.image_selection import images_of
     from composer.engine.planning.images import plan_build, plan_push
-    from composer.engine.resolving import bases
+    from composer.engine.resolving.bases import Bases
 
     if given["progress"]:
         context.settings = context.settings._replace(progress=given["progress"])
@@ -55,7 +54,7 @@ def command(context: Context, /, services: tuple[str, ...], arguments: tuple[str
     ) as (chosen, engine):
         plan = plan_build(
             chosen,
-            partial(bases.of, chosen),
+            Bases(chosen).of,
             no_cache=given["no_cache"],
             pull=given["pull"],
             wanted=wanted,

@@ -33,6 +33,8 @@ _RANK = {FAILED: 0, WORKING: 1, WARNING: 2, SKIPPED: 3, DONE: 4}
 
 
 _SHORTEST_NAME = 12
+_CAME_UP = frozenset(("started", "healthy", "exited"))
+_RECREATION = frozenset(("recreate", "recreated"))
 
 
 def _cut(name: str, width: int) -> str:
@@ -103,6 +105,9 @@ class TtyDisplay:
             ended = None if event.status == WORKING else now
             detail = text(event.advance) if event.advance is not None else event.detail
             line = _Line(event.status, event.text, detail, began, ended)
+            if old is not None and old.text in _CAME_UP and event.text in _RECREATION and not self._settled:
+                # what it replaced is removed: that it is up is what people want to read
+                line = old._replace(status=event.status, ended=ended)
             if self._settled:
                 if old is None or (old.status, old.text) != (event.status, event.text):
                     self._stream.write(self._render(event.resource, line, self._size()[0]) + "\n")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from composer.engine.backend import Observer
+    from composer.engine.resolving.bases import Bases
     from composer.engine.resolving.hashing import Form
     from composer.engine.wanted import Limitation
     from composer.schema.model import Project
@@ -123,6 +124,7 @@ def _bases(
 ) -> dict[str, tuple[str, ...]]:
     """Return what the images that are not here are built from; add to ``images`` what is here of it."""
     found: dict[str, tuple[str, ...]] = {}
+    known: Bases | None = None
     pending = [name for name, tree in (project.tree.get("services") or {}).items() if tree.get("build")]
     while pending:
         name = pending.pop()
@@ -133,9 +135,11 @@ def _bases(
         if image is not None:
             images[reference] = image
         elif project.declared[name].get("build"):
-            from composer.engine.resolving import bases
+            if known is None:
+                from composer.engine.resolving.bases import Bases
 
-            found[name] = bases.of(project, name)
+                known = Bases(project)
+            found[name] = known.of(name)
             pending += found[name]
     return found
 

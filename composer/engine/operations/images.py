@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from composer.engine.wanted import BuildSpec
 
 
+PULL = "pull"
+"""The cause of a pull that was asked for by its verb."""
+
+
 class PullImage(NamedTuple):
     """``optional``: a local image will do when the registry cannot be reached."""
 
@@ -37,6 +41,8 @@ def _pull(backend: Backend, operation: PullImage, report: Report) -> ObservedIma
     optionally(
         operation.optional,
         lambda: pulled.append(backend.pull_image(operation.reference, progress=report)),
+        # nobody asked for the pull itself where the image is built next, or the one that is here will do
+        failed="error" if operation.cause == PULL else "warning",
     )
     return pulled[0] if pulled else None
 

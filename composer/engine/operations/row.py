@@ -97,10 +97,12 @@ class Kept(Exception):
         self.phase = phase
 
 
-def optionally(optional: bool, effect: Callable[[], None], phase: str = "error") -> None:
+def optionally(
+    optional: bool, effect: Callable[[], None], phase: str = "error", *, failed: str = "error"
+) -> None:
     """Do something. What is ``optional`` may be gone already; where it fails, Kept is raised.
 
-    ``phase`` is what is shown of a resource that others use.
+    ``phase`` is what is shown of a resource that others use, ``failed`` of another failure.
     """
     try:
         effect()
@@ -110,7 +112,7 @@ def optionally(optional: bool, effect: Callable[[], None], phase: str = "error")
     except BackendError as error:
         if not optional:
             raise
-        raise Kept(str(error), phase if isinstance(error, Conflict) else "error") from error
+        raise Kept(str(error), phase if isinstance(error, Conflict) else failed) from error
 
 
 IN_USE = "resource is still in use"

@@ -66,8 +66,10 @@ class Assembly:
         step: tuple[int, ...] = ()
         for operation in fetch.operations:
             bases = fetch.bases if isinstance(operation, BuildImage) else ()
-            needs = [self._images[base] for base in bases if base in self._images]
-            step = (self.builder.add(operation, needs, after=step),)
+            behind = [self._images[base] for base in bases if base in self._images]
+            # where a pull comes first it may bring the image, whatever becomes of the bases
+            needs, after = (behind, step) if len(fetch.operations) == 1 else ((), (*step, *behind))
+            step = (self.builder.add(operation, needs, after=after),)
         # without a step of its own it comes with the image that is the same by another name
         self._images[fetch.reference] = step[0] if step else self._images[fetch.bases[0]]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer.engine.operations.images import BuildImage, PullImage
+from composer.engine.planning.builds import after_bases
 from composer.engine.planning.decisions import Fetch
 from composer.engine.resolving import resolve
-from composer.engine.resolving.bases import builders, normal
+from composer.engine.resolving.bases import Bases, normal
 from composer.errors import BuildFailed, PullFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from composer.engine.observing.observe import World
     from composer.engine.options import Options
@@ -29,8 +30,10 @@ def fetches(
     ``creates`` are services that get a container besides those that are decided. Raises BuildFailed and PullFailed
     where an image is missing and may be neither built nor pulled.
     """
-    fetching = _Fetching(project, world, options)
-    for decision in decisions:
+    known = list(decisions)
+    chosen = {one.service for one in known if one.create or one.replace or one.service in creates}
+    fetching = _Fetching(project, world, options, chosen)
+    for decision in known:
         makes_containers = bool(decision.create or decision.replace)
         tree: Tree = project.tree["services"][decision.service]
         if makes_containers or decision.service in creates:
@@ -43,46 +46,68 @@ def fetches(
 class _Fetching:
     """What is fetched, by reference, each after what it is built from."""
 
-    def __init__(self, project: Project, world: World, options: Options) -> None:
-        self._project, self._world, self._options = project, world, options
-        self._builders = builders(project)
+    def __init__(self, project: Project, world: World, options: Options, chosen: Collection[str]) -> None:
+        self._project, self._world, self._options, self._chosen = project, world, options, chosen
+        self._builders = Bases(project).builders
+        self._made: dict[str, Fetch] = {}
         self.found: dict[str, Fetch] = {}
 
-    def add(self, service: str, above: tuple[str, ...] = ()) -> str | None:
-        """Add the fetch of a service's image, unless it is here; return its reference where it is fetched."""
+    def add(self, service: str) -> None:
+        """Add the fetch of a service's image, and before it those of its bases; nothing of what is here."""
+        for name in after_bases([service], self._bases):
+            reference = self._reference(name)
+            if name not in self._made or reference in self.found:
+                continue
+            bases = (self._reference(base) for base in self._bases(name))
+            known = tuple(base for base in bases if base in self.found and base != reference)
+            fetch = self._made[name]
+            # without operations it is the image of another service, by another name
+            if fetch.operations or known:
+                self.found[reference] = fetch._replace(bases=known)
+
+    def _bases(self, service: str) -> Sequence[str]:
+        """Return the services whose images are fetched before a service's."""
+        if service not in self._made:
+            if self._reference(service) in self._world.images:
+                return ()
+            self._made[service] = self._fetch(service)
+        operations = self._made[service].operations
+        if not operations:
+            return (self._builder_of(service),)
+        if not isinstance(operations[-1], BuildImage):
+            return ()
+        bases = self._world.bases.get(service, ())
+        # a build that comes only where a pull fails takes what is built anyway, and has nothing built for it
+        return bases if len(operations) == 1 else [base for base in bases if base in self._chosen]
+
+    def _fetch(self, service: str) -> Fetch:
+        reference = self._reference(service)
+        if self._builder_of(service) != service:
+            return Fetch(reference, ())
         tree: Tree = self._project.declared[service]
-        reference = resolve.image_of(self._project, service, tree)
-        if reference in self.found:
-            return reference
-        if reference in self._world.images or service in above:
-            return None
-        builder = service if tree.get("build") else self._builder_of(reference)
-        if builder not in (None, service):
-            self._same(reference, self.add(builder, (*above, service)))
-            return reference
-        bases = [self.add(base, (*above, service)) for base in self._world.bases.get(service, ())]
-        fetch = _of_service(self._project, self._options, service, tree, reference)
-        self.found[reference] = fetch._replace(bases=tuple(base for base in bases if base is not None))
-        return reference
+        return _of_service(self._project, self._options, service, tree, reference)
 
-    def _builder_of(self, reference: str) -> str | None:
-        """Return the service that builds an image, however the image is written."""
-        return self._builders.get(normal(reference))
+    def _reference(self, service: str) -> str:
+        return resolve.image_of(self._project, service, self._project.declared[service])
 
-    def _same(self, reference: str, other: str | None) -> None:
-        """Have an image be there when that is which is the same by another name."""
-        if other not in (None, reference):
-            self.found[reference] = Fetch(reference, (), (other,))
+    def _builder_of(self, service: str) -> str:
+        """Return the service that builds a service's image: itself, or another, however the image is written."""
+        if self._project.declared[service].get("build"):
+            return service
+        return self._builders.get(normal(self._reference(service)), service)
 
     def add_beside(self, reference: str, service: str) -> None:
         """Add the fetch of an image that a service uses besides its own."""
         if reference in self._world.images or reference in self.found:
             return
-        builder = self._builder_of(reference)
-        if builder is not None:
-            self._same(reference, self.add(builder))
-        else:
+        builder = self._builders.get(normal(reference))
+        if builder is None:
             self.found[reference] = Fetch(reference, (PullImage(reference, f"used by service '{service}'"),))
+            return
+        self.add(builder)
+        own = self._reference(builder)
+        if own in self.found and own != reference:
+            self.found[reference] = Fetch(reference, (), (own,))
 
 
 def _besides(tree: Tree) -> Iterator[str]:

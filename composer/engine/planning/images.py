@@ -9,17 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer import references
-from composer.engine.operations.images import BuildImage, PullImage, PushImage
+from composer.engine.operations.images import PULL, BuildImage, PullImage, PushImage
 from composer.engine.operations.row import Resource
 from composer.engine.plan import Plan, PlanBuilder
-from composer.engine.planning.builds import Builds
+from composer.engine.planning.builds import add_builds
 from composer.engine.resolving import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from composer.engine.observed import ObservedImage
-    from composer.engine.planning.builds import Bases
+    from composer.engine.planning.builds import BasesOf
     from composer.schema.model import Project
 
     Find = Callable[[str], ObservedImage | None]
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def plan_build(
     project: Project,
-    bases: Bases,
+    bases: BasesOf,
     *,
     no_cache: bool = False,
     pull: bool = False,
@@ -47,9 +47,7 @@ def plan_build(
         spec = spec._replace(attributes=_asked(spec.attributes, wanted or {}), no_cache=no_cache, pull=pull)
         return BuildImage(spec, "build")
 
-    builds = Builds(builder, bases, make)
-    for name in sorted(project.tree.get("services") or {}):
-        builds.add(name)
+    add_builds(builder, sorted(project.tree.get("services") or {}), bases, make)
     return builder.build()
 
 
@@ -101,7 +99,7 @@ def plan_pull(
                 builder.tell(Resource("image", reference), "skipped", detail=skipped)
             else:
                 seen.add(reference)
-                builder.add(PullImage(reference, "pull", optional))
+                builder.add(PullImage(reference, PULL, optional))
     return builder.build()
 
 

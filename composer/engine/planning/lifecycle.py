@@ -194,7 +194,7 @@ def _stop_all(fleet: Fleet, removals: Removals, order: Iterable[str], cause: str
             step for c in fleet.containers[service] for step in removals.stop(c, cause, after=after)
         ]
         for container in fleet.containers[service] if cause == "stop" else ():
-            removals.tell_stopped(container)
+            removals.tell_stopped(container, more=False)
 
 
 def plan_start(

@@ -282,7 +282,8 @@ class _Reconciler:
                     ("services", service, *mistake.path),
                     Limitation(mistake.path, mistake.reason, hint=mistake.hint),
                 )
-        for service, mistake in unusable.conflicts(self._services, self._is_to_run):
+        ipc = "private" if self._world.owns_files else ""  # an engine has a default of its own
+        for service, mistake in unusable.conflicts(self._services, self._is_to_run, ipc=ipc):
             yield (
                 ("services", service, *mistake.path),
                 Limitation(mistake.path, mistake.reason, hint=mistake.hint),

@@ -78,10 +78,13 @@ class Removals:
             self.removed[container.id] = self.builder.add(operation, stopped, loose)
         return self.removed[container.id]
 
-    def tell_stopped(self, container: ObservedContainer) -> None:
-        """Say of a container that was to be stopped, and does not run, what is said of the others."""
+    def tell_stopped(self, container: ObservedContainer, *, more: bool = True) -> None:
+        """Say of a container that was to be stopped, and does not run, what is said of the others.
+
+        ``more``: it is removed then.
+        """
         if container.state not in ACTIVE:
-            self.builder.tell(_leaving(container).resource, "stopping", "stopped")
+            self.builder.tell(_leaving(container).resource, "stopping", "stopped", more=more)
 
     def leave(self, container: ObservedContainer, cause: str) -> None:
         """Remove a container that nothing replaces: now, or with ``keep`` when everything else has succeeded."""

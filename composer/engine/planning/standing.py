@@ -1,17 +1,17 @@
-"""What an ``up`` says of containers that are as they should be: that they run, and are as healthy as others need.
+"""What an ``up`` says of containers that are as they should be, and what it waits for although nobody starts.
 
-A start waits for what its dependencies say; so does an ``up`` that starts nothing, as Docker Compose's does.
+A start waits for what its dependencies say; so does an ``up`` that leaves the dependents as they are, as Docker
+Compose's does: a migration that runs again and fails is a failure of the ``up``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.engine.observed import ACTIVE, Health
-from composer.graph import HEALTHY
+from composer.engine.observed import ACTIVE, ContainerState, Health
+from composer.graph import COMPLETED, HEALTHY
 
 if TYPE_CHECKING:
-    from composer.engine.observed import ObservedContainer
     from composer.engine.plan import PlanBuilder
     from composer.engine.planning.decisions import Decisions
     from composer.graph import Dependency
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
 def tell(decisions: Decisions, builder: PlanBuilder) -> None:
     """Have it said of containers that stay that they run, and that they are healthy, in the order of dependencies."""
-    awaited = {d.service for d in _healthy(decisions)} - _lacking(decisions)
+    unmet_services = {dependency.service for dependency in unmet(decisions)}
+    awaited = {d.service for d in _awaited(decisions) if d.condition == HEALTHY} - unmet_services
     unchanged = [
         (service, stay)
         for service in decisions.order
         for stay in decisions.stays[service]
-        if stay.is_unchanged and stay.container.state in ACTIVE
+        if stay.is_unchanged and stay.container.state in (ContainerState.RUNNING, ContainerState.RESTARTING)
     ]
     for _, stay in unchanged:
         builder.tell(stay.known.resource, "running")
@@ -34,24 +35,34 @@ def tell(decisions: Decisions, builder: PlanBuilder) -> None:
 
 
 def unmet(decisions: Decisions) -> list[Dependency]:
-    """Return the dependencies of unchanged services that run and are not healthy: an ``up`` waits for them."""
-    lacking = _lacking(decisions)
-    return [dependency for dependency in _healthy(decisions) if dependency.service in lacking]
+    """Return what services with containers depend on and what does not hold now, or not for sure: it is waited for."""
+    return [dependency for dependency in _awaited(decisions) if not _holds(decisions, dependency)]
 
 
-def _healthy(decisions: Decisions) -> list[Dependency]:
-    found = (d for service in decisions.order for d in decisions.gates.get(service, ()))
-    return [dependency for dependency in found if dependency.condition == HEALTHY]
+def _awaited(decisions: Decisions) -> list[Dependency]:
+    return [
+        dependency
+        for service in decisions.order
+        if not decisions.services[service].is_empty
+        for dependency in decisions.gates.get(service, ())
+        if dependency.condition in (HEALTHY, COMPLETED)
+    ]
 
 
-def _lacking(decisions: Decisions) -> set[str]:
-    """Return the services that have a container that stays, and that is not healthy."""
-    return {
-        service
-        for service, stays in decisions.stays.items()
-        if any(stay.is_unchanged and not _is_healthy(stay.container) for stay in stays)
-    }
-
-
-def _is_healthy(container: ObservedContainer) -> bool:
-    return container.state in ACTIVE and container.health in (Health.HEALTHY, Health.NONE)
+def _holds(decisions: Decisions, dependency: Dependency) -> bool:
+    """Tell whether all containers of a dependency stay as they are, and are what is wanted of them."""
+    decision = decisions.services[dependency.service]
+    if decision.create or decision.replace:
+        return False
+    for stay in decisions.stays[dependency.service]:
+        container = stay.container
+        if not stay.is_unchanged:
+            return False
+        if dependency.condition == COMPLETED and container.state in ACTIVE:
+            return False
+        if dependency.condition == HEALTHY and (
+            container.state is not ContainerState.RUNNING
+            or container.health not in (Health.HEALTHY, Health.NONE)
+        ):
+            return False
+    return True

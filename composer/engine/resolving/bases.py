@@ -1,7 +1,8 @@
 """Which services' images a service's image is built from: contexts of its build, and what its Dockerfile names.
 
 Docker Compose orders builds by ``additional_contexts: service:NAME`` alone. A Dockerfile that says ``FROM`` an image
-that another service builds needs that one first as well.
+that another service builds needs that one first as well. Only the order depends on it: what is not understood here is
+the builder's to complain about. Files of others are read in one pass, piece by piece.
 """
 
 from __future__ import annotations
@@ -16,30 +17,46 @@ from composer.errors import ComposerError
 from composer.opening import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from composer.schema.model import Project
 
-_MOST_BYTES = 1 << 20
+_MOST_BYTES = 256 << 10
+_LONGEST_LINE = 16 << 10
 _CONTEXT = "service:"
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?-([^}]*))?\})")
-_FROM = re.compile(r"--from=(\S+)")
-_MOUNT_FROM = re.compile(r"--mount=\S*?\bfrom=([^,\s]+)")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?-([^}$]*))?\})")
+_ESCAPE = re.compile(r"#\s*escape\s*=\s*(\S)", re.IGNORECASE)
+_BLANKS = " \t"
 
 
-def of(project: Project, service: str) -> tuple[str, ...]:
-    """Return the services that must be built before ``service``, by name; not that of which it is not known."""
-    tree = project.declared[service]
-    build: Mapping[str, Any] = tree.get("build") or {}
-    contexts = (str(source) for source in (build.get("additional_contexts") or {}).values())
-    found = {source.removeprefix(_CONTEXT) for source in contexts if source.startswith(_CONTEXT)}
-    named = {normal(reference) for reference in _images_of(_dockerfile(build), build.get("args") or {})}
-    found |= {name for reference, name in builders(project).items() if reference in named}
-    return tuple(sorted(name for name in found if name != service and name in project.declared))
+class Bases:
+    """The bases of a project's services. What builds an image is looked up once for all."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._builders: Mapping[str, str] | None = None
+
+    @property
+    def builders(self) -> Mapping[str, str]:
+        """Which service builds an image, by full reference: the first by name where several do."""
+        if self._builders is None:
+            self._builders = _builders(self._project)
+        return self._builders
+
+    def of(self, service: str) -> tuple[str, ...]:
+        """Return the services that must be built before ``service``, by name."""
+        declared = self._project.declared
+        build: Mapping[str, Any] = declared[service].get("build") or {}
+        contexts = (str(source) for source in (build.get("additional_contexts") or {}).values())
+        found = {source.removeprefix(_CONTEXT) for source in contexts if source.startswith(_CONTEXT)}
+        for reference in _images_of(_dockerfile(build), build.get("args") or {}):
+            builder = self.builders.get(normal(reference))
+            if builder is not None:
+                found.add(builder)
+        return tuple(sorted(name for name in found if name != service and name in declared))
 
 
-def builders(project: Project) -> dict[str, str]:
-    """Return which service builds an image, by full reference: the first by name where several do."""
+def _builders(project: Project) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in sorted(project.declared):
         if project.declared[name].get("build"):
@@ -58,47 +75,78 @@ def normal(reference: str) -> str:
 def _dockerfile(build: Mapping[str, Any]) -> str:
     """Return a Dockerfile's text; nothing where it is not here, or cannot be read: the build says so."""
     if build.get("dockerfile_inline"):
-        return str(build["dockerfile_inline"])
+        return str(build["dockerfile_inline"])[:_MOST_BYTES]
     path = os.path.join(str(build.get("context") or ""), str(build.get("dockerfile") or "Dockerfile"))
     try:
         with open(open_regular(path), "rb") as file:
-            return file.read(_MOST_BYTES).decode(errors="replace")
+            return file.read(_MOST_BYTES).decode("utf-8-sig", errors="replace")
     except (OSError, ValueError):
         return ""
 
 
-def _images_of(text: str, arguments: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the images that a Dockerfile names, its stages among them."""
-    defaults: dict[str, str] = {}
-    for line in _instructions(text):
-        word, _, rest = line.partition(" ")
-        word, rest = word.upper(), rest.strip()
+def _images_of(text: str, given: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the images that a Dockerfile names, not its own stages."""
+    # what holds in FROM, and what holds in the stage that is being read
+    outside: dict[str, str] = {}
+    within: dict[str, str] = {}
+    stages: set[str] = set()
+    is_before = True
+    for words in _instructions(text):
+        word, rest = words[0].upper(), words[1:]
         if word == "ARG":
-            name, _, default = rest.partition("=")
-            given = arguments.get(name)
-            defaults[name] = str(given) if given is not None else default.strip("\"'")
+            known = outside if is_before else within
+            for one in rest:
+                name, equals, default = one.partition("=")
+                value = given.get(name)
+                if value is None:
+                    value = _expand(default.strip("\"'"), known) if equals else outside.get(name, "")
+                known[name] = str(value)
         elif word == "FROM":
-            named = [part for part in rest.split() if not part.startswith("--")]
-            yield from (_expand(part, defaults) for part in named[:1])
-        elif word in ("COPY", "ADD", "RUN"):
-            yield from (
-                _expand(found, defaults) for found in (*_FROM.findall(rest), *_MOUNT_FROM.findall(rest))
-            )
+            is_before, within = False, {}
+            named = [part for part in rest if not part.startswith("--")]
+            if named and named[0] not in stages:
+                yield _expand(named[0], outside)
+            if len(named) > 2 and named[1].upper() == "AS":
+                stages.add(named[2])
+        else:
+            rest = rest[1:] if word == "ONBUILD" else rest
+            yield from (found for found in _sources(rest, within) if found not in stages)
 
 
-def _instructions(text: str) -> Iterator[str]:
-    """Yield the lines of a Dockerfile, continued ones joined, without comments."""
-    whole = ""
-    for line in text.splitlines():
+def _sources(words: Sequence[str], values: Mapping[str, str]) -> Iterator[str]:
+    """Yield what the options of COPY, ADD and RUN name as sources: ``--from=X``, ``--mount=from=X,…``."""
+    for option in words:
+        if not option.startswith("--"):
+            return
+        name, _, value = option.partition("=")
+        if name == "--from":
+            yield _expand(value, values)
+        elif name == "--mount":
+            for part in value.split(","):
+                key, _, source = part.partition("=")
+                if key == "from":
+                    yield _expand(source, values)
+
+
+def _instructions(text: str) -> Iterator[list[str]]:
+    """Yield the words of each instruction, continued lines joined, without comments. Very long ones are cut."""
+    lines = text.splitlines()
+    escape = "\\"
+    if lines and (found := _ESCAPE.fullmatch(lines[0].strip())):
+        escape = found[1]
+    parts: list[str] = []
+    for line in lines:
         bare = line.strip()
-        if bare.startswith("#") or not bare:
+        if not bare or bare.startswith("#"):
             continue
-        whole = f"{whole} {bare}".strip()
-        if whole.endswith("\\"):
-            whole = whole[:-1]
+        is_continued = bare.endswith(escape)
+        parts.append(bare[:-1] if is_continued else bare)
+        if is_continued:
             continue
-        yield whole
-        whole = ""
+        words = " ".join(parts)[:_LONGEST_LINE].split()
+        parts = []
+        if words:
+            yield words
 
 
 def _expand(text: str, values: Mapping[str, str]) -> str:

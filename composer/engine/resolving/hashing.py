@@ -57,7 +57,7 @@ DEFAULT = V5
 
 _LATER = FORMS[-1].later
 _BIND = ("selinux", "propagation", "create_host_path", "recursive")
-_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+_VERSION = re.compile(r"v?([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})")
 
 
 def version_of(text: str) -> Version | None:

@@ -405,7 +405,7 @@ class _Coordinator:
             return
         self._events.warn(str(found.error))
         self._gates.pop(id)
-        self._events.progress(Progress(WARNING, resource_of(gate.operation), "not ready", str(found.error)))
+        self._events.progress(Progress(WARNING, resource_of(gate.operation), "skipped"))
         self._release(self._finish(id, DONE))
 
     def _waited_for_before(self, id: int) -> list[tuple[WaitService, tuple[str, ...]]]:

@@ -206,4 +206,4 @@ class Core:
         self, owner: str, about: Mapping[str, str], kind: str, action: str, id: str, name: str
     ) -> None:
         """Write an event of an object whose record is not at hand; ``about`` are its attributes beside the name."""
-        files.append_event(self.paths.project(owner), kind, action, id, {"name": name, **about})
+        files.append_event(self.paths.project(owner), kind, action, id, {**about, "name": name})

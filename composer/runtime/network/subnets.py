@@ -103,15 +103,14 @@ def choose(sources: Sequence[Source], used: Iterable[Used], family: int) -> Subn
             return found
     ranges = ", ".join(dict.fromkeys(str(source.base) for source in sources))
     raise Conflict(
-        f"no free IPv{family} subnet in {_short(ranges) if family == 4 else 'fd00::/8'}: "
-        f"in use by {taken.owners(sources)}",
+        f"no free IPv{family} subnet in {_short(ranges, family)}: in use by {taken.owners(sources)}",
         hint="remove unused networks (composer network prune), set address_pools in config.toml, "
         "or set a subnet under ipam.config",
     )
 
 
-def _short(ranges: str) -> str:
-    return ranges if len(ranges) < 80 else "the default address pools"
+def _short(ranges: str, family: int) -> str:
+    return ranges if len(ranges) < 80 else "the default address pools" if family == 4 else "fd00::/8"
 
 
 class _Taken:

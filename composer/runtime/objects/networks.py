@@ -156,16 +156,20 @@ class Networks:
             ours.add(record["bridge"])
             taken += [Used(pool["subnet"], f"network '{record['name']}'") for pool in record["pools"]]
         with netlink.Netlink() as link:
-            names = {one.index: one.name for one in link.links() if one.name not in ours}
+            names = {one.index: one.name for one in link.links()}
+
+            def named(index: int) -> str:
+                return names.get(index, "an interface that has just come")
+
             taken += [
-                Used(f"{address.ip}/{address.prefix}", f"interface {names[address.index]}")
+                Used(f"{address.ip}/{address.prefix}", f"interface {named(address.index)}")
                 for address in link.addresses()
-                if address.index in names
+                if names.get(address.index) not in ours
             ]
             taken += [
-                Used(route.dst, f"route {route.dst} through {names.get(route.oif, 'no interface')}")
+                Used(route.dst, f"route {route.dst} through {named(route.oif)}")
                 for route in link.routes()
-                if route.dst is not None and (route.oif in names or not route.oif)
+                if route.dst is not None and names.get(route.oif) not in ours
             ]
         return taken
 

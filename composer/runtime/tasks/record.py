@@ -124,5 +124,5 @@ class Record:
 
     def emit(self, action: str, **attributes: str) -> None:
         self._services.emit(
-            "container", action, self.id, {"name": self.name, **self.extras["event"], **attributes}
+            "container", action, self.id, {**self.extras["event"], "name": self.name, **attributes}
         )

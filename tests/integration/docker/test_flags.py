@@ -16,7 +16,9 @@ pytestmark = [pytest.mark.docker, pytest.mark.oracle, pytest.mark.timeout(180)]
 
 NOT_OURS = {"build": {"--check", "--print"}}
 # help shows the whole help with --help too, and no usage of its own
-OURS = frozenset("apply boot container doctor graph help image lint network plan schema system volume".split())
+OURS = frozenset(
+    "apply boot container doctor graph help image lint network plan schema system volume".split()
+)
 COMMANDS = {
     path: command for path, command in flag_table.commands() if len(path) < 2 and not OURS.intersection(path)
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+import json
+import time
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from composer.engine.options import Options
 from composer.engine.plan import Plan
 from composer.engine.planning.images import plan_build, plan_push
 from composer.engine.planning.refreshing import plan_refresh
-from composer.engine.resolving import bases
+from composer.engine.resolving.bases import Bases
 from composer.errors import BuildFailed, PullFailed
 from composer.schema.model import Project
 from tests.unit.engine.stage import Stage
@@ -29,7 +30,7 @@ secrets: {key: {environment: KEY}}
 
 
 def _builds(project: Project, **options: Any) -> Plan:
-    return plan_build(project, partial(bases.of, project), **options)
+    return plan_build(project, Bases(project).of, **options)
 
 
 def test_a_base_is_built_before_what_is_built_upon_it(stage: Stage) -> None:
@@ -58,7 +59,7 @@ def test_what_is_built_anew_before_the_plan(stage: Stage) -> None:
     project = stage.project(TEXT, KEY="hidden")
 
     def refresh(build: bool | None) -> list[str]:
-        plan = plan_refresh(project, lambda reference: None, partial(bases.of, project), None, build=build)
+        plan = plan_refresh(project, lambda reference: None, Bases(project).of, None, build=build)
         return [subject_of(step.operation) for step in plan.steps]
 
     assert refresh(None) == ["app-fresh"]
@@ -175,10 +176,82 @@ def test_a_missing_base_is_built_with_what_is_always_built(stage: Stage, build: 
         "services: {app: {build: {context: ., dockerfile_inline: FROM app-base}, pull_policy: build}, "
         "base: {build: {context: ., dockerfile_inline: FROM scratch}}}"
     ).select(["app"])
-    plan = plan_refresh(project, lambda reference: None, partial(bases.of, project), None, build=build)
+    plan = plan_refresh(project, lambda reference: None, Bases(project).of, None, build=build)
     assert [subject_of(step.operation) for step in plan.steps] == ["app-base", "app-app"]
 
 
 def test_a_dockerfile_that_is_not_there_is_the_builders_to_complain_about(stage: Stage) -> None:
     project = stage.project("services: {a: {build: ./nowhere}, b: {build: https://example.com/repo.git}}")
-    assert [bases.of(project, name) for name in "ab"] == [(), ()]
+    assert [Bases(project).of(name) for name in "ab"] == [(), ()]
+
+
+def _named(stage: Stage, dockerfile: str, **args: str) -> tuple[str, ...]:
+    """Return what a service with this Dockerfile is built from, beside services base, tools and builder."""
+    stage.write("Dockerfile", dockerfile)
+    project = stage.project(
+        f"services: {{app: {{build: {{context: ., args: {json.dumps(args)}}}}}, "
+        "base: {build: ./b, image: base}, tools: {build: ./t, image: 'tools:2'}, "
+        "builder: {build: ./c, image: builder}}"
+    )
+    return Bases(project).of("app")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ARG NAME=ba\nARG BASE=${NAME}se\nFROM ${BASE}\n",
+        "ARG A=1 BASE=base\nFROM $BASE\n",
+        "ARG BASE=base\nFROM scratch\nARG BASE\nFROM $BASE\n",
+        "\ufeffFROM\tbase\n",
+        "# escape=`\nFROM `\n base\n",
+        "FROM scratch\nONBUILD COPY --from=base /a /b\n",
+        "FROM scratch\nRUN --mount=type=bind,from=base,target=/x true\n",
+    ],
+)
+def test_forms_in_which_a_dockerfile_names_its_base(stage: Stage, text: str) -> None:
+    assert _named(stage, text) == ("base",)
+
+
+def test_a_stage_is_no_image_and_an_argument_given_counts(stage: Stage) -> None:
+    stage_text = "FROM scratch AS builder\nFROM scratch\nCOPY --from=builder /a /a\nRUN echo --from=base\n"
+    assert _named(stage, stage_text) == ()
+    assert _named(stage, "ARG V=1\nFROM tools:$V\n", V="2") == ("tools",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RUN " + "--mount=" * 100_000,
+        "FROM " + "${a-" * 60_000,
+        "RUN a" + "\\\na" * 80_000,
+        "FROM " + "a" * 900_000,
+    ],
+)
+def test_a_hostile_dockerfile_is_read_at_once(stage: Stage, text: str) -> None:
+    began_s = time.process_time()
+    assert _named(stage, text) == ()
+    assert time.process_time() - began_s < 10, "minutes, with a reader that goes back"
+
+
+def test_a_long_chain_of_builds(stage: Stage) -> None:
+    count = 1200
+    services = ", ".join(
+        f"s{n}: {{build: {{context: ., additional_contexts: {{b: 'service:s{n + 1}'}}}}}}"
+        for n in range(count)
+    )
+    project = stage.project(f"services: {{{services}, s{count}: {{build: .}}}}").select(["s0"])
+    steps = _builds(project).steps
+    assert len(steps) == count + 1
+    assert subject_of(steps[-1].operation) == "app-s0"
+
+
+def test_what_is_pulled_needs_no_base(stage: Stage) -> None:
+    """Neither with --no-build, nor when the pull brings the image."""
+    text = (
+        "services: {app: {image: 'app:1', build: {context: ., additional_contexts: {b: 'service:base'}}}, "
+        "base: {build: ./b}}"
+    )
+    assert "base" not in str(stage.plan(text, Options(services=("app",), build=False)))
+    assert "app-base" not in str(stage.plan(text, Options(services=("app",))))
+    lines = [line for line in str(stage.plan(text)).splitlines() if " image " in line]
+    assert lines[-1].endswith("build image app:1: if the pull fails (after #2?, #3?)")

@@ -82,3 +82,44 @@ def test_a_restart_has_phases_of_its_own_also_of_what_does_not_run(stage: Stage)
     stage.backend.stop_container("app-web-1")
     actions.restart(stage.engine, "app")
     assert _said(stage) == ["web-1 restarting", "web-1 started"]
+
+
+JOBS = """
+services:
+  job: {image: i}
+  db: {image: i, healthcheck: {test: [CMD, a]}}
+  web:
+    image: i
+    depends_on: {db: {condition: service_healthy}, job: {condition: service_completed_successfully}}
+"""
+
+
+def test_a_job_that_runs_again_and_fails_is_a_failure_of_an_up_that_leaves_its_dependents(
+    stage: Stage,
+) -> None:
+    stage.backend.behave("job", Behaviour(exits=(0, 3)))
+    stage.up(JOBS)
+    assert [str(step).split(":")[0] for step in stage.plan(JOBS).steps] == [
+        "#1 start container app-job-1",
+        "#2 wait for service job",
+    ]
+    with pytest.raises(DependencyFailed, match="exit 3"):
+        stage.up(JOBS)
+    assert stage.states()["app-web-1"] == "running"
+
+
+def test_a_dependency_that_is_started_is_waited_for_although_its_dependents_run(stage: Stage) -> None:
+    stage.up(GATED)
+    stage.backend.stop_container("app-db-1")
+    stage.backend.behave("db", Behaviour(health=(Health.UNHEALTHY,)))
+    with pytest.raises(DependencyFailed, match="unhealthy"):
+        stage.up(GATED)
+
+
+def test_a_paused_dependency_is_not_met(stage: Stage) -> None:
+    stage.up(GATED)
+    stage.backend.pause_container("app-db-1")
+    _said(stage)
+    with pytest.raises(DependencyFailed, match="paused"):
+        stage.up(GATED)
+    assert "db-1 running" not in _said(stage)
