@@ -308,12 +308,14 @@ class Context:
         return self.confirm if self.stdin.isatty() and not self.settings.dry_run else None
 
     def confirm(self, question: str) -> bool:
-        """Ask on the terminal. Raises ProjectError where nobody can answer."""
-        if not self.stdin.isatty():
-            raise ProjectError(f"cannot prompt without a terminal: {question}", hint="use --force")
+        """Ask; the answer may come through a pipe (``yes |``). Raises ProjectError where nobody can answer."""
         self.stderr.write(f"{question} [y/N] ")
         self.stderr.flush()
-        return self.stdin.readline().strip().lower() in ("y", "yes")
+        answer = self.stdin.readline()
+        if not answer and not self.stdin.isatty():
+            self.stderr.write("\n")
+            raise ProjectError(f"cannot prompt without a terminal: {question}", hint="use --force")
+        return answer.strip().lower() in ("y", "yes")
 
     def variable(self, name: str) -> str | None:
         """Return a ``COMPOSE_`` variable of the environment, or of the env file that is read first."""

@@ -121,12 +121,14 @@ def agreed(context: Context, warning: str, *, force: bool) -> bool:
 
 
 def scale(values: Iterable[str]) -> dict[str, int]:
-    """Read ``SERVICE=NUMBER``. Raises click.BadParameter."""
+    """Read ``SERVICE=NUMBER``. Raises ProjectError."""
+    from composer.errors import ProjectError
+
     found = {}
     for value in values:
         service, equals, count = value.partition("=")
         if not service or not equals or not (count.isascii() and count.isdigit()):
-            raise click.BadParameter(f"'{value}' must be SERVICE=NUMBER, such as web=3", param_hint="--scale")
+            raise ProjectError(f"invalid scale specifier: {value}", hint="use SERVICE=NUMBER, such as web=3")
         found[service] = int(count)
     return found
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-from contextlib import contextmanager, nullcontext
+import threading
+from contextlib import contextmanager, nullcontext, suppress
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from composer.cli.keys import Watch
@@ -199,17 +201,26 @@ def _window(session: Session, stream: Safe | None) -> Iterator[None]:
 def _signals(session: Session, tty: bool) -> Iterator[None]:
     """Pass signals on to the command. In raw mode the keys do that; only a closed terminal still signals."""
     numbers = [number for number in _FORWARDED if not (tty and number.name in _KEYS)]
+    # a handler may come in the middle of anything, also of itself: it puts the number down, and a thread passes it on
+    came: SimpleQueue[int | None] = SimpleQueue()
 
-    def forward(number: int, frame: object) -> None:
-        session.signal(number)
+    def note(number: int, frame: object) -> None:
+        came.put(number)
+
+    def pass_on() -> None:
+        while (number := came.get()) is not None:
+            with suppress(BackendError):  # the command has ended meanwhile
+                session.signal(number)
 
     try:
-        before = [signal.signal(number, forward) for number in numbers]
+        before = [signal.signal(number, note) for number in numbers]
     except ValueError:
         yield  # not the main thread: signals are somebody else's
         return
+    threading.Thread(target=pass_on, name="signals", daemon=True).start()
     try:
         yield
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
+        came.put(None)

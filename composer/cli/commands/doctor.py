@@ -47,9 +47,8 @@ def command(context: Context, /, as_json: bool, clean: bool, repair: bool) -> in
     else:
         for name, findings in found.items():
             _show(context, name, findings)
-        context.write(
-            f"New projects go to {_TITLES[chosen]}: {reason}." if chosen else f"No backend: {reason}."
-        )
+        title = _TITLES[chosen].replace("The", "the") if chosen else ""
+        context.write(f"New projects use {title}: {reason}." if chosen else f"No backend: {reason}.")
     return 0 if chosen else 1
 
 

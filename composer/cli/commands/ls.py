@@ -52,6 +52,8 @@ def _rows(context: Context, everything: bool) -> list[tuple[str, str, str, str]]
     for backend in context.backends():
         projects: dict[str, list[ObservedContainer]] = {}
         for container in backend.projects():
+            if not everything and container.state.value not in _SHOWN:
+                continue
             projects.setdefault(labels.project_of(container), []).append(container)
         for name, containers in projects.items():
             states = Counter(c.state.value for c in containers)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 @click.command(name="plan", help="Show what up would change, and why.")
 @shared.creation
 @click.option("--destroy", is_flag=True, help="Show what down would change.")
-@click.option("-v", "--verbose", is_flag=True, help="Show each step.")
+@click.option("--verbose", is_flag=True, help="Show each step.")
+@click.option("-v", "short", is_flag=True, help="Same as --verbose; with --destroy, same as --volumes.")
 @click.option("--volumes", is_flag=True, help="With --destroy, also remove volumes, as down --volumes does.")
 @click.option("--rmi", type=click.Choice(("local", "all")), help="With --destroy, also remove images.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
@@ -38,11 +39,13 @@ def command(
     as_json: bool,
     detailed_exitcode: bool,
     verbose: bool,
+    short: bool,
     out: str | None,
     **given: Any,
 ) -> int:
     from composer.engine import saved
 
+    given["volumes"] = given["volumes"] or (short and destroy)
     verb = "down" if destroy else "up"
     if destroy:
         plan, project, options = _plan_down(context, services, given)
@@ -58,7 +61,7 @@ def command(
     if as_json:
         context.write(json.dumps(saved.document(plan, project, verb), indent=2, ensure_ascii=False))
     else:
-        context.show_plan(plan, steps=verbose)
+        context.show_plan(plan, steps=verbose or (short and not destroy))
     return 2 if detailed_exitcode and plan.has_changes else 0
 
 

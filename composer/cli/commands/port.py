@@ -43,7 +43,8 @@ def command(context: Context, /, service: str, private_port: int, protocol: str,
     if not published:
         known = dict.fromkeys(f"{port.container_port}/{port.protocol}" for port in container.ports)
         raise ProjectError(
-            f"no port {private_port}/{protocol} for container {container.name}: {', '.join(known)}",
+            f"no port {private_port}/{protocol} for container {container.name}: "
+            + (", ".join(known) or "it publishes no ports"),
             hint="list published ports with composer ps",
         )
     # one line, as scripts take it; IPv4 where it is published in both families

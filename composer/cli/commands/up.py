@@ -99,11 +99,15 @@ def _check(given: dict[str, Any]) -> None:
     aborts = (
         given["abort_on_container_exit"] or given["abort_on_container_failure"] or given["exit_code_from"]
     )
-    if aborts and (given["detach"] or given["wait"]):
+    attaches = aborts or given["attach"] or given["attach_dependencies"]
+    if given["detach"] and attaches:
         raise ProjectError(
-            "--detach and --wait cannot be combined with --abort-on-container-exit, --abort-on-container-failure "
-            "or --exit-code-from",
-            hint="leave out --detach and --wait",
+            "--detach cannot be combined with --abort-on-container-exit, --abort-on-container-failure, --attach, "
+            "--attach-dependencies or --watch"
+        )
+    if given["wait"] and attaches:
+        raise ProjectError(
+            "--wait cannot be combined with --abort-on-container-exit, --attach or --attach-dependencies"
         )
     if given["abort_on_container_exit"] and given["abort_on_container_failure"]:
         raise ProjectError("--abort-on-container-exit and --abort-on-container-failure are incompatible")

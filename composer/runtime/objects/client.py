@@ -12,6 +12,7 @@ import select
 import socket
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
@@ -27,6 +28,21 @@ _ANSWER_S = 10.0
 _ATTEMPTS = 3
 # Longer than a keeper ever pauses before it starts a supervisor again: never two supervisors for one project.
 _COMING_BACK_ATTEMPTS = 800
+
+
+_LOCK_PATIENCE_S = 60.0
+_LOCK_PAUSE_S = 0.01
+
+
+def _holder(fd: int) -> str:
+    """Return who has a lock on an open file, in words: proc(5), locks."""
+    inode = str(os.fstat(fd).st_ino)
+    with open("/proc/locks", encoding="ascii") as file:
+        for line in file:
+            fields = line.split()
+            if len(fields) > 5 and fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == inode:
+                return f"process {fields[4]}"
+    return "another process"
 
 
 class SupervisorLost(errors.BackendError):
@@ -119,7 +135,11 @@ class Client:
                 fd = os.open(self._place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             except FileNotFoundError:
                 continue  # an ending supervisor removed it between the two calls
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            try:
+                self._take_lock(fd)
+            except BaseException:
+                os.close(fd)
+                raise
             try:
                 current = os.stat(self._place)
             except FileNotFoundError:
@@ -127,6 +147,23 @@ class Client:
             if current is not None and os.path.samestat(current, os.fstat(fd)):
                 return fd
             os.close(fd)
+
+    def _take_lock(self, fd: int) -> None:
+        """Take the lock, for which nobody should have to wait for long. Raises Unavailable, naming who has it."""
+        pause, until = threading.Event(), time.monotonic() + _LOCK_PATIENCE_S
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise errors.Unavailable(
+                        f"the supervisor of project '{self._project}' is being started or stopped by "
+                        f"{_holder(fd)} for {_LOCK_PATIENCE_S:g} s",
+                        hint="end that process, and try again",
+                    ) from None
+                pause.wait(_LOCK_PAUSE_S)
+            else:
+                return
 
     def _try_connect(self) -> socket.socket | None:
         state.make_directory(self._directory)

@@ -155,4 +155,4 @@ def test_on_an_overlay_of_its_own_the_programs_are_read_only_and_as_closed(
         pytest.skip("this machine's /usr cannot be put on an overlay")
     assert done.stdout.startswith("content of open"), done.stderr
     assert "content of key" not in done.stdout and "WRITTEN" not in done.stdout
-    assert "/usr is read-only" in done.stdout, "nothing says so"
+    assert "/usr is mounted read-only" in done.stdout, "nothing says so"

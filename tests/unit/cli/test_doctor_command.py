@@ -38,7 +38,7 @@ def test_the_first_that_works_is_chosen(console: Console, machine: dict[str, lis
     assert lines[0] == "The built-in runtime ('namespace') works"
     assert lines[2:4] == ["  ! DNS     none", "            hint: add one"]
     assert "Docker Engine ('docker') does not work here" in lines
-    assert lines[-1] == "New projects go to The built-in runtime: it works here."
+    assert lines[-1] == "New projects use the built-in runtime: it works here."
 
 
 def test_docker_is_chosen_where_the_runtime_does_not_work(
