@@ -8,6 +8,7 @@ that ended.
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import ExitStack
 from functools import partial
@@ -117,6 +118,7 @@ class _Output:
         self._display = context.display("up")
         self._stderr, self._stdout = context.stderr, context.stdout
         self._as_json = context.settings.progress == "json"
+        self._greeting_lock = threading.Lock()
         self._greeting = ""
         """Says whose output is shown, before the first line of it or when all has started: progress moves till then."""
         self._printer = Printer(
@@ -139,10 +141,11 @@ class _Output:
     def settle(self) -> None:
         """End what moves."""
         self._display.settle()
-        if self._greeting:
-            self._stdout.write(self._greeting)
-            self._stdout.flush()
-            self._greeting = ""
+        with self._greeting_lock:  # the first line and the end of all starts may come at once
+            if self._greeting:
+                self._stdout.write(self._greeting)
+                self._stdout.flush()
+                self._greeting = ""
 
     def write(self, line: LogLine) -> None:
         self.settle()
