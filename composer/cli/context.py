@@ -292,7 +292,7 @@ class Context:
 
     def has_shown(self, detail: str) -> bool:
         """Tell whether the progress had a detail in full."""
-        return self._display is not None and detail in self._display.shown
+        return bool(detail) and self._display is not None and detail in self._display.shown
 
     def write(self, text: str) -> None:
         """Write a line to standard output."""

@@ -49,7 +49,7 @@ def report(error: BaseException, context: Context) -> int:
         return 1
     errors = _pulls_in_one(_once(list(_leaves(error))), context)
     if context.settings.progress == "json":
-        text = "; ".join(str(e) for e in errors)
+        text = "; ".join(_in_a_line(each) for each in errors)
         context.stderr.write(json.dumps({"error": True, "message": text}, ensure_ascii=False) + "\n")
     else:
         for each in errors:
@@ -91,6 +91,12 @@ def _pulls_in_one(errors: list[BaseException], context: Context) -> list[BaseExc
     return [*others, summary]
 
 
+def _in_a_line(error: BaseException) -> str:
+    """Return an error as one text, with the images of one that stands for several."""
+    notes = getattr(error, "__notes__", ()) if isinstance(error, PullFailed) else ()
+    return f"{error}: {', '.join(notes)}" if notes else str(error)
+
+
 def _cause(error: BaseException) -> BaseException:
     return error.cause if isinstance(error, OperationFailed) else error
 
@@ -112,6 +118,8 @@ def _write(error: BaseException, context: Context) -> None:
         return
     context.stderr.write(f"{lead}{_indented(str(error))}\n")
     for note in getattr(error, "__notes__", ()):
+        if context.has_shown(str(note).strip()):
+            continue  # a builder's output, say
         context.stderr.write(f"  {_indented(str(note))}\n")
     hint = getattr(error, "hint", None)
     if hint:

@@ -9,7 +9,7 @@ from composer.backends.docker import creation, reading
 from composer.backends.docker.observing import DockerObserver
 from composer.engine.lacking import Lacking
 from composer.engine.observed import ContainerState
-from composer.errors import BackendError, Conflict, NotFound, Unsupported
+from composer.errors import BackendError, Conflict, NotFound, PullFailed, Unavailable, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -256,7 +256,13 @@ class DockerBackend(DockerObserver, Lacking):
     ) -> ObservedImage:
         from composer.backends.docker import images
 
-        images.pull(self._sdk, reference, self._environment, progress)
+        try:
+            images.pull(self._sdk, reference, self._environment, progress)
+        except (PullFailed, Unavailable):
+            raise
+        except BackendError as error:
+            text = str(error) if reference in str(error) else f"cannot pull '{reference}': {error}"
+            raise PullFailed(text, hint=error.hint) from error
         return reading.image(self.client.get(f"/images/{reference}/json"))
 
     def resolve_image(self, reference: str) -> str:

@@ -30,10 +30,11 @@ class PlainDisplay:
 
     def progress(self, event: Progress) -> None:
         if event.advance is not None and event.advance.line:
+            self.shown.add(event.advance.line)
             self._output.write(safely.line(event.advance.line) + "\n")
             self._output.flush()
         for phase in self._phases.of(event._replace(advance=None)):
-            self.shown.add(phase.detail)
+            self.shown.add(phase.detail.strip())
             self._write(f" {phase.resource} {phase.text.capitalize()} {phase.detail}")
 
     def warn(self, sentence: str) -> None:
