@@ -44,14 +44,22 @@ def chosen(
     return present(context, backend.observe(project), services, oneoff=oneoff) if services else ()
 
 
-def created(context: Context, backend: Backend, project: str, services: tuple[str, ...]) -> None:
-    """Raise ProjectError for a service without a container, in Docker Compose's words; UnknownService for others."""
+def created(
+    context: Context, backend: Backend, project: str, services: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    """Return services, without those that no profile enables, which need no container; None where only these are named.
+
+    Raises ProjectError for another one without a container, in Docker Compose's words; UnknownService.
+    """
     found = chosen(context, backend, project, services)
-    for name in services:
-        if name not in (found or ()):
+    absent = [name for name in services if name not in (found or ())]
+    disabled = context.project().disabled if absent else {}
+    for name in absent:
+        if name not in disabled:
             raise ProjectError(
                 f'service "{name}" has no container to start', hint=f"create it with composer up -d {name}"
             )
+    return found
 
 
 def container_of(

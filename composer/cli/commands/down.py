@@ -73,7 +73,7 @@ def command(
 
 def nothing_to_remove(project: str) -> str:
     """Return the warning of a ``down`` that finds nothing, in Docker Compose's words."""
-    return f"no resource found to remove for project '{project}'"
+    return f'No resource found to remove for project "{project}"'
 
 
 def teardown(

@@ -29,7 +29,8 @@ def command(
 
     project = context.project_name()
     with context.changing(project, "start") as engine:
-        created(context, engine.backend, project, services)
-        actions.start(
-            engine, project, services, wait=wait, wait_timeout_s=wait_timeout_s, wait_restarts=wait_restarts
-        )
+        named = created(context, engine.backend, project, services)
+        if named is not None:
+            actions.start(
+                engine, project, named, wait=wait, wait_timeout_s=wait_timeout_s, wait_restarts=wait_restarts
+            )

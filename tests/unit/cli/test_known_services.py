@@ -99,16 +99,17 @@ def test_a_misspelt_name_where_a_container_is_needed(chain: Console, command: st
 
 def test_down_of_what_was_not_created(chain: Console) -> None:
     result = chain("down", "idle")
-    assert (result.code, result.err) == (0, "warning: no resource found to remove for project 'app'\n")
+    assert (result.code, result.err) == (0, 'warning: No resource found to remove for project "app"\n')
     assert chain("down", "idle", "other").code == 0
     assert states(chain) == {"app-db-1": "running", "app-app-1": "running"}
 
 
 def test_start_and_wait_need_containers(chain: Console) -> None:
-    result = chain("start", "idle", "db")
+    chain("rm", "-sf", "app")
+    result = chain("start", "app", "db")
     assert result.code == 1
     assert result.err == (
-        'error: service "idle" has no container to start\n  hint: create it with composer up -d idle\n'
+        'error: service "app" has no container to start\n  hint: create it with composer up -d app\n'
     )
     result = chain("wait", "idle")
     assert (result.code, result.err.splitlines()[0]) == (1, 'error: no containers for project "app"')
@@ -173,3 +174,13 @@ def test_pause_leaves_alone_what_does_not_run_and_refuses_what_is_paused(chain: 
     assert chain("unpause").code == 0
     refused = chain("unpause", "db")
     assert (refused.code, refused.err.splitlines()[-1]) == (1, "error: container app-db-1 is not paused")
+
+
+def test_starting_what_no_profile_enables_is_nothing_to_do(console: Console) -> None:
+    console.write("services: {web: {image: i}, tool: {image: i, profiles: [more]}}")
+    console("up", "-d")
+    assert console("start", "tool") == (0, "", "")
+    console.backend.stop_container("app-web-1")
+    assert console("start", "tool", "web").code == 0
+    assert states(console)["app-web-1"] == "running"
+    assert 'service "tool" has no container to start' in console("--profile", "more", "start", "tool").err
