@@ -375,9 +375,9 @@ class _Reconciler:
                     container, f"service '{labels.service_of(container)}' is not defined in the compose file"
                 )
         elif self._orphans and not options.ignore_orphans:
-            names = " ".join(c.name for c in self._orphans)
+            names = ", ".join(c.name for c in self._orphans)
             self._warnings.append(
-                f"Found orphan containers ([{names}]) for this project. If you removed or renamed this service in "
+                f"Found orphan containers ({names}) for this project. If you removed or renamed this service in "
                 "your compose file, you can run this command with the --remove-orphans flag to clean it up."
             )
 

@@ -426,7 +426,7 @@ def test_orphans_by_environment(console: Console) -> None:
     console.write("services: {web: {image: nginx}, old: {image: nginx}}")
     console("up", "-d")
     console.write("services: {web: {image: nginx}}")
-    assert "Found orphan containers ([app-old-1])" in console("up", "-d").err
+    assert "Found orphan containers (app-old-1)" in console("up", "-d").err
     assert "orphan" not in console("up", "-d", COMPOSE_IGNORE_ORPHANS="1").err
     assert console("up", "-d", COMPOSE_IGNORE_ORPHANS="1", COMPOSE_REMOVE_ORPHANS="1").code == 1
     console("up", "-d", COMPOSE_REMOVE_ORPHANS="1")

@@ -111,7 +111,7 @@ def test_a_detached_run_removes_itself_when_it_has_ended(ready: Console) -> None
 
 def test_a_run_that_is_over_is_an_orphan_of_nobody_else(ready: Console) -> None:
     ready("run", "web")
-    assert "Found orphan containers ([app-web-run-" in ready("up", "-d", "db").err
+    assert "Found orphan containers (app-web-run-" in ready("up", "-d", "db").err
     ready("down")
     assert states(ready) == {}
 
