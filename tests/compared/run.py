@@ -99,7 +99,7 @@ def _better(results: list[Result]) -> str:
     """Say who does better on the engine that both use, and whether the built-in runtime differs."""
     theirs, ours, own = (one.good for one in results)
     text = "equal" if theirs == ours else "composer" if ours else "docker compose"
-    return text if own == ours else f"{text}; the own runtime {'too' if own else 'does not'}"
+    return text if own == ours else f"{text}; own runtime {'as expected' if own else 'not'}"
 
 
 def _foot(rows: list[tuple[Scenario, list[Result]]]) -> str:
