@@ -33,16 +33,16 @@ _EXCEPTIONS = """
 
 | scenario | docker compose 2.40 | composer |
 | --- | --- | --- |
-| a volume would start empty although its data is in another volume: its `name:`, its key or the project's name changed | creates the empty volume | `plan` reports it. `up`, `create`, `scale`, `run` and `apply` prompt on a terminal, and require `--yes` without one. With `-p` or `COMPOSE_PROJECT_NAME` they do not prompt: two names in one directory are two projects |
-| `--project-directory` does not exist, with `-f` | uses its last part as the project name | exit 1 |
+| a volume would start empty although its data is in another volume: its `name:`, its key or the project's name changed | creates the empty volume | `plan` reports it. `up`, `create`, `scale`, `run` and `apply` prompt on a terminal, and require `--yes` without one. With `-p` or `COMPOSE_PROJECT_NAME` they do not prompt, because two names in one directory are two projects |
+| `--project-directory` does not exist, with `-f` | uses the last part of the path as the project name | exit 1 |
 | `compose.yaml` is a broken symbolic link | uses the compose file of a parent directory | exit 1 |
 | `-p NAME` or `COMPOSE_PROJECT_NAME`, with a `-f` file that does not exist | exit 1 | `ps`, `stop`, `down` and similar commands warn and continue |
 | an invalid compose file whose project name can be read | exit 1 | `ps`, `stop`, `down` and similar commands continue |
-| `pause` or `unpause` of several services, one of which is paused, or not, already | stops at the first such service | pauses or unpauses the others, and fails with its name |
-| `start`, `up` or `restart` of the service whose namespace another shares | leaves the other without a network (`restart` where its `depends_on` is written out) | starts the other again |
-| two services swap their ports of the host; a renamed service with a `container_name` or port of the orphan that `--remove-orphans` removes | fails: the port or the name is taken | works |
+| `pause` of several services, one of which is already paused; `unpause` of several, one of which is not paused | stops at the first such service | pauses or unpauses the others, and fails with the name of this service |
+| `start`, `up` or `restart` of a service whose namespace another service shares | leaves the other service without a network (`restart` only if its `depends_on` is in the long form) | starts the other service again |
+| two services swap their ports of the host; a renamed service has the `container_name` or a port of an orphan, with `--remove-orphans` | fails: the port or the name is in use | works |
 | an invalid restart policy, limit, capability, signal or name server | fails when the container is created, after earlier changes | exit 1 before any change, with file and line |
-| `up --wait` with a health check, on a container that is restarted again and again | waits without an end | shows the restarts, and fails after `--wait-restarts` (3) |
+| `up --wait` with a health check, on a container that is restarted again and again | waits forever | shows the restarts, and fails after `--wait-restarts` (3) |
 """  # noqa: E501 - a table
 
 

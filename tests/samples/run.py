@@ -30,11 +30,11 @@ ROOT = pathlib.Path(__file__).parents[2]
 _ANSWER_S = 60.0
 _HEAD = """# Third-party samples
 
-Projects of [awesome-compose](https://github.com/docker/awesome-compose), their compose files unchanged, on the built-in
-runtime: `make samples COMPOSE_SAMPLES=DIRECTORY`. Their images and the applications that they build are replaced by
-PostgreSQL, MariaDB, Redis, nginx, Python and Node from Debian packages (`tests/samples/`). Each sample starts, and each
-page answers and counts its visits in its database, also after `down` and `up`. `down -v` leaves nothing behind: no
-process, mount, cgroup, namespace, link or rule. The table is generated.
+These are projects of [awesome-compose](https://github.com/docker/awesome-compose), with unchanged compose files, on the
+built-in runtime: `make samples COMPOSE_SAMPLES=DIRECTORY`. Their images and the applications that they build are
+replaced by PostgreSQL, MariaDB, Redis, nginx, Python and Node from Debian packages (`tests/samples/`). Each sample
+starts. Each page answers and counts its visits in its database, also after `down` and `up`. After `down -v` no process,
+mount, cgroup, namespace, link or rule is left. The table is generated.
 
 | sample | services | `up -d --wait` s | first answer s | up again s | `down -v` s |
 | --- | ---: | ---: | ---: | ---: | ---: |
