@@ -68,7 +68,7 @@ label_filters = click.option(
     "filters",
     multiple=True,
     metavar="label[!]=KEY[=VALUE]",
-    help="Select only objects that have this label, or with != do not have it.",
+    help="Select only objects with this label, or, with !=, without it.",
 )
 
 

@@ -43,7 +43,10 @@ NOTES = {
         "The archive is sorted, so equal files give identical archives. "
         "For `image: host`, the programs of this machine are not included."
     ),
-    "logs": "Following continues when containers are recreated, and ends when none is running or about to start.",
+    "logs": (
+        "With `--follow`, the output continues when containers are recreated, and ends when no container is running "
+        "or about to start."
+    ),
     "ps": "Without `--format`, `psFormat` of Docker's `config.json` sets the format.",
     "rm": "Prompts for confirmation; without a terminal, `-f` is required.",
     "run": (
@@ -54,7 +57,7 @@ NOTES = {
         "Accepts several services. If the output is not a terminal, each update is a plain table without control "
         "sequences."
     ),
-    "system df": "On the built-in runtime, sizes are the sizes of files, each counted once.",
+    "system df": "On the built-in runtime, a size is the sum of the sizes of the files, each counted once.",
     "volume prune": "Removes only anonymous volumes, unless `-a` is given. `--filter` supports labels.",
     "network prune": (
         "`--filter` supports labels. On the built-in runtime, a stopped container still counts as a user of its "

@@ -93,7 +93,10 @@ def document(init: Init | None, found: Sequence[Returning]) -> dict[str, object]
     return {"Enabled": init is not None, "Init": init.name if init else None, "Containers": containers}
 
 
-@command.command(name="start", help="Start these containers now. The init system runs this command at boot.")
+@command.command(
+    name="start",
+    help="Start containers with restart: always or unless-stopped now. The init system runs this command at boot.",
+)
 @click.pass_obj
 def start(context: Context, /) -> int:
     from composer.cli import booting

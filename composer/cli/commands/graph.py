@@ -23,9 +23,9 @@ _FORMATS = ("text", "json", "mermaid", "dot")
 @click.option(
     "--needs",
     metavar="NAME",
-    help="Show only what NAME needs, directly or indirectly: a service, or another resource such as volume:data.",
+    help="Show only the direct and indirect dependencies of NAME, a service or a resource such as volume:data.",
 )
-@click.option("--needed-by", metavar="NAME", help="Show only what needs NAME, directly or indirectly.")
+@click.option("--needed-by", metavar="NAME", help="Show only direct and indirect dependents of NAME.")
 @click.option(
     "--critical-path",
     is_flag=True,

@@ -27,7 +27,7 @@ def command() -> None:
 @command.command(name="ls", help="List images.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
 @shared.style
-@click.argument("name", required=False)
+@click.argument("name", required=False, metavar="[NAME]")
 @click.pass_obj
 def list_images(context: Context, /, name: str | None, quiet: bool, style: str) -> None:
     from composer.cli import listing, table, times
@@ -213,8 +213,8 @@ def inspect_images(context: Context, /, references: tuple[str, ...], style: str 
 
 
 @command.command(name="load", help="Load images from a Docker archive or an OCI layout.")
-@click.option("-i", "--input", "path_option", type=click.Path(), help="Read this archive.")
-@click.argument("path", type=click.Path(), required=False)
+@click.option("-i", "--input", "path_option", metavar="FILE", type=click.Path(), help="Read this archive.")
+@click.argument("path", type=click.Path(), required=False, metavar="[PATH]")
 @click.pass_obj
 def load_images(context: Context, /, path: str | None, path_option: str | None) -> None:
     found = path or path_option

@@ -210,7 +210,7 @@ def create_network(context: Context, /, name: str, **given: Any) -> None:
 
 @command.command(name="connect", help="Connect a container to a network.")
 @click.option(
-    "--alias", "aliases", multiple=True, metavar="NAME", help="Add a name of the container in the network."
+    "--alias", "aliases", multiple=True, metavar="NAME", help="Add a network alias of the container."
 )
 @click.option("--ip", metavar="IP", help="Set the IPv4 address of the container.")
 @click.argument("network", metavar="NETWORK")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     name="schema",
     help="Print the JSON Schema of a document that composer writes or reads. Without a name, list the documents.",
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, metavar="[NAME]")
 @click.pass_obj
 def command(context: Context, /, name: str | None) -> None:
     from composer import documents
