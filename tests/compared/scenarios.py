@@ -40,7 +40,7 @@ def network_changed(place: Place) -> Result:
     found = place.inside("seen", "nslookup web 127.0.0.11 2>/dev/null | grep -c 10.96.4.9")
     address = place.inside("web", "ip -4 addr show | grep -c 10.96.4.9/24")
     good = done.code == 0 and found not in ("", "0") and address == "1"
-    name = "the name leads to it" if found not in ("", "0") else "the name `web` leads nowhere"
+    name = "the name resolves" if found not in ("", "0") else "the name `web` does not resolve"
     return Result(
         good, f"up ends with {done.code}; {name}; the fixed address is {'kept' if address == '1' else 'lost'}"
     )

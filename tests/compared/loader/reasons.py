@@ -41,10 +41,10 @@ REASONS: tuple[Reason, ...] = (
     ),
     Reason(
         "`ipam.options`", r"\.ipam\.options: should not be there", V2, V5_2,
-        "2.40 accepts them and forgets them", hashed=True,
+        "2.40 accepts and drops them", hashed=True,
     ),
-    Reason("`pre_start`", r"'pre_start' not allowed", V2, (5, 3), "2.40 does not know it"),
-    Reason("`umask`", r"'umask' not allowed", V2, (5, 7), "5.5 does not know it either; it is a number, as in 5.7"),
+    Reason("`pre_start`", r"'pre_start' not allowed", V2, (5, 3), "2.40 does not support it"),
+    Reason("`umask`", r"'umask' not allowed", V2, (5, 7), "5.5 does not support it either; composer reads a number, as 5.7 does"),
     Reason(
         r"`\n` and `\t` in commands", r"command-escapes: .*command", V2, V5_2,
         "5.5 reads them as a line's end and a tab, 2.40 as letters",
@@ -56,7 +56,7 @@ REASONS: tuple[Reason, ...] = (
         "an IPv6 address without brackets in `ports`", r"too many colons in address", V2, V5, "5.5 reads it",
     ),
     Reason(
-        "empty lists under `x-`", r"\.x-.*: is \[\], should be null", V2, V5, "2.40 makes null of them in JSON",
+        "empty lists under `x-`", r"\.x-.*: is \[\], should be null", V2, V5, "2.40 prints null in JSON",
     ),
     Reason(
         "a variable for `depends_on.required`", r"depends_on\.\w+\.required must be a boolean", V2, V5_6,
@@ -69,7 +69,7 @@ REASONS: tuple[Reason, ...] = (
     ),
     Reason(
         "infinite numbers in `environment`", r"unsupported value: \+Inf", V5, LATER,
-        "text, as in 2.40; the way to the schema leads over JSON from 5.0 on, which has no such number",
+        "a string, as in 2.40; from 5.0 on, values are converted to JSON for the schema, and JSON has no such number",
     ),
     Reason(
         "dates", r"not the date \d", V5, LATER,
