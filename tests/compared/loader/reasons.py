@@ -44,7 +44,10 @@ REASONS: tuple[Reason, ...] = (
         "2.40 accepts and drops them", hashed=True,
     ),
     Reason("`pre_start`", r"'pre_start' not allowed", V2, (5, 3), "2.40 does not support it"),
-    Reason("`umask`", r"'umask' not allowed", V2, (5, 7), "5.5 does not support it either; composer reads a number, as 5.7 does"),
+    Reason(
+        "`umask`", r"'umask' not allowed", V2, (5, 7),
+        "5.5 does not support it either; composer reads a number, as 5.7 does",
+    ),
     Reason(
         r"`\n` and `\t` in commands", r"command-escapes: .*command", V2, V5_2,
         "5.5 reads them as a line's end and a tab, 2.40 as letters",
