@@ -67,9 +67,11 @@ def test_events_have_the_labels_and_the_image_of_a_container(empty: Stack) -> No
         for line in empty.run("events", "--json", "--since", "1m", "--until", "0s").stdout.splitlines()
     ]
     about = {one["action"]: one["attributes"] for one in found if one["service"] == "web"}
-    # the journal of the built-in runtime is as old as the project's supervisor, and goes with it
-    actions = ("create", "start", "die", "destroy") if empty.backend == "docker" else ("start", "die")
-    for action in actions:
-        assert about[action].items() >= {"team": "blue", "name": f"{empty.name}-web-1"}.items(), action
-        assert "image" in about[action], action
-    assert about["die"].items() >= {"exitCode": "0", "execDuration": "0"}.items()
+    # the journal of the built-in runtime is as old as the project's supervisor, and goes with it; an engine keeps the
+    # last 256 events, whoever caused them
+    assert "die" in about
+    for action, attributes in about.items():
+        assert attributes.items() >= {"team": "blue", "name": f"{empty.name}-web-1"}.items(), action
+        assert "image" in attributes, action
+    assert about["die"]["exitCode"] == "0"
+    assert about["die"]["execDuration"].isdigit()
