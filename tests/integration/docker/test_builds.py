@@ -108,3 +108,34 @@ def test_what_only_buildkit_can_do_is_refused_without_it(stack: Stack, tmp_path:
     assert result.returncode == 1
     assert "build.cache_to is not supported by the classic builder" in result.stderr
     assert "install docker buildx" in result.stderr
+
+
+def test_an_image_is_built_after_the_one_that_its_dockerfile_starts_from(stack: Stack, path: str) -> None:
+    """With ``up``, with ``run``, and with ``build`` of the last alone."""
+    base, names = f"{stack.name}-own-base", ("a", "z")
+    stack.write(
+        f"""
+        services:
+          a: {{build: {{context: ., dockerfile_inline: "FROM {base}\\nRUN cat /one > /two\\n"}}, command: cat /two}}
+          z:
+            image: {base}
+            build: {{context: ., dockerfile_inline: "FROM IMAGE\\nRUN echo found > /one\\n"}}
+            command: "true"
+          user: {{image: "{base}:latest", command: cat /one}}
+        """
+    )
+    try:
+        done = stack.ours("build", "a", PATH=path)
+        assert [line.split()[1] for line in done.stderr.splitlines() if " Built" in line] == [
+            base,
+            f"{stack.name}-a",
+        ]
+        for image in (base, f"{stack.name}-a"):
+            stack.engine("image", "rm", "-f", image)
+        stack.ours("up", "-d", "--build", PATH=path)
+        assert stack.ours("logs", "--no-log-prefix", "a", "user").stdout.split() == ["found", "found"]
+        assert stack.ours("run", "--rm", "-T", "--build", "a", PATH=path).stdout == "found\n"
+    finally:
+        stack.ours("down", "-t", "0")
+        for name in (base, *(f"{stack.name}-{name}" for name in names)):
+            stack.run(["docker"], "image", "rm", "-f", name, check=False)
