@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from composer.errors import CycleError, Mark, UnknownService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     import networkx
 
@@ -100,6 +100,23 @@ def sharing_namespaces(service: Tree) -> tuple[str, ...]:
     """Return the services in whose namespaces this one is: each start of theirs makes new ones, without it."""
     names = (name for attribute, name in shared(service) if attribute in _SHARED_NAMESPACES)
     return tuple(dict.fromkeys(names))
+
+
+def after_needs(roots: Iterable[str], needs: Callable[[str], Sequence[str]]) -> list[str]:
+    """Return the roots and all that they need, each after what it needs itself. A circle is cut somewhere."""
+    ordered: list[str] = []
+    seen: set[str] = set()
+    for root in roots:
+        pending = [(root, False)]
+        while pending:
+            name, is_left = pending.pop()
+            if is_left:
+                ordered.append(name)
+            elif name not in seen:
+                seen.add(name)
+                pending.append((name, True))
+                pending += [(other, False) for other in reversed(needs(name))]
+    return ordered
 
 
 class Graph:

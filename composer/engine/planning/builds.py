@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from composer.graph import after_needs
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -13,23 +15,6 @@ if TYPE_CHECKING:
 
     BasesOf = Callable[[str], Sequence[str]]
     """Returns the services whose images a service's image is built from."""
-
-
-def after_bases(services: Iterable[str], bases: BasesOf) -> list[str]:
-    """Return services and all their bases, each after its own. A circle is cut somewhere: the build says so."""
-    ordered: list[str] = []
-    seen: set[str] = set()
-    for root in services:
-        pending = [(root, False)]
-        while pending:
-            name, is_left = pending.pop()
-            if is_left:
-                ordered.append(name)
-            elif name not in seen:
-                seen.add(name)
-                pending.append((name, True))
-                pending += [(base, False) for base in reversed(bases(name)) if base not in seen]
-    return ordered
 
 
 def add_builds(
@@ -51,7 +36,7 @@ def add_builds(
 
     steps: dict[str, int] = {}
     same: dict[str, int] = {}
-    for name in after_bases(services, needed):
+    for name in after_needs(services, needed):
         operation = made[name]
         if operation is None:
             continue

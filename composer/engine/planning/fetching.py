@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer.engine.operations.images import BuildImage, PullImage
-from composer.engine.planning.builds import after_bases
 from composer.engine.planning.decisions import Fetch
 from composer.engine.resolving import resolve
 from composer.engine.resolving.bases import Bases, normal
 from composer.errors import BuildFailed, PullFailed
+from composer.graph import after_needs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -48,13 +48,13 @@ class _Fetching:
 
     def __init__(self, project: Project, world: World, options: Options, chosen: Collection[str]) -> None:
         self._project, self._world, self._options, self._chosen = project, world, options, chosen
-        self._builders = Bases(project).builders
+        self._known = Bases(project)
         self._made: dict[str, Fetch] = {}
         self.found: dict[str, Fetch] = {}
 
     def add(self, service: str) -> None:
         """Add the fetch of a service's image, and before it those of its bases; nothing of what is here."""
-        for name in after_bases([service], self._bases):
+        for name in after_needs([service], self._bases):
             reference = self._reference(name)
             if name not in self._made or reference in self.found:
                 continue
@@ -94,13 +94,13 @@ class _Fetching:
         """Return the service that builds a service's image: itself, or another, however the image is written."""
         if self._project.declared[service].get("build"):
             return service
-        return self._builders.get(normal(self._reference(service)), service)
+        return self._known.builders.get(normal(self._reference(service)), service)
 
     def add_beside(self, reference: str, service: str) -> None:
         """Add the fetch of an image that a service uses besides its own."""
         if reference in self._world.images or reference in self.found:
             return
-        builder = self._builders.get(normal(reference))
+        builder = self._known.builders.get(normal(reference))
         if builder is None:
             self.found[reference] = Fetch(reference, (PullImage(reference, f"used by service '{service}'"),))
             return

@@ -16,7 +16,7 @@ from composer.engine.operations.row import ContainerRef
 from composer.engine.operations.waiting import READY, WaitService
 from composer.engine.planning.removals import Removals, start_hooks
 from composer.errors import UnknownService, no_such_service
-from composer.graph import sharing_namespaces
+from composer.graph import after_needs, sharing_namespaces
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -64,18 +64,9 @@ class Fleet:
 
     def order(self) -> list[str]:
         """Return the selected services, each after what it depends on; a cycle in labels is cut somewhere."""
-        ordered: list[str] = []
-        seen: set[str] = set()
-        for root in sorted(self.containers):
-            pending = [(root, False)]
-            while pending:
-                name, is_left = pending.pop()
-                if is_left:
-                    ordered.append(name)
-                elif name not in seen:
-                    seen.add(name)
-                    pending.append((name, True))
-                    pending += [(need.service, False) for need in reversed(self.needs[name])]
+        ordered = after_needs(
+            sorted(self.containers), lambda name: [need.service for need in self.needs[name]]
+        )
         return [name for name in ordered if name in self.selected]
 
     def with_needs(self, services: Iterable[str]) -> set[str]:
