@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """Where an instruction stands: lines and columns from 1; ``last_line`` is that of its last line, heredocs included."""
+    """Where an instruction stands. Lines and columns count from 1; ``last_line`` includes its heredocs."""
 
     line: int
     column: int = 1
@@ -228,7 +228,8 @@ class Stage(NamedTuple):
 class Dockerfile(NamedTuple):
     """A whole file. ``arguments`` are the ARG before the first FROM; ``escape`` is ``\\`` or a backtick.
 
-    ``syntax`` and ``check`` are the directives' values, empty where there are none. ``lines`` are the file's, for messages.
+    ``syntax`` and ``check`` are the directives' values, empty where there are none. ``lines`` are the file's, for
+    messages.
     """
 
     path: str
