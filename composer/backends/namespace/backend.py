@@ -167,10 +167,9 @@ class NamespaceBackend(NamespaceObserver):
     def build_image(
         self, spec: BuildSpec, *, progress: Callable[[Advance], None] | None = None
     ) -> ObservedImage:
-        raise errors.BuildFailed(
-            f"cannot build image '{spec.reference}': building images is not supported by the built-in runtime yet",
-            hint="build it elsewhere and import it with composer image load, or use --backend docker",
-        )
+        from composer.backends.namespace import builds
+
+        return observed_image(builds.build(self._engine, spec, self._environment, progress))
 
     def push_image(self, reference: str, *, progress: Callable[[Advance], None] | None = None) -> None:
         raise errors.ImageError(
