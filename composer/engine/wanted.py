@@ -107,8 +107,7 @@ class BuildSpec(NamedTuple):
 
     ``attributes`` is the canonical ``build`` of a service: context, dockerfile, args, target, …; ``labels`` come on
     top of its own. ``secrets`` are its sources, with the id of the build for each as ``target``. ``keep_failed``: the
-    container
-    of a command that fails stays, where the backend can do that.
+    container of a command that fails stays, where the backend can do that.
     """
 
     reference: str
