@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from composer import references
 from composer.errors import BuildFailed, ComposerError
-from composer.runtime.build import filesystems
-from composer.runtime.build.platforms import Platform, native
+from composer.runtime.build import filesystems, platforms
 from composer.runtime.images.content import layer_of_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from composer.runtime.build.dockerfile.platforms import Platform
     from composer.runtime.build.filesystems import Filesystem
     from composer.runtime.build.telling import Showing
     from composer.runtime.images import Image, Store
@@ -37,7 +37,7 @@ class Bases:
 
     def empty_image(self) -> dict[str, Any]:
         """Return what ``FROM scratch`` begins with."""
-        return self.platform.as_configuration()
+        return platforms.as_configuration(self.platform)
 
     def image(
         self, reference: str, platform: Platform | None, shown: Showing
@@ -90,8 +90,8 @@ class Bases:
 def _fits(whole: Mapping[str, Any], wanted: Platform | None) -> bool:
     if wanted is None:
         return True
-    return (whole.get("os") or "linux", whole.get("architecture") or native().architecture) == (
-        wanted.os,
+    return (whole.get("os") or "linux", whole.get("architecture") or platforms.native().architecture) == (
+        wanted.system,
         wanted.architecture,
     )
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from composer.runtime.base.state import Paths
+    from composer.runtime.build.dockerfile.platforms import Platform
     from composer.runtime.build.requests import News, Request
     from composer.runtime.build.stage import Stage
     from composer.runtime.images import Image, Store
@@ -75,7 +76,7 @@ class Builder:
     def _opened(
         self,
         request: Request,
-        platform: platforms.Platform,
+        platform: Platform,
         lease: leases.Lease,
         teller: Teller,
         held: contextlib.ExitStack,

@@ -8,9 +8,11 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import BuildFailed, ComposerError
-from composer.runtime.build import filesystems, steps, times
+from composer.runtime.build import filesystems, platforms, sources, steps, times
 from composer.runtime.build.dockerfile import instructions as said
-from composer.runtime.build.dockerfile import stages as plans
+from composer.runtime.build.dockerfile import stages
+from composer.runtime.build.dockerfile.reading import parse_trigger
+from composer.runtime.build.dockerfile.words import expand_shown
 from composer.runtime.build.stage import PATH, Stage, configure
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from composer.runtime.build.context.statcache import StatCache
     from composer.runtime.build.contexts import Contexts
     from composer.runtime.build.dockerfile.instructions import Dockerfile, Instruction
+    from composer.runtime.build.dockerfile.stages import BuildStage
     from composer.runtime.build.filesystems import Filesystem, Mounter
     from composer.runtime.build.requests import Request
     from composer.runtime.build.running import Runner
@@ -110,24 +113,20 @@ class Build:
         with self._lock:
             return self.contexts.named(name)
 
-    def image_files(self, reference: str) -> Filesystem:
-        """Return the files of an image that something is copied from."""
-        shown = self.teller.step(f"FROM {reference}")
-        return self.bases.image(reference, self.bases.platform, shown)[1]
-
     # -------------------------------------------------------------- stages
 
     def run(self, context: Context, dockerfile: Dockerfile) -> Stage:
         """Build the target and what it needs; return it. Raises BuildFailed."""
         self.context, self.dockerfile = context, dockerfile
-        self.plan = plans.resolve(
+        self.plan = stages.resolve(
             dockerfile,
-            args=self.request.args,
-            platform=self.bases.platform,
             target=self.request.target,
+            build_args=self.request.args,
+            target_platform=self.bases.platform,
+            build_platform=platforms.native(),
             contexts=self.request.contexts,
         )
-        for index in self.plan.needed:
+        for index in self.plan.order:
             self._results[index] = _Result()
         self._build_all()
         return self._results[self.plan.target].get()
@@ -137,7 +136,7 @@ class Build:
         from composer.parallel import each
 
         try:
-            each(self.plan.needed, self._build_one, _MOST_THREADS, name="stage")
+            each(self.plan.order, self._build_one, _MOST_THREADS, name="stage")
         except Stopped:
             for result in self._results.values():
                 result.raise_reason()
@@ -159,13 +158,10 @@ class Build:
         return self._results[index].get()
 
     def _stage(self, index: int) -> Stage:
-        planned = self.dockerfile.stages[index]
-        name = planned.base.name or (f"stage-{index}" if len(self.dockerfile.stages) > 1 else "")
-        stage = self._begin(index, planned, name)
-        triggers = self._triggers(stage, planned)
-        everything: Sequence[Instruction] = [*triggers, *planned.instructions]
-        names = _Names(name, everything)
-        for instruction in everything:
+        planned = self.plan.stages[index]
+        stage = self._begin(planned)
+        names = _Names(self._title(planned), planned)
+        for instruction in [*self._triggers(stage, planned), *planned.stage.instructions]:
             if self._stop.is_set():
                 raise Stopped("the build was stopped: another stage failed")
             step = _STEPS.get(type(instruction))
@@ -175,58 +171,61 @@ class Build:
                 step(self, stage, instruction, self.teller.step(names.of(stage, instruction)))
         return stage
 
-    def _begin(self, index: int, planned: said.Stage, name: str) -> Stage:
-        origin = self.plan.bases[index]
-        given = {**self.plan.predefined, **self.request.args}
-        total = 1 + sum(type(one) in _STEPS for one in planned.instructions)
-        shown = self.teller.step(f"{_prefix(name, 1, total)} FROM {origin.text}")
-        if origin.kind == "stage":
-            base = self.stage(origin.index)
-            stage = Stage(
-                name,
-                index,
-                self.dockerfile,
-                image={**base.whole, "config": base.config, "history": base.history},
-                files=base.files,
-                given=given,
-                globals=self.plan.globals,
-            )
+    def _title(self, planned: BuildStage) -> str:
+        """Return what steps are called by: nothing where there is one stage, without a name."""
+        return planned.title if planned.stage.base.name or len(self.plan.stages) > 1 else ""
+
+    def _begin(self, planned: BuildStage) -> Stage:
+        origin = planned.base
+        if isinstance(origin, stages.StageOrigin):
+            base = self.stage(origin.stage)
+            image = {**base.whole, "config": base.config, "history": base.history}
+            stage = self._new(planned, image, base.files)
             stage.arguments.update(base.arguments)
             return stage
-        if origin.kind == "scratch":
-            image: Mapping[str, Any] = {
-                **self.bases.empty_image(),
-                "config": {"Env": [f"PATH={PATH}"], "WorkingDir": "/"},
-            }
-            files = filesystems.EMPTY
-        else:
-            image, files = self.bases.image(origin, planned.base, shown, self)
+        if isinstance(origin, stages.Scratch):
+            image = {**self.bases.empty_image(), "config": {"Env": [f"PATH={PATH}"], "WorkingDir": "/"}}
+            return self._new(planned, image, filesystems.EMPTY)
+        reference = self.image_of(origin)
+        if reference is None:
+            assert isinstance(origin, stages.ContextOrigin)
+            return self._new(planned, self.bases.empty_image(), sources.of_context(self, origin.name))
+        total = _Names(self._title(planned), planned).total
+        shown = self.teller.step(f"{_prefix(self._title(planned), 1, total)} FROM {reference}")
+        platform = platforms.parse(planned.platform) if planned.platform else self.bases.platform
+        image, files = self.bases.image(reference, platform, shown)
+        return self._new(planned, image, files)
+
+    def _new(self, planned: BuildStage, image: Mapping[str, Any], files: Filesystem) -> Stage:
         return Stage(
-            name, index, self.dockerfile, image=image, files=files, given=given, globals=self.plan.globals
+            planned.stage.base.name or str(planned.number),
+            self.dockerfile,
+            image=image,
+            files=files,
+            given=self.request.args,
+            globals=self.plan.arguments,
         )
 
-    def _triggers(self, stage: Stage, planned: said.Stage) -> list[Instruction]:
+    def _triggers(self, stage: Stage, planned: BuildStage) -> Sequence[Instruction]:
         """Return the ONBUILD instructions of the base, which are carried out first and not inherited further."""
-        from composer.runtime.build.dockerfile.reading import parse_trigger
-
         found = stage.config.pop("OnBuild", None) or ()
-        return [parse_trigger(text, self.dockerfile, planned.base) for text in found]
+        if isinstance(planned.base, stages.StageOrigin):
+            return planned.triggers
+        return [parse_trigger(text, f"ONBUILD of {planned.stage.base.image}") for text in found]
 
-    # -------------------------------------------------------------- sources of --from
+    # -------------------------------------------------------------- images
 
-    def layers_of_source(
-        self, stage: Stage, at: said.Place, origin: str, path: str
-    ) -> tuple[str, Sequence[str], str]:
-        """Return (key, layers topmost first, path in them) of what ``--mount=from`` names."""
-        from composer.runtime.build import sources
+    def image_of(self, origin: stages.Origin) -> str | None:
+        """Return the reference of the image that an origin is; None for a context that is files."""
+        if isinstance(origin, stages.ImageOrigin):
+            return origin.name
+        assert isinstance(origin, stages.ContextOrigin)
+        return self.contexts.image(origin.name)
 
-        return sources.layers(self, stage, at, origin, path)
-
-    def copy_source(self, stage: Stage, at: said.Place, origin: str, path: str, directory: str) -> None:
-        """Copy what ``from`` and ``source`` name into a directory, with its owners and modes."""
-        from composer.runtime.build import sources
-
-        sources.copy_into(self, stage, at, origin, path, directory)
+    def image_files(self, reference: str) -> Filesystem:
+        """Return the files of an image that something is copied from."""
+        shown = self.teller.step(f"FROM {reference}")
+        return self.bases.image(reference, self.bases.platform, shown)[1]
 
 
 class Stopped(ComposerError):
@@ -267,19 +266,18 @@ class _Result:
 class _Names:
     """What the steps of a stage are called: ``[web 2/4] RUN make``."""
 
-    def __init__(self, stage: str, everything: Sequence[Instruction]) -> None:
-        self._stage = stage
-        self._total = 1 + sum(type(one) in _STEPS for one in everything)
+    def __init__(self, title: str, planned: BuildStage) -> None:
+        self._title = title
+        everything = (*planned.triggers, *planned.stage.instructions)
+        self.total = 1 + sum(type(one) in _STEPS for one in everything)
         self._count = 1
 
     def of(self, stage: Stage, instruction: Instruction) -> str:
-        from composer.runtime.build.dockerfile.words import expand_shown
-
         self._count += 1
         text = expand_shown(instruction.text, stage.variables(), stage.dockerfile.escape)
-        return f"{_prefix(self._stage, self._count, self._total)} {text}"
+        return f"{_prefix(self._title, self._count, max(self.total, self._count))} {text}"
 
 
-def _prefix(stage: str, number: int, total: int) -> str:
+def _prefix(title: str, number: int, total: int) -> str:
     count = f"{number:>{len(str(total))}}/{total}"
-    return f"[{stage} {count}]" if stage else f"[{count}]"
+    return f"[{title} {count}]" if title else f"[{count}]"

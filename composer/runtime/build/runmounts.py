@@ -16,7 +16,7 @@ import posixpath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.runtime.base import state
-from composer.runtime.build import running
+from composer.runtime.build import running, sources
 from composer.runtime.objects import specs
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def resolved(build: Build, stage: Stage, run: said.Run) -> Iterator[Mounts]:
 
 def _bind(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
     source = wanted.options.get("source", "")
-    key, layers, inside = wanted.build.layers_of_source(
-        wanted.stage, wanted.run.at, wanted.options.get("from", ""), source
+    key, layers, inside = sources.layers(
+        wanted.build, wanted.stage, wanted.run.at, wanted.options.get("from", ""), source
     )
     read_only = not wanted.flag("readwrite")
     found.trees.append(running.TreeMount(layers, wanted.target(), inside, read_only))
@@ -148,8 +148,13 @@ def _make_cache(wanted: _Wanted, directory: str) -> None:
         os.chmod(files, mode)
         os.chown(files, *owner)
         if wanted.options.get("from"):
-            wanted.build.copy_source(
-                wanted.stage, wanted.run.at, wanted.options["from"], wanted.options.get("source", "/"), files
+            sources.copy_into(
+                wanted.build,
+                wanted.stage,
+                wanted.run.at,
+                wanted.options["from"],
+                wanted.options.get("source", "/"),
+                files,
             )
         try:
             os.rename(files, directory)

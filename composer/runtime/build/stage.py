@@ -36,7 +36,6 @@ class Stage:
     def __init__(
         self,
         name: str,
-        index: int,
         dockerfile: Dockerfile,
         *,
         image: Mapping[str, Any],
@@ -44,8 +43,8 @@ class Stage:
         given: Mapping[str, str],
         globals: Mapping[str, str],
     ) -> None:
-        """``image`` is the whole configuration of the base. ``given`` are build arguments, the predefined ones too."""
-        self.name, self.index = name, index
+        """``image`` is the whole configuration of the base; ``globals`` are the arguments that FROM can use."""
+        self.name = name
         self.dockerfile = dockerfile
         self.files = files
         self.config: dict[str, Any] = dict(image.get("config") or {})
