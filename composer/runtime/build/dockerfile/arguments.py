@@ -247,7 +247,8 @@ def _read_onbuild(writing: Writing) -> Onbuild:
         )
     read(writing.inner(parts))
     heredocs = "".join(f"\n{found.content}{found.word.name}" for found in writing.heredocs)
-    return Onbuild(writing.at, writing.text, writing.arguments.text + heredocs)
+    # as it stands, blanks at its end included: the image's configuration has it, and so a part in its id
+    return Onbuild(writing.at, writing.text, writing.line.text[writing.arguments.offset :] + heredocs)
 
 
 _TABLE: Mapping[str, Callable[[Writing], Instruction | From]] = {

@@ -61,12 +61,18 @@ def quoted(text: str) -> str:
     return f"'{text[:_MAX_QUOTED]}…'" if len(text) > _MAX_QUOTED else f"'{text}'"
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """Return a hint with the nearest known word, or with all of them when none is near."""
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that a wrong one is most like, or None when none is near."""
     from difflib import get_close_matches
 
+    near = get_close_matches(word[:_MAX_QUOTED], sorted(known), n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """Return a hint with the nearest known word, or with all of them when none is near."""
     names = sorted(known)
-    near = get_close_matches(word[:_MAX_QUOTED], names, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean '{near[0]}'?"
+    near = nearest(word, names)
+    if near is not None:
+        return f"did you mean '{near}'?"
     return f"use one of {', '.join(names)}" if names else None
