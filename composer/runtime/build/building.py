@@ -274,7 +274,8 @@ class _Names:
 
     def of(self, stage: Stage, instruction: Instruction) -> str:
         self._count += 1
-        text = expand_shown(instruction.text, stage.variables(), stage.dockerfile.escape)
+        text = f"{type(instruction).__name__.upper()} {instruction.text}"
+        text = expand_shown(text, stage.variables(), stage.dockerfile.escape)
         return f"{_prefix(self._title, self._count, max(self.total, self._count))} {text}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from composer.runtime.build import history, sources, steps
@@ -12,6 +13,7 @@ from composer.runtime.build.context.digests import digest
 from composer.runtime.build.context.modes import parse_mode
 from composer.runtime.build.context.owners import resolve_owner
 from composer.runtime.build.context.selecting import select, target_path
+from composer.runtime.build.context.trees import Tree
 from composer.runtime.build.dockerfile import words
 from composer.runtime.build.filesystems import EMPTY
 
@@ -123,18 +125,30 @@ def _layer(wanted: _Wanted, write: Callable[[int, tuple[int, int] | None], None]
 
 
 def _write_inline(wanted: _Wanted, root: int, owner: tuple[int, int] | None) -> None:
-    from composer.runtime.build.context.inline import write_inline
-
-    if wanted.inline:
-        write_inline(
-            wanted.inline,
+    """Write the heredocs of an instruction as files, with the names of their delimiters."""
+    if not wanted.inline:
+        return
+    build = wanted.build
+    with build.cache.making() as directory, build.opened_directory(f"{directory}/files") as files:
+        for name, content in wanted.inline:
+            fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644, dir_fd=files)
+            with open(fd, "wb") as file:
+                os.fchmod(fd, 0o644)
+                file.write(content)
+        tree = Tree(files, owner=(0, 0))
+        # with others beside them the target is a directory
+        target = wanted.target if len(wanted.inline) + len(wanted.sources) == 1 else f"{wanted.target}/"
+        selection = select(
+            tree, [name for name, _ in wanted.inline], target, workdir=wanted.workdir, step=wanted.step
+        )
+        copy_files(
+            tree,
+            selection,
             root,
-            wanted.target,
-            workdir=wanted.workdir,
             owner=owner,
             mode=wanted.mode,
-            several=len(wanted.sources) + len(wanted.inline) > 1,
-            step=wanted.step,
+            epoch_ns=build.epoch_ns(),
+            wants_digest=False,
         )
 
 

@@ -61,7 +61,8 @@ def healthcheck(check: Mapping[str, Any]) -> str:
         quoted(duration(check.get(key, 0))) for key in ("Interval", "Timeout", "StartPeriod", "StartInterval")
     )
     retries = check.get("Retries", 0)
-    rune = f"\\x{retries:02x}" if retries < 0x20 or retries == 0x7F else chr(retries)
+    rune = "'" if retries == ord("'") else quoted(chr(retries))[1:-1] if retries != ord('"') else '"'
+    rune = f"\\{rune}" if rune == "'" else rune
     return f"HEALTHCHECK &{{{quoted_list(check['Test'])} {' '.join(times)} '{rune}'}}"
 
 

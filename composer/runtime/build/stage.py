@@ -222,7 +222,8 @@ def _expose(stage: Stage, one: said.Expose) -> None:
         **(stage.config.get("ExposedPorts") or {}),
         **{port: {} for port in ports},
     }
-    stage.note(f"EXPOSE [{' '.join(sorted(dict.fromkeys(ports)))}]")
+    shown = sorted(dict.fromkeys(ports), key=lambda port: port.split("/")[::-1])
+    stage.note(f"EXPOSE [{' '.join(shown)}]")
 
 
 def _volume(stage: Stage, one: said.Volume) -> None:
@@ -248,8 +249,8 @@ def _stopsignal(stage: Stage, one: said.Stopsignal) -> None:
 
 
 def _onbuild(stage: Stage, one: said.Onbuild) -> None:
+    # it has no place in the history, as with BuildKit
     stage.config["OnBuild"] = [*(stage.config.get("OnBuild") or ()), one.trigger]
-    stage.note(f"ONBUILD {one.trigger}")
 
 
 def _maintainer(stage: Stage, one: said.Maintainer) -> None:

@@ -6,6 +6,7 @@ files so far, which becomes a snapshot.
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -74,12 +75,13 @@ def workdir(build: Build, stage: Stage, one: said.Workdir, shown: Showing) -> No
     key = key_of("workdir", stage.files.key, path, user, build.epoch_key())
 
     def make() -> Snapshot:
-        from composer.runtime.build.context.copying import make_directories
         from composer.runtime.build.context.owners import resolve_owner
+        from composer.runtime.build.context.targets import Target
 
         with build.changing(stage.files) as (root, directory):
             owner = resolve_owner(root, user) if user else (0, 0)
-            make_directories(root, path, owner=owner)
+            target = Target(root, owner=owner, time_ns=build.epoch_ns())
+            os.close(target.make_directories(target.look_up(path.lstrip("/")).path))
             return build.take(f"{directory}/files")
 
     advance(stage, carry_out(build, stage, shown, key, created_by, make), created_by)
@@ -149,7 +151,9 @@ def arguments_of(stage: Stage, one: said.Run) -> tuple[list[str], specs.File | N
     if len(line.split()) == 1 and line.lstrip().startswith("<<"):
         if first.content.startswith("#!"):
             path = f"{_SCRIPTS}/{first.name}"
-            return [path], specs.File("script", first.name, path, content=first.content.encode(), mode=0o755)
+            return [*stage.shell(), path], specs.File(
+                "script", first.name, path, content=first.content.encode(), mode=0o755
+            )
         return [*stage.shell(), first.content], None
     whole = "".join([line, *(f"\n{doc.content}{doc.name}" for doc in one.heredocs)])
     return [*stage.shell(), whole], None

@@ -153,6 +153,8 @@ def _config(
         _tell_hostname(config)
     namespaces.apply(config, spec, owners)
     taken = {mount["destination"] for mount in mounts}
+    if not spec.tells_hostname:
+        taken.add("/etc/hostname")
     etc_mounts = mounting.etc_mounts(etc, taken, read_only=config["root"]["readonly"])
     mounting.arrange(config, [*mounts, *etc_mounts])
     extras = records.extras(config)
