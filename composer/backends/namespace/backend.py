@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
@@ -36,6 +37,7 @@ class NamespaceBackend(NamespaceObserver):
         super().__init__(paths)
         self._environment = environment or {}
         self._made: Engine | None = None
+        self._steps = itertools.count(1)
 
     @property
     def _engine(self) -> Engine:
@@ -169,7 +171,7 @@ class NamespaceBackend(NamespaceObserver):
     ) -> ObservedImage:
         from composer.backends.namespace import builds
 
-        return observed_image(builds.build(self._engine, spec, self._environment, progress))
+        return observed_image(builds.build(self._engine, spec, self._environment, progress, self._steps))
 
     def push_image(self, reference: str, *, progress: Callable[[Advance], None] | None = None) -> None:
         raise errors.ImageError(

@@ -13,7 +13,7 @@ from composer.errors import BuildFailed, Unsupported
 from composer.units import parse_size_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from composer.engine.wanted import BuildSpec
     from composer.runtime.build.requests import News, Request
@@ -28,15 +28,19 @@ _PROXIES = (
 )
 
 
-def build(engine: Engine, spec: BuildSpec, environment: Mapping[str, str], report: Report | None) -> Image:
-    """Build the image of a service. Raises BuildFailed."""
-    telling = _Telling(report)
+def build(
+    engine: Engine,
+    spec: BuildSpec,
+    environment: Mapping[str, str],
+    report: Report | None,
+    numbers: Iterator[int],
+) -> Image:
+    """Build the image of a service. Raises BuildFailed. ``numbers`` are for the steps of all builds that are shown."""
+    telling = _Telling(report, spec.service, numbers)
     try:
         built = engine.builds.build(request_of(spec, environment), telling.tell)
     except BuildFailed as error:
-        failed = BuildFailed(
-            f"cannot build image '{spec.reference}'{_of_service(spec)}: {error}", hint=error.hint
-        )
+        failed = BuildFailed(f"cannot build {_what(spec)}: {error}", hint=error.hint)
         for note in getattr(error, "__notes__", ()):
             failed.add_note(note)
         raise failed from error
@@ -44,8 +48,9 @@ def build(engine: Engine, spec: BuildSpec, environment: Mapping[str, str], repor
     return built.image
 
 
-def _of_service(spec: BuildSpec) -> str:
-    return f" of service '{spec.service}'" if spec.service else ""
+def _what(spec: BuildSpec) -> str:
+    image = f"image '{spec.reference}'" if spec.reference else "the image"
+    return f"{image} of service '{spec.service}'" if spec.service else image
 
 
 # ------------------------------------------------------------------ the request
@@ -200,21 +205,35 @@ ATTRIBUTES: dict[str, Callable[[dict[str, Any], Any, BuildSpec], None]] = {
 class _Telling:
     """What the builder tells, line by line as BuildKit's plain progress has it."""
 
-    def __init__(self, report: Report | None) -> None:
-        self._report = report
+    def __init__(self, report: Report | None, service: str, numbers: Iterator[int]) -> None:
+        self._report, self._service, self._numbers = report, service, numbers
+        self._own: dict[int, int] = {}
 
     def tell(self, news: News) -> None:
         if self._report is None:
             return
-        number, name = news.vertex
+        number = self._number(news.vertex.number)
         if news.kind == "begun":
-            is_internal = "internal]" in name
-            self._report(Advance("" if is_internal else name, line=f"#{number} {name}"))
-        elif news.kind == "line":
-            self._report(Advance("", line=f"#{number} {news.seconds:.3f} {news.text}"))
-        elif news.kind == "cached":
-            self._report(Advance("", line=f"#{number} CACHED"))
-        elif news.kind == "done":
-            self._report(Advance("", line=f"#{number} DONE {news.seconds:.1f}s"))
-        elif news.kind == "failed":
-            self._report(Advance("", line=f"#{number} ERROR: {news.text}"))
+            name = self._name(news.vertex.name)
+            self._report(Advance("" if "internal]" in name else name, line=f"#{number} {name}"))
+            return
+        text = {
+            "line": f"{news.seconds:.3f} {news.text}",
+            "cached": "CACHED",
+            "done": f"DONE {news.seconds:.1f}s",
+            "failed": f"ERROR: {news.text}",
+            "warning": f"WARN: {news.text}",
+        }[news.kind]
+        self._report(Advance("", line=f"#{number} {text}"))
+
+    def _number(self, number: int) -> int:
+        """Return the number of a step among those of all builds."""
+        if number not in self._own:
+            self._own[number] = next(self._numbers)
+        return self._own[number]
+
+    def _name(self, name: str) -> str:
+        """Return a step's name with its service, as Compose shows it: ``[web build 2/4] RUN make``."""
+        if not self._service:
+            return name
+        return f"[{self._service} {name[1:]}" if name.startswith("[") else f"[{self._service}] {name}"

@@ -103,4 +103,4 @@ class Showing:
 
 def _text(line: bytes) -> str:
     # what overwrote itself (a progress bar) is shown as it was at last
-    return line[:_LONGEST_LINE].decode(errors="replace").rstrip("\r").rpartition("\r")[2]
+    return line[:_LONGEST_LINE].decode(errors="replace").rstrip("\r").rpartition("\r")[2].expandtabs()

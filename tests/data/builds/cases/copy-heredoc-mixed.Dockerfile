@@ -1,4 +1,4 @@
 FROM alpine
 COPY --chown=1:2 --chmod=711 a.txt <<inline /dir/
-inline
+some text
 inline
