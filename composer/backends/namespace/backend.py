@@ -197,6 +197,13 @@ class NamespaceBackend(NamespaceObserver):
     def prune_images(self, *, unused: bool = False) -> tuple[Sequence[str], int]:
         return self._engine.images.prune(unused=unused)
 
+    def prune_builds(
+        self, *, everything: bool = False, most_bytes: int | None = None, unused_for_s: float = 0.0
+    ) -> tuple[Sequence[str], int]:
+        return self._engine.builds.prune(
+            everything=everything, most_bytes=most_bytes, unused_for_s=unused_for_s
+        )
+
     # -------------------------------------------------------------- the begin and the end of a command
 
     def recover(self, project: str) -> None:

@@ -92,9 +92,26 @@ class Cache:
             files.remove_file(path)
             os.close(fd)
 
+    @contextlib.contextmanager
+    def trying(self, key: str) -> Iterator[bool]:
+        """Hold a step's lock where nobody has it; yield whether that is so."""
+        path = f"{self.root}/locks/{key}"
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_mine = _is_at(fd, path)
+            except BlockingIOError:
+                is_mine = False
+            yield is_mine
+            if is_mine:
+                files.remove_file(path)
+        finally:
+            os.close(fd)
+
     def find(self, key: str) -> Step | None:
         """Return a step that was carried out, and note that it was wanted now."""
-        found = self._read(key)
+        found = self.peek(key)
         if found is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.utime(f"{self.root}/steps/{key}.json")
@@ -103,11 +120,12 @@ class Cache:
     def steps(self) -> Iterator[Step]:
         """Yield every step, in no order."""
         for name in state.list_directory(f"{self.root}/steps"):
-            found = self._read(name.removesuffix(".json")) if name.endswith(".json") else None
+            found = self.peek(name.removesuffix(".json")) if name.endswith(".json") else None
             if found is not None:
                 yield found
 
-    def _read(self, key: str) -> Step | None:
+    def peek(self, key: str) -> Step | None:
+        """Return a step that was carried out, without any effect."""
         path = f"{self.root}/steps/{key}.json"
         record = files.read_json(path)
         if record is None or record.get("version") != VERSION or not _is_step(record):

@@ -98,8 +98,8 @@ def _cache(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
     state.make_directory(os.path.dirname(directory))
     if sharing == "private":
         directory = held.enter_context(_unused(directory))
-    elif sharing == "locked":
-        held.enter_context(_locked(directory))
+    else:
+        held.enter_context(_locked(directory, fcntl.LOCK_EX if sharing == "locked" else fcntl.LOCK_SH))
     _make_cache(wanted, directory)
     read_only = wanted.flag("readonly")
     found.mounts.append(specs.Mount("bind", directory, target, read_only))
@@ -107,10 +107,11 @@ def _cache(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
 
 
 @contextlib.contextmanager
-def _locked(directory: str) -> Iterator[None]:
+def _locked(directory: str, kind: int) -> Iterator[None]:
+    """Use a cache: with others, or alone. Whoever prunes it waits for nobody, and leaves one that is used."""
     fd = os.open(f"{directory}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        fcntl.flock(fd, kind)
         yield
     finally:
         os.close(fd)

@@ -40,3 +40,22 @@ class Builds:
             return Builder(tools).build(request, tell)
         finally:
             self._containers.remove_forgotten_network()
+
+    def prune(
+        self, *, everything: bool, most_bytes: int | None, unused_for_s: float
+    ) -> tuple[list[str], int]:
+        """Make the build cache smaller; return the ids that are gone, and the bytes freed."""
+        from composer.runtime.build import pruning
+        from composer.runtime.build.cache import Cache
+
+        root = self._core.paths.root
+        cache = Cache(f"{root}/build")
+        cache.prepare()
+        making.sweep(self._core.paths)
+        return pruning.prune(
+            cache,
+            f"{root}/images",
+            everything=everything,
+            most_bytes=most_bytes,
+            unused_for_s=unused_for_s,
+        )
