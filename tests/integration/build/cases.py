@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
 import socket
+import tarfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.integration.build.places import Make, write
+from tests.integration.build.places import MTIME_NS, Make, write
 
 
 class Line(NamedTuple):
@@ -78,7 +82,6 @@ def specials(context: Path) -> None:
     write(context / "a")
     os.mkfifo(context / "fifo", 0o640)
     os.mknod(context / "null", 0o600 | 0o020000, os.makedev(1, 3))
-    os.mknod(context / "loop", 0o660 | 0o060000, os.makedev(7, 3))
     with socket.socket(socket.AF_UNIX) as end:
         # a socket's path is short
         here = os.getcwd()
@@ -130,6 +133,51 @@ def ignoring(text: str) -> Make:
         write(context / ".dockerignore", text)
 
     return make
+
+
+def archives(context: Path) -> None:
+    """Archives of every compression, hostile ones, and what only looks like one."""
+    whole: tuple[Member, ...] = (
+        ("./", {"type": b"5", "mode": 0o711, "uid": 2}, b""),
+        ("p", {"type": b"5", "mode": 0o700, "uid": 3, "gid": 4}, b""),
+        ("p/f", {"mode": 0o4751, "uid": 3, "gid": 4}, b"hello"),
+        ("p/l", {"type": b"2", "linkname": "/etc/x"}, b""),
+        ("p/h", {"type": b"1", "linkname": "p/f", "mode": 0o4751, "uid": 3, "gid": 4}, b""),
+        ("./q/r/s", {"uid": 9}, b"implied directories"),
+        ("/abs/x", {}, b"absolute"),
+        ("fifo", {"type": b"6"}, b""),
+        ("null", {"type": b"3", "devmajor": 1, "devminor": 3}, b""),
+    )
+    for name, mode in (("a.tar", "w"), ("a.tgz", "w:gz"), ("a.tbz", "w:bz2"), ("a.txz", "w:xz")):
+        pack(context / name, mode, whole)
+    pack(context / "up.tar", "w", (("../../over", {}, b"1"), ("ok", {}, b"2")))
+    pack(context / "link.tar", "w", (("l", {"type": b"2", "linkname": "/"}, b""), ("l/x", {}, b"1")))
+    pack(context / "hard.tar", "w", (("h", {"type": b"1", "linkname": "../../etc/passwd"}, b""),))
+    pack(context / "file.tar", "w", (("x", {}, b"1"),))
+    pack(context / "directory.tar", "w", (("x", {"type": b"5", "mode": 0o755}, b""), ("x/y", {}, b"1")))
+    write(context / "plain.tar", "no archive at all")
+    write(context / "text.gz").write_bytes(gzip.compress(b"no archive either", mtime=0))
+    write(context / "empty.tar").write_bytes(bytes(10240))
+    write(context / "short.tgz").write_bytes((context / "a.tgz").read_bytes()[:60])
+    (context / "la").symlink_to("a.tar")
+    write(context / "d/other")
+    pack(context / "d/in.tar", "w", whole)
+    for path in context.rglob("*"):
+        os.utime(path, ns=(MTIME_NS, MTIME_NS), follow_symlinks=False)
+
+
+Member = tuple[str, Mapping[str, object], bytes]
+
+
+def pack(path: Path, mode: str, members: Iterable[Member]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]
+        for name, attributes, data in members:
+            member = tarfile.TarInfo(name)
+            member.mtime, member.size = 1_400_000_000, len(data)
+            for key, value in attributes.items():
+                setattr(member, key, value)
+            archive.addfile(member, io.BytesIO(data))
 
 
 def names(context: Path) -> None:
@@ -218,7 +266,6 @@ _IGNORES = (
     "./a.txt",
     "d/../a.txt",
     "l1",
-    "\\a.txt",
     "**d",
     "*\n!d/*\n!keep/",
     "d/**/z*",
@@ -226,7 +273,34 @@ _IGNORES = (
     "a[",
 )
 
+_ADDITIONS = """
+a.tar /x/
+a.tar /x
+a.tgz /x
+a.tbz /x
+a.txz /x
+la /x
+a* /x/
+plain.tar /x
+text.gz /x
+empty.tar /x
+short.tgz /x
+d /x
+d/* /x/
+link.tar /x
+up.tar /x
+hard.tar /x
+--chown=5:6 a.tar /x/y
+--chmod=600 a.tar /x/y
+--exclude=p a.tar /x/
+file.tar plain.tar /x/
+""".strip().splitlines()
+
 CASES = (
+    *(_one(f"ADD {text}", archives, f"ADD {text}") for text in _ADDITIONS),
+    _one("archive's directory over a file", archives, "ADD file.tar /x", "ADD directory.tar /x"),
+    _one("archive's file over a directory", archives, "ADD directory.tar /x", "ADD file.tar /x"),
+    _one("archive onto a file", archives, "plain.tar /x", "ADD a.tar /x"),
     *(_one(text, usual, text) for text in _COPIES),
     _one(
         "named owner",

@@ -23,7 +23,7 @@ Make = Callable[[Path], object]
 
 
 class Thing(NamedTuple):
-    """What a directory, or an archive, has under a name; ``time`` is of files alone, in seconds."""
+    """What a directory, or an archive, has under a name; ``time`` is of files that are not empty, in seconds."""
 
     kind: str
     mode: int
@@ -65,6 +65,7 @@ def copied(
     owner: tuple[int, int] | None = (0, 0),
     epoch_ns: int | None = None,
     cache: StatCache | None = None,
+    unpacks: bool = False,
 ) -> Copied:
     """Copy from a context with its .dockerignore into a directory."""
     with opened(context) as tree_fd, opened(root) as root_fd:
@@ -78,6 +79,7 @@ def copied(
             mode=parse_mode(chmod) if chmod else None,
             epoch_ns=epoch_ns,
             cache=cache,
+            unpacks=unpacks,
         )
 
 
@@ -103,7 +105,7 @@ def _thing(path: Path) -> Thing:
     )
     if kind == stat.S_IFREG:
         what = contents(path.read_bytes())
-        time = int(state.st_mtime)
+        time = int(state.st_mtime) if state.st_size else 0
     elif kind == stat.S_IFLNK:
         what = os.readlink(path)
     elif kind in (stat.S_IFCHR, stat.S_IFBLK):

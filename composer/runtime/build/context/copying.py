@@ -13,7 +13,7 @@ import posixpath
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.errors import BuildFailed
+from composer.errors import BuildFailed, ImageError
 from composer.runtime.build.context.digests import Digest, unreadable
 from composer.runtime.build.context.reading import (
     PIECE_BYTES,
@@ -21,6 +21,7 @@ from composer.runtime.build.context.reading import (
     Contents,
     Entry,
     Unstable,
+    hash_contents,
     is_same,
     read_entry,
     segments,
@@ -68,16 +69,19 @@ def copy(
     epoch_ns: int | None = None,
     cache: StatCache | None = None,
     wants_digest: bool = True,
+    unpacks: bool = False,
 ) -> Copied:
     """Copy a selection into the open directory ``root``, which is the root of the layer's view.
 
     ``owner`` (uid, gid) and ``mode`` replace those of the files; times after ``epoch_ns`` become it. With
-    ``wants_digest`` contents are hashed on the way, unless ``cache`` knows them. Raises BuildFailed.
+    ``wants_digest`` contents are hashed on the way, unless ``cache`` knows them. With ``unpacks`` a source that is an
+    archive is unpacked into the target, as ADD does. Raises BuildFailed.
     """
-    fixed = 0o755 if mode is None or mode.octal is None else mode.octal
+    fixed = 0o755 if mode is None or mode.octal is None else mode.octal & 0o777
     target = Target(root, owner=owner or (0, 0), mode=fixed, time_ns=epoch_ns)
     copying = _Copying(tree, selection, target, owner, mode, epoch_ns, cache)
     copying.digest = Digest(tree) if wants_digest else None
+    copying.unpacks = unpacks
     for source in selection.sources:
         copying.copy(source)
     return Copied(copying.digest.result() if copying.digest else "", copying.files, copying.size_bytes)
@@ -97,13 +101,14 @@ class _Copying:
         cache: StatCache | None,
     ) -> None:
         self._tree, self._selection, self._target = tree, selection, target
-        self._owner = owner or tree.owner
+        self._owner, self._chown = owner or tree.owner, owner
         self._mode = mode
         self._epoch_ns = epoch_ns
         self._cache = cache
         self._links: dict[tuple[int, int], str] = {}
         self._buffer: memoryview | None = None
         self.digest: Digest | None = None
+        self.unpacks = False
         self.files = self.size_bytes = 0
 
     def copy(self, source: Source) -> None:
@@ -157,6 +162,8 @@ class _Copying:
             raise _Unwritable(error.errno, error.strerror, error.filename or target) from error
 
     def _single(self, source: Source) -> None:
+        if self.unpacks and self._unpacked(source):
+            return
         directory, path = self._prepared(source)
         try:
             parent = place_of(self._tree.fd, posixpath.dirname(source.path))
@@ -167,6 +174,59 @@ class _Copying:
                 os.close(parent)
         finally:
             os.close(directory)
+
+    def _unpacked(self, source: Source) -> bool:
+        """Unpack a source into the target if it is an archive; tell whether it is one."""
+        from composer.runtime.build.context.unpacking import unpack
+
+        parent = place_of(self._tree.fd, posixpath.dirname(source.path))
+        try:
+            entry = read_entry(parent, posixpath.basename(source.path))
+        finally:
+            os.close(parent)
+        if entry.fd < 0:
+            return False
+        try:
+            if not self._is_archive(source, entry.fd):
+                return False
+            contents = hash_contents(entry.fd, entry.state) if self.digest is not None else b""
+            directory = self._opened_target()
+            try:
+                self.size_bytes += unpack(entry.fd, directory, owner=self._chown, epoch_ns=self._epoch_ns)
+            except ImageError as error:
+                raise self._not_unpacked(source, error) from error
+            finally:
+                os.close(directory)
+            if not is_same(entry.state, os.fstat(entry.fd)):
+                raise Unstable
+        finally:
+            os.close(entry.fd)
+        if self.digest is not None:
+            if entry.state.st_nlink > 1:
+                self.digest.hard_link("", entry.state)
+            self.digest.file("", entry, contents)
+        self.files += 1
+        return True
+
+    def _is_archive(self, source: Source, fd: int) -> bool:
+        from composer.runtime.build.context.unpacking import is_archive
+
+        try:
+            return is_archive(fd)
+        except ImageError as error:
+            raise self._not_unpacked(source, error) from error
+
+    def _not_unpacked(self, source: Source, error: ImageError) -> BuildFailed:
+        return BuildFailed(f"{self._selection.step}: '/{source.path}': {error}", hint=error.hint)
+
+    def _opened_target(self) -> int:
+        """Open the directory that an archive goes to; ``--chmod`` is not for it and those above, which may be made."""
+        target = self._selection.target
+        plain = Target(self._target.fd, owner=self._chown or (0, 0), time_ns=self._epoch_ns)
+        try:
+            return plain.make_directories(plain.look_up(target).path)
+        except OSError as error:
+            raise _Unwritable(error.errno, error.strerror, error.filename or target) from error
 
     def _directory(self, source: Source) -> None:
         top, path = self._prepared(source)
@@ -192,7 +252,8 @@ class _Copying:
             branch.close()
 
     def _enter(self, branch: Branch, name: str) -> bool:
-        self._refuse_whiteout(name)
+        if name.startswith(_WHITEOUT):
+            raise self._whiteout(name)
         try:
             return branch.enter(name)
         except NotReplaced:
@@ -228,7 +289,7 @@ class _Copying:
     def _file(self, source: int, base: str, directory: int, name: str, path: str, relative: str) -> None:
         """Copy entry ``base`` of directory ``source`` to ``name`` in ``directory``; in the root that is ``path``."""
         if name.startswith(_WHITEOUT):
-            self._refuse_whiteout(name)
+            raise self._whiteout(name)
         for last in range(_TRIES, 0, -1):
             try:
                 entry = read_entry(source, base)
@@ -250,12 +311,11 @@ class _Copying:
                 if entry.fd >= 0:
                     os.close(entry.fd)
 
-    def _refuse_whiteout(self, name: str) -> None:
-        if name.startswith(_WHITEOUT):
-            raise BuildFailed(
-                f"{self._selection.step}: cannot copy '{name}': in a layer such a name stands for a removed file",
-                hint="exclude it by .dockerignore, or rename it",
-            )
+    def _whiteout(self, name: str) -> BuildFailed:
+        return BuildFailed(
+            f"{self._selection.step}: cannot copy '{name}': in a layer it stands for a removed file",
+            hint="exclude it by .dockerignore, or rename it",
+        )
 
     def _regular(self, entry: Entry, directory: int, name: str, path: str, relative: str) -> None:
         state, digest = entry.state, self.digest
@@ -316,6 +376,8 @@ class _Copying:
         state, kind = entry.state, stat.S_IFMT(entry.state.st_mode)
         try:
             make_room(directory, name, path)
+            if kind == stat.S_IFCHR and state.st_rdev == 0:
+                raise self._whiteout(name)
             if kind == stat.S_IFLNK:
                 os.symlink(entry.link, name, dir_fd=directory)
             else:
