@@ -77,10 +77,22 @@ def request_of(spec: BuildSpec, environment: Mapping[str, str]) -> Request:
         found["no_cache"] = True
     if spec.pull:
         found["pull"] = True
+    if "ssh" in found:
+        found["ssh"] = {id: path or _agent(environment) for id, path in found["ssh"].items()}
     epoch = found["args"].get("SOURCE_DATE_EPOCH")
     if epoch:
         found["source_date_epoch"] = _epoch(epoch)
     return Request(**{"context": os.getcwd(), **found})
+
+
+def _agent(environment: Mapping[str, str]) -> str:
+    path = environment.get("SSH_AUTH_SOCK")
+    if not path:
+        raise BuildFailed(
+            "build.ssh needs an SSH agent, but SSH_AUTH_SOCK is not set",
+            hint="start one with ssh-agent, or give a key: default=/path/to/key",
+        )
+    return path
 
 
 def _epoch(text: str) -> int:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import BuildFailed
 from composer.runtime.base import state
-from composer.runtime.build import platforms, result
+from composer.runtime.build import contexts, platforms, result
 from composer.runtime.build.bases import Bases
 from composer.runtime.build.building import Build
 from composer.runtime.build.cache import Cache
-from composer.runtime.build.context.contexts import open_context
 from composer.runtime.build.context.statcache import StatCache
-from composer.runtime.build.contexts import Contexts
 from composer.runtime.build.dockerfile.reading import parse
 from composer.runtime.build.filesystems import Mounter
 from composer.runtime.build.requests import Built
@@ -25,8 +23,10 @@ from composer.runtime.images.content import Content
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import BinaryIO
 
     from composer.runtime.base.state import Paths
+    from composer.runtime.build.context.contexts import Context
     from composer.runtime.build.dockerfile.platforms import Platform
     from composer.runtime.build.requests import News, Request
     from composer.runtime.build.stage import Stage
@@ -55,7 +55,9 @@ class Builder:
         self._content = Content(f"{tools.paths.root}/images")
         self._cache = Cache(f"{tools.paths.root}/build")
 
-    def build(self, request: Request, tell: Callable[[News], None]) -> Built:
+    def build(
+        self, request: Request, tell: Callable[[News], None], standard_input: BinaryIO | None = None
+    ) -> Built:
         """Build an image, name it, and return it. Raises BuildFailed."""
         platform = platforms.parse(request.platform) if request.platform else platforms.native()
         platforms.check(platform)
@@ -65,9 +67,9 @@ class Builder:
         teller = Teller(tell)
         with contextlib.ExitStack() as held:
             lease = held.enter_context(leases.leasing(self._content.root))
-            build, context = self._opened(request, platform, lease, teller, held)
-            with teller.step(f"[internal] load build definition from {context.dockerfile_name}").running():
-                dockerfile = parse(context.dockerfile, context.dockerfile_name)
+            build, context = self._opened(request, platform, lease, teller, held, standard_input)
+            with teller.step(f"[internal] load build definition from {context.name}").running():
+                dockerfile = parse(context.dockerfile, context.name)
             warnings: list[str] = []
             stage = build.run(context, dockerfile)
             return self._exported(request, stage, teller, warnings)
@@ -79,34 +81,43 @@ class Builder:
         lease: leases.Lease,
         teller: Teller,
         held: contextlib.ExitStack,
-    ) -> tuple[Build, Any]:
+        standard_input: BinaryIO | None,
+    ) -> tuple[Build, Context]:
         tools, root = self._tools, self._cache.root
         empty, downloads = f"{root}/empty", f"{root}/downloads"
         for directory in (empty, downloads):
             state.make_directory(directory)
         os.chmod(empty, 0o755)
-        context = held.enter_context(
-            open_context(
-                request.context,
-                dockerfile=request.dockerfile,
-                inline=request.inline,
-                environment=request.environment,
-                downloads=downloads,
-            )
-        )
+        fetching = contexts.fetching(downloads, request.environment, held)
+        opened = contexts.Contexts(request, fetching, held, self._load_layout, standard_input)
+        context = opened.main()
         build = Build(
             request,
             cache=self._cache,
             mounter=Mounter(self._content, empty),
             runner=Runner(tools.paths, tools.store, tools.networks, tools.volumes, tools.client),
             lease=lease,
-            bases=Bases(tools.store, self._content, lease, tools.pull, platform, always=request.pull),
+            bases=Bases(
+                tools.store, self._content, self._cache, lease, tools.pull, platform, always=request.pull
+            ),
             teller=teller,
-            contexts=Contexts(request, downloads, held),
+            contexts=opened,
             checksums=held.enter_context(StatCache(f"{root}/checksums")),
-            downloads=downloads,
+            fetching=fetching,
         )
         return build, context
+
+    def _load_layout(self, text: str) -> str:
+        """Load an OCI layout into the store; return the id of its image."""
+        path = text.partition("@")[0]
+        head, _, tag = path.rpartition(":")
+        loaded = self._tools.store.load(head if head and "/" not in tag else path)
+        if len(loaded) != 1:
+            raise BuildFailed(
+                f"cannot use '{text}' as a named context: it holds {len(loaded)} images",
+                hint="keep one in it",
+            )
+        return loaded[0].id
 
     def _exported(self, request: Request, stage: Stage, teller: Teller, warnings: list[str]) -> Built:
         shown = teller.step("exporting to image")

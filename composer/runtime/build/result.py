@@ -24,7 +24,7 @@ def store(cache: Cache, content: Content, stage: Stage, request: Request) -> str
     """Put the image of a stage into the store and return its id. Under the store's lock."""
     found = layers.stored(cache, content, stage.files.layers)
     whole = configuration(cache, stage, request, found)
-    return adding.add_image(content, canonical_json(whole), found)
+    return adding.add_image(content, canonical_json(whole), found, has_programs=bool(stage.files.programs))
 
 
 def configuration(cache: Cache, stage: Stage, request: Request, found: Sequence[Layer]) -> dict[str, Any]:
