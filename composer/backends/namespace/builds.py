@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from composer.engine.observed import Advance
@@ -34,17 +35,21 @@ def build(
     environment: Mapping[str, str],
     report: Report | None,
     numbers: Iterator[int],
-) -> Image:
-    """Build the image of a service. Raises BuildFailed. ``numbers`` are for the steps of all builds that are shown."""
+) -> Image | None:
+    """Build an image; None where only outputs were wanted. Raises BuildFailed.
+
+    ``numbers`` are for the steps of all builds that are shown.
+    """
     telling = _Telling(report, spec.service, numbers)
     try:
-        built = engine.builds.build(request_of(spec, environment), telling.tell)
+        request = request_of(spec, environment)
+        context = sys.stdin.buffer if request.context == "-" else None
+        built = engine.builds.build(request, telling.tell, context)
     except BuildFailed as error:
         failed = BuildFailed(f"cannot build {_what(spec)}: {error}", hint=error.hint)
         for note in getattr(error, "__notes__", ()):
             failed.add_note(note)
         raise failed from error
-    assert built.image is not None
     return built.image
 
 
@@ -71,6 +76,10 @@ def request_of(spec: BuildSpec, environment: Mapping[str, str]) -> Request:
     found["secrets"] = [Secret(one.target, one.source, one.content) for one in spec.secrets]
     if spec.platform and "platform" not in found:
         found["platform"] = spec.platform
+    if spec.outputs:
+        from composer.runtime.build import outputs
+
+        found["outputs"] = [outputs.parse(text, "/") for text in spec.outputs]
     if spec.keep_failed:
         found["keep_failed"] = True
     if spec.no_cache:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.errors import BuildFailed
+from composer.errors import BuildFailed, NotFound
 from composer.runtime.base import state
-from composer.runtime.build import contexts, platforms, result
+from composer.runtime.build import contexts, outputs, platforms, result
 from composer.runtime.build.bases import Bases
 from composer.runtime.build.building import Build
 from composer.runtime.build.cache import Cache
@@ -72,6 +74,7 @@ class Builder:
                 dockerfile = parse(context.dockerfile, context.name)
             warnings: list[str] = []
             stage = build.run(context, dockerfile)
+            self._write_files(request, build.mounter, stage, teller)
             return self._exported(request, stage, teller, warnings)
 
     def _opened(
@@ -120,16 +123,37 @@ class Builder:
         return loaded[0].id
 
     def _exported(self, request: Request, stage: Stage, teller: Teller, warnings: list[str]) -> Built:
+        if request.outputs and all(one.type in outputs.FILES for one in request.outputs):
+            return Built(None, stage.config, warnings)
+        is_kept = not request.outputs or any(one.is_stored for one in request.outputs)
         shown = teller.step("exporting to image")
         with shown.running(), self._content.adding():
-            id = result.store(self._cache, self._content, stage, request)
+            id, is_new = result.store(self._cache, self._content, stage, request)
             shown.line(f"writing image {id}")
-            for name in request.names:
+            for name in request.names if is_kept else ():
                 self._tools.store.tag(id, name)
                 shown.line(f"naming to {name}")
+            self._write_archives(request, id)
+        if not is_kept:
+            if is_new:
+                with contextlib.suppress(NotFound):
+                    self._tools.store.remove(id)
+            return Built(None, stage.config, warnings)
         image = self._tools.store.find(id)
         if image is None:
             raise BuildFailed(
                 f"image {id} was removed by another command while it was built", hint="build it again"
             )
         return Built(image, image.config, warnings)
+
+    def _write_archives(self, request: Request, id: str) -> None:
+        for output in request.outputs:
+            if output.type in outputs.ARCHIVES and not output.is_stored:
+                save = functools.partial(self._tools.store.save_as, id, request.names)
+                outputs.write_image(output, save, sys.stdout.buffer)
+
+    def _write_files(self, request: Request, mounter: Mounter, stage: Stage, teller: Teller) -> None:
+        for output in request.outputs:
+            if output.type in outputs.FILES:
+                with teller.step(f"exporting to {output.type}").running():
+                    outputs.write_files(output, mounter, stage.files, sys.stdout.buffer)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from composer.runtime.build.outputs import Output
     from composer.runtime.images import Image
 
 
@@ -22,8 +23,8 @@ class Request(NamedTuple):
     """An image to build.
 
     ``context`` is an absolute directory, a URL, a git reference or ``-``; empty for none. ``dockerfile`` is relative to
-    it or absolute; ``inline`` is its text. ``contexts`` are named contexts; a value may also be ``image:ID``, an image
-    of the store by its id. ``names`` are what the image is to be called. ``environment`` has proxies, git's settings
+    it or absolute; ``inline`` is its text. ``contexts`` are named contexts. ``names`` are what the image is to be
+    called. With ``outputs`` it is in the store only if one of them says so. ``environment`` has proxies, git's settings
     and what registries need. ``source_date_epoch`` is in seconds.
     """
 
@@ -48,6 +49,7 @@ class Request(NamedTuple):
     entitlements: Sequence[str] = ()
     source_date_epoch: int | None = None
     keep_failed: bool = False
+    outputs: Sequence[Output] = ()
     environment: Mapping[str, str] = {}
 
 

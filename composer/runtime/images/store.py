@@ -178,6 +178,13 @@ class Store:
                 chosen.append((found.id, () if by_id else (_full(name),)))
             save(self._content, chosen, path)
 
+    def save_as(self, id: str, names: Sequence[str], path: str) -> None:
+        """Write one image to such an archive under names that it need not have here."""
+        from composer.runtime.images.saving import save
+
+        with self._content.adding():
+            save(self._content, [(id, tuple(_full(name) for name in names))], path)
+
     def _must_have(self, id: str) -> Image:
         found = self._image(id, self._content.names())
         if found is None:
