@@ -1,4 +1,4 @@
-"""Checks that not every engine of Docker's has, and what they are told from outside; the rest is beside Docker's own."""
+"""Checks that not every engine of Docker's has, and what they are told from outside; the rest is beside Docker's."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def rules(text: str, **how: object) -> list[str]:
         ("FROM scratch\n# check=skip=all\nWORKDIR x\n", []),
         ("FROM scratch\n# check=skip=all and why\n# more\nWORKDIR x\n", []),
         ("FROM scratch\n# check=skip=all\n#\nWORKDIR x\n", ["4 WorkdirRelativePath"]),
-        ("FROM scratch\n# check=skipp=all\nWORKDIR x\n", ["3 WorkdirRelativePath"]),
+        ("FROM scratch\n# check=omit=all\nWORKDIR x\n", ["3 WorkdirRelativePath"]),
         ("FROM scratch\n# check=experimental=all\nARG a\n", ["3 InvalidDefinitionDescription"]),
     ],
 )
