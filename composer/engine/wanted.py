@@ -106,7 +106,8 @@ class BuildSpec(NamedTuple):
     """An image to build, to be called ``reference``.
 
     ``attributes`` is the canonical ``build`` of a service: context, dockerfile, args, target, …; ``labels`` come on
-    top of its own. ``secrets`` are its sources, with the build's id for each as ``target``.
+    top of its own. ``secrets`` are its sources, with the id of the build for each as ``target``. ``keep_failed``: the
+    container of a command that fails stays, where the backend can do that.
     """
 
     reference: str
@@ -117,6 +118,7 @@ class BuildSpec(NamedTuple):
     platform: str | None = None
     no_cache: bool = False
     pull: bool = False
+    keep_failed: bool = False
 
 
 class ExecSpec(NamedTuple):

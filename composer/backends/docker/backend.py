@@ -322,6 +322,15 @@ class DockerBackend(DockerObserver, Lacking):
 
         return housekeeping.prune_images(self._sdk, unused=unused)
 
+    def prune_builds(
+        self, *, everything: bool = False, most_bytes: int | None = None, unused_for_s: float = 0.0
+    ) -> tuple[Sequence[str], int]:
+        from composer.backends.docker import housekeeping
+
+        return housekeeping.prune_builds(
+            self._sdk, everything=everything, most_bytes=most_bytes, unused_for_s=unused_for_s
+        )
+
     def recover(self, project: str) -> None:
         """The engine does each step whole; all that is half done of a project is seen when it is observed."""
 

@@ -53,6 +53,15 @@ def prune_images(sdk: Sdk, *, unused: bool) -> tuple[list[str], int]:
     return deleted, int(found.get("SpaceReclaimed") or 0)
 
 
+def prune_builds(
+    sdk: Sdk, *, everything: bool, most_bytes: int | None, unused_for_s: float
+) -> tuple[list[str], int]:
+    filters = {"until": [f"{int(unused_for_s)}s"]} if unused_for_s else None
+    with sdk.call(patient=True) as api:
+        found = api.prune_builds(filters=filters, keep_storage=most_bytes, all=everything or None)  # type: ignore[no-untyped-call]
+    return list(found.get("CachesDeleted") or ()), int(found.get("SpaceReclaimed") or 0)
+
+
 def disk_use(client: Client) -> DiskUse:
     found = client.get("/system/df", timeout_s=None)
     return DiskUse(

@@ -378,24 +378,10 @@ def _cgroup_parent_limits(value: Any) -> list[Limitation]:
     return []
 
 
-def _build_limits(value: Any) -> list[Limitation]:
-    reason = "building images is not supported by the built-in runtime yet; the existing local image is used"
-    return [
-        Limitation(
-            ("build",),
-            reason,
-            fatal=False,
-            hint="use composer image import or load, under the service's image name",
-        )
-    ]
-
-
 ATTRIBUTES: dict[str, Row[Probe]] = {
     **resources.ROWS,
     "annotations": Row(_extra("annotations")),
-    "build": Row(
-        nothing, _build_limits, "no: use composer image import or load, under the service's image name"
-    ),
+    "build": Row(),  # see builds
     "cap_add": Row(),  # with what is granted: see privileges
     "cap_drop": Row(),
     "cgroup": Row(nothing, namespaces.probe("cgroup", "host", "private"), "yes: host, private"),

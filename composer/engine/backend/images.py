@@ -58,3 +58,13 @@ class Images(ImageObserver, Protocol):
     def prune_images(self, *, unused: bool = False) -> tuple[Sequence[str], int]:
         """Remove dangling images, or with ``unused`` all images without containers; return ids and bytes freed."""
         ...
+
+    def prune_builds(
+        self, *, everything: bool = False, most_bytes: int | None = None, unused_for_s: float = 0.0
+    ) -> tuple[Sequence[str], int]:
+        """Remove entries of the build cache, the least recently used first; return ids and bytes freed.
+
+        Without ``everything``, entries that images share and cache mounts stay. With ``most_bytes`` it ends when the
+        cache is not larger. What was used within the last ``unused_for_s`` seconds stays.
+        """
+        ...

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from composer import dates
 from composer.errors import ImageError
 from composer.runtime.images import configuration, image
-from composer.runtime.images.content import Content, Layer, canonical_json
+from composer.runtime.images.content import Content, Layer, canonical_json, layer_of_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ def commit(content: Content, base: str, chunks: Iterator[bytes], made: Mapping[s
     record = content.record(base)
     if record is None:
         raise ImageError(f"image {base} is no longer in the store")
-    below = [Layer(**layer) for layer in record["layers"]]
+    below = [layer_of_record(layer) for layer in record["layers"]]
     layer = content.add_layer(chunks, below)
     whole = json.loads(content.read(base))
     entry = {key: made[key] for key in ("created", "author", "comment") if made[key]}

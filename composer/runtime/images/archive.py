@@ -65,6 +65,31 @@ def unpack(reader: Reader, directory: str, *, below: Iterable[str] = (), bounds:
         os.close(root)
 
 
+def unpack_over(
+    reader: Reader,
+    root: int,
+    *,
+    owner: tuple[int, int] | None = None,
+    epoch_ns: int | None = None,
+    bounds: Bounds = _BOUNDS,
+) -> int:
+    """Unpack over what an open directory has: a file of a container's view, and no layer. Return the bytes of contents.
+
+    Links are resolved with that directory as the root. ``owner`` (uid, gid) replaces those of the archive; times after
+    ``epoch_ns`` become it. What stands for a removed file in a layer is refused. Raises ImageError.
+    """
+    unpacking = _UnpackingOver(root, (), bounds)
+    try:
+        for entry in reader:
+            uid, gid = owner or (entry.uid, entry.gid)
+            time_ns = entry.mtime_ns if epoch_ns is None else min(entry.mtime_ns, epoch_ns)
+            unpacking.add(entry._replace(uid=uid, gid=gid, mtime_ns=time_ns), reader)
+        unpacking.finish()
+    finally:
+        unpacking.close()
+    return unpacking.size_bytes
+
+
 class _Unpacking:
     """One archive on its way into one directory."""
 
@@ -341,6 +366,20 @@ class _Unpacking:
             _set_xattrs(f"/proc/self/fd/{parent}/{name}", entry)
         if mode:
             os.chmod(name, entry.mode, dir_fd=parent)
+
+
+class _UnpackingOver(_Unpacking):
+    """One archive on its way over what is there already: whiteouts are of layers alone."""
+
+    def add(self, entry: Entry, reader: Reader) -> None:
+        is_whiteout = entry.kind == "3" and entry.device == (0, 0)
+        if is_whiteout or any(part.startswith(_WHITEOUT) for part in entry.name.split("/")):
+            raise ImageError(
+                f"cannot unpack '{entry.name}': in a layer it stands for a removed file",
+                hint="leave it out of the archive, or add the layer as part of an image",
+            )
+        if clean(entry.name):
+            super().add(entry, reader)  # the directory itself keeps its attributes
 
 
 _MAKERS = {
