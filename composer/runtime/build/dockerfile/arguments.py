@@ -171,7 +171,11 @@ def _read_healthcheck(writing: Writing) -> Healthcheck:
         message = (
             f"unknown type {quoted(parts.keyword.text)} of HEALTHCHECK" if kind else "HEALTHCHECK has no type"
         )
-        raise writing.stop(message, "write HEALTHCHECK CMD COMMAND or HEALTHCHECK NONE", parts.keyword.offset)
+        raise writing.stop(
+            message,
+            "write HEALTHCHECK CMD COMMAND or HEALTHCHECK NONE",
+            parts.keyword.offset if kind else None,
+        )
     rest = writing.arguments.text[len(kind) :]
     writing.arguments = forms.Token(
         rest.lstrip(), writing.arguments.offset + len(writing.arguments.text) - len(rest.lstrip())

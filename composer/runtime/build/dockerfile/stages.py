@@ -53,9 +53,8 @@ Origin = StageOrigin | ContextOrigin | ImageOrigin | Scratch
 class BuildStage(NamedTuple):
     """A stage and what it is made from. ``title`` is how progress calls it: its name, or ``stage-N``.
 
-    ``number`` counts from 0. ``triggers`` are the instructions that it begins with: of ONBUILD in the stage that
-    it is built from (an image may have more). ``needs`` are all stages that it uses itself. A stage that a named
-    context
+    ``number`` counts from 0. ``triggers`` are the instructions that it begins with: of ONBUILD in the stage that it
+    is built from (an image may have more). ``needs`` are all stages that it uses itself. A stage that a named context
     replaces has no instructions.
     """
 

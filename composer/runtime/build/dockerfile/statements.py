@@ -10,7 +10,7 @@ from composer.runtime.build.dockerfile.faults import did_you_mean, quoted
 from composer.runtime.build.dockerfile.instructions import Command, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from composer.runtime.build.dockerfile.faults import Faults
     from composer.runtime.build.dockerfile.forms import Split, Token
@@ -27,7 +27,7 @@ class Stop(Exception):
 class Flags(NamedTuple):
     """The flags of an instruction, each with the place of its value."""
 
-    given: Mapping[str, tuple[Token, ...]]
+    given: Mapping[str, Sequence[Token]]
 
     def text(self, name: str) -> str:
         return self.given[name][-1].text if name in self.given else ""
@@ -77,7 +77,7 @@ class Writing:
 
     def flags(self, known: Mapping[str, str] = {}) -> Flags:
         """Return the flags of an instruction that knows these, by kind. Wrong ones are reported and left out."""
-        given: dict[str, tuple[forms.Token, ...]] = {}
+        given: dict[str, list[forms.Token]] = {}
         for flag in self.parts.flags:
             name, equals, value = flag.text[2:].partition("=")
             if name not in known:
@@ -88,7 +88,7 @@ class Writing:
                 self.fault(flag.offset, *problem)
             else:
                 token = forms.Token(value if equals or known[name] != BOOL else "true", flag.offset)
-                given[name] = (*given.get(name, ()), token)
+                given.setdefault(name, []).append(token)
         return Flags(given)
 
     def inside(self, offset: int, part: str) -> int:
