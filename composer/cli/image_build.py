@@ -64,6 +64,7 @@ _OPTIONS = (
     click.option("--provenance", metavar="MODE", help="Add a provenance attestation to the image."),
     click.option("--sbom", metavar="MODE", help="Add an SBOM attestation to the image."),
     click.option("--keep-failed", is_flag=True, help="Keep the container of a RUN that fails."),
+    click.option("--check", is_flag=True, help="Check the Dockerfile, and build nothing."),
     click.option("--iidfile", metavar="PATH", help="Write the image ID to a file."),
     click.option("--metadata-file", "metadata", metavar="PATH", help="Write what was built to a JSON file."),
     click.option("-q", "--quiet", is_flag=True, help="Print only the image ID."),
@@ -81,7 +82,13 @@ def build(context: Context, path: str, given: Mapping[str, Any]) -> None:
     if mode:
         context.settings = context.settings._replace(progress=mode)
     spec = spec_of(context, path, given)
-    image = _built(context, spec, given["tags"])
+    image, findings = _built(context, spec, given["tags"])
+    if given["check"]:
+        context.write(
+            f"Check complete, {_count(findings)} found." if findings else "Check complete, no warnings found."
+        )
+        if findings:
+            raise SystemExit(1)
     if image is None:
         return
     for name, text in ((given["iidfile"], image.id), (given["metadata"], _metadata(image, spec))):
@@ -91,15 +98,25 @@ def build(context: Context, path: str, given: Mapping[str, Any]) -> None:
         context.write(image.id)
 
 
-def _built(context: Context, spec: BuildSpec, tags: tuple[str, ...]) -> ObservedImage | None:
+def _count(findings: int) -> str:
+    return "1 warning has been" if findings == 1 else f"{findings} warnings have been"
+
+
+def _built(context: Context, spec: BuildSpec, tags: tuple[str, ...]) -> tuple[ObservedImage | None, int]:
+    """Build; return the image, and how many warnings there were."""
     from composer.engine.operations.row import Resource
     from composer.engine.progress import DONE, FAILED, WORKING, Progress
 
     display = context.display("build")
-    resource = Resource("image", tags[0] if tags else spec.attributes.get("target") or "image")
+    name = tags[0] if tags else os.path.basename(str(spec.attributes.get("context"))) or "image"
+    resource = Resource("image", name)
     backend = context.backend()
 
+    findings = 0
+
     def tell(advance: Advance) -> None:
+        nonlocal findings
+        findings += advance.is_warning
         display.progress(Progress(WORKING, resource, "building", advance=advance))
 
     display.progress(Progress(WORKING, resource, "building"))
@@ -108,8 +125,8 @@ def _built(context: Context, spec: BuildSpec, tags: tuple[str, ...]) -> Observed
     except BaseException:
         display.progress(Progress(FAILED, resource, "error"))
         raise
-    display.progress(Progress(DONE, resource, "built"))
-    return image
+    display.progress(Progress(DONE, resource, "checked" if spec.only_checks else "built"))
+    return image, findings
 
 
 def _metadata(image: ObservedImage, spec: BuildSpec) -> str:
@@ -161,6 +178,7 @@ def spec_of(context: Context, path: str, given: Mapping[str, Any]) -> BuildSpec:
         {name: value for name, value in attributes.items() if value not in (None, "", [], {}, False)},
         secrets=tuple(_secret(context, text) for text in given["secrets"]),
         keep_failed=given["keep_failed"],
+        only_checks=given["check"],
         outputs=tuple(_output(context, text) for text in given["outputs"]),
     )
 

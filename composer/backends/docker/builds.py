@@ -115,7 +115,9 @@ def command(spec: BuildSpec, secrets: Mapping[str, str], id_file: str = "") -> l
     """
     wanted = spec.attributes
     found = ["docker", "buildx", "build", "--progress=plain"]
-    found += [f"--output={output}" for output in spec.outputs] or ["--load"]
+    found += (
+        ["--check"] if spec.only_checks else [f"--output={output}" for output in spec.outputs] or ["--load"]
+    )
     found += [f"--tag={spec.reference}"] if spec.reference else []
     found += [f"--iidfile={id_file}"] if id_file else []
     for name in sorted(wanted):
@@ -167,12 +169,12 @@ def _with_buildx(place: Endpoint, spec: BuildSpec, environment: Environment, rep
         own["DOCKER_HOST"] = place.url
     with tempfile.TemporaryDirectory(prefix="composer-build-") as directory:
         # an image without a name is known by its id alone
-        id_file = "" if spec.reference or spec.outputs else f"{directory}/id"
+        id_file = "" if spec.reference or spec.outputs or spec.only_checks else f"{directory}/id"
         _run_buildx(command(spec, secrets, id_file), spec, own, report)
         if id_file:
             with open(id_file, encoding="ascii") as file:
                 return file.read().strip()
-    return "" if spec.outputs else spec.reference
+    return "" if spec.outputs or spec.only_checks else spec.reference
 
 
 def _run_buildx(words: list[str], spec: BuildSpec, environment: Environment, report: Report | None) -> None:

@@ -50,6 +50,9 @@ def build(
         for note in getattr(error, "__notes__", ()):
             failed.add_note(note)
         raise failed from error
+    for line in built.warnings:
+        if report is not None:
+            report(Advance("", line=line, is_warning=True))
     return built.image
 
 
@@ -80,6 +83,8 @@ def request_of(spec: BuildSpec, environment: Mapping[str, str]) -> Request:
         from composer.runtime.build import outputs
 
         found["outputs"] = [outputs.parse(text, "/") for text in spec.outputs]
+    if spec.only_checks:
+        found["only_checks"] = True
     if spec.keep_failed:
         found["keep_failed"] = True
     if spec.no_cache:
@@ -91,7 +96,18 @@ def request_of(spec: BuildSpec, environment: Mapping[str, str]) -> Request:
     epoch = found["args"].get("SOURCE_DATE_EPOCH")
     if epoch:
         found["source_date_epoch"] = _epoch(epoch)
-    return Request(**{"context": os.getcwd(), **found})
+    return Request(**{"context": "", **found, "dockerfile_name": _shown(spec)})
+
+
+def _shown(spec: BuildSpec) -> str:
+    """Return what messages call the Dockerfile: its path from where the command runs, as an editor finds it."""
+    given = spec.attributes
+    context = str(given.get("context") or "")
+    if given.get("dockerfile_inline") or not os.path.isabs(context):
+        return ""
+    path = os.path.join(context, str(given.get("dockerfile") or "Dockerfile"))
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
 
 
 def _agent(environment: Mapping[str, str]) -> str:

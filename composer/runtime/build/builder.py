@@ -15,7 +15,10 @@ from composer.runtime.build.bases import Bases
 from composer.runtime.build.building import Build
 from composer.runtime.build.cache import Cache
 from composer.runtime.build.context.statcache import StatCache
+from composer.runtime.build.dockerfile import checks
+from composer.runtime.build.dockerfile.directives import check_options
 from composer.runtime.build.dockerfile.reading import parse
+from composer.runtime.build.dockerfile.stage_checks import BaseFacts
 from composer.runtime.build.filesystems import Mounter
 from composer.runtime.build.requests import Built
 from composer.runtime.build.running import Runner
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
     from composer.runtime.base.state import Paths
     from composer.runtime.build.context.contexts import Context
+    from composer.runtime.build.dockerfile.instructions import Dockerfile
     from composer.runtime.build.dockerfile.platforms import Platform
     from composer.runtime.build.requests import News, Request
     from composer.runtime.build.stage import Stage
@@ -70,12 +74,50 @@ class Builder:
         with contextlib.ExitStack() as held:
             lease = held.enter_context(leases.leasing(self._content.root))
             build, context = self._opened(request, platform, lease, teller, held, standard_input)
-            with teller.step(f"[internal] load build definition from {context.name}").running():
-                dockerfile = parse(context.dockerfile, context.name)
-            warnings: list[str] = []
+            name = request.dockerfile_name or context.name
+            with teller.step(f"[internal] load build definition from {name}").running():
+                dockerfile = parse(context.dockerfile, name)
+            warnings = self._check(request, context, dockerfile, platform)
+            if request.only_checks:
+                return Built(None, {}, warnings)
             stage = build.run(context, dockerfile)
             self._write_files(request, build.mounter, stage, teller)
             return self._exported(request, stage, teller, warnings)
+
+    def _check(
+        self, request: Request, context: Context, dockerfile: Dockerfile, platform: Platform
+    ) -> list[str]:
+        """Return what is allowed in the Dockerfile but seldom meant. Raises BuildFailed where it says so."""
+        options = check_options(dockerfile.check)
+        found = checks.check(
+            dockerfile,
+            target=request.target,
+            build_args=request.args,
+            target_platform=platform,
+            build_platform=platforms.native(),
+            contexts=request.contexts,
+            base=self._facts_of,
+            is_ignored=context.tree.ignore.excludes if context.tree.ignore else None,
+            options=options,
+        )
+        lines = [f"{dockerfile.path}:{one.at.line}: {one.rule}: {one.detail}" for one in found]
+        if lines and options.is_error and not request.only_checks:
+            error = BuildFailed(
+                f"{dockerfile.path} does not pass its checks: {lines[0]}",
+                hint="correct it, or remove check=error",
+            )
+            for line in lines[1:]:
+                error.add_note(f"  {line}")
+            raise error
+        return lines
+
+    def _facts_of(self, name: str) -> BaseFacts | None:
+        """Return what is known of an image without asking a registry."""
+        image = self._tools.store.find(name)
+        if image is None:
+            return None
+        environment = dict(entry.partition("=")[::2] for entry in image.config.get("Env") or ())
+        return BaseFacts(environment, bool(image.config.get("Shell")))
 
     def _opened(
         self,
