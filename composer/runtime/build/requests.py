@@ -23,9 +23,9 @@ class Request(NamedTuple):
     """An image to build.
 
     ``context`` is an absolute directory, a URL, a git reference or ``-``; empty for none. ``dockerfile`` is relative to
-    it or absolute, ``dockerfile_name`` what messages call it; ``inline`` is its text. ``contexts`` are named contexts. ``names`` are what the image is to be
-    called. With ``outputs`` it is in the store only if one of them says so. ``environment`` has proxies, git's settings
-    and what registries need. ``source_date_epoch`` is in seconds.
+    it or absolute, ``dockerfile_name`` what messages call it; ``inline`` is its text. ``contexts`` are named contexts.
+    ``names`` are what the image is to be called. With ``outputs`` it is in the store only if one of them says so.
+    ``environment`` has proxies, git's settings and what registries need. ``source_date_epoch`` is in seconds.
     """
 
     context: str

@@ -69,7 +69,7 @@ def open_own_files(bundle: str) -> Opened:
             os.close(process)
             if files.start_time(int(current["pid"])) != current.get("start_ticks"):
                 raise errors.Conflict("the container has just exited", hint="try again")
-            fd = resources.enter_context(held(lambda: _clone_root(pidfd)))
+            fd = resources.enter_context(held(lambda: _clone_root(pidfd), keep=(pidfd,)))
         else:
             fd = resources.enter_context(held(lambda: _mount_layers(bundle, _config(bundle))))
         return Opened(fd, resources.pop_all())
@@ -116,12 +116,16 @@ def _config(bundle: str) -> dict[str, Any]:
 
 
 @contextmanager
-def held(mount: Callable[[], int]) -> Iterator[int]:
-    """Let a child call ``mount``; yield the descriptor that this returned there. The child ends with the context."""
+def held(mount: Callable[[], int], *, keep: tuple[int, ...] = ()) -> Iterator[int]:
+    """Let a child call ``mount``; yield the descriptor that this returned there. The child ends with the context.
+
+    Of this process's descriptors the child has those in ``keep`` alone: with a copy of what tells another child to go,
+    neither of the two would ever end.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid == 0:
-        ours.close()
+        syscalls.close_all_but({0, 1, 2, theirs.fileno(), *keep})
         _hold(mount, theirs)
     theirs.close()
     descriptors: list[int] = []
