@@ -1,0 +1,113 @@
+"""The build cache: what counts for a step, what does not, and what is removed when."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.integration.namespace.building.conftest import Workshop, cached
+
+pytestmark = pytest.mark.root
+
+
+def test_the_same_build_again_is_the_same_image(shop: Workshop) -> None:
+    shop.write("a.txt", "a")
+    dockerfile = "FROM base\nRUN echo 1 > /one\nCOPY a.txt /\nWORKDIR /w\nENV A=b\n"
+    shop.build(dockerfile)
+    first = shop.id()
+    again = shop.build(dockerfile)
+    assert shop.id() == first
+    assert again.count("CACHED") == 4
+    shop.build("FROM scratch\nENV A=b\n", tag="plain")
+    first = shop.id("plain")
+    shop.build("FROM scratch\nENV A=b\n", tag="plain")
+    assert shop.id("plain") == first
+
+
+def test_contents_count_and_times_do_not(shop: Workshop) -> None:
+    path = shop.write("a.txt", "a")
+    dockerfile = "FROM base\nCOPY a.txt /\nRUN cat /a.txt > /b\n"
+    shop.build(dockerfile)
+    os.utime(path, (1, 1))
+    assert cached(shop.build(dockerfile), "COPY a.txt")
+    path.write_text("b")
+    output = shop.build(dockerfile)
+    assert not cached(output, "COPY a.txt")
+    assert not cached(output, "RUN cat")
+    assert shop.text("/b") == "b"
+    path.chmod(0o600)
+    assert not cached(shop.build(dockerfile), "COPY a.txt")
+    shop.write("unused.txt", "x")
+    assert cached(shop.build(dockerfile), "COPY a.txt")
+
+
+def test_arguments_count_from_their_declaration_on(shop: Workshop) -> None:
+    dockerfile = "FROM base\nRUN echo early\nARG V\nRUN echo late\n"
+    shop.build(dockerfile, "--build-arg", "V=1")
+    output = shop.build(dockerfile, "--build-arg", "V=2")
+    assert cached(output, "RUN echo early")
+    assert not cached(output, "RUN echo late")
+    # proxies are passed on, and change nothing of the result
+    assert cached(
+        shop.build(dockerfile, "--build-arg", "V=2", "--build-arg", "HTTP_PROXY=http://x"), "RUN echo late"
+    )
+
+
+def test_a_linked_copy_is_kept_over_another_base(shop: Workshop) -> None:
+    shop.write("a.txt", "a")
+    shop.build("FROM base\nRUN echo 1\nCOPY --link a.txt /a\n", tag="one")
+    output = shop.build("FROM base\nRUN echo 2\nCOPY --link a.txt /a\n", tag="two")
+    assert cached(output, "COPY --link")
+    shop.stack.run("image", "rm", "one")
+    assert shop.text("/a", "two") == "a"
+
+
+def test_the_cache_can_be_left_out(shop: Workshop) -> None:
+    dockerfile = "FROM base AS a\nRUN echo a > /a\nFROM base AS b\nRUN echo b > /b\nFROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /\n"
+    shop.build(dockerfile)
+    assert "CACHED" not in shop.build(dockerfile, "--no-cache").replace("FROM base\n", "").partition("RUN")[
+        2
+    ].replace("FROM base", "") or not cached(shop.build(dockerfile, "--no-cache"), "RUN echo a")
+    output = shop.build(dockerfile, "--no-cache-filter", "b")
+    assert cached(output, "RUN echo a")
+    assert not cached(output, "RUN echo b")
+
+
+def test_another_project_and_another_image_share_steps(shop: Workshop) -> None:
+    shop.build("FROM base\nRUN echo shared > /s\n", tag="one")
+    assert cached(shop.build("FROM base\nRUN echo shared > /s\nCMD x\n", tag="two"), "RUN echo shared")
+
+
+def test_images_outlive_the_cache_and_the_reverse(shop: Workshop) -> None:
+    dockerfile = "FROM base\nRUN echo 1 > /one\n"
+    shop.build(dockerfile)
+    shop.stack.run("builder", "prune", "-af")
+    assert shop.text("/one") == "1\n"
+    shop.build(dockerfile, "--no-cache")
+    shop.stack.run("image", "rm", "built")
+    output = shop.build(dockerfile)
+    assert cached(output, "RUN echo 1")
+    assert shop.text("/one") == "1\n"
+
+
+def test_pruning_keeps_within_a_size(shop: Workshop) -> None:
+    for number in range(4):
+        shop.build(
+            f"FROM base AS big\nRUN dd if=/dev/zero of=/big bs=1M count=2 && echo {number} > /n\n"
+            "FROM scratch\nCOPY --from=big /n /\n",
+            tag=f"n{number}",
+        )
+    shop.stack.run("builder", "prune", "-f", "--max-used-space", "5MB")
+    left = [
+        line
+        for line in shop.stack.out("system", "df", "-v").splitlines()
+        if " 2.09" in line or " 2.1" in line
+    ]
+    assert len(left) == 2
+    output = shop.build(
+        "FROM base AS big\nRUN dd if=/dev/zero of=/big bs=1M count=2 && echo 3 > /n\nFROM scratch\nCOPY --from=big /n /\n"
+    )
+    assert cached(output, "RUN dd")  # of what was used last the most is kept
+    shop.stack.run("builder", "prune", "-f", "--filter", "until=24h")
+    assert cached(shop.build((shop.directory / "Dockerfile").read_text()), "RUN dd")
