@@ -142,7 +142,9 @@ def seeds() -> Iterator[bytes]:
 
 def words() -> set[str]:
     """Return keywords, flags, options and operators."""
-    keywords = "FROM AS RUN COPY ADD ENV ARG LABEL CMD ENTRYPOINT ONBUILD HEALTHCHECK NONE SHELL VOLUME EXPOSE USER WORKDIR"
+    keywords = (
+        "FROM AS RUN COPY ADD ENV ARG LABEL CMD ENTRYPOINT ONBUILD HEALTHCHECK NONE SHELL VOLUME EXPOSE USER"
+    )
     options = (
         "type from source target readonly readwrite id sharing required size mode uid gid env "
         "bind cache tmpfs secret ssh"
