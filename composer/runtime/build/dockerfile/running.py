@@ -27,6 +27,10 @@ class _Script(NamedTuple):
 def read_run(writing: Writing) -> Run:
     flags = writing.flags({"mount": TEXTS, "network": TEXT, "security": TEXT, "device": TEXTS})
     command = writing.command()
+    if not command.words:
+        raise writing.stop(
+            "RUN has no command", 'write RUN COMMAND or RUN ["COMMAND"]', writing.arguments.offset
+        )
     script = _script(writing, command)
     return Run(
         writing.at,
