@@ -52,11 +52,19 @@ _OPTIONS = (
     click.option("--shm-size", metavar="SIZE", help="Set the size of /dev/shm in RUN."),
     _many("--ulimit", "limits", metavar="NAME=SOFT[:HARD]", help="Set a resource limit of RUN."),
     _many("--allow", "entitlements", metavar="ENTITLEMENT", help="Allow network.host or security.insecure."),
+    _many(
+        "-o",
+        "--output",
+        "outputs",
+        metavar="type=TYPE,dest=PATH",
+        help="Write files or an archive: local, tar, oci, docker.",
+    ),
     _many("--cache-from", "cache_from", metavar="SOURCE", help="Import a cache of an earlier build."),
     _many("--cache-to", "cache_to", metavar="TARGET", help="Export the cache of this build."),
     click.option("--provenance", metavar="MODE", help="Add a provenance attestation to the image."),
     click.option("--sbom", metavar="MODE", help="Add an SBOM attestation to the image."),
     click.option("--keep-failed", is_flag=True, help="Keep the container of a RUN that fails."),
+    click.option("--check", is_flag=True, help="Check the Dockerfile, and build nothing."),
     click.option("--iidfile", metavar="PATH", help="Write the image ID to a file."),
     click.option("--metadata-file", "metadata", metavar="PATH", help="Write what was built to a JSON file."),
     click.option("-q", "--quiet", is_flag=True, help="Print only the image ID."),
@@ -74,7 +82,15 @@ def build(context: Context, path: str, given: Mapping[str, Any]) -> None:
     if mode:
         context.settings = context.settings._replace(progress=mode)
     spec = spec_of(context, path, given)
-    image = _built(context, spec, given["tags"])
+    image, findings = _built(context, spec, given["tags"])
+    if given["check"]:
+        context.write(
+            f"Check complete, {_count(findings)} found." if findings else "Check complete, no warnings found."
+        )
+        if findings:
+            raise SystemExit(1)
+    if image is None:
+        return
     for name, text in ((given["iidfile"], image.id), (given["metadata"], _metadata(image, spec))):
         if name:
             _write(context, name, text)
@@ -82,15 +98,25 @@ def build(context: Context, path: str, given: Mapping[str, Any]) -> None:
         context.write(image.id)
 
 
-def _built(context: Context, spec: BuildSpec, tags: tuple[str, ...]) -> ObservedImage:
+def _count(findings: int) -> str:
+    return "1 warning has been" if findings == 1 else f"{findings} warnings have been"
+
+
+def _built(context: Context, spec: BuildSpec, tags: tuple[str, ...]) -> tuple[ObservedImage | None, int]:
+    """Build; return the image, and how many warnings there were."""
     from composer.engine.operations.row import Resource
     from composer.engine.progress import DONE, FAILED, WORKING, Progress
 
     display = context.display("build")
-    resource = Resource("image", tags[0] if tags else spec.attributes.get("target") or "image")
+    name = tags[0] if tags else os.path.basename(str(spec.attributes.get("context"))) or "image"
+    resource = Resource("image", name)
     backend = context.backend()
 
+    findings = 0
+
     def tell(advance: Advance) -> None:
+        nonlocal findings
+        findings += advance.is_warning
         display.progress(Progress(WORKING, resource, "building", advance=advance))
 
     display.progress(Progress(WORKING, resource, "building"))
@@ -99,8 +125,8 @@ def _built(context: Context, spec: BuildSpec, tags: tuple[str, ...]) -> Observed
     except BaseException:
         display.progress(Progress(FAILED, resource, "error"))
         raise
-    display.progress(Progress(DONE, resource, "built"))
-    return image
+    display.progress(Progress(DONE, resource, "checked" if spec.only_checks else "built"))
+    return image, findings
 
 
 def _metadata(image: ObservedImage, spec: BuildSpec) -> str:
@@ -130,7 +156,7 @@ def spec_of(context: Context, path: str, given: Mapping[str, Any]) -> BuildSpec:
     is_here = path != "-" and not path.startswith(_REMOTE)
     attributes: dict[str, Any] = {
         "context": os.path.normpath(os.path.join(context.working_dir, path)) if is_here else path,
-        "dockerfile": _dockerfile(context, given["dockerfile"]),
+        **_dockerfile(context, given["dockerfile"]),
         "args": {k: v for k, v in variables(context.environment, given["args"]).items() if v is not None},
         "additional_contexts": {
             name: _source(context, source) for name, source in shared.mapping(given["contexts"]).items()
@@ -152,12 +178,32 @@ def spec_of(context: Context, path: str, given: Mapping[str, Any]) -> BuildSpec:
         {name: value for name, value in attributes.items() if value not in (None, "", [], {}, False)},
         secrets=tuple(_secret(context, text) for text in given["secrets"]),
         keep_failed=given["keep_failed"],
+        only_checks=given["check"],
+        outputs=tuple(_output(context, text) for text in given["outputs"]),
     )
 
 
-def _dockerfile(context: Context, given: str | None) -> str | None:
-    """Return an absolute path: unlike in a compose file, it is relative to where the command runs."""
-    return os.path.normpath(os.path.join(context.working_dir, given)) if given else None
+def _output(context: Context, text: str) -> str:
+    """Return an output with an absolute path: what is relative is so to where the command runs."""
+    if text == "-":
+        return "type=tar,dest=-"
+    fields = [
+        part.partition("=") for part in (text.split(",") if "=" in text else ("type=local", f"dest={text}"))
+    ]
+    return ",".join(
+        f"{key}={_target(context, value) if key == 'dest' else value}" for key, _, value in fields
+    )
+
+
+def _target(context: Context, path: str) -> str:
+    return path if path == "-" else os.path.normpath(os.path.join(context.working_dir, path))
+
+
+def _dockerfile(context: Context, given: str | None) -> dict[str, str]:
+    """Return where the Dockerfile is: unlike in a compose file, its path is relative to where the command runs."""
+    if given == "-":
+        return {"dockerfile_inline": context.stdin.read()}
+    return {"dockerfile": os.path.normpath(os.path.join(context.working_dir, given))} if given else {}
 
 
 def _source(context: Context, source: str) -> str:

@@ -272,11 +272,11 @@ class DockerBackend(DockerObserver, Lacking):
 
     def build_image(
         self, spec: BuildSpec, *, progress: Callable[[Advance], None] | None = None
-    ) -> ObservedImage:
+    ) -> ObservedImage | None:
         from composer.backends.docker import builds
 
-        builds.build(self._sdk, self.client.endpoint, spec, self._environment, progress)
-        return reading.image(self.client.get(f"/images/{spec.reference}/json"))
+        built = builds.build(self._sdk, self.client.endpoint, spec, self._environment, progress)
+        return reading.image(self.client.get(f"/images/{built}/json")) if built else None
 
     def push_image(self, reference: str, *, progress: Callable[[Advance], None] | None = None) -> None:
         from composer.backends.docker import images

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from composer.backends.docker import reading
 from composer.engine.inspected import CacheUse, ContainerUse, DiskUse, ImageUse, VolumeUse
@@ -58,7 +58,9 @@ def prune_builds(
 ) -> tuple[list[str], int]:
     filters = {"until": [f"{int(unused_for_s)}s"]} if unused_for_s else None
     with sdk.call(patient=True) as api:
-        found = api.prune_builds(filters=filters, keep_storage=most_bytes, all=everything or None)  # type: ignore[no-untyped-call]
+        found = api.prune_builds(  # the SDK has a type for each filter
+            filters=cast("Any", filters), keep_storage=most_bytes, all=everything or None
+        )
     return list(found.get("CachesDeleted") or ()), int(found.get("SpaceReclaimed") or 0)
 
 

@@ -168,10 +168,11 @@ class NamespaceBackend(NamespaceObserver):
 
     def build_image(
         self, spec: BuildSpec, *, progress: Callable[[Advance], None] | None = None
-    ) -> ObservedImage:
+    ) -> ObservedImage | None:
         from composer.backends.namespace import builds
 
-        return observed_image(builds.build(self._engine, spec, self._environment, progress, self._steps))
+        built = builds.build(self._engine, spec, self._environment, progress, self._steps)
+        return None if built is None else observed_image(built)
 
     def push_image(self, reference: str, *, progress: Callable[[Advance], None] | None = None) -> None:
         raise errors.ImageError(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from composer.engine.observed import Advance
@@ -34,17 +35,24 @@ def build(
     environment: Mapping[str, str],
     report: Report | None,
     numbers: Iterator[int],
-) -> Image:
-    """Build the image of a service. Raises BuildFailed. ``numbers`` are for the steps of all builds that are shown."""
+) -> Image | None:
+    """Build an image; None where only outputs were wanted. Raises BuildFailed.
+
+    ``numbers`` are for the steps of all builds that are shown.
+    """
     telling = _Telling(report, spec.service, numbers)
     try:
-        built = engine.builds.build(request_of(spec, environment), telling.tell)
+        request = request_of(spec, environment)
+        context = sys.stdin.buffer if request.context == "-" else None
+        built = engine.builds.build(request, telling.tell, context)
     except BuildFailed as error:
         failed = BuildFailed(f"cannot build {_what(spec)}: {error}", hint=error.hint)
         for note in getattr(error, "__notes__", ()):
             failed.add_note(note)
         raise failed from error
-    assert built.image is not None
+    for line in built.warnings:
+        if report is not None:
+            report(Advance("", line=line, is_warning=True))
     return built.image
 
 
@@ -71,16 +79,45 @@ def request_of(spec: BuildSpec, environment: Mapping[str, str]) -> Request:
     found["secrets"] = [Secret(one.target, one.source, one.content) for one in spec.secrets]
     if spec.platform and "platform" not in found:
         found["platform"] = spec.platform
+    if spec.outputs:
+        from composer.runtime.build import outputs
+
+        found["outputs"] = [outputs.parse(text, "/") for text in spec.outputs]
+    if spec.only_checks:
+        found["only_checks"] = True
     if spec.keep_failed:
         found["keep_failed"] = True
     if spec.no_cache:
         found["no_cache"] = True
     if spec.pull:
         found["pull"] = True
+    if "ssh" in found:
+        found["ssh"] = {id: path or _agent(environment) for id, path in found["ssh"].items()}
     epoch = found["args"].get("SOURCE_DATE_EPOCH")
     if epoch:
         found["source_date_epoch"] = _epoch(epoch)
-    return Request(**{"context": os.getcwd(), **found})
+    return Request(**{"context": "", **found, "dockerfile_name": _shown(spec)})
+
+
+def _shown(spec: BuildSpec) -> str:
+    """Return what messages call the Dockerfile: its path from where the command runs, as an editor finds it."""
+    given = spec.attributes
+    context = str(given.get("context") or "")
+    if given.get("dockerfile_inline") or not os.path.isabs(context):
+        return ""
+    path = os.path.join(context, str(given.get("dockerfile") or "Dockerfile"))
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
+def _agent(environment: Mapping[str, str]) -> str:
+    path = environment.get("SSH_AUTH_SOCK")
+    if not path:
+        raise BuildFailed(
+            "build.ssh needs an SSH agent, but SSH_AUTH_SOCK is not set",
+            hint="start one with ssh-agent, or give a key: default=/path/to/key",
+        )
+    return path
 
 
 def _epoch(text: str) -> int:

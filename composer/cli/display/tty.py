@@ -97,6 +97,9 @@ class TtyDisplay:
                 self._places.setdefault(resource, len(self._places))
 
     def progress(self, event: Progress) -> None:
+        if event.advance is not None and event.advance.is_warning:
+            self.warn(event.advance.line)
+            return
         if event.advance is not None and event.advance.line:
             with self._lock:
                 self._steps.setdefault(event.resource, Steps(self._clock)).take(event.advance.line)

@@ -24,8 +24,11 @@ class Images(ImageObserver, Protocol):
     """Changes images. ``progress`` is called from any thread."""
 
     def pull_image(self, reference: str, *, progress: Report | None = None) -> ObservedImage: ...
-    def build_image(self, spec: BuildSpec, *, progress: Report | None = None) -> ObservedImage:
-        """Build an image. Raises BuildFailed, with the end of the builder's output as notes."""
+    def build_image(self, spec: BuildSpec, *, progress: Report | None = None) -> ObservedImage | None:
+        """Build an image; return None where only outputs were wanted.
+
+        Raises BuildFailed, with the end of the builder's output as notes.
+        """
         ...
 
     def push_image(self, reference: str, *, progress: Report | None = None) -> None:

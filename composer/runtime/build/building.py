@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from composer.runtime.build.bases import Bases
     from composer.runtime.build.cache import Cache, Snapshot
+    from composer.runtime.build.context.adding import Fetching
     from composer.runtime.build.context.contexts import Context
     from composer.runtime.build.context.statcache import StatCache
     from composer.runtime.build.contexts import Contexts
@@ -56,12 +57,10 @@ class Build:
         teller: Teller,
         contexts: Contexts,
         checksums: StatCache,
-        downloads: str,
+        fetching: Fetching,
     ) -> None:
-        """``downloads`` is the directory where what URLs and git references name is kept."""
         self.request = request
-        self.contexts, self.checksums, self.downloads = contexts, checksums, downloads
-        self._lock = threading.Lock()
+        self.contexts, self.checksums, self.fetching = contexts, checksums, fetching
         self.cache, self.mounter, self.runner, self.lease = cache, mounter, runner, lease
         self.bases, self.teller = bases, teller
         self._results: dict[int, _Result] = {}
@@ -71,14 +70,13 @@ class Build:
     def ignores_cache(self, stage: str) -> bool:
         return self.request.no_cache or stage.lower() in self._not_cached
 
-    @contextlib.contextmanager
-    def changing(self, files: Filesystem) -> Iterator[tuple[int, str]]:
-        """Yield the root of these files, to be written to, and the directory whose ``files`` is the new layer."""
-        with (
-            self.cache.making() as directory,
-            self.mounter.writing(files, f"{directory}/files", f"{directory}/work") as root,
-        ):
-            yield root, directory
+    def changed(self, files: Filesystem, write: Callable[[int], None]) -> Snapshot:
+        """Let ``write`` change files, whose root it is given; return what it changed as a layer over them."""
+        with self.cache.making() as directory:
+            layer = f"{directory}/files"
+            with self.mounter.writing(files, layer, f"{directory}/work") as root:
+                write(root)
+            return self.take(layer)
 
     @contextlib.contextmanager
     def opened_directory(self, path: str) -> Iterator[int]:
@@ -108,10 +106,7 @@ class Build:
 
     def context_of(self, name: str) -> Context:
         """Return the build context, or a named one. Each is opened once."""
-        if not name:
-            return self.context
-        with self._lock:
-            return self.contexts.named(name)
+        return self.contexts.named(name) if name else self.context
 
     # -------------------------------------------------------------- stages
 
@@ -181,7 +176,7 @@ class Build:
             base = self.stage(origin.stage)
             image = {**base.whole, "config": base.config, "history": base.history}
             stage = self._new(planned, image, base.files)
-            stage.arguments.update(base.arguments)
+            stage.inherit(base)
             return stage
         if isinstance(origin, stages.Scratch):
             image = {**self.bases.empty_image(), "config": {"Env": [f"PATH={PATH}"], "WorkingDir": "/"}}

@@ -7,7 +7,8 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.runtime.base import syscalls
+from composer.runtime.base import making, syscalls
+from composer.runtime.build import programs
 from composer.runtime.build.cache import Snapshot, key_of
 from composer.runtime.container import rootfs
 from composer.runtime.objects import roots
@@ -19,14 +20,18 @@ if TYPE_CHECKING:
 
 
 class Filesystem(NamedTuple):
-    """``layers`` from the lowest up. ``key`` names the contents: equal keys, equal files."""
+    """``layers`` from the lowest up. ``key`` names the contents: equal keys, equal files.
+
+    ``programs`` are directories of this machine (``/usr``) below the layers, in a stage that is built FROM host.
+    """
 
     key: str
     layers: tuple[Layer | Snapshot, ...] = ()
+    programs: tuple[str, ...] = ()
 
     def over(self, key: str, snapshot: Snapshot) -> Filesystem:
         """Return these files with those of one more step over them."""
-        return Filesystem(key, (*self.layers, snapshot))
+        return self._replace(key=key, layers=(*self.layers, snapshot))
 
 
 EMPTY = Filesystem(key_of("scratch"))
@@ -61,6 +66,13 @@ class Mounter:
             finally:
                 os.close(fd)
             return
+        if files.programs:
+            with (
+                making.temporary_directory(f"{os.path.dirname(self._empty)}/snapshots") as scratch,
+                programs.mounted(self._empty, self.directories(files), files.programs, scratch) as fd,
+            ):
+                yield fd
+            return
         # at least two, or the kernel has nothing to overlay
         with _mounted(
             self._empty, [("lowerdir+", one) for one in (*self.directories(files), self._empty)]
@@ -70,6 +82,11 @@ class Mounter:
     @contextlib.contextmanager
     def writing(self, files: Filesystem, upper: str, work: str) -> Iterator[int]:
         """Yield a descriptor of the root of these files; what changes goes into ``upper``."""
+        if files.programs:
+            with programs.mounted(self._empty, self.directories(files), files.programs, work, upper) as fd:
+                yield fd
+            programs.merge(f"{work}/programs", upper, files.programs)
+            return
         options = [("lowerdir+", one) for one in self.directories(files)]
         with _mounted(self._empty, [*options, ("upperdir", upper), ("workdir", work)]) as fd:
             yield fd

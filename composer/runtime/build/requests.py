@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from composer.runtime.build.outputs import Output
     from composer.runtime.images import Image
 
 
@@ -22,13 +23,14 @@ class Request(NamedTuple):
     """An image to build.
 
     ``context`` is an absolute directory, a URL, a git reference or ``-``; empty for none. ``dockerfile`` is relative to
-    it or absolute; ``inline`` is its text. ``contexts`` are named contexts; a value may also be ``image:ID``, an image
-    of the store by its id. ``names`` are what the image is to be called. ``environment`` has proxies, git's settings
+    it or absolute, ``dockerfile_name`` what messages call it; ``inline`` is its text. ``contexts`` are named contexts. ``names`` are what the image is to be
+    called. With ``outputs`` it is in the store only if one of them says so. ``environment`` has proxies, git's settings
     and what registries need. ``source_date_epoch`` is in seconds.
     """
 
     context: str
     dockerfile: str = ""
+    dockerfile_name: str = ""
     inline: str | None = None
     names: Sequence[str] = ()
     target: str = ""
@@ -48,6 +50,8 @@ class Request(NamedTuple):
     entitlements: Sequence[str] = ()
     source_date_epoch: int | None = None
     keep_failed: bool = False
+    only_checks: bool = False
+    outputs: Sequence[Output] = ()
     environment: Mapping[str, str] = {}
 
 
@@ -73,7 +77,7 @@ class News(NamedTuple):
 
 
 class Built(NamedTuple):
-    """``image`` is None where the result was not put into the store."""
+    """``image`` is None where the result was not put into the store. ``warnings`` are findings in the Dockerfile."""
 
     image: Image | None
     config: Mapping[str, Any]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +22,13 @@ if TYPE_CHECKING:
     from composer.runtime.images.content import Content, Layer
 
 
-def store(cache: Cache, content: Content, stage: Stage, request: Request) -> str:
-    """Put the image of a stage into the store and return its id. Under the store's lock."""
+def store(cache: Cache, content: Content, stage: Stage, request: Request) -> tuple[str, bool]:
+    """Put the image of a stage into the store; return its id, and whether it is new there. Under the store's lock."""
     found = layers.stored(cache, content, stage.files.layers)
     whole = configuration(cache, stage, request, found)
-    return adding.add_image(content, canonical_json(whole), found)
+    data = canonical_json(whole)
+    is_new = not os.path.exists(content.image(f"sha256:{hashlib.sha256(data).hexdigest()}"))
+    return adding.add_image(content, data, found, has_programs=bool(stage.files.programs)), is_new
 
 
 def configuration(cache: Cache, stage: Stage, request: Request, found: Sequence[Layer]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import errors
 from composer.runtime.base import files, records, state, syscalls
+from composer.runtime.build import programs
 from composer.runtime.container import capabilities, defaults
 from composer.runtime.objects import bundle, specs
 from composer.runtime.objects.attaching import AttachSession
@@ -48,6 +49,7 @@ class Command(NamedTuple):
     user: str
     directory: str
     layers: Sequence[str]
+    programs: Sequence[str] = ()
     mounts: Sequence[specs.Mount] = ()
     files: Sequence[specs.File] = ()
     trees: Sequence[TreeMount] = ()
@@ -102,6 +104,7 @@ class Runner:
             if code != 0:
                 raise CommandFailed(code, self._keep(id) if command.keep_failed else "")
             _remove_stubs(f"{directory}/upper", stubs, root)
+            programs.merge(f"{directory}/programs", f"{directory}/upper", command.programs)
             yield f"{directory}/upper"
         finally:
             if not os.path.exists(f"{directory}/{_KEPT}"):
@@ -131,7 +134,7 @@ class Runner:
             namespaces={"network": "bridge" if command.network == "default" else command.network},
             tells_hostname=False,
         )
-        image = Image("", (), tuple(command.layers), {})
+        image = Image("", (), tuple(command.layers), {}, programs=tuple(command.programs))
         with self._store.using():
             if command.network == "default":
                 self._networks.create(specs.Network(DEFAULT_NETWORK))

@@ -50,8 +50,9 @@ class Stage:
         self.config: dict[str, Any] = dict(image.get("config") or {})
         self.whole: dict[str, Any] = {key: image[key] for key in _KEPT if key in image}
         self.history: list[dict[str, Any]] = [dict(entry) for entry in image.get("history") or ()]
-        self.arguments: dict[str, str | None] = {}
-        """Those that are declared, in order; None for one without a value."""
+        self.arguments: dict[str, None] = {}
+        """The names that ARG declared, in order."""
+        self._values = self.environment()
         self.has_command = False
         """CMD was said in this stage, and not inherited."""
         self._given, self._globals = given, globals
@@ -59,26 +60,26 @@ class Stage:
     # -------------------------------------------------------------- variables
 
     def variables(self) -> dict[str, str]:
-        """Return what an instruction can use: arguments, and over them the environment."""
-        found = {key: value for key, value in self.arguments.items() if value is not None}
-        found.update(self.environment())
-        return found
+        """Return what instructions and commands see: of ARG and ENV with one name the one that was said last."""
+        return self._values
 
     def environment(self) -> dict[str, str]:
+        """Return the environment of the image: that of ENV alone."""
         return dict(entry.partition("=")[::2] for entry in self.config.get("Env") or ())
 
     def run_environment(self) -> list[str]:
-        """Return the environment of RUN: the image's, and the arguments that it does not hide."""
-        own = self.environment()
-        found = {"PATH": own.get("PATH") or PATH}
-        found.update((key, value or "") for key, value in self.run_arguments())
-        found.update(own)
+        """Return the environment of RUN."""
+        found = {"PATH": PATH, **self._values}
         return [f"{key}={value}" for key, value in found.items()]
 
     def run_arguments(self) -> list[tuple[str, str]]:
-        """Return the arguments that RUN has, sorted as they were declared."""
-        own = self.environment()
-        return [(key, value or "") for key, value in self.arguments.items() if key not in own]
+        """Return the declared arguments with what RUN sees, in the order of their declaration."""
+        return [(key, self._values.get(key, "")) for key in self.arguments]
+
+    def inherit(self, base: Stage) -> None:
+        """Go on with the variables of the stage that this one is built from."""
+        self.arguments.update(base.arguments)
+        self._values = dict(base.variables())
 
     def proxies(self) -> list[str]:
         return [f"{key}={self._given[key]}" for key in PROXIES if key in self._given]
@@ -128,14 +129,18 @@ class Stage:
     def set_environment(self, pairs: Mapping[str, str]) -> None:
         found = self.environment()
         found.update(pairs)
+        self._values.update(pairs)
         self.config["Env"] = [f"{key}={value}" for key, value in found.items()]
 
-    def declare(self, name: str, default: str | None) -> None:
-        """ARG: a value that was given, else the default, else that of the ARG before the first FROM."""
+    def declare(self, name: str, default: str | None) -> str | None:
+        """ARG: take a value that was given, else the default, else that of the ARG before the first FROM; return it."""
         value = self._given.get(name)
         if value is None:
             value = default if default is not None else self._globals.get(name)
-        self.arguments[name] = value
+        self.arguments[name] = None
+        if value is not None:
+            self._values[name] = value
+        return value
 
 
 _KEPT = ("architecture", "os", "variant", "os.version", "os.features", "author")
@@ -146,8 +151,7 @@ def _arg(stage: Stage, one: said.Arg) -> None:
     for name, default in one.pairs:
         name = stage.expand(name, one.at)
         value = None if default is None else stage.expand(default, one.at)
-        stage.declare(name, value)
-        found = stage.arguments[name]
+        found = stage.declare(name, value)
         shown.append(name if found is None else f"{name}={found}")
     stage.note(f"ARG {' '.join(shown)}")
 

@@ -78,11 +78,12 @@ def workdir(build: Build, stage: Stage, one: said.Workdir, shown: Showing) -> No
         from composer.runtime.build.context.owners import resolve_owner
         from composer.runtime.build.context.targets import Target
 
-        with build.changing(stage.files) as (root, directory):
+        def write(root: int) -> None:
             owner = resolve_owner(root, user) if user else (0, 0)
             target = Target(root, owner=owner, time_ns=build.epoch_ns())
             os.close(target.make_directories(target.look_up(path.lstrip("/")).path))
-            return build.take(f"{directory}/files")
+
+        return build.changed(stage.files, write)
 
     advance(stage, carry_out(build, stage, shown, key, created_by, make), created_by)
 
@@ -122,6 +123,7 @@ def run(build: Build, stage: Stage, one: said.Run, shown: Showing) -> None:
                 user,
                 directory,
                 build.mounter.directories(stage.files),
+                programs=stage.files.programs,
                 mounts=mounts.mounts,
                 files=[*mounts.files, *([script] if script else [])],
                 trees=mounts.trees,

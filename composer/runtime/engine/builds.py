@@ -10,6 +10,7 @@ from composer.runtime.build.builder import Builder, Tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import BinaryIO
 
     from composer.runtime.build.requests import Built, News, Request
     from composer.runtime.engine.containers import Containers
@@ -23,8 +24,13 @@ class Builds:
     def __init__(self, core: Core, containers: Containers, images: Images) -> None:
         self._core, self._containers, self._images = core, containers, images
 
-    def build(self, request: Request, tell: Callable[[News], None]) -> Built:
-        """Build an image. Raises BuildFailed, with the end of a failed command's output as notes."""
+    def build(
+        self, request: Request, tell: Callable[[News], None], standard_input: BinaryIO | None = None
+    ) -> Built:
+        """Build an image. Raises BuildFailed, with the end of a failed command's output as notes.
+
+        ``standard_input`` is where the context ``-`` is read from.
+        """
         core = self._core
         making.sweep(core.paths)
         running.sweep(core.paths, lambda: core.client(running.OWNER))
@@ -37,7 +43,7 @@ class Builds:
             self._images.pull,
         )
         try:
-            return Builder(tools).build(request, tell)
+            return Builder(tools).build(request, tell, standard_input)
         finally:
             self._containers.remove_forgotten_network()
 

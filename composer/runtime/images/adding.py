@@ -59,17 +59,29 @@ def commit(content: Content, base: str, chunks: Iterator[bytes], made: Mapping[s
     return add_image(content, canonical_json(whole), [*below, layer])
 
 
-def add_image(content: Content, config: bytes, layers: Sequence[Layer], manifest: bytes | None = None) -> str:
-    """Write the image's record, after everything that it names; return its id, the configuration's digest."""
+def add_image(
+    content: Content,
+    config: bytes,
+    layers: Sequence[Layer],
+    manifest: bytes | None = None,
+    *,
+    has_programs: bool = False,
+) -> str:
+    """Write the image's record, after everything that it names; return its id, the configuration's digest.
+
+    ``has_programs``: the layers are over the programs of this machine.
+    """
     whole = configuration.checked(json.loads(config))
     id = content.put(config)
     manifest = manifest or canonical_json(_manifest(id, len(config), layers))
-    record = {
+    record: dict[str, Any] = {
         "config": configuration.tolerant(whole.get("config")),
         "layers": [layer._asdict() for layer in layers],
         "manifest": content.put(manifest),
         "created": str(whole.get("created") or dates.utc(time.time())),
     }
+    if has_programs:
+        record["programs"] = True
     content.write_record(id, record)
     return id
 

@@ -72,7 +72,7 @@ def create(
             mounts += [
                 mounting.file_mount(entry, index, temporary, final) for index, entry in enumerate(spec.files)
             ]
-            mounts += [mounting.programs(path, temporary, final) for path in image.programs]
+            mounts += [mounting.programs(path, image.layers, temporary, final) for path in image.programs]
             mounts += [_tree_mount(tree, index, temporary, final) for index, tree in enumerate(trees)]
             config = _config(paths, spec, image, id, mounts, networks)
             records.write_config(temporary, config)

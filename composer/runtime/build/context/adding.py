@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 class Fetching(NamedTuple):
     """What is needed for sources that are not in a tree.
 
-    ``scratch`` is a directory for what lasts as long as its use; ``open_transport`` and ``open_git`` are called for each
+    ``scratch`` is a directory for what lasts as long as it is used; ``open_transport`` and ``open_git`` are for each
     URL and repository; ``wait`` waits for some seconds.
     """
 

@@ -108,10 +108,10 @@ class Git:
         """Run git in a directory and return what it prints. ``local``: it reads a repository of ours."""
         done, out, err = self._run(arguments, directory, local=local)
         if done:
-            said = err.replace(reference.remote, reference.shown).strip()[-_MOST_SAID:]
-            last = said.splitlines()[-1] if said else f"exit code {done}"
+            said = err.replace(reference.remote, reference.shown).strip()[:_MOST_SAID].splitlines()
+            causes = [line.removeprefix("fatal: ") for line in said if line.startswith("fatal: ")]
             raise BuildFailed(
-                f"cannot fetch '{reference.shown}': {last.removeprefix('fatal: ')}",
+                f"cannot fetch '{reference.shown}': {(causes or said or [f'git ended with {done}'])[0]}",
                 hint="check the URL and the reference; a private repository needs an SSH agent, or a login in its URL",
             )
         return out

@@ -148,7 +148,8 @@ class _Finding:
         for top in self.matches(start):
             if is_fixed and pattern:
                 self._source(f"{top.path}/{pattern}", _inside(f"{start}/{pattern}"), follow=False)
-            yield top._replace(includes=includes) if top.is_directory else top
+            if top.is_directory:
+                yield top._replace(includes=includes)
 
     def _source(self, path: str, written: str, *, follow: bool = True) -> Source:
         way = self._way(path, written, follow=follow)

@@ -1,0 +1,829 @@
+"""URLs, git repositories and inline files as sources, and contexts of each kind, from servers of this machine."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import io
+import os
+import shutil
+import socket
+import subprocess
+import tarfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+
+import pytest
+
+from composer.errors import BuildFailed
+from composer.registry.settings import Settings
+from composer.registry.transport import Transport
+from composer.runtime.build.context.adding import Fetching, copy_parts, digest_parts, gathered
+from composer.runtime.build.context.contexts import Context, open_context
+from composer.runtime.build.context.fetching import Fetched, fetch
+from composer.runtime.build.context.git import Git
+from composer.runtime.build.context.git_references import GitReference, parse_git_reference
+from composer.runtime.build.context.trees import Tree
+from composer.runtime.build.dockerfile.instructions import Add, Copy, Heredoc, Place
+from tests.integration.build.places import opened, things, write
+
+pytestmark = pytest.mark.root
+
+HERE = Place(1)
+
+
+class Answer(NamedTuple):
+    body: bytes = b""
+    status: int = 200
+    headers: Mapping[str, str] = {}
+    promised: int = -1
+    """The length that the header says, where it is not the body's."""
+
+
+class Server:
+    """Answers by path; a list is gone through, its last answer again and again."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, list[Answer]] = {}
+        self.asked: list[tuple[str, Mapping[str, str]]] = []
+        ours = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                ours.asked.append((self.path, dict(self.headers)))
+                known = (self.path, unquote(self.path), "*")
+                waiting = next(
+                    (ours.answers[path] for path in known if path in ours.answers), [Answer(status=404)]
+                )
+                answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+                self.send_response(answer.status)
+                length = len(answer.body) if answer.promised < 0 else answer.promised
+                for key, value in {"Content-Length": str(length), **answer.headers}.items():
+                    self.send_header(key, value)
+                self.end_headers()
+                self.wfile.write(answer.body)
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def transport() -> Iterator[Transport]:
+    made = Transport(Settings())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def fetching(tmp_path: Path, transport: Transport) -> Iterator[Fetching]:
+    """What is fetched is in ``scratch``, and nothing of it stays."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    before = len(os.listdir("/proc/self/fd"))
+    yield Fetching(
+        str(scratch),
+        lambda: transport,
+        lambda: Git(str(tmp_path / "git"), {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}),
+        lambda seconds: None,
+    )
+    assert os.listdir(scratch) == []
+    transport.close()
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    made = tmp_path / "place"
+    made.mkdir()
+    return made
+
+
+def fetched(
+    url: str, place: Path, transport: Transport, *, limit_bytes: int = 1 << 30, **options: str
+) -> Fetched:
+    with opened(place) as fd:
+        return fetch(url, fd, transport, wait=lambda seconds: None, limit_bytes=limit_bytes, **options)
+
+
+# ---------------------------------------------------------------------------- URLs
+
+
+def test_a_file_is_fetched(server: Server, place: Path, transport: Transport) -> None:
+    server.answers["/d/a%20b.txt?x=1"] = [
+        Answer(b"text", headers={"Last-Modified": "Fri, 14 Jul 2017 02:40:00 GMT"})
+    ]
+    found = fetched(f"{server.url}/d/a%20b.txt?x=1", place, transport)
+    assert found == Fetched("a b.txt", f"sha256:{hashlib.sha256(b'text').hexdigest()}", 4)
+    state = os.stat(place / "a b.txt")
+    assert (state.st_mode & 0o7777, state.st_mtime) == (0o600, 1_500_000_000)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "name"),
+    [
+        ("/", {}, "__unnamed__"),
+        ("", {}, "__unnamed__"),
+        ("/", {"Content-Disposition": 'attachment; filename="b.txt"'}, "b.txt"),
+        ("/", {"Content-Disposition": 'attachment; filename="../../etc/b.txt"'}, "b.txt"),
+        ("/", {"Content-Disposition": 'attachment; filename=".."'}, "__unnamed__"),
+        ("/", {"Content-Disposition": "attachment"}, "__unnamed__"),
+        ("/a", {"Content-Disposition": 'attachment; filename="b.txt"'}, "a"),
+        ("/%2e%2e", {}, "__unnamed__"),
+        ("/x%2fy", {}, "y"),
+        ("/a%00b", {}, "__unnamed__"),
+        ("/" + "n" * 300, {}, "__unnamed__"),
+    ],
+)
+def test_names(
+    path: str, headers: Mapping[str, str], name: str, server: Server, place: Path, transport: Transport
+) -> None:
+    server.answers["*"] = [Answer(b"x", headers=headers)]
+    assert fetched(server.url + path, place, transport).name == name
+    assert os.listdir(place) == [name]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "never", "Fri, 99 Jul 2017 02:40:00 GMT", "Thu, 01 Jan 1960 00:00:00 GMT"]
+)
+def test_no_date_is_1970(text: str, server: Server, place: Path, transport: Transport) -> None:
+    server.answers["/f"] = [Answer(b"x", headers={"Last-Modified": text})]
+    fetched(f"{server.url}/f", place, transport)
+    assert os.stat(place / "f").st_mtime == 0
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
+def test_checksums(algorithm: str, server: Server, place: Path, transport: Transport) -> None:
+    server.answers["/f"] = [Answer(b"text")]
+    right = f"{algorithm}:{hashlib.new(algorithm, b'text').hexdigest()}"
+    wrong = f"{algorithm}:{hashlib.new(algorithm, b'other').hexdigest()}"
+    with pytest.raises(BuildFailed) as caught:
+        fetched(f"{server.url}/f", place, transport, checksum=wrong)
+    assert str(caught.value) == f"digest mismatch for '{server.url}/f': {right} (expected: {wrong})"
+    assert os.listdir(place) == []
+    assert fetched(f"{server.url}/f", place, transport, checksum=right).size_bytes == 4
+
+
+@pytest.mark.parametrize("text", ["sha256:abc", "md5:" + "0" * 32, "0" * 64, "sha256:" + "G" * 64])
+def test_what_is_no_checksum(text: str, server: Server, place: Path, transport: Transport) -> None:
+    with pytest.raises(BuildFailed, match="invalid checksum"):
+        fetched(f"{server.url}/f", place, transport, checksum=text)
+    assert server.asked == []
+
+
+def test_redirects_are_followed(server: Server, place: Path, transport: Transport) -> None:
+    server.answers["/a"] = [Answer(status=302, headers={"Location": "/d/b"})]
+    server.answers["/d/b"] = [Answer(b"there")]
+    assert fetched(f"{server.url}/a", place, transport).name == "a"
+    assert (place / "a").read_bytes() == b"there"
+
+
+def test_a_login_is_for_the_place_alone(server: Server, place: Path, transport: Transport) -> None:
+    other = Server()
+    try:
+        server.answers["/a"] = [Answer(status=302, headers={"Location": f"{other.url}/b"})]
+        other.answers["/b"] = [Answer(b"there")]
+        fetched(f"{server.url}/a".replace("//", "//me:s%40cret@"), place, transport)
+        assert server.asked[0][1]["Authorization"] == "Basic " + base64.b64encode(b"me:s@cret").decode()
+        assert "Authorization" not in other.asked[0][1]
+    finally:
+        other.close()
+
+
+def test_another_try_after_what_passes(server: Server, place: Path, transport: Transport) -> None:
+    server.answers["/f"] = [
+        Answer(status=503),
+        Answer(b"sh", promised=5),
+        Answer(status=429),
+        Answer(b"whole"),
+    ]
+    fetched(f"{server.url}/f", place, transport)
+    assert (place / "f").read_bytes() == b"whole"
+    assert len(server.asked) == 4
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_no_other_try_after_what_stays(
+    status: int, server: Server, place: Path, transport: Transport
+) -> None:
+    server.answers["/f"] = [Answer(status=status)]
+    with pytest.raises(BuildFailed) as caught:
+        fetched(f"{server.url}/f".replace("//", "//me:secret@"), place, transport)
+    assert str(caught.value) == f"cannot fetch '{server.url}/f': invalid response status {status}"
+    assert len(server.asked) == 1
+    assert os.listdir(place) == []
+
+
+def test_what_is_too_large(server: Server, place: Path, transport: Transport) -> None:
+    server.answers["/f"] = [Answer(bytes(3 << 20))]
+    with pytest.raises(BuildFailed, match="it is too large"):
+        fetched(f"{server.url}/f", place, transport, limit_bytes=1 << 20)
+    assert os.listdir(place) == []
+
+
+# ---------------------------------------------------------------------------- git
+
+
+class GitServer:
+    """Repositories of a directory, over git's own protocol."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            port = taken.getsockname()[1]
+        self.url = f"git://127.0.0.1:{port}"
+        command = ["git", "daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1", f"--port={port}"]
+        self._process = subprocess.Popen(
+            [*command, f"--base-path={directory}", "--verbose", str(directory)],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self._process.stderr is not None
+        for said in self._process.stderr:
+            if "Ready to rumble" in said:
+                break
+        self._thread = threading.Thread(target=self._process.stderr.read, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+        self._thread.join()
+
+
+def git(directory: Path, *arguments: str) -> str:
+    """Run git as the one who writes the repository."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": "/nonexistent",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@b",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@b",
+        "GIT_ALLOW_PROTOCOL": "file:git",
+    }
+    done = subprocess.run(
+        ["git", "-c", "protocol.file.allow=always", *arguments],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def commit(directory: Path, name: str, text: str) -> str:
+    write(directory / name, text)
+    git(directory, "add", "-A")
+    git(directory, "commit", "-q", "-m", name)
+    return git(directory, "rev-parse", "HEAD")
+
+
+class Repositories(NamedTuple):
+    server: GitServer
+    main: Path
+    first: str
+    """The first commit of main.git, which has a tag; there is a branch of the same name as another tag too."""
+    last: str
+
+
+@pytest.fixture(scope="module")
+def repositories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repositories]:
+    if not shutil.which("git"):
+        pytest.skip("needs git")
+    directory = tmp_path_factory.mktemp("repositories")
+    main = directory / "main.git"
+    main.mkdir()
+    git(main, "init", "-q", "-b", "trunk")
+    first = commit(main, "Dockerfile", "FROM scratch\n")
+    git(main, "tag", "-a", "-m", "one", "v1")
+    git(main, "branch", "both")
+    commit(main, "sub/dir/Dockerfile", "FROM scratch AS sub\n")
+    (main / "run.sh").write_text("#!/bin/sh\n")
+    (main / "run.sh").chmod(0o755)
+    (main / "out").symlink_to("/etc")
+    last = commit(main, "file", "last")
+    git(main, "tag", "both")
+    server = GitServer(directory)
+    below = directory / "below.git"
+    below.mkdir()
+    git(below, "init", "-q", "-b", "trunk")
+    commit(below, "inner", "of the submodule")
+    above = directory / "above.git"
+    above.mkdir()
+    git(above, "init", "-q", "-b", "trunk")
+    git(above, "submodule", "add", "-q", f"{server.url}/below.git", "mod")
+    commit(above, "outer", "of the repository")
+    for name, url in (("local", str(main)), ("program", "ext::sh -c touch% /tmp/never")):
+        evil = directory / f"{name}.git"
+        evil.mkdir()
+        git(evil, "init", "-q", "-b", "trunk")
+        git(evil, "submodule", "add", "-q", f"{server.url}/below.git", "mod")
+        (evil / ".gitmodules").write_text(f'[submodule "mod"]\n\tpath = mod\n\turl = {url}\n')
+        commit(evil, "file", "x")
+    yield Repositories(server, main, first, last)
+    server.close()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Git:
+    return Git(str(tmp_path / "git"), {"PATH": os.environ["PATH"]})
+
+
+def reference_of(repositories: Repositories, rest: str) -> GitReference:
+    found = parse_git_reference(f"{repositories.server.url}/{rest}")
+    assert found is not None
+    return found
+
+
+def test_the_default_branch(repositories: Repositories, program: Git, place: Path) -> None:
+    old = os.umask(0o077)
+    try:
+        found = program.check_out(reference_of(repositories, "main.git"), str(place))
+    finally:
+        os.umask(old)
+    assert found == repositories.last
+    made = things(place)
+    assert sorted(made) == ["Dockerfile", "file", "out", "run.sh", "sub", "sub/dir", "sub/dir/Dockerfile"]
+    assert (made["run.sh"].mode, made["file"].mode, made["sub"].mode) == (0o755, 0o644, 0o755)
+    assert made["out"].what == "/etc"
+
+
+@pytest.mark.parametrize(
+    "rest", ["#v1", "#refs/tags/v1", "?tag=v1", "#both", "?branch=both", "#refs/heads/both"]
+)
+def test_branches_and_tags(rest: str, repositories: Repositories, program: Git, place: Path) -> None:
+    """A branch comes before a tag of its name, and a tag stands for its commit."""
+    assert program.check_out(reference_of(repositories, f"main.git{rest}"), str(place)) == repositories.first
+    assert sorted(things(place)) == ["Dockerfile"]
+
+
+def test_a_tag_that_is_asked_for(repositories: Repositories, program: Git, place: Path) -> None:
+    assert program.check_out(reference_of(repositories, "main.git?tag=both"), str(place)) == repositories.last
+
+
+def test_a_commit(repositories: Repositories, program: Git, tmp_path: Path) -> None:
+    for number, ref in enumerate((repositories.last, repositories.first, repositories.first)):
+        place = tmp_path / str(number)
+        place.mkdir()
+        assert program.check_out(reference_of(repositories, f"main.git#{ref}"), str(place)) == ref
+
+
+def test_checksums_of_commits(repositories: Repositories, program: Git, place: Path, tmp_path: Path) -> None:
+    good = reference_of(repositories, f"main.git?ref=v1&checksum={repositories.first[:12]}")
+    assert program.check_out(good, str(place)) == repositories.first
+    with pytest.raises(
+        BuildFailed, match=f"expected checksum to match {repositories.first}, got {repositories.last}"
+    ):
+        program.check_out(good._replace(ref="", checksum=repositories.first), str(tmp_path / "none"))
+
+
+def test_the_git_directory_is_kept_on_demand(repositories: Repositories, program: Git, place: Path) -> None:
+    program.check_out(reference_of(repositories, "main.git"), str(place), keeps_git_dir=True)
+    assert git(place, "-c", "safe.directory=*", "rev-parse", "HEAD") == repositories.last
+    assert git(place, "-c", "safe.directory=*", "status", "--porcelain") == ""
+    assert git(place, "remote", "get-url", "origin") == f"{repositories.server.url}/main.git"
+
+
+def test_submodules(repositories: Repositories, program: Git, place: Path, tmp_path: Path) -> None:
+    program.check_out(reference_of(repositories, "above.git"), str(place))
+    assert (place / "mod/inner").read_text() == "of the submodule"
+    assert not [path for path in place.rglob("*") if path.name == ".git"]
+    (tmp_path / "without").mkdir()
+    program.check_out(reference_of(repositories, "above.git?submodules=false"), str(tmp_path / "without"))
+    assert os.listdir(tmp_path / "without/mod") == []
+
+
+@pytest.mark.parametrize("name", ["local", "program"])
+def test_submodules_of_this_machine_are_refused(
+    name: str, repositories: Repositories, program: Git, place: Path
+) -> None:
+    with pytest.raises(BuildFailed) as caught:
+        program.check_out(reference_of(repositories, f"{name}.git"), str(place))
+    assert "not allowed" in str(caught.value)
+    assert not os.path.exists("/tmp/never")
+
+
+@pytest.mark.parametrize(
+    ("rest", "message"),
+    [
+        ("none.git", "access denied or repository not exported: /none.git"),
+        ("main.git#none", "repository does not contain ref none"),
+        (f"main.git#{'0' * 40}", None),
+    ],
+)
+def test_what_is_not_there(
+    rest: str, message: str | None, repositories: Repositories, program: Git, place: Path
+) -> None:
+    with pytest.raises(BuildFailed) as caught:
+        program.check_out(reference_of(repositories, rest), str(place))
+    assert str(caught.value).startswith(f"cannot fetch '{repositories.server.url}/")
+    assert message is None or message in str(caught.value)
+    assert caught.value.hint is not None
+
+
+def test_a_new_commit_is_fetched(repositories: Repositories, program: Git, tmp_path: Path) -> None:
+    main = repositories.server.directory / "moving.git"
+    shutil.copytree(repositories.main, main, symlinks=True)
+    try:
+        for number in range(2):
+            place = tmp_path / f"p{number}"
+            place.mkdir()
+            wanted = commit(main, "more", "more" * (number + 1))
+            assert program.check_out(reference_of(repositories, "moving.git"), str(place)) == wanted
+            assert (place / "more").read_text() == "more" * (number + 1)
+        git(main, "commit", "-q", "--amend", "-m", "history is rewritten")
+        (tmp_path / "p2").mkdir()
+        assert program.check_out(reference_of(repositories, "moving.git"), str(tmp_path / "p2")) == git(
+            main, "rev-parse", "HEAD"
+        )
+    finally:
+        shutil.rmtree(main)
+
+
+def test_a_half_made_cache_is_made_anew(repositories: Repositories, tmp_path: Path, place: Path) -> None:
+    reference = reference_of(repositories, "main.git")
+    cache = tmp_path / "git"
+    kept = cache / hashlib.sha256(reference.remote.encode()).hexdigest()
+    kept.mkdir(parents=True)
+    (kept / "HEAD").write_text("")
+    assert Git(str(cache), {"PATH": os.environ["PATH"]}).check_out(reference, str(place)) == repositories.last
+
+
+def test_configuration_and_hooks_are_not_read(
+    repositories: Repositories, tmp_path: Path, place: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".gitconfig").write_text(f"[core]\n\thooksPath = {home}\n[init]\n\ttemplateDir = {home}\n")
+    for name in ("post-checkout", "reference-transaction"):
+        (home / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+        (home / name).chmod(0o755)
+    variables = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "GIT_TEMPLATE_DIR": str(home),
+        "GIT_DIR": "/nonexistent",
+    }
+    Git(str(tmp_path / "git"), variables).check_out(reference_of(repositories, "main.git"), str(place))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_without_git(repositories: Repositories, tmp_path: Path, place: Path) -> None:
+    with pytest.raises(BuildFailed, match="git is not installed") as caught:
+        Git(str(tmp_path / "git"), {"PATH": str(place)}).check_out(
+            reference_of(repositories, "main.git"), str(place)
+        )
+    assert caught.value.hint is not None
+
+
+# ---------------------------------------------------------------------------- instructions
+
+
+def added(
+    instruction: Add | Copy, context: Path, root: Path, fetching: Fetching, *, workdir: str = "/"
+) -> tuple[str, Mapping[str, object]]:
+    """Carry an instruction out; return the digest, which is the same before and after, and what was made."""
+    with opened(context) as tree_fd, opened(root) as root_fd:
+        tree = Tree(tree_fd, owner=(0, 0))
+        with gathered(instruction, tree, fetching, workdir=workdir, step="Dockerfile:1: X") as parts:
+            before = digest_parts(parts)
+            after = copy_parts(parts, root_fd).digest
+    assert before == after
+    return after, things(root)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    made = tmp_path / "root"
+    made.mkdir()
+    return made
+
+
+def packed(*names: str) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for name in names:
+            member = tarfile.TarInfo(name)
+            member.size = len(name)
+            archive.addfile(member, io.BytesIO(name.encode()))
+    return file.getvalue()
+
+
+def add(*sources: str, target: str = "/x/", **options: object) -> Add:
+    return Add(HERE, "ADD", sources, target, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("unpack", "made"), [(None, ["x", "x/a.tar"]), (False, ["x", "x/a.tar"]), (True, ["x", "x/f"])]
+)
+def test_archives_of_urls(
+    unpack: bool | None, made: list[str], server: Server, place: Path, root: Path, fetching: Fetching
+) -> None:
+    server.answers["/a.tar"] = [Answer(packed("f"))]
+    _, found = added(add(f"{server.url}/a.tar", unpack=unpack), place, root, fetching)
+    assert sorted(found) == made
+
+
+def test_a_url_onto_a_file(server: Server, place: Path, root: Path, fetching: Fetching) -> None:
+    server.answers["/a[1].txt"] = [Answer(b"one")]
+    _, found = added(add(f"{server.url}/a[1].txt", target="/etc/one"), place, root, fetching)
+    assert (root / "etc/one").read_text() == "one"
+    assert sorted(found) == ["etc", "etc/one"]
+    added(add(f"{server.url}/a[1].txt", target="/etc/"), place, root, fetching)
+    assert (root / "etc/a[1].txt").read_text() == "one"
+
+
+def test_sources_of_every_sort(
+    server: Server, repositories: Repositories, place: Path, root: Path, fetching: Fetching
+) -> None:
+    server.answers["/u"] = [Answer(b"of a URL")]
+    write(place / "local", "of the context")
+    (place / "a.tar").write_bytes(packed("packed"))
+    heredocs = (Heredoc("inline", "of the Dockerfile\n"), Heredoc("d/inline", "the last one\n"))
+    sources = ("local", f"{server.url}/u", f"{repositories.server.url}/main.git#v1", "a.tar")
+    digest, found = added(add(*sources, heredocs=heredocs), place, root, fetching)
+    assert sorted(found) == ["x", "x/Dockerfile", "x/inline", "x/local", "x/packed", "x/u"]
+    assert (root / "x/inline").read_text() == "the last one\n"
+    server.answers["/u"] = [Answer(b"of another")]
+    assert added(add(*sources, heredocs=heredocs), place, root, fetching)[0] != digest
+
+
+def test_a_directory_of_a_repository(
+    repositories: Repositories, place: Path, root: Path, fetching: Fetching
+) -> None:
+    _, found = added(add(f"{repositories.server.url}/main.git#:sub"), place, root, fetching)
+    assert sorted(found) == ["x", "x/dir", "x/dir/Dockerfile"]
+
+
+@pytest.mark.parametrize("keep", [None, False, True])
+def test_keep_git_dir(
+    keep: bool | None, repositories: Repositories, place: Path, root: Path, fetching: Fetching
+) -> None:
+    instruction = add(f"{repositories.server.url}/main.git", keep_git_dir=keep)
+    with (
+        opened(place) as tree_fd,
+        gathered(instruction, Tree(tree_fd), fetching) as parts,
+        opened(root) as fd,
+    ):
+        copy_parts(parts, fd)
+    assert (root / "x/.git").exists() is bool(keep)
+
+
+def test_inline_files(place: Path, root: Path, fetching: Fetching) -> None:
+    heredoc = Heredoc("a b", "text\n")
+    old = os.umask(0o077)
+    try:
+        added(Copy(HERE, "COPY", (), "w", (heredoc,)), place, root, fetching, workdir="/d")
+    finally:
+        os.umask(old)
+    assert (root / "d/w").read_text() == "text\n"
+    found = things(root)["d/w"]
+    assert (found.mode, found.owner) == (0o644, (0, 0))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda url: Copy(HERE, "COPY", (f"{url}/f",), "/x"), "source can't be a URL for COPY"),
+        (lambda url: Copy(HERE, "COPY", ("https://h/a.git",), "/x"), "source can't be a git ref for COPY"),
+        (lambda url: add("a", "b", checksum="sha256:0"), "checksum can't be specified for multiple sources"),
+        (lambda url: add("a", checksum="sha256:0"), "checksum requires HTTP(S) or Git sources"),
+        (lambda url: add(f"{url}/none"), "invalid response status 404"),
+        (
+            lambda url: add("https://h/a.git?keep-git-dir=1", keep_git_dir=False),
+            "keep-git-dir of the instruction",
+        ),
+        (
+            lambda url: add("https://h/a.git", checksum="sha256:0"),
+            "invalid checksum 'sha256:0' for a git repository",
+        ),
+        (lambda url: add("git@h:a.git?what=1"), "unexpected query 'what'"),
+        (lambda url: add("none"), '"/none": not found'),
+        (lambda url: add(heredocs=(Heredoc("..", ""),)), "invalid name for an inline file"),
+    ],
+)
+def test_what_an_instruction_may_not_say(
+    make: Callable[[str], Add | Copy],
+    message: str,
+    server: Server,
+    place: Path,
+    root: Path,
+    fetching: Fetching,
+) -> None:
+    with pytest.raises(BuildFailed) as caught:
+        added(make(server.url), place, root, fetching)
+    assert str(caught.value).startswith("Dockerfile:1: X: ")
+    assert message in str(caught.value)
+
+
+def test_a_damaged_archive(place: Path, root: Path, fetching: Fetching) -> None:
+    (place / "a.tgz").write_bytes(gzip.compress(packed(*map(str, range(2000))), mtime=0)[:-500])
+    with pytest.raises(BuildFailed, match=r"Dockerfile:1: X: '/a\.tgz': .*unexpected end"):
+        added(add("a.tgz"), place, root, fetching)
+
+
+@pytest.mark.parametrize("name", ["d/.wh.gone", ".wh..wh..opq"])
+def test_an_archive_takes_nothing_away(name: str, place: Path, root: Path, fetching: Fetching) -> None:
+    (place / "a.tar").write_bytes(packed("ok", name))
+    with pytest.raises(BuildFailed, match="stands for a removed file"):
+        added(add("a.tar"), place, root, fetching)
+
+
+def test_an_archive_leads_nowhere_else(place: Path, root: Path, tmp_path: Path, fetching: Fetching) -> None:
+    write(tmp_path / "outside/secret", "secret")
+    (root / "x").mkdir()
+    (root / "x/out").symlink_to(tmp_path / "outside")
+    (place / "a.tar").write_bytes(packed("out/secret"))
+    with pytest.raises(BuildFailed, match="a parent directory is a dangling symlink"):
+        added(add("a.tar"), place, root, fetching)
+    (root / "x" / str(tmp_path / "outside").lstrip("/")).mkdir(parents=True)
+    added(add("a.tar"), place, root, fetching)
+    assert (tmp_path / "outside/secret").read_text() == "secret"
+    assert (root / "x" / str(tmp_path / "outside/secret").lstrip("/")).read_text() == "out/secret"
+
+
+# ---------------------------------------------------------------------------- contexts
+
+
+def shown(context: Context) -> tuple[list[str], bytes, str]:
+    return sorted(os.listdir(context.tree.fd)), context.dockerfile, context.name
+
+
+def test_a_directory(place: Path, fetching: Fetching) -> None:
+    write(place / "Dockerfile", "FROM a\n")
+    write(place / ".dockerignore", "Dockerfile\n.dockerignore\nx\n")
+    with open_context(str(place), fetching) as context:
+        assert shown(context) == ([".dockerignore", "Dockerfile"], b"FROM a\n", "Dockerfile")
+        assert context.tree.ignore.excludes("x")
+        assert context.tree.owner == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "text", "ignored"),
+    [
+        ("sub/Other", b"other", "of-other"),
+        ("./sub/../sub/Other", b"other", "of-other"),
+        ("../beside/Dockerfile", b"beside", "of-beside"),
+        ("/ABSOLUTE", b"beside", "of-beside"),
+        ("link", b"other", "of-all"),
+        ("lower/Dockerfile", b"lower", "of-all"),
+    ],
+)
+def test_places_of_a_dockerfile(
+    dockerfile: str, text: bytes, ignored: str, place: Path, tmp_path: Path, fetching: Fetching
+) -> None:
+    write(place / ".dockerignore", "of-all")
+    write(place / "sub/Other", "other")
+    write(place / "sub/Other.dockerignore", "of-other")
+    write(place / "lower/dockerfile", "lower")
+    (place / "link").symlink_to("sub/Other")
+    write(tmp_path / "beside/Dockerfile", "beside")
+    write(tmp_path / "beside/Dockerfile.dockerignore", "of-beside")
+    name = dockerfile.replace("/ABSOLUTE", str(tmp_path / "beside/Dockerfile"))
+    with open_context(str(place), fetching, dockerfile=name) as context:
+        assert context.dockerfile == text
+        assert context.tree.ignore.excludes(ignored)
+
+
+def test_inline_text(place: Path, fetching: Fetching) -> None:
+    write(place / ".dockerignore", "x")
+    with open_context(str(place), fetching, inline="FROM ü\n") as context:
+        assert (context.dockerfile, context.name) == ("FROM ü\n".encode(), "dockerfile_inline")
+        assert context.tree.ignore.excludes("x")
+
+
+def _out(place: Path) -> None:
+    (place / "Dockerfile").symlink_to("/etc/hostname")
+
+
+def _fifo(place: Path) -> None:
+    os.mkfifo(place / "Dockerfile")
+
+
+def _huge(place: Path) -> None:
+    with open(place / "Dockerfile", "wb") as file:
+        file.truncate(1 << 40)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda place: None, "failed to read dockerfile: open Dockerfile: no such file or directory"),
+        (_out, "failed to read dockerfile: open Dockerfile: no such file or directory"),
+        (_fifo, "failed to read dockerfile: Dockerfile is no regular file"),
+        (
+            lambda place: (place / "Dockerfile").mkdir(),
+            "failed to read dockerfile: Dockerfile is no regular file",
+        ),
+        (_huge, "Dockerfile is too large for a Dockerfile (limit: 16 MiB)"),
+        (
+            lambda place: place.rmdir(),
+            "unable to prepare context: path 'PLACE' cannot be opened: no such file",
+        ),
+    ],
+)
+def test_dockerfiles_that_cannot_be_read(
+    make: Callable[[Path], object], message: str, place: Path, fetching: Fetching
+) -> None:
+    make(place)
+    with pytest.raises(BuildFailed) as caught, open_context(str(place), fetching):
+        pass
+    assert message.replace("PLACE", str(place)) in str(caught.value)
+
+
+def test_an_additional_context_needs_no_dockerfile(place: Path, fetching: Fetching) -> None:
+    write(place / "f")
+    with open_context(str(place), fetching, needs_dockerfile=False) as context:
+        assert shown(context) == (["f"], b"", "Dockerfile")
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_an_archive_at_a_url(pack: Callable[[bytes], bytes], server: Server, fetching: Fetching) -> None:
+    server.answers["/c"] = [Answer(pack(packed("Dockerfile", ".dockerignore", "d/f")))]
+    with open_context(f"{server.url}/c", fetching) as context:
+        assert shown(context) == ([".dockerignore", "Dockerfile", "d"], b"Dockerfile", "Dockerfile")
+        assert not context.tree.ignore
+    with open_context(f"{server.url}/c", fetching, dockerfile="d/f") as context:
+        assert context.dockerfile == b"d/f"
+
+
+def test_a_dockerfile_at_a_url(server: Server, fetching: Fetching) -> None:
+    server.answers["/c"] = [Answer(b"FROM scratch\n")]
+    with open_context(f"{server.url}/c", fetching) as context:
+        assert shown(context) == (["context"], b"FROM scratch\n", "context")
+
+
+def test_standard_input(fetching: Fetching) -> None:
+    with open_context("-", fetching, standard_input=io.BytesIO(packed("Dockerfile", "f"))) as context:
+        assert shown(context) == (["Dockerfile", "f"], b"Dockerfile", "Dockerfile")
+    with open_context("-", fetching, standard_input=io.BytesIO(b"FROM scratch\n")) as context:
+        assert context.dockerfile == b"FROM scratch\n"
+
+
+@pytest.mark.parametrize("data", [b"\x1f\x8b\x08damaged", packed("../../out"), packed("Dockerfile")[:515]])
+def test_archives_that_are_none(data: bytes, fetching: Fetching) -> None:
+    with (
+        pytest.raises(BuildFailed, match="cannot use standard input as a build context"),
+        open_context("-", fetching, standard_input=io.BytesIO(data)),
+    ):
+        pass
+
+
+def test_a_repository(repositories: Repositories, fetching: Fetching) -> None:
+    url = f"{repositories.server.url}/main.git"
+    with open_context(url, fetching) as context:
+        assert context.commit == repositories.last
+        assert context.dockerfile == b"FROM scratch\n"
+    with (
+        pytest.raises(BuildFailed, match="has no directory 'sub/dir'"),
+        open_context(f"{url}#both:sub/dir", fetching),
+    ):
+        pass
+
+
+def test_a_directory_of_a_repository_as_context(repositories: Repositories, fetching: Fetching) -> None:
+    url = f"{repositories.server.url}/main.git"
+    with open_context(f"{url}#:sub/dir", fetching) as context:
+        assert shown(context) == (["Dockerfile"], b"FROM scratch AS sub\n", "Dockerfile")
+    for subdir in ("none", "out", "file", "sub/none"):
+        with (
+            pytest.raises(BuildFailed, match=f"has no directory '{subdir}'"),
+            open_context(f"{url}#:{subdir}", fetching),
+        ):
+            pass
+
+
+@pytest.mark.parametrize("text", ["target:base", "docker-image://alpine", "-"])
+def test_contexts_of_others(text: str, fetching: Fetching) -> None:
+    with (
+        pytest.raises(BuildFailed, match=f"cannot use '{text}' as a build context"),
+        open_context(text, fetching),
+    ):
+        pass
