@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit interpreters bench compared loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns pulls runs storm reboot adoption samples bench-inside bench-scale bench-engine clean
+.PHONY: demo test lint unit interpreters bench compared loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile pulls runs storm reboot adoption samples bench-inside bench-scale bench-engine clean
 
 setup: $(STAMP)
 
@@ -132,6 +132,11 @@ fuzz-images: setup
 fuzz-control: setup
 	$(VENV)/bin/pip install --quiet --group fuzz
 	nice -n 19 $(VENV)/bin/python -m tests.fuzz.control $(SECONDS) $(CORPUS)
+
+# The same of Dockerfiles: reading, stages, checks, words.
+fuzz-dockerfile: setup
+	$(VENV)/bin/pip install --quiet --group fuzz
+	nice -n 19 $(VENV)/bin/python -m tests.fuzz.dockerfile $(SECONDS) $(CORPUS)
 
 # Values of attributes on their way to a backend, as root; packets of a container to the name server.
 fuzz-attributes fuzz-dns: setup

@@ -17,6 +17,7 @@ from composer.cli.safe import paint
 from composer.errors import (
     ComposerError,
     ConfigError,
+    DockerfileInvalid,
     OperationFailed,
     ProjectInvalid,
     PullFailed,
@@ -66,6 +67,8 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
             yield from _leaves(each)
     elif isinstance(error, ProjectInvalid):
         yield from error.errors
+    elif isinstance(error, DockerfileInvalid) and len(error.faults) > 1:
+        yield from (DockerfileInvalid((fault,)) for fault in error.faults)
     else:
         yield of_the_machine(error)
 

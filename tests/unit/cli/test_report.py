@@ -14,6 +14,8 @@ from composer.errors import (
     BackendError,
     ConfigError,
     Conflict,
+    DockerfileInvalid,
+    Fault,
     Mark,
     OperationFailed,
     ProjectInvalid,
@@ -91,3 +93,21 @@ def test_several_errors_are_counted() -> None:
     assert text == "error: compose.yaml:1:0: no image\nerror: compose.yaml:2:0: unknown attribute\n2 errors\n"
     assert written(ExceptionGroup("up", [Conflict("a"), Conflict("b")])).endswith("2 errors\n")
     assert "errors" not in written(invalid("no image"))
+
+
+def test_each_fault_of_a_dockerfile_is_an_error_with_its_line() -> None:
+    first = Fault(
+        Mark("Dockerfile", 2, 1), "unknown instruction", "did you mean 'RUN'?", "    2 | RUM x\n      | ^"
+    )
+    second = Fault(Mark("Dockerfile", 3, 5), "unknown flag")
+    assert written(DockerfileInvalid((first, second))).splitlines() == [
+        "error: Dockerfile:2:1: unknown instruction",
+        "      2 | RUM x",
+        "        | ^",
+        "  hint: did you mean 'RUN'?",
+        "error: Dockerfile:3:5: unknown flag",
+        "2 errors",
+    ]
+    failed = written(OperationFailed("build image web", DockerfileInvalid((first,))))
+    assert failed.startswith("error: build image web: Dockerfile:2:1: unknown instruction\n")
+    assert failed.endswith("hint: did you mean 'RUN'?\n")

@@ -164,7 +164,8 @@ def _check_defaults(dockerfile: Dockerfile, predefined: Mapping[str, str], findi
 
 def _check_bases(dockerfile: Dockerfile, arguments: Mapping[str, str], findings: Findings) -> None:
     comments = {statement.at.line: statement.comments for statement in dockerfile.statements}
-    declared = {name for argument in dockerfile.arguments for name, _ in argument.pairs} | set(arguments)
+    declared = dict.fromkeys(arguments)
+    declared |= dict.fromkeys(name for argument in dockerfile.arguments for name, _ in argument.pairs)
     for stage in dockerfile.stages:
         above = comments.get(stage.base.at.line, ())
         image = words.expand(stage.base.image, arguments, dockerfile.escape)
@@ -176,10 +177,10 @@ def _check_bases(dockerfile: Dockerfile, arguments: Mapping[str, str], findings:
 
 
 def _check_undefined(
-    stage: Stage, word: Expansion, declared: set[str], comments: Sequence[str], findings: Findings
+    stage: Stage, word: Expansion, declared: Mapping[str, None], comments: Sequence[str], findings: Findings
 ) -> None:
-    for name in sorted(word.unset - declared):
-        near = findings.suggestion(name, sorted(declared), "")
+    for name in sorted(name for name in word.unset if name not in declared):
+        near = findings.suggestion(name, declared, "")
         detail = f"FROM argument '{name}' is not declared{near}"
         findings.add("UndefinedArgInFrom", stage.base.at, detail, comments)
 

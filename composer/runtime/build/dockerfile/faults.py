@@ -30,7 +30,8 @@ class Faults:
         if len(self._found) >= MAX_FAULTS:
             return
         mark = Mark(printable(self._path), line, column)
-        fault = Fault(mark, message, hint, self._excerpt(line, column))
+        hint = printable(hint) if hint else None
+        fault = Fault(mark, printable(message), hint, self._excerpt(line, column))
         if fault not in self._found:
             self._found.append(fault)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from composer.runtime.build.dockerfile.directives import CheckOptions, check_options, directive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from composer.runtime.build.dockerfile.instructions import Place
 
@@ -46,7 +46,9 @@ DESCRIPTIONS = {
     "become an error in a future release",
 }
 
-_MAX_SUGGESTIONS = 200
+_MAX_COMPARED = 100_000
+"""Names that are looked through for suggestions, all of them together: thousands that are wrong need none."""
+
 _MAX_DISTANCE = 2
 
 
@@ -68,7 +70,7 @@ class Findings:
     def __init__(self, options: CheckOptions) -> None:
         self.found: list[Finding] = []
         self._options = options
-        self._suggestions = 0
+        self._compared = 0
 
     def add(self, rule: str, at: Place, detail: str, comments: Iterable[str] = ()) -> None:
         """Report a finding. A comment ``check=skip=RULE`` right above an instruction switches a rule off there."""
@@ -84,10 +86,10 @@ class Findings:
         if is_on:
             self.found.append(Finding(rule, at, detail))
 
-    def suggestion(self, name: str, known: Iterable[str], form: str) -> str:
+    def suggestion(self, name: str, known: Collection[str], form: str) -> str:
         """Return the end of a sentence that names the known word nearest to a wrong one, or an empty text."""
-        self._suggestions += 1
-        near = nearest_name(name, known) if self._suggestions <= _MAX_SUGGESTIONS else ""
+        self._compared += len(known)
+        near = nearest_name(name, known) if self._compared <= _MAX_COMPARED else ""
         return f" (did you mean {form}{near}?)" if near else ""
 
 

@@ -27,6 +27,10 @@ class _Script(NamedTuple):
 def read_run(writing: Writing) -> Run:
     flags = writing.flags({"mount": TEXTS, "network": TEXT, "security": TEXT, "device": TEXTS})
     command = writing.command()
+    if not command.words:
+        raise writing.stop(
+            "RUN has no command", 'write RUN COMMAND or RUN ["COMMAND"]', writing.arguments.offset
+        )
     script = _script(writing, command)
     return Run(
         writing.at,
@@ -78,14 +82,14 @@ def _mounts(writing: Writing, flags: Flags) -> tuple[Mount, ...]:
         mount, faults = mounts.parse_mount(token.text)
         found.append(mount)
         for fault in faults:
-            writing.fault(writing.inside(token.offset, fault.part), fault.message, fault.hint)
+            writing.fault(writing.inside(token, fault.part), fault.message, fault.hint)
     return tuple(found)
 
 
 def _devices(writing: Writing, flags: Flags) -> tuple[str, ...]:
     for token in flags.given.get("device", ()):
         for fault in mounts.device_faults(token.text):
-            writing.fault(writing.inside(token.offset, fault.part), fault.message, fault.hint)
+            writing.fault(writing.inside(token, fault.part), fault.message, fault.hint)
     return flags.texts("device")
 
 

@@ -101,6 +101,7 @@ class StageChecks:
         self._base, self._is_ignored, self._findings = base, is_ignored, findings
         self._escape = dockerfile.escape
         self._statements = {statement.at.line: statement for statement in dockerfile.statements}
+        self._needed = frozenset(build.order)
         self._states: dict[int, _State] = {}
 
     def run(self, numbers: Iterable[int]) -> None:
@@ -147,7 +148,7 @@ class StageChecks:
     def _stage(self, stage: BuildStage, state: _State) -> None:
         last: dict[str, _Written] = {}
         # as Docker does: of what the target does not need only the instructions themselves
-        for trigger in stage.triggers if stage.number in self._build.order else ():
+        for trigger in stage.triggers if stage.number in self._needed else ():
             written = _Written(stage.stage.base.at, type(trigger).__name__.upper(), (), trigger.text)
             self._instruction(trigger, written, state, last)
         for instruction in stage.stage.instructions:

@@ -20,6 +20,10 @@ BOOL, TEXT, TEXTS = "bool", "text", "texts"
 """Kinds of flags: ``TEXTS`` may be given several times."""
 
 
+_MAX_BETWEEN = 80
+"""Characters that may come before a text in what its place is looked for: a flag's name, blanks in a JSON array."""
+
+
 class Stop(Exception):
     """The instruction has a fault, which is reported, and no value."""
 
@@ -91,10 +95,11 @@ class Writing:
                 given.setdefault(name, []).append(token)
         return Flags(given)
 
-    def inside(self, offset: int, part: str) -> int:
-        """Return the offset of a text behind another; quotes may have changed it, then it is that other."""
-        found = self.line.text.find(part, offset) if part else -1
-        return offset if found < 0 else found
+    def inside(self, token: Token, part: str) -> int:
+        """Return the offset of a part of a token; the token's own where quotes have changed the part."""
+        end = token.offset + 2 * len(token.text) + _MAX_BETWEEN
+        found = self.line.text.find(part, token.offset, end) if part else -1
+        return token.offset if found < 0 else found
 
     def command(self) -> Command:
         """Return the arguments in exec form, or else as one word for the shell."""
@@ -113,7 +118,13 @@ class Writing:
         found = self.exec_form(self.arguments)
         if found is None:
             return forms.blank_separated(self.arguments.text, self.arguments.offset)
-        return [forms.Token(word, self.inside(self.arguments.offset, word)) for word in found]
+        words, position = [], self.arguments.offset
+        for word in found:
+            at = self.line.text.find(word, position, position + 2 * len(word) + _MAX_BETWEEN)
+            position = position if at < 0 else at
+            words.append(forms.Token(word, position))
+            position += len(word)
+        return words
 
 
 def _flag_problem(

@@ -375,6 +375,7 @@ def test_what_is_no_trigger(text: str) -> None:
         ("COPY --from=$x a b", "6: flag --from cannot have variables"),
         ("COPY a <<E\nE", "8: heredoc cannot be the destination of COPY"),
         ("COPY <<E /x\na", "1: heredoc 'E' has no end"),
+        ("RUN []", "5: RUN has no command"),
         ("RUN --network=x y", "5: unknown value 'x' for flag --network"),
         ("RUN --security=x y", "5: unknown value 'x' for flag --security"),
         ("RUN --device=a,b y", "16: unknown device option 'b'"),
