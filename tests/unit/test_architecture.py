@@ -93,6 +93,7 @@ ALLOWED: dict[str, set[str]] = {
         *_SEAM,
         "registry",
         "state_root",
+        "userconfig",
         *_VALUES,
         "",
     },
@@ -245,7 +246,7 @@ def test_no_circle_of_imports() -> None:
 # ---------------------------------------------------------------------------- siblings
 
 _MOST_SIBLINGS = 24
-_CROWDED = {"cli": 37, "cli/commands": 44, "schema": 35}
+_CROWDED = {"cli": 36, "cli/commands": 44, "schema": 34}
 """Folders above that number, and how many they have: none grows."""
 
 

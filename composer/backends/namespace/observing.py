@@ -121,6 +121,8 @@ class NamespaceObserver:
         return [observed_image(image) for image in self._core.store.images()]
 
     def network_faults(self, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+        if not ids:
+            return {}
         from composer.runtime.objects import kernel_state
 
         return kernel_state.network_faults(self.paths, ids)
@@ -307,7 +309,7 @@ def _pool(pool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def observed_image(image: Image) -> ObservedImage:
-    from composer.runtime.images import image as images
+    from composer.runtime.images import configuration
 
     config = image.config
     return ObservedImage(
@@ -320,6 +322,6 @@ def observed_image(image: Image) -> ObservedImage:
         has_healthcheck=bool((config.get("Healthcheck") or {}).get("Test")),
         digests=image.digests,
         tagged_ns=image.tagged_ns,
-        platform=f"linux/{images.architecture()}",  # the store has no others
+        platform=f"linux/{configuration.architecture()}",  # the store has no others
         config=config,
     )

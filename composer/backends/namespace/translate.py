@@ -8,14 +8,13 @@ Values are canonical (see `ContainerSpec`); image defaults have Docker's names (
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from composer import errors, mounttargets, sysctls, values
 from composer.attributes import ENGINE_NAMES, Row, nothing, refused_row
-from composer.backends.namespace import namespaces, resources, unusable
+from composer.backends.namespace import isolation, resources, unusable
 from composer.engine.wanted import ContainerSpec, Limitation
 from composer.runtime.base import records, signals
 from composer.units import parse_duration_ns, parse_size_bytes
@@ -23,16 +22,25 @@ from composer.units import parse_duration_ns, parse_size_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from composer.backends.namespace.namespaces import Probe
+    from composer.backends.namespace.isolation import Probe
     from composer.runtime.objects import specs
 
     Config = dict[str, Any]
+
+_PROCESSORS = "/sys/devices/system/cpu"
+
+
+def _processors() -> list[str]:
+    """Return the names of the machine's processors: cpu0, cpu1, …"""
+    names = os.listdir(_PROCESSORS) if os.path.isdir(_PROCESSORS) else ()
+    return sorted(name for name in names if name.startswith("cpu") and name[3:4].isdigit())
+
 
 MASKED = [
     f"/proc/{name}" for name in "acpi asound interrupts kcore keys latency_stats sched_debug scsi".split()
 ]
 # One for each processor, as far as the machine has them: they tell what the neighbours do.
-MASKED += [f"{path}/thermal_throttle" for path in sorted(glob.glob("/sys/devices/system/cpu/cpu[0-9]*"))]
+MASKED += [f"{_PROCESSORS}/{name}/thermal_throttle" for name in _processors()]
 MASKED += ["/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"]
 _READONLY = [f"/proc/{name}" for name in ("bus", "fs", "irq", "sys", "sysrq-trigger")]
 _PTS = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
@@ -50,7 +58,7 @@ _KINDS = ("mount", "pid", "ipc", "uts", "network", "cgroup")
 
 def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
     """Return what would not be honoured of a service's attributes, before anything is created."""
-    found = [*namespaces.limitations(attributes), *unusable.limitations(attributes)]
+    found = [*isolation.limitations(attributes), *unusable.limitations(attributes)]
     found += [
         Limitation(("sysctls", key), reason, hint=hint)
         for key, reason, hint in sysctls.find_faults(attributes)
@@ -85,7 +93,7 @@ def _limitations_of(name: str, value: Any) -> list[Limitation]:
 
 def spec_of(spec: ContainerSpec) -> specs.Container:
     """Return what the runtime is asked to make of a service's container."""
-    from composer.backends.namespace import endpoints
+    from composer.backends.namespace import networkoptions
     from composer.runtime.objects import specs
 
     attributes = spec.attributes
@@ -100,9 +108,9 @@ def spec_of(spec: ContainerSpec) -> specs.Container:
         image_id=spec.image_id,
         mounts=[specs.Mount(*mount) for mount in spec.mounts],
         volumes_from=[str(text) for text in attributes.get("volumes_from") or ()],
-        endpoints=[endpoints.spec_of(endpoint) for endpoint in spec.endpoints],
+        endpoints=[networkoptions.endpoint_of(endpoint) for endpoint in spec.endpoints],
         files=[specs.File(*file) for file in spec.files],
-        namespaces=namespaces.wanted(spec),
+        namespaces=isolation.wanted(spec),
         names=[given] if given and spec.endpoints else [],  # others find it by that as well
         event={
             key: value
@@ -121,8 +129,6 @@ def oci_config(spec: ContainerSpec, image: Mapping[str, Any]) -> Config:
 
     ``image`` is the image's configuration.
     """
-    from composer.backends.namespace import privileges
-
     config = _base(image)
     for name, value in spec.attributes.items():
         if name in ATTRIBUTES and value is not None:
@@ -134,7 +140,7 @@ def oci_config(spec: ContainerSpec, image: Mapping[str, Any]) -> Config:
                 ) from error
     records.extras(config)["service"] = spec.service
     _finish_process(config, spec, image)
-    privileges.finish(config, spec)
+    isolation.grant(config, spec)
     return config
 
 
@@ -483,7 +489,7 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     ),
     "cap_add": Row(),  # with what is granted: see privileges
     "cap_drop": Row(),
-    "cgroup": Row(nothing, namespaces.probe("cgroup", "host", "private"), "yes: host, private"),
+    "cgroup": Row(nothing, isolation.probe("cgroup", "host", "private"), "yes: host, private"),
     "cgroup_parent": Row(_cgroup_parent, _cgroup_parent_limits, "yes"),
     "command": Row(),  # with the image's: see _finish_process
     "dns": Row(_dns("servers")),
@@ -500,7 +506,7 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     "init": Row(_extra("init")),
     "ipc": Row(
         nothing,
-        namespaces.probe("ipc", "private", "shareable", "host", "none", joins=True),
+        isolation.probe("ipc", "private", "shareable", "host", "none", joins=True),
         "yes: private, shareable, host, none, service:NAME, container:NAME",
     ),
     "isolation": Row(
@@ -517,7 +523,7 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     "oom_score_adj": Row(_process("oomScoreAdj")),
     "platform": Row(nothing, _platform_limits, "only the platform of this machine"),
     "pid": Row(
-        nothing, namespaces.probe("pid", "host", joins=True), "yes: host, service:NAME, container:NAME"
+        nothing, isolation.probe("pid", "host", joins=True), "yes: host, service:NAME, container:NAME"
     ),
     "ports": Row(_ports),
     "privileged": Row(),
@@ -541,8 +547,8 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     "umask": Row(_umask),
     "user": Row(_user),
     # There is no user namespace to leave: host is what a container has.
-    "userns_mode": Row(nothing, namespaces.probe("userns_mode", "host"), "only host, which is the default"),
-    "uts": Row(nothing, namespaces.probe("uts", "host"), "yes: host"),
+    "userns_mode": Row(nothing, isolation.probe("userns_mode", "host"), "only host, which is the default"),
+    "uts": Row(nothing, isolation.probe("uts", "host"), "yes: host"),
     "volumes_from": Row(),  # mounts, see bundle
     "working_dir": Row(_process("cwd")),
     # what cannot be honoured at all

@@ -14,7 +14,7 @@ from composer.graph import after_needs
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from composer.engine.observing.observe import World
+    from composer.engine.observe import World
     from composer.engine.options import Options
     from composer.engine.planning.decisions import Decision, Tree
     from composer.schema.model import Project

@@ -115,7 +115,7 @@ def _gone_is_fine(remove: Callable[..., None], name: str, parent: int) -> None:
 
 def mount_id(fd: int) -> int:
     """Return which mount an open file is on."""
-    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+    with open(f"/proc/self/fdinfo/{fd}", encoding="utf-8") as file:
         for line in file:
             if line.startswith("mnt_id:"):
                 return int(line.split()[1])

@@ -16,7 +16,7 @@ from composer.runtime.base import records, state
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from composer.runtime.base.record_types import NetworkRecord
+    from composer.runtime.base.record_types import EndpointRequest, NetworkRecord
     from composer.runtime.network.subnets import Used
     from composer.runtime.objects import specs
 
@@ -47,6 +47,25 @@ class Networks:
             if name in (record["name"], record["id"]):
                 return record
         return None
+
+    def request(self, endpoint: specs.Endpoint) -> EndpointRequest:
+        """Return an endpoint as a container's configuration has it. Raises NotFound where there is no such network."""
+        network = self.find(endpoint.network)
+        if network is None:
+            raise errors.NotFound(f"network '{endpoint.network}' does not exist")
+        return {
+            "network": network["name"],
+            "network_id": network["id"],
+            "aliases": list(endpoint.aliases),
+            "links": [list(link) for link in endpoint.links],
+            "ipv4": endpoint.ipv4,
+            "ipv6": endpoint.ipv6,
+            "mac": endpoint.mac,
+            "interface": endpoint.interface,
+            "link_local": list(endpoint.link_local),
+            "sysctls": dict(endpoint.sysctls),
+            "gw_priority": endpoint.gw_priority,
+        }
 
     def create(self, spec: specs.Network) -> str:
         """Make a network, or return the one of this name when it carries the same labels."""
