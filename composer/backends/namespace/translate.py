@@ -12,7 +12,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
-from composer import errors, mounttargets, sysctls, values
+from composer import errors, sysctls, values
 from composer.attributes import ENGINE_NAMES, Row, nothing, refused_row
 from composer.backends.namespace import isolation, resources, unusable
 from composer.engine.wanted import ContainerSpec, Limitation
@@ -73,8 +73,8 @@ def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
             found += _limitations_of(name, value) if name not in {one.path[0] for one in found} else []
         elif name not in ENGINE_NAMES:
             found.append(Limitation((name,), "not supported by the built-in runtime"))
-    for path, target, reason in mounttargets.problems(attributes):
-        found.append(Limitation(path, f"cannot mount at {target}: {reason}", hint=mounttargets.HINT))
+    for path, target, reason in values.mount_problems(attributes):
+        found.append(Limitation(path, f"cannot mount at {target}: {reason}", hint=values.MOUNT_HINT))
     return found
 
 
