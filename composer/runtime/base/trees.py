@@ -73,16 +73,23 @@ class _Removal:
         self._entry(self._parent, name, 0)
 
     def _entry(self, parent: int, name: str, depth: int) -> None:
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            fd = os.open(name, flags, dir_fd=parent)
-        except NotADirectoryError:
-            _gone_is_fine(os.unlink, name, parent)
+            os.rmdir(name, dir_fd=parent)  # most directories are empty; a mount point is not removed
             return
         except FileNotFoundError:
             return
+        except NotADirectoryError:
+            _gone_is_fine(os.unlink, name, parent)
+            return
         except OSError:
-            _gone_is_fine(os.unlink, name, parent)  # ELOOP: a symlink
+            pass  # it is not empty, or something is mounted on it
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(name, flags, dir_fd=parent)
+        except FileNotFoundError:
+            return
+        except OSError:
+            _gone_is_fine(os.unlink, name, parent)  # it is a file or a symlink now
             return
         try:
             if os.fstat(fd).st_dev != self._device or mount_id(fd) != self._mount:
