@@ -1,6 +1,7 @@
-"""The user's configuration file as a table: ``$XDG_CONFIG_HOME/composer/config.toml``, else below ``~/.config``.
+"""The user's configuration files: composer's own, and Docker's config.json, whose logins and contexts count here too.
 
-The command line checks the file as a whole (`composer.cli.configuration`); who is used without it reads its own part.
+Ours is ``$XDG_CONFIG_HOME/composer/config.toml``, else below ``~/.config``. The command line checks it as a whole
+(`composer.cli.configuration`); who is used without it reads its own part.
 """
 
 from __future__ import annotations
@@ -31,3 +32,30 @@ def table_of(environment: Mapping[str, str]) -> Mapping[str, Any]:
         return {}
     except ValueError as error:
         raise ProjectError(f"cannot read '{path}': {error}") from None
+
+
+def docker_directory(environment: Mapping[str, str]) -> str:
+    """Return the directory of Docker's configuration."""
+    return environment.get("DOCKER_CONFIG") or f"{environment.get('HOME', '')}/.docker"
+
+
+def docker_path(environment: Mapping[str, str]) -> str:
+    return f"{docker_directory(environment)}/config.json"
+
+
+def read_docker(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what config.json holds; nothing where there is none. Raises ProjectError when it is no JSON."""
+    name = docker_path(environment)
+    try:
+        with open(name, "rb") as file:
+            import json
+
+            found = json.loads(file.read())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return {}
+    except (ValueError, RecursionError) as error:
+        raise ProjectError(
+            f"cannot read '{name}': {error}",
+            hint="correct it, or remove it and run docker login again",
+        ) from None
+    return found if isinstance(found, dict) else {}

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from composer.engine.engine import Change, Engine
     from composer.engine.observed import LogLine
     from composer.engine.options import Options
-    from composer.engine.outcome import Outcome
+    from composer.engine.plan import Outcome
     from composer.engine.progress import Cancellation
     from composer.schema.model import Project
 

@@ -51,7 +51,7 @@ def ports(text: str) -> list[dict[str, Any]]:
 
 def mount(context: Context, text: str, real_name: Callable[[str], str | None]) -> MountSpec:
     """Read ``SOURCE:TARGET[:OPTIONS]``; ``real_name`` returns what a volume of the project is called."""
-    from composer import mounttargets
+    from composer import values
     from composer.engine.wanted import MountSpec
     from composer.schema.shortforms import parse_volume
 
@@ -60,7 +60,7 @@ def mount(context: Context, text: str, real_name: Callable[[str], str | None]) -
     except ValueError as error:
         raise click.BadParameter(f"'{text}': {error}", param_hint="--volume") from None
     target, bound = str(found["target"]), found.get("source") if found.get("type") == "bind" else None
-    reason = mounttargets.problem(target, bound)
+    reason = values.mount_problem(target, bound)
     if reason:
         raise click.BadParameter(f"'{text}': cannot mount at {target}: {reason}", param_hint="--volume")
     kind, source = found["type"], found.get("source")

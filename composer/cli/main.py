@@ -16,8 +16,7 @@ import click
 from composer import __version__
 from composer.backends import choice
 from composer.cli import flags, streams
-from composer.cli.context import Context, Settings
-from composer.cli.working_directory import working_directory
+from composer.cli.context import Context, Settings, working_directory
 from composer.errors import OutputFailed
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from composer.engine.engine import Engine
     from composer.engine.observed import Observed
     from composer.engine.options import OneOff, Options
-    from composer.engine.outcome import Outcome
-    from composer.engine.plan import Plan
+    from composer.engine.plan import Outcome, Plan
     from composer.engine.planning.lifecycle import Teardown
     from composer.schema.model import Project
 
@@ -24,7 +23,7 @@ def plan_up(engine: Engine, project: Project, options: Options) -> Plan:
 
 
 def _change(engine: Engine, project: Project, options: Options) -> Change:
-    from composer.engine.observing.observe import observe
+    from composer.engine.observe import observe
     from composer.engine.planning.reconcile import reconcile
 
     whole = frozenset(project.tree.get("services") or ()) | frozenset(project.disabled)
@@ -100,11 +99,9 @@ def refresh_images(engine: Engine, project: Project, options: Options) -> None:
     import time
 
     from composer.engine.planning.refreshing import plan_refresh
-    from composer.engine.resolving.bases import Bases
 
     chosen = project.select(options.services, dependencies=options.dependencies)
-    find = engine.backend.find_image
-    plan = plan_refresh(chosen, find, Bases(chosen).of, options.pull, time.time_ns(), options.build)
+    plan = plan_refresh(chosen, engine.backend.find_image, options.pull, time.time_ns(), options.build)
     if plan.steps:
         engine.apply(project.name, plan)
 

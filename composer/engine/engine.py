@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.engine.outcome import PARALLEL, Outcome
+from composer.engine.plan import PARALLEL, Outcome
 from composer.engine.progress import Cancellation, Silence
 from composer.errors import ProjectError
 

@@ -1,4 +1,4 @@
-"""A plan: operations with what each must come after, as a DAG.
+"""A plan: operations with what each must come after, as a DAG; and what came of one.
 
 Nodes are in an order in which they could run one by one: a node comes after all its dependencies. `str(plan)`
 is one line per operation, the same bytes for the same input: test oracle, ``composer plan`` and debug log.
@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.engine.operations.waiting import WaitService
 from composer.engine.progress import DONE, WORKING, Progress, is_under_way
+from composer.errors import Cancelled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from composer.engine.observing.losses import Loss
+    from composer.engine.losses import Loss
     from composer.engine.operations.registry import Operation
     from composer.engine.operations.row import Resource
+    from composer.errors import ComposerError
+
+PARALLEL = 16
+"""Workers unless told otherwise: more do not help a kernel, fewer would serialise slow stops."""
 
 
 class Step(NamedTuple):
@@ -132,3 +137,25 @@ class PlanBuilder:
             tuple(self.losses),
             tuple(self.told),
         )
+
+
+class Outcome(NamedTuple):
+    """What came of a plan. ``done``, ``failed``, ``skipped`` and ``cancelled`` are ids of steps; ``ids`` the new
+    containers'. ``failures`` has more than ``failed`` where putting things back went wrong as well.
+    """
+
+    done: tuple[int, ...] = ()
+    failures: tuple[ComposerError, ...] = ()
+    failed: tuple[int, ...] = ()
+    skipped: tuple[int, ...] = ()
+    cancelled: tuple[int, ...] = ()
+    ids: Mapping[str, str] = {}
+
+    def check(self) -> None:
+        """Raise what went wrong: one error as itself, several as an ExceptionGroup; Cancelled after a Ctrl-C."""
+        if len(self.failures) == 1:
+            raise self.failures[0]
+        if self.failures:
+            raise ExceptionGroup(f"{len(self.failures)} operations failed", list(self.failures))
+        if self.cancelled:
+            raise Cancelled("cancelled", hint="run the command again to complete the remaining operations")

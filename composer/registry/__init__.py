@@ -1,8 +1,7 @@
 """Registries: the distribution protocol and credentials, for the runtime and for every backend.
 
     settings      what the user has configured: mirrors, insecure hosts, proxies
-    dockerconfig  Docker's config.json, for whoever wants something of it
-    credentials   who we are: the file's logins and the credential helpers, for both backends
+    credentials   who we are: the logins of Docker's config.json and the credential helpers, for both backends
     failures      what a request fails with, and how long to wait before the next
     transport     HTTP through urllib3: redirects, private headers, proxies, certificates; knows nothing of registries
     auth          challenges, and the tokens that answer them

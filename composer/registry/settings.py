@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import userconfig
 from composer.errors import ProjectError
-from composer.registry import dockerconfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +99,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         hosts=_hosts(environment),
         proxies=proxies,
         no_proxy=environment.get("no_proxy") or environment.get("NO_PROXY") or "",
-        docker=dockerconfig.read(environment),
+        docker=userconfig.read_docker(environment),
         environment=environment,
     )
 

@@ -10,12 +10,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer import mounttargets, references, unusable
+from composer import references, unusable
 from composer.schema.profiles import used_resources
 from composer.schema.tree import Map, Seq, dotted, mark_at
 from composer.sysctls import find_faults
 from composer.units import parse_duration_ns
-from composer.values import interval_problem, mac_problem, name_problem, protocol_problem, subnet_problem
+from composer.values import (
+    MOUNT_HINT,
+    interval_problem,
+    mac_problem,
+    mount_problems,
+    name_problem,
+    protocol_problem,
+    subnet_problem,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -295,11 +303,11 @@ def _unusable_of(name: str, service: Map) -> Iterator[Advice]:
 
 def mount_target(model: Model) -> Iterator[Advice]:
     for name, service in model.services.items():
-        for path, target, reason in mounttargets.problems(service):
+        for path, target, reason in mount_problems(service):
             yield Advice(
                 f"service '{name}' cannot start with a mount at {target}: {reason}",
                 mark_at(service, path),
-                mounttargets.HINT,
+                MOUNT_HINT,
             )
 
 

@@ -7,7 +7,7 @@ pydantic is imported only then.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.schema.tree import LookedUp as LookedUp
 from composer.schema.tree import Map, mark_at
@@ -17,12 +17,23 @@ if TYPE_CHECKING:
 
     from composer.errors import Mark
     from composer.schema import views
-    from composer.schema.notice import Notice
     from composer.schema.tree import Path
 
 
 GIVEN, WRITTEN, DIRECTORY = "given", "written", "directory"
 """Where a project's name comes from: -p or COMPOSE_PROJECT_NAME, ``name:`` of a file, the directory's name."""
+
+
+class Notice(NamedTuple):
+    """A warning of the loader, and where. ``rule`` is what ``composer lint`` calls it."""
+
+    message: str
+    at: Mark | None = None
+    hint: str | None = None
+    rule: str = "loading"
+
+    def __str__(self) -> str:
+        return f"{self.at}: {self.message}" if self.at else self.message
 
 
 class Project:

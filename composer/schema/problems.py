@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer.errors import ConfigError, CycleError, Mark, ProjectInvalid
-from composer.schema.notice import Notice
+from composer.schema.model import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

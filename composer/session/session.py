@@ -105,7 +105,7 @@ class Session:
     ) -> Engine:
         """Return what an action on a project needs; the arguments are those of `Engine`."""
         from composer.engine.engine import Engine
-        from composer.engine.outcome import PARALLEL
+        from composer.engine.plan import PARALLEL
 
         return Engine(self.backend(project), events, self.key(), parallel or PARALLEL, cancel, review, ask)
 

@@ -46,7 +46,7 @@ def measure(count: int) -> dict[str, float]:
     from composer.backends.memory import MemoryBackend
     from composer.engine import actions
     from composer.engine.engine import Engine
-    from composer.engine.observing.observe import observe
+    from composer.engine.observe import observe
     from composer.engine.options import Options
     from composer.engine.planning.reconcile import reconcile
     from composer.schema.load import LoadOptions, load

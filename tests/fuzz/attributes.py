@@ -127,7 +127,7 @@ def _waitless(engine: Any, project: Any) -> None:
 
 def _on_the_runtime(project: Any, root: Path) -> None:
     from composer.backends.namespace.backend import NamespaceBackend
-    from composer.engine.observing.observe import observe
+    from composer.engine.observe import observe
     from composer.engine.options import Options
     from composer.engine.planning.reconcile import reconcile
     from composer.engine.resolving import resolve
@@ -189,8 +189,10 @@ def words() -> set[str]:
 
 def _load() -> None:
     from composer.backends import memory  # noqa: F401
-    from composer.engine import actions  # noqa: F401
-    from composer.engine.observing import observe  # noqa: F401
+    from composer.engine import (
+        actions,  # noqa: F401
+        observe,  # noqa: F401
+    )
     from composer.engine.planning import reconcile  # noqa: F401
     from composer.engine.resolving import resolve  # noqa: F401
     from composer.runtime.network import bridges  # noqa: F401

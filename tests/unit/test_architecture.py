@@ -23,7 +23,6 @@ _VALUES = {
     "attributes",
     "dates",
     "errors",
-    "mounttargets",
     "opening",
     "parallel",
     "references",
@@ -43,7 +42,6 @@ ALLOWED: dict[str, set[str]] = {
     "values": set(),
     "dates": set(),
     "attributes": set(),
-    "mounttargets": set(),
     "opening": set(),
     "state_root": set(),
     "userconfig": {"errors"},
@@ -52,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     # names of images are text that the loader, the plan, the command and every backend look at: one grammar for all
     "references": {"errors"},
     "unusable": {"errors", "references", "values"},
-    "schema": {"errors", "mounttargets", "opening", "references", "sysctls", "units", "unusable", "values"},
+    "schema": {"errors", "opening", "references", "sysctls", "units", "unusable", "values"},
     "graph": {"schema.model", "schema.load", "errors"},
     # hashing is over the JSON text that the renderer writes
     "engine": {
@@ -94,6 +92,7 @@ ALLOWED: dict[str, set[str]] = {
         *_SEAM,
         "registry",
         "state_root",
+        "userconfig",
         *_VALUES,
         "",
     },
@@ -246,7 +245,7 @@ def test_no_circle_of_imports() -> None:
 # ---------------------------------------------------------------------------- siblings
 
 _MOST_SIBLINGS = 24
-_CROWDED = {"cli": 37, "cli/commands": 44, "schema": 35}
+_CROWDED = {"cli": 36, "cli/commands": 44, "schema": 34}
 """Folders above that number, and how many they have: none grows."""
 
 

@@ -20,7 +20,7 @@ from composer.backends.docker import attributes as docker_attributes
 from composer.backends.docker import creation
 from composer.backends.docker import translate as docker
 from composer.backends.namespace import attributes as namespace_attributes
-from composer.backends.namespace import endpoints, resources
+from composer.backends.namespace import networkoptions, resources
 from composer.backends.namespace import translate as namespace
 from composer.engine.wanted import EndpointSpec, Limitation, NetworkSpec, VolumeSpec
 from composer.runtime.host import devices
@@ -206,13 +206,13 @@ def in_docker(given: dict[str, Any]) -> tuple[Any, list[Limitation]]:
 
 def in_namespaces(given: dict[str, Any]) -> tuple[Any, list[Limitation]]:
     """Return what the built-in runtime is asked for, and what it would not honour."""
-    config = namespace._base({})
+    config = defaults.configuration({})
     limitations = namespace.limitations(given)
     for name, value in given.items():
         if name in namespace.ATTRIBUTES and not any(one.fatal for one in limitations):
             namespace.ATTRIBUTES[name].apply(config, value)
     joined = [
-        endpoints.spec_of(EndpointSpec(name, (), endpoint or {}))
+        networkoptions.endpoint_of(EndpointSpec(name, (), endpoint or {}))
         for name, endpoint in (given.get("networks") or {}).items()
     ]
     return [config, joined], limitations

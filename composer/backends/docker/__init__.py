@@ -20,10 +20,14 @@ def connect(environment: Mapping[str, str]) -> DockerBackend:
 
     Raises Unavailable where no engine answers, PermissionDenied where this user may not ask it.
     """
-    from composer.backends.docker import client, endpoint
+    from composer.backends.docker import endpoint
 
-    # before what only an engine that answers needs is imported
-    engine = client.Client(endpoint.find(environment))
+    # connected to before what only an engine that answers needs is imported: most machines that ask have none
+    found = endpoint.find(environment)
+    first = endpoint.dial(found)
+    from composer.backends.docker import client
+
+    engine = client.Client(found, first)
     from composer.backends.docker import backend
 
     return backend.DockerBackend(engine, environment)

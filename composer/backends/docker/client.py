@@ -18,6 +18,7 @@ from composer.backends.docker.http import Broken, Connection, Response
 from composer.errors import BackendError, Unavailable
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Mapping
 
     from composer.backends.docker.endpoint import Endpoint
@@ -35,14 +36,17 @@ _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01
 
 
 class Client:
-    """One engine. ``api`` is the version that both sides speak, as a pair of numbers."""
+    """One engine. ``api`` is the version that both sides speak, as a pair of numbers.
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    ``first`` is a connection to it that is open already; it is closed with the others.
+    """
+
+    def __init__(self, endpoint: Endpoint, first: socket.socket | None = None) -> None:
         self.endpoint = endpoint
         self._host = (
             "docker" if endpoint.url.startswith(("unix:", "ssh:")) else endpoint.url.partition("://")[2]
         )
-        self._idle: list[Connection] = []
+        self._idle = [] if first is None else [Connection(first, self._host)]
         self._lock = threading.Lock()
         self._closed = False
         try:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from composer import userconfig
 from composer.backends.docker import builds, endpoint
 from composer.backends.docker.client import Client
 from composer.engine.backend import Finding
 from composer.errors import BackendError
-from composer.registry import credentials, dockerconfig
+from composer.registry import credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -138,6 +139,6 @@ def _credentials(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "credentials",
-            f"{trouble} (configured in '{dockerconfig.path(environment)}')",
+            f"{trouble} (configured in '{userconfig.docker_path(environment)}')",
             "install it, or remove credsStore and credHelpers from that file and log in again",
         )

@@ -12,9 +12,9 @@ import sys
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+from composer import userconfig
 from composer.backends.docker import failures
 from composer.errors import ProjectError, Unavailable
-from composer.registry import dockerconfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ class Endpoint(NamedTuple):
 def read_config(environment: Mapping[str, str]) -> dict[str, Any]:
     """Return Docker's config.json; empty when there is none. Raises Unavailable when it is no JSON."""
     try:
-        return dockerconfig.read(environment)
+        return userconfig.read_docker(environment)
     except ProjectError as error:
         raise Unavailable(str(error), hint=error.hint) from None
 
@@ -68,7 +68,7 @@ def find(environment: Mapping[str, str]) -> Endpoint:
 
 def _tls_of(environment: Mapping[str, str]) -> str | None:
     if environment.get("DOCKER_TLS_VERIFY") or environment.get("DOCKER_TLS"):
-        return environment.get("DOCKER_CERT_PATH") or dockerconfig.directory(environment)
+        return environment.get("DOCKER_CERT_PATH") or userconfig.docker_directory(environment)
     return None
 
 
@@ -76,7 +76,7 @@ def _context(name: str, environment: Mapping[str, str]) -> Endpoint:
     import os
 
     digest = sha256(name.encode()).hexdigest()
-    base = f"{dockerconfig.directory(environment)}/contexts"
+    base = f"{userconfig.docker_directory(environment)}/contexts"
     try:
         with open(f"{base}/meta/{digest}/meta.json", "rb") as file:
             docker = json.load(file)["Endpoints"]["docker"]

@@ -12,9 +12,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from composer import state_root
+from composer import state_root, userconfig
 from composer.errors import ProjectError
-from composer.registry import dockerconfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,11 +51,11 @@ def compose_version(environment: Mapping[str, str]) -> str:
 def _candidates(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield where the plugin may be, in the order in which ``docker`` looks; at last the command of its own."""
     try:
-        more = dockerconfig.read(environment).get("cliPluginsExtraDirs")
+        more = userconfig.read_docker(environment).get("cliPluginsExtraDirs")
     except ProjectError:
         more = None
     directories = [str(directory) for directory in more] if isinstance(more, list) else []
-    for directory in (*directories, f"{dockerconfig.directory(environment)}/cli-plugins", *_DIRECTORIES):
+    for directory in (*directories, f"{userconfig.docker_directory(environment)}/cli-plugins", *_DIRECTORIES):
         yield f"{directory}/{_NAME}"
     for directory in environment.get("PATH", "").split(os.pathsep):
         if directory:

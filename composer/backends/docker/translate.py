@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from composer import mounttargets, sysctls, values
+from composer import sysctls, values
 from composer.attributes import ENGINE_NAMES, Row, nothing, refused_row, unheeded
 from composer.engine.wanted import Limitation
 from composer.errors import BackendError
@@ -54,8 +54,8 @@ def limitations(attributes: Mapping[str, Any], api: Api) -> list[Limitation]:
                     ("ports", index), problem, hint="set target to the container port, such as target: 80"
                 )
             )
-    for path, target, reason in mounttargets.problems(attributes):
-        found.append(Limitation(path, f"cannot mount at {target}: {reason}", hint=mounttargets.HINT))
+    for path, target, reason in values.mount_problems(attributes):
+        found.append(Limitation(path, f"cannot mount at {target}: {reason}", hint=values.MOUNT_HINT))
     return found
 
 

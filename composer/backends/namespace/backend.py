@@ -66,9 +66,9 @@ class NamespaceBackend(NamespaceObserver):
         self._engine.networks.mend(id)
 
     def connect_network(self, id: str, endpoint: EndpointSpec) -> None:
-        from composer.backends.namespace import endpoints
+        from composer.backends.namespace import networkoptions
 
-        self._engine.networks.connect(id, endpoints.spec_of(endpoint))
+        self._engine.networks.connect(id, networkoptions.endpoint_of(endpoint))
 
     def disconnect_network(self, id: str, network: str) -> None:
         self._engine.networks.disconnect(id, network)

@@ -1,4 +1,4 @@
-"""``driver_opts`` of a network: Docker's options of its bridge driver, by Docker's names.
+"""Networks and endpoints as the runtime is asked for them: Compose's attributes, ``driver_opts`` by Docker's names.
 
 What changes how a network behaves is honoured or refused; options of nobody's are left alone, as Docker does.
 """
@@ -14,7 +14,7 @@ from composer.runtime.objects import networks
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from composer.engine.wanted import NetworkSpec
+    from composer.engine.wanted import EndpointSpec, NetworkSpec
     from composer.runtime.objects import specs
 
 _BRIDGE = "com.docker.network.bridge"
@@ -22,6 +22,7 @@ NAME = f"{_BRIDGE}.name"
 _MTU = "com.docker.network.driver.mtu"
 _MASQUERADE, _ICC = f"{_BRIDGE}.enable_ip_masquerade", f"{_BRIDGE}.enable_icc"
 _BINDINGS = (f"{_BRIDGE}.host_binding_ipv4", f"{_BRIDGE}.host_binding_ipv6")
+_INTERFACE, _SYSCTLS = "com.docker.network.endpoint.ifname", "com.docker.network.endpoint.sysctls"
 _USUAL = {
     f"{_BRIDGE}.default_bridge": "false",
     f"{_BRIDGE}.gateway_mode_ipv4": "nat",
@@ -130,3 +131,48 @@ def _flag(network: str, texts: Mapping[str, str], key: str) -> bool:
     if text not in (*_TRUE, *_FALSE):
         raise errors.BackendError(f"cannot create network '{network}': {key} must be a boolean, not '{text}'")
     return text in _TRUE
+
+
+# ------------------------------------------------------------------ endpoints
+
+
+def endpoint_of(endpoint: EndpointSpec) -> specs.Endpoint:
+    """Return what the runtime is asked for. Raises BackendError for an option that means nothing."""
+    from composer.runtime.objects import specs
+
+    attributes = endpoint.attributes
+    options = attributes.get("driver_opts") or {}
+    return specs.Endpoint(
+        endpoint.network,
+        aliases=tuple(endpoint.aliases),
+        links=tuple(_link(str(link)) for link in attributes.get("links") or ()),
+        ipv4=attributes.get("ipv4_address") or "",
+        ipv6=attributes.get("ipv6_address") or "",
+        mac=attributes.get("mac_address") or None,
+        interface=attributes.get("interface_name") or options.get(_INTERFACE) or None,
+        link_local=tuple(str(ip) for ip in attributes.get("link_local_ips") or ()),
+        sysctls=_sysctls(options),
+        gw_priority=int(attributes.get("gw_priority") or 0),
+    )
+
+
+def _link(text: str) -> tuple[str, str]:
+    container, _, alias = text.partition(":")
+    return container, alias
+
+
+def _sysctls(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return the sysctls of an endpoint's interface, which is called IFNAME in them. Docker's option, and its words."""
+    found = {}
+    for entry in str(options.get(_SYSCTLS) or "").split(","):
+        name, separator, value = entry.strip().partition("=")
+        if not entry.strip():
+            continue
+        parts = name.split(".")
+        if not separator or len(parts) != 5 or parts[0] != "net" or parts[3] != "IFNAME":
+            raise errors.BackendError(
+                f"invalid sysctl '{entry.strip()}' of an endpoint: it must be a setting of an interface",
+                hint=f"use {_SYSCTLS}: net.ipv4.conf.IFNAME.log_martians=1",
+            )
+        found[name] = value
+    return found

@@ -121,6 +121,8 @@ class NamespaceObserver:
         return [observed_image(image) for image in self._core.store.images()]
 
     def network_faults(self, ids: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+        if not ids:
+            return {}
         from composer.runtime.objects import kernel_state
 
         return kernel_state.network_faults(self.paths, ids)
@@ -162,7 +164,7 @@ class NamespaceObserver:
 
     def disk_use(self) -> DiskUse:
         from composer.engine.inspected import CacheUse, ContainerUse, DiskUse, ImageUse, VolumeUse
-        from composer.runtime.build import pruning
+        from composer.runtime.build.cache import pruning
 
         found = self._inspection().disk_use()
         containers = {one.id: one for one in self._all()}
@@ -314,7 +316,7 @@ def _pool(pool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def observed_image(image: Image) -> ObservedImage:
-    from composer.runtime.images import image as images
+    from composer.runtime.images import configuration
 
     config = image.config
     return ObservedImage(
@@ -327,6 +329,6 @@ def observed_image(image: Image) -> ObservedImage:
         has_healthcheck=bool((config.get("Healthcheck") or {}).get("Test")),
         digests=image.digests,
         tagged_ns=image.tagged_ns,
-        platform=f"linux/{images.architecture()}",  # the store has no others
+        platform=f"linux/{configuration.architecture()}",  # the store has no others
         config=config,
     )

@@ -19,7 +19,7 @@ from composer.units import parse_duration_ns, parse_size_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from composer.backends.namespace.namespaces import Probe
+    from composer.backends.namespace.isolation import Probe
 
     Config = dict[str, Any]
 

@@ -12,9 +12,9 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
-from composer import errors, mounttargets, sysctls, values
+from composer import errors, sysctls, values
 from composer.attributes import ENGINE_NAMES, Row, nothing, refused_row
-from composer.backends.namespace import namespaces, resources, unusable
+from composer.backends.namespace import isolation, resources, unusable
 from composer.engine.wanted import ContainerSpec, Limitation
 from composer.runtime.base import records
 from composer.runtime.container import defaults
@@ -23,7 +23,7 @@ from composer.units import parse_duration_ns, parse_size_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from composer.backends.namespace.namespaces import Probe
+    from composer.backends.namespace.isolation import Probe
     from composer.runtime.objects import specs
 
     Config = dict[str, Any]
@@ -41,7 +41,7 @@ _NOT_IN_EVENTS = ("com.docker.compose.", "composer.")
 
 def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
     """Return what would not be honoured of a service's attributes, before anything is created."""
-    found = [*namespaces.limitations(attributes), *unusable.limitations(attributes)]
+    found = [*isolation.limitations(attributes), *unusable.limitations(attributes)]
     found += [
         Limitation(("sysctls", key), reason, hint=hint)
         for key, reason, hint in sysctls.find_faults(attributes)
@@ -56,8 +56,8 @@ def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
             found += _limitations_of(name, value) if name not in {one.path[0] for one in found} else []
         elif name not in ENGINE_NAMES:
             found.append(Limitation((name,), "not supported by the built-in runtime"))
-    for path, target, reason in mounttargets.problems(attributes):
-        found.append(Limitation(path, f"cannot mount at {target}: {reason}", hint=mounttargets.HINT))
+    for path, target, reason in values.mount_problems(attributes):
+        found.append(Limitation(path, f"cannot mount at {target}: {reason}", hint=values.MOUNT_HINT))
     return found
 
 
@@ -76,7 +76,7 @@ def _limitations_of(name: str, value: Any) -> list[Limitation]:
 
 def spec_of(spec: ContainerSpec) -> specs.Container:
     """Return what the runtime is asked to make of a service's container."""
-    from composer.backends.namespace import endpoints
+    from composer.backends.namespace import networkoptions
     from composer.runtime.objects import specs
 
     attributes = spec.attributes
@@ -91,9 +91,9 @@ def spec_of(spec: ContainerSpec) -> specs.Container:
         image_id=spec.image_id,
         mounts=[specs.Mount(*mount) for mount in spec.mounts],
         volumes_from=[str(text) for text in attributes.get("volumes_from") or ()],
-        endpoints=[endpoints.spec_of(endpoint) for endpoint in spec.endpoints],
+        endpoints=[networkoptions.endpoint_of(endpoint) for endpoint in spec.endpoints],
         files=[specs.File(*file) for file in spec.files],
-        namespaces=namespaces.wanted(spec),
+        namespaces=isolation.wanted(spec),
         names=[given] if given and spec.endpoints else [],  # others find it by that as well
         event={
             key: value
@@ -112,8 +112,6 @@ def oci_config(spec: ContainerSpec, image: Mapping[str, Any]) -> Config:
 
     ``image`` is the image's configuration.
     """
-    from composer.backends.namespace import privileges
-
     config = defaults.configuration(image)
     for name, value in spec.attributes.items():
         if name in ATTRIBUTES and value is not None:
@@ -125,7 +123,7 @@ def oci_config(spec: ContainerSpec, image: Mapping[str, Any]) -> Config:
                 ) from error
     records.extras(config)["service"] = spec.service
     _finish_process(config, spec, image)
-    privileges.finish(config, spec)
+    isolation.grant(config, spec)
     return config
 
 
@@ -384,7 +382,7 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     "build": Row(),  # see builds
     "cap_add": Row(),  # with what is granted: see privileges
     "cap_drop": Row(),
-    "cgroup": Row(nothing, namespaces.probe("cgroup", "host", "private"), "yes: host, private"),
+    "cgroup": Row(nothing, isolation.probe("cgroup", "host", "private"), "yes: host, private"),
     "cgroup_parent": Row(_cgroup_parent, _cgroup_parent_limits, "yes"),
     "command": Row(),  # with the image's: see _finish_process
     "dns": Row(_dns("servers")),
@@ -401,7 +399,7 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     "init": Row(_extra("init")),
     "ipc": Row(
         nothing,
-        namespaces.probe("ipc", "private", "shareable", "host", "none", joins=True),
+        isolation.probe("ipc", "private", "shareable", "host", "none", joins=True),
         "yes: private, shareable, host, none, service:NAME, container:NAME",
     ),
     "isolation": Row(
@@ -418,7 +416,7 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     "oom_score_adj": Row(_process("oomScoreAdj")),
     "platform": Row(nothing, _platform_limits, "only the platform of this machine"),
     "pid": Row(
-        nothing, namespaces.probe("pid", "host", joins=True), "yes: host, service:NAME, container:NAME"
+        nothing, isolation.probe("pid", "host", joins=True), "yes: host, service:NAME, container:NAME"
     ),
     "ports": Row(_ports),
     "privileged": Row(),
@@ -442,8 +440,8 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     "umask": Row(_umask),
     "user": Row(_user),
     # There is no user namespace to leave: host is what a container has.
-    "userns_mode": Row(nothing, namespaces.probe("userns_mode", "host"), "only host, which is the default"),
-    "uts": Row(nothing, namespaces.probe("uts", "host"), "yes: host"),
+    "userns_mode": Row(nothing, isolation.probe("userns_mode", "host"), "only host, which is the default"),
+    "uts": Row(nothing, isolation.probe("uts", "host"), "yes: host"),
     "volumes_from": Row(),  # mounts, see bundle
     "working_dir": Row(_process("cwd")),
     # what cannot be honoured at all

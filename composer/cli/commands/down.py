@@ -47,13 +47,16 @@ def command(
     rmi: str | None,
     timeout_s: float | None,
 ) -> None:
-    from composer.cli.target import present
     from composer.engine import actions
 
     project = context.project_name()
     with context.changing(project, "down") as engine:
         observed = engine.backend.observe(project)
-        chosen = present(context, observed, services, oneoff=True)
+        chosen: tuple[str, ...] | None = ()
+        if services:
+            from composer.cli.target import present
+
+            chosen = present(context, observed, services, oneoff=True)
         if chosen is None:  # what was not created yet is no mistake
             context.display().warn(nothing_to_remove(project))
             return

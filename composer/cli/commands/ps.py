@@ -100,11 +100,11 @@ def _style(context: Context, given: str | None) -> str:
     """Return the format that was asked for, or ``psFormat`` of Docker's config.json."""
     if given is not None:
         return given
+    from composer import userconfig
     from composer.errors import ProjectError
-    from composer.registry import dockerconfig
 
     try:
-        found = dockerconfig.read(context.environment).get("psFormat")
+        found = userconfig.read_docker(context.environment).get("psFormat")
     except ProjectError as error:
         context.display().warn(str(error))
         found = None

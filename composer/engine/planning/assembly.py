@@ -18,7 +18,7 @@ from composer.graph import STARTED, sharing
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from composer.engine.observing.observe import World
+    from composer.engine.observe import World
     from composer.engine.operations.row import ContainerRef
     from composer.engine.planning.creations import Creations
     from composer.engine.planning.decisions import Decisions, Fetch, Tree

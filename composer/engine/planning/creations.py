@@ -14,8 +14,8 @@ from composer.graph import sharing
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from composer.engine.observe import World
     from composer.engine.observed import ObservedContainer
-    from composer.engine.observing.observe import World
     from composer.engine.options import OneOff
     from composer.engine.planning.decisions import Decisions, Tree
     from composer.graph import Dependency, Graph

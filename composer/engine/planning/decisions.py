@@ -9,8 +9,8 @@ from composer.engine.observed import ContainerState
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from composer.engine.losses import Loss
     from composer.engine.observed import ObservedContainer, ObservedNetwork
-    from composer.engine.observing.losses import Loss
     from composer.engine.operations.images import BuildImage, PullImage
     from composer.engine.operations.row import ContainerRef
     from composer.engine.operations.waiting import WaitService

@@ -14,11 +14,10 @@ from composer.engine.operations.containers import ConnectNetwork, DisconnectNetw
 from composer.engine.planning.assembly import Assembly
 from composer.engine.planning.creations import Creations
 from composer.engine.planning.removals import Removals
-from composer.engine.planning.rollout import Rollout
-from composer.engine.planning.standing import tell, unmet
+from composer.engine.planning.staying import tell, unmet
 
 if TYPE_CHECKING:
-    from composer.engine.observing.observe import World
+    from composer.engine.observe import World
     from composer.engine.options import Options
     from composer.engine.plan import Plan
     from composer.engine.planning.decisions import Decisions, Stay
@@ -80,6 +79,8 @@ class _Emitter:
             refs.append(stay.known)
             ends += self._keep(stay)
         if decision.replace:
+            from composer.engine.planning.rollout import Rollout
+
             rollout = Rollout(
                 assembly,
                 service,

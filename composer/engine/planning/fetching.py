@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from composer.engine.operations.images import BuildImage, PullImage
 from composer.engine.planning.decisions import Fetch
 from composer.engine.resolving import resolve
-from composer.engine.resolving.bases import Bases, normal
 from composer.errors import BuildFailed, PullFailed
 from composer.graph import after_needs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from composer.engine.observing.observe import World
+    from composer.engine.observe import World
     from composer.engine.options import Options
     from composer.engine.planning.decisions import Decision, Tree
+    from composer.engine.resolving.bases import Bases
     from composer.schema.model import Project
 
 _CAUSE = "image not found locally"
@@ -48,9 +49,15 @@ class _Fetching:
 
     def __init__(self, project: Project, world: World, options: Options, chosen: Collection[str]) -> None:
         self._project, self._world, self._options, self._chosen = project, world, options, chosen
-        self._known = Bases(project)
         self._made: dict[str, Fetch] = {}
         self.found: dict[str, Fetch] = {}
+
+    @cached_property
+    def _known(self) -> Bases:
+        """Who builds what: asked only where an image is not here."""
+        from composer.engine.resolving.bases import Bases
+
+        return Bases(self._project)
 
     def add(self, service: str) -> None:
         """Add the fetch of a service's image, and before it those of its bases; nothing of what is here."""
@@ -94,13 +101,13 @@ class _Fetching:
         """Return the service that builds a service's image: itself, or another, however the image is written."""
         if self._project.declared[service].get("build"):
             return service
-        return self._known.builders.get(normal(self._reference(service)), service)
+        return self._known.builder_of(self._reference(service)) or service
 
     def add_beside(self, reference: str, service: str) -> None:
         """Add the fetch of an image that a service uses besides its own."""
         if reference in self._world.images or reference in self.found:
             return
-        builder = self._known.builders.get(normal(reference))
+        builder = self._known.builder_of(reference)
         if builder is None:
             self.found[reference] = Fetch(reference, (PullImage(reference, f"used by service '{service}'"),))
             return

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from composer import __version__
 from composer.engine import labels
-from composer.engine.observing.losses import lost
 from composer.engine.planning.decisions import (
     CREATE,
     MEND,
@@ -29,9 +28,9 @@ from composer.schema.model import GIVEN
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from composer.engine.losses import Loss
+    from composer.engine.observe import World
     from composer.engine.observed import ObservedNetwork, ObservedVolume
-    from composer.engine.observing.losses import Loss
-    from composer.engine.observing.observe import World
     from composer.engine.options import Options
     from composer.engine.planning.decisions import Tree
     from composer.engine.resolving.hashing import Form
@@ -155,6 +154,8 @@ def changes_of(
             cause = f"the configuration of volume '{use.key}' changed{driver}"
             changes.append(Change(use, REPLACE, cause))
         elif use.name not in world.volumes:
+            from composer.engine.losses import lost
+
             loss = lost(project, world.observed, world.neighbours, use.key, use.name)
             if loss is not None and options.new_volumes:
                 warn(str(loss))

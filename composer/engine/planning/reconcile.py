@@ -23,8 +23,7 @@ from composer.engine.plan import PlanBuilder
 from composer.engine.planning.decisions import UNFINISHED, Decision, Decisions, Fate
 from composer.engine.planning.infrastructure import changes_of, diverged, orphaned_volumes
 from composer.engine.planning.recreation import decide
-from composer.engine.planning.standing import tell, unmet
-from composer.engine.planning.staying import Staying, held_by, is_done, stopped_meanwhile
+from composer.engine.planning.staying import Staying, held_by, is_done, stopped_meanwhile, tell, unmet
 from composer.engine.resolving import compare, resolve
 from composer.engine.wanted import Limitation
 from composer.errors import ProjectError, Unsupported
@@ -33,8 +32,8 @@ from composer.graph import COMPLETED, Graph, shared, sharing_namespaces
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from composer.engine.observe import World
     from composer.engine.observed import ObservedContainer
-    from composer.engine.observing.observe import World
     from composer.engine.options import Options
     from composer.engine.plan import Plan
     from composer.engine.planning.decisions import Diverged, Fetch, Tree

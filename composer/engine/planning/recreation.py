@@ -22,8 +22,8 @@ from composer.graph import sharing
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from composer.engine.observe import World
     from composer.engine.observed import ObservedContainer
-    from composer.engine.observing.observe import World
     from composer.engine.options import Options
     from composer.engine.planning.decisions import Tree
     from composer.engine.resolving.hashing import Form

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer.engine.plan import Plan, PlanBuilder
-from composer.engine.planning.builds import add_builds
 from composer.engine.resolving import resolve
 from composer.units import parse_duration_ns
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
     from composer.engine.observed import ObservedImage
     from composer.engine.operations.images import BuildImage
-    from composer.engine.planning.builds import BasesOf
     from composer.schema.model import Project
 
     Find = Callable[[str], ObservedImage | None]
@@ -35,7 +33,6 @@ def window_ns(policy: str) -> int | None:
 def plan_refresh(
     project: Project,
     find: Find,
-    bases: BasesOf,
     override: str | None,
     now_ns: int = 0,
     build: bool | None = None,
@@ -47,7 +44,12 @@ def plan_refresh(
     builder = PlanBuilder()
     services = project.tree.get("services") or {}
     built = [name for name in sorted(services) if _is_built(services[name], override, build)]
-    add_builds(builder, built, bases, lambda name: _build(project, find, override, build, name))
+    if built:
+        from composer.engine.planning.builds import add_builds
+        from composer.engine.resolving.bases import Bases
+
+        bases = Bases(project).of
+        add_builds(builder, built, bases, lambda name: _build(project, find, override, build, name))
     pulled = set()
     for name in sorted(services):
         tree = services[name]

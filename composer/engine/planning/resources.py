@@ -29,8 +29,8 @@ from composer.engine.wanted import EndpointSpec
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from composer.engine.observe import World
     from composer.engine.observed import ObservedContainer
-    from composer.engine.observing.observe import World
     from composer.engine.planning.decisions import Change, Obsolete, Tree, Use
     from composer.engine.planning.removals import Removals
     from composer.schema.model import Project

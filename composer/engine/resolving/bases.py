@@ -43,6 +43,10 @@ class Bases:
             self._builders = _builders(self._project)
         return self._builders
 
+    def builder_of(self, reference: str) -> str | None:
+        """Return the service that builds an image, however its reference is written; None where no one does."""
+        return self.builders.get(_normal(reference))
+
     def of(self, service: str) -> tuple[str, ...]:
         """Return the services that must be built before ``service``, by name."""
         declared = self._project.declared
@@ -50,7 +54,7 @@ class Bases:
         contexts = (str(source) for source in (build.get("additional_contexts") or {}).values())
         found = {source.removeprefix(_CONTEXT) for source in contexts if source.startswith(_CONTEXT)}
         for reference in _images_of(_dockerfile(build), build.get("args") or {}):
-            builder = self.builders.get(normal(reference))
+            builder = self.builder_of(reference)
             if builder is not None:
                 found.add(builder)
         return tuple(sorted(name for name in found if name != service and name in declared))
@@ -60,11 +64,11 @@ def _builders(project: Project) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in sorted(project.declared):
         if project.declared[name].get("build"):
-            found.setdefault(normal(image_of(project, name, project.declared[name])), name)
+            found.setdefault(_normal(image_of(project, name, project.declared[name])), name)
     return found
 
 
-def normal(reference: str) -> str:
+def _normal(reference: str) -> str:
     """Return an image's full reference, by which it is the same however it is written."""
     try:
         return str(references.parse(reference))

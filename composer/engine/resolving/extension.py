@@ -10,7 +10,6 @@ services:
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import ConfigError
@@ -49,6 +48,8 @@ def extension(project: Project, service: str) -> Extension:
     for key, value in found.items():
         read = _READERS.get(key)
         if read is None:
+            from difflib import get_close_matches
+
             near = get_close_matches(str(key), _READERS, n=1)
             hint = f"did you mean '{near[0]}'?" if near else _KEYS
             raise _wrong(project, (*path, key), f"unknown attribute '{key}' of {KEY}", hint)

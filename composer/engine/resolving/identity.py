@@ -18,7 +18,7 @@ from composer.graph import sharing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from composer.engine.observing.observe import World
+    from composer.engine.observe import World
     from composer.graph import Dependency
     from composer.schema.model import Project
 

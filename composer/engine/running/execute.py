@@ -24,7 +24,7 @@ from composer.engine.operations.images import BuildImage, PullImage
 from composer.engine.operations.registry import perform, progress_of, resource_of, text_of
 from composer.engine.operations.row import ContainerRef, DoneAndFailed, Kept
 from composer.engine.operations.waiting import READY, STEADY, WaitService
-from composer.engine.outcome import PARALLEL, Outcome
+from composer.engine.plan import PARALLEL, Outcome
 from composer.engine.progress import DONE, FAILED, SKIPPED, WARNING, WORKING, Cancellation, Progress
 from composer.engine.running import wait
 from composer.engine.running.preparations import Preparations

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from composer.engine.engine import Change, Engine
-    from composer.engine.outcome import Outcome
-    from composer.engine.plan import Plan
+    from composer.engine.plan import Outcome, Plan
 
 
 def make_good(engine: Engine, change: Change, outcome: Outcome) -> Outcome:

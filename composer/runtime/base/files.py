@@ -79,7 +79,7 @@ def remove_file(path: str) -> None:
 
 def boot_id() -> str:
     """Return what tells this boot of the machine from every other."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+    with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
         return file.read().strip()
 
 

@@ -147,7 +147,7 @@ def has_time_namespaces() -> bool:
 
 def number_of(pidfd: int) -> int:
     """Return the number of a process in this pid namespace. Raises ProcessLookupError when it has ended."""
-    with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
+    with open(f"/proc/self/fdinfo/{pidfd}", encoding="utf-8") as file:
         number = next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
     if number <= 0:
         raise ProcessLookupError(errno.ESRCH, "the process has ended")

@@ -73,16 +73,23 @@ class _Removal:
         self._entry(self._parent, name, 0)
 
     def _entry(self, parent: int, name: str, depth: int) -> None:
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            fd = os.open(name, flags, dir_fd=parent)
-        except NotADirectoryError:
-            _gone_is_fine(os.unlink, name, parent)
+            os.rmdir(name, dir_fd=parent)  # most directories are empty; a mount point is not removed
             return
         except FileNotFoundError:
             return
+        except NotADirectoryError:
+            _gone_is_fine(os.unlink, name, parent)
+            return
         except OSError:
-            _gone_is_fine(os.unlink, name, parent)  # ELOOP: a symlink
+            pass  # it is not empty, or something is mounted on it
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            fd = os.open(name, flags, dir_fd=parent)
+        except FileNotFoundError:
+            return
+        except OSError:
+            _gone_is_fine(os.unlink, name, parent)  # it is a file or a symlink now
             return
         try:
             if os.fstat(fd).st_dev != self._device or mount_id(fd) != self._mount:
@@ -115,7 +122,7 @@ def _gone_is_fine(remove: Callable[..., None], name: str, parent: int) -> None:
 
 def mount_id(fd: int) -> int:
     """Return which mount an open file is on."""
-    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+    with open(f"/proc/self/fdinfo/{fd}", encoding="utf-8") as file:
         for line in file:
             if line.startswith("mnt_id:"):
                 return int(line.split()[1])

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from composer import references
 from composer.errors import BuildFailed, ComposerError
-from composer.runtime.build import filesystems, platforms
-from composer.runtime.build.cache import key_of
+from composer.runtime.build import platforms
+from composer.runtime.build.cache import filesystems
+from composer.runtime.build.cache.cache import key_of
+from composer.runtime.build.cache.filesystems import Filesystem
 from composer.runtime.build.context.copying import copy
 from composer.runtime.build.context.selecting import select
 from composer.runtime.build.context.trees import Tree
-from composer.runtime.build.filesystems import Filesystem
 from composer.runtime.images import host
 from composer.runtime.images.content import layer_of_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from composer.runtime.build.cache import Cache, Snapshot
+    from composer.runtime.build.cache.cache import Cache, Snapshot
     from composer.runtime.build.dockerfile.platforms import Platform
     from composer.runtime.build.telling import Showing
     from composer.runtime.images import Image, Store

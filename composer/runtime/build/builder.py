@@ -12,16 +12,17 @@ from composer.errors import BuildFailed, NotFound
 from composer.runtime.base import state
 from composer.runtime.build import contexts, outputs, platforms, result
 from composer.runtime.build.bases import Bases
-from composer.runtime.build.building import Build
-from composer.runtime.build.cache import Cache
+from composer.runtime.build.cache.cache import Cache
+from composer.runtime.build.cache.filesystems import Mounter
 from composer.runtime.build.context.statcache import StatCache
 from composer.runtime.build.dockerfile import checks
 from composer.runtime.build.dockerfile.directives import check_options
 from composer.runtime.build.dockerfile.reading import parse
 from composer.runtime.build.dockerfile.stage_checks import BaseFacts
-from composer.runtime.build.filesystems import Mounter
 from composer.runtime.build.requests import Built
-from composer.runtime.build.running import Runner
+from composer.runtime.build.steps.building import build as build_stages
+from composer.runtime.build.steps.running import Runner
+from composer.runtime.build.steps.work import Work
 from composer.runtime.build.telling import Teller
 from composer.runtime.images import leases
 from composer.runtime.images.content import Content
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from composer.runtime.build.dockerfile.instructions import Dockerfile
     from composer.runtime.build.dockerfile.platforms import Platform
     from composer.runtime.build.requests import News, Request
-    from composer.runtime.build.stage import Stage
+    from composer.runtime.build.steps.stage import Stage
     from composer.runtime.images import Image, Store
     from composer.runtime.objects.client import Client
     from composer.runtime.objects.networks import Networks
@@ -73,15 +74,15 @@ class Builder:
         teller = Teller(tell)
         with contextlib.ExitStack() as held:
             lease = held.enter_context(leases.leasing(self._content.root))
-            build, context = self._opened(request, platform, lease, teller, held, standard_input)
+            work, context = self._opened(request, platform, lease, teller, held, standard_input)
             name = request.dockerfile_name or context.name
             with teller.step(f"[internal] load build definition from {name}").running():
                 dockerfile = parse(context.dockerfile, name)
             warnings = self._check(request, context, dockerfile, platform)
             if request.only_checks:
                 return Built(None, {}, warnings)
-            stage = build.run(context, dockerfile)
-            self._write_files(request, build.mounter, stage, teller)
+            stage = build_stages(work, context, dockerfile)
+            self._write_files(request, work.mounter, stage, teller)
             return self._exported(request, stage, teller, warnings)
 
     def _check(
@@ -127,7 +128,7 @@ class Builder:
         teller: Teller,
         held: contextlib.ExitStack,
         standard_input: BinaryIO | None,
-    ) -> tuple[Build, Context]:
+    ) -> tuple[Work, Context]:
         tools, root = self._tools, self._cache.root
         empty, downloads = f"{root}/empty", f"{root}/downloads"
         for directory in (empty, downloads):
@@ -136,7 +137,7 @@ class Builder:
         fetching = contexts.fetching(downloads, request.environment, held)
         opened = contexts.Contexts(request, fetching, held, self._load_layout, standard_input)
         context = opened.main()
-        build = Build(
+        work = Work(
             request,
             cache=self._cache,
             mounter=Mounter(self._content, empty),
@@ -150,7 +151,7 @@ class Builder:
             checksums=held.enter_context(StatCache(f"{root}/checksums")),
             fetching=fetching,
         )
-        return build, context
+        return work, context
 
     def _load_layout(self, text: str) -> str:
         """Load an OCI layout into the store; return the id of its image."""

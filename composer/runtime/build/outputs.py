@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
-    from composer.runtime.build.filesystems import Filesystem, Mounter
+    from composer.runtime.build.cache.filesystems import Filesystem, Mounter
 
 LOCAL, TAR, OCI, DOCKER, IMAGE = "local", "tar", "oci", "docker", "image"
 FILES = (LOCAL, TAR)

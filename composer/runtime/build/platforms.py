@@ -7,7 +7,7 @@ from typing import Any
 
 from composer.errors import BuildFailed
 from composer.runtime.build.dockerfile.platforms import Platform, parse_platform
-from composer.runtime.images import image
+from composer.runtime.images import configuration
 
 _HANDLERS = "/proc/sys/fs/binfmt_misc"
 _INTERPRETERS = {
@@ -25,7 +25,7 @@ _INTERPRETERS = {
 
 def native() -> Platform:
     """Return this machine's platform."""
-    architecture = image.architecture()
+    architecture = configuration.architecture()
     return Platform("linux", architecture, "v7" if architecture == "arm" else "")
 
 

@@ -8,17 +8,17 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from composer import dates
-from composer.runtime.build import layers
-from composer.runtime.build.cache import Snapshot, key_of
+from composer.runtime.build.cache import layers
+from composer.runtime.build.cache.cache import Snapshot, key_of
 from composer.runtime.images import adding
 from composer.runtime.images.content import canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from composer.runtime.build.cache import Cache
+    from composer.runtime.build.cache.cache import Cache
     from composer.runtime.build.requests import Request
-    from composer.runtime.build.stage import Stage
+    from composer.runtime.build.steps.stage import Stage
     from composer.runtime.images.content import Content, Layer
 
 

@@ -74,7 +74,7 @@ def detect(mountinfo: str = "/proc/self/mountinfo") -> Hierarchies:
                         v1.setdefault(option, fields[4])
     controllers: frozenset[str] = frozenset()
     if v2:
-        with open(f"{v2}/cgroup.controllers", encoding="ascii") as file:
+        with open(f"{v2}/cgroup.controllers", encoding="utf-8") as file:
             controllers = frozenset(file.read().split())
     return Hierarchies(v1, v2, controllers)
 
@@ -202,7 +202,7 @@ class Cgroup:
         for directory in [self.v2, *self.paths.values()]:
             if directory:
                 try:
-                    with open(f"{directory}/cgroup.procs", encoding="ascii") as file:
+                    with open(f"{directory}/cgroup.procs", encoding="utf-8") as file:
                         return [int(line) for line in file]
                 except FileNotFoundError:
                     continue
@@ -220,7 +220,7 @@ class Cgroup:
         for directory, name in ((self.paths.get("memory"), "memory.oom_control"), (self.v2, "memory.events")):
             if directory:
                 try:
-                    with open(f"{directory}/{name}", encoding="ascii") as file:
+                    with open(f"{directory}/{name}", encoding="utf-8") as file:
                         for line in file:
                             if line.startswith("oom_kill "):
                                 return int(line.split()[1])
@@ -409,7 +409,7 @@ def _mkdir(path: str) -> None:
 
 def _copy_cpuset(parent: str, child: str) -> None:
     for name in ("cpuset.cpus", "cpuset.mems"):
-        with open(f"{parent}/{name}", encoding="ascii") as file:
+        with open(f"{parent}/{name}", encoding="utf-8") as file:
             _write(f"{child}/{name}", file.read().strip())
 
 

@@ -5,7 +5,7 @@ Docker's masks, devices and mounts: https://github.com/moby/moby/blob/master/oci
 
 from __future__ import annotations
 
-import glob
+import os
 
 from composer.runtime.base import signals
 
@@ -17,11 +17,20 @@ if TYPE_CHECKING:
     Config = dict[str, Any]
 
 _ALLOWED_DEVICES = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (10, 200), (136, None))
+_PROCESSORS = "/sys/devices/system/cpu"
+
+
+def _processors() -> list[str]:
+    """Return the names of the machine's processors: cpu0, cpu1, …"""
+    names = os.listdir(_PROCESSORS) if os.path.isdir(_PROCESSORS) else ()
+    return sorted(name for name in names if name.startswith("cpu") and name[3:4].isdigit())
+
+
 MASKED = [
     f"/proc/{name}" for name in "acpi asound interrupts kcore keys latency_stats sched_debug scsi".split()
 ]
 # One for each processor, as far as the machine has them: they tell what the neighbours do.
-MASKED += [f"{path}/thermal_throttle" for path in sorted(glob.glob("/sys/devices/system/cpu/cpu[0-9]*"))]
+MASKED += [f"{_PROCESSORS}/{name}/thermal_throttle" for name in _processors()]
 MASKED += ["/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"]
 _READONLY = [f"/proc/{name}" for name in ("bus", "fs", "irq", "sys", "sysrq-trigger")]
 _PTS = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]

@@ -12,8 +12,8 @@ import os
 import resource
 import signal
 
-from composer.runtime.base import opening, syscalls
-from composer.runtime.container import capabilities, rootfs, seccomp
+from composer.runtime.base import capabilities, opening, syscalls
+from composer.runtime.container import rootfs, seccomp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _lower(value: int, ceiling: int) -> int:
 
 def set_oom_score(score: int | None) -> None:
     if score is not None:
-        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        with open("/proc/self/oom_score_adj", "w", encoding="utf-8") as file:
             file.write(str(score))
 
 

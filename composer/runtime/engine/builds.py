@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer.runtime.base import making
-from composer.runtime.build import running
 from composer.runtime.build.builder import Builder, Tools
+from composer.runtime.build.steps import running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +51,8 @@ class Builds:
         self, *, everything: bool, most_bytes: int | None, unused_for_s: float
     ) -> tuple[list[str], int]:
         """Make the build cache smaller; return the ids that are gone, and the bytes freed."""
-        from composer.runtime.build import pruning
-        from composer.runtime.build.cache import Cache
+        from composer.runtime.build.cache import pruning
+        from composer.runtime.build.cache.cache import Cache
 
         root = self._core.paths.root
         cache = Cache(f"{root}/build")

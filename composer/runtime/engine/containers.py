@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.runtime.base import making, records, signals
+from composer.runtime.base import making, records
 from composer.runtime.objects import naming
 from composer.runtime.objects.networks import DEFAULT_NETWORK
 
@@ -52,7 +52,6 @@ class Containers:
     def remove(self, id: str, *, force: bool = False, volumes: bool = False) -> None:
         """Remove a container, with its anonymous volumes where asked. Raises Conflict while it runs, without force."""
         from composer.runtime.network.endpoints import link_name
-        from composer.runtime.objects import bundle
 
         core = self._core
         try:
@@ -71,7 +70,7 @@ class Containers:
         core.aftermath.owners.add(str(meta["project"]))
         core.aftermath.links += [link_name(id, network_id) for _, network_id in meta["networks"]]
         core.aftermath.cgroups.append((id, records.cgroup_parent(core.paths.container(id))))
-        bundle.remove(core.paths, id)
+        naming.remove_container(core.paths, id)
         self._emit(meta, "destroy")
         if any(network == DEFAULT_NETWORK for network, _ in meta["networks"]):
             self._remove_default_network()
@@ -229,7 +228,7 @@ class Containers:
         if spec.working_dir:
             process["cwd"] = spec.working_dir
         if spec.privileged:
-            from composer.runtime.container import capabilities
+            from composer.runtime.base import capabilities
 
             process["capabilities"] = {"bounding": sorted(capabilities.resolve((), (), privileged=True))}
         request = {"op": "exec", "id": id, "process": process, "privileged": spec.privileged}
@@ -298,6 +297,8 @@ def _merged(base: list[str], extra: Any, *, tty: bool) -> list[str]:
 
 
 def _signal_number(name: str) -> int:
+    from composer.runtime.base import signals
+
     number = signals.number(name)
     if number is None:
         raise errors.BackendError(f"invalid signal '{name}'", hint="use a name such as SIGTERM, or a number")

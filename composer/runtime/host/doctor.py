@@ -56,7 +56,7 @@ def _kernel(paths: Paths) -> Iterator[Finding]:
 
 
 def _privileges(paths: Paths | None = None) -> Iterator[Finding]:
-    from composer.runtime.container import capabilities
+    from composer.runtime.base import capabilities
 
     held = capabilities.names(int(_status("CapEff"), 16))
     lacking = [name for name in _NEEDED if name not in held]

@@ -149,7 +149,7 @@ def _populated(directory: str) -> bool:
     """Tell whether a process is in a cgroup or below it."""
     for path, _, _ in os.walk(directory):
         try:
-            with open(f"{path}/cgroup.procs", encoding="ascii") as file:
+            with open(f"{path}/cgroup.procs", encoding="utf-8") as file:
                 if file.read(1):
                     return True
         except OSError:

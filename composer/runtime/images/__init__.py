@@ -5,7 +5,7 @@ Importing this is cheap: formats, compression and threads are loaded where an ar
 
 from __future__ import annotations
 
-from composer.runtime.images.image import Image
+from composer.runtime.images.configuration import Image
 from composer.runtime.images.store import Store
 
 __all__ = ["Image", "Store"]

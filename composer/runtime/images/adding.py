@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import dates
 from composer.errors import ImageError
-from composer.runtime.images import configuration, image
+from composer.runtime.images import configuration
 from composer.runtime.images.content import Content, Layer, canonical_json, layer_of_record
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def import_rootfs(content: Content, path: str, config: Mapping[str, Any]) -> str
     except ImageError as error:
         raise ImageError(f"cannot import '{path}': {error}", hint=error.hint) from error
     whole = {
-        "architecture": image.architecture(),
+        "architecture": configuration.architecture(),
         "os": "linux",
         "config": inner,
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},

@@ -1,4 +1,4 @@
-"""An image's configuration, which somebody else wrote: checked field by field before an image is stored.
+"""What an image is, and its configuration, which somebody else wrote: checked field by field before it is stored.
 
 The types are Go's, of the OCI image specification and of Docker's additions; what Go leaves out (null, an absent
 key) is left out here. Readers of what is stored do not rely on it all the same: `tolerant`.
@@ -7,8 +7,9 @@ https://github.com/opencontainers/image-spec/blob/main/config.md
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import ImageError
 from composer.runtime.base import signals
@@ -24,6 +25,37 @@ _MAX_PORTS = 1024
 _PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,18})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _LARGEST = (1 << 63) - 1
+
+
+# ------------------------------------------------------------------ images
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+
+
+def architecture() -> str:
+    """Return this machine's architecture in Go's words, as images have it."""
+    machine = os.uname().machine
+    return _ARCHITECTURES.get(machine, machine)
+
+
+class Image(NamedTuple):
+    """An image that is ready to run. ``layers`` are directories for overlayfs, topmost first.
+
+    ``programs`` are host directories that are shown at their own place, each under a writable layer (`host`).
+    ``config`` is Docker's: Cmd, Entrypoint, Env, User, WorkingDir, Volumes, Healthcheck, ….
+    """
+
+    id: str
+    references: tuple[str, ...]
+    layers: tuple[str, ...]
+    config: Mapping[str, Any]
+    size_bytes: int = 0
+    created: str = ""
+    programs: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+    """What registries call it: ``redis@sha256:…``."""
+    tagged_ns: int = 0
+    """Since when the name that it was found by stands for it; of several names, the newest."""
 
 
 # ------------------------------------------------------------------ shapes

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import ImageError
-from composer.runtime.images import configuration, image
+from composer.runtime.images import configuration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,13 +49,13 @@ def choose(choices: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         {"/".join(filter(None, _platform(choice))) for choice in choices} - {"unknown/unknown", ""}
     )
     raise ImageError(
-        f"no matching manifest for linux/{image.architecture()} (available: {', '.join(offered) or 'none'})"
+        f"no matching manifest for linux/{configuration.architecture()} (available: {', '.join(offered) or 'none'})"
     )
 
 
 def platforms() -> list[tuple[str, str]]:
     """Return the architectures and variants that run here, best first."""
-    here = image.architecture()
+    here = configuration.architecture()
     if here == "amd64":
         flags = _processor_flags()
         levels = ["", "v1", *(level for level, flag in _AMD64_LEVELS if flag in flags)]
@@ -65,7 +65,7 @@ def platforms() -> list[tuple[str, str]]:
 
 def _processor_flags() -> frozenset[str]:
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             line = next((line for line in file if line.startswith("flags")), "")
     except OSError:
         return frozenset()

@@ -13,8 +13,8 @@ from composer import references
 from composer.errors import Conflict, ImageError, NotFound
 from composer.runtime.base import files
 from composer.runtime.images import host
+from composer.runtime.images.configuration import Image
 from composer.runtime.images.content import Content, hex_of
-from composer.runtime.images.image import Image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

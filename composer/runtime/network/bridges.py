@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from composer.runtime.network import addresses, firewall, firewall_rules, integrity, netlink
+from composer.runtime.network import addresses, firewall, firewall_rules, netlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,10 +38,12 @@ def raise_up(record: Mapping[str, Any], directory: str, links: Sequence[str] = (
         for name in links:
             _join(connection, name, index, isolated=bool(record.get("isolated")))
         wall = firewall.Firewall()
-        if wall.exists() and integrity.Kernel().rules() != firewall_rules.rules_of_chains():
-            wall.restore()
+        if wall.exists():
+            from composer.runtime.network import integrity
+
+            if integrity.Kernel().rules() != firewall_rules.rules_of_chains():
+                wall.restore()
         wall.add_network(firewall.bridge_of(record))
-        wall.ensure_docker_user()
         connection.set_up(index)
         _lead(connection, record, index)
 
@@ -73,7 +75,7 @@ def _announce(bridge: str) -> None:
     """Let a new bridge announce its address: containers may have the address of its predecessor cached."""
     for path in (f"ipv4/conf/{bridge}/arp_notify", f"ipv6/conf/{bridge}/ndisc_notify"):
         try:
-            with open(f"/proc/sys/net/{path}", "w", encoding="ascii") as file:
+            with open(f"/proc/sys/net/{path}", "w", encoding="utf-8") as file:
                 file.write("1")
         except FileNotFoundError:
             continue  # a kernel without that family

@@ -321,12 +321,12 @@ def enable_forwarding(*, ipv6: bool) -> None:
 
 
 def _sysctl(path: str) -> str:
-    with open(path, encoding="ascii") as file:
+    with open(path, encoding="utf-8") as file:
         return file.read().strip()
 
 
 def _write(path: str, value: str) -> None:
-    with open(path, "w", encoding="ascii") as file:
+    with open(path, "w", encoding="utf-8") as file:
         file.write(value)
 
 

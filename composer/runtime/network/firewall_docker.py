@@ -71,13 +71,15 @@ class _Tables:
 def ensure(session: nftables.Session) -> bool:
     """Put our chain in where the host's FORWARD chain would drop our packets; tell whether one was met."""
     met = False
-    named = _named_by_hand(session)
+    named: list[str] | None = None
     for tables in _all_tables(session):
         chains = tables.chains()
         entry = _entry(chains)
         if entry is None:
             continue
         met = True
+        if named is None:  # most machines have no such chain, and need not be asked
+            named = _named_by_hand(session)
         jump = "" if _jumps(chains[entry]) else f"-I {entry} 1 -j {CHAIN}\n"
         text = (tables.chain(CHAIN) or "") if named and not jump else ""
         if jump or not all(_knows(text, name) for name in named):
@@ -98,7 +100,7 @@ def _all_tables(session: nftables.Session) -> list[_Tables]:
     found = [_Tables(session, "ip", False), _Tables(session, "ip6", False)]
     for family, path in (("ip", "/proc/net/ip_tables_names"), ("ip6", "/proc/net/ip6_tables_names")):
         try:
-            with open(path, encoding="ascii") as file:
+            with open(path, encoding="utf-8") as file:
                 if "filter" in file.read().split():
                     found.append(_Tables(session, family, True))
         except OSError:

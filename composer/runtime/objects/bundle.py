@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import errors
 from composer.runtime.base import making, records, state
-from composer.runtime.base.trees import put_away
 from composer.runtime.images import configuration
 from composer.runtime.objects import log_options, mounting, namespaces, naming, specs
-from composer.runtime.objects.joining import DEFAULT_ENDPOINTS, endpoint_record
+from composer.runtime.objects.networks import DEFAULT_NETWORK
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from composer.runtime.objects.mounting import Images
     from composer.runtime.objects.networks import Networks
     from composer.runtime.objects.volumes import Volumes
+
+_DEFAULT_ENDPOINTS = (specs.Endpoint(DEFAULT_NETWORK),)
 
 
 class Tree(NamedTuple):
@@ -84,7 +85,7 @@ def create(
         raise
     holder = naming.take_name(paths, spec.name, id)
     if holder is not None:
-        remove(paths, id)
+        naming.remove_container(paths, id)
         _refuse_name(paths, spec.name, holder)
     return id
 
@@ -117,15 +118,6 @@ def _refuse_name(paths: state.Paths, name: str, holder: str) -> None:
         f'container name "{name}" is already in use by container {holder[:12]}',
         hint="remove or rename that container, or use another container_name",
     )
-
-
-def remove(paths: state.Paths, id: str) -> None:
-    """Remove a container's directory and name. Repeating it, or finishing what a kill interrupted, is safe."""
-    final = paths.container(id)
-    meta = records.meta(final)
-    if meta is not None:
-        naming.free_name(paths, meta["name"], id)
-    put_away(final)
 
 
 # ------------------------------------------------------------------ config.json and meta.json
@@ -176,10 +168,10 @@ def _config(
         log_options.finish(extras, image=spec.image, image_id=image.id)
     except ValueError as error:
         raise errors.BackendError(f"cannot use logging of {spec.subject}: {error}") from error
-    endpoints = spec.endpoints or (DEFAULT_ENDPOINTS if mode == "bridge" else ())
+    endpoints = spec.endpoints or (_DEFAULT_ENDPOINTS if mode == "bridge" else ())
     network = extras["network"]
     network["mode"] = mode or "bridge"
-    network["endpoints"] = [endpoint_record(endpoint, networks) for endpoint in endpoints]
+    network["endpoints"] = [networks.request(endpoint) for endpoint in endpoints]
     # Docker's default network has no names: look-ups go to the servers of the host.
     network["names"] = mode != "bridge"
     if spec.mac and endpoints:

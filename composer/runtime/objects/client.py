@@ -37,7 +37,7 @@ _LOCK_PAUSE_S = 0.01
 def _holder(fd: int) -> str:
     """Return who has a lock on an open file, in words: proc(5), locks."""
     inode = str(os.fstat(fd).st_ino)
-    with open("/proc/locks", encoding="ascii") as file:
+    with open("/proc/locks", encoding="utf-8") as file:
         for line in file:
             fields = line.split()
             if len(fields) > 5 and fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == inode:

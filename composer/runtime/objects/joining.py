@@ -8,44 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer import errors
 from composer.runtime.base import records, state
-from composer.runtime.objects import specs
-from composer.runtime.objects.networks import DEFAULT_NETWORK
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from composer.runtime.base.record_types import EndpointRequest, NetworkRecord
+    from composer.runtime.objects import specs
     from composer.runtime.objects.networks import Networks
-
-
-DEFAULT_ENDPOINTS = (specs.Endpoint(DEFAULT_NETWORK),)
-
-
-def endpoint_record(endpoint: specs.Endpoint, networks: Networks) -> EndpointRequest:
-    """Return an endpoint as a container's configuration has it. Raises NotFound for a network that is not there."""
-    network = networks.find(endpoint.network)
-    if network is None:
-        raise errors.NotFound(f"network '{endpoint.network}' does not exist")
-    return {
-        "network": network["name"],
-        "network_id": network["id"],
-        "aliases": list(endpoint.aliases),
-        "links": [list(link) for link in endpoint.links],
-        "ipv4": endpoint.ipv4,
-        "ipv6": endpoint.ipv6,
-        "mac": endpoint.mac,
-        "interface": endpoint.interface,
-        "link_local": list(endpoint.link_local),
-        "sysctls": dict(endpoint.sysctls),
-        "gw_priority": endpoint.gw_priority,
-    }
 
 
 def connect(directory: str, endpoint: specs.Endpoint, networks: Networks) -> list[EndpointRequest]:
     """Write down that a container joins a network; return the endpoints that it had."""
-    record = endpoint_record(endpoint, networks)
+    record = networks.request(endpoint)
 
     def add(endpoints: list[EndpointRequest]) -> list[EndpointRequest]:
         return [*(e for e in endpoints if e["network"] != record["network"]), record]

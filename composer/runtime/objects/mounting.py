@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
-from composer import errors, mounttargets
+from composer import errors, values
 from composer.runtime.base import files, records, state
 from composer.runtime.objects import naming, specs
 
@@ -71,7 +71,7 @@ class Wanted:
         declared = self._image.config.get("Volumes") or ()
         anonymous = [specs.Mount("volume", None, one) for one in declared if one.rstrip("/") not in covered]
         for entry in anonymous:
-            reason = mounttargets.problem(entry.target)
+            reason = values.mount_problem(entry.target)
             if reason:
                 raise errors.BackendError(
                     f"cannot run image '{self._spec.image}' in {self._spec.subject}: it declares a "

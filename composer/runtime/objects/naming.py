@@ -71,3 +71,13 @@ def find_container(paths: Paths, id: str) -> str:
     if len(found) == 1:
         return found[0]
     raise NotFound(f"no such container: {id}" if not found else f"'{id}' matches {len(found)} containers")
+
+
+def remove_container(paths: Paths, id: str) -> None:
+    """Remove a container's name and directory. Repeating it, or finishing what a kill interrupted, is safe."""
+    from composer.runtime.base import records, trees
+
+    meta = records.meta(paths.container(id))
+    if meta is not None:
+        free_name(paths, meta["name"], id)
+    trees.put_away(paths.container(id))

@@ -16,7 +16,7 @@ from composer.runtime.base import records, state
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from composer.runtime.base.record_types import NetworkRecord
+    from composer.runtime.base.record_types import EndpointRequest, NetworkRecord
     from composer.runtime.network.subnets import Used
     from composer.runtime.objects import specs
 
@@ -48,20 +48,38 @@ class Networks:
                 return record
         return None
 
+    def request(self, endpoint: specs.Endpoint) -> EndpointRequest:
+        """Return an endpoint as a container's configuration has it. Raises NotFound where there is no such network."""
+        network = self.find(endpoint.network)
+        if network is None:
+            raise errors.NotFound(f"network '{endpoint.network}' does not exist")
+        return {
+            "network": network["name"],
+            "network_id": network["id"],
+            "aliases": list(endpoint.aliases),
+            "links": [list(link) for link in endpoint.links],
+            "ipv4": endpoint.ipv4,
+            "ipv6": endpoint.ipv6,
+            "mac": endpoint.mac,
+            "interface": endpoint.interface,
+            "link_local": list(endpoint.link_local),
+            "sysctls": dict(endpoint.sysctls),
+            "gw_priority": endpoint.gw_priority,
+        }
+
     def create(self, spec: specs.Network) -> str:
         """Make a network, or return the one of this name when it carries the same labels."""
         from composer.runtime.base import making
         from composer.runtime.objects import links
 
         with state.host_lock():
-            existing = self.find(spec.name)
+            existing = self._existing(spec.name)
             if existing is not None:
                 records.refuse_later(existing, f"network '{spec.name}'")
                 if dict(existing["labels"]) == dict(spec.labels):
                     self._raise_up(existing)
                     return str(existing["id"])
                 raise errors.Conflict(f"network '{spec.name}' already exists with different labels")
-            self._refuse_damaged(spec.name)
             record = self._plan(spec)
             if links.flags(record["bridge"]) is not None:
                 # It would be removed with the network, whoever made it.
@@ -84,16 +102,24 @@ class Networks:
                 ) from error
             return str(record["id"])
 
-    def _refuse_damaged(self, name: str) -> None:
-        """Raise Conflict where a network of this name is there, and its record cannot be read."""
+    def _existing(self, name: str) -> NetworkRecord | None:
+        """Return the network of this name. Raises Conflict where it is there, and its record cannot be read."""
+        unread = []
         for id in state.list_directory(self._paths.networks()):
+            record = records.network(f"{self._paths.networks()}/{id}")
+            if record is None:
+                unread.append(id)
+            elif name in (record["name"], record["id"]):
+                return record
+        for id in unread:
             directory = f"{self._paths.networks()}/{id}"
-            if records.network(directory) is None and os.path.isdir(directory) and self.name_of(id) == name:
+            if os.path.isdir(directory) and self.name_of(id) == name:
                 raise errors.Conflict(
                     f"cannot create network '{name}': it already exists, but its file {directory}/network.json "
                     "is damaged",
                     hint="recreate the file with composer doctor --repair",
                 )
+        return None
 
     def name_of(self, id: str) -> str | None:
         """Return what the containers in a network call it."""

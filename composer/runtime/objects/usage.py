@@ -94,7 +94,7 @@ def _memory(cgroup: cgroups.Cgroup) -> int:
 
 def _memory_limit(cgroup: cgroups.Cgroup) -> int:
     """Return the limit; the machine's memory where there is none, which version 1 says with a number beyond it."""
-    with open("/proc/meminfo", encoding="ascii") as file:
+    with open("/proc/meminfo", encoding="utf-8") as file:
         total = int(file.readline().split()[1]) * 1024
     if "memory" in cgroup.paths:
         limit = _number(f"{cgroup.paths['memory']}/memory.limit_in_bytes")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from importlib import util
 
 from composer.runtime.base import files
 
@@ -68,6 +67,7 @@ def _build(base: str, sources: list[str]) -> bytes:
 def _compiled(source: bytes, name: str) -> bytes:
     """Return the bytes of a .pyc: magic, flags, no source to compare with, code."""
     import marshal
+    from importlib.util import MAGIC_NUMBER
 
     code = compile(source, f"<composer>/{name}", "exec", dont_inherit=True, optimize=1)
-    return util.MAGIC_NUMBER + bytes(12) + marshal.dumps(code)
+    return MAGIC_NUMBER + bytes(12) + marshal.dumps(code)

@@ -197,7 +197,7 @@ def main(image: spawn.Image, arguments: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     try:
-        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        with open("/proc/self/oom_score_adj", "w", encoding="utf-8") as file:
             file.write("-999")
     except PermissionError:
         pass  # without CAP_SYS_RESOURCE: the kernel may choose us when memory runs out, and we are small

@@ -95,7 +95,7 @@ class _Drain:
 def _sockets(path: str) -> list[tuple[str, str]]:
     """Return the local port and the state of each TCP socket, as hexadecimal text. Format: proc_net_tcp.rst"""
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8") as file:
             rows = [line.split() for line in file.readlines()[1:]]
     except OSError:
         return []  # it has ended

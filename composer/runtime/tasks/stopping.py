@@ -91,7 +91,7 @@ def would_notice(pid: int, number: int) -> bool:
 def _waits_for_signals(pid: int) -> bool:
     """Tell a process that is in rt_sigtimedwait(2). Where the kernel does not say, it may be."""
     try:
-        with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+        with open(f"/proc/{pid}/syscall", encoding="utf-8") as file:
             return file.read().split()[0] == _SIGTIMEDWAIT
     except (FileNotFoundError, ProcessLookupError):
         return not os.path.exists("/proc/self/syscall")

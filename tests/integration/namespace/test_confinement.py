@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 import pytest
 
-from composer.runtime.container import capabilities, seccomp
+from composer.runtime.base import capabilities
+from composer.runtime.container import seccomp
 
 pytestmark = pytest.mark.root
 if os.geteuid() != 0:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from composer import archives
-from composer.engine.observing import observe
+from composer.engine import observe
 from composer.errors import ConfigError, CopyFailed, ImageError
 from composer.runtime.base import opening, syscalls
 from composer.runtime.container import console, copy_up, process, rootfs

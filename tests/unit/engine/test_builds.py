@@ -59,7 +59,7 @@ def test_what_is_built_anew_before_the_plan(stage: Stage) -> None:
     project = stage.project(TEXT, KEY="hidden")
 
     def refresh(build: bool | None) -> list[str]:
-        plan = plan_refresh(project, lambda reference: None, Bases(project).of, None, build=build)
+        plan = plan_refresh(project, lambda reference: None, None, build=build)
         return [subject_of(step.operation) for step in plan.steps]
 
     assert refresh(None) == ["app-fresh"]
@@ -176,7 +176,7 @@ def test_a_missing_base_is_built_with_what_is_always_built(stage: Stage, build: 
         "services: {app: {build: {context: ., dockerfile_inline: FROM app-base}, pull_policy: build}, "
         "base: {build: {context: ., dockerfile_inline: FROM scratch}}}"
     ).select(["app"])
-    plan = plan_refresh(project, lambda reference: None, Bases(project).of, None, build=build)
+    plan = plan_refresh(project, lambda reference: None, None, build=build)
     assert [subject_of(step.operation) for step in plan.steps] == ["app-base", "app-app"]
 
 

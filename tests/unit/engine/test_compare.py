@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from composer.engine import labels
-from composer.engine.observing.observe import contents
+from composer.engine.observe import contents
 from composer.engine.resolving import compare
 from composer.errors import ConfigError, Mark
 from composer.graph import Dependency

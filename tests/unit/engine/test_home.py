@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from composer.engine.observing import observe
+from composer.engine import observe
 from composer.schema.load import LoadOptions, load
 
 

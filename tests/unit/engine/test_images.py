@@ -22,10 +22,6 @@ def project(directory: pathlib.Path, text: str) -> Project:
     return load(LoadOptions(working_dir=str(directory), environment={}))
 
 
-def no_bases(service: str) -> tuple[str, ...]:
-    return ()
-
-
 def found(age_hours: int | None):
     if age_hours is None:
         return lambda reference: None
@@ -60,7 +56,7 @@ def test_up_asks_again(
     tmp_path: pathlib.Path, policy: str, age_hours: int | None, override: str | None, wanted: bool
 ) -> None:
     made = project(tmp_path, f"{{a: {{image: 'one:1', pull_policy: {policy}}}}}")
-    plan = plan_refresh(made, found(age_hours), no_bases, override, NOW_NS)
+    plan = plan_refresh(made, found(age_hours), override, NOW_NS)
     assert bool(plan.steps) is wanted
 
 
@@ -68,7 +64,7 @@ def test_an_image_whose_window_has_passed_will_do_when_the_registry_is_away(tmp_
     made = project(
         tmp_path, "{a: {image: 'one:1', pull_policy: daily}, b: {image: 'two:1', pull_policy: always}}"
     )
-    plan = plan_refresh(made, found(48), no_bases, None, NOW_NS)
+    plan = plan_refresh(made, found(48), None, NOW_NS)
     assert [step.operation for step in plan.steps] == [
         PullImage("one:1", "pull policy: daily", optional=True),
         PullImage("two:1", "pull policy: always", optional=False),

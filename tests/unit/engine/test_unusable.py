@@ -9,7 +9,7 @@ import pytest
 from composer import unusable
 from composer.engine.options import Options
 from composer.errors import Unsupported
-from composer.runtime.container.capabilities import NAMES
+from composer.runtime.base.capabilities import NAMES
 from tests.unit.engine.stage import Stage
 
 CASES = {

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from composer import userconfig
 from composer.errors import ProjectError
-from composer.registry import credentials, dockerconfig
+from composer.registry import credentials
 from composer.registry.credentials import Credentials
 
 HUB = "https://index.docker.io/v1/"
@@ -139,13 +140,13 @@ def test_what_docker_is_told() -> None:
 def test_a_file_that_is_no_json_is_named(tmp_path: pathlib.Path, text: str) -> None:
     (tmp_path / "config.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(ProjectError, match=r"cannot read '.*/config\.json'"):
-        dockerconfig.read({"DOCKER_CONFIG": str(tmp_path)})
+        userconfig.read_docker({"DOCKER_CONFIG": str(tmp_path)})
 
 
 def test_where_the_file_is(tmp_path: pathlib.Path) -> None:
     (tmp_path / ".docker").mkdir()
     (tmp_path / ".docker/config.json").write_text('{"a": 1}')
-    assert dockerconfig.read({"HOME": str(tmp_path)}) == {"a": 1}
-    assert dockerconfig.read({"HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path)}) == {}
+    assert userconfig.read_docker({"HOME": str(tmp_path)}) == {"a": 1}
+    assert userconfig.read_docker({"HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path)}) == {}
     (tmp_path / "config.json").write_text("[]")
-    assert dockerconfig.read({"DOCKER_CONFIG": str(tmp_path)}) == {}
+    assert userconfig.read_docker({"DOCKER_CONFIG": str(tmp_path)}) == {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from composer.errors import Unsupported
-from composer.runtime.container import capabilities
+from composer.runtime.base import capabilities
 
 EVERYTHING = capabilities.bounding()
 

@@ -12,7 +12,7 @@ import composer
 
 MODULES = (
     "network.netlink network.nftables network.firewall network.conntrack network.dns network.addresses "
-    "container.seccomp container.capabilities"
+    "container.seccomp base.capabilities"
 ).split()
 # Each costs the supervisor's start, and every fork, more than all of ours together.
 HEAVY = "typing dataclasses logging subprocess pathlib asyncio re json random ipaddress hashlib".split()

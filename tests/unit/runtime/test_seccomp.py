@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from composer.errors import Unsupported
-from composer.runtime.container import capabilities, seccomp, seccomp_numbers
+from composer.runtime.base import capabilities
+from composer.runtime.container import seccomp, seccomp_numbers
 from tests.unit.runtime.bpf import ARCH, Filter, libseccomp, oracle
 
 ALLOW, KILL, EPERM, ENOSYS = 0x7FFF0000, 0, 0x50001, 0x50026

@@ -13,14 +13,14 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.runtime.base import files, state, trees
-from composer.runtime.build.cache import Cache
+from composer.runtime.build.cache.cache import Cache
 from composer.runtime.images import leases
 from composer.runtime.objects.housekeeping import tree_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from composer.runtime.build.cache import Step
+    from composer.runtime.build.cache.cache import Step
 
 _BUSY_S = 60.0
 """A snapshot is made, and then its step is written down: what is younger than this may be on its way."""

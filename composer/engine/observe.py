@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.engine import labels
 from composer.engine.observed import Capability, Observed, ObservedImage, ObservedNetwork, ObservedVolume
-from composer.engine.observing.losses import Neighbour, neighbours
 from composer.engine.resolving import compare, resolve
 from composer.engine.resolving.extension import extension, place_of
 from composer.engine.resolving.hashing import DEFAULT
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from composer.engine.backend import Observer
+    from composer.engine.losses import Neighbour
     from composer.engine.resolving.bases import Bases
     from composer.engine.resolving.hashing import Form
     from composer.engine.wanted import Limitation
@@ -84,16 +84,23 @@ def observe(observer: Observer, project: Project, key: bytes) -> World:
         key=key,
         moves_ports=Capability.MOVES_PORTS in observer.capabilities,
         owns_files=Capability.OWNS_FILES in observer.capabilities,
-        neighbours=neighbours(observer, project) if _is_one_missing(project, volumes) else (),
+        neighbours=_neighbours(observer, project, volumes),
         form=functools.cache(lambda: form_for(observed.containers, observer.compose_version)),
     )
 
 
-def _is_one_missing(project: Project, volumes: Mapping[str, ObservedVolume]) -> bool:
-    return any(
+def _neighbours(
+    observer: Observer, project: Project, volumes: Mapping[str, ObservedVolume]
+) -> tuple[Neighbour, ...]:
+    """Return the volumes of other projects of the directory, where one of this project is missing."""
+    if not any(
         resolve.real_name(project, "volumes", key) not in volumes and not resolve.is_external(entry)
         for key, entry in (project.tree.get("volumes") or {}).items()
-    )
+    ):
+        return ()
+    from composer.engine.losses import neighbours
+
+    return neighbours(observer, project)
 
 
 def _limitations(observer: Observer, tree: Mapping[str, Any]) -> tuple[Limitation, ...]:

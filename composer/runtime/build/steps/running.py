@@ -13,10 +13,10 @@ import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import errors
-from composer.runtime.base import files, records, state, syscalls
-from composer.runtime.build import programs
-from composer.runtime.container import capabilities, defaults
-from composer.runtime.objects import bundle, specs
+from composer.runtime.base import capabilities, files, records, state, syscalls
+from composer.runtime.build.cache import programs
+from composer.runtime.container import defaults
+from composer.runtime.objects import bundle, naming, specs
 from composer.runtime.objects.attaching import AttachSession
 from composer.runtime.objects.networks import DEFAULT_NETWORK
 
@@ -173,7 +173,7 @@ class Runner:
     def _remove(self, id: str) -> None:
         with contextlib.suppress(errors.NotFound):
             self._client().ask({"op": "remove", "id": id})
-        bundle.remove(self._paths, id)
+        naming.remove_container(self._paths, id)
 
 
 def sweep(paths: Paths, client: Callable[[], Client]) -> None:
@@ -186,7 +186,7 @@ def sweep(paths: Paths, client: Callable[[], Client]) -> None:
         if files.start_time(int(meta["labels"].get(_BUILDER) or 0)) is None:
             with contextlib.suppress(errors.NotFound):
                 client().ask({"op": "remove", "id": id})
-            bundle.remove(paths, id)
+            naming.remove_container(paths, id)
 
 
 class _NoImages:

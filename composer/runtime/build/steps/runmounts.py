@@ -16,15 +16,17 @@ import posixpath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.runtime.base import state
-from composer.runtime.build import running, sources
+from composer.runtime.build.dockerfile import mounts
+from composer.runtime.build.dockerfile.directives import parse_bool
+from composer.runtime.build.steps import running, sources
 from composer.runtime.objects import specs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from composer.runtime.build.building import Build
     from composer.runtime.build.dockerfile import instructions as said
-    from composer.runtime.build.stage import Stage
+    from composer.runtime.build.steps.stage import Stage
+    from composer.runtime.build.steps.work import Work
 
 _SECRETS = "/run/secrets"
 _AGENT = "/run/buildkit/ssh_agent"
@@ -44,11 +46,14 @@ class Mounts:
 class _Wanted(NamedTuple):
     """One mount with its variables replaced."""
 
-    build: Build
+    work: Work
     stage: Stage
     run: said.Run
-    type: str
-    options: dict[str, str]
+    mount: said.Mount
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        return self.mount.options
 
     def target(self) -> str:
         base = str(self.stage.config.get("WorkingDir") or "/")
@@ -63,29 +68,31 @@ class _Wanted(NamedTuple):
                 self.run.at, f"invalid value '{text}' of {name} in RUN --mount", hint="write a number"
             ) from None
 
-    def flag(self, name: str, *, default: bool = False) -> bool:
-        text = self.options.get(name)
-        return default if text is None else text.lower() in ("", "1", "t", "true")
+    def is_required(self) -> bool:
+        text = self.options.get("required")
+        return text is not None and parse_bool(text)
 
 
 @contextlib.contextmanager
-def resolved(build: Build, stage: Stage, run: said.Run) -> Iterator[Mounts]:
+def resolved(work: Work, stage: Stage, run: said.Run) -> Iterator[Mounts]:
     """Yield what the mounts of a RUN come to; caches that are locked are so until the end of the block."""
     found = Mounts()
     with contextlib.ExitStack() as held:
         for mount in run.mounts:
-            options = {key: stage.expand(value, run.at) for key, value in mount.options.items()}
-            wanted = _Wanted(build, stage, run, mount.type, options)
-            _ADD[mount.type](wanted, found, held)
+            try:
+                full = mounts.expanded(mount, stage.variables(), stage.dockerfile.escape)
+            except ValueError as error:
+                raise stage.failed(run.at, f"RUN --mount: {error}") from error
+            _ADD[full.type](_Wanted(work, stage, run, full), found, held)
         yield found
 
 
 def _bind(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
     source = wanted.options.get("source", "")
     key, layers, inside = sources.layers(
-        wanted.build, wanted.stage, wanted.run.at, wanted.options.get("from", ""), source
+        wanted.work, wanted.stage, wanted.run.at, wanted.options.get("from", ""), source
     )
-    read_only = not wanted.flag("readwrite")
+    read_only = mounts.is_readonly(wanted.mount)
     found.trees.append(running.TreeMount(layers, wanted.target(), inside, read_only))
     found.keys.append(["bind", key, inside, wanted.target(), read_only])
 
@@ -94,14 +101,14 @@ def _cache(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
     target = wanted.target()
     id = wanted.options.get("id") or target
     sharing = wanted.options.get("sharing") or "shared"
-    directory = wanted.build.cache.mount(id)
+    directory = wanted.work.cache.mount(id)
     state.make_directory(os.path.dirname(directory))
     if sharing == "private":
         directory = held.enter_context(_unused(directory))
     else:
         held.enter_context(_locked(directory, fcntl.LOCK_EX if sharing == "locked" else fcntl.LOCK_SH))
     _make_cache(wanted, directory)
-    read_only = wanted.flag("readonly")
+    read_only = mounts.is_readonly(wanted.mount)
     found.mounts.append(specs.Mount("bind", directory, target, read_only))
     found.keys.append(["cache", id, target, sharing, read_only])
 
@@ -144,13 +151,13 @@ def _make_cache(wanted: _Wanted, directory: str) -> None:
         return
     mode = wanted.number("mode", 0o755, base=8)
     owner = (wanted.number("uid", 0), wanted.number("gid", 0))
-    with wanted.build.cache.making() as temporary:
+    with wanted.work.cache.making() as temporary:
         files = f"{temporary}/files"
         os.chmod(files, mode)
         os.chown(files, *owner)
         if wanted.options.get("from"):
             sources.copy_into(
-                wanted.build,
+                wanted.work,
                 wanted.stage,
                 wanted.run.at,
                 wanted.options["from"],
@@ -180,13 +187,13 @@ def _secret(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
     variable = options.get("env", "")
     target = wanted.target() if options.get("target") else "" if variable else f"{_SECRETS}/{id}"
     found.keys.append(["secret", id, target, variable])
-    secret = next((one for one in wanted.build.request.secrets if one.id == id), None)
+    secret = next((one for one in wanted.work.request.secrets if one.id == id), None)
     if secret is None:
-        if wanted.flag("required"):
+        if wanted.is_required():
             raise wanted.stage.failed(
                 wanted.run.at,
                 f"secret '{id}' is required, but this build has no such secret",
-                hint=f"add it to build.secrets, or give --secret id={id},src=FILE",
+                hint=f"add it to work.secrets, or give --secret id={id},src=FILE",
             )
         return
     content = secret.content
@@ -218,16 +225,16 @@ def _ssh(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
     id = wanted.options.get("id") or "default"
     target = wanted.target() if wanted.options.get("target") else f"{_AGENT}.{len(found.mounts)}"
     found.keys.append(["ssh", id, target])
-    source = wanted.build.request.ssh.get(id)
+    source = wanted.work.request.ssh.get(id)
     if source is None:
-        if wanted.flag("required"):
+        if wanted.is_required():
             raise wanted.stage.failed(
                 wanted.run.at,
                 f"SSH agent '{id}' is required, but this build has none of this name",
-                hint=f"add it to build.ssh, or give --ssh {id}",
+                hint=f"add it to work.ssh, or give --ssh {id}",
             )
         return
-    from composer.runtime.build import agents
+    from composer.runtime.build.steps import agents
 
     socket = held.enter_context(
         agents.serving(

@@ -8,8 +8,8 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.runtime.base import making, syscalls
-from composer.runtime.build import programs
-from composer.runtime.build.cache import Snapshot, key_of
+from composer.runtime.build.cache import programs
+from composer.runtime.build.cache.cache import Snapshot, key_of
 from composer.runtime.container import rootfs
 from composer.runtime.objects import roots
 

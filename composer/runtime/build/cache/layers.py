@@ -18,7 +18,7 @@ from composer.runtime.images.content import Layer, chain_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from composer.runtime.build.cache import Cache, Snapshot
+    from composer.runtime.build.cache.cache import Cache, Snapshot
     from composer.runtime.images.content import Content
 
 _LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from composer.errors import BuildFailed
 from composer.runtime.base import signals
-from composer.runtime.build import history
 from composer.runtime.build.dockerfile import instructions as said
 from composer.runtime.build.dockerfile import words
+from composer.runtime.build.steps import history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from composer.runtime.build.cache.filesystems import Filesystem
     from composer.runtime.build.dockerfile.instructions import Dockerfile, Instruction, Place
-    from composer.runtime.build.filesystems import Filesystem
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SHELL = ("/bin/sh", "-c")

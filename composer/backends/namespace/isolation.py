@@ -1,5 +1,6 @@
-"""Which namespaces a service asks for: its own, the host's, or those of another container. What cannot be is said here.
+"""How far a container is isolated: its namespaces, its capabilities, and what ``privileged`` opens.
 
+A namespace is its own, the host's, or that of another container. What cannot be is said here.
 Docker's rules: a container in another's network has that one's ports, names, addresses and files of /etc, and can
 be asked for none of its own.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from composer import errors
 from composer.engine.wanted import Limitation
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from composer.engine.wanted import ContainerSpec
 
+    Config = dict[str, Any]
     Probe = Callable[[Any], list[Limitation]]
 
 _OF_THE_OWNER = ("ports", "dns", "dns_opt", "dns_search", "extra_hosts", "mac_address")
@@ -72,3 +75,36 @@ def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
             if attributes.get(name)
         ]
     return found
+
+
+def grant(config: Config, spec: ContainerSpec) -> None:
+    """Put capabilities, and what ``privileged`` opens, into a configuration that has everything else.
+
+    Raises BackendError for a capability that the kernel does not have.
+    """
+    from composer.runtime.base import capabilities, records
+
+    extras, linux = records.extras(config), config["linux"]
+    attributes = spec.attributes
+    privileged = bool(attributes.get("privileged"))
+    try:
+        granted = capabilities.resolve(
+            attributes.get("cap_add") or (), attributes.get("cap_drop") or (), privileged=privileged
+        )
+    except ValueError as error:
+        raise errors.BackendError(
+            f"cannot use the capabilities of service '{spec.service}': {error}"
+        ) from error
+    names = sorted(granted)
+    config["process"]["capabilities"] = {"bounding": names, "permitted": names, "effective": names}
+    if privileged:
+        from composer.runtime.host import devices
+
+        linux["maskedPaths"], linux["readonlyPaths"], linux["seccomp"] = [], [], None
+        linux["resources"]["devices"] = [{"allow": True, "type": "a", "access": "rwm"}]
+        named = {device["path"] for device in linux["devices"]}
+        linux["devices"] += [device for device in devices.host_nodes() if device["path"] not in named]
+        for mount in config["mounts"]:
+            if mount["destination"] in ("/sys", "/sys/fs/cgroup"):
+                mount["options"] = [option for option in mount["options"] if option != "ro"]
+        extras["privileged"] = True

@@ -1,1 +1,0 @@
-"""What exists of a project, and of what it refers to."""

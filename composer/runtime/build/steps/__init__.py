@@ -1,0 +1,1 @@
+"""Building stages: each step is found in the cache, or carried out."""

@@ -1,0 +1,151 @@
+"""A whole build: the stages that the target needs, each in a thread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from composer.parallel import each
+from composer.runtime.build import platforms
+from composer.runtime.build.cache import filesystems
+from composer.runtime.build.dockerfile import instructions as said
+from composer.runtime.build.dockerfile import stages
+from composer.runtime.build.dockerfile.reading import parse_trigger
+from composer.runtime.build.dockerfile.words import expand_shown
+from composer.runtime.build.steps import commands, copies, sources
+from composer.runtime.build.steps.stage import PATH, Stage, configure
+from composer.runtime.build.steps.work import Stopped, Work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from composer.runtime.build.cache.filesystems import Filesystem
+    from composer.runtime.build.context.contexts import Context
+    from composer.runtime.build.dockerfile.instructions import Dockerfile, Instruction
+    from composer.runtime.build.dockerfile.stages import BuildStage
+    from composer.runtime.build.telling import Showing
+
+_MOST_THREADS = 8
+_STEPS: Mapping[type, Callable[[Work, Stage, Any, Showing], None]] = {
+    said.Run: commands.run,
+    said.Workdir: commands.workdir,
+    said.Copy: copies.copy,
+    said.Add: copies.add,
+}
+"""The instructions that change files; each is shown as a step."""
+
+
+def build(work: Work, context: Context, dockerfile: Dockerfile) -> Stage:
+    """Build the target and what it needs; return it. Raises BuildFailed."""
+    work.context = context
+    work.plan = stages.resolve(
+        dockerfile,
+        target=work.request.target,
+        build_args=work.request.args,
+        target_platform=work.bases.platform,
+        build_platform=platforms.native(),
+        contexts=work.request.contexts,
+    )
+    work.expect(work.plan.order)
+    building = _Building(work, dockerfile)
+    try:
+        # the earlier ones first, so that one that waits for another waits for who has begun
+        each(work.plan.order, building.one, _MOST_THREADS, name="stage")
+    except Stopped:
+        work.raise_reason()
+        raise
+    finally:
+        work.stopped.set()
+    return work.stage(work.plan.target)
+
+
+class _Building:
+    def __init__(self, work: Work, dockerfile: Dockerfile) -> None:
+        self._work, self._dockerfile = work, dockerfile
+
+    def one(self, number: int) -> None:
+        """Build one stage, for whoever waits for it."""
+        result = self._work.result(number)
+        try:
+            result.put(self._stage(self._work.plan.stages[number]))
+        except BaseException as error:
+            self._work.stopped.set()
+            result.fail(error)
+            raise
+
+    def _stage(self, planned: BuildStage) -> Stage:
+        stage = self._begin(planned)
+        names = _Names(self._title(planned), planned)
+        for instruction in [*self._triggers(stage, planned), *planned.stage.instructions]:
+            if self._work.stopped.is_set():
+                raise Stopped("the build was stopped: another stage failed")
+            step = _STEPS.get(type(instruction))
+            if step is None:
+                configure(stage, instruction)
+            else:
+                step(self._work, stage, instruction, self._work.teller.step(names.of(stage, instruction)))
+        return stage
+
+    def _title(self, planned: BuildStage) -> str:
+        """Return what steps are called by: nothing where there is one stage, without a name."""
+        return planned.title if planned.stage.base.name or len(self._work.plan.stages) > 1 else ""
+
+    def _begin(self, planned: BuildStage) -> Stage:
+        origin = planned.base
+        if isinstance(origin, stages.StageOrigin):
+            base = self._work.stage(origin.stage)
+            image = {**base.whole, "config": base.config, "history": base.history}
+            stage = self._new(planned, image, base.files)
+            stage.inherit(base)
+            return stage
+        if isinstance(origin, stages.Scratch):
+            image = {**self._work.bases.empty_image(), "config": {"Env": [f"PATH={PATH}"], "WorkingDir": "/"}}
+            return self._new(planned, image, filesystems.EMPTY)
+        reference = self._work.image_of(origin)
+        if reference is None:
+            assert isinstance(origin, stages.ContextOrigin)
+            return self._new(
+                planned, self._work.bases.empty_image(), sources.of_context(self._work, origin.name)
+            )
+        total = _Names(self._title(planned), planned).total
+        shown = self._work.teller.step(f"{_prefix(self._title(planned), 1, total)} FROM {reference}")
+        platform = platforms.parse(planned.platform) if planned.platform else self._work.bases.platform
+        image, files = self._work.bases.image(reference, platform, shown)
+        return self._new(planned, image, files)
+
+    def _new(self, planned: BuildStage, image: Mapping[str, Any], files: Filesystem) -> Stage:
+        return Stage(
+            planned.stage.base.name or str(planned.number),
+            self._dockerfile,
+            image=image,
+            files=files,
+            given=self._work.request.args,
+            globals=self._work.plan.arguments,
+        )
+
+    def _triggers(self, stage: Stage, planned: BuildStage) -> Sequence[Instruction]:
+        """Return the ONBUILD instructions of the base, which are carried out first and not inherited further."""
+        found = stage.config.pop("OnBuild", None) or ()
+        if isinstance(planned.base, stages.StageOrigin):
+            return planned.triggers
+        return [parse_trigger(text, f"ONBUILD of {planned.stage.base.image}") for text in found]
+
+
+class _Names:
+    """What the steps of a stage are called: ``[web 2/4] RUN make``."""
+
+    def __init__(self, title: str, planned: BuildStage) -> None:
+        self._title = title
+        everything = (*planned.triggers, *planned.stage.instructions)
+        self.total = 1 + sum(type(one) in _STEPS for one in everything)
+        self._count = 1
+
+    def of(self, stage: Stage, instruction: Instruction) -> str:
+        self._count += 1
+        text = f"{type(instruction).__name__.upper()} {instruction.text}"
+        text = expand_shown(text, stage.variables(), stage.dockerfile.escape)
+        return f"{_prefix(self._title, self._count, max(self.total, self._count))} {text}"
+
+
+def _prefix(title: str, number: int, total: int) -> str:
+    count = f"{number:>{len(str(total))}}/{total}"
+    return f"[{title} {count}]" if title else f"[{count}]"
