@@ -8,20 +8,12 @@ import hashlib
 import io
 import os
 import shutil
-import socket
-import subprocess
-import tarfile
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
-from urllib.parse import unquote
 
 import pytest
 
 from composer.errors import BuildFailed
-from composer.registry.settings import Settings
 from composer.registry.transport import Transport
 from composer.runtime.build.context.adding import Fetching, copy_parts, digest_parts, gathered
 from composer.runtime.build.context.contexts import Context, open_context
@@ -31,86 +23,11 @@ from composer.runtime.build.context.git_references import GitReference, parse_gi
 from composer.runtime.build.context.trees import Tree
 from composer.runtime.build.dockerfile.instructions import Add, Copy, Heredoc, Place
 from tests.integration.build.places import opened, things, write
+from tests.integration.build.servers import Answer, Repositories, Server, commit, git, packed
 
 pytestmark = pytest.mark.root
 
 HERE = Place(1)
-
-
-class Answer(NamedTuple):
-    body: bytes = b""
-    status: int = 200
-    headers: Mapping[str, str] = {}
-    promised: int = -1
-    """The length that the header says, where it is not the body's."""
-
-
-class Server:
-    """Answers by path; a list is gone through, its last answer again and again."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, list[Answer]] = {}
-        self.asked: list[tuple[str, Mapping[str, str]]] = []
-        ours = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                ours.asked.append((self.path, dict(self.headers)))
-                known = (self.path, unquote(self.path), "*")
-                waiting = next(
-                    (ours.answers[path] for path in known if path in ours.answers), [Answer(status=404)]
-                )
-                answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
-                self.send_response(answer.status)
-                length = len(answer.body) if answer.promised < 0 else answer.promised
-                for key, value in {"Content-Length": str(length), **answer.headers}.items():
-                    self.send_header(key, value)
-                self.end_headers()
-                self.wfile.write(answer.body)
-
-            def log_message(self, format: str, *arguments: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def transport() -> Iterator[Transport]:
-    made = Transport(Settings())
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def fetching(tmp_path: Path, transport: Transport) -> Iterator[Fetching]:
-    """What is fetched is in ``scratch``, and nothing of it stays."""
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    before = len(os.listdir("/proc/self/fd"))
-    yield Fetching(
-        str(scratch),
-        lambda: transport,
-        lambda: Git(str(tmp_path / "git"), {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}),
-        lambda seconds: None,
-    )
-    assert os.listdir(scratch) == []
-    transport.close()
-    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 @pytest.fixture
@@ -150,6 +67,7 @@ def test_a_file_is_fetched(server: Server, place: Path, transport: Transport) ->
         ("/", {"Content-Disposition": 'attachment; filename=".."'}, "__unnamed__"),
         ("/", {"Content-Disposition": "attachment"}, "__unnamed__"),
         ("/a", {"Content-Disposition": 'attachment; filename="b.txt"'}, "a"),
+        ("/d/named/", {}, "named"),
         ("/%2e%2e", {}, "__unnamed__"),
         ("/x%2fy", {}, "y"),
         ("/a%00b", {}, "__unnamed__"),
@@ -243,112 +161,6 @@ def test_what_is_too_large(server: Server, place: Path, transport: Transport) ->
 
 
 # ---------------------------------------------------------------------------- git
-
-
-class GitServer:
-    """Repositories of a directory, over git's own protocol."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            port = taken.getsockname()[1]
-        self.url = f"git://127.0.0.1:{port}"
-        command = ["git", "daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1", f"--port={port}"]
-        self._process = subprocess.Popen(
-            [*command, f"--base-path={directory}", "--verbose", str(directory)],
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self._process.stderr is not None
-        for said in self._process.stderr:
-            if "Ready to rumble" in said:
-                break
-        self._thread = threading.Thread(target=self._process.stderr.read, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._process.terminate()
-        self._process.wait()
-        self._thread.join()
-
-
-def git(directory: Path, *arguments: str) -> str:
-    """Run git as the one who writes the repository."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": "/nonexistent",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_AUTHOR_NAME": "a",
-        "GIT_AUTHOR_EMAIL": "a@b",
-        "GIT_COMMITTER_NAME": "a",
-        "GIT_COMMITTER_EMAIL": "a@b",
-        "GIT_ALLOW_PROTOCOL": "file:git",
-    }
-    done = subprocess.run(
-        ["git", "-c", "protocol.file.allow=always", *arguments],
-        cwd=directory,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-def commit(directory: Path, name: str, text: str) -> str:
-    write(directory / name, text)
-    git(directory, "add", "-A")
-    git(directory, "commit", "-q", "-m", name)
-    return git(directory, "rev-parse", "HEAD")
-
-
-class Repositories(NamedTuple):
-    server: GitServer
-    main: Path
-    first: str
-    """The first commit of main.git, which has a tag; there is a branch of the same name as another tag too."""
-    last: str
-
-
-@pytest.fixture(scope="module")
-def repositories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repositories]:
-    if not shutil.which("git"):
-        pytest.skip("needs git")
-    directory = tmp_path_factory.mktemp("repositories")
-    main = directory / "main.git"
-    main.mkdir()
-    git(main, "init", "-q", "-b", "trunk")
-    first = commit(main, "Dockerfile", "FROM scratch\n")
-    git(main, "tag", "-a", "-m", "one", "v1")
-    git(main, "branch", "both")
-    commit(main, "sub/dir/Dockerfile", "FROM scratch AS sub\n")
-    (main / "run.sh").write_text("#!/bin/sh\n")
-    (main / "run.sh").chmod(0o755)
-    (main / "out").symlink_to("/etc")
-    last = commit(main, "file", "last")
-    git(main, "tag", "both")
-    server = GitServer(directory)
-    below = directory / "below.git"
-    below.mkdir()
-    git(below, "init", "-q", "-b", "trunk")
-    commit(below, "inner", "of the submodule")
-    above = directory / "above.git"
-    above.mkdir()
-    git(above, "init", "-q", "-b", "trunk")
-    git(above, "submodule", "add", "-q", f"{server.url}/below.git", "mod")
-    commit(above, "outer", "of the repository")
-    for name, url in (("local", str(main)), ("program", "ext::sh -c touch% /tmp/never")):
-        evil = directory / f"{name}.git"
-        evil.mkdir()
-        git(evil, "init", "-q", "-b", "trunk")
-        git(evil, "submodule", "add", "-q", f"{server.url}/below.git", "mod")
-        (evil / ".gitmodules").write_text(f'[submodule "mod"]\n\tpath = mod\n\turl = {url}\n')
-        commit(evil, "file", "x")
-    yield Repositories(server, main, first, last)
-    server.close()
 
 
 @pytest.fixture
@@ -524,16 +336,6 @@ def root(tmp_path: Path) -> Path:
     made = tmp_path / "root"
     made.mkdir()
     return made
-
-
-def packed(*names: str) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as archive:
-        for name in names:
-            member = tarfile.TarInfo(name)
-            member.size = len(name)
-            archive.addfile(member, io.BytesIO(name.encode()))
-    return file.getvalue()
 
 
 def add(*sources: str, target: str = "/x/", **options: object) -> Add:

@@ -157,7 +157,7 @@ def _without_login(url: str) -> tuple[str, Mapping[str, str]]:
 def _name(url: str, headers: Mapping[str, str]) -> str:
     """Return what the file is called: never a path, and never nothing."""
     for name in (unquote(urlsplit(url).path), _disposition(headers.get("content-disposition") or "")):
-        base = posixpath.basename(name)
+        base = posixpath.basename(name.rstrip("/"))
         if base not in ("", ".", "..") and "\0" not in base and len(os.fsencode(base)) <= 255:
             return base
     return _UNNAMED
