@@ -19,6 +19,7 @@ from tests.integration.build.places import (
     copied,
     digest_of,
     names_in,
+    opened,
     selected,
     things,
     write,
@@ -144,10 +145,39 @@ def test_whiteouts_are_refused(name: str, context: Path, root: Path) -> None:
         copied(context, root, ["."], "/x/")
 
 
+def test_a_target_that_is_a_whiteout(context: Path, root: Path) -> None:
+    write(context / "f")
+    for target in ("/x/.wh.f", "/.wh.d/f"):
+        with pytest.raises(BuildFailed, match="stands for a removed file"):
+            copied(context, root, ["f"], target)
+
+
 def test_a_whiteout_device_is_refused(context: Path, root: Path) -> None:
     os.mknod(context / "gone", 0o600 | stat.S_IFCHR, 0)
     with pytest.raises(BuildFailed, match="cannot copy 'gone': in a layer it stands for a removed file"):
         copied(context, root, ["."], "/x/")
+
+
+def test_what_cannot_be_read_is_named(context: Path, root: Path) -> None:
+    """A file that is gone is nobody's error; one that may not be read is."""
+    write(context / "d/f")
+    write(context / "d/e/g")
+    (context / "d/f").chmod(0o000)
+    (root / "x").mkdir()
+    (root / "x").chmod(0o777)
+    with selected(context) as (tree, selection), opened(root) as fd:
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                os.setresuid(1, 1, 1)
+                syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)  # or /proc/self would be root's
+                copy(tree, selection, fd, owner=(1, os.getgid()))
+            except BuildFailed as error:
+                code = 0 if str(error) == "COPY: cannot read '/d/f': permission denied" else 2
+            finally:
+                os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_no_room_is_said_so(context: Path) -> None:
