@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -17,6 +18,7 @@ from composer.errors import BuildFailed
 from composer.registry.transport import Transport
 from composer.runtime.build.context.adding import Fetching, copy_parts, digest_parts, gathered
 from composer.runtime.build.context.contexts import Context, open_context
+from composer.runtime.build.context.downloads import Downloads
 from composer.runtime.build.context.fetching import Fetched, fetch
 from composer.runtime.build.context.git import Git
 from composer.runtime.build.context.git_references import GitReference, parse_git_reference
@@ -38,10 +40,12 @@ def place(tmp_path: Path) -> Path:
 
 
 def fetched(
-    url: str, place: Path, transport: Transport, *, limit_bytes: int = 1 << 30, **options: str
+    url: str, place: Path, transport: Transport, *, limit_bytes: int = 1 << 30, checksum: str = ""
 ) -> Fetched:
     with opened(place) as fd:
-        return fetch(url, fd, transport, wait=lambda seconds: None, limit_bytes=limit_bytes, **options)
+        return fetch(
+            url, fd, transport, wait=lambda seconds: None, limit_bytes=limit_bytes, checksum=checksum
+        )
 
 
 # ---------------------------------------------------------------------------- URLs
@@ -158,6 +162,130 @@ def test_what_is_too_large(server: Server, place: Path, transport: Transport) ->
     with pytest.raises(BuildFailed, match="it is too large"):
         fetched(f"{server.url}/f", place, transport, limit_bytes=1 << 20)
     assert os.listdir(place) == []
+
+
+# ---------------------------------------------------------------------------- what is kept of URLs
+
+
+class Kept(NamedTuple):
+    """Downloads that are kept, and the fetching of one URL with them."""
+
+    downloads: Downloads
+    server: Server
+    transport: Transport
+    place: Path
+
+    def fetch(self, where: str, *, name: str = "", checksum: str = "") -> Path:
+        directory = self.place / where
+        directory.mkdir()
+        with opened(directory) as fd:
+            found = fetch(
+                f"{self.server.url}/f",
+                fd,
+                self.transport,
+                wait=lambda seconds: None,
+                downloads=self.downloads,
+                name=name,
+                checksum=checksum,
+            )
+        return directory / found.name
+
+    def conditions(self) -> list[str | None]:
+        return [headers.get("If-None-Match") for _, headers in self.server.asked]
+
+
+@pytest.fixture
+def kept(server: Server, transport: Transport, place: Path, tmp_path: Path) -> Kept:
+    headers = {"ETag": '"one"', "Last-Modified": "Fri, 14 Jul 2017 02:40:00 GMT"}
+    server.answers["/f"] = [Answer(b"first", headers=headers), Answer(status=304, headers={"ETag": '"one"'})]
+    return Kept(Downloads(str(tmp_path / "downloads")), server, transport, place)
+
+
+def test_what_has_not_changed_is_not_fetched_again(kept: Kept) -> None:
+    kept.fetch("a")
+    again = kept.fetch("b")
+    assert again.read_bytes() == b"first"
+    assert (os.stat(again).st_mode & 0o777, os.stat(again).st_mtime) == (0o600, 1_500_000_000)
+    assert kept.fetch("c", name="context").name == "context"
+    assert kept.fetch("d").name == "f"
+    assert kept.conditions() == [None, '"one"', '"one"', '"one"']
+
+
+def test_what_has_changed_replaces_what_is_kept(kept: Kept, tmp_path: Path) -> None:
+    kept.fetch("a")
+    kept.server.answers["/f"] = [Answer(b"second", headers={"ETag": '"two"'}), Answer(status=304)]
+    assert kept.fetch("b").read_bytes() == b"second"
+    assert kept.fetch("c").read_bytes() == b"second"
+    assert (kept.place / "a/f").read_bytes() == b"first"
+    assert kept.conditions() == [None, '"one"', '"two"']
+    assert len(os.listdir(tmp_path / "downloads")) == 2
+
+
+def test_a_checksum_that_is_known_asks_nobody(kept: Kept) -> None:
+    kept.fetch("a")
+    right = f"sha256:{hashlib.sha256(b'first').hexdigest()}"
+    assert kept.fetch("b", checksum=right).read_bytes() == b"first"
+    assert len(kept.server.asked) == 1
+    with pytest.raises(BuildFailed, match="digest mismatch"):
+        kept.fetch("c", checksum=f"sha256:{'0' * 64}")
+    kept.server.answers["/f"] = [Answer(b"first")]
+    kept.fetch("d", checksum=f"sha512:{hashlib.sha512(b'first').hexdigest()}")
+    assert kept.conditions() == [None, '"one"', None]
+
+
+def test_without_an_etag_nothing_is_kept(kept: Kept, tmp_path: Path) -> None:
+    kept.server.answers["/f"] = [Answer(b"first")]
+    kept.fetch("a")
+    kept.fetch("b")
+    assert kept.conditions() == [None, None]
+    assert not (tmp_path / "downloads").exists()
+
+
+def _damaged(directory: Path) -> None:
+    next(directory.glob("*.json")).write_text('{"etag": 1}')
+
+
+def _other_digest(directory: Path) -> None:
+    path = next(directory.glob("*.json"))
+    path.write_text(path.read_text().replace("sha256:", "sha256:../../../"))
+
+
+def _short(directory: Path) -> None:
+    path = next(path for path in directory.iterdir() if path.suffix != ".json")
+    path.unlink()
+    path.write_bytes(b"fir")
+
+
+def _gone(directory: Path) -> None:
+    next(path for path in directory.iterdir() if path.suffix != ".json").unlink()
+
+
+@pytest.mark.parametrize("damage", [_damaged, _other_digest, _short, _gone, shutil.rmtree])
+def test_what_is_damaged_is_fetched_again(
+    damage: Callable[[Path], object], kept: Kept, tmp_path: Path
+) -> None:
+    kept.fetch("a")
+    damage(tmp_path / "downloads")
+    kept.server.answers["/f"] = [Answer(b"first", headers={"ETag": '"one"'}), Answer(status=304)]
+    assert kept.fetch("b").read_bytes() == b"first"
+    assert kept.fetch("c").read_bytes() == b"first"
+    assert kept.conditions() == [None, None, '"one"']
+
+
+def test_what_goes_while_the_server_is_asked(kept: Kept, tmp_path: Path) -> None:
+    kept.fetch("a")
+    kept.server.answers["/f"] = [Answer(status=304), Answer(b"first", headers={"ETag": '"one"'})]
+    plain = kept.transport.request
+
+    def request(*arguments: object, **options: object) -> object:
+        response = plain(*arguments, **options)  # type: ignore[arg-type]
+        if len(kept.server.asked) == 2:
+            _gone(tmp_path / "downloads")
+        return response
+
+    kept.transport.request = request  # type: ignore[method-assign, assignment]
+    assert kept.fetch("b").read_bytes() == b"first"
+    assert kept.conditions() == [None, '"one"', None]
 
 
 # ---------------------------------------------------------------------------- git
@@ -574,6 +702,12 @@ def test_an_archive_at_a_url(pack: Callable[[bytes], bytes], server: Server, fet
         assert not context.tree.ignore
     with open_context(f"{server.url}/c", fetching, dockerfile="d/f") as context:
         assert context.dockerfile == b"d/f"
+
+
+def test_an_additional_context_is_not_unpacked(server: Server, fetching: Fetching) -> None:
+    server.answers["/c"] = [Answer(packed("f"))]
+    with open_context(f"{server.url}/c", fetching, needs_dockerfile=False) as context:
+        assert shown(context) == (["context"], b"", "context")
 
 
 def test_a_dockerfile_at_a_url(server: Server, fetching: Fetching) -> None:
