@@ -15,6 +15,7 @@ from composer.runtime.build.context.statcache import StatCache
 from composer.runtime.build.context.trees import Tree
 from tests.integration.build.places import (
     MTIME_NS,
+    copied,
     digest_of,
     opened,
     parented,
@@ -36,6 +37,16 @@ def test_the_digest_of_a_copy_is_that_of_the_selection(context: Path, root: Path
     sources = (".", "top.txt", "a/*")
     with selected(context, *sources, excludes=["**/d.md"]) as (tree, selection), opened(root) as fd:
         assert copy(tree, selection, fd).digest == digest(tree, selection)
+
+
+@pytest.mark.parametrize("size", [1, 5000, 100_000, 131_072, 131_073, 1 << 20])
+@pytest.mark.parametrize("begin", [b"", b"data"])
+def test_files_with_holes_of_every_size(size: int, begin: bytes, context: Path, root: Path) -> None:
+    with open(context / "f", "wb") as file:
+        file.write(begin[:size])
+        file.truncate(size)
+    assert copied(context, root, ["f"], "/x").digest == digest_of(context, "f")
+    assert (root / "x").read_bytes() == (context / "f").read_bytes()
 
 
 def test_times_and_places_are_not_in_the_digest(context: Path) -> None:
