@@ -31,6 +31,7 @@
         └── ImageError
             ├── PullFailed
             └── BuildFailed
+                └── DockerfileInvalid(faults)
 
 Data is in attributes, text in ``__str__``. Messages are one line, lower case, the subject in quotes, and
 say in ``hint`` what to do about it. Anything else that escapes to the command line is a bug.
@@ -271,6 +272,36 @@ class PullFailed(ImageError):
 
 class BuildFailed(ImageError):
     """A build step failed."""
+
+
+class Fault(NamedTuple):
+    """One fault of a file. ``excerpt`` is its source line with a caret below; empty where there is none."""
+
+    at: Mark
+    message: str
+    hint: str | None = None
+    excerpt: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.at}: {self.message}"
+
+
+class DockerfileInvalid(BuildFailed):
+    """A Dockerfile is invalid. ``faults`` has all of its faults in the order of lines and is never empty.
+
+    The text is that of the first. Its excerpt and all other faults are notes, so that they survive without the file.
+    """
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        first, *others = faults
+        super().__init__(str(first), hint=None if others else first.hint)
+        self.faults = faults
+        hint = f"hint: {first.hint}" if others and first.hint else ""
+        if first.excerpt or hint:
+            self.add_note("\n".join(filter(None, (first.excerpt, hint))))
+        for fault in others:
+            remedy = f"hint: {fault.hint}" if fault.hint else ""
+            self.add_note("\n".join(filter(None, (str(fault), fault.excerpt, remedy))))
 
 
 def no_such_service(name: str, known: Iterable[str]) -> UnknownService:

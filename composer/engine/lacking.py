@@ -39,5 +39,10 @@ class Lacking:
     def prune_images(self, *, unused: bool = False) -> tuple[Sequence[str], int]:
         self._lack_images()
 
+    def prune_builds(
+        self, *, everything: bool = False, most_bytes: int | None = None, unused_for_s: float = 0.0
+    ) -> tuple[Sequence[str], int]:
+        self._lack("has no build cache")
+
     def _lack_images(self) -> NoReturn:
         self._lack("does not manage images", "use the engine's own command, such as docker image")

@@ -55,7 +55,8 @@ class Advance(NamedTuple):
 
     ``what`` is a word (``pulling``), or for a build the step. ``done`` of ``total`` are in ``unit`` (``bytes``,
     ``layers``); ``total`` is 0 where nobody knows it. ``parts`` are the same of each layer. ``line`` is one of a
-    builder's output, for who shows all of it: it has a ``what`` where a step begins.
+    builder's output, for who shows all of it: it has a ``what`` where a step begins, and ``is_warning`` where it is
+    what everybody wants to read.
     """
 
     what: str
@@ -64,6 +65,7 @@ class Advance(NamedTuple):
     unit: str = ""
     parts: tuple[tuple[int, int], ...] = ()
     line: str = ""
+    is_warning: bool = False
 
 
 class ObservedPort(NamedTuple):

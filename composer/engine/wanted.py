@@ -106,7 +106,10 @@ class BuildSpec(NamedTuple):
     """An image to build, to be called ``reference``.
 
     ``attributes`` is the canonical ``build`` of a service: context, dockerfile, args, target, …; ``labels`` come on
-    top of its own. ``secrets`` are its sources, with the build's id for each as ``target``.
+    top of its own. ``secrets`` are its sources, with the id of the build for each as ``target``. ``keep_failed``: the
+    container of a command that fails stays, where the backend can do that. ``outputs`` are Docker's (``type=…,dest=…``,
+    absolute): with them no image is kept, unless one of them says so. With ``only_checks`` nothing is built: what the
+    checks of the Dockerfile find is told as lines of progress.
     """
 
     reference: str
@@ -117,6 +120,9 @@ class BuildSpec(NamedTuple):
     platform: str | None = None
     no_cache: bool = False
     pull: bool = False
+    keep_failed: bool = False
+    outputs: tuple[str, ...] = ()
+    only_checks: bool = False
 
 
 class ExecSpec(NamedTuple):

@@ -78,9 +78,9 @@ ALLOWED: dict[str, set[str]] = {
     "runtime.tasks": {*_CARRIED, "errors"},
     "runtime.supervision": {*_CARRIED, "errors"},
     "runtime.images": {"runtime.base", "registry", *_VALUES},
-    "runtime.build": {"runtime.base", "runtime.container", "runtime.images", "registry", *_VALUES},
     "runtime.objects": {*_CARRIED, "runtime.supervision", "runtime.images", "registry", *_VALUES},
-    "runtime.engine": {*_CARRIED, "runtime.images", "runtime.objects", "registry", *_VALUES},
+    "runtime.build": {*_CARRIED, "runtime.images", "runtime.objects", "registry", *_VALUES},
+    "runtime.engine": {*_CARRIED, "runtime.build", "runtime.images", "runtime.objects", "registry", *_VALUES},
     "runtime.host": {
         *_CARRIED,
         "runtime.engine",

@@ -272,11 +272,11 @@ class DockerBackend(DockerObserver, Lacking):
 
     def build_image(
         self, spec: BuildSpec, *, progress: Callable[[Advance], None] | None = None
-    ) -> ObservedImage:
+    ) -> ObservedImage | None:
         from composer.backends.docker import builds
 
-        builds.build(self._sdk, self.client.endpoint, spec, self._environment, progress)
-        return reading.image(self.client.get(f"/images/{spec.reference}/json"))
+        built = builds.build(self._sdk, self.client.endpoint, spec, self._environment, progress)
+        return reading.image(self.client.get(f"/images/{built}/json")) if built else None
 
     def push_image(self, reference: str, *, progress: Callable[[Advance], None] | None = None) -> None:
         from composer.backends.docker import images
@@ -321,6 +321,15 @@ class DockerBackend(DockerObserver, Lacking):
         from composer.backends.docker import housekeeping
 
         return housekeeping.prune_images(self._sdk, unused=unused)
+
+    def prune_builds(
+        self, *, everything: bool = False, most_bytes: int | None = None, unused_for_s: float = 0.0
+    ) -> tuple[Sequence[str], int]:
+        from composer.backends.docker import housekeeping
+
+        return housekeeping.prune_builds(
+            self._sdk, everything=everything, most_bytes=most_bytes, unused_for_s=unused_for_s
+        )
 
     def recover(self, project: str) -> None:
         """The engine does each step whole; all that is half done of a project is seen when it is observed."""

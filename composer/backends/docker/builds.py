@@ -31,14 +31,15 @@ _TAIL_LINES = 15
 _REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 
 
-def build(
-    sdk: Sdk, place: Endpoint, spec: BuildSpec, environment: Environment, report: Report | None
-) -> None:
-    """Build an image on the engine. Raises BuildFailed with the end of the builder's output as notes."""
+def build(sdk: Sdk, place: Endpoint, spec: BuildSpec, environment: Environment, report: Report | None) -> str:
+    """Build an image on the engine; return its name or id, nothing where only outputs were wanted.
+
+    Raises BuildFailed with the end of the builder's output as notes.
+    """
     if has_buildx(environment):
-        _with_buildx(place, spec, environment, report)
-    else:
-        _classic(sdk, spec, environment, report)
+        return _with_buildx(place, spec, environment, report)
+    _classic(sdk, spec, environment, report)
+    return spec.reference
 
 
 # ------------------------------------------------------------------ BuildKit
@@ -107,10 +108,18 @@ ATTRIBUTES: dict[str, Callable[[Any], list[str]]] = {
 REFUSED = {"isolation": "only supported by Windows containers"}
 
 
-def command(spec: BuildSpec, secrets: Mapping[str, str]) -> list[str]:
-    """Return the buildx command for a build; ``secrets`` has ``src=…`` or ``env=…`` for each id."""
+def command(spec: BuildSpec, secrets: Mapping[str, str], id_file: str = "") -> list[str]:
+    """Return the buildx command for a build; ``secrets`` has ``src=…`` or ``env=…`` for each id.
+
+    The id of the image is written to ``id_file``.
+    """
     wanted = spec.attributes
-    found = ["docker", "buildx", "build", "--progress=plain", "--load", f"--tag={spec.reference}"]
+    found = ["docker", "buildx", "build", "--progress=plain"]
+    found += (
+        ["--check"] if spec.only_checks else [f"--output={output}" for output in spec.outputs] or ["--load"]
+    )
+    found += [f"--tag={spec.reference}"] if spec.reference else []
+    found += [f"--iidfile={id_file}"] if id_file else []
     for name in sorted(wanted):
         if name in REFUSED and wanted[name]:
             raise Unsupported(
@@ -151,17 +160,30 @@ def has_buildx(environment: Environment) -> bool:
     return found.returncode == 0
 
 
-def _with_buildx(place: Endpoint, spec: BuildSpec, environment: Environment, report: Report | None) -> None:
-    import subprocess
+def _with_buildx(place: Endpoint, spec: BuildSpec, environment: Environment, report: Report | None) -> str:
+    import tempfile
 
     secrets, variables = _secrets(spec)
     own = {**environment, **variables}
     if not place.context:
         own["DOCKER_HOST"] = place.url
+    with tempfile.TemporaryDirectory(prefix="composer-build-") as directory:
+        # an image without a name is known by its id alone
+        id_file = "" if spec.reference or spec.outputs or spec.only_checks else f"{directory}/id"
+        _run_buildx(command(spec, secrets, id_file), spec, own, report)
+        if id_file:
+            with open(id_file, encoding="ascii") as file:
+                return file.read().strip()
+    return "" if spec.outputs or spec.only_checks else spec.reference
+
+
+def _run_buildx(words: list[str], spec: BuildSpec, environment: Environment, report: Report | None) -> None:
+    import subprocess
+
     inline = spec.attributes.get("dockerfile_inline")
     with subprocess.Popen(
-        command(spec, secrets),
-        env=own,
+        words,
+        env=environment,
         stdin=subprocess.PIPE if inline else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -209,11 +231,16 @@ def _read(process: subprocess.Popen[str], report: Report | None) -> list[str]:
     return tail
 
 
+def _what(spec: BuildSpec) -> str:
+    image = f"image '{spec.reference}'" if spec.reference else "the image"
+    return f"{image} of service '{spec.service}'" if spec.service else image
+
+
 def _failed(spec: BuildSpec, tail: list[str]) -> BuildFailed:
     reasons = [line.partition("ERROR: ")[2] for line in tail if "ERROR: " in line]
     reason = reasons[-1] if reasons else tail[-1] if tail else "the builder returned no output"
     error = BuildFailed(
-        f"cannot build image '{spec.reference}' of service '{spec.service}': {reason.rstrip('.')}",
+        f"cannot build {_what(spec)}: {reason.rstrip('.')}",
         hint="check the build output above; show each step with composer build",
     )
     for line in tail:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from composer.backends.docker import reading
 from composer.engine.inspected import CacheUse, ContainerUse, DiskUse, ImageUse, VolumeUse
@@ -51,6 +51,17 @@ def prune_images(sdk: Sdk, *, unused: bool) -> tuple[list[str], int]:
         found = api.prune_images(filters)  # type: ignore[no-untyped-call]
     deleted = [entry["Deleted"] for entry in found.get("ImagesDeleted") or () if entry.get("Deleted")]
     return deleted, int(found.get("SpaceReclaimed") or 0)
+
+
+def prune_builds(
+    sdk: Sdk, *, everything: bool, most_bytes: int | None, unused_for_s: float
+) -> tuple[list[str], int]:
+    filters = {"until": [f"{int(unused_for_s)}s"]} if unused_for_s else None
+    with sdk.call(patient=True) as api:
+        found = api.prune_builds(  # the SDK has a type for each filter
+            filters=cast("Any", filters), keep_storage=most_bytes, all=everything or None
+        )
+    return list(found.get("CachesDeleted") or ()), int(found.get("SpaceReclaimed") or 0)
 
 
 def disk_use(client: Client) -> DiskUse:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.attributes import YES, Verdict, inside, no_effect, partly, warned
+from composer.attributes import YES, Verdict, inside, no_effect, partly, refused, warned
+from composer.backends.namespace import builds
 from composer.backends.namespace.translate import ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -16,7 +17,13 @@ _REQUESTED = partly("as in gpus")
 
 COLUMN: Mapping[str, Verdict] = {
     **{f"service.{name}": row.verdict for name, row in ATTRIBUTES.items()},
-    "service.build": warned("use composer image import or load, under the service's image name"),
+    **{f"service.build.{name}": YES for name in builds.ATTRIBUTES},
+    "service.build.isolation": refused("only supported by Windows containers"),
+    **inside("service.build", partly("false; others are rejected by name"), "provenance sbom"),
+    **inside("service.build", no_effect("the cache of this machine is used"), "cache_from cache_to"),
+    "service.build.platforms": partly("one, which this machine can run"),
+    **inside("service.build.secrets", YES, "gid mode source target uid"),
+    **inside("service.build.ulimits.*", YES, "hard soft"),
     **inside(
         "service.blkio_config",
         YES,

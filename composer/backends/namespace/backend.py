@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
@@ -36,6 +37,7 @@ class NamespaceBackend(NamespaceObserver):
         super().__init__(paths)
         self._environment = environment or {}
         self._made: Engine | None = None
+        self._steps = itertools.count(1)
 
     @property
     def _engine(self) -> Engine:
@@ -166,11 +168,11 @@ class NamespaceBackend(NamespaceObserver):
 
     def build_image(
         self, spec: BuildSpec, *, progress: Callable[[Advance], None] | None = None
-    ) -> ObservedImage:
-        raise errors.BuildFailed(
-            f"cannot build image '{spec.reference}': building images is not supported by the built-in runtime yet",
-            hint="build it elsewhere and import it with composer image load, or use --backend docker",
-        )
+    ) -> ObservedImage | None:
+        from composer.backends.namespace import builds
+
+        built = builds.build(self._engine, spec, self._environment, progress, self._steps)
+        return None if built is None else observed_image(built)
 
     def push_image(self, reference: str, *, progress: Callable[[Advance], None] | None = None) -> None:
         raise errors.ImageError(
@@ -195,6 +197,13 @@ class NamespaceBackend(NamespaceObserver):
 
     def prune_images(self, *, unused: bool = False) -> tuple[Sequence[str], int]:
         return self._engine.images.prune(unused=unused)
+
+    def prune_builds(
+        self, *, everything: bool = False, most_bytes: int | None = None, unused_for_s: float = 0.0
+    ) -> tuple[Sequence[str], int]:
+        return self._engine.builds.prune(
+            everything=everything, most_bytes=most_bytes, unused_for_s=unused_for_s
+        )
 
     # -------------------------------------------------------------- the begin and the end of a command
 

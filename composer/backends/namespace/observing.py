@@ -161,7 +161,8 @@ class NamespaceObserver:
         return None if found is None else Usage(*found)
 
     def disk_use(self) -> DiskUse:
-        from composer.engine.inspected import ContainerUse, DiskUse, ImageUse, VolumeUse
+        from composer.engine.inspected import CacheUse, ContainerUse, DiskUse, ImageUse, VolumeUse
+        from composer.runtime.build import pruning
 
         found = self._inspection().disk_use()
         containers = {one.id: one for one in self._all()}
@@ -173,7 +174,13 @@ class NamespaceObserver:
                 if one.id in containers
             ),
             tuple(VolumeUse(*volume) for volume in found.volumes),
-            layers_bytes=found.layers_bytes,
+            tuple(
+                CacheUse(
+                    one.id, one.kind, one.size_bytes, one.created_ns, one.used_ns, 1, one.in_use, one.shared
+                )
+                for one in pruning.entries_of(self._core.paths.root)
+            ),
+            found.layers_bytes,
         )
 
     # -------------------------------------------------------------- what cannot be

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     Config = dict[str, Any]
 
-_ALLOWED_DEVICES = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (10, 200), (136, None))
 _MIN_MEMORY_BYTES = 6 << 20
 _DEVICE_RULE = re.compile(r"([abc]) (\*|\d+):(\*|\d+) ([rwm]{1,3})")
 _THROTTLES = {
@@ -32,16 +31,6 @@ _THROTTLES = {
     "device_read_iops": "throttleReadIOPSDevice",
     "device_write_iops": "throttleWriteIOPSDevice",
 }
-
-
-def default_devices() -> list[Config]:
-    rules: list[Config] = [{"allow": False, "type": "a", "access": "rwm"}]
-    rules += [{"allow": True, "type": kind, "access": "m"} for kind in "bc"]
-    rules += [
-        {"allow": True, "type": "c", "major": major, "minor": minor, "access": "rwm"}
-        for major, minor in _ALLOWED_DEVICES
-    ]
-    return rules
 
 
 def _resource(group: str, key: str, convert: Callable[[Any], Any]) -> Callable[[Config, Any], None]:

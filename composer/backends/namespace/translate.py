@@ -8,7 +8,6 @@ Values are canonical (see `ContainerSpec`); image defaults have Docker's names (
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +16,8 @@ from composer import errors, mounttargets, sysctls, values
 from composer.attributes import ENGINE_NAMES, Row, nothing, refused_row
 from composer.backends.namespace import namespaces, resources, unusable
 from composer.engine.wanted import ContainerSpec, Limitation
-from composer.runtime.base import records, signals
+from composer.runtime.base import records
+from composer.runtime.container import defaults
 from composer.units import parse_duration_ns, parse_size_bytes
 
 if TYPE_CHECKING:
@@ -28,14 +28,6 @@ if TYPE_CHECKING:
 
     Config = dict[str, Any]
 
-MASKED = [
-    f"/proc/{name}" for name in "acpi asound interrupts kcore keys latency_stats sched_debug scsi".split()
-]
-# One for each processor, as far as the machine has them: they tell what the neighbours do.
-MASKED += [f"{path}/thermal_throttle" for path in sorted(glob.glob("/sys/devices/system/cpu/cpu[0-9]*"))]
-MASKED += ["/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"]
-_READONLY = [f"/proc/{name}" for name in ("bus", "fs", "irq", "sys", "sysrq-trigger")]
-_PTS = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
 _TERM = "TERM=xterm"
 # What an event says of a container beside its name and image; the whole list of labels is in its record.
 EVENT_LABELS = (
@@ -45,7 +37,6 @@ EVENT_LABELS = (
     "com.docker.compose.oneoff",
 )
 _NOT_IN_EVENTS = ("com.docker.compose.", "composer.")
-_KINDS = ("mount", "pid", "ipc", "uts", "network", "cgroup")
 
 
 def limitations(attributes: Mapping[str, Any]) -> list[Limitation]:
@@ -77,7 +68,7 @@ def _limitations_of(name: str, value: Any) -> list[Limitation]:
     if any(one.fatal for one in found) or value is None:
         return found
     try:
-        row.apply(_base({}), value)
+        row.apply(defaults.configuration({}), value)
     except ValueError as error:
         found = [*found, Limitation((name,), str(error))]
     return found
@@ -123,7 +114,7 @@ def oci_config(spec: ContainerSpec, image: Mapping[str, Any]) -> Config:
     """
     from composer.backends.namespace import privileges
 
-    config = _base(image)
+    config = defaults.configuration(image)
     for name, value in spec.attributes.items():
         if name in ATTRIBUTES and value is not None:
             try:
@@ -136,61 +127,6 @@ def oci_config(spec: ContainerSpec, image: Mapping[str, Any]) -> Config:
     _finish_process(config, spec, image)
     privileges.finish(config, spec)
     return config
-
-
-def _base(image: Mapping[str, Any]) -> Config:
-    return {
-        "ociVersion": "1.2.0",
-        "hostname": "",
-        "root": {"path": "rootfs", "readonly": False},
-        "process": {
-            "terminal": False,
-            "user": {"name": image.get("User") or "0", "groups": []},
-            "args": [],
-            "env": list(image.get("Env") or ()),
-            "cwd": image.get("WorkingDir") or "/",
-            "capabilities": {},
-            "rlimits": [],
-            "noNewPrivileges": False,
-            "oomScoreAdj": 0,
-        },
-        "mounts": _default_mounts(),
-        "linux": {
-            "namespaces": [{"type": kind} for kind in _KINDS],
-            "resources": {"devices": resources.default_devices()},
-            "devices": [],
-            "sysctl": {},
-            "seccomp": "default",
-            "maskedPaths": list(MASKED),
-            "readonlyPaths": list(_READONLY),
-        },
-        "composer": {
-            "init": False,
-            # not among the `namespaces`: a supervisor that an earlier version started fails with an unknown one
-            "time_namespace": True,
-            "restart": {"policy": "no", "maximum": 0},
-            "stop": {"signal": _signal_number(image.get("StopSignal") or "SIGTERM"), "timeout_s": 10.0},
-            "network": {"ports": [], "extra_hosts": [], "dns": {}},
-            "health": _image_health(image.get("Healthcheck")),
-        },
-    }
-
-
-def _default_mounts() -> list[Config]:
-    safe = ["nosuid", "noexec", "nodev"]
-    return [
-        _mount("/proc", "proc", safe),
-        _mount("/dev", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        _mount("/dev/pts", "devpts", _PTS),
-        _mount("/sys", "sysfs", [*safe, "ro"]),
-        _mount("/dev/mqueue", "mqueue", safe),
-        _mount("/dev/shm", "tmpfs", [*safe, "mode=1777", "size=67108864"], "shm"),
-        _mount("/sys/fs/cgroup", "cgroup", [*safe, "ro"]),
-    ]
-
-
-def _mount(destination: str, kind: str, options: list[str], source: str | None = None) -> Config:
-    return {"destination": destination, "type": kind, "source": source or kind, "options": options}
 
 
 # ------------------------------------------------------------------ one function per attribute
@@ -289,18 +225,11 @@ def _logging_limits(value: Any) -> list[Limitation]:
 
 
 def _stop_signal(config: Config, value: Any) -> None:
-    records.extras(config)["stop"]["signal"] = _signal_number(str(value))
+    records.extras(config)["stop"]["signal"] = defaults.signal_number(str(value))
 
 
 def _stop_grace_period(config: Config, value: Any) -> None:
     records.extras(config)["stop"]["timeout_s"] = parse_duration_ns(str(value)) / 1e9
-
-
-def _signal_number(name: str) -> int:
-    number = signals.number(name)
-    if number is None:
-        raise ValueError(f"invalid signal '{name}'")
-    return number
 
 
 def _healthcheck(config: Config, value: Any) -> None:
@@ -317,20 +246,6 @@ def _healthcheck(config: Config, value: Any) -> None:
     if value.get("retries"):
         health["retries"] = int(value["retries"])
     records.extras(config)["health"] = health if health.get("test") else None
-
-
-def _image_health(check: Mapping[str, Any] | None) -> Config | None:
-    if not check or not check.get("Test") or check["Test"][0] in ("", "NONE"):
-        return None
-    names = {
-        "Interval": "interval",
-        "Timeout": "timeout",
-        "StartPeriod": "start_period",
-        "StartInterval": "start_interval",
-    }
-    health: Config = {"test": list(check["Test"]), "retries": check.get("Retries") or 0}
-    health.update({own: check[name] for name, own in names.items() if check.get(name)})
-    return health
 
 
 def _ports(config: Config, value: Any) -> None:
@@ -463,24 +378,10 @@ def _cgroup_parent_limits(value: Any) -> list[Limitation]:
     return []
 
 
-def _build_limits(value: Any) -> list[Limitation]:
-    reason = "building images is not supported by the built-in runtime yet; the existing local image is used"
-    return [
-        Limitation(
-            ("build",),
-            reason,
-            fatal=False,
-            hint="use composer image import or load, under the service's image name",
-        )
-    ]
-
-
 ATTRIBUTES: dict[str, Row[Probe]] = {
     **resources.ROWS,
     "annotations": Row(_extra("annotations")),
-    "build": Row(
-        nothing, _build_limits, "no: use composer image import or load, under the service's image name"
-    ),
+    "build": Row(),  # see builds
     "cap_add": Row(),  # with what is granted: see privileges
     "cap_drop": Row(),
     "cgroup": Row(nothing, namespaces.probe("cgroup", "host", "private"), "yes: host, private"),

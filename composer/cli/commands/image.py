@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.cli import image_build
 from composer.cli import options as shared
 
 if TYPE_CHECKING:
@@ -75,6 +76,14 @@ def _is_named(reference: str, name: str) -> bool:
     found = references.split(reference)
     is_same = references.full_name(found.name) == references.full_name(wanted.name)
     return is_same and (wanted.tag, wanted.digest) in ((None, None), (found.tag, found.digest))
+
+
+@command.command(name="build", help="Build an image from a Dockerfile.")
+@image_build.options
+@click.argument("path")
+@click.pass_obj
+def build_image(context: Context, /, path: str, **given: Any) -> None:
+    image_build.build(context, path, given)
 
 
 @command.command(name="import", help="Create an image from a root filesystem tarball, plain or compressed.")

@@ -31,6 +31,9 @@ class JsonDisplay:
         """Nothing is shown before it happens."""
 
     def progress(self, event: Progress) -> None:
+        if event.advance is not None and event.advance.is_warning:
+            self.warn(event.advance.line)
+            return
         if event.advance is not None and event.advance.line and not event.advance.what:
             return  # of a build, the steps are enough
         for phase in self._phases.of(event):

@@ -29,6 +29,9 @@ class PlainDisplay:
         """Nothing is shown before it happens."""
 
     def progress(self, event: Progress) -> None:
+        if event.advance is not None and event.advance.is_warning:
+            self.warn(event.advance.line)
+            return
         if event.advance is not None and event.advance.line:
             self.shown.add(event.advance.line)
             self._output.write(safely.line(event.advance.line) + "\n")

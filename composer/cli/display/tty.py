@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from composer.cli import safe
 from composer.cli.display.advance import text
+from composer.cli.display.steps import Steps
 from composer.engine.progress import DONE, FAILED, SKIPPED, WARNING, WORKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TextIO
 
+    from composer.cli.display.steps import Row
     from composer.cli.safe import Safe
     from composer.engine.operations.row import Resource
     from composer.engine.progress import Progress
@@ -69,6 +71,8 @@ class TtyDisplay:
         self._changes: dict[Resource, int] = {}
         """How many changes of phase there had been when each had its last."""
         self._counter = itertools.count()
+        self._steps: dict[Resource, Steps] = {}
+        """Of each build, what it is doing."""
         self.shown: tuple[str, ...] = ()  # a narrow window cuts every detail
         self._drawn: list[int] = []
         """The lengths of the lines that are to be written over."""
@@ -93,8 +97,15 @@ class TtyDisplay:
                 self._places.setdefault(resource, len(self._places))
 
     def progress(self, event: Progress) -> None:
-        if event.advance is not None and event.advance.line and not event.advance.what:
-            return  # of a build, the steps are enough
+        if event.advance is not None and event.advance.is_warning:
+            self.warn(event.advance.line)
+            return
+        if event.advance is not None and event.advance.line:
+            with self._lock:
+                self._steps.setdefault(event.resource, Steps(self._clock)).take(event.advance.line)
+            if not event.advance.what:
+                self._wake.set()
+                return
         with self._lock:
             now = self._clock()
             self._places.setdefault(event.resource, len(self._places))
@@ -192,9 +203,33 @@ class TtyDisplay:
             )
             keep = set(order[:room])
             shown = [entry for index, entry in enumerate(shown) if index in keep]
-        body = [header[: columns - 1], *(self._render(resource, line, columns) for resource, line in shown)]
+        body, lengths = [header[: columns - 1]], [len(header)]
+        spare = room - len(shown)
+        for resource, line in shown:
+            below = self._below(resource, line, columns, spare)
+            spare -= len(below)
+            body += [self._render(resource, line, columns), *below]
+            lengths += [columns - 1] * (1 + len(below))
         self._replace(body)
-        self._drawn = [len(header), *(columns - 1 for _ in shown)]
+        self._drawn = lengths
+
+    def _below(self, resource: Resource, line: _Line, columns: int, spare: int) -> list[str]:
+        """Return what is shown of a build that goes on, in its share of the rows that are left."""
+        building = [one for one in self._steps if self._lines.get(one, line).status == WORKING]
+        if line.status != WORKING or resource not in building or spare <= 0:
+            return []
+        after = building[building.index(resource) :]
+        rows = self._steps[resource].rows(max(1, spare // len(after)))
+        return [self._step(row, columns) for row in rows]
+
+    def _step(self, row: Row, columns: int) -> str:
+        room = max(0, columns - 1 - len("   =>  ") - len(row.right))
+        text = safe.line(row.text)[:room].ljust(room)
+        if not row.state:
+            return self._dim(f"   |   {text}")
+        color = {"failed": "31", "running": "36"}.get(row.state)
+        shown = self._paint(color, text) if color else self._dim(text)
+        return f"   =>  {shown}{self._dim(row.right)}"
 
     def _in_place(self) -> list[tuple[Resource, _Line]]:
         """Return the lines in the order of the plan, whatever came first."""

@@ -24,8 +24,11 @@ class Images(ImageObserver, Protocol):
     """Changes images. ``progress`` is called from any thread."""
 
     def pull_image(self, reference: str, *, progress: Report | None = None) -> ObservedImage: ...
-    def build_image(self, spec: BuildSpec, *, progress: Report | None = None) -> ObservedImage:
-        """Build an image. Raises BuildFailed, with the end of the builder's output as notes."""
+    def build_image(self, spec: BuildSpec, *, progress: Report | None = None) -> ObservedImage | None:
+        """Build an image; return None where only outputs were wanted.
+
+        Raises BuildFailed, with the end of the builder's output as notes.
+        """
         ...
 
     def push_image(self, reference: str, *, progress: Report | None = None) -> None:
@@ -57,4 +60,14 @@ class Images(ImageObserver, Protocol):
 
     def prune_images(self, *, unused: bool = False) -> tuple[Sequence[str], int]:
         """Remove dangling images, or with ``unused`` all images without containers; return ids and bytes freed."""
+        ...
+
+    def prune_builds(
+        self, *, everything: bool = False, most_bytes: int | None = None, unused_for_s: float = 0.0
+    ) -> tuple[Sequence[str], int]:
+        """Remove entries of the build cache, the least recently used first; return ids and bytes freed.
+
+        Without ``everything``, entries that images share and cache mounts stay. With ``most_bytes`` it ends when the
+        cache is not larger. What was used within the last ``unused_for_s`` seconds stays.
+        """
         ...

@@ -55,7 +55,7 @@ class BuildImage(NamedTuple):
     unless_there: bool = False
 
 
-def _build(backend: Backend, operation: BuildImage, report: Report) -> ObservedImage:
+def _build(backend: Backend, operation: BuildImage, report: Report) -> ObservedImage | None:
     if operation.unless_there:
         found = backend.find_image(operation.spec.reference)
         if found is not None:

@@ -92,8 +92,9 @@ def _is_held(path: str) -> bool:
 
 def sweep(paths: Paths) -> None:
     """Remove what processes that were killed left half made or half removed."""
-    images = (f"{paths.root}/images/{part}" for part in ("layers", "blobs", "host"))
-    for directory in (paths.containers(), paths.networks(), paths.volumes(), *images):
+    parts = ("images/layers", "images/blobs", "images/host", "build/snapshots", "build/downloads")
+    others = (f"{paths.root}/{part}" for part in parts)
+    for directory in (paths.containers(), paths.networks(), paths.volumes(), *others):
         try:
             names = os.listdir(directory)
         except FileNotFoundError:

@@ -26,6 +26,7 @@ SYS = {
     "setgroups": {"x86_64": 116, "aarch64": 159}.get(_MACHINE, 159),
     "rt_sigaction": {"x86_64": 13, "aarch64": 134}.get(_MACHINE, 134),
     "seccomp": {"x86_64": 317, "aarch64": 277}.get(_MACHINE, 277),
+    "renameat2": {"x86_64": 316, "aarch64": 276}.get(_MACHINE, 276),
     "pidfd_send_signal": 424,
     "fsopen": 430,
     "fsconfig": 431,
@@ -281,6 +282,12 @@ def set_thread_groups(groups: Collection[int]) -> None:
     """Set the supplementary groups of this thread alone: the C library's call waits for all others. setgroups(2)."""
     numbers = (ctypes.c_uint * len(groups))(*groups)
     _check(_syscall(SYS["setgroups"], ctypes.c_size_t(len(groups)), numbers), "setgroups")
+
+
+def exchange(one: str, other: str) -> None:
+    """Let two names change places in one step (renameat2, RENAME_EXCHANGE)."""
+    here = ctypes.c_int(-100)  # AT_FDCWD
+    _check(_syscall(SYS["renameat2"], here, os.fsencode(one), here, os.fsencode(other), 2), "renameat2", one)
 
 
 def sethostname(name: str) -> None:

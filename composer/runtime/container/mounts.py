@@ -292,10 +292,11 @@ def _open_source(entry: Mapping[str, Any], state: str) -> int:
 
     A container that can write to a directory of the way would otherwise choose what the next start shows it. A
     ``subpath`` cannot lead out of its volume, whatever has been put there. ``layers`` are an image's, topmost first:
-    they are put together at the source, in this mount namespace only.
+    they are put together at the source, in this mount namespace only; what is written goes into ``upper``.
     """
     if "layers" in entry:
-        rootfs.mount_overlay(entry["source"], {"lower": entry["layers"]})
+        over = {key: entry[key] for key in ("upper", "work") if key in entry}
+        rootfs.mount_overlay(entry["source"], {"lower": entry["layers"], **over})
     source = _open_unlinked(entry["source"], state)
     if "subpath" not in entry:
         return source

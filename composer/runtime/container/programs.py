@@ -30,18 +30,21 @@ _NOBODY = 0xFFFFFFFE
 def mount(root: int, target: int, destination: str, options: Sequence[str]) -> tuple[int, str | None]:
     """Mount programs as an entry's options say; return the mount, open, and a warning where it is read-only.
 
-    ``lowerdir`` is the host's directory, ``upperdir`` and ``workdir`` are the container's. With ``ro`` the upper
-    directory is a lower one too, for somebody else may have it mounted.
+    ``lowerdir`` is the host's directory, ``upperdir`` and ``workdir`` are the container's; ``layer`` is a directory of
+    the image between them, and may come several times, topmost first. With ``ro`` the upper directory is a lower one
+    too, for somebody else may have it mounted.
     """
-    given = dict(option.partition("=")[::2] for option in options)
+    pairs = [option.partition("=")[::2] for option in options]
+    given = dict(pairs)
+    layers = "".join(f"{rootfs.escape(path)}:" for key, path in pairs if key == "layer")
     below = _mount_as_nobody(root, target, destination, given)
     try:
         escape = rootfs.escape
         if "ro" in given:
-            data = f"lowerdir={escape(given['upperdir'])}:{rootfs.by_fd(below)}"
+            data = f"lowerdir={escape(given['upperdir'])}:{layers}{rootfs.by_fd(below)}"
         else:
             own = f"upperdir={escape(given['upperdir'])},workdir={escape(given['workdir'])}"
-            data = f"lowerdir={rootfs.by_fd(below)},{own}"
+            data = f"lowerdir={layers}{rootfs.by_fd(below)},{own}"
         place = syscalls.openat2(root, destination, os.O_PATH | os.O_DIRECTORY)
         try:
             syscalls.mount(

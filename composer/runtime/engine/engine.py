@@ -14,6 +14,7 @@ from composer.runtime.objects.filesystems import Filesystems
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from composer.runtime.engine.builds import Builds
     from composer.runtime.engine.core import Core
     from composer.runtime.engine.images import Images
     from composer.runtime.engine.inspecting import Handling
@@ -57,6 +58,12 @@ class Engine:
 
                 self._images = Images(self.core, self._environment)
             return self._images
+
+    @property
+    def builds(self) -> Builds:
+        from composer.runtime.engine.builds import Builds
+
+        return Builds(self.core, self.containers, self.images)
 
     @property
     def files(self) -> Handling:

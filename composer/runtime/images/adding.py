@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from composer import dates
 from composer.errors import ImageError
 from composer.runtime.images import configuration, image
-from composer.runtime.images.content import Content, Layer, canonical_json
+from composer.runtime.images.content import Content, Layer, canonical_json, layer_of_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ def commit(content: Content, base: str, chunks: Iterator[bytes], made: Mapping[s
     record = content.record(base)
     if record is None:
         raise ImageError(f"image {base} is no longer in the store")
-    below = [Layer(**layer) for layer in record["layers"]]
+    below = [layer_of_record(layer) for layer in record["layers"]]
     layer = content.add_layer(chunks, below)
     whole = json.loads(content.read(base))
     entry = {key: made[key] for key in ("created", "author", "comment") if made[key]}
@@ -59,17 +59,29 @@ def commit(content: Content, base: str, chunks: Iterator[bytes], made: Mapping[s
     return add_image(content, canonical_json(whole), [*below, layer])
 
 
-def add_image(content: Content, config: bytes, layers: Sequence[Layer], manifest: bytes | None = None) -> str:
-    """Write the image's record, after everything that it names; return its id, the configuration's digest."""
+def add_image(
+    content: Content,
+    config: bytes,
+    layers: Sequence[Layer],
+    manifest: bytes | None = None,
+    *,
+    has_programs: bool = False,
+) -> str:
+    """Write the image's record, after everything that it names; return its id, the configuration's digest.
+
+    ``has_programs``: the layers are over the programs of this machine.
+    """
     whole = configuration.checked(json.loads(config))
     id = content.put(config)
     manifest = manifest or canonical_json(_manifest(id, len(config), layers))
-    record = {
+    record: dict[str, Any] = {
         "config": configuration.tolerant(whole.get("config")),
         "layers": [layer._asdict() for layer in layers],
         "manifest": content.put(manifest),
         "created": str(whole.get("created") or dates.utc(time.time())),
     }
+    if has_programs:
+        record["programs"] = True
     content.write_record(id, record)
     return id
 

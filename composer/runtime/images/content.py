@@ -35,10 +35,14 @@ if TYPE_CHECKING:
     from composer.runtime.images.pipeline import Pipeline
 
 _LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+_PIECE_BYTES = 1 << 20
 
 
 class Layer(NamedTuple):
-    """A layer that is in the store. ``size_bytes`` is of its unpacked files, ``blob_bytes`` as it came."""
+    """A layer that is in the store. ``size_bytes`` is of its unpacked files, ``blob_bytes`` as it came.
+
+    One that was built here ``is_packed`` when somebody wants it: no blob is kept, and its blob is its plain tar.
+    """
 
     diff_id: str
     chain_id: str
@@ -46,6 +50,7 @@ class Layer(NamedTuple):
     blob_bytes: int
     media_type: str
     size_bytes: int
+    is_packed: bool = False
 
 
 class Named(NamedTuple):
@@ -54,6 +59,12 @@ class Named(NamedTuple):
     id: str
     digest: str = ""
     tagged_ns: int = 0
+
+
+def layer_of_record(record: Mapping[str, Any]) -> Layer:
+    """Return a layer as its record, or its image's, has it."""
+    plain = (record[key] for key in Layer._fields[:-1])
+    return Layer(*plain)._replace(is_packed=record.get("is_packed") is True)
 
 
 def hex_of(digest: str) -> str:
@@ -196,8 +207,33 @@ class Content:
         if not os.path.isdir(self.layer(chain)):
             return None
         record = files.read_json(f"{self.layer(chain)}.json")
-        is_there = _is_layer(record) and os.path.exists(self.blob(record["blob"]))  # type: ignore[index]
-        return Layer(**{key: record[key] for key in Layer._fields}) if record and is_there else None
+        if record is None or not _is_layer(record):
+            return None
+        found = layer_of_record(record)
+        return found if found.is_packed or os.path.exists(self.blob(found.blob)) else None
+
+    def layer_chunks(self, layer: Layer) -> Iterator[bytes]:
+        """Yield a layer's blob. Raises ImageError where a layer that is packed now is not what it was."""
+        if not layer.is_packed or os.path.exists(self.blob(layer.blob)):
+            with open(self.blob(layer.blob), "rb") as file:
+                while piece := file.read(_PIECE_BYTES):
+                    yield piece
+            return
+        from composer.runtime.images import packing
+
+        digest = hashlib.sha256()
+        fd = os.open(self.layer(layer.chain_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for piece in packing.pack(fd):
+                digest.update(piece)
+                yield piece
+        finally:
+            os.close(fd)
+        if f"sha256:{digest.hexdigest()}" != layer.diff_id:
+            raise ImageError(
+                f"layer {layer.diff_id} was changed in the store: its files do not have this digest any more",
+                hint="build the image again with --no-cache",
+            )
 
     def add_layer(
         self,
@@ -225,7 +261,10 @@ class Content:
             # The same files in another compression: unpacked already, but a manifest names this blob.
             pipeline, _ = self._receive(chunks, _drain, (diff_id, blob))
             return known._replace(
-                blob=blob, blob_bytes=pipeline.blob_bytes, media_type=_media_type(pipeline.compression)
+                blob=blob,
+                blob_bytes=pipeline.blob_bytes,
+                media_type=_media_type(pipeline.compression),
+                is_packed=False,
             )
 
     def _unpack(
@@ -270,7 +309,9 @@ class Content:
                 media_type = _media_type(pipeline.compression)
                 if known is not None:
                     # The same files in another compression: unpacked already, but a manifest names this blob.
-                    return known._replace(blob=blob, blob_bytes=pipeline.blob_bytes, media_type=media_type)
+                    return known._replace(
+                        blob=blob, blob_bytes=pipeline.blob_bytes, media_type=media_type, is_packed=False
+                    )
                 self.flush()
                 layer = Layer(diff_id, chain, blob, pipeline.blob_bytes, media_type, size_bytes)
                 self._commit_layer(layer, directory)

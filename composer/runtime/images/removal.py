@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from composer.runtime.base import files, records, trees
-from composer.runtime.images import host
+from composer.runtime.images import host, leases
 from composer.runtime.images.content import Content, hex_of
 
 if TYPE_CHECKING:
@@ -71,19 +71,29 @@ def _reachable(content: Content) -> tuple[set[str], set[str]]:
     for id, record in content.records():
         blobs.update((hex_of(id), hex_of(record["manifest"])))
         for layer in record["layers"]:
-            layers.add(hex_of(layer["chain_id"]))
+            layers.update(_names_of_layer(content.layer(layer["chain_id"])))
             blobs.add(hex_of(layer["blob"]))
+    for snapshot in _names(f"{os.path.dirname(content.root)}/build/snapshots"):
+        layers.update(_names_of_layer(f"{os.path.dirname(content.root)}/build/snapshots/{snapshot}"))
     return layers, blobs
 
 
+def _names_of_layer(path: str) -> set[str]:
+    """Return a directory's name, and that of the layer with the same files that it is a link to, if it is one."""
+    if os.path.islink(path):
+        return {os.path.basename(path), os.path.basename(os.readlink(path))}
+    return {os.path.basename(path)}
+
+
 def _used_by_containers(content: Content) -> tuple[set[str], set[str]]:
-    """Return the layer directories and the ids of images that containers have, half made ones included."""
+    """Return the layer directories and the ids of images that containers have, half made ones included, and builds."""
     containers = f"{os.path.dirname(content.root)}/containers"
-    layers: set[str] = set()
+    layers = leases.layers(content.root)
     images: set[str] = set()
     for name in _names(containers):
         config = files.read_json(f"{containers}/{name}/config.json") or {}
-        layers.update(_lower(config))
+        for path in _lower(config):
+            layers.update((path, os.path.realpath(path)))
         meta = records.meta(f"{containers}/{name}")
         if meta is not None and meta["image_id"]:
             images.add(meta["image_id"])

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from composer import references
 from composer.archives import whole_file
 from composer.errors import ImageError
-from composer.runtime.images.content import Content, canonical_json, hex_of
+from composer.runtime.images.content import Content, Layer, canonical_json, hex_of, layer_of_record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 def save(content: Content, chosen: Sequence[tuple[str, tuple[str, ...]]], path: str) -> None:
@@ -37,11 +36,14 @@ def _write(content: Content, chosen: Sequence[tuple[str, tuple[str, ...]]], tar:
         record = content.record(id)
         if record is None:
             raise ImageError(f"image {id} is no longer in the store")
-        blobs = [id, record["manifest"], *(layer["blob"] for layer in record["layers"])]
-        for blob in blobs:
+        for blob in (id, record["manifest"]):
             if blob not in written:
                 written.add(blob)
-                _add_blob(content, tar, blob)
+                _add(tar, _name(blob), content.read(blob))
+        for layer in map(layer_of_record, record["layers"]):
+            if layer.blob not in written:
+                written.add(layer.blob)
+                _add_layer(content, tar, layer)
         docker.setdefault(
             id,
             {
@@ -83,12 +85,28 @@ def _name(digest: str) -> str:
     return f"blobs/sha256/{hex_of(digest)}"
 
 
-def _add_blob(content: Content, tar: tarfile.TarFile, digest: str) -> None:
-    with open(content.blob(digest), "rb") as file:
-        info = tarfile.TarInfo(_name(digest))
-        info.size = os.fstat(file.fileno()).st_size
-        info.mode = 0o444
-        tar.addfile(info, file)
+def _add_layer(content: Content, tar: tarfile.TarFile, layer: Layer) -> None:
+    info = tarfile.TarInfo(_name(layer.blob))
+    info.size = layer.blob_bytes
+    info.mode = 0o444
+    tar.addfile(info, cast("BinaryIO", _Chunks(content.layer_chunks(layer))))
+
+
+class _Chunks:
+    """Pieces of bytes as a file to read from."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._left = chunks, b""
+
+    def read(self, size: int) -> bytes:
+        found = [self._left]
+        have = len(self._left)
+        while have < size and (piece := next(self._chunks, b"")):
+            found.append(piece)
+            have += len(piece)
+        data = b"".join(found)
+        self._left = data[size:]
+        return data[:size]
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:

@@ -155,7 +155,7 @@ class Store:
             found = self.find(name)
             if found is None:
                 raise NotFound(f"no such image: {name}")
-            if found.programs:
+            if found.id == host.digest():
                 raise ImageError("image 'host' cannot be tagged: it is not stored")
             self._content.change_references({full: found.id})
 
@@ -167,11 +167,23 @@ class Store:
             chosen = []
             for name in names:
                 found = self.find(name)
-                if found is None or found.programs:
+                if found is None or found.id == host.digest():
                     raise NotFound(f"no such image in the store: {name}")
+                if found.programs:
+                    raise ImageError(
+                        f"cannot save image '{name}': it was built FROM host, and its programs are this machine's",
+                        hint="build it from another base image",
+                    )
                 by_id = references.id_prefix(name) is not None and found.id.startswith(name)
                 chosen.append((found.id, () if by_id else (_full(name),)))
             save(self._content, chosen, path)
+
+    def save_as(self, id: str, names: Sequence[str], path: str) -> None:
+        """Write one image to such an archive under names that it need not have here."""
+        from composer.runtime.images.saving import save
+
+        with self._content.adding():
+            save(self._content, [(id, tuple(_full(name) for name in names))], path)
 
     def _must_have(self, id: str) -> Image:
         found = self._image(id, self._content.names())
@@ -249,6 +261,7 @@ def _image_of(content: Content, id: str, record: Mapping[str, Any], names: Mappi
         tuple(name.familiar() for name in sorted(mine)),
         tuple(content.layer(layer["chain_id"]) for layer in reversed(record["layers"])),
         record["config"],
+        programs=tuple(host.program_directories()) if record.get("programs") is True else (),
         size_bytes=sum(layer["size_bytes"] for layer in record["layers"]),
         created=record["created"],
         digests=tuple(sorted(digests)),

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import errors
-from composer.runtime.base import making, records, state, trees
+from composer.runtime.base import making, records, state
+from composer.runtime.base.trees import put_away
 from composer.runtime.images import configuration
 from composer.runtime.objects import log_options, mounting, namespaces, naming, specs
 from composer.runtime.objects.joining import DEFAULT_ENDPOINTS, endpoint_record
@@ -26,6 +27,18 @@ if TYPE_CHECKING:
     from composer.runtime.objects.volumes import Volumes
 
 
+class Tree(NamedTuple):
+    """Layers (directories, topmost first) to be seen at ``target``, or what is at ``source`` in them.
+
+    What a container writes to one that is not ``read_only`` goes with the container.
+    """
+
+    layers: tuple[str, ...]
+    target: str
+    source: str = ""
+    read_only: bool = True
+
+
 def create(
     paths: state.Paths,
     spec: specs.Container,
@@ -33,6 +46,8 @@ def create(
     networks: Networks,
     volumes: Volumes,
     images: Images,
+    *,
+    trees: Sequence[Tree] = (),
 ) -> str:
     """Write a container's directory and return its id. Raises Conflict when the name is taken."""
     naming.check_name(spec.name, "container")
@@ -57,7 +72,8 @@ def create(
             mounts += [
                 mounting.file_mount(entry, index, temporary, final) for index, entry in enumerate(spec.files)
             ]
-            mounts += [mounting.programs(path, temporary, final) for path in image.programs]
+            mounts += [mounting.programs(path, image.layers, temporary, final) for path in image.programs]
+            mounts += [_tree_mount(tree, index, temporary, final) for index, tree in enumerate(trees)]
             config = _config(paths, spec, image, id, mounts, networks)
             records.write_config(temporary, config)
             records.write_meta(temporary, _meta(spec, image, id, config, shown))
@@ -71,6 +87,24 @@ def create(
         remove(paths, id)
         _refuse_name(paths, spec.name, holder)
     return id
+
+
+def _tree_mount(tree: Tree, index: int, directory: str, final: str) -> dict[str, Any]:
+    place = f"trees/{index}"
+    for name in ("place", "empty", *(() if tree.read_only else ("upper", "work"))):
+        os.makedirs(f"{directory}/{place}/{name}", 0o755)
+    mount: dict[str, Any] = {
+        "destination": tree.target,
+        "type": "bind",
+        "source": f"{final}/{place}/place",
+        "options": ["rbind", "rprivate", *(["ro"] if tree.read_only else [])],
+        "layers": [*tree.layers, f"{final}/{place}/empty"],
+    }
+    if not tree.read_only:
+        mount.update(upper=f"{final}/{place}/upper", work=f"{final}/{place}/work")
+    if tree.source.strip("/"):
+        mount["subpath"] = tree.source.strip("/")
+    return mount
 
 
 def event_of(spec: specs.Container, image: Image) -> dict[str, str]:
@@ -91,7 +125,7 @@ def remove(paths: state.Paths, id: str) -> None:
     meta = records.meta(final)
     if meta is not None:
         naming.free_name(paths, meta["name"], id)
-    trees.put_away(final)
+    put_away(final)
 
 
 # ------------------------------------------------------------------ config.json and meta.json
@@ -115,9 +149,12 @@ def _config(
         etc = namespaces.network_files(paths, owners["network"])
     config = spec.configure(image.config)
     config["hostname"] = config.get("hostname") or hostname
-    _tell_hostname(config)
+    if spec.tells_hostname:
+        _tell_hostname(config)
     namespaces.apply(config, spec, owners)
     taken = {mount["destination"] for mount in mounts}
+    if not spec.tells_hostname:
+        taken.add("/etc/hostname")
     etc_mounts = mounting.etc_mounts(etc, taken, read_only=config["root"]["readonly"])
     mounting.arrange(config, [*mounts, *etc_mounts])
     extras = records.extras(config)

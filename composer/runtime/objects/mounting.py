@@ -13,6 +13,8 @@ from composer.runtime.base import files, records, state
 from composer.runtime.objects import naming, specs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from composer.runtime.base.record_types import MountRecord
     from composer.runtime.images import Image
     from composer.runtime.objects.volumes import Volumes
@@ -228,13 +230,24 @@ def _volume(entry: specs.Mount, data: str) -> Mount:
     return mount
 
 
-def programs(path: str, directory: str, final: str) -> Mount:
-    """Show a directory of the host with a writable layer of the container's own over it."""
+def layers_of_programs(path: str, layers: Sequence[str]) -> list[str]:
+    """Return what layers (topmost first) have in a directory of the host's programs, for the options of its mount."""
+    found = []
+    for layer in layers:
+        own = f"{layer}{path}"
+        if os.path.isdir(own) and not os.path.islink(own) and os.listdir(own):
+            found.append(own)
+    return [f"layer={own}" for own in found]
+
+
+def programs(path: str, layers: Sequence[str], directory: str, final: str) -> Mount:
+    """Show a directory of the host, what the image's layers have in it, and a writable layer of the container's own."""
     name = path.strip("/")
     for kind in ("upper", "work", "empty"):
         os.makedirs(f"{directory}/programs/{name}/{kind}", 0o755)
     layer = f"{final}/programs/{name}"
     options = [f"lowerdir={path}", f"upperdir={layer}/upper", f"workdir={layer}/work"]
+    options += layers_of_programs(path, layers)
     return {"destination": path, "type": "overlay", "source": "overlay", "options": options}
 
 

@@ -55,7 +55,7 @@ def open_root(bundle: str, *, writable: bool = False) -> Opened:
                 raise errors.Conflict(
                     "the container is being started", hint="stop it first, or wait until it is running"
                 )
-            fd = resources.enter_context(_held(lambda: _mount_all(bundle, writable=writable)))
+            fd = resources.enter_context(held(lambda: _mount_all(bundle, writable=writable)))
         return Opened(fd, resources.pop_all())
 
 
@@ -69,9 +69,9 @@ def open_own_files(bundle: str) -> Opened:
             os.close(process)
             if files.start_time(int(current["pid"])) != current.get("start_ticks"):
                 raise errors.Conflict("the container has just exited", hint="try again")
-            fd = resources.enter_context(_held(lambda: _clone_root(pidfd)))
+            fd = resources.enter_context(held(lambda: _clone_root(pidfd)))
         else:
-            fd = resources.enter_context(_held(lambda: _mount_layers(bundle, _config(bundle))))
+            fd = resources.enter_context(held(lambda: _mount_layers(bundle, _config(bundle))))
         return Opened(fd, resources.pop_all())
 
 
@@ -116,7 +116,7 @@ def _config(bundle: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _held(mount: Callable[[], int]) -> Iterator[int]:
+def held(mount: Callable[[], int]) -> Iterator[int]:
     """Let a child call ``mount``; yield the descriptor that this returned there. The child ends with the context."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.fork()

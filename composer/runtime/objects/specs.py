@@ -107,7 +107,8 @@ class Container(NamedTuple):
     depends on the container's id and on other objects is filled in later. ``namespaces`` says for ``network``, ``pid``,
     ``ipc``, ``uts`` and ``cgroup`` what a container does not have of its own: ``host``, ``container:NAME``, for the
     network ``none`` and ``bridge``. ``names`` are names by which others find it beside its own. ``subject`` is what
-    messages call it (``service 'web'``).
+    messages call it (``service 'web'``). ``tells_hostname``: HOSTNAME and /etc/hostname are there, as in
+    Docker's containers.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Container(NamedTuple):
     auto_remove: bool = False
     takes_over: str = ""
     replaces: str = ""
+    tells_hostname: bool = True
 
 
 class Exec(NamedTuple):

@@ -8,6 +8,7 @@ there: the supervisor does not end while one is open. Only the owner of the stat
     {"op": "prepare" | "unprepare", "id": …}                     → {"ok": true}; it goes with the connection
     {"op": "stop", "id": …, "timeout_s": …, "signal": …}         → {"ok": true, "exit_code": …}
     {"op": "kill" | "wait" | "pause" | "unpause" | "remove", "id": …}
+    … "wait" with "tied": true       the container is killed when the connection ends before it
     {"op": "exec", "id": …, "process": {…}, "privileged": …} + stdin, stdout, stderr
                                      → {"started": true} (+ the terminal), then {"exit_code": n}
     … with "detached": true          without descriptors: nobody reads what it writes, and nobody ever closes that
@@ -212,6 +213,7 @@ class Peer:
         self._connection = connection
         self._execution: executions.Execution | None = None
         self._prepared: list[Task] = []
+        self._tied: list[Task] = []
         connection.setblocking(False)
         services.loop.watch(connection.fileno(), lambda _: self._on_message())
 
@@ -283,7 +285,7 @@ class Peer:
         elif op == "kill":
             stopping.kill(task, int(message["signal"]), self.reply)
         elif op == "wait":
-            task.wait(self.reply)
+            self._wait(task, is_tied=message.get("tied") is True)
         elif op == "pause":
             task.pause(self.reply)
         elif op == "unpause":
@@ -302,6 +304,18 @@ class Peer:
             handover.move(self._services, self._house.task(message["source"]), task, self.reply)
         else:
             self.reply({"error": f"unknown request '{op}'", "kind": "Unsupported"})
+
+    def _wait(self, task: Task, *, is_tied: bool) -> None:
+        if not is_tied:
+            task.wait(self.reply)
+            return
+        self._tied.append(task)
+
+        def ended(answer: dict[str, Any]) -> None:
+            self._tied.remove(task)
+            self.reply(answer)
+
+        task.wait(ended)
 
     def _attach(self, task: Task) -> None:
         if task.status != "running":
@@ -361,4 +375,6 @@ class Peer:
         for task in self._prepared:
             if task.is_prepared_by(self):
                 task.unprepare()
+        for task in list(self._tied):
+            stopping.stop(task, lambda _: None, timeout_s=0)
         self._control.leave(self)

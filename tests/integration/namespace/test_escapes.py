@@ -14,7 +14,7 @@ import subprocess
 
 import pytest
 
-from composer.backends.namespace import translate
+from composer.runtime.container import defaults
 from tests.archives import archive, directory, file, symlink
 from tests.integration.namespace.conftest import Stack, wait_for
 
@@ -446,7 +446,7 @@ def test_the_files_that_tell_of_each_processors_heat_are_on_the_list(tmp_path: p
     """This machine need not have them."""
     there = [str(path) for path in pathlib.Path("/sys/devices/system/cpu").glob("cpu[0-9]*")]
     assert there
-    assert {f"{path}/thermal_throttle" for path in there} <= set(translate.MASKED)
+    assert {f"{path}/thermal_throttle" for path in there} <= set(defaults.MASKED)
 
 
 def test_default_mounts_have_dockers_flags(stack: Stack) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from composer import errors
-from composer.backends.namespace import backend, translate
+from composer.backends.namespace import backend
 from composer.runtime.base import state, syscalls
-from composer.runtime.container import container
+from composer.runtime.container import container, defaults
 from composer.runtime.objects import attaching, kernel_state
 
 
@@ -32,7 +32,7 @@ class _Client:
 
 def test_it_knows_the_namespaces_of_a_configuration() -> None:
     # It fails with every kind that it does not know: `up` of a running stack, `run`.
-    config = translate._base({})
+    config = defaults.configuration({})
     kinds = {entry["type"] for entry in config["linux"]["namespaces"]}
     assert kinds == {"mount", "pid", "ipc", "uts", "network", "cgroup"}
     if syscalls.has_time_namespaces():

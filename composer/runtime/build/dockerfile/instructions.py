@@ -1,7 +1,8 @@
 """What a Dockerfile says, instruction by instruction, as written: variables are expanded when a stage is built.
 
-Each instruction has ``at``, its place in the file, and ``text``, its source on one line as ``docker history`` and the
-progress display show it. Syntax: https://docs.docker.com/reference/dockerfile/
+Each instruction has ``at``, its place in the file, and ``text``, what stands behind its keyword on one line, with its
+flags, as the progress display shows it; a RUN that is nothing but a heredoc has the first line of that behind it.
+Syntax: https://docs.docker.com/reference/dockerfile/
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """Where an instruction stands: lines and columns from 1; ``last_line`` is that of its last line, heredocs included."""
+    """Where an instruction stands. Lines and columns count from 1; ``last_line`` includes its heredocs."""
 
     line: int
     column: int = 1
@@ -23,7 +24,7 @@ class Place(NamedTuple):
 class Heredoc(NamedTuple):
     """An inline file. ``expands``: the delimiter was not quoted. ``content`` ends with a newline, unless it is empty.
 
-    With ``<<-`` the leading tabs are gone already.
+    With ``<<-`` the leading tabs are gone already. A carriage return before the end of a line is kept.
     """
 
     name: str
@@ -76,7 +77,11 @@ class Mount(NamedTuple):
 
 
 class Run(NamedTuple):
-    """``RUN``; with heredocs, ``command`` is the line that names them (``<<EOF``, ``python3 <<EOF``)."""
+    """``RUN``; with heredocs, ``command`` is the line that names them (``<<EOF``, ``python3 <<EOF``).
+
+    ``script`` is what the shell is to run, as it stands in ``created_by`` too: the command, with its heredocs put back
+    behind it; of a command that is nothing but a heredoc, the contents. It is empty in exec form.
+    """
 
     at: Place
     text: str
@@ -86,6 +91,9 @@ class Run(NamedTuple):
     network: str = "default"
     security: str = "sandbox"
     devices: tuple[str, ...] = ()
+    script: str = ""
+    program: str = ""
+    """The name of a heredoc that is ``script`` and begins with ``#!``: it is run as /dev/pipes/NAME, by no shell."""
 
 
 class Copy(NamedTuple):
@@ -184,7 +192,7 @@ class Stopsignal(NamedTuple):
 
 
 class Onbuild(NamedTuple):
-    """``trigger`` is the instruction as text, which the stages built from this one begin with."""
+    """``trigger`` is the instruction as text with its heredocs, which the stages built from this one begin with."""
 
     at: Place
     text: str
@@ -225,10 +233,25 @@ class Stage(NamedTuple):
     instructions: tuple[Instruction, ...]
 
 
+class Statement(NamedTuple):
+    """How an instruction is written: what the checks look at. ``at`` is that of the instruction.
+
+    ``keyword`` is in the case of the file, ``arguments`` are what follows the flags, ``comments`` the lines right above
+    without their ``#``. ``empty_continuation`` is the line on which an instruction with blank lines in it ends, else 0.
+    """
+
+    at: Place
+    keyword: str
+    arguments: str
+    comments: tuple[str, ...] = ()
+    empty_continuation: int = 0
+
+
 class Dockerfile(NamedTuple):
     """A whole file. ``arguments`` are the ARG before the first FROM; ``escape`` is ``\\`` or a backtick.
 
-    ``syntax`` and ``check`` are the directives' values, empty where there are none. ``lines`` are the file's, for messages.
+    ``syntax`` and ``check`` are the directives' values, empty where there are none. ``lines`` are the file's, for
+    messages.
     """
 
     path: str
@@ -238,3 +261,5 @@ class Dockerfile(NamedTuple):
     check: str
     arguments: tuple[Arg, ...]
     stages: tuple[Stage, ...]
+    statements: tuple[Statement, ...] = ()
+    """All instructions in order, those before the first FROM included."""

@@ -1,0 +1,251 @@
+"""``composer image build``: an image from a Dockerfile, without a project."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from composer.cli import options as shared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from composer.cli.context import Context
+    from composer.engine.observed import Advance, ObservedImage
+    from composer.engine.wanted import BuildSpec, FileSpec
+
+_REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
+
+
+def options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what `docker build` understands, with the same names."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def _many(*names: str, metavar: str, help: str) -> Callable[..., Any]:
+    return click.option(*names, multiple=True, metavar=metavar, help=help)
+
+
+_OPTIONS = (
+    _many("-t", "--tag", "tags", metavar="NAME[:TAG]", help="Name the image."),
+    click.option(
+        "-f", "--file", "dockerfile", metavar="PATH", help="Set the Dockerfile (default: PATH/Dockerfile)."
+    ),
+    click.option("--target", metavar="STAGE", help="Build this stage, and what it needs."),
+    _many("--build-arg", "args", metavar="KEY[=VALUE]", help="Set a build argument."),
+    _many("--build-context", "contexts", metavar="NAME=SOURCE", help="Add a named context."),
+    _many("--label", "labels", metavar="KEY=VALUE", help="Set a label of the image."),
+    _many("--secret", "secrets", metavar="id=ID[,src=PATH|,env=NAME]", help="Give the build a secret."),
+    _many("--ssh", "agents", metavar="default|ID=PATH", help="Give the build access to an SSH agent or key."),
+    click.option("--no-cache", is_flag=True, help="Do not use cached results of earlier builds."),
+    _many(
+        "--no-cache-filter", "no_cache_filter", metavar="STAGE", help="Do not use cached results of a stage."
+    ),
+    click.option("--pull", is_flag=True, help="Pull newer versions of the base images."),
+    click.option("--platform", metavar="OS/ARCH", help="Set the platform of the image."),
+    click.option("--network", metavar="MODE", help="Set the network of RUN: default, host or none."),
+    _many("--add-host", "extra_hosts", metavar="HOST=IP", help="Add a host name for RUN."),
+    click.option("--shm-size", metavar="SIZE", help="Set the size of /dev/shm in RUN."),
+    _many("--ulimit", "limits", metavar="NAME=SOFT[:HARD]", help="Set a resource limit of RUN."),
+    _many("--allow", "entitlements", metavar="ENTITLEMENT", help="Allow network.host or security.insecure."),
+    _many(
+        "-o",
+        "--output",
+        "outputs",
+        metavar="type=TYPE,dest=PATH",
+        help="Write files or an archive: local, tar, oci, docker.",
+    ),
+    _many("--cache-from", "cache_from", metavar="SOURCE", help="Import a cache of an earlier build."),
+    _many("--cache-to", "cache_to", metavar="TARGET", help="Export the cache of this build."),
+    click.option("--provenance", metavar="MODE", help="Add a provenance attestation to the image."),
+    click.option("--sbom", metavar="MODE", help="Add an SBOM attestation to the image."),
+    click.option("--keep-failed", is_flag=True, help="Keep the container of a RUN that fails."),
+    click.option("--check", is_flag=True, help="Check the Dockerfile, and build nothing."),
+    click.option("--iidfile", metavar="PATH", help="Write the image ID to a file."),
+    click.option("--metadata-file", "metadata", metavar="PATH", help="Write what was built to a JSON file."),
+    click.option("-q", "--quiet", is_flag=True, help="Print only the image ID."),
+    click.option(
+        "--progress",
+        type=click.Choice(("auto", "tty", "plain", "json", "quiet")),
+        help="Set the form of progress.",
+    ),
+)
+
+
+def build(context: Context, path: str, given: Mapping[str, Any]) -> None:
+    """Build, and say what came of it."""
+    mode = "quiet" if given["quiet"] else given["progress"]
+    if mode:
+        context.settings = context.settings._replace(progress=mode)
+    spec = spec_of(context, path, given)
+    image, findings = _built(context, spec, given["tags"])
+    if given["check"]:
+        context.write(
+            f"Check complete, {_count(findings)} found." if findings else "Check complete, no warnings found."
+        )
+        if findings:
+            raise SystemExit(1)
+    if image is None:
+        return
+    for name, text in ((given["iidfile"], image.id), (given["metadata"], _metadata(image, spec))):
+        if name:
+            _write(context, name, text)
+    if given["quiet"]:
+        context.write(image.id)
+
+
+def _count(findings: int) -> str:
+    return "1 warning has been" if findings == 1 else f"{findings} warnings have been"
+
+
+def _built(context: Context, spec: BuildSpec, tags: tuple[str, ...]) -> tuple[ObservedImage | None, int]:
+    """Build; return the image, and how many warnings there were."""
+    from composer.engine.operations.row import Resource
+    from composer.engine.progress import DONE, FAILED, WORKING, Progress
+
+    display = context.display("build")
+    name = tags[0] if tags else os.path.basename(str(spec.attributes.get("context"))) or "image"
+    resource = Resource("image", name)
+    backend = context.backend()
+
+    findings = 0
+
+    def tell(advance: Advance) -> None:
+        nonlocal findings
+        findings += advance.is_warning
+        display.progress(Progress(WORKING, resource, "building", advance=advance))
+
+    display.progress(Progress(WORKING, resource, "building"))
+    try:
+        image = backend.build_image(spec, progress=tell)
+    except BaseException:
+        display.progress(Progress(FAILED, resource, "error"))
+        raise
+    display.progress(Progress(DONE, resource, "checked" if spec.only_checks else "built"))
+    return image, findings
+
+
+def _metadata(image: ObservedImage, spec: BuildSpec) -> str:
+    import json
+
+    names = [spec.reference, *(spec.attributes.get("tags") or ())]
+    found = {"containerimage.config.digest": image.id, "image.name": ",".join(filter(None, names))}
+    return json.dumps({key: value for key, value in found.items() if value}, indent=2) + "\n"
+
+
+def _write(context: Context, name: str, text: str) -> None:
+    from composer.errors import ProjectError
+
+    try:
+        with open(os.path.join(context.working_dir, name), "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise ProjectError(f"cannot write '{name}': {(error.strerror or str(error)).lower()}") from error
+
+
+def spec_of(context: Context, path: str, given: Mapping[str, Any]) -> BuildSpec:
+    """Return what the backend is asked to build. Raises click.BadParameter."""
+    from composer.cli.container_options import variables
+    from composer.engine.wanted import BuildSpec
+
+    tags = list(given["tags"])
+    is_here = path != "-" and not path.startswith(_REMOTE)
+    attributes: dict[str, Any] = {
+        "context": os.path.normpath(os.path.join(context.working_dir, path)) if is_here else path,
+        **_dockerfile(context, given["dockerfile"]),
+        "args": {k: v for k, v in variables(context.environment, given["args"]).items() if v is not None},
+        "additional_contexts": {
+            name: _source(context, source) for name, source in shared.mapping(given["contexts"]).items()
+        },
+        "labels": shared.mapping(given["labels"]),
+        "ssh": [_agent(context, entry) for entry in given["agents"]],
+        "extra_hosts": list(given["extra_hosts"]),
+        "ulimits": _limits(given["limits"]),
+        "platforms": [given["platform"]] if given["platform"] else [],
+        "tags": tags[1:],
+    }
+    for name in ("target", "no_cache", "pull", "network", "shm_size", "provenance", "sbom"):
+        attributes[name] = given[name]
+    for name in ("no_cache_filter", "entitlements", "cache_from", "cache_to"):
+        attributes[name] = list(given[name])
+    return BuildSpec(
+        tags[0] if tags else "",
+        "",
+        {name: value for name, value in attributes.items() if value not in (None, "", [], {}, False)},
+        secrets=tuple(_secret(context, text) for text in given["secrets"]),
+        keep_failed=given["keep_failed"],
+        only_checks=given["check"],
+        outputs=tuple(_output(context, text) for text in given["outputs"]),
+    )
+
+
+def _output(context: Context, text: str) -> str:
+    """Return an output with an absolute path: what is relative is so to where the command runs."""
+    if text == "-":
+        return "type=tar,dest=-"
+    fields = [
+        part.partition("=") for part in (text.split(",") if "=" in text else ("type=local", f"dest={text}"))
+    ]
+    return ",".join(
+        f"{key}={_target(context, value) if key == 'dest' else value}" for key, _, value in fields
+    )
+
+
+def _target(context: Context, path: str) -> str:
+    return path if path == "-" else os.path.normpath(os.path.join(context.working_dir, path))
+
+
+def _dockerfile(context: Context, given: str | None) -> dict[str, str]:
+    """Return where the Dockerfile is: unlike in a compose file, its path is relative to where the command runs."""
+    if given == "-":
+        return {"dockerfile_inline": context.stdin.read()}
+    return {"dockerfile": os.path.normpath(os.path.join(context.working_dir, given))} if given else {}
+
+
+def _source(context: Context, source: str) -> str:
+    if "://" in source or source.startswith(_REMOTE):
+        return source
+    return os.path.normpath(os.path.join(context.working_dir, source))
+
+
+def _agent(context: Context, entry: str) -> str:
+    id, equals, path = entry.partition("=")
+    if equals:
+        return f"{id}={os.path.normpath(os.path.join(context.working_dir, path))}"
+    return f"{id}={context.environment.get('SSH_AUTH_SOCK', '')}"
+
+
+def _limits(given: tuple[str, ...]) -> dict[str, Any]:
+    found = {}
+    for text in given:
+        name, equals, limit = text.partition("=")
+        soft, _, hard = limit.partition(":")
+        if not equals or not all(part.lstrip("-").isdecimal() for part in (soft, hard or soft)):
+            raise click.BadParameter(f"'{text}': write NAME=SOFT[:HARD]", param_hint="--ulimit")
+        found[name] = {"soft": int(soft), "hard": int(hard or soft)}
+    return found
+
+
+def _secret(context: Context, text: str) -> FileSpec:
+    """Read ``id=ID,src=PATH`` or ``id=ID,env=NAME``; without either, the variable or the file of the id's name."""
+    from composer.engine.wanted import FileSpec
+
+    fields = dict(part.partition("=")[::2] for part in text.split(","))
+    id = fields.get("id", "")
+    source, variable = fields.get("src") or fields.get("source"), fields.get("env")
+    if not id or fields.keys() - {"id", "src", "source", "env", "type"}:
+        raise click.BadParameter(f"'{text}': write id=ID,src=PATH or id=ID,env=NAME", param_hint="--secret")
+    if variable is None and source is None and id in context.environment:
+        variable = id
+    if variable is not None:
+        if variable not in context.environment:
+            raise click.BadParameter(f"'{text}': variable {variable} is not set", param_hint="--secret")
+        return FileSpec("secret", id, id, content=context.environment[variable].encode())
+    path = os.path.join(context.working_dir, source or id)
+    if not os.path.isfile(path):
+        raise click.BadParameter(f"'{text}': cannot find file '{source or id}'", param_hint="--secret")
+    return FileSpec("secret", id, id, source=path)

@@ -1,0 +1,201 @@
+"""The builder of a state directory: from a request to an image in the store."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.errors import BuildFailed, NotFound
+from composer.runtime.base import state
+from composer.runtime.build import contexts, outputs, platforms, result
+from composer.runtime.build.bases import Bases
+from composer.runtime.build.building import Build
+from composer.runtime.build.cache import Cache
+from composer.runtime.build.context.statcache import StatCache
+from composer.runtime.build.dockerfile import checks
+from composer.runtime.build.dockerfile.directives import check_options
+from composer.runtime.build.dockerfile.reading import parse
+from composer.runtime.build.dockerfile.stage_checks import BaseFacts
+from composer.runtime.build.filesystems import Mounter
+from composer.runtime.build.requests import Built
+from composer.runtime.build.running import Runner
+from composer.runtime.build.telling import Teller
+from composer.runtime.images import leases
+from composer.runtime.images.content import Content
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
+    from composer.runtime.base.state import Paths
+    from composer.runtime.build.context.contexts import Context
+    from composer.runtime.build.dockerfile.instructions import Dockerfile
+    from composer.runtime.build.dockerfile.platforms import Platform
+    from composer.runtime.build.requests import News, Request
+    from composer.runtime.build.stage import Stage
+    from composer.runtime.images import Image, Store
+    from composer.runtime.objects.client import Client
+    from composer.runtime.objects.networks import Networks
+    from composer.runtime.objects.volumes import Volumes
+
+
+class Tools(NamedTuple):
+    """What of the runtime a builder uses. ``pull`` brings an image into the store."""
+
+    paths: Paths
+    store: Store
+    networks: Networks
+    volumes: Volumes
+    client: Callable[[], Client]
+    pull: Callable[[str, Callable[[Any], None]], Image]
+
+
+class Builder:
+    """Builds images. Several builds may go on at once, in this process and in others."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._content = Content(f"{tools.paths.root}/images")
+        self._cache = Cache(f"{tools.paths.root}/build")
+
+    def build(
+        self, request: Request, tell: Callable[[News], None], standard_input: BinaryIO | None = None
+    ) -> Built:
+        """Build an image, name it, and return it. Raises BuildFailed."""
+        platform = platforms.parse(request.platform) if request.platform else platforms.native()
+        platforms.check(platform)
+        self._cache.prepare()
+        with self._content.adding():
+            pass  # makes its directories
+        teller = Teller(tell)
+        with contextlib.ExitStack() as held:
+            lease = held.enter_context(leases.leasing(self._content.root))
+            build, context = self._opened(request, platform, lease, teller, held, standard_input)
+            name = request.dockerfile_name or context.name
+            with teller.step(f"[internal] load build definition from {name}").running():
+                dockerfile = parse(context.dockerfile, name)
+            warnings = self._check(request, context, dockerfile, platform)
+            if request.only_checks:
+                return Built(None, {}, warnings)
+            stage = build.run(context, dockerfile)
+            self._write_files(request, build.mounter, stage, teller)
+            return self._exported(request, stage, teller, warnings)
+
+    def _check(
+        self, request: Request, context: Context, dockerfile: Dockerfile, platform: Platform
+    ) -> list[str]:
+        """Return what is allowed in the Dockerfile but seldom meant. Raises BuildFailed where it says so."""
+        options = check_options(dockerfile.check)
+        found = checks.check(
+            dockerfile,
+            target=request.target,
+            build_args=request.args,
+            target_platform=platform,
+            build_platform=platforms.native(),
+            contexts=request.contexts,
+            base=self._facts_of,
+            is_ignored=context.tree.ignore.excludes if context.tree.ignore else None,
+            options=options,
+        )
+        lines = [f"{dockerfile.path}:{one.at.line}: {one.rule}: {one.detail}" for one in found]
+        if lines and options.is_error and not request.only_checks:
+            error = BuildFailed(
+                f"{dockerfile.path} does not pass its checks: {lines[0]}",
+                hint="correct it, or remove check=error",
+            )
+            for line in lines[1:]:
+                error.add_note(f"  {line}")
+            raise error
+        return lines
+
+    def _facts_of(self, name: str) -> BaseFacts | None:
+        """Return what is known of an image without asking a registry."""
+        image = self._tools.store.find(name)
+        if image is None:
+            return None
+        environment = dict(entry.partition("=")[::2] for entry in image.config.get("Env") or ())
+        return BaseFacts(environment, bool(image.config.get("Shell")))
+
+    def _opened(
+        self,
+        request: Request,
+        platform: Platform,
+        lease: leases.Lease,
+        teller: Teller,
+        held: contextlib.ExitStack,
+        standard_input: BinaryIO | None,
+    ) -> tuple[Build, Context]:
+        tools, root = self._tools, self._cache.root
+        empty, downloads = f"{root}/empty", f"{root}/downloads"
+        for directory in (empty, downloads):
+            state.make_directory(directory)
+        os.chmod(empty, 0o755)
+        fetching = contexts.fetching(downloads, request.environment, held)
+        opened = contexts.Contexts(request, fetching, held, self._load_layout, standard_input)
+        context = opened.main()
+        build = Build(
+            request,
+            cache=self._cache,
+            mounter=Mounter(self._content, empty),
+            runner=Runner(tools.paths, tools.store, tools.networks, tools.volumes, tools.client),
+            lease=lease,
+            bases=Bases(
+                tools.store, self._content, self._cache, lease, tools.pull, platform, always=request.pull
+            ),
+            teller=teller,
+            contexts=opened,
+            checksums=held.enter_context(StatCache(f"{root}/checksums")),
+            fetching=fetching,
+        )
+        return build, context
+
+    def _load_layout(self, text: str) -> str:
+        """Load an OCI layout into the store; return the id of its image."""
+        path = text.partition("@")[0]
+        head, _, tag = path.rpartition(":")
+        loaded = self._tools.store.load(head if head and "/" not in tag else path)
+        if len(loaded) != 1:
+            raise BuildFailed(
+                f"cannot use '{text}' as a named context: it holds {len(loaded)} images",
+                hint="keep one in it",
+            )
+        return loaded[0].id
+
+    def _exported(self, request: Request, stage: Stage, teller: Teller, warnings: list[str]) -> Built:
+        if request.outputs and all(one.type in outputs.FILES for one in request.outputs):
+            return Built(None, stage.config, warnings)
+        is_kept = not request.outputs or any(one.is_stored for one in request.outputs)
+        shown = teller.step("exporting to image")
+        with shown.running(), self._content.adding():
+            id, is_new = result.store(self._cache, self._content, stage, request)
+            shown.line(f"writing image {id}")
+            for name in request.names if is_kept else ():
+                self._tools.store.tag(id, name)
+                shown.line(f"naming to {name}")
+            self._write_archives(request, id)
+        if not is_kept:
+            if is_new:
+                with contextlib.suppress(NotFound):
+                    self._tools.store.remove(id)
+            return Built(None, stage.config, warnings)
+        image = self._tools.store.find(id)
+        if image is None:
+            raise BuildFailed(
+                f"image {id} was removed by another command while it was built", hint="build it again"
+            )
+        return Built(image, image.config, warnings)
+
+    def _write_archives(self, request: Request, id: str) -> None:
+        for output in request.outputs:
+            if output.type in outputs.ARCHIVES and not output.is_stored:
+                save = functools.partial(self._tools.store.save_as, id, request.names)
+                outputs.write_image(output, save, sys.stdout.buffer)
+
+    def _write_files(self, request: Request, mounter: Mounter, stage: Stage, teller: Teller) -> None:
+        for output in request.outputs:
+            if output.type in outputs.FILES:
+                with teller.step(f"exporting to {output.type}").running():
+                    outputs.write_files(output, mounter, stage.files, sys.stdout.buffer)

@@ -1,0 +1,98 @@
+"""From a snapshot of the cache to a layer of the image store: its digest, and its place.
+
+The directory itself moves into the store, and a link stays in the cache: nothing is copied, and every build that goes
+on from the snapshot has the same files. The blob is not kept: whoever saves or pushes the image packs it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from composer.errors import BuildFailed
+from composer.runtime.base import files, syscalls
+from composer.runtime.images import packing
+from composer.runtime.images.content import Layer, chain_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from composer.runtime.build.cache import Cache, Snapshot
+    from composer.runtime.images.content import Content
+
+_LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+
+
+def stored(cache: Cache, content: Content, layers: Sequence[Layer | Snapshot]) -> list[Layer]:
+    """Return all layers as the image store has them, lowest first; what it lacks is moved there."""
+    found: list[Layer] = []
+    for layer in layers:
+        if isinstance(layer, Layer):
+            found.append(layer)
+            continue
+        diff_id, plain_bytes = digest_of(cache, layer)
+        below = found[-1].chain_id if found else ""
+        known = content.known_layer(below, diff_id)
+        found.append(known or _move(cache, content, layer, chain_id(below, diff_id), (diff_id, plain_bytes)))
+    return found
+
+
+def digest_of(cache: Cache, snapshot: Snapshot) -> tuple[str, int]:
+    """Return the digest and the length of a snapshot's tar; found out once."""
+    facts = cache.facts(snapshot.id)
+    if isinstance(facts.get("diff_id"), str) and isinstance(facts.get("plain_bytes"), int):
+        return facts["diff_id"], facts["plain_bytes"]
+    digest, total = hashlib.sha256(), 0
+    fd = os.open(snapshot.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for piece in packing.pack(fd):
+            digest.update(piece)
+            total += len(piece)
+    finally:
+        os.close(fd)
+    note_digest(cache, snapshot, f"sha256:{digest.hexdigest()}", total)
+    return f"sha256:{digest.hexdigest()}", total
+
+
+def note_digest(cache: Cache, snapshot: Snapshot, diff_id: str, plain_bytes: int) -> None:
+    """Write down what a snapshot's tar is, for who knows it from making the files."""
+    cache.write_facts(
+        snapshot.id, {**cache.facts(snapshot.id), "diff_id": diff_id, "plain_bytes": plain_bytes}
+    )
+
+
+def _move(cache: Cache, content: Content, snapshot: Snapshot, chain: str, packed: tuple[str, int]) -> Layer:
+    diff_id, plain_bytes = packed
+    layer = Layer(diff_id, chain, diff_id, plain_bytes, _LAYER_TYPE, plain_bytes, is_packed=True)
+    final = content.layer(chain)
+    content.flush()
+    # The record first: a directory without one would be taken for a layer of unknown size.
+    files.write_json(f"{final}.json", layer._asdict(), durable=True)
+    try:
+        if os.path.islink(snapshot.directory):
+            # of COPY --link: another image has these files already, over other layers
+            os.symlink(os.path.realpath(snapshot.directory), final)
+        else:
+            _exchange(snapshot.directory, final)
+    except FileExistsError:
+        pass  # another build was faster with the same layer
+    except FileNotFoundError as error:
+        raise BuildFailed(
+            f"cannot store layer {diff_id}: it was removed from the build cache", hint="build again"
+        ) from error
+    return layer
+
+
+def _exchange(directory: str, final: str) -> None:
+    """Move a directory to ``final`` and leave a link to that in its place, in one step. Raises FileExistsError.
+
+    A link that leads to itself is no directory to anybody, so that no moment shows half of the exchange.
+    """
+    try:
+        os.symlink(final, final)
+    except FileExistsError:
+        if os.path.isdir(final):
+            raise
+        # else a kill left the link
+    syscalls.exchange(directory, final)

@@ -1,0 +1,106 @@
+"""What ``--from`` names, of COPY and of RUN --mount: a stage, a named context, an image, or nothing for the context."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, NamedTuple
+
+from composer.runtime.build.cache import key_of
+from composer.runtime.build.context.copying import copy
+from composer.runtime.build.context.digests import digest
+from composer.runtime.build.context.selecting import select
+from composer.runtime.build.context.trees import Tree
+from composer.runtime.build.dockerfile import stages
+from composer.runtime.build.filesystems import EMPTY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from composer.runtime.build.building import Build
+    from composer.runtime.build.cache import Snapshot
+    from composer.runtime.build.dockerfile.instructions import Place
+    from composer.runtime.build.filesystems import Filesystem
+    from composer.runtime.build.stage import Stage
+
+
+class Opened(NamedTuple):
+    """Something to copy from. ``files`` is None for a directory that the user may change."""
+
+    tree: Tree
+    files: Filesystem | None
+
+
+@contextlib.contextmanager
+def opened(build: Build, stage: Stage, at: Place, origin: str) -> Iterator[Opened]:
+    """Yield what an ``--from`` names, open for reading. Raises BuildFailed."""
+    files = files_of(build, stage, at, origin)
+    if files is None:
+        yield Opened(build.context_of(origin).tree, None)
+        return
+    with build.mounter.reading(files) as root:
+        yield Opened(Tree(root), files)
+
+
+def files_of(
+    build: Build, stage: Stage, at: Place, origin: str, *, has_numbers: bool = True
+) -> Filesystem | None:
+    """Return the files of a stage or an image; None for a context. A mount's ``from`` knows no numbers of stages."""
+    if not origin:
+        return None
+    try:
+        found = build.plan.origin(origin, has_numbers=has_numbers)
+    except ValueError as error:
+        raise stage.failed(at, f"invalid from={origin}: {error}") from error
+    if isinstance(found, stages.StageOrigin):
+        return build.stage(found.stage).files
+    if isinstance(found, stages.Scratch):
+        return EMPTY
+    reference = build.image_of(found)
+    return None if reference is None else build.image_files(reference)
+
+
+def of_context(build: Build, name: str) -> Filesystem:
+    """Return the files of a named context as a stage's, copied: FROM a context."""
+    key, snapshot = _copied(build, build.context_of(name).tree, "/", "FROM")[:2]
+    return EMPTY.over(key, snapshot)
+
+
+def layers(build: Build, stage: Stage, at: Place, origin: str, path: str) -> tuple[str, Sequence[str], str]:
+    """Return (key, layers topmost first, path in them) of a bind mount's source.
+
+    Of a context a copy is made, once for the same files: what is ignored is not in it, and nothing can be changed.
+    """
+    files = files_of(build, stage, at, origin, has_numbers=False)
+    if files is not None:
+        return files.key, build.mounter.directories(files), path
+    step = f"{stage.dockerfile.path}:{at.line}: RUN --mount"
+    key, snapshot, inside = _copied(build, build.context_of(origin).tree, path or "/", step)
+    return key, [snapshot.directory], inside
+
+
+def _copied(build: Build, tree: Tree, path: str, step: str) -> tuple[str, Snapshot, str]:
+    """Return (key, snapshot, path in it) of a copy of what a context has at a path."""
+    selection = select(tree, [path], "/", step=step)
+    inside = "" if all(source.is_directory for source in selection.sources) else selection.sources[0].name
+    key = key_of("context", digest(tree, selection, build.checksums))
+    with build.cache.carrying_out(key):
+        found = build.cache.find(key)
+        snapshot = found.snapshot if found is not None else None
+        if snapshot is None:
+            with build.cache.making() as directory:
+                with build.opened_directory(f"{directory}/files") as root:
+                    copy(tree, selection, root, wants_digest=False)
+                snapshot = build.cache.take(f"{directory}/files")
+            build.cache.keep(key, snapshot, what="files of a build context", base="", seconds=0)
+        build.lease.add([snapshot.directory])
+    return key, snapshot, inside
+
+
+def copy_into(build: Build, stage: Stage, at: Place, origin: str, path: str, directory: str) -> None:
+    """Copy what ``from`` and ``source`` of a cache mount name into a directory."""
+    with opened(build, stage, at, origin) as source:
+        selection = select(
+            source.tree, [path or "/"], "/", step=f"{stage.dockerfile.path}:{at.line}: RUN --mount"
+        )
+        with build.opened_directory(directory) as root:
+            copy(source.tree, selection, root)

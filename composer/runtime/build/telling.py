@@ -1,0 +1,106 @@
+"""What a build tells while it goes on: its steps by number, their output, how they ended. Safe for threads."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from composer.runtime.build.requests import News, Vertex
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Tell = Callable[[News], None]
+
+_MOST_LINES = 200
+_LONGEST_LINE = 16 << 10
+
+
+class Teller:
+    """Numbers the steps of a build in the order in which they begin."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._numbers = 0
+
+    def step(self, name: str) -> Showing:
+        return Showing(self, name)
+
+    def next_number(self) -> int:
+        with self._lock:
+            self._numbers += 1
+            return self._numbers
+
+    def news(self, news: News) -> None:
+        with self._lock:
+            self._tell(news)
+
+
+class Showing:
+    """One step as it is shown. Nothing is told of it before `running` or `cached`."""
+
+    def __init__(self, teller: Teller, name: str) -> None:
+        self._teller, self._name = teller, name
+        self._vertex: Vertex | None = None
+        self._begun_s = 0.0
+        self._lines: deque[str] = deque(maxlen=_MOST_LINES)
+        self._halves: dict[str, bytes] = {}
+
+    def _say(self, kind: str, text: str = "") -> None:
+        assert self._vertex is not None
+        self._teller.news(News(self._vertex, kind, text, time.monotonic() - self._begun_s))
+
+    def _begin(self) -> None:
+        if self._vertex is None:
+            self._vertex = Vertex(self._teller.next_number(), self._name)
+            self._begun_s = time.monotonic()
+            self._say("begun")
+
+    def cached(self) -> None:
+        self._begin()
+        self._say("cached")
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Tell of the begin and of the end of the block."""
+        self._begin()
+        try:
+            yield
+        except BaseException as error:
+            self._flush()
+            self._say("failed", str(error))
+            raise
+        self._flush()
+        self._say("done")
+
+    def line(self, text: str) -> None:
+        """Tell a line of the builder's own."""
+        self._lines.append(text)
+        self._say("line", text)
+
+    def output(self, stream: str, data: bytes) -> None:
+        """Tell output as it comes, line by line; half a line waits for the rest of it."""
+        *whole, half = (self._halves.get(stream, b"") + data).split(b"\n")
+        self._halves[stream] = half[-_LONGEST_LINE:]
+        for line in whole:
+            self.line(_text(line))
+
+    def _flush(self) -> None:
+        for half in self._halves.values():
+            if half:
+                self.line(_text(half))
+        self._halves.clear()
+
+    def tail(self, count: int) -> list[str]:
+        """Return the last lines."""
+        self._flush()
+        return list(self._lines)[-count:]
+
+
+def _text(line: bytes) -> str:
+    # what overwrote itself (a progress bar) is shown as it was at last
+    return line[:_LONGEST_LINE].decode(errors="replace").rstrip("\r").rpartition("\r")[2].expandtabs()

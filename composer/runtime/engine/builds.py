@@ -1,0 +1,67 @@
+"""Builds: Dockerfiles become images of the store, with the containers and networks of this engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from composer.runtime.base import making
+from composer.runtime.build import running
+from composer.runtime.build.builder import Builder, Tools
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
+    from composer.runtime.build.requests import Built, News, Request
+    from composer.runtime.engine.containers import Containers
+    from composer.runtime.engine.core import Core
+    from composer.runtime.engine.images import Images
+
+
+class Builds:
+    """The builder of a state directory."""
+
+    def __init__(self, core: Core, containers: Containers, images: Images) -> None:
+        self._core, self._containers, self._images = core, containers, images
+
+    def build(
+        self, request: Request, tell: Callable[[News], None], standard_input: BinaryIO | None = None
+    ) -> Built:
+        """Build an image. Raises BuildFailed, with the end of a failed command's output as notes.
+
+        ``standard_input`` is where the context ``-`` is read from.
+        """
+        core = self._core
+        making.sweep(core.paths)
+        running.sweep(core.paths, lambda: core.client(running.OWNER))
+        tools = Tools(
+            core.paths,
+            core.store,
+            core.networks,
+            core.volumes,
+            lambda: core.client(running.OWNER),
+            self._images.pull,
+        )
+        try:
+            return Builder(tools).build(request, tell, standard_input)
+        finally:
+            self._containers.remove_forgotten_network()
+
+    def prune(
+        self, *, everything: bool, most_bytes: int | None, unused_for_s: float
+    ) -> tuple[list[str], int]:
+        """Make the build cache smaller; return the ids that are gone, and the bytes freed."""
+        from composer.runtime.build import pruning
+        from composer.runtime.build.cache import Cache
+
+        root = self._core.paths.root
+        cache = Cache(f"{root}/build")
+        cache.prepare()
+        making.sweep(self._core.paths)
+        return pruning.prune(
+            cache,
+            f"{root}/images",
+            everything=everything,
+            most_bytes=most_bytes,
+            unused_for_s=unused_for_s,
+        )

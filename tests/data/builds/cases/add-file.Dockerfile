@@ -1,0 +1,3 @@
+FROM alpine
+ADD a.txt /added
+ADD dir /d

@@ -1,0 +1,2 @@
+FROM alpine
+ADD --exclude=f2.log many/* /m/

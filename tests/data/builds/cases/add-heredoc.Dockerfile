@@ -1,0 +1,4 @@
+FROM alpine
+ADD <<EOF /h
+added
+EOF

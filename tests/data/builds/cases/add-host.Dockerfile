@@ -1,0 +1,3 @@
+# flags: --add-host some.host=10.1.2.3
+FROM alpine
+RUN grep some.host /etc/hosts > /h

@@ -1,0 +1,2 @@
+FROM alpine
+ADD --link a.txt /l/a

@@ -1,0 +1,2 @@
+FROM alpine
+ADD --chown=7:8 plain.tar /t

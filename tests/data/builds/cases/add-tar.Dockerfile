@@ -1,0 +1,2 @@
+FROM alpine
+ADD plain.tar /t

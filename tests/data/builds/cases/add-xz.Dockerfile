@@ -1,0 +1,2 @@
+FROM alpine
+ADD xz.tar.xz /t

@@ -1,0 +1,2 @@
+FROM alpine
+CMD ["echo", "a b", "c\"d", "\u00e9"]

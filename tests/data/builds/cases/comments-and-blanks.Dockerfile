@@ -1,0 +1,7 @@
+
+# leading comment
+
+FROM alpine
+  # indented comment
+  RUN echo indented > /i
+run echo lower > /l

@@ -1,0 +1,3 @@
+FROM alpine
+COPY --chmod=u=rwX,go=rX dir /d
+COPY --chmod=a+x a.txt /a

@@ -1,0 +1,3 @@
+FROM alpine
+ENV SRC=a.txt DST=/env/dst
+COPY ${SRC} $DST/

@@ -1,0 +1,3 @@
+FROM alpine
+RUN mkdir /there
+COPY a.txt /there

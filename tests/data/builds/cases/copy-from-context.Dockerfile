@@ -1,0 +1,3 @@
+# flags: --build-context other=CONTEXT/dir
+FROM alpine
+COPY --from=other one.txt /one

@@ -1,0 +1,4 @@
+FROM alpine AS one
+RUN echo 1 > /f
+FROM alpine
+COPY --from=one /f /f

@@ -1,0 +1,3 @@
+FROM alpine
+COPY many/f?.log /g/
+COPY many/f1*.log /h/

@@ -1,0 +1,6 @@
+FROM alpine
+COPY <<one <<-two /dir/
+first
+one
+	second
+	two

@@ -1,0 +1,3 @@
+FROM alpine
+COPY link.txt /copied
+COPY dirlink /copieddir

@@ -1,0 +1,2 @@
+FROM alpine
+COPY --parents dir/sub/deep.txt a.txt /p/

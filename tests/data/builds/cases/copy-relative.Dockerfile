@@ -1,0 +1,5 @@
+FROM alpine
+WORKDIR /w
+COPY a.txt sub/
+COPY b.txt ./
+COPY a.txt ../up.txt

@@ -1,0 +1,5 @@
+FROM alpine
+COPY a.txt \
+     # comment
+     b.txt \
+     /d/

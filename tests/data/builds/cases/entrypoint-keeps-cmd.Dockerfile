@@ -1,0 +1,3 @@
+FROM alpine
+CMD ["kept"]
+ENTRYPOINT ["/e"]

@@ -1,0 +1,4 @@
+FROM alpine
+ENV P=9000
+EXPOSE 80 443/tcp 53/udp
+EXPOSE $P 8000-8003/udp

@@ -1,0 +1,3 @@
+# flags: --build-arg BASE=alpine
+ARG BASE=missing
+FROM $BASE

@@ -1,0 +1,3 @@
+ARG BASE=alpine
+FROM ${BASE}
+RUN echo ok > /ok

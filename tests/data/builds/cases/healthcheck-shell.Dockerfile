@@ -1,0 +1,2 @@
+FROM alpine
+HEALTHCHECK CMD wget -q http://localhost/ || exit 1

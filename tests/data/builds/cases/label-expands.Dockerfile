@@ -1,0 +1,3 @@
+FROM alpine
+ENV V=1
+LABEL v=$V w="${V}x" x='$V'

@@ -1,0 +1,2 @@
+FROM alpine
+MAINTAINER Some One <some@one.example>

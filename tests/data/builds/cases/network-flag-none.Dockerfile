@@ -1,0 +1,3 @@
+# flags: --network none
+FROM alpine
+RUN ls /sys/class/net > /n

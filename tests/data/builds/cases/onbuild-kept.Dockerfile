@@ -1,0 +1,3 @@
+FROM alpine
+ONBUILD ARG X=1
+ONBUILD RUN echo $X

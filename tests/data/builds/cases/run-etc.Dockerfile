@@ -1,0 +1,2 @@
+FROM alpine
+RUN ls -A /etc > /ls; touch /etc/own

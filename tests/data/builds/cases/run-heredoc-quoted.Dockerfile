@@ -1,0 +1,5 @@
+FROM alpine
+ENV V=env
+RUN <<'EOF'
+echo "$V" > /v
+EOF

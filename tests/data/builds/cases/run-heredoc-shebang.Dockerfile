@@ -1,0 +1,5 @@
+FROM alpine
+RUN <<EOF
+#!/bin/sh -e
+echo "$0" > /zero
+EOF

@@ -1,0 +1,2 @@
+FROM alpine
+RUN mkdir -p /proc /sys /dev && ls / > /ls

@@ -1,0 +1,2 @@
+FROM alpine
+RUN echo one > /one && echo two > /two

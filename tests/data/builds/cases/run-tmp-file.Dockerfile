@@ -1,0 +1,2 @@
+FROM alpine
+RUN echo t > /tmp/t; ls -ld /tmp | cut -c1-10 > /m

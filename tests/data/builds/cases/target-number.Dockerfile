@@ -1,0 +1,5 @@
+# flags: --target 1
+FROM alpine
+FROM alpine
+RUN echo one > /one
+FROM scratch

@@ -1,0 +1,4 @@
+FROM alpine
+ENV D=/data
+VOLUME /a /b $D
+VOLUME ["/c", "/with space"]

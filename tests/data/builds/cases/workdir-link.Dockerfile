@@ -1,0 +1,4 @@
+FROM alpine
+RUN mkdir /real && ln -s /real /link
+WORKDIR /link/sub
+RUN pwd > p

@@ -1,0 +1,3 @@
+FROM alpine
+USER 7:8
+WORKDIR /owned/deep

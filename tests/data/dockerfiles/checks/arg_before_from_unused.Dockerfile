@@ -1,0 +1,4 @@
+ARG A=$B
+ARG C=$A
+FROM scratch
+ENV x=$A

@@ -1,0 +1,4 @@
+arg A=1
+FROM scratch
+RUN a
+CMD ["x"]

@@ -1,0 +1,5 @@
+FROM scratch
+RUN a
+RUN b
+copy x y
+Run c

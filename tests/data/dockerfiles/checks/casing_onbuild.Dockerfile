@@ -1,0 +1,4 @@
+FROM scratch
+onbuild run x
+ONBUILD RUN y
+RUN z

@@ -1,0 +1,5 @@
+# check=experimental=all
+
+FROM scratch
+  # wrong
+  ARG a=1

@@ -1,0 +1,6 @@
+FROM scratch AS Base
+ENV a b
+RUN x \
+
+ y
+WORKDIR rel

@@ -1,0 +1,3 @@
+ARG IMG=scratch
+FROM ${IMG}${TARGETVARIANT} AS ok
+FROM ok$NO AS c

@@ -1,0 +1,4 @@
+# bar this
+ARG foo
+# baz
+FROM scratch AS x

@@ -1,0 +1,4 @@
+# check=experimental=InvalidDefinitionDescription;skip=StageNameCasing
+# wrong
+FROM scratch AS Base
+MAINTAINER x

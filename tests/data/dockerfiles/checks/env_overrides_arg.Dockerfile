@@ -1,0 +1,5 @@
+FROM scratch
+ENV v=/abs
+ARG v=rel
+WORKDIR $v
+WORKDIR rel

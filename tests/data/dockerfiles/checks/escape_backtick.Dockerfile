@@ -1,0 +1,7 @@
+# escape=`
+FROM scratch
+ENV a=`$x b=$y `
+
+  c=C:\d
+COPY a `
+  b

@@ -1,0 +1,4 @@
+FROM scratch
+CMD ["x"]
+ENTRYPOINT ["y", "z"]
+HEALTHCHECK CMD z

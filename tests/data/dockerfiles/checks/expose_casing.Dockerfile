@@ -1,0 +1,3 @@
+FROM scratch
+EXPOSE 80/TCP 81/udp 82/Sctp
+EXPOSE 90-92/UDP

@@ -1,0 +1,2 @@
+FROM scratch
+EXPOSE 9/UDP 1/TCP 5:5/TCP

@@ -1,0 +1,3 @@
+FROM scratch as a
+FROM scratch AS b
+FROM scratch As c

@@ -1,0 +1,3 @@
+from scratch AS a
+from scratch as b
+copy x y

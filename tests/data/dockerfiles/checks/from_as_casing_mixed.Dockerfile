@@ -1,0 +1,2 @@
+From scratch as a
+FrOM scratch AS b

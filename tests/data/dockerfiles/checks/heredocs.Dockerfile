@@ -1,0 +1,9 @@
+FROM scratch
+RUN <<EOF
+MAINTAINER x
+FROM scratch AS Y
+EOF
+COPY <<-E /x
+	ENV a b
+	E
+MAINTAINER z

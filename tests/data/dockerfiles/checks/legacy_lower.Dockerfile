@@ -1,0 +1,3 @@
+from scratch
+env a b
+label c d

@@ -1,0 +1,8 @@
+FROM scratch
+CMD ["a"]
+ENTRYPOINT ["b"]
+CMD ["c"]
+HEALTHCHECK NONE
+ENTRYPOINT ["d"]
+HEALTHCHECK CMD ["x"]
+CMD ["e"]

@@ -1,0 +1,3 @@
+from scratch
+cmd ["a"]
+cmd ["b"]

@@ -1,0 +1,4 @@
+FROM scratch AS a
+ONBUILD CMD ["a"]
+FROM a
+CMD ["b"]

@@ -1,0 +1,2 @@
+FROM scratch AS alpine
+FROM alpine AS Alpine

@@ -1,0 +1,3 @@
+FROM scratch
+CMD x y
+ENTRYPOINT run this

@@ -1,0 +1,3 @@
+from scratch
+cmd x y
+entrypoint run this

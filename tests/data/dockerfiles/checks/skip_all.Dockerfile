@@ -1,0 +1,4 @@
+# check=skip=all
+FROM scratch AS Base
+MAINTAINER x
+ENV a b

@@ -1,0 +1,3 @@
+# check=skip=MaintainerDeprecated, StageNameCasing
+FROM scratch AS Base
+MAINTAINER x

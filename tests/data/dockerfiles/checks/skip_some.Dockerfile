@@ -1,0 +1,4 @@
+# check=skip=MaintainerDeprecated,StageNameCasing
+FROM scratch AS Base
+MAINTAINER x
+ENV a b

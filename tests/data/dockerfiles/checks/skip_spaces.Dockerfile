@@ -1,0 +1,3 @@
+#check = skip=MaintainerDeprecated
+FROM scratch AS Base
+MAINTAINER x

@@ -1,0 +1,3 @@
+FROM scratch AS Build
+FROM scratch AS build2
+FROM scratch AS THIRD

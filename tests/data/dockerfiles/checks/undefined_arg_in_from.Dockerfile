@@ -1,0 +1,3 @@
+ARG VERSION=1
+FROM scratch${VERSIO} AS a
+FROM scratch${NOTHING} AS b

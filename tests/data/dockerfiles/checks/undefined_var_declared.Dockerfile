@@ -1,0 +1,7 @@
+ARG g=1
+FROM scratch
+ARG g
+ARG u
+ENV a=$g b=$u c=$TARGETARCH
+ARG TARGETARCH
+ENV d=$TARGETARCH e=$PATH f=$HOME

@@ -1,0 +1,3 @@
+FROM scratch
+ENV a=$x b=$x c=$y
+LABEL l=$x m="$y" n='$z'

@@ -1,0 +1,3 @@
+FROM scratch
+ARG a=$b
+ARG c=$a d=$c

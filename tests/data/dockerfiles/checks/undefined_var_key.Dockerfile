@@ -1,0 +1,3 @@
+FROM scratch
+ENV $k=1
+LABEL a.$k=2

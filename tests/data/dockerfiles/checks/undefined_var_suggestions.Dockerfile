@@ -1,0 +1,3 @@
+FROM scratch
+ENV PATHS=1 COLOR=2
+ENV a=$PATHZ b=$COLOUR c=$path d=$COL

@@ -1,0 +1,4 @@
+FROM scratch
+ARG u
+USER ${u:-me}:${group}
+VOLUME ["/$v", "/x"]

@@ -1,0 +1,7 @@
+FROM scratch AS a
+WORKDIR /app
+FROM a AS b
+WORKDIR rel
+FROM scratch AS c
+FROM c
+WORKDIR x/y

@@ -1,0 +1,4 @@
+FROM scratch AS base
+ONBUILD WORKDIR rel
+FROM base
+WORKDIR two

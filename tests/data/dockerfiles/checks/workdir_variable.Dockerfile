@@ -1,0 +1,5 @@
+FROM scratch
+ARG D=rel
+ARG E=/abs
+WORKDIR $D
+WORKDIR $E
