@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from composer.runtime.base import syscalls
 from composer.runtime.build.context.copying import copy
 from composer.runtime.build.context.digests import digest
 from composer.runtime.build.context.selecting import select
@@ -210,6 +211,21 @@ def _state(real: os.stat_result, inode: int, size: int = 4) -> os.stat_result:
     plain = list(real)
     plain[1], plain[6] = inode, size
     return os.stat_result(plain, fields | {"st_ino": inode, "st_size": size})
+
+
+def test_a_full_disk_ends_remembering(context: Path, later: _Clock) -> None:
+    """The descriptor stays: other threads use it, and its number must not become somebody else's."""
+    known, other = os.stat(write(context / "f", "text")), os.stat(write(context / "g", "text"))
+    fd = syscalls.new_mount("tmpfs", "tmpfs", 0, "size=8k")
+    try:
+        with StatCache(f"/proc/self/fd/{fd}/cache", clock_ns=later) as cache:
+            cache.put(known, bytes(32))
+            for number in range(2000):
+                cache.put(_state(other, number), bytes(32))
+            assert cache.get(known) == bytes(32)
+            assert sum(cache.get(_state(other, number)) is not None for number in range(2000)) < 500
+    finally:
+        os.close(fd)
 
 
 def test_a_cache_that_cannot_be_opened(context: Path, tmp_path: Path) -> None:
