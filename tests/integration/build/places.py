@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from composer.runtime.build.context.copying import Copied, copy
+from composer.runtime.build.context.digests import digest
 from composer.runtime.build.context.ignore import read
 from composer.runtime.build.context.modes import parse_mode
 from composer.runtime.build.context.owners import resolve_owner
-from composer.runtime.build.context.selecting import select
+from composer.runtime.build.context.selecting import Selection, select
 from composer.runtime.build.context.statcache import StatCache
 from composer.runtime.build.context.trees import Tree
 
@@ -126,3 +127,27 @@ _LETTERS = {
 
 def contents(data: bytes) -> str:
     return data.decode(errors="replace") if len(data) < 100 else hashlib.sha256(data).hexdigest()
+
+
+@contextmanager
+def selected(context: Path, *sources: str, **options: object) -> Iterator[tuple[Tree, Selection]]:
+    with opened(context) as fd:
+        tree = Tree(fd, read(fd), owner=(0, 0))
+        yield tree, select(tree, sources or (".",), "/x/", **options)  # type: ignore[arg-type]
+
+
+def digest_of(context: Path, *sources: str, cache: StatCache | None = None, **options: object) -> str:
+    with selected(context, *sources, **options) as (tree, selection):
+        return digest(tree, selection, cache)
+
+
+def names_in(root: Path) -> list[str]:
+    return sorted(things(root))
+
+
+def parented(context: Path) -> None:
+    for name in ("a/b/c.txt", "a/b/d.md", "a/e/c.txt", "z/c.txt", "top.txt"):
+        write(context / name)
+    (context / "a").chmod(0o711)
+    os.chown(context / "a", 3, 4)
+    (context / "link").symlink_to("a")

@@ -8,109 +8,28 @@ import hashlib
 import io
 import os
 import shutil
-import socket
-import subprocess
-import tarfile
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import unquote
 
 import pytest
 
 from composer.errors import BuildFailed
-from composer.registry.settings import Settings
 from composer.registry.transport import Transport
 from composer.runtime.build.context.adding import Fetching, copy_parts, digest_parts, gathered
 from composer.runtime.build.context.contexts import Context, open_context
+from composer.runtime.build.context.downloads import Downloads
 from composer.runtime.build.context.fetching import Fetched, fetch
 from composer.runtime.build.context.git import Git
 from composer.runtime.build.context.git_references import GitReference, parse_git_reference
 from composer.runtime.build.context.trees import Tree
 from composer.runtime.build.dockerfile.instructions import Add, Copy, Heredoc, Place
 from tests.integration.build.places import opened, things, write
+from tests.integration.build.servers import Answer, Repositories, Server, commit, git, packed
 
 pytestmark = pytest.mark.root
 
 HERE = Place(1)
-
-
-class Answer(NamedTuple):
-    body: bytes = b""
-    status: int = 200
-    headers: Mapping[str, str] = {}
-    promised: int = -1
-    """The length that the header says, where it is not the body's."""
-
-
-class Server:
-    """Answers by path; a list is gone through, its last answer again and again."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, list[Answer]] = {}
-        self.asked: list[tuple[str, Mapping[str, str]]] = []
-        ours = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                ours.asked.append((self.path, dict(self.headers)))
-                known = (self.path, unquote(self.path), "*")
-                waiting = next(
-                    (ours.answers[path] for path in known if path in ours.answers), [Answer(status=404)]
-                )
-                answer = waiting.pop(0) if len(waiting) > 1 else waiting[0]
-                self.send_response(answer.status)
-                length = len(answer.body) if answer.promised < 0 else answer.promised
-                for key, value in {"Content-Length": str(length), **answer.headers}.items():
-                    self.send_header(key, value)
-                self.end_headers()
-                self.wfile.write(answer.body)
-
-            def log_message(self, format: str, *arguments: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def transport() -> Iterator[Transport]:
-    made = Transport(Settings())
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def fetching(tmp_path: Path, transport: Transport) -> Iterator[Fetching]:
-    """What is fetched is in ``scratch``, and nothing of it stays."""
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    before = len(os.listdir("/proc/self/fd"))
-    yield Fetching(
-        str(scratch),
-        lambda: transport,
-        lambda: Git(str(tmp_path / "git"), {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}),
-        lambda seconds: None,
-    )
-    assert os.listdir(scratch) == []
-    transport.close()
-    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 @pytest.fixture
@@ -121,10 +40,12 @@ def place(tmp_path: Path) -> Path:
 
 
 def fetched(
-    url: str, place: Path, transport: Transport, *, limit_bytes: int = 1 << 30, **options: str
+    url: str, place: Path, transport: Transport, *, limit_bytes: int = 1 << 30, checksum: str = ""
 ) -> Fetched:
     with opened(place) as fd:
-        return fetch(url, fd, transport, wait=lambda seconds: None, limit_bytes=limit_bytes, **options)
+        return fetch(
+            url, fd, transport, wait=lambda seconds: None, limit_bytes=limit_bytes, checksum=checksum
+        )
 
 
 # ---------------------------------------------------------------------------- URLs
@@ -150,6 +71,7 @@ def test_a_file_is_fetched(server: Server, place: Path, transport: Transport) ->
         ("/", {"Content-Disposition": 'attachment; filename=".."'}, "__unnamed__"),
         ("/", {"Content-Disposition": "attachment"}, "__unnamed__"),
         ("/a", {"Content-Disposition": 'attachment; filename="b.txt"'}, "a"),
+        ("/d/named/", {}, "named"),
         ("/%2e%2e", {}, "__unnamed__"),
         ("/x%2fy", {}, "y"),
         ("/a%00b", {}, "__unnamed__"),
@@ -242,113 +164,131 @@ def test_what_is_too_large(server: Server, place: Path, transport: Transport) ->
     assert os.listdir(place) == []
 
 
+# ---------------------------------------------------------------------------- what is kept of URLs
+
+
+class Kept(NamedTuple):
+    """Downloads that are kept, and the fetching of one URL with them."""
+
+    downloads: Downloads
+    server: Server
+    transport: Transport
+    place: Path
+
+    def fetch(self, where: str, *, name: str = "", checksum: str = "") -> Path:
+        directory = self.place / where
+        directory.mkdir()
+        with opened(directory) as fd:
+            found = fetch(
+                f"{self.server.url}/f",
+                fd,
+                self.transport,
+                wait=lambda seconds: None,
+                downloads=self.downloads,
+                name=name,
+                checksum=checksum,
+            )
+        return directory / found.name
+
+    def conditions(self) -> list[str | None]:
+        return [headers.get("If-None-Match") for _, headers in self.server.asked]
+
+
+@pytest.fixture
+def kept(server: Server, transport: Transport, place: Path, tmp_path: Path) -> Kept:
+    headers = {"ETag": '"one"', "Last-Modified": "Fri, 14 Jul 2017 02:40:00 GMT"}
+    server.answers["/f"] = [Answer(b"first", headers=headers), Answer(status=304, headers={"ETag": '"one"'})]
+    return Kept(Downloads(str(tmp_path / "downloads")), server, transport, place)
+
+
+def test_what_has_not_changed_is_not_fetched_again(kept: Kept) -> None:
+    kept.fetch("a")
+    again = kept.fetch("b")
+    assert again.read_bytes() == b"first"
+    assert (os.stat(again).st_mode & 0o777, os.stat(again).st_mtime) == (0o600, 1_500_000_000)
+    assert kept.fetch("c", name="context").name == "context"
+    assert kept.fetch("d").name == "f"
+    assert kept.conditions() == [None, '"one"', '"one"', '"one"']
+
+
+def test_what_has_changed_replaces_what_is_kept(kept: Kept, tmp_path: Path) -> None:
+    kept.fetch("a")
+    kept.server.answers["/f"] = [Answer(b"second", headers={"ETag": '"two"'}), Answer(status=304)]
+    assert kept.fetch("b").read_bytes() == b"second"
+    assert kept.fetch("c").read_bytes() == b"second"
+    assert (kept.place / "a/f").read_bytes() == b"first"
+    assert kept.conditions() == [None, '"one"', '"two"']
+    assert len(os.listdir(tmp_path / "downloads")) == 2
+
+
+def test_a_checksum_that_is_known_asks_nobody(kept: Kept) -> None:
+    kept.fetch("a")
+    right = f"sha256:{hashlib.sha256(b'first').hexdigest()}"
+    assert kept.fetch("b", checksum=right).read_bytes() == b"first"
+    assert len(kept.server.asked) == 1
+    with pytest.raises(BuildFailed, match="digest mismatch"):
+        kept.fetch("c", checksum=f"sha256:{'0' * 64}")
+    kept.server.answers["/f"] = [Answer(b"first")]
+    kept.fetch("d", checksum=f"sha512:{hashlib.sha512(b'first').hexdigest()}")
+    assert kept.conditions() == [None, '"one"', None]
+
+
+def test_without_an_etag_nothing_is_kept(kept: Kept, tmp_path: Path) -> None:
+    kept.server.answers["/f"] = [Answer(b"first")]
+    kept.fetch("a")
+    kept.fetch("b")
+    assert kept.conditions() == [None, None]
+    assert not (tmp_path / "downloads").exists()
+
+
+def _damaged(directory: Path) -> None:
+    next(directory.glob("*.json")).write_text('{"etag": 1}')
+
+
+def _other_digest(directory: Path) -> None:
+    path = next(directory.glob("*.json"))
+    path.write_text(path.read_text().replace("sha256:", "sha256:../../../"))
+
+
+def _short(directory: Path) -> None:
+    path = next(path for path in directory.iterdir() if path.suffix != ".json")
+    path.unlink()
+    path.write_bytes(b"fir")
+
+
+def _gone(directory: Path) -> None:
+    next(path for path in directory.iterdir() if path.suffix != ".json").unlink()
+
+
+@pytest.mark.parametrize("damage", [_damaged, _other_digest, _short, _gone, shutil.rmtree])
+def test_what_is_damaged_is_fetched_again(
+    damage: Callable[[Path], object], kept: Kept, tmp_path: Path
+) -> None:
+    kept.fetch("a")
+    damage(tmp_path / "downloads")
+    kept.server.answers["/f"] = [Answer(b"first", headers={"ETag": '"one"'}), Answer(status=304)]
+    assert kept.fetch("b").read_bytes() == b"first"
+    assert kept.fetch("c").read_bytes() == b"first"
+    assert kept.conditions() == [None, None, '"one"']
+
+
+def test_what_goes_while_the_server_is_asked(kept: Kept, tmp_path: Path) -> None:
+    kept.fetch("a")
+    kept.server.answers["/f"] = [Answer(status=304), Answer(b"first", headers={"ETag": '"one"'})]
+    plain = kept.transport.request
+
+    def request(*arguments: object, **options: object) -> object:
+        response = plain(*arguments, **options)  # type: ignore[arg-type]
+        if len(kept.server.asked) == 2:
+            _gone(tmp_path / "downloads")
+        return response
+
+    kept.transport.request = request  # type: ignore[method-assign, assignment]
+    assert kept.fetch("b").read_bytes() == b"first"
+    assert kept.conditions() == [None, '"one"', None]
+
+
 # ---------------------------------------------------------------------------- git
-
-
-class GitServer:
-    """Repositories of a directory, over git's own protocol."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            port = taken.getsockname()[1]
-        self.url = f"git://127.0.0.1:{port}"
-        command = ["git", "daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1", f"--port={port}"]
-        self._process = subprocess.Popen(
-            [*command, f"--base-path={directory}", "--verbose", str(directory)],
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self._process.stderr is not None
-        for said in self._process.stderr:
-            if "Ready to rumble" in said:
-                break
-        self._thread = threading.Thread(target=self._process.stderr.read, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._process.terminate()
-        self._process.wait()
-        self._thread.join()
-
-
-def git(directory: Path, *arguments: str) -> str:
-    """Run git as the one who writes the repository."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": "/nonexistent",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_AUTHOR_NAME": "a",
-        "GIT_AUTHOR_EMAIL": "a@b",
-        "GIT_COMMITTER_NAME": "a",
-        "GIT_COMMITTER_EMAIL": "a@b",
-        "GIT_ALLOW_PROTOCOL": "file:git",
-    }
-    done = subprocess.run(
-        ["git", "-c", "protocol.file.allow=always", *arguments],
-        cwd=directory,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-def commit(directory: Path, name: str, text: str) -> str:
-    write(directory / name, text)
-    git(directory, "add", "-A")
-    git(directory, "commit", "-q", "-m", name)
-    return git(directory, "rev-parse", "HEAD")
-
-
-class Repositories(NamedTuple):
-    server: GitServer
-    main: Path
-    first: str
-    """The first commit of main.git, which has a tag; there is a branch of the same name as another tag too."""
-    last: str
-
-
-@pytest.fixture(scope="module")
-def repositories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repositories]:
-    if not shutil.which("git"):
-        pytest.skip("needs git")
-    directory = tmp_path_factory.mktemp("repositories")
-    main = directory / "main.git"
-    main.mkdir()
-    git(main, "init", "-q", "-b", "trunk")
-    first = commit(main, "Dockerfile", "FROM scratch\n")
-    git(main, "tag", "-a", "-m", "one", "v1")
-    git(main, "branch", "both")
-    commit(main, "sub/dir/Dockerfile", "FROM scratch AS sub\n")
-    (main / "run.sh").write_text("#!/bin/sh\n")
-    (main / "run.sh").chmod(0o755)
-    (main / "out").symlink_to("/etc")
-    last = commit(main, "file", "last")
-    git(main, "tag", "both")
-    server = GitServer(directory)
-    below = directory / "below.git"
-    below.mkdir()
-    git(below, "init", "-q", "-b", "trunk")
-    commit(below, "inner", "of the submodule")
-    above = directory / "above.git"
-    above.mkdir()
-    git(above, "init", "-q", "-b", "trunk")
-    git(above, "submodule", "add", "-q", f"{server.url}/below.git", "mod")
-    commit(above, "outer", "of the repository")
-    for name, url in (("local", str(main)), ("program", "ext::sh -c touch% /tmp/never")):
-        evil = directory / f"{name}.git"
-        evil.mkdir()
-        git(evil, "init", "-q", "-b", "trunk")
-        git(evil, "submodule", "add", "-q", f"{server.url}/below.git", "mod")
-        (evil / ".gitmodules").write_text(f'[submodule "mod"]\n\tpath = mod\n\turl = {url}\n')
-        commit(evil, "file", "x")
-    yield Repositories(server, main, first, last)
-    server.close()
 
 
 @pytest.fixture
@@ -524,16 +464,6 @@ def root(tmp_path: Path) -> Path:
     made = tmp_path / "root"
     made.mkdir()
     return made
-
-
-def packed(*names: str) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as archive:
-        for name in names:
-            member = tarfile.TarInfo(name)
-            member.size = len(name)
-            archive.addfile(member, io.BytesIO(name.encode()))
-    return file.getvalue()
 
 
 def add(*sources: str, target: str = "/x/", **options: object) -> Add:
@@ -772,6 +702,12 @@ def test_an_archive_at_a_url(pack: Callable[[bytes], bytes], server: Server, fet
         assert not context.tree.ignore
     with open_context(f"{server.url}/c", fetching, dockerfile="d/f") as context:
         assert context.dockerfile == b"d/f"
+
+
+def test_an_additional_context_is_not_unpacked(server: Server, fetching: Fetching) -> None:
+    server.answers["/c"] = [Answer(packed("f"))]
+    with open_context(f"{server.url}/c", fetching, needs_dockerfile=False) as context:
+        assert shown(context) == (["context"], b"", "context")
 
 
 def test_a_dockerfile_at_a_url(server: Server, fetching: Fetching) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from composer.registry.transport import Transport
+    from composer.runtime.build.context.downloads import Downloads
     from composer.runtime.build.context.git import Git
     from composer.runtime.build.context.git_references import GitReference
     from composer.runtime.build.context.modes import Mode
@@ -37,13 +38,14 @@ class Fetching(NamedTuple):
     """What is needed for sources that are not in a tree.
 
     ``scratch`` is a directory for what lasts as long as it is used; ``open_transport`` and ``open_git`` are for each
-    URL and repository; ``wait`` waits for some seconds.
+    URL and repository; ``wait`` waits for some seconds; ``downloads`` keeps files of URLs for the next build.
     """
 
     scratch: str
     open_transport: Callable[[], Transport]
     open_git: Callable[[], Git]
     wait: Callable[[float], None]
+    downloads: Downloads | None = None
 
 
 class Part(NamedTuple):
@@ -171,6 +173,7 @@ class _Gathering:
                 self._fetching.open_transport(),
                 wait=self._fetching.wait,
                 checksum=self._checksum,
+                downloads=self._fetching.downloads,
             )
         source = _literal(found.name)
         return Part(tree, self._select(tree, [source]), bool(getattr(self._instruction, "unpack", None)))

@@ -153,7 +153,10 @@ class _Opening:
             self._stack.enter_context(making.temporary_directory(self._fetching.scratch))
         )
         transport = self._fetching.open_transport()
-        fetch(url, directory, transport, wait=self._fetching.wait, name=_DOWNLOADED)
+        kept = self._fetching.downloads
+        fetch(url, directory, transport, wait=self._fetching.wait, name=_DOWNLOADED, downloads=kept)
+        if not self._needs:
+            return self._context(directory, b"", _DOWNLOADED)  # BuildKit unpacks no additional context
         return self._downloaded(directory, url)
 
     def stream(self, stream: BinaryIO) -> Context:

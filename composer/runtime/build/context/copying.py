@@ -15,19 +15,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from composer.errors import BuildFailed, ImageError
 from composer.runtime.build.context.digests import Digest, unreadable
+from composer.runtime.build.context.moving import Moving
 from composer.runtime.build.context.reading import (
-    PIECE_BYTES,
-    SMALL_BYTES,
-    Contents,
     Entry,
     Unstable,
     hash_contents,
     is_same,
     read_entry,
-    segments,
     xattrs_of,
 )
-from composer.runtime.build.context.targets import Branch, NotReplaced, Target, make_room
+from composer.runtime.build.context.targets import Branch, NotReplaced, Target, Unwritable, make_room
 from composer.runtime.build.context.trees import place_of
 from composer.runtime.build.context.walking import ENTER, FILE, Walk
 
@@ -41,10 +38,7 @@ if TYPE_CHECKING:
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _TRIES = 3
-_MOST_AT_ONCE = 1 << 30
 _WHITEOUT = ".wh."
-# what copy_file_range(2) and sendfile(2) say where they cannot do it between these two files
-_ELSEWISE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 
 
 class Copied(NamedTuple):
@@ -53,10 +47,6 @@ class Copied(NamedTuple):
     digest: str
     files: int
     size_bytes: int
-
-
-class _Unwritable(OSError):
-    """The target cannot be written: not the source's fault."""
 
 
 def copy(
@@ -77,14 +67,25 @@ def copy(
     ``wants_digest`` contents are hashed on the way, unless ``cache`` knows them. With ``unpacks`` a source that is an
     archive is unpacked into the target, as ADD does. Raises BuildFailed.
     """
-    fixed = 0o755 if mode is None or mode.octal is None else mode.octal & 0o777
-    target = Target(root, owner=owner or (0, 0), mode=fixed, time_ns=epoch_ns)
-    copying = _Copying(tree, selection, target, owner, mode, epoch_ns, cache)
-    copying.digest = Digest(tree) if wants_digest else None
-    copying.unpacks = unpacks
+    digest = Digest(tree) if wants_digest else None
+    copying = _Copying(tree, selection, root, _Wanted(owner, mode, epoch_ns, unpacks), digest, cache)
     for source in selection.sources:
         copying.copy(source)
-    return Copied(copying.digest.result() if copying.digest else "", copying.files, copying.size_bytes)
+    return Copied(digest.result() if digest is not None else "", copying.files, copying.size_bytes)
+
+
+class _Wanted(NamedTuple):
+    """What is to be other than in the tree."""
+
+    owner: tuple[int, int] | None
+    mode: Mode | None
+    epoch_ns: int | None
+    unpacks: bool
+
+    @property
+    def directory_mode(self) -> int:
+        """The mode of directories that are made on the way: set-id bits are not for them."""
+        return 0o755 if self.mode is None or self.mode.octal is None else self.mode.octal & 0o777
 
 
 class _Copying:
@@ -94,27 +95,31 @@ class _Copying:
         self,
         tree: Tree,
         selection: Selection,
-        target: Target,
-        owner: tuple[int, int] | None,
-        mode: Mode | None,
-        epoch_ns: int | None,
+        root: int,
+        wanted: _Wanted,
+        digest: Digest | None,
         cache: StatCache | None,
     ) -> None:
-        self._tree, self._selection, self._target = tree, selection, target
-        self._owner, self._chown = owner or tree.owner, owner
-        self._mode = mode
-        self._epoch_ns = epoch_ns
-        self._cache = cache
+        self._tree, self._selection, self._wanted, self._digest = tree, selection, wanted, digest
+        self._owner = wanted.owner or tree.owner
+        self._target = self._target_with(root, wanted.directory_mode)
+        self._moving = Moving(cache, wants_digest=digest is not None)
         self._links: dict[tuple[int, int], str] = {}
-        self._buffer: memoryview | None = None
-        self.digest: Digest | None = None
-        self.unpacks = False
+        self._at = ""
         self.files = self.size_bytes = 0
 
+    def _target_with(self, root: int, mode: int) -> Target:
+        return Target(root, owner=self._wanted.owner or (0, 0), mode=mode, time_ns=self._wanted.epoch_ns)
+
     def copy(self, source: Source) -> None:
+        hidden = next(
+            (part for part in self._selection.target.split("/") if part.startswith(_WHITEOUT)), None
+        )
+        if hidden is not None:
+            raise self._whiteout(hidden)
         self._links.clear()  # hard links are within one source
-        if self.digest is not None:
-            self.digest.source(source)
+        if self._digest is not None:
+            self._digest.source(source)
         self._at = source.path
         try:
             if source.is_directory:
@@ -126,7 +131,7 @@ class _Copying:
                 f"{self._selection.step}: {error.strerror}",
                 hint="remove it in an instruction before, or copy to another path",
             ) from error
-        except _Unwritable as error:
+        except Unwritable as error:
             raise self._unwritable(error) from error
         except OSError as error:
             raise unreadable(self._selection.step, self._at, error) from error
@@ -159,10 +164,10 @@ class _Copying:
         except NotReplaced:
             raise
         except OSError as error:
-            raise _Unwritable(error.errno, error.strerror, error.filename or target) from error
+            raise Unwritable(error, error.filename or target) from error
 
     def _single(self, source: Source) -> None:
-        if self.unpacks and self._unpacked(source):
+        if self._wanted.unpacks and self._unpacked(source):
             return
         directory, path = self._prepared(source)
         try:
@@ -189,10 +194,12 @@ class _Copying:
         try:
             if not self._is_archive(source, entry.fd):
                 return False
-            contents = hash_contents(entry.fd, entry.state) if self.digest is not None else b""
+            contents = hash_contents(entry.fd, entry.state) if self._digest is not None else b""
             directory = self._opened_target()
             try:
-                self.size_bytes += unpack(entry.fd, directory, owner=self._chown, epoch_ns=self._epoch_ns)
+                self.size_bytes += unpack(
+                    entry.fd, directory, owner=self._wanted.owner, epoch_ns=self._wanted.epoch_ns
+                )
             except ImageError as error:
                 raise self._not_unpacked(source, error) from error
             finally:
@@ -201,10 +208,10 @@ class _Copying:
                 raise Unstable
         finally:
             os.close(entry.fd)
-        if self.digest is not None:
+        if self._digest is not None:
             if entry.state.st_nlink > 1:
-                self.digest.hard_link("", entry.state)
-            self.digest.file("", entry, contents)
+                self._digest.hard_link("", entry.state)
+            self._digest.file("", entry, contents)
         self.files += 1
         return True
 
@@ -222,11 +229,11 @@ class _Copying:
     def _opened_target(self) -> int:
         """Open the directory that an archive goes to; ``--chmod`` is not for it and those above, which may be made."""
         target = self._selection.target
-        plain = Target(self._target.fd, owner=self._chown or (0, 0), time_ns=self._epoch_ns)
+        plain = self._target_with(self._target.fd, 0o755)
         try:
             return plain.make_directories(plain.look_up(target).path)
         except OSError as error:
-            raise _Unwritable(error.errno, error.strerror, error.filename or target) from error
+            raise Unwritable(error, error.filename or target) from error
 
     def _directory(self, source: Source) -> None:
         top, path = self._prepared(source)
@@ -236,13 +243,13 @@ class _Copying:
             with Walk(self._tree, source, self._selection.excludes) as walk:
                 for step in walk.steps():
                     if step.kind == FILE:
-                        self._at = f"{source.path}/{step.path}"
+                        self._at = f"{source.path}/{step.path}" if source.path else step.path
                         below = f"{branch.path}/{step.name}" if branch.path else step.name
                         self._file(step.fd, step.name, branch.fd, step.name, below, step.path)
                     elif step.kind == ENTER:
                         state, xattrs = os.fstat(step.fd), xattrs_of(step.fd)
-                        if self.digest is not None:
-                            self.digest.directory(step.path, state, xattrs)
+                        if self._digest is not None:
+                            self._digest.directory(step.path, state, xattrs)
                         # the top keeps its attributes, or has those of a new directory
                         is_new = self._enter(branch, step.name) if step.path else False
                         pending.append((state, xattrs, is_new, step.is_included and bool(step.path)))
@@ -259,7 +266,7 @@ class _Copying:
         except NotReplaced:
             raise
         except OSError as error:
-            raise _Unwritable(error.errno, error.strerror, f"/{branch.path}/{name}") from error
+            raise Unwritable(error, f"/{branch.path}/{name}") from error
 
     def _leave(
         self,
@@ -282,7 +289,7 @@ class _Copying:
             if not is_top:
                 branch.leave()
         except OSError as error:
-            raise _Unwritable(error.errno, error.strerror, f"/{branch.path}") from error
+            raise Unwritable(error, f"/{branch.path}") from error
 
     # -------------------------------------------------------------- entries
 
@@ -318,7 +325,7 @@ class _Copying:
         )
 
     def _regular(self, entry: Entry, directory: int, name: str, path: str, relative: str) -> None:
-        state, digest = entry.state, self.digest
+        state, digest = entry.state, self._digest
         if state.st_nlink > 1:
             identity = (state.st_dev, state.st_ino)
             first = self._links.get(identity)
@@ -332,15 +339,15 @@ class _Copying:
         except NotReplaced:
             raise
         except OSError as error:
-            raise _Unwritable(error.errno, error.strerror, f"/{path}") from error
+            raise Unwritable(error, f"/{path}") from error
         try:
-            contents = self._contents(entry, fd, path)
+            contents = self._moving.copy(entry, fd, path)
             if not is_same(state, os.fstat(entry.fd)):
                 raise Unstable
             try:
                 self._attributes(fd, state, entry.xattrs)
             except OSError as error:
-                raise _Unwritable(error.errno, error.strerror, f"/{path}") from error
+                raise Unwritable(error, f"/{path}") from error
         finally:
             os.close(fd)
         self.size_bytes += state.st_size
@@ -370,7 +377,7 @@ class _Copying:
         except NotReplaced:
             raise
         except OSError as error:
-            raise _Unwritable(error.errno, error.strerror, f"/{path}") from error
+            raise Unwritable(error, f"/{path}") from error
 
     def _other(self, entry: Entry, directory: int, name: str, path: str, relative: str) -> None:
         state, kind = entry.state, stat.S_IFMT(entry.state.st_mode)
@@ -392,9 +399,9 @@ class _Copying:
         except NotReplaced:
             raise
         except OSError as error:
-            raise _Unwritable(error.errno, error.strerror, f"/{path}") from error
-        if self.digest is not None:
-            self.digest.other(relative, entry)
+            raise Unwritable(error, f"/{path}") from error
+        if self._digest is not None:
+            self._digest.other(relative, entry)
 
     # -------------------------------------------------------------- attributes
 
@@ -402,10 +409,18 @@ class _Copying:
         return self._owner or (state.st_uid, state.st_gid)
 
     def _mode_of(self, state: os.stat_result) -> int:
-        return stat.S_IMODE(state.st_mode) if self._mode is None else self._mode.apply(state.st_mode)
+        return (
+            stat.S_IMODE(state.st_mode)
+            if self._wanted.mode is None
+            else self._wanted.mode.apply(state.st_mode)
+        )
 
     def _times(self, state: os.stat_result) -> tuple[int, int]:
-        time_ns = state.st_mtime_ns if self._epoch_ns is None else min(state.st_mtime_ns, self._epoch_ns)
+        time_ns = (
+            state.st_mtime_ns
+            if self._wanted.epoch_ns is None
+            else min(state.st_mtime_ns, self._wanted.epoch_ns)
+        )
         return time_ns, time_ns
 
     def _attributes(self, fd: int, state: os.stat_result, xattrs: Mapping[str, bytes]) -> None:
@@ -419,100 +434,3 @@ class _Copying:
                 if error.errno not in (errno.ENOTSUP, errno.EPERM) or key.startswith("security."):
                     raise
         os.utime(fd, ns=self._times(state))
-
-    # -------------------------------------------------------------- contents
-
-    def _contents(self, entry: Entry, fd: int, path: str) -> bytes:
-        """Copy a file's contents; return their digest, nothing where it is not wanted."""
-        state = entry.state
-        if state.st_size <= SMALL_BYTES:
-            return self._small(entry, fd, path)
-        known = self._cache.get(state) if self._cache is not None and self.digest is not None else None
-        if self.digest is None or known is not None:
-            for start, length in segments(entry.fd, state):
-                self._moved(entry.fd, fd, start, length, path)
-            self._sized(fd, state, path)
-            return known or b""
-        found = self._read_and_written(entry, fd, path)
-        if self._cache is not None and is_same(state, os.fstat(entry.fd)):
-            self._cache.put(state, found)
-        return found
-
-    def _small(self, entry: Entry, fd: int, path: str) -> bytes:
-        state = entry.state
-        data = os.pread(entry.fd, state.st_size + 1, 0)
-        if len(data) != state.st_size:
-            raise Unstable
-        if data:
-            _write(fd, data, 0, path)
-        if self.digest is None:
-            return b""
-        known = self._cache.get(state) if self._cache is not None else None
-        if known is None:
-            contents = Contents(len(data))
-            for start, length in segments(entry.fd, state):
-                contents.begin(start, length)
-                contents.add(data[start : start + length])
-            known = contents.digest()
-        return known
-
-    def _read_and_written(self, entry: Entry, fd: int, path: str) -> bytes:
-        state = entry.state
-        contents = Contents(state.st_size)
-        if self._buffer is None:
-            self._buffer = memoryview(bytearray(PIECE_BYTES))
-        for start, length in segments(entry.fd, state):
-            contents.begin(start, length)
-            while length:
-                count = os.preadv(entry.fd, [self._buffer[: min(length, PIECE_BYTES)]], start)
-                if not count:
-                    raise Unstable
-                contents.add(self._buffer[:count])
-                _write(fd, self._buffer[:count], start, path)
-                start, length = start + count, length - count
-        self._sized(fd, state, path)
-        return contents.digest()
-
-    def _moved(self, source: int, fd: int, start: int, length: int, path: str) -> None:
-        """Move a segment inside the kernel: as a reference to the same blocks where the file system has such."""
-        try:
-            while length:
-                count = os.copy_file_range(source, fd, min(length, _MOST_AT_ONCE), start, start)
-                if not count:
-                    raise Unstable
-                start, length = start + count, length - count
-        except Unstable:
-            raise
-        except OSError as error:
-            if error.errno not in _ELSEWISE:
-                raise _Unwritable(error.errno, error.strerror, f"/{path}") from error
-            self._sent(source, fd, start, length, path)
-
-    def _sent(self, source: int, fd: int, start: int, length: int, path: str) -> None:
-        os.lseek(fd, start, os.SEEK_SET)
-        while length:
-            try:
-                count = os.sendfile(fd, source, start, min(length, _MOST_AT_ONCE))
-            except OSError as error:
-                raise _Unwritable(error.errno, error.strerror, f"/{path}") from error
-            if not count:
-                raise Unstable
-            start, length = start + count, length - count
-
-    def _sized(self, fd: int, state: os.stat_result, path: str) -> None:
-        """Give a file its size where it ends in a hole."""
-        if state.st_blocks * 512 < state.st_size:
-            try:
-                os.ftruncate(fd, state.st_size)
-            except OSError as error:
-                raise _Unwritable(error.errno, error.strerror, f"/{path}") from error
-
-
-def _write(fd: int, data: bytes | memoryview, offset: int, path: str) -> None:
-    view = memoryview(data)
-    while view:
-        try:
-            count = os.pwrite(fd, view, offset)
-        except OSError as error:
-            raise _Unwritable(error.errno, error.strerror, f"/{path}") from error
-        view, offset = view[count:], offset + count

@@ -15,11 +15,13 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from composer.errors import BuildFailed, PullFailed
 from composer.registry.failures import RequestFailed, backoff_s
+from composer.runtime.build.context.downloads import Known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from composer.registry.transport import Response, Transport
+    from composer.runtime.build.context.downloads import Downloads
 
 _TRIES = 5
 _MAX_BYTES = 64 << 30
@@ -49,17 +51,20 @@ def fetch(
     name: str = "",
     checksum: str = "",
     limit_bytes: int = _MAX_BYTES,
+    downloads: Downloads | None = None,
 ) -> Fetched:
     """Fetch a URL into an open directory: a new file of mode 0600 whose time is Last-Modified, or 1970.
 
     Its name is ``name``, else the last part of the URL's path, else what the server calls it. ``wait`` is told how many
-    seconds to wait before another try. Raises BuildFailed.
+    seconds to wait before another try. What ``downloads`` keeps is fetched again if it has changed. Raises BuildFailed.
     """
     if checksum and not _CHECKSUM.fullmatch(checksum):
         raise BuildFailed(
             f"invalid checksum '{checksum}'", hint="write --checksum=sha256:HEX, 64 digits of it"
         )
     one = _Fetch(url, directory, transport, name, checksum, limit_bytes)
+    if downloads is not None:
+        one.keep_in(downloads)
     for attempt in range(_TRIES):
         try:
             return one.run()
@@ -81,13 +86,31 @@ class _Fetch:
         self._url, self._private = _without_login(url)
         self._directory, self._transport = directory, transport
         self._name, self._checksum, self._limit_bytes = name, checksum, limit_bytes
+        self._whole_url = url
+        self._downloads: Downloads | None = None
+        self._known: Known | None = None
+
+    def keep_in(self, downloads: Downloads) -> None:
+        self._downloads = downloads
+        if not self._checksum or self._checksum.startswith("sha256:"):
+            self._known = downloads.known(self._whole_url)
 
     def failed(self, message: str, hint: str | None = None) -> BuildFailed:
         return BuildFailed(f"cannot fetch '{self._url}': {message}", hint=hint)
 
     def run(self) -> Fetched:
-        response = self._transport.request("GET", self._url, private=self._private)
+        known = self._known
+        if known is not None and self._checksum == known.digest and (found := self._handed_out(known)):
+            return found
+        headers = {"If-None-Match": known.etag} if known is not None and known.etag else {}
+        response = self._transport.request("GET", self._url, headers, private=self._private)
         try:
+            if known is not None and headers and response.status == 304:
+                if found := self._handed_out(known):
+                    self._check(known.digest)
+                    return found
+                self._known = None
+                raise RequestFailed("the file that is kept of it has gone")
             if response.status != 200:
                 raise RequestFailed(
                     f"invalid response status {response.status}",
@@ -115,7 +138,24 @@ class _Fetch:
                 os.close(fd)
         except OSError as error:
             raise self.failed(f"cannot write it: {error.strerror}") from error
+        if self._downloads is not None and (etag := response.headers.get("etag") or ""):
+            kept = Known(etag, digest, size_bytes, _name(self._url, response.headers))
+            self._downloads.keep(self._whole_url, kept, self._directory, name)
         return Fetched(name, digest, size_bytes)
+
+    def _handed_out(self, known: Known) -> Fetched | None:
+        assert self._downloads is not None
+        name = self._name or known.name
+        if not self._downloads.hand_out(self._whole_url, known, self._directory, name):
+            return None
+        return Fetched(name, known.digest, known.size_bytes)
+
+    def _check(self, found: str) -> None:
+        if self._checksum and found != self._checksum:
+            raise BuildFailed(
+                f"digest mismatch for '{self._url}': {found} (expected: {self._checksum})",
+                hint="check the URL, and correct --checksum if the file was meant to change",
+            )
 
     def _contents(self, response: Response, fd: int) -> tuple[int, str]:
         algorithm = self._checksum.partition(":")[0] or "sha256"
@@ -131,12 +171,7 @@ class _Fetch:
             view = memoryview(piece)
             while view:
                 view = view[os.write(fd, view) :]
-        found = f"{algorithm}:{checked.hexdigest()}"
-        if self._checksum and found != self._checksum:
-            raise BuildFailed(
-                f"digest mismatch for '{self._url}': {found} (expected: {self._checksum})",
-                hint="check the URL, and correct --checksum if the file was meant to change",
-            )
+        self._check(f"{algorithm}:{checked.hexdigest()}")
         return size_bytes, f"sha256:{plain.hexdigest()}"
 
 
@@ -157,7 +192,7 @@ def _without_login(url: str) -> tuple[str, Mapping[str, str]]:
 def _name(url: str, headers: Mapping[str, str]) -> str:
     """Return what the file is called: never a path, and never nothing."""
     for name in (unquote(urlsplit(url).path), _disposition(headers.get("content-disposition") or "")):
-        base = posixpath.basename(name)
+        base = posixpath.basename(name.rstrip("/"))
         if base not in ("", ".", "..") and "\0" not in base and len(os.fsencode(base)) <= 255:
             return base
     return _UNNAMED

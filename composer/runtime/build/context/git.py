@@ -58,12 +58,6 @@ _OPTIONS = (
     "init.defaultBranch=main",
     "http.lowSpeedLimit=1",
     "http.lowSpeedTime=60",
-    "transfer.fsckObjects=true",
-    "fetch.fsckObjects=true",
-    "fetch.fsck.missingSpaceBeforeDate=ignore",
-    "fetch.fsck.zeroPaddedFilemode=ignore",
-    "fetch.fsck.badTimezone=ignore",
-    "fetch.fsck.badFilemode=ignore",
 )
 _WHOLE_COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _MOST_SAID = 2000

@@ -12,7 +12,8 @@ from composer.runtime.base import opening
 from composer.runtime.build.context.patterns import BadPattern, Patterns, State
 
 _NAME = ".dockerignore"
-_MAX_BYTES = 4 << 20
+_MAX_BYTES = 1 << 20
+_MAX_PATTERNS = 10_000
 _NOTHING: State = ()
 
 
@@ -40,6 +41,11 @@ class Ignore:
                     hint="write a backslash before a bracket that is part of a name",
                 ) from None
             texts.append(pattern)
+            if len(texts) > _MAX_PATTERNS:
+                raise BuildFailed(
+                    f"{name}:{number}: too many patterns (limit: {_MAX_PATTERNS})",
+                    hint="exclude whole directories, or use wildcards",
+                )
         return cls(Patterns(texts))
 
     def __bool__(self) -> bool:

@@ -59,7 +59,7 @@ def _unknown(kind: str, name: str, path: str) -> BuildFailed:
 def _row(root: int, path: str, name: str, fields: int) -> list[str] | None:
     for line in _database(root, path).splitlines():
         row = line.split(":")
-        if row[0] == name and len(row) >= fields:
+        if row[0] == name and len(row) >= fields and not line.startswith("#"):
             return row
     return None
 

@@ -31,7 +31,7 @@ _RACY_NS = 2_000_000_000
 
 
 class StatCache:
-    """Digests of files by device, inode, size and times. Use it in one thread; close it at the end.
+    """Digests of files by device, inode, size and times. For any number of threads; close it at the end.
 
     ``path`` is made when it is missing. Where it cannot be used (another format, a full disk) nothing is remembered.
     """
@@ -39,6 +39,7 @@ class StatCache:
     def __init__(self, path: str, *, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._clock_ns = clock_ns
         self._fd = -1
+        self._is_full = False
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError:
@@ -79,7 +80,11 @@ class StatCache:
 
     def put(self, state: os.stat_result, digest: bytes) -> None:
         """Remember a file's digest, unless the file is so young that it may change unseen."""
-        if self._fd < 0 or max(state.st_mtime_ns, state.st_ctime_ns) > self._clock_ns() - _RACY_NS:
+        if (
+            self._fd < 0
+            or self._is_full
+            or max(state.st_mtime_ns, state.st_ctime_ns) > self._clock_ns() - _RACY_NS
+        ):
             return
         key = _key(state)
         record = key + digest
@@ -88,7 +93,7 @@ class StatCache:
         try:
             os.pwrite(self._fd, record, _offset(key) + slot * _RECORD_BYTES)
         except OSError:
-            self.close()  # a full disk: what is not remembered is read again
+            self._is_full = True  # a full disk: what is not remembered is read again
 
     def _slot(self, bucket: bytes, key: bytes) -> int:
         """Return where a record goes: over the same file's, to an empty slot, or over one that chance names."""

@@ -24,6 +24,13 @@ class NotReplaced(OSError):
         super().__init__(errno.EEXIST, words)
 
 
+class Unwritable(OSError):
+    """The target cannot be written, which is not the source's fault. ``filename`` is the path in the target."""
+
+    def __init__(self, error: OSError, path: str) -> None:
+        super().__init__(error.errno, error.strerror, path)
+
+
 class Target:
     """The directory ``fd`` as the root of what is written.
 

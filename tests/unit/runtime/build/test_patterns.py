@@ -143,6 +143,7 @@ def test_what_a_walk_need_not_enter(text: str, pruned: list[str], entered: list[
         ("a\n\nb[\n", ".dockerignore:3: invalid pattern 'b[': syntax error in pattern"),
         ("!\n", ".dockerignore:1: invalid pattern '!': illegal exclusion pattern: \"!\""),
         ("a\\", ".dockerignore:1: invalid pattern 'a\\': syntax error in pattern"),
+        ("a\n" * 10_001, ".dockerignore:10001: too many patterns (limit: 10000)"),
     ],
 )
 def test_a_malformed_line_is_named(text: str, message: str) -> None:
