@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "attach": ("attach", "Connect the terminal to a running container of a service"),
     "boot": ("boot", "Manage the start of containers at boot"),
     "build": ("build", "Build or rebuild service images"),
-    "builder": ("builder", "Manage the build cache"),
+    "builder": ("build:builder", "Manage the build cache"),
     "commit": ("commit", "Create an image from the changes in a service container"),
     "config": ("config", "Check the compose files and print the resolved project"),
     "container": ("container", "Manage individual containers"),

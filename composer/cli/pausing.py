@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.cli.single_effects import told
+from composer.cli.single.effects import told
 from composer.cli.target import present
 from composer.engine.observed import ContainerState
 from composer.errors import Conflict

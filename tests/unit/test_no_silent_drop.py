@@ -23,6 +23,7 @@ from composer.backends.namespace import attributes as namespace_attributes
 from composer.backends.namespace import networkoptions, resources
 from composer.backends.namespace import translate as namespace
 from composer.engine.wanted import EndpointSpec, Limitation, NetworkSpec, VolumeSpec
+from composer.runtime.container import defaults
 from composer.runtime.host import devices
 
 SCHEMA = json.loads((pathlib.Path(docker.__file__).parents[2] / "schema/compose-spec.json").read_text())

@@ -58,7 +58,7 @@ def command(
     index: int | None,
 ) -> None:
     from composer.cli.changes import apply_changes
-    from composer.cli.single_effects import told
+    from composer.cli.single.effects import told
     from composer.cli.target import container_of
     from composer.engine.wanted import CommitSpec
 

@@ -411,7 +411,7 @@ def prune_containers(context: Context, /, filters: tuple[str, ...], force: bool)
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="COMMAND [ARG]...")
 @click.pass_obj
 def execute(context: Context, /, name: str, words: tuple[str, ...], **given: Any) -> int:
-    from composer.cli import container_options
+    from composer.cli.single import container_options
     from composer.cli.terminal import converse
     from composer.engine.wanted import ExecSpec
 
@@ -436,7 +436,7 @@ def execute(context: Context, /, name: str, words: tuple[str, ...], **given: Any
 @shared.single_container
 @click.pass_obj
 def run_container(context: Context, /, image: str, words: tuple[str, ...], **given: Any) -> int:
-    from composer.cli import container_run
+    from composer.cli.single import running as container_run
 
     return container_run.run(context, image, words, given)
 
@@ -449,6 +449,6 @@ def run_container(context: Context, /, image: str, words: tuple[str, ...], **giv
 @shared.single_container
 @click.pass_obj
 def create_container(context: Context, /, image: str, words: tuple[str, ...], **given: Any) -> None:
-    from composer.cli import container_run
+    from composer.cli.single import running as container_run
 
     context.write(container_run.create(context, image, words, {**given, "detach": True, "remove": False}))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from composer.cli import options as shared
-from composer.cli.single_effects import told
+from composer.cli.single.effects import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.argument("service")
 @click.pass_obj
 def command(context: Context, /, service: str, output: str | None, index: int | None) -> None:
-    from composer.cli.single_effects import told
+    from composer.cli.single.effects import told
     from composer.cli.target import container_of
     from composer.errors import ProjectError
 

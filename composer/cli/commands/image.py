@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli import image_build
 from composer.cli import options as shared
+from composer.cli.single import building
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,11 +79,11 @@ def _is_named(reference: str, name: str) -> bool:
 
 
 @command.command(name="build", help="Build an image from a Dockerfile.")
-@image_build.options
+@building.options
 @click.argument("path")
 @click.pass_obj
 def build_image(context: Context, /, path: str, **given: Any) -> None:
-    image_build.build(context, path, given)
+    building.build(context, path, given)
 
 
 @command.command(name="import", help="Create an image from a root filesystem tarball, plain or compressed.")

@@ -118,7 +118,7 @@ def _oneoff(
     *,
     tty: bool,
 ) -> OneOff:
-    from composer.cli import container_options as given_options
+    from composer.cli.single import container_options as given_options
     from composer.engine.options import OneOff
     from composer.engine.resolving.resolve import real_name
 

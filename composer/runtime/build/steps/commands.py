@@ -17,7 +17,6 @@ from composer.runtime.build.steps.stage import directory_of
 from composer.runtime.objects import specs
 
 if TYPE_CHECKING:
-
     from composer.runtime.build.cache.cache import Snapshot
     from composer.runtime.build.dockerfile import instructions as said
     from composer.runtime.build.steps.stage import Stage

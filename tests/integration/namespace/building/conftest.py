@@ -29,10 +29,10 @@ class Workshop:
         path.chmod(mode)
         return path
 
-    def build(self, dockerfile: str, *flags: str, tag: str = "built", **variables: str) -> str:
+    def build(self, dockerfile: str, *flags: str, tag: str = "built") -> str:
         """Build an image; return what was printed, steps and messages."""
         self.write("Dockerfile", dockerfile)
-        done = self.stack.run("image", "build", "--progress", "plain", "-t", tag, *flags, ".", **variables)
+        done = self.stack.run("image", "build", "--progress", "plain", "-t", tag, *flags, ".")
         return done.stdout + done.stderr
 
     def refuse(self, dockerfile: str, *flags: str) -> str:

@@ -64,11 +64,14 @@ def test_a_linked_copy_is_kept_over_another_base(shop: Workshop) -> None:
 
 
 def test_the_cache_can_be_left_out(shop: Workshop) -> None:
-    dockerfile = "FROM base AS a\nRUN echo a > /a\nFROM base AS b\nRUN echo b > /b\nFROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /\n"
+    dockerfile = (
+        "FROM base AS a\nRUN echo a > /a\nFROM base AS b\nRUN echo b > /b\n"
+        "FROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /\n"
+    )
     shop.build(dockerfile)
-    assert "CACHED" not in shop.build(dockerfile, "--no-cache").replace("FROM base\n", "").partition("RUN")[
-        2
-    ].replace("FROM base", "") or not cached(shop.build(dockerfile, "--no-cache"), "RUN echo a")
+    output = shop.build(dockerfile, "--no-cache")
+    assert not cached(output, "RUN echo a")
+    assert not cached(output, "COPY --from=b")
     output = shop.build(dockerfile, "--no-cache-filter", "b")
     assert cached(output, "RUN echo a")
     assert not cached(output, "RUN echo b")
@@ -105,9 +108,7 @@ def test_pruning_keeps_within_a_size(shop: Workshop) -> None:
         if " 2.09" in line or " 2.1" in line
     ]
     assert len(left) == 2
-    output = shop.build(
-        "FROM base AS big\nRUN dd if=/dev/zero of=/big bs=1M count=2 && echo 3 > /n\nFROM scratch\nCOPY --from=big /n /\n"
-    )
+    output = shop.build((shop.directory / "Dockerfile").read_text())
     assert cached(output, "RUN dd")  # of what was used last the most is kept
     shop.stack.run("builder", "prune", "-f", "--filter", "until=24h")
     assert cached(shop.build((shop.directory / "Dockerfile").read_text()), "RUN dd")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
 import subprocess
@@ -22,7 +23,7 @@ def test_files_configuration_and_history(shop: Workshop) -> None:
         "V=2",
     )
     files, whole = shop.image()
-    assert shop.text("/run", "built") == "b2\n"
+    assert files["run"].contents == hashlib.sha256(b"b2\n").hexdigest()[:16]
     copied = files["copied"]
     assert (copied.mode, copied.uid, copied.gid) == (0o640, 5, 6)
     assert files["work"].kind == "directory"
@@ -45,7 +46,7 @@ def test_files_configuration_and_history(shop: Workshop) -> None:
         "COPY --chown=5:6 --chmod=640 a.txt /copied # buildkit",
     ]
     layers = [entry for entry in whole["history"] if not entry.get("empty_layer")]
-    assert len(layers) == len(whole["rootfs"]["diff_ids"])
+    assert len(layers) == len(whole["rootfs"]["diff_ids"]) - 1  # an import has no history
 
 
 def test_a_removed_file_is_gone_and_nothing_is_there_for_mounts(shop: Workshop) -> None:
@@ -166,7 +167,8 @@ def test_named_contexts(shop: Workshop, tmp_path: pathlib.Path) -> None:
     shop.write("other/x", "other\n")
     shop.build("FROM base\nRUN echo mine > /mine\n", tag="mine")
     shop.build(
-        "FROM base\nCOPY --from=files x /x\nCOPY --from=image /mine /mine\nRUN --mount=from=files,target=/m cat /m/x > /y\n",
+        "FROM base\nCOPY --from=files x /x\nCOPY --from=image /mine /mine\n"
+        "RUN --mount=from=files,target=/m cat /m/x > /y\n",
         "--build-context",
         "files=other",
         "--build-context",

@@ -6,8 +6,8 @@ import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from composer.cli import container_options
 from composer.cli import options as shared
+from composer.cli.single import container_options
 from composer.errors import ProjectError
 
 if TYPE_CHECKING:

@@ -149,7 +149,7 @@ def _write(context: Context, name: str, text: str) -> None:
 
 def spec_of(context: Context, path: str, given: Mapping[str, Any]) -> BuildSpec:
     """Return what the backend is asked to build. Raises click.BadParameter."""
-    from composer.cli.container_options import variables
+    from composer.cli.single.container_options import variables
     from composer.engine.wanted import BuildSpec
 
     tags = list(given["tags"])

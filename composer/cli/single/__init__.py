@@ -1,0 +1,1 @@
+"""What the commands on one container or one image share: they have no project."""
