@@ -82,7 +82,7 @@ def request_of(spec: BuildSpec, environment: Mapping[str, str]) -> Request:
     if spec.outputs:
         from composer.runtime.build import outputs
 
-        found["outputs"] = [outputs.parse(text, "/") for text in spec.outputs]
+        found["outputs"] = [outputs.parse(text) for text in spec.outputs]
     if spec.only_checks:
         found["only_checks"] = True
     if spec.keep_failed:

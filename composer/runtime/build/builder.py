@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import BuildFailed, NotFound
@@ -192,11 +190,10 @@ class Builder:
     def _write_archives(self, request: Request, id: str) -> None:
         for output in request.outputs:
             if output.type in outputs.ARCHIVES and not output.is_stored:
-                save = functools.partial(self._tools.store.save_as, id, request.names)
-                outputs.write_image(output, save, sys.stdout.buffer)
+                self._tools.store.save_as(id, request.names, output.target)
 
     def _write_files(self, request: Request, mounter: Mounter, stage: Stage, teller: Teller) -> None:
         for output in request.outputs:
             if output.type in outputs.FILES:
                 with teller.step(f"exporting to {output.type}").running():
-                    outputs.write_files(output, mounter, stage.files, sys.stdout.buffer)
+                    outputs.write_files(output, mounter, stage.files)

@@ -25,6 +25,7 @@ ARGUMENTS = {
 }
 OF_NO_PROJECT = {
     "boot",
+    "builder",
     "container",
     "doctor",
     "help",
