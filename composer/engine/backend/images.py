@@ -31,6 +31,13 @@ class Images(ImageObserver, Protocol):
         """
         ...
 
+    def look_at_build(self, spec: BuildSpec) -> str | None:
+        """Return why a build would make another image than there is; empty where it would not, None if unknown.
+
+        Nothing is built or pulled. Raises BuildFailed where the build would fail at once.
+        """
+        ...
+
     def push_image(self, reference: str, *, progress: Report | None = None) -> None:
         """Push an image to the registry of its name. Raises ImageError."""
         ...
