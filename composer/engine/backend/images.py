@@ -38,8 +38,12 @@ class Images(ImageObserver, Protocol):
         """
         ...
 
-    def push_image(self, reference: str, *, progress: Report | None = None) -> None:
-        """Push an image to the registry of its name. Raises ImageError."""
+    def push_image(self, reference: str, *, progress: Report | None = None, compression: str = "") -> str:
+        """Push an image to the registry of its name; return its digest there, where the backend knows it.
+
+        ``compression`` (gzip or zstd) is that of layers which are not compressed yet; empty for the backend's own.
+        Raises ImageError, and Unsupported for a compression that the backend cannot choose.
+        """
         ...
 
     def remove_image(self, reference: str, *, force: bool = False) -> None: ...
