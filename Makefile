@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit interpreters bench compared loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile pulls runs storm reboot adoption samples bench-inside bench-scale bench-engine clean
+.PHONY: demo test lint unit interpreters bench compared builds-compared loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile pulls runs storm reboot adoption samples bench-inside bench-scale bench-engine clean
 
 setup: $(STAMP)
 
@@ -77,6 +77,11 @@ loader: setup
 # COMPOSE_CORPUS has, into docs/compared.md: needs an engine at DOCKER_HOST.
 recorded: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSE_CORPUS="$(COMPOSE_CORPUS)" $(VENV)/bin/python -m tests.compared.recorded --write $(addprefix --compose ,$(COMPOSE))
+
+# Dockerfiles built by composer and by BuildKit, into docs/compared.md: needs an engine at DOCKER_HOST with buildx.
+# DOCKERFILES=DIRECTORY: those of others, each with its own directory as its context.
+builds-compared: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.compared.builds $(if $(DOCKERFILES),$(DOCKERFILES),--write)
 
 # Services compared from within on both backends, into docs/compared.md: needs an engine at DOCKER_HOST.
 inside: setup
