@@ -343,9 +343,9 @@ def _write(counts: dict[str, int], shown: dict[str, str]) -> None:
     lines = [
         _TITLE,
         "",
-        "Dockerfiles built by the built-in runtime and by `docker buildx build`, run by `make builds-compared`: the same",
-        "files (paths, types, modes, owners, contents, links, attributes), configuration and history. The table is",
-        "generated.",
+        "Dockerfiles built by the built-in runtime and by `docker buildx build`, by `make builds-compared`. The same",
+        "means: files (paths, types, modes, owners, contents, links, attributes), configuration and history. The table",
+        "is generated.",
         "",
         "| Dockerfile | why the results differ |",
         "| --- | --- |",
