@@ -82,6 +82,7 @@ recorded: setup
 # DOCKERFILES=DIRECTORY: those of others, each with its own directory as its context.
 builds-compared: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.compared.builds $(if $(DOCKERFILES),$(DOCKERFILES),--write)
+	$(if $(DOCKERFILES),,$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(PYTEST) -q -m beside tests/integration/build tests/integration/docker/test_dockerfile_checks.py)
 
 # Services compared from within on both backends, into docs/compared.md: needs an engine at DOCKER_HOST.
 inside: setup
