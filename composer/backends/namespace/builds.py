@@ -91,6 +91,8 @@ def request_of(spec: BuildSpec, environment: Mapping[str, str]) -> Request:
         found["no_cache"] = True
     if spec.pull:
         found["pull"] = True
+    if environment.get("COMPOSER_BUILD_CACHE"):
+        found["most_cache_bytes"] = _size(environment["COMPOSER_BUILD_CACHE"])
     if "ssh" in found:
         found["ssh"] = {id: path or _agent(environment) for id, path in found["ssh"].items()}
     epoch = found["args"].get("SOURCE_DATE_EPOCH")
@@ -108,6 +110,15 @@ def _shown(spec: BuildSpec) -> str:
     path = os.path.join(context, str(given.get("dockerfile") or "Dockerfile"))
     relative = os.path.relpath(path)
     return path if relative.startswith("..") else relative
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_size_bytes(text)
+    except ValueError as error:
+        raise BuildFailed(
+            f"invalid COMPOSER_BUILD_CACHE '{text}'", hint="write a size, such as 20GB"
+        ) from error
 
 
 def _agent(environment: Mapping[str, str]) -> str:

@@ -52,6 +52,7 @@ class Request(NamedTuple):
     keep_failed: bool = False
     only_checks: bool = False
     only_looks: bool = False
+    most_cache_bytes: int | None = None
     outputs: Sequence[Output] = ()
     environment: Mapping[str, str] = {}
 

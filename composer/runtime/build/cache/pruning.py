@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from composer.runtime.build.cache.cache import Step
 
+_EVERY_S = 3600.0
+_LEAST_BYTES = 2 << 30
 _BUSY_S = 60.0
 """A snapshot is made, and then its step is written down: what is younger than this may be on its way."""
 
@@ -126,6 +128,20 @@ def prune(
             freed += 0 if entry.shared else entry.size_bytes
     sweep(cache, images)
     return gone, freed
+
+
+def keep_small(cache: Cache, images: str, most_bytes: int | None = None) -> None:
+    """Make the cache no larger than ``most_bytes``, at most once an hour; without it, a tenth of its file system."""
+    stamp = f"{cache.root}/collected"
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - os.stat(stamp).st_mtime < _EVERY_S:
+            return
+    with open(stamp, "wb"):
+        os.utime(stamp)
+    if most_bytes is None:
+        found = os.statvfs(cache.root)
+        most_bytes = max(_LEAST_BYTES, found.f_blocks * found.f_frsize // 10)
+    prune(cache, images, everything=True, most_bytes=most_bytes)
 
 
 def _remove(cache: Cache, images: str, entry: Entry) -> bool:
