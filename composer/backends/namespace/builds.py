@@ -214,15 +214,11 @@ def _attestation(name: str) -> Callable[[dict[str, Any], Any, BuildSpec], None]:
     return check
 
 
-def _ignored(found: dict[str, Any], value: Any, spec: BuildSpec) -> None:
-    """Caches elsewhere change how long a build takes, and nothing of its result."""
-
-
 ATTRIBUTES: dict[str, Callable[[dict[str, Any], Any, BuildSpec], None]] = {
     "additional_contexts": _put("contexts", _mapping),
     "args": _put("args", _mapping),
-    "cache_from": _ignored,
-    "cache_to": _ignored,
+    "cache_from": _put("cache_from", list),
+    "cache_to": _put("cache_to", list),
     "context": _put("context", str),
     "dockerfile": _put("dockerfile", str),
     "dockerfile_inline": _put("inline", str),
@@ -260,6 +256,9 @@ class _Telling:
     def tell(self, news: News) -> None:
         if self._report is None:
             return
+        if news.kind == "warning":
+            self._report(Advance("", line=news.text, is_warning=True))
+            return
         number = self._number(news.vertex.number)
         if news.kind == "begun":
             name = self._name(news.vertex.name)
@@ -270,7 +269,6 @@ class _Telling:
             "cached": "CACHED",
             "done": f"DONE {news.seconds:.1f}s",
             "failed": f"ERROR: {news.text}",
-            "warning": f"WARN: {news.text}",
         }[news.kind]
         self._report(Advance("", line=f"#{number} {text}"))
 

@@ -53,6 +53,8 @@ class Request(NamedTuple):
     only_checks: bool = False
     only_looks: bool = False
     most_cache_bytes: int | None = None
+    cache_from: Sequence[str] = ()
+    cache_to: Sequence[str] = ()
     outputs: Sequence[Output] = ()
     environment: Mapping[str, str] = {}
 
