@@ -130,11 +130,11 @@ class Builder:
         standard_input: BinaryIO | None,
     ) -> tuple[Work, Context]:
         tools, root = self._tools, self._cache.root
-        empty, downloads = f"{root}/empty", f"{root}/downloads"
-        for directory in (empty, downloads):
+        empty = f"{root}/empty"
+        for directory in (empty, f"{root}/downloads"):
             state.make_directory(directory)
         os.chmod(empty, 0o755)
-        fetching = contexts.fetching(downloads, request.environment, held)
+        fetching = contexts.fetching(root, request.environment, held)
         opened = contexts.Contexts(request, fetching, held, self._load_layout, standard_input)
         context = opened.main()
         work = Work(

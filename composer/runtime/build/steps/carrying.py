@@ -22,22 +22,28 @@ class Made(NamedTuple):
 
 
 def carry_out(
-    work: Work, stage: Stage, shown: Showing, key: str, what: str, make: Callable[[], Snapshot]
+    work: Work, stage: Stage, shown: Showing, key: str, what: str, make: Callable[[], Made]
 ) -> Made:
-    """Return a step's result from the cache, or from ``make``."""
-    base = stage.files.key
+    """Return a step's result from the cache, or from ``make``.
+
+    The key that ``make`` gives is the one that counts: it is another where the user changed the files meanwhile.
+    """
     with work.cache.carrying_out(key):
         found = None if work.ignores_cache(stage.name) else work.cache.find(key)
         if found is not None:
             work.lease.add([found.snapshot.directory])
             shown.cached()
             return Made(key, found.snapshot)
-        begun_s = time.monotonic()
-        with shown.running():
-            snapshot = make()
-        work.cache.keep(key, snapshot, what=what, base=base, seconds=time.monotonic() - begun_s)
-        work.lease.add([snapshot.directory])
-    return Made(key, snapshot)
+        return _made(work, stage, shown, what, make)
+
+
+def _made(work: Work, stage: Stage, shown: Showing, what: str, make: Callable[[], Made]) -> Made:
+    begun_s = time.monotonic()
+    with shown.running():
+        made = make()
+    seconds = time.monotonic() - begun_s
+    work.cache.keep(made.key, made.snapshot, what=what, base=stage.files.key, seconds=seconds)
+    return made
 
 
 def advance(stage: Stage, made: Made, created_by: str) -> None:
