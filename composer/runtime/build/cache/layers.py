@@ -52,6 +52,13 @@ def digest_of(cache: Cache, snapshot: Snapshot) -> tuple[str, int]:
     facts = cache.facts(snapshot.id)
     if isinstance(facts.get("diff_id"), str) and isinstance(facts.get("plain_bytes"), int):
         return facts["diff_id"], facts["plain_bytes"]
+    diff_id, total = digest_now(snapshot)
+    note_digest(cache, snapshot, diff_id, total)
+    return diff_id, total
+
+
+def digest_now(snapshot: Snapshot) -> tuple[str, int]:
+    """Return the digest and the length of a snapshot's tar, from its files. Raises ImageError, OSError."""
     digest, total = hashlib.sha256(), 0
     fd = os.open(snapshot.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -60,7 +67,6 @@ def digest_of(cache: Cache, snapshot: Snapshot) -> tuple[str, int]:
             total += len(piece)
     finally:
         os.close(fd)
-    note_digest(cache, snapshot, f"sha256:{digest.hexdigest()}", total)
     return f"sha256:{digest.hexdigest()}", total
 
 
