@@ -15,7 +15,9 @@ DOCKERFILE = "FROM base\nRUN echo right > /one\n"
 
 
 def snapshot(shop: Workshop) -> pathlib.Path:
-    [found] = [path for path in (shop.stack.state / "lib/build/snapshots").iterdir() if path.suffix != ".json"]
+    [found] = [
+        path for path in (shop.stack.state / "lib/build/snapshots").iterdir() if path.suffix != ".json"
+    ]
     return found
 
 
