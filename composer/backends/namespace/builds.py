@@ -28,6 +28,9 @@ _PROXIES = (
     *("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"),
 )
 
+_PASSED = (*_PROXIES, "SOURCE_DATE_EPOCH")
+"""Variables that are build arguments without being given as such, as with buildx."""
+
 
 def build(
     engine: Engine,
@@ -72,7 +75,7 @@ def request_of(spec: BuildSpec, environment: Mapping[str, str]) -> Request:
     for name, value in spec.attributes.items():
         if value not in (None, "", [], {}, False):
             ATTRIBUTES[name](found, value, spec)
-    args = {key: environment[key] for key in _PROXIES if key in environment}
+    args = {key: environment[key] for key in _PASSED if key in environment}
     found["args"] = {**args, **found.get("args", {})}
     found["labels"] = {**found.get("labels", {}), **spec.labels}
     found["names"] = [*filter(None, [spec.reference]), *found.get("names", ())]

@@ -139,11 +139,11 @@ class Builder:
         standard_input: BinaryIO | None,
     ) -> tuple[Work, Context]:
         tools, root = self._tools, self._cache.root
-        empty, downloads = f"{root}/empty", f"{root}/downloads"
-        for directory in (empty, downloads):
+        empty = f"{root}/empty"
+        for directory in (empty, f"{root}/downloads"):
             state.make_directory(directory)
         os.chmod(empty, 0o755)
-        fetching = contexts.fetching(downloads, request.environment, held)
+        fetching = contexts.fetching(root, request.environment, held)
         opened = contexts.Contexts(request, fetching, held, self._load_layout, standard_input)
         context = opened.main()
         work = Work(
@@ -166,7 +166,7 @@ class Builder:
             contexts=opened,
             checksums=held.enter_context(StatCache(f"{root}/checksums")),
             fetching=fetching,
-            imports=exchange.Imports(self._cache, places_of(request, self._registry), teller.warn),
+            imports=exchange.Imports(self._cache, places_of(request, self._registry), lease.add, teller.warn),
         )
         return work, context
 

@@ -27,7 +27,7 @@ from composer.runtime.images.pipeline import Pipeline
 from composer.runtime.images.tar import Reader, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from composer.runtime.build.cache.cache import Cache, Snapshot
 
@@ -151,9 +151,18 @@ def _put_bytes(place: Place, data: bytes) -> dict[str, Any]:
 class Imports:
     """Steps that are kept elsewhere. Safe for threads."""
 
-    def __init__(self, cache: Cache, places: Sequence[Place], warn: Callable[[str], None]) -> None:
-        """A place that cannot be read is told of, and left out: it only makes a build faster."""
-        self._cache, self._places, self._warn = cache, places, warn
+    def __init__(
+        self,
+        cache: Cache,
+        places: Sequence[Place],
+        hold: Callable[[Iterable[str]], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        """A place that cannot be read is told of, and left out: it only makes a build faster.
+
+        ``hold`` keeps what is brought from being swept (`Lease.add`).
+        """
+        self._cache, self._places, self._hold, self._warn = cache, places, hold, warn
         self._lock = threading.Lock()
         self._steps: dict[str, tuple[Place, str, dict[str, Any]]] | None = None
 
@@ -198,7 +207,7 @@ class Imports:
                 reader.drain()
             if pipeline.blob_digest != digest:
                 raise ImageError(f"layer digest mismatch: got {pipeline.blob_digest}, expected {digest}")
-            snapshot = self._cache.take(layer, created_ns=created_ns)
+            snapshot = self._cache.take(layer, self._hold, created_ns=created_ns)
         facts = {
             "diff_id": pipeline.diff_id,
             "plain_bytes": pipeline.plain_bytes,

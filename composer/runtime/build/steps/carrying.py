@@ -24,9 +24,12 @@ class Made(NamedTuple):
 
 
 def carry_out(
-    work: Work, stage: Stage, shown: Showing, key: str, what: str, make: Callable[[], Snapshot]
+    work: Work, stage: Stage, shown: Showing, key: str, what: str, make: Callable[[], Made]
 ) -> Made:
-    """Return a step's result from the cache, or from ``make``."""
+    """Return a step's result from the cache, or from ``make``.
+
+    The key that ``make`` gives is the one that counts: it is another where the user changed the files meanwhile.
+    """
     base = stage.files.key
     with work.cache.carrying_out(key):
         found = None if work.ignores_cache(stage.name) else _found(work, key)
@@ -37,14 +40,19 @@ def carry_out(
             return Made(key, found.snapshot)
         if work.request.only_looks:
             raise looking.Unbuilt(looking.reason(work.cache, base, what))
-        begun_s = time.monotonic()
-        with shown.running():
-            snapshot = make()
-        seconds = time.monotonic() - begun_s
-        work.cache.keep(key, snapshot, what=what, base=base, seconds=seconds)
-        work.lease.add([snapshot.directory])
-        work.used(key, snapshot, what, base, seconds)
-    return Made(key, snapshot)
+        return _made(work, stage, shown, what, make)
+
+
+def _made(work: Work, stage: Stage, shown: Showing, what: str, make: Callable[[], Made]) -> Made:
+    begun_s = time.monotonic()
+    with shown.running():
+        made = make()
+    seconds = time.monotonic() - begun_s
+    base = stage.files.key
+    work.cache.keep(made.key, made.snapshot, what=what, base=base, seconds=seconds)
+    work.lease.add([made.snapshot.directory])
+    work.used(made.key, made.snapshot, what, base, seconds)
+    return made
 
 
 def _found(work: Work, key: str) -> Step | None:

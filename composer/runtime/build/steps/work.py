@@ -95,7 +95,7 @@ class Work:
         epoch_ns = self.epoch_ns()
         if epoch_ns is not None:
             times.clamp(directory, epoch_ns)
-        return self.cache.take(directory)
+        return self.cache.take(directory, self.lease.add)
 
     def epoch_ns(self) -> int | None:
         """Return the latest time that a file may have; None where there is no such."""
