@@ -48,6 +48,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "images": ("images", "List the images of the project's containers"),
     "kill": ("kill", "Kill service containers, or send them a signal"),
     "lint": ("lint", "Check compose files for errors and questionable settings"),
+    "login": ("login", "Log in to a registry"),
+    "logout": ("login:logout", "Log out from a registry"),
     "logs": ("logs", "Print the output of service containers"),
     "ls": ("ls", "List projects"),
     "network": ("network", "Manage networks"),

@@ -98,7 +98,7 @@ class Kept(Exception):
 
 
 def optionally(
-    optional: bool, effect: Callable[[], None], phase: str = "error", *, failed: str = "error"
+    optional: bool, effect: Callable[[], object], phase: str = "error", *, failed: str = "error"
 ) -> None:
     """Do something. What is ``optional`` may be gone already; where it fails, Kept is raised.
 
