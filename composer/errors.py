@@ -30,6 +30,7 @@
         ├── StartFailed(exit_code)               125, 126 or 127 as Docker has them; 1 in an operation
         └── ImageError
             ├── PullFailed
+            ├── PushFailed
             └── BuildFailed
                 └── DockerfileInvalid(faults)
 
@@ -268,6 +269,10 @@ class ImageError(BackendError):
 
 class PullFailed(ImageError):
     """The registry cannot be reached, or does not provide the image."""
+
+
+class PushFailed(ImageError):
+    """The registry cannot be reached, or does not accept the image."""
 
 
 class BuildFailed(ImageError):

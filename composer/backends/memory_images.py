@@ -68,11 +68,18 @@ class Images(Part):
         self._called("build_image", spec.reference)
         return self.add_image(spec.reference)
 
-    def push_image(self, reference: str, *, progress: Callable[[Advance], None] | None = None) -> None:
+    def push_image(
+        self,
+        reference: str,
+        *,
+        progress: Callable[[Advance], None] | None = None,
+        compression: str = "",
+    ) -> str:
         with self.changed:
             self._called("push_image", reference)
             if reference not in self._images:
                 raise NotFound(f"no such image: {reference}")
+            return ""
 
     def remove_image(self, reference: str, *, force: bool = False) -> None:
         with self.changed:

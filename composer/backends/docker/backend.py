@@ -278,10 +278,22 @@ class DockerBackend(DockerObserver, Lacking):
         built = builds.build(self._sdk, self.client.endpoint, spec, self._environment, progress)
         return reading.image(self.client.get(f"/images/{built}/json")) if built else None
 
-    def push_image(self, reference: str, *, progress: Callable[[Advance], None] | None = None) -> None:
+    def push_image(
+        self,
+        reference: str,
+        *,
+        progress: Callable[[Advance], None] | None = None,
+        compression: str = "",
+    ) -> str:
         from composer.backends.docker import images
 
-        images.push(self._sdk, reference, self._environment, progress)
+        if compression not in ("", "gzip"):
+            raise Unsupported(
+                "compression",
+                f"cannot push image '{reference}' with {compression}: Docker Engine compresses with gzip",
+                hint="leave out --compression, or use --backend namespace",
+            )
+        return images.push(self._sdk, reference, self._environment, progress)
 
     def remove_image(self, reference: str, *, force: bool = False) -> None:
         with self._sdk.call(patient=True) as api:

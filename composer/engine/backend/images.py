@@ -31,8 +31,19 @@ class Images(ImageObserver, Protocol):
         """
         ...
 
-    def push_image(self, reference: str, *, progress: Report | None = None) -> None:
-        """Push an image to the registry of its name. Raises ImageError."""
+    def look_at_build(self, spec: BuildSpec) -> str | None:
+        """Return why a build would make another image than there is; empty where it would not, None if unknown.
+
+        Nothing is built or pulled. Raises BuildFailed where the build would fail at once.
+        """
+        ...
+
+    def push_image(self, reference: str, *, progress: Report | None = None, compression: str = "") -> str:
+        """Push an image to the registry of its name; return its digest there, where the backend knows it.
+
+        ``compression`` (gzip or zstd) is that of layers which are not compressed yet; empty for the backend's own.
+        Raises ImageError, and Unsupported for a compression that the backend cannot choose.
+        """
         ...
 
     def remove_image(self, reference: str, *, force: bool = False) -> None: ...

@@ -12,6 +12,7 @@ from composer.runtime.build import contexts, outputs, platforms, result
 from composer.runtime.build.bases import Bases
 from composer.runtime.build.cache.cache import Cache
 from composer.runtime.build.cache.filesystems import Mounter
+from composer.runtime.build.context.contexts import Kind, classify
 from composer.runtime.build.context.statcache import StatCache
 from composer.runtime.build.dockerfile import checks
 from composer.runtime.build.dockerfile.directives import check_options
@@ -19,6 +20,7 @@ from composer.runtime.build.dockerfile.reading import parse
 from composer.runtime.build.dockerfile.stage_checks import BaseFacts
 from composer.runtime.build.requests import Built
 from composer.runtime.build.steps.building import build as build_stages
+from composer.runtime.build.steps.looking import Unbuilt
 from composer.runtime.build.steps.running import Runner
 from composer.runtime.build.steps.work import Work
 from composer.runtime.build.telling import Teller
@@ -142,7 +144,14 @@ class Builder:
             runner=Runner(tools.paths, tools.store, tools.networks, tools.volumes, tools.client),
             lease=lease,
             bases=Bases(
-                tools.store, self._content, self._cache, lease, tools.pull, platform, always=request.pull
+                tools.store,
+                self._content,
+                self._cache,
+                lease,
+                tools.pull,
+                platform,
+                always=request.pull,
+                only_looks=request.only_looks,
             ),
             teller=teller,
             contexts=opened,
@@ -162,6 +171,32 @@ class Builder:
                 hint="keep one in it",
             )
         return loaded[0].id
+
+    def look(self, request: Request) -> str:
+        """Return why a build would make another image than the one that has its name; empty where it would not.
+
+        Nothing is built, pulled or fetched. Raises BuildFailed where the build would fail at once.
+        """
+        request = request._replace(only_looks=True)
+        if classify(request.context)[0] is not Kind.DIRECTORY:
+            return "its context is not on this machine"
+        platform = platforms.parse(request.platform) if request.platform else platforms.native()
+        self._cache.prepare()
+        with self._content.adding():
+            pass  # makes its directories
+        teller = Teller(lambda news: None)
+        with contextlib.ExitStack() as held:
+            lease = held.enter_context(leases.leasing(self._content.root))
+            work, context = self._opened(request, platform, lease, teller, held, None)
+            try:
+                stage = build_stages(work, context, parse(context.dockerfile, context.name))
+            except Unbuilt as error:
+                return str(error)
+            id = result.id_of(self._cache, stage, request)
+        current = self._tools.store.find(request.names[0]) if request.names else None
+        if current is None:
+            return "not built yet"
+        return "" if current.id == id else "its configuration changed"
 
     def _exported(self, request: Request, stage: Stage, teller: Teller, warnings: list[str]) -> Built:
         if request.outputs and all(one.type in outputs.FILES for one in request.outputs):

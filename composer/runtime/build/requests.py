@@ -51,6 +51,7 @@ class Request(NamedTuple):
     source_date_epoch: int | None = None
     keep_failed: bool = False
     only_checks: bool = False
+    only_looks: bool = False
     outputs: Sequence[Output] = ()
     environment: Mapping[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""Images: pulled, imported, loaded, named, saved and removed, with regard to the containers that use them."""
+"""Images: pulled, pushed, imported, loaded, named, saved and removed, with regard to the containers that use them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from composer.runtime.images import Image
     from composer.runtime.images.progress import Advance
     from composer.runtime.images.pull import Puller
+    from composer.runtime.images.push import Pusher
 
 
 class Images:
@@ -22,6 +23,7 @@ class Images:
     def __init__(self, core: Core, environment: Mapping[str, str]) -> None:
         self._core, self._environment = core, environment
         self._puller: Puller | None = None
+        self._pusher: Pusher | None = None
 
     def find(self, reference: str) -> Image | None:
         return self._core.store.find(reference)
@@ -44,6 +46,20 @@ class Images:
             if self._puller is None:
                 self._puller = self._core.store.puller(self._environment)
             return self._puller
+
+    def push(
+        self,
+        reference: str,
+        progress: Callable[[Advance], None] | None = None,
+        *,
+        compression: str = "gzip",
+    ) -> str:
+        """Push an image; return its digest at the registry. Raises NotFound or PushFailed."""
+        making.sweep(self._core.paths)
+        with self._core.lock:
+            if self._pusher is None:
+                self._pusher = self._core.store.pusher(self._environment)
+        return self._core.store.push(reference, self._pusher, progress, compression=compression)
 
     def remove(self, reference: str, *, force: bool = False) -> None:
         """Remove a name, and the image with its last one. Raises Conflict, naming who uses it, without force."""
@@ -76,5 +92,6 @@ class Images:
         return self._core.store.prune(unused=unused)
 
     def close(self) -> None:
-        if self._puller is not None:
-            self._puller.close()
+        for one in (self._puller, self._pusher):
+            if one is not None:
+                one.close()

@@ -5,6 +5,7 @@
     images/<hex>.json        one image: configuration, layers, blobs; written last, so that it never lacks a part
     blobs/sha256/<hex>       configurations, manifests and layers as they came
     layers/<hex>/            unpacked for overlayfs, named by chain id, shared by all images that have it
+    distributed/<hex>.json   what registries have of a layer, by diff id; see `distributed`
     host/<hex>/              see `host`
     blobs/<hex>.part.tmp     a blob that is being fetched, or was when somebody was killed
     *.tmp                    half made; removed by the next who holds the lock exclusively
@@ -120,6 +121,13 @@ class Content:
         """
         with self._locked(f"locks/blob-{hex_of(digest)}", fcntl.LOCK_EX):
             yield f"{self.root}/blobs/{hex_of(digest)}.part.tmp"
+
+    @contextlib.contextmanager
+    def distributing(self) -> Iterator[str]:
+        """Hold the lock of what is known of registries, across processes, and yield the directory of that."""
+        directory = state.make_directory(f"{self.root}/distributed")
+        with self._locked("distributed.lock", fcntl.LOCK_EX):
+            yield directory
 
     def flush(self) -> None:
         """Write everything of this file system to the disk."""

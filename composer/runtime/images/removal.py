@@ -34,7 +34,7 @@ def prune(content: Content, *, unused: bool) -> tuple[list[str], int]:
 
 def sweep(content: Content) -> int:
     """Remove layers, blobs and leftovers that no image and no container needs; return their bytes on the disk."""
-    layers, blobs = _reachable(content)
+    layers, blobs, distributed = _reachable(content)
     used = _used_by_containers(content)[0]
     current = hex_of(host.digest())
     freed = 0
@@ -54,6 +54,9 @@ def sweep(content: Content) -> int:
     for name in _names(f"{content.root}/blobs/sha256"):
         if name not in blobs:
             freed += _remove(f"{content.root}/blobs/sha256/{name}")
+    for name in _names(f"{content.root}/distributed"):
+        if name not in distributed:
+            files.remove_file(f"{content.root}/distributed/{name}")
     for name in _names(content.root):
         if name.endswith(".tmp"):
             files.remove_file(f"{content.root}/{name}")
@@ -64,18 +67,20 @@ def sweep(content: Content) -> int:
     return freed
 
 
-def _reachable(content: Content) -> tuple[set[str], set[str]]:
-    """Return the layers and blobs of all images, as hexadecimal digits."""
+def _reachable(content: Content) -> tuple[set[str], set[str], set[str]]:
+    """Return the layers and blobs of all images, as hexadecimal digits, and the files of `distributed` on them."""
     layers: set[str] = set()
+    distributed: set[str] = set()
     blobs: set[str] = set()
     for id, record in content.records():
         blobs.update((hex_of(id), hex_of(record["manifest"])))
         for layer in record["layers"]:
             layers.update(_names_of_layer(content.layer(layer["chain_id"])))
             blobs.add(hex_of(layer["blob"]))
+            distributed.add(f"{hex_of(layer['diff_id'])}.json")
     for snapshot in _names(f"{os.path.dirname(content.root)}/build/snapshots"):
         layers.update(_names_of_layer(f"{os.path.dirname(content.root)}/build/snapshots/{snapshot}"))
-    return layers, blobs
+    return layers, blobs, distributed
 
 
 def _names_of_layer(path: str) -> set[str]:

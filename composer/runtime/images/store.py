@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from composer import references
-from composer.errors import Conflict, ImageError, NotFound
+from composer.errors import Conflict, ImageError, NotFound, PushFailed
 from composer.runtime.base import files
 from composer.runtime.images import host
 from composer.runtime.images.configuration import Image
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from composer.runtime.images.content import Named
     from composer.runtime.images.progress import Advance
     from composer.runtime.images.pull import Puller
+    from composer.runtime.images.push import Pusher
 
 
 class Store:
@@ -100,6 +101,13 @@ class Store:
 
         return Puller(self._content, settings.read(environment))
 
+    def pusher(self, environment: Mapping[str, str]) -> Pusher:
+        """Return what `push` needs, with what the user has configured. Raises ProjectError."""
+        from composer.registry import settings
+        from composer.runtime.images.push import Pusher
+
+        return Pusher(self._content, settings.read(environment))
+
     def import_rootfs(self, path: str, name: str, config: Mapping[str, Any]) -> Image:
         """Make an image of one layer from a tarball, plain or compressed. ``config`` is Docker's.
 
@@ -147,6 +155,37 @@ class Store:
             id, digest = puller.pull(wanted, tell)
             self._content.change_references({full: id}, digest=digest)
         return self._must_have(id)
+
+    def push(
+        self,
+        name: str,
+        pusher: Pusher,
+        tell: Callable[[Advance], None] | None = None,
+        *,
+        compression: str = "gzip",
+    ) -> str:
+        """Send an image to the registry of its name; return its digest there. Raises NotFound or PushFailed.
+
+        ``compression``: gzip or zstd, for layers that are not compressed yet.
+        """
+        wanted = references.parse(name)
+        if wanted.digest:
+            raise PushFailed(f"cannot push '{name}': a digest reference cannot be pushed", hint="use a tag")
+        full = str(wanted)
+        with self._content.adding():
+            known = self._content.names().get(full)
+            if known is None:
+                if name == host.REFERENCE:
+                    raise PushFailed("image 'host' cannot be pushed: it is not stored")
+                raise NotFound(
+                    f"an image does not exist locally with the tag: {wanted.familiar()}",
+                    hint="list them with composer image ls, and name one with composer image tag",
+                )
+            digest = pusher.push(known.id, wanted, tell, kind=compression)
+            # It is called the same here, since when it was: only what the registry calls it is new.
+            if self._content.references().get(full) == known.id:
+                self._content.change_references({full: known.id}, digest=digest, wall=lambda: known.tagged_ns)
+        return digest
 
     def tag(self, name: str, new: str) -> None:
         """Give an image another name, which is taken away from the image that had it."""

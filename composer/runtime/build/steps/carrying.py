@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from composer.runtime.build.steps import looking
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,6 +34,8 @@ def carry_out(
             work.lease.add([found.snapshot.directory])
             shown.cached()
             return Made(key, found.snapshot)
+        if work.request.only_looks:
+            raise looking.Unbuilt(looking.reason(work.cache, base, what))
         begun_s = time.monotonic()
         with shown.running():
             snapshot = make()
