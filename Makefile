@@ -34,11 +34,15 @@ system:
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq; \
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }
 
-demo: setup
-	$(SUDO) env PATH="$(CURDIR)/$(VENV)/bin:$$PATH" examples/demo.sh
+# BASE=IMAGE: the base of the examples' images, if not the one that examples/base.sh finds.
+AS_ROOT = $(SUDO) env PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(if $(BASE),BASE="$(BASE)")
 
+demo: setup
+	$(AS_ROOT) examples/demo.sh
+
+# The images of the examples, built: then "composer up" in their directories starts at once.
 images: setup
-	$(SUDO) env PATH="$(CURDIR)/$(VENV)/bin:$$PATH" examples/compose/notes/images.sh
+	$(AS_ROOT) examples/images.sh
 
 # What sudo lets the tests see.
 KEPT := PATH,DOCKER_HOST,DOCKER_CONFIG,COMPOSER_TEST_DOCKER,COMPOSER_TESTS_MUST_RUN,COMPOSER_TEST_IMAGES,COMPOSE_CORPUS
