@@ -73,7 +73,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("up", "Create and start containers"),
     "version": ("version", "Print the version of composer"),
     "volume": ("volume", "Manage volumes"),
-    "volumes": ("volumes", "List the project's volumes"),
+    "volumes": ("volume:volumes", "List the project's volumes"),
     "wait": ("wait", "Wait until the containers of services stop"),
 }
 """Where each command is, as ``module`` or ``module:name``, and what it does."""
