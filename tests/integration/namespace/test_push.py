@@ -363,6 +363,30 @@ def test_a_blob_that_vanishes_before_the_manifest_is_sent_again(
     assert pulled(memory.host, "gone:1", tmp_path).id == image.id
 
 
+@pytest.mark.parametrize("login", ["basic", "bearer"])
+def test_an_upload_at_another_place_is_told_no_secret(
+    client: Client, memory: Memory, tmp_path: pathlib.Path, login: str
+) -> None:
+    with Proxy(memory.host) as proxy, Proxy(memory.host) as elsewhere:
+        proxy.login = login
+        client.docker_config(
+            auths={proxy.host: {"username": "me", "password": "secret"}}, HttpHeaders={"X-Secret": "s"}
+        )
+
+        def lead_away(handler: Handler) -> None:
+            path = f"/v2/away/blobs/uploads/{memory.open()}"
+            handler.answer(202, b"", {"Location": f"http://{elsewhere.host}{path}"})
+
+        proxy.on(r"^POST .*/uploads/", lead_away, 0)
+        image = client.image(f"{proxy.host}/away:1", BASE)
+        client.push(f"{proxy.host}/away:1")
+        assert elsewhere.count(r"^PUT .*/uploads/") == 2
+        assert proxy.asked[-1].headers["authorization"] and proxy.asked[-1].headers["x-secret"] == "s"
+        for asked in elsewhere.asked:
+            assert "authorization" not in asked.headers and "x-secret" not in asked.headers
+    assert pulled(memory.host, "away:1", tmp_path).id == image.id
+
+
 # ------------------------------------------------------------------ what is refused
 
 
