@@ -51,7 +51,8 @@ DOCKERFILES = (
 )
 TARGETS = ("", "", "tools", "compiled", "assets")
 _HONEST = re.compile(
-    r"removed by another command|cannot start the supervisor|was removed from the build cache|lost connection to the supervisor"
+    r"removed by another command|cannot start the supervisor|was removed from the build cache"
+    r"|lost connection to the supervisor"
     r"|an unknown exit code|exit code is unknown|the supervisor .*(crash|not respond|ended|killed)"
     r"|changed while it was read|no such file or directory|is not running|does not exist"
 )
