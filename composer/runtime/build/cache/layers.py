@@ -32,6 +32,7 @@ def stored(
     ``makers`` has the instruction that made a snapshot, by the snapshot's id, for messages. Raises BuildFailed.
     """
     found: list[Layer] = []
+    is_flushed = False
     for layer in layers:
         if isinstance(layer, Layer):
             found.append(layer)
@@ -46,7 +47,10 @@ def stored(
         # one at a time: two builds that share the step would exchange its files for a link, and back
         with cache.carrying_out(layer.id), cache.carrying_out(hex_of(chain)):
             known = content.known_layer(below, diff_id)
-            found.append(known or _move(cache, content, layer, chain, (diff_id, plain_bytes)))
+            if known is None and not is_flushed:
+                content.flush()  # once for all of them: their files were there before
+                is_flushed = True
+            found.append(known or _move(content, layer, chain, (diff_id, plain_bytes)))
     return found
 
 
@@ -80,13 +84,12 @@ def note_digest(cache: Cache, snapshot: Snapshot, diff_id: str, plain_bytes: int
     )
 
 
-def _move(cache: Cache, content: Content, snapshot: Snapshot, chain: str, packed: tuple[str, int]) -> Layer:
+def _move(content: Content, snapshot: Snapshot, chain: str, packed: tuple[str, int]) -> Layer:
     diff_id, plain_bytes = packed
     layer = Layer(diff_id, chain, diff_id, plain_bytes, _LAYER_TYPE, plain_bytes, is_packed=True)
     final = content.layer(chain)
     if os.path.islink(final) and not os.path.isdir(final):
         os.unlink(final)  # a kill in the middle of an exchange left it
-    content.flush()
     # The record first: a directory without one would be taken for a layer of unknown size.
     files.write_json(f"{final}.json", layer._asdict(), durable=True)
     try:
