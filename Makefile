@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit interpreters bench compared loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile pulls runs storm builds-storm reboot adoption samples bench-inside bench-scale bench-engine bench-builds clean
+.PHONY: demo test lint unit interpreters bench compared builds-compared loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile pulls runs storm builds-storm reboot adoption samples bench-inside bench-scale bench-engine bench-builds clean
 
 setup: $(STAMP)
 
@@ -34,11 +34,15 @@ system:
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq; \
 	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }
 
-demo: setup
-	$(SUDO) env PATH="$(CURDIR)/$(VENV)/bin:$$PATH" examples/demo.sh
+# BASE=IMAGE: the base of the examples' images, if not the one that examples/base.sh finds.
+AS_ROOT = $(SUDO) env PATH="$(CURDIR)/$(VENV)/bin:$$PATH" $(if $(BASE),BASE="$(BASE)")
 
+demo: setup
+	$(AS_ROOT) examples/demo.sh
+
+# The images of the examples, built: then "composer up" in their directories starts at once.
 images: setup
-	$(SUDO) env PATH="$(CURDIR)/$(VENV)/bin:$$PATH" examples/compose/notes/images.sh
+	$(AS_ROOT) examples/images.sh
 
 # What sudo lets the tests see.
 KEPT := PATH,DOCKER_HOST,DOCKER_CONFIG,COMPOSER_TEST_DOCKER,COMPOSER_TESTS_MUST_RUN,COMPOSER_TEST_IMAGES,COMPOSE_CORPUS
@@ -77,6 +81,12 @@ loader: setup
 # COMPOSE_CORPUS has, into docs/compared.md: needs an engine at DOCKER_HOST.
 recorded: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSE_CORPUS="$(COMPOSE_CORPUS)" $(VENV)/bin/python -m tests.compared.recorded --write $(addprefix --compose ,$(COMPOSE))
+
+# Dockerfiles built by composer and by BuildKit, into docs/compared.md: needs an engine at DOCKER_HOST with buildx.
+# DOCKERFILES=DIRECTORY: those of others, each with its own directory as its context.
+builds-compared: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.compared.builds $(if $(DOCKERFILES),$(DOCKERFILES),--write)
+	$(if $(DOCKERFILES),,$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(PYTEST) -q -m beside tests/integration/build tests/integration/docker/test_dockerfile_checks.py)
 
 # Services compared from within on both backends, into docs/compared.md: needs an engine at DOCKER_HOST.
 inside: setup

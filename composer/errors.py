@@ -13,6 +13,7 @@
     │   ├── NoComposeFile
     │   └── DisabledService
     ├── CopyFailed                               files cannot be copied
+    ├── LoginFailed                              a registry does not accept credentials, or they cannot be kept
     ├── OutputFailed                             the output of a command cannot be written
     ├── EngineError                              a plan could not be carried out
     │   ├── OperationFailed(operation, cause)
@@ -30,6 +31,7 @@
         ├── StartFailed(exit_code)               125, 126 or 127 as Docker has them; 1 in an operation
         └── ImageError
             ├── PullFailed
+            ├── PushFailed
             └── BuildFailed
                 └── DockerfileInvalid(faults)
 
@@ -152,6 +154,10 @@ class CopyFailed(ComposerError):
     """Files cannot be copied: a tree cannot be read, or an archive cannot be unpacked at its destination."""
 
 
+class LoginFailed(ComposerError):
+    """A registry does not accept credentials, or they cannot be kept."""
+
+
 class OutputFailed(ComposerError):
     """The output of a command cannot be written: the disk is full, or the terminal was closed."""
 
@@ -268,6 +274,10 @@ class ImageError(BackendError):
 
 class PullFailed(ImageError):
     """The registry cannot be reached, or does not provide the image."""
+
+
+class PushFailed(ImageError):
+    """The registry cannot be reached, or does not accept the image."""
 
 
 class BuildFailed(ImageError):

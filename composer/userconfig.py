@@ -56,6 +56,6 @@ def read_docker(environment: Mapping[str, str]) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ProjectError(
             f"cannot read '{name}': {error}",
-            hint="correct it, or remove it and run docker login again",
+            hint="correct it, or remove it and run composer login again",
         ) from None
     return found if isinstance(found, dict) else {}

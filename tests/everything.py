@@ -26,7 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from tests import notes_images
+from tests import examples_base
 
 ROOT = Path(__file__).parents[1]
 _NONE_COLLECTED = 5
@@ -56,10 +56,10 @@ def parts() -> list[Part]:
     return [
         Part(
             "in corners of their own",
-            "not docker",
+            "not docker and not beside",
             ["--tx", f"{number + 1}*popen//python={corner}", "--dist", "worksteal"],
         ),
-        Part("on the Docker Engine", "docker", ["-n", str(number), "--dist", "worksteal"]),
+        Part("on the Docker Engine", "docker and not beside", ["-n", str(number), "--dist", "worksteal"]),
     ]
 
 
@@ -96,7 +96,7 @@ def main(words: list[str]) -> int:
     options, rest = parser.parse_known_args(words)
     if not any((ROOT / word.partition("::")[0]).exists() for word in rest if not word.startswith("-")):
         rest = ["tests", *rest]
-        notes_images.archive()  # a corner has no way to the mirror that they come from
+        examples_base.archive()  # a corner has no way to the mirror that it comes from
     print(f"seed {options.seed}; each part is printed when it has ended", flush=True)
     printing = threading.Lock()
     with ThreadPoolExecutor() as threads:

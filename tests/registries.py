@@ -206,10 +206,16 @@ class Asked(NamedTuple):
 
 
 class Rule:
-    """What to do to requests whose ``METHOD path`` matches; ``times`` 0 is for ever."""
+    """What to do to requests whose ``METHOD path`` matches; ``times`` 0 is for ever.
 
-    def __init__(self, pattern: str, action: Callable[[Handler], None], times: int = 1) -> None:
+    One that is ``early`` acts before the request's body has been read.
+    """
+
+    def __init__(
+        self, pattern: str, action: Callable[[Handler], None], times: int = 1, *, early: bool = False
+    ) -> None:
         self.pattern, self.action, self.left = re.compile(pattern), action, times or -1
+        self.early = early
 
 
 class Proxy:
@@ -252,16 +258,18 @@ class Proxy:
         self._thread.join()
         self._server.server_close()
 
-    def on(self, pattern: str, action: Callable[[Handler], None], times: int = 1) -> None:
-        self.rules.append(Rule(pattern, action, times))
+    def on(
+        self, pattern: str, action: Callable[[Handler], None], times: int = 1, *, early: bool = False
+    ) -> None:
+        self.rules.append(Rule(pattern, action, times, early=early))
 
     def count(self, pattern: str) -> int:
         return sum(re.search(pattern, f"{asked.method} {asked.path}") is not None for asked in self.asked)
 
-    def rule_for(self, request: str) -> Rule | None:
+    def rule_for(self, request: str, *, early: bool = False) -> Rule | None:
         with self.lock:
             for rule in self.rules:
-                if rule.left and rule.pattern.search(request):
+                if rule.left and rule.early == early and rule.pattern.search(request):
                     rule.left -= 1
                     return rule
         return None
@@ -271,6 +279,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """One connection. Actions of rules get it, and answer, or `forward` with changes."""
 
     owner: Proxy
+    sent: bytes
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -278,10 +287,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         headers = {key.lower(): value for key, value in self.headers.items()}
-        asked = Asked(self.command, self.path, headers, self._sent())
+        first = self.owner.rule_for(f"{self.command} {self.path}", early=True)
+        try:
+            self.sent = b"" if first is not None else self._sent()
+        except OSError:
+            self.close_connection = True
+            return
+        asked = Asked(self.command, self.path, headers, self.sent)
         with self.owner.lock:
             self.owner.asked.append(asked)
         try:
+            if first is not None:
+                first.action(self)
+                return
             rule = self.owner.rule_for(f"{self.command} {self.path}")
             if rule is not None:
                 rule.action(self)
@@ -294,7 +312,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
-    do_HEAD = do_POST = do_PUT = do_PATCH = do_CONNECT = do_GET
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = do_GET
 
     def _sent(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":
@@ -359,11 +377,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def forward(self, change: Callable[[Handler, bytes], None] | None = None, *, ranges: bool = True) -> None:
         """Pass the request on and the answer back; ``change`` sends a good answer's body in its own way."""
         connection = http.client.HTTPConnection(self.owner.upstream, timeout=60)
-        wanted = ("accept", "range") if ranges else ("accept",)
+        wanted = {"accept", "content-type", "content-range", *(("range",) if ranges else ())}
         sent = {key: value for key, value in self.headers.items() if key.lower() in wanted}
         path = urlsplit(self.path).path if self.path.startswith("http") else self.path
+        if self.command not in ("GET", "HEAD"):
+            sent["Content-Length"] = str(len(self.sent))
+        if "/uploads/" in path:
+            sent["Host"] = self.owner.host  # where an upload is opened leads through here again
         try:
-            connection.request(self.command, path, headers={**sent, "Connection": "close"})
+            connection.request(
+                self.command, path, body=self.sent or None, headers={**sent, "Connection": "close"}
+            )
             with connection.getresponse() as response:
                 body = response.read()
         finally:

@@ -27,10 +27,20 @@ if TYPE_CHECKING:
     from composer.engine.operations.row import Resource
     from composer.engine.plan import Plan, Step
 
-CREATE, REPLACE, REMOVE, START, STOP, WAIT, PULL, MEND = (
-    "create", "replace", "remove", "start", "stop", "wait", "pull", "repair",
+CREATE, REPLACE, REMOVE, START, STOP, WAIT, PULL, BUILD, MEND = (
+    "create", "replace", "remove", "start", "stop", "wait", "pull", "build", "repair",
 )  # fmt: skip
-_MARKS = {CREATE: "+", REPLACE: "~", REMOVE: "-", START: ">", STOP: "!", WAIT: ".", PULL: "+", MEND: "~"}
+_MARKS = {
+    CREATE: "+",
+    REPLACE: "~",
+    REMOVE: "-",
+    START: ">",
+    STOP: "!",
+    WAIT: ".",
+    PULL: "+",
+    BUILD: "+",
+    MEND: "~",
+}
 _COLORS = {
     CREATE: "32",
     REPLACE: "33",
@@ -39,9 +49,10 @@ _COLORS = {
     STOP: "31",
     WAIT: "2",
     PULL: "32",
+    BUILD: "32",
     MEND: "33",
 }
-_ORDER = (PULL, CREATE, REPLACE, MEND, START, STOP, REMOVE)
+_ORDER = (PULL, BUILD, CREATE, REPLACE, MEND, START, STOP, REMOVE)
 
 
 class _Entry(NamedTuple):
@@ -97,6 +108,7 @@ _KINDS: tuple[tuple[str, Callable[[set[str]], Any]], ...] = (
     (REPLACE, lambda e: row.MAKES in e and e & {row.RENAMES, row.REMOVES}),
     (CREATE, lambda e: row.MAKES in e),
     (REMOVE, lambda e: row.REMOVES in e),
+    (BUILD, lambda e: row.BUILDS in e),
     (PULL, lambda e: row.BRINGS in e),
     (REPLACE, lambda e: e & {row.RENAMES, row.CHANGES}),
     (MEND, lambda e: row.MENDS in e),

@@ -22,6 +22,32 @@ def plan_up(engine: Engine, project: Project, options: Options) -> Plan:
     return _change(engine, project, options).plan
 
 
+def look_at_builds(engine: Engine, project: Project, options: Options) -> tuple[Plan, Sequence[str]]:
+    """Return the builds that ``up`` was asked for and that would make another image, and why; and images that stay.
+
+    Nothing is built: what a build would find in its cache is looked up.
+    """
+    import time
+
+    from composer.engine.operations.images import BuildImage
+    from composer.engine.plan import PlanBuilder
+    from composer.engine.planning.refreshing import plan_refresh
+
+    chosen = project.select(options.services, dependencies=options.dependencies)
+    asked = plan_refresh(chosen, engine.backend.find_image, options.pull, time.time_ns(), options.build)
+    builder, kept = PlanBuilder(), []
+    for step in asked.steps:
+        operation = step.operation
+        if not isinstance(operation, BuildImage):
+            continue
+        reason = engine.backend.look_at_build(operation.spec)
+        if reason == "":
+            kept.append(f"image {operation.spec.reference}")
+        else:
+            builder.add(operation._replace(cause=reason or operation.cause))
+    return builder.build(), kept
+
+
 def _change(engine: Engine, project: Project, options: Options) -> Change:
     from composer.engine.observe import observe
     from composer.engine.planning.reconcile import reconcile

@@ -9,6 +9,8 @@ from composer.errors import Unsupported
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from composer.engine.wanted import BuildSpec
+
 
 class Lacking:
     """A base class of backends: methods that a backend does not override raise Unsupported."""
@@ -38,6 +40,9 @@ class Lacking:
 
     def prune_images(self, *, unused: bool = False) -> tuple[Sequence[str], int]:
         self._lack_images()
+
+    def look_at_build(self, spec: BuildSpec) -> str | None:
+        return None
 
     def prune_builds(
         self, *, everything: bool = False, most_bytes: int | None = None, unused_for_s: float = 0.0

@@ -67,6 +67,21 @@ class Plan(NamedTuple):
         """Return True if the plan has operations other than waiting."""
         return any(not isinstance(step.operation, WaitService) for step in self.steps)
 
+    def after(self, first: Plan, unchanged: Iterable[str] = ()) -> Plan:
+        """Return a plan that begins with the steps of another, which this one's do not wait for by name."""
+        if not first.steps and not unchanged:
+            return self
+        count = len(first.steps)
+        moved = tuple(
+            step._replace(
+                id=step.id + count,
+                needs=tuple(id + count for id in step.needs),
+                after=tuple(id + count for id in step.after),
+            )
+            for step in self.steps
+        )
+        return self._replace(steps=(*first.steps, *moved), unchanged=(*self.unchanged, *unchanged))
+
     def to_json(self) -> list[dict[str, Any]]:
         """Return the steps for machines: plain values, ids as in the text."""
         return [_step_json(step) for step in self.steps]

@@ -153,7 +153,9 @@ class Auth:
                 body=urlencode(form).encode(),
             )
         else:
-            query = urlencode({key: value for key, value in fields.items() if value})
+            # one parameter for each scope, as the specification has it
+            pairs = [("service", challenge.service), *(("scope", one) for one in scope.split())]
+            query = urlencode([pair for pair in pairs if pair[1]])
             url = f"{challenge.realm}{'&' if '?' in challenge.realm else '?'}{query}"
             private = {"Authorization": mine.basic()} if mine else {}
             response = self._transport.request("GET", url, private=private)
@@ -163,7 +165,7 @@ class Auth:
                 f"authentication failed at {urlsplit(challenge.realm).netloc}"
                 if mine
                 else f"{self._host} requires authentication",
-                hint=mine.complaint or f"run docker login {self._host}",
+                hint=mine.complaint or f"run composer login {self._host}",
             )
         if status != 200:
             raise RequestFailed(f"{urlsplit(challenge.realm).netloc} returned no token (status {status})")

@@ -12,9 +12,8 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from composer.errors import ImageError, PullFailed
-from composer.registry.auth import Auth
+from composer.registry.endpoint import Endpoint, what_is_said
 from composer.registry.failures import AccessDenied, RequestFailed, backoff_s
-from composer.registry.settings import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,12 +22,9 @@ if TYPE_CHECKING:
     from composer.registry.settings import Settings
     from composer.registry.transport import Response, Transport
 
-_HUB = "https://registry-1.docker.io"
 TRIES = 5
 """How often something is tried before it counts as failed; for a blob, without a byte of progress."""
 _MIRROR_TRIES = 2
-_LOGINS = 3  # without, with what is known, and with a fresh token
-_MAX_ERROR_BYTES = 64 << 10
 _MAX_MANIFEST_BYTES = 4 << 20
 _MAX_SMALL_BYTES = 8 << 20
 _ACCEPT = ", ".join(
@@ -51,56 +47,6 @@ class Manifest(NamedTuple):
     data: bytes
 
 
-class Endpoint:
-    """One place that serves a registry's images: itself, or a mirror of it."""
-
-    def __init__(self, settings: Settings, transport: Transport, host: str, mirror: str | None) -> None:
-        self._settings, self._transport = settings, transport
-        self._lock = threading.Lock()
-        self.is_mirror = mirror is not None
-        self._prefix = ""
-        if mirror is not None:
-            scheme, _, rest = mirror.partition("://")
-            self.host, _, prefix = rest.partition("/")
-            self._base: str | None = f"{scheme}://{self.host}"
-            self._prefix = f"{prefix}/" if prefix else ""
-        else:
-            self.host = host
-            self._base = _HUB if host == "docker.io" else None
-        self.auth = Auth(settings, transport, self.host)
-
-    def url(self, path: str, kind: str) -> str:
-        return f"{self._root()}/v2/{self._prefix}{path}/{kind}"
-
-    def scope(self, path: str) -> str:
-        return f"repository:{self._prefix}{path}:pull"
-
-    def _root(self) -> str:
-        """Return scheme and host. Where plain HTTP is good enough too, find out what is spoken there."""
-        if self._base is None:
-            if not self._settings.is_insecure(self.host):
-                self._base = f"https://{self.host}"
-            else:
-                with self._lock:
-                    self._base = self._base or self._spoken()
-        return self._base
-
-    def _spoken(self) -> str:
-        # On this machine nobody can listen, and plain HTTP saves loading ssl; elsewhere encrypted comes first.
-        order = ("http", "https") if is_loopback(self.host) else ("https", "http")
-        problem: RequestFailed | None = None
-        for scheme in order:
-            try:
-                response = self._transport.request("GET", f"{scheme}://{self.host}/v2/")
-            except RequestFailed as error:
-                problem = problem or error
-                continue
-            response.close()
-            if response.status != 400:  # how a server says that it was addressed without TLS
-                return f"{scheme}://{self.host}"
-        raise problem or PullFailed(f"{self.host} does not respond to HTTPS or HTTP")
-
-
 class Registry:
     """One registry for as long as a command lasts. Safe to use from several threads."""
 
@@ -112,17 +58,16 @@ class Registry:
         *,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._transport, self._host, self.pause = transport, host, pause
+        self._host, self.pause = host, pause
         self._endpoints = [
             *(Endpoint(settings, transport, host, mirror) for mirror in settings.host(host).mirrors),
             Endpoint(settings, transport, host, None),
         ]
-        custom = settings.docker.get("HttpHeaders")
-        self._headers: Mapping[str, str] = (
-            {str(key): str(value) for key, value in custom.items() if str(key).lower() != "user-agent"}
-            if isinstance(custom, dict)
-            else {}
-        )
+
+    @property
+    def itself(self) -> Endpoint:
+        """The registry and none of its mirrors: what is pushed goes there."""
+        return self._endpoints[-1]
 
     # -------------------------------------------------------------- manifests
 
@@ -227,31 +172,15 @@ class Registry:
         self, endpoint: Endpoint, method: str, reference: Reference, kind: str, headers: Mapping[str, str]
     ) -> Response:
         """Send one request, logging in where that is asked for; return a good answer. Raises PullFailed."""
-        url, scope = endpoint.url(reference.path, kind), endpoint.scope(reference.path)
-        authorization = endpoint.auth.header(scope)
-        for _ in range(_LOGINS):
-            private = {**self._headers, **({"Authorization": authorization} if authorization else {})}
-            response = self._transport.request(method, url, headers, private=private)
-            if response.status != 401:
-                break
-            self._discard(response)
-            answer = endpoint.auth.challenged(response.challenges, scope, authorization)
-            if not answer:
-                break
-            authorization = answer
+        path = reference.path
+        response = endpoint.ask(method, endpoint.url(path, kind), endpoint.scope(path), headers)
         if response.status in (200, 206):
             return response
         raise self._refusal(endpoint, response, reference, kind)
 
-    def _discard(self, response: Response) -> None:
-        try:
-            response.body(_MAX_ERROR_BYTES)  # to the end, so that the connection can be used again
-        except PullFailed:
-            response.close()
-
     def _refusal(self, endpoint: Endpoint, response: Response, reference: Reference, kind: str) -> PullFailed:
         status = response.status
-        said = _said(response)
+        said = what_is_said(response)
         name = reference.familiar()
         if status == 404:
             what = "image" if kind.startswith("manifests") else "a part of the image"
@@ -262,13 +191,13 @@ class Registry:
         if status in (401, 403):
             hint = endpoint.auth.complaint()
             if not hint:
-                login = f"docker login {'' if self._host == 'docker.io' else self._host}".rstrip()
+                login = f"composer login {'' if self._host == 'docker.io' else self._host}".rstrip()
                 hint = f"check the image name; for a private repository, run {login}"
             cause = f"{endpoint.host}: {said or 'unauthorized'}"
             return AccessDenied(reference.familiar_name(), cause, hint=hint)
         after = response.headers.get("retry-after", "")
         if status == 429:
-            hint = "wait, run docker login, or configure a mirror"
+            hint = "wait, run composer login, or configure a mirror"
             return RequestFailed(
                 f"too many requests to {endpoint.host}{': ' + said if said else ''}",
                 hint=hint,
@@ -323,18 +252,6 @@ class Registries:
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
-
-
-def _said(response: Response) -> str:
-    """Return the messages of an answer in the specification's form, in one short line."""
-    try:
-        body = response.body(_MAX_ERROR_BYTES)
-        errors = json.loads(body).get("errors") or ()
-        texts = [str(error.get("message") or error.get("code") or "") for error in errors]
-    except (PullFailed, ValueError, AttributeError, TypeError):
-        return ""
-    text = " ".join("; ".join(filter(None, texts)).split())
-    return "".join(letter for letter in text if letter.isprintable())[:200]
 
 
 def _media_type(response: Response, data: bytes) -> str:

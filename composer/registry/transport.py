@@ -26,11 +26,10 @@ from composer.registry.failures import RequestFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import IO
 
     from composer.registry.settings import Settings
 
-    Body = bytes | IO[bytes] | Iterable[bytes]
+    Body = bytes | Iterable[bytes]
 
 _CONNECT_S = 15.0
 _IDLE_S = 60.0
@@ -129,16 +128,17 @@ class Transport:
         *,
         private: Mapping[str, str] | None = None,
         body: Body | None = None,
+        idle_s: float | None = None,
     ) -> Response:
         """Send a request, and follow where a GET or HEAD leads. ``private`` headers are for the first place only.
 
-        A body that is a file or an iterable goes out piece by piece: chunked, unless a Content-Length is among the
-        headers. Raises RequestFailed.
+        A body that is an iterable goes out piece by piece: chunked, unless a Content-Length is among the
+        headers. ``idle_s`` is how long the answer may take where that is longer than usual. Raises RequestFailed.
         """
         start = place = _place(url)
         for _ in range(_MAX_REDIRECTS):
             sent = {**(headers or {}), **((private or {}) if place == start else {})}
-            response = self._send(method, url, place, sent, body)
+            response = self._send(method, url, place, sent, (body, idle_s))
             if not response.is_redirect or method not in ("GET", "HEAD"):
                 return response
             response.body(_MAX_REDIRECT_BYTES)  # to the end, so that the connection can be used again
@@ -151,8 +151,14 @@ class Transport:
     # -------------------------------------------------------------- one request
 
     def _send(
-        self, method: str, url: str, place: Place, headers: Mapping[str, str], body: Body | None
+        self,
+        method: str,
+        url: str,
+        place: Place,
+        headers: Mapping[str, str],
+        sent: tuple[Body | None, float | None],
     ) -> Response:
+        body, idle_s = sent
         try:
             inner = self._pool(place).urlopen(
                 method,
@@ -161,7 +167,7 @@ class Transport:
                 headers={"User-Agent": "composer", **headers},
                 redirect=False,
                 retries=False,
-                timeout=self._timeout,
+                timeout=self._timeout if idle_s is None else Timeout(connect=_CONNECT_S, read=idle_s),
                 preload_content=False,
                 decode_content=False,
             )

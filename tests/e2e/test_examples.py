@@ -1,6 +1,7 @@
 """The applications of examples/compose, driven with the installed command as their READMEs say.
 
-Each runs in a copy of its folder. The images of notes are those of `tests.notes_images`.
+Each runs in a copy of its folder, and its images are built there: on the base of `tests.examples_base`, which has all
+packages, for a corner has no way to a mirror.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import notes_images
+from tests import examples_base
 from tests.integration.namespace.conftest import Stack, wait_for
 from tests.ports import free_port
 
@@ -32,8 +33,8 @@ class Example(Stack):
     port = 0
 
     def environment(self) -> dict[str, str]:
-        ports = {"HELLO_PORT": str(self.port), "NOTES_PORT": str(self.port)}
-        return {**super().environment(), **ports}
+        ports = {f"{name}_PORT": str(self.port) for name in ("HELLO", "NOTES", "REGISTRY")}
+        return {**super().environment(), **ports, "BASE": examples_base.NAME}
 
     def fetch(self, path: str = "/", data: bytes | None = None) -> str:
         """Return what the published port answers; nothing while it does not."""
@@ -103,29 +104,25 @@ def _done(example: Example, number: int) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def notes_archive() -> pathlib.Path:
-    """One archive with the images of notes: in a corner it must be there already."""
-    found = notes_images.archive()
+def base_archive() -> str:
+    """An archive with the base of the examples' images: in a corner it must be there already."""
+    found = examples_base.archive()
     if found is None:
-        pytest.skip("needs root and mmdebstrap to make the images of notes")
-    return found
+        pytest.skip("needs root and mmdebstrap to make the base of the examples' images")
+    return str(found)
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("example", ["notes"], indirect=True)
-def test_notes_keeps_its_notes_over_down_crash_and_change(
-    example: Example, notes_archive: pathlib.Path
-) -> None:
-    example.run("image", "load", str(notes_archive))
-    assert set(example.out("image", "ls").split()) >= set(notes_images.IMAGES)
-
+def test_notes_keeps_its_notes_over_down_crash_and_change(example: Example, base_archive: str) -> None:
+    example.run("image", "load", "-i", base_archive)
     example.run("up", "-d", "--wait")
     assert "migrated; 0 notes" in example.out("logs", "migrate")
     assert example.fetch(data=b"buy milk") == "kept\n"
     assert "<li>buy milk</li>" in example.fetch()
 
-    # nothing to do, and it says so
-    assert "Recreate" not in example.run("up", "-d").stderr
+    # nothing to do, and it says so; a build finds all its steps in the cache
+    assert "Recreate" not in example.run("up", "-d", "--build").stderr
 
     # the database dies (composer kill would mean that it is to stay down): the restart policy brings it back
     killed = _pid(example, "db")
@@ -143,6 +140,14 @@ def test_notes_keeps_its_notes_over_down_crash_and_change(
     changed = {service for service, id in _ids(example) if ids[service] != id}
     assert changed == {"web"}
     wait_for(lambda: "buy milk" in example.fetch(), timeout_s=30, what="the page after the change")
+
+    # changed code is in the next image; what runs other images goes on
+    program = example.directory / "app" / "web.py"
+    program.write_text(program.read_text().replace("<p>visit", "<p>fetch"))
+    ids = dict(_ids(example))
+    example.run("up", "-d", "--build", "--wait")
+    assert {service for service, id in _ids(example) if ids[service] != id} == {"web"}
+    wait_for(lambda: "<p>fetch" in example.fetch(), timeout_s=30, what="the page of the changed code")
 
     # volumes outlive the containers
     example.run("down")

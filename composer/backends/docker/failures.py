@@ -122,7 +122,7 @@ _ROWS = (
         r"pull access denied|repository does not exist|manifest unknown|manifest for \S+ not found|unauthorized",
         errors.PullFailed,
         "{0}",
-        "check the image name and tag; run docker login if the registry requires authentication",
+        "check the image name and tag; run composer login if the registry requires authentication",
     ),
     _Row(
         r"lookup \S+.*(?:no such host|server misbehaving)|i/o timeout|TLS handshake timeout|"

@@ -15,7 +15,7 @@ from composer.backends.docker import failures
 from composer.backends.docker.endpoint import read_config
 from composer.backends.docker.sdk import outgoing, send
 from composer.engine.observed import Advance
-from composer.errors import BackendError, ImageError, PullFailed
+from composer.errors import BackendError, ImageError, PullFailed, PushFailed
 from composer.registry import credentials
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def resolve(sdk: Sdk, reference: str, environment: Mapping[str, str]) -> str:
 _PULL_HINT = "check the image name and tag, and that the engine can reach the registry"
 
 
-def push(sdk: Sdk, reference: str, environment: Mapping[str, str], report: Report | None) -> None:
-    """Push an image to the registry that its name says. Raises ImageError."""
+def push(sdk: Sdk, reference: str, environment: Mapping[str, str], report: Report | None) -> str:
+    """Push an image to the registry that its name says; return its digest there. Raises PushFailed."""
     repository, tag = split_reference(reference)
     mine = login(reference, environment)
     try:
@@ -84,15 +84,17 @@ def push(sdk: Sdk, reference: str, environment: Mapping[str, str], report: Repor
                 headers=mine.header(),
                 stream=True,
             )
-            follow(answer, Layers(report, "pushed").take)
+            said = follow(answer, Layers(report, "pushed").take)
     except BackendError as error:
-        raise ImageError(
+        raise PushFailed(
             f"cannot push image '{reference}': {error}",
             hint=mine.remedy(
                 error,
-                "check the image name and tag; run docker login if the registry requires authentication",
+                "check the image name and tag; run composer login if the registry requires authentication",
             ),
         ) from error
+    found = (entry["aux"].get("Digest") for entry in said if isinstance(entry.get("aux"), dict))
+    return str(next((digest for digest in found if digest), ""))
 
 
 class Layers:
@@ -165,7 +167,7 @@ class Login(NamedTuple):
 
     def remedy(self, error: BackendError, otherwise: str) -> str:
         """Return the hint for a refusal: where a login is what is missing, why there is none."""
-        if self.complaint and (error.hint is None or "docker login" in error.hint):
+        if self.complaint and (error.hint is None or "composer login" in error.hint):
             return self.complaint
         return error.hint or otherwise
 

@@ -50,7 +50,7 @@ def command(
     if destroy:
         plan, project, options = _plan_down(context, services, given)
     else:
-        plan, project, options = _plan_up(context, services, given)
+        plan, project, options = _plan_up(context, services, given, shows_builds=out is None)
     if out is not None:
         inputs = _inputs(context, project)
         key = context.key()
@@ -66,16 +66,20 @@ def command(
 
 
 def _plan_up(
-    context: Context, services: tuple[str, ...], given: dict[str, Any]
+    context: Context, services: tuple[str, ...], given: dict[str, Any], *, shows_builds: bool
 ) -> tuple[Plan, str, dict[str, Any]]:
     from composer.cli.creation import engine_options, nothing_selected
-    from composer.engine.actions import plan_up
+    from composer.engine.actions import look_at_builds, plan_up
 
     project = context.project(makes=True, services=services)
     if nothing_selected(project, services):
         context.display().warn("no service selected")
     options = engine_options(context, project, services, given)
-    plan = plan_up(context.engine(project.name), project, options)
+    engine = context.engine(project.name)
+    plan = plan_up(engine, project, options)
+    if shows_builds:
+        # what a plan does that was saved is settled: it builds what is missing, and nothing anew
+        plan = plan.after(*look_at_builds(engine, project, options))
     return plan, project.name, {k: v for k, v in options._asdict().items() if k != "known"}
 
 

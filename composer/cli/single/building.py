@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from composer.cli import options as shared
+from composer.errors import ProjectError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from composer.cli.context import Context
     from composer.engine.observed import Advance, ObservedImage
@@ -65,6 +67,7 @@ _OPTIONS = (
     click.option("--sbom", metavar="MODE", help="Add an SBOM attestation to the image."),
     click.option("--keep-failed", is_flag=True, help="Keep the container of a RUN that fails."),
     click.option("--check", is_flag=True, help="Check the Dockerfile, and build nothing."),
+    click.option("--push", is_flag=True, help="Push the image after the build."),
     click.option("--iidfile", metavar="PATH", help="Write the image ID to a file."),
     click.option("--metadata-file", "metadata", metavar="PATH", help="Write what was built to a JSON file."),
     click.option("-q", "--quiet", is_flag=True, help="Print only the image ID."),
@@ -82,7 +85,10 @@ def build(context: Context, path: str, given: Mapping[str, Any]) -> None:
     if mode:
         context.settings = context.settings._replace(progress=mode)
     spec = spec_of(context, path, given)
-    image, findings = _built(context, spec, given["tags"])
+    if given["push"] and (not spec.reference or spec.outputs or spec.only_checks):
+        raise click.UsageError("--push needs a --tag, and no --output or --check")
+    with _to_standard_output(context, spec) as changed:
+        image, findings = _built(context, changed, given["tags"])
     if given["check"]:
         context.write(
             f"Check complete, {_count(findings)} found." if findings else "Check complete, no warnings found."
@@ -94,6 +100,10 @@ def build(context: Context, path: str, given: Mapping[str, Any]) -> None:
     for name, text in ((given["iidfile"], image.id), (given["metadata"], _metadata(image, spec))):
         if name:
             _write(context, name, text)
+    if given["push"]:
+        from composer.cli.single import pushing
+
+        pushing.push(context, list(dict.fromkeys(given["tags"])))
     if given["quiet"]:
         context.write(image.id)
 
@@ -138,8 +148,6 @@ def _metadata(image: ObservedImage, spec: BuildSpec) -> str:
 
 
 def _write(context: Context, name: str, text: str) -> None:
-    from composer.errors import ProjectError
-
     try:
         with open(os.path.join(context.working_dir, name), "w", encoding="utf-8") as file:
             file.write(text)
@@ -185,18 +193,37 @@ def spec_of(context: Context, path: str, given: Mapping[str, Any]) -> BuildSpec:
 
 def _output(context: Context, text: str) -> str:
     """Return an output with an absolute path: what is relative is so to where the command runs."""
-    if text == "-":
-        return "type=tar,dest=-"
-    fields = [
-        part.partition("=") for part in (text.split(",") if "=" in text else ("type=local", f"dest={text}"))
-    ]
-    return ",".join(
-        f"{key}={_target(context, value) if key == 'dest' else value}" for key, _, value in fields
-    )
+    if "=" not in text:
+        text = "type=tar,dest=-" if text == "-" else f"type=local,dest={text}"
+    fields = dict(part.partition("=")[::2] for part in text.split(","))
+    if fields.get("type") in ("tar", "oci"):
+        fields.setdefault("dest", "-")
+    if fields.get("dest", "-") != "-":
+        fields["dest"] = os.path.normpath(os.path.join(context.working_dir, fields["dest"]))
+    return ",".join(f"{key}={value}" for key, value in fields.items())
 
 
-def _target(context: Context, path: str) -> str:
-    return path if path == "-" else os.path.normpath(os.path.join(context.working_dir, path))
+@contextmanager
+def _to_standard_output(context: Context, spec: BuildSpec) -> Iterator[BuildSpec]:
+    """Yield what is to be built, with a file where an output is to be written; print that at the end."""
+    if not any(output.endswith("dest=-") for output in spec.outputs):
+        yield spec
+        return
+    if context.stdout.isatty():
+        raise ProjectError(
+            "refusing to write a tar archive to a terminal",
+            hint="add dest=FILE to --output, or redirect the output",
+        )
+    import shutil
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="composer-output-") as directory:
+        path = f"{directory}/archive"
+        outputs = (f"{o.removesuffix('-')}{path}" if o.endswith("dest=-") else o for o in spec.outputs)
+        yield spec._replace(outputs=tuple(outputs))
+        with open(path, "rb") as file:
+            shutil.copyfileobj(file, context.stdout.buffer, 1 << 20)
+        context.stdout.buffer.flush()
 
 
 def _dockerfile(context: Context, given: str | None) -> dict[str, str]:

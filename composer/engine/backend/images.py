@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from composer.engine.observed import Advance, ObservedImage
+    from composer.engine.observed import Advance, ImageStep, ObservedImage, RemovedImage
     from composer.engine.wanted import BuildSpec
 
     Report = Callable[[Advance], None]
@@ -18,6 +18,9 @@ class ImageObserver(Protocol):
 
     def find_image(self, reference: str) -> ObservedImage | None: ...
     def images(self) -> Sequence[ObservedImage]: ...
+    def image_history(self, reference: str) -> Sequence[ImageStep]:
+        """Return how an image was made, the last step first. Raises NotFound."""
+        ...
 
 
 class Images(ImageObserver, Protocol):
@@ -31,11 +34,22 @@ class Images(ImageObserver, Protocol):
         """
         ...
 
-    def push_image(self, reference: str, *, progress: Report | None = None) -> None:
-        """Push an image to the registry of its name. Raises ImageError."""
+    def look_at_build(self, spec: BuildSpec) -> str | None:
+        """Return why a build would make another image than there is; empty where it would not, None if unknown.
+
+        Nothing is built or pulled. Raises BuildFailed where the build would fail at once.
+        """
         ...
 
-    def remove_image(self, reference: str, *, force: bool = False) -> None: ...
+    def push_image(self, reference: str, *, progress: Report | None = None, compression: str = "") -> str:
+        """Push an image to the registry of its name; return its digest there, where the backend knows it.
+
+        ``compression`` (gzip or zstd) is that of layers which are not compressed yet; empty for the backend's own.
+        Raises ImageError, and Unsupported for a compression that the backend cannot choose.
+        """
+        ...
+
+    def remove_image(self, reference: str, *, force: bool = False) -> RemovedImage: ...
     def tag_image(self, reference: str, name: str) -> None: ...
     def import_image(self, path: str, reference: str, config: Mapping[str, Any]) -> ObservedImage:
         """Create an image with one layer from a root filesystem tarball.

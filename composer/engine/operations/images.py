@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from composer import references
 from composer.engine.operations.row import (
     BRINGS,
+    BUILDS,
     CHANGES,
     IN_USE,
     REMOVES,
@@ -118,7 +119,7 @@ ROWS: dict[type, Row] = {
         "build image",
         "building",
         "built",
-        BRINGS,
+        BUILDS,
         about("image", "spec.reference"),
         field("spec.reference"),
         _build,

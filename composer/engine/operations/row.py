@@ -47,8 +47,8 @@ class ContainerRef(NamedTuple):
         return Resource("container", self.name)
 
 
-MAKES, REMOVES, RENAMES, CHANGES, MENDS, BRINGS, STARTS, STOPS, WAITS = (
-    "makes", "removes", "renames", "changes", "mends", "brings", "starts", "stops", "waits",
+MAKES, REMOVES, RENAMES, CHANGES, MENDS, BRINGS, BUILDS, STARTS, STOPS, WAITS = (
+    "makes", "removes", "renames", "changes", "mends", "brings", "builds", "starts", "stops", "waits",
 )  # fmt: skip
 """What an operation does to its resource, for who shows what all of them together come to."""
 
@@ -98,7 +98,7 @@ class Kept(Exception):
 
 
 def optionally(
-    optional: bool, effect: Callable[[], None], phase: str = "error", *, failed: str = "error"
+    optional: bool, effect: Callable[[], object], phase: str = "error", *, failed: str = "error"
 ) -> None:
     """Do something. What is ``optional`` may be gone already; where it fails, Kept is raised.
 

@@ -15,6 +15,7 @@ from composer.runtime.build.cache.filesystems import Filesystem
 from composer.runtime.build.context.copying import copy
 from composer.runtime.build.context.selecting import select
 from composer.runtime.build.context.trees import Tree
+from composer.runtime.build.steps.looking import Unbuilt
 from composer.runtime.images import host
 from composer.runtime.images.content import layer_of_record
 
@@ -44,12 +45,13 @@ class Bases:
         platform: Platform,
         *,
         always: bool,
+        only_looks: bool = False,
     ) -> None:
         """With ``always``, the registry is asked whether it has a newer one."""
         self._store, self._content, self._cache = store, content, cache
         self._lease, self._pull = lease, pull
         self.platform = platform
-        self._always = always
+        self._always, self._only_looks = always and not only_looks, only_looks
         self._pulled: set[str] = set()
 
     def empty_image(self) -> dict[str, Any]:
@@ -66,6 +68,8 @@ class Bases:
         found = None if self._always and not _is_id(reference) else self._find(reference)
         if found is not None and not _fits(found[0], platform):
             found = None  # the registry may have the one that is wanted
+        if found is None and self._only_looks:
+            raise Unbuilt(f"base image {_familiar(reference)} is not here")
         if found is None:
             with shown.running():
                 self._bring(reference, shown)

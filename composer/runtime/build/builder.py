@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import BuildFailed, NotFound
 from composer.runtime.base import state
 from composer.runtime.build import contexts, outputs, platforms, result
 from composer.runtime.build.bases import Bases
-from composer.runtime.build.cache.cache import Cache
+from composer.runtime.build.cache import exchange, places
+from composer.runtime.build.cache.cache import Cache, Snapshot
 from composer.runtime.build.cache.filesystems import Mounter
+from composer.runtime.build.context.contexts import Kind, classify
 from composer.runtime.build.context.statcache import StatCache
 from composer.runtime.build.dockerfile import checks
 from composer.runtime.build.dockerfile.directives import check_options
@@ -21,6 +21,7 @@ from composer.runtime.build.dockerfile.reading import parse
 from composer.runtime.build.dockerfile.stage_checks import BaseFacts
 from composer.runtime.build.requests import Built
 from composer.runtime.build.steps.building import build as build_stages
+from composer.runtime.build.steps.looking import Unbuilt
 from composer.runtime.build.steps.running import Runner
 from composer.runtime.build.steps.work import Work
 from composer.runtime.build.telling import Teller
@@ -54,6 +55,12 @@ class Tools(NamedTuple):
     pull: Callable[[str, Callable[[Any], None]], Image]
 
 
+def places_of(request: Request, registry: Callable[[str], exchange.Place]) -> list[exchange.Place]:
+    """Return where steps are looked for beside the local cache. Raises BuildFailed."""
+    found = (places.source(text, registry) for text in request.cache_from)
+    return [place for place in found if place is not None]
+
+
 class Builder:
     """Builds images. Several builds may go on at once, in this process and in others."""
 
@@ -83,7 +90,9 @@ class Builder:
                 return Built(None, {}, warnings)
             stage = build_stages(work, context, dockerfile)
             self._write_files(request, work.mounter, stage, teller)
-            return self._exported(request, stage, teller, warnings)
+            built = self._exported(request, stage, teller, warnings)
+            self._write_caches(request, work, stage, teller)
+            return built
 
     def _check(
         self, request: Request, context: Context, dockerfile: Dockerfile, platform: Platform
@@ -144,14 +153,40 @@ class Builder:
             runner=Runner(tools.paths, tools.store, tools.networks, tools.volumes, tools.client),
             lease=lease,
             bases=Bases(
-                tools.store, self._content, self._cache, lease, tools.pull, platform, always=request.pull
+                tools.store,
+                self._content,
+                self._cache,
+                lease,
+                tools.pull,
+                platform,
+                always=request.pull,
+                only_looks=request.only_looks,
             ),
             teller=teller,
             contexts=opened,
             checksums=held.enter_context(StatCache(f"{root}/checksums")),
             fetching=fetching,
+            imports=exchange.Imports(self._cache, places_of(request, self._registry), lease.add, teller.warn),
         )
         return work, context
+
+    def _registry(self, name: str) -> exchange.Place:
+        raise BuildFailed(
+            f"cannot keep the cache of a build in '{name}': registries are not supported for caches yet",
+            hint="use type=local",
+        )
+
+    def _write_caches(self, request: Request, work: Work, stage: Stage, teller: Teller) -> None:
+        own = {one.id for one in stage.files.layers if isinstance(one, Snapshot)}
+        for text in request.cache_to:
+            target = places.target(text, self._registry)
+            steps = [one for one in work.steps() if target.is_whole or one.snapshot.id in own]
+            shown = teller.step("exporting cache")
+            with shown.running():
+                try:
+                    exchange.write(self._cache, target.place, steps, shown.line)
+                except OSError as error:
+                    raise BuildFailed(f"cannot write the cache '{text}': {error}") from error
 
     def _load_layout(self, text: str) -> str:
         """Load an OCI layout into the store; return the id of its image."""
@@ -164,6 +199,32 @@ class Builder:
                 hint="keep one in it",
             )
         return loaded[0].id
+
+    def look(self, request: Request) -> str:
+        """Return why a build would make another image than the one that has its name; empty where it would not.
+
+        Nothing is built, pulled or fetched. Raises BuildFailed where the build would fail at once.
+        """
+        request = request._replace(only_looks=True)
+        if classify(request.context)[0] is not Kind.DIRECTORY:
+            return "its context is not on this machine"
+        platform = platforms.parse(request.platform) if request.platform else platforms.native()
+        self._cache.prepare()
+        with self._content.adding():
+            pass  # makes its directories
+        teller = Teller(lambda news: None)
+        with contextlib.ExitStack() as held:
+            lease = held.enter_context(leases.leasing(self._content.root))
+            work, context = self._opened(request, platform, lease, teller, held, None)
+            try:
+                stage = build_stages(work, context, parse(context.dockerfile, context.name))
+            except Unbuilt as error:
+                return str(error)
+            id = result.id_of(self._cache, stage, request)
+        current = self._tools.store.find(request.names[0]) if request.names else None
+        if current is None:
+            return "not built yet"
+        return "" if current.id == id else "its configuration changed"
 
     def _exported(self, request: Request, stage: Stage, teller: Teller, warnings: list[str]) -> Built:
         if request.outputs and all(one.type in outputs.FILES for one in request.outputs):
@@ -192,11 +253,10 @@ class Builder:
     def _write_archives(self, request: Request, id: str) -> None:
         for output in request.outputs:
             if output.type in outputs.ARCHIVES and not output.is_stored:
-                save = functools.partial(self._tools.store.save_as, id, request.names)
-                outputs.write_image(output, save, sys.stdout.buffer)
+                self._tools.store.save_as(id, request.names, output.target)
 
     def _write_files(self, request: Request, mounter: Mounter, stage: Stage, teller: Teller) -> None:
         for output in request.outputs:
             if output.type in outputs.FILES:
                 with teller.step(f"exporting to {output.type}").running():
-                    outputs.write_files(output, mounter, stage.files, sys.stdout.buffer)
+                    outputs.write_files(output, mounter, stage.files)

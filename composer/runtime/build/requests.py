@@ -51,6 +51,10 @@ class Request(NamedTuple):
     source_date_epoch: int | None = None
     keep_failed: bool = False
     only_checks: bool = False
+    only_looks: bool = False
+    most_cache_bytes: int | None = None
+    cache_from: Sequence[str] = ()
+    cache_to: Sequence[str] = ()
     outputs: Sequence[Output] = ()
     environment: Mapping[str, str] = {}
 

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from composer.runtime.build.cache.cache import Cache
     from composer.runtime.build.requests import Request
     from composer.runtime.build.steps.stage import Stage
-    from composer.runtime.images.content import Content, Layer
+    from composer.runtime.images.content import Content
 
 
 def store(cache: Cache, content: Content, stage: Stage, request: Request) -> tuple[str, bool]:
     """Put the image of a stage into the store; return its id, and whether it is new there. Under the store's lock."""
     found = layers.stored(cache, content, stage.files.layers, _makers(stage))
-    whole = configuration(cache, stage, request, found)
+    whole = configuration(cache, stage, request, [layer.diff_id for layer in found])
     data = canonical_json(whole)
     is_new = not os.path.exists(content.image(f"sha256:{hashlib.sha256(data).hexdigest()}"))
     return adding.add_image(content, data, found, has_programs=bool(stage.files.programs)), is_new
@@ -38,7 +38,17 @@ def _makers(stage: Stage) -> dict[str, str]:
     return dict(zip(reversed(snapshots), reversed(made), strict=False))
 
 
-def configuration(cache: Cache, stage: Stage, request: Request, found: Sequence[Layer]) -> dict[str, Any]:
+def id_of(cache: Cache, stage: Stage, request: Request) -> str:
+    """Return the id that the image of a stage has, or would have, without storing it."""
+    diff_ids = [
+        layers.digest_of(cache, one)[0] if isinstance(one, Snapshot) else one.diff_id
+        for one in stage.files.layers
+    ]
+    data = canonical_json(configuration(cache, stage, request, diff_ids))
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def configuration(cache: Cache, stage: Stage, request: Request, diff_ids: Sequence[str]) -> dict[str, Any]:
     """Return the whole configuration of a stage's image. Equal stages give equal bytes, whenever they are built."""
     config = dict(stage.config)
     if request.labels:
@@ -50,7 +60,7 @@ def configuration(cache: Cache, stage: Stage, request: Request, found: Sequence[
         "config": config,
         "created": created,
         "history": history,
-        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in found]},
+        "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},
     }
 
 

@@ -33,6 +33,10 @@ class Teller:
     def step(self, name: str) -> Showing:
         return Showing(self, name)
 
+    def warn(self, text: str) -> None:
+        """Tell what everybody wants to read, and stops nothing."""
+        self.news(News(Vertex(self.next_number(), ""), "warning", text))
+
     def next_number(self) -> int:
         with self._lock:
             self._numbers += 1

@@ -34,7 +34,26 @@ class Builds:
         core = self._core
         making.sweep(core.paths)
         running.sweep(core.paths, lambda: core.client(running.OWNER))
-        tools = Tools(
+        try:
+            return Builder(self._tools()).build(request, tell, standard_input)
+        finally:
+            self._containers.remove_forgotten_network()
+            self._keep_small(request)
+
+    def _keep_small(self, request: Request) -> None:
+        from composer.runtime.build.cache import pruning
+        from composer.runtime.build.cache.cache import Cache
+
+        root = self._core.paths.root
+        pruning.keep_small(Cache(f"{root}/build"), f"{root}/images", request.most_cache_bytes)
+
+    def look(self, request: Request) -> str:
+        """Return why a build would make another image than there is; empty where it would not. See `Builder.look`."""
+        return Builder(self._tools()).look(request)
+
+    def _tools(self) -> Tools:
+        core = self._core
+        return Tools(
             core.paths,
             core.store,
             core.networks,
@@ -42,10 +61,6 @@ class Builds:
             lambda: core.client(running.OWNER),
             self._images.pull,
         )
-        try:
-            return Builder(tools).build(request, tell, standard_input)
-        finally:
-            self._containers.remove_forgotten_network()
 
     def prune(
         self, *, everything: bool, most_bytes: int | None, unused_for_s: float

@@ -109,29 +109,47 @@ def _bzip2(stream: Stream) -> Iterator[bytes]:
     return _streams(bz2.BZ2Decompressor, stream, "bzip2")
 
 
-def _zstd(stream: Stream) -> Iterator[bytes]:
+def zstd_module() -> Any:
+    """Return Python's module for zstd; None where there is none."""
     import importlib
 
     for module in ("compression.zstd", "backports.zstd"):
         try:
-            zstd = importlib.import_module(module)
+            return importlib.import_module(module)
         except ImportError:
             continue
+    return None
+
+
+def _zstd(stream: Stream) -> Iterator[bytes]:
+    zstd = zstd_module()
+    if zstd is not None:
         return _streams(zstd.ZstdDecompressor, stream, "zstd")
-    return _command(["zstd", "-dc", "--memory=128MB"], stream, "zstd")
+
+    def failure(reason: str) -> ImageError:
+        if reason:
+            return ImageError("the zstd data is damaged or incomplete")
+        return ImageError(
+            "cannot read zstd data: no decoder found in Python or on this machine",
+            hint="install zstd, or the package backports.zstd",
+        )
+
+    return through_command(["zstd", "-dc", "--memory=128MB"], stream, failure)
 
 
-def _command(arguments: list[str], stream: Stream, kind: str) -> Iterator[bytes]:
-    """Decode through another program, fed by a thread."""
+def through_command(
+    arguments: list[str], stream: Stream, failure: Callable[[str], ImageError]
+) -> Iterator[bytes]:
+    """Yield what another program makes of a stream, fed by a thread.
+
+    ``failure`` gives the error for a program that fails, by its exit code, or for one that is not there.
+    """
     try:
         process = subprocess.Popen(
             arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
     except FileNotFoundError:
-        raise ImageError(
-            f"cannot read {kind} data: no decoder found in Python or on this machine",
-            hint=f"install {arguments[0]}, or the package backports.zstd",
-        ) from None
+        raise failure("") from None
     failures: list[BaseException] = []
     assert process.stdin is not None and process.stdout is not None
     feeder = threading.Thread(target=_feed, args=(process.stdin, stream, failures), daemon=True)
@@ -143,7 +161,7 @@ def _command(arguments: list[str], stream: Stream, kind: str) -> Iterator[bytes]
         if failures:
             raise failures[0]
         if process.wait() != 0:
-            raise ImageError(f"the {kind} data is damaged or incomplete")
+            raise failure(f"exit code {process.returncode}")
     finally:
         process.kill()
         process.stdout.close()

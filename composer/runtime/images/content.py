@@ -5,6 +5,7 @@
     images/<hex>.json        one image: configuration, layers, blobs; written last, so that it never lacks a part
     blobs/sha256/<hex>       configurations, manifests and layers as they came
     layers/<hex>/            unpacked for overlayfs, named by chain id, shared by all images that have it
+    distributed/<hex>.json   what registries have of a layer, by diff id; see `distributed`
     host/<hex>/              see `host`
     blobs/<hex>.part.tmp     a blob that is being fetched, or was when somebody was killed
     *.tmp                    half made; removed by the next who holds the lock exclusively
@@ -121,6 +122,13 @@ class Content:
         with self._locked(f"locks/blob-{hex_of(digest)}", fcntl.LOCK_EX):
             yield f"{self.root}/blobs/{hex_of(digest)}.part.tmp"
 
+    @contextlib.contextmanager
+    def distributing(self) -> Iterator[str]:
+        """Hold the lock of what is known of registries, across processes, and yield the directory of that."""
+        directory = state.make_directory(f"{self.root}/distributed")
+        with self._locked("distributed.lock", fcntl.LOCK_EX):
+            yield directory
+
     def flush(self) -> None:
         """Write everything of this file system to the disk."""
         fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -156,14 +164,16 @@ class Content:
 
         ``digest`` is what the registry has under these names.
         """
+        now_ns = wall()
+        self.change_names(
+            {name: None if id is None else Named(id, digest, now_ns) for name, id in changes.items()}
+        )
+
+    def change_names(self, changes: Mapping[str, Named | None]) -> None:
+        """Say anew what names stand for; None removes a name. Safe beside other processes."""
         with self._locked("references.lock", fcntl.LOCK_EX):
-            names = self.names()
-            for name, id in changes.items():
-                if id is None:
-                    names.pop(name, None)
-                else:
-                    names[name] = Named(id, digest, wall())
-            records = {name: entry._asdict() for name, entry in names.items()}
+            changed: dict[str, Named | None] = {**self.names(), **changes}
+            records = {name: entry._asdict() for name, entry in changed.items() if entry is not None}
             files.write_json(f"{self.root}/references.json", records, durable=True)
 
     # -------------------------------------------------------------- blobs and records

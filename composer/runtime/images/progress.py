@@ -1,15 +1,13 @@
-"""How far a pull is: what is there of each layer, in bytes."""
+"""How far a pull or a push is: what is there of each layer, in bytes."""
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from composer.runtime.images.download import Download
 
 _EVERY_S = 0.1
 
@@ -24,24 +22,34 @@ class Advance(NamedTuple):
     parts: tuple[tuple[int, int], ...]
 
 
+class Moving(Protocol):
+    """A blob on its way: how much of it has come or gone, and who is told when that changes."""
+
+    done_bytes: int
+    size_bytes: int
+
+    def watch(self, watcher: Callable[[], None]) -> None: ...
+
+
 class Progress:
-    """Tells at most ten times a second. ``clock`` counts seconds."""
+    """Tells at most ten times a second. ``clock`` counts seconds; ``what`` comes after the last byte."""
 
     def __init__(
         self,
-        downloads: Sequence[Download],
+        blobs: Sequence[Moving],
         tell: Callable[[Advance], None],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        what: str = "extracting",
     ) -> None:
-        self._downloads, self._tell, self._clock = downloads, tell, clock
-        self._total_bytes = sum(download.size_bytes for download in downloads)
+        self._blobs, self._tell, self._clock, self._what = blobs, tell, clock, what
         self._lock = threading.Lock()
         self._told_s = -_EVERY_S
-        for download in downloads:
-            download.watch(self.moved)
+        for blob in blobs:
+            blob.watch(self.moved)
 
     def moved(self) -> None:
-        """Some bytes came."""
+        """Some bytes came or went."""
         if not self._lock.acquire(blocking=False):
             return  # another thread is telling
         try:
@@ -54,5 +62,6 @@ class Progress:
 
     def advance(self) -> Advance:
         """Return how far it is now."""
-        parts = tuple((download.done_bytes, download.size_bytes) for download in self._downloads)
-        return Advance("extracting", sum(done for done, _ in parts), self._total_bytes, "bytes", parts)
+        parts = tuple((blob.done_bytes, blob.size_bytes) for blob in self._blobs)
+        done, total = (sum(sizes[side] for sizes in parts) for side in (0, 1))
+        return Advance(self._what, done, total, "bytes", parts)

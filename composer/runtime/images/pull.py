@@ -18,6 +18,7 @@ from composer.registry.failures import AccessDenied
 from composer.registry.registry import Registries
 from composer.runtime.images import adding, manifests
 from composer.runtime.images.content import Content, Layer, chain_id
+from composer.runtime.images.distributed import Distributed
 from composer.runtime.images.download import Download, Restarted
 from composer.runtime.images.progress import Progress
 
@@ -89,6 +90,8 @@ class Puller:
         ]
         layers = _Layers.planned(manifests.diff_ids(config, len(parts)), parts)
         stored = self._fetch(registry, reference, layers, tell)
+        blobs = [(layer.diff_id, layer.blob) for layer in stored]
+        Distributed(self._content).note_place(blobs, reference.host, reference.path)
         return adding.add_image(self._content, config, stored, manifest.data), top.digest
 
     def _for_this_machine(self, registry: Registry, reference: Reference, top: Manifest) -> Manifest:

@@ -97,7 +97,7 @@ def test_without_a_login(stack: Stack, image: str, config: Docker) -> None:
     pushed = stack.ours("push", check=False, **config.environment())
     assert pushed.returncode == 1
     assert f"cannot push image '{image}'" in pushed.stderr
-    assert "docker login" in pushed.stderr
+    assert "composer login" in pushed.stderr
     stack.engine("rmi", image)
     stack.write(f"services: {{web: {{image: '{image}'}}}}")  # with a build, it would do without the image
     pulled = stack.ours("pull", check=False, **config.environment())
@@ -111,7 +111,7 @@ def test_with_the_wrong_password(stack: Stack, image: str, host: str, config: Do
     pushed = stack.ours("push", check=False, **config.environment())
     assert pushed.returncode == 1
     assert f"cannot push image '{image}'" in pushed.stderr
-    assert "docker login" in pushed.stderr
+    assert "composer login" in pushed.stderr
     assert "guessed" not in pushed.stderr
 
 

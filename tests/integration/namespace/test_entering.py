@@ -103,7 +103,7 @@ class Attack:
         told: dict[str, Any] = json.loads((self.stack.directory / "out" / "told").read_text())
         return told
 
-    def until_seen(self, act: Callable[[], object], *, early: int = 2, rounds: int = 60) -> None:
+    def until_seen(self, act: Callable[[], object], *, early: int = 2, rounds: int = 400) -> None:
         """Act until the attacker has stopped some processes before they were programs, and check what it saw."""
         before = self.told()["early"]
         for _ in range(rounds):

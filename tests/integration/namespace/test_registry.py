@@ -493,7 +493,7 @@ def test_a_login_from_the_file(client: Client, proxy: Proxy, app: Pushed, login:
     proxy.login = login
     with pytest.raises(PullFailed, match=r"pull access denied|requires authentication") as failure:
         client.pull(f"{proxy.host}/app:v1")
-    assert "docker login" in str(failure.value.hint)
+    assert "composer login" in str(failure.value.hint)
     client.docker_config(
         auths={f"https://{proxy.host}/v1/": {"auth": base64.b64encode(b"me:secret").decode()}}
     )
@@ -546,7 +546,7 @@ def test_a_credential_helper(client: Client, proxy: Proxy, app: Pushed, key: str
         (None, "not found in PATH"),
         ("echo locked >&2; exit 1", "failed: locked"),
         ("echo nonsense", "returned invalid output"),
-        ("echo 'credentials not found in native keychain'; exit 1", "docker login"),
+        ("echo 'credentials not found in native keychain'; exit 1", "composer login"),
     ],
 )
 def test_a_helper_that_fails_matters_only_where_a_login_is_needed(

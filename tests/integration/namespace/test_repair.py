@@ -22,7 +22,7 @@ GARBAGE = ("", '{"half": ')
 FILES = ("meta.json", "config.json", "state.json", "health.json")
 TEXT = (
     f"services:\n  a:\n    {IDLE}\n    volumes: ['vol:/v']\n"
-    "    healthcheck: {test: 'true', interval: 1s}\n"
+    "    healthcheck: {test: 'true', interval: 15s, start_period: 15s, start_interval: 1s}\n"
     f"  b:\n    {IDLE}\nvolumes: {{vol: }}\n"
 )
 

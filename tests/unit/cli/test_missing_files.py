@@ -25,10 +25,13 @@ ARGUMENTS = {
 }
 OF_NO_PROJECT = {
     "boot",
+    "builder",
     "container",
     "doctor",
     "help",
     "image",
+    "login",
+    "logout",
     "ls",
     "network",
     "schema",

@@ -163,12 +163,14 @@ class Cache:
                 os.chmod(f"{directory}/{name}", mode)
             yield directory
 
-    def take(self, directory: str, hold: Callable[[Iterable[str]], None]) -> Snapshot:
+    def take(
+        self, directory: str, hold: Callable[[Iterable[str]], None], *, created_ns: int | None = None
+    ) -> Snapshot:
         """Make a directory on the same file system a snapshot, by rename.
 
         ``hold`` is told its name before (`Lease.add`): what no step has and nobody holds is swept at any moment.
         """
-        found = self.snapshot(os.urandom(16).hex(), time.time_ns())
+        found = self.snapshot(os.urandom(16).hex(), time.time_ns() if created_ns is None else created_ns)
         hold([found.directory])
         os.rename(directory, found.directory)
         return found

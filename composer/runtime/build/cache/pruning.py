@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from composer.runtime.build.cache.cache import Step
 
+_EVERY_S = 3600.0
+_LEAST_BYTES = 2 << 30
 _GIT, _FILE = "source.git.checkout", "source.http"
 """What BuildKit calls the kinds of what was fetched."""
 
@@ -141,6 +143,20 @@ def prune(
         for name in state.list_directory(f"{cache.root}/times"):
             files.remove_file(f"{cache.root}/times/{name}")
     return gone, freed
+
+
+def keep_small(cache: Cache, images: str, most_bytes: int | None = None) -> None:
+    """Make the cache no larger than ``most_bytes``, at most once an hour; without it, a tenth of its file system."""
+    stamp = f"{cache.root}/collected"
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - os.stat(stamp).st_mtime < _EVERY_S:
+            return
+    with open(stamp, "wb"):
+        os.utime(stamp)
+    if most_bytes is None:
+        found = os.statvfs(cache.root)
+        most_bytes = max(_LEAST_BYTES, found.f_blocks * found.f_frsize // 10)
+    prune(cache, images, everything=True, most_bytes=most_bytes)
 
 
 def _remove(cache: Cache, images: str, entry: Entry) -> bool:

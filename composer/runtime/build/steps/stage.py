@@ -237,7 +237,7 @@ def _expose(stage: Stage, one: said.Expose) -> None:
     from composer.runtime.images import configuration
 
     ports: list[str] = []
-    for text in one.ports:
+    for text in sorted(one.ports):  # as written: the order of BuildKit's history
         for word in stage.expand_words(text, one.at):
             # a port of the host says nothing here, as in Docker: 8080:80
             found = configuration.ports_of(word.rpartition(":")[2])
@@ -249,8 +249,7 @@ def _expose(stage: Stage, one: said.Expose) -> None:
                 )
             ports += found
     stage.add("ExposedPorts", {port: {} for port in ports})
-    shown = sorted(dict.fromkeys(ports), key=lambda port: port.split("/")[::-1])
-    stage.note(f"EXPOSE [{' '.join(shown)}]")
+    stage.note(f"EXPOSE [{' '.join(dict.fromkeys(ports))}]")
 
 
 def _volume(stage: Stage, one: said.Volume) -> None:

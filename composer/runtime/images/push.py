@@ -1,0 +1,280 @@
+"""From an image of the store to a registry: layers side by side, the configuration, and the manifest last.
+
+    layer ──there already, or mounted──────────────────────────────┐
+      └──► packed and compressed (a file for the time) ──► sent ───┴──► configuration ──► manifest
+
+A layer that came compressed from a registry goes as it came, so that its digest stays. What was built, imported or
+committed here is compressed on the way; the store remembers the digest, and the next push to the same place asks for
+that and sends nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from composer import parallel
+from composer.errors import ImageError, PushFailed
+from composer.registry.push import BlobsMissing, ManifestRefused, Outgoing, Repository
+from composer.registry.registry import Registries
+from composer.runtime.base import making
+from composer.runtime.images import compressing, compression, outgoing
+from composer.runtime.images.distributed import Distributed, Packed
+from composer.runtime.images.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Executor
+
+    from composer.references import Reference
+    from composer.registry.settings import Settings
+    from composer.registry.transport import Transport
+    from composer.runtime.images.content import Content, Layer
+    from composer.runtime.images.progress import Advance
+
+_UPLOADS = 3  # at once, of all images, as Docker has it
+_READ_BYTES = 1 << 17  # one piece on the wire: it has 15 s to be taken
+_MOUNTS = 3  # repositories that a blob is asked for
+_AGAIN = 2
+
+
+class Pusher:
+    """Pushes for as long as a command lasts; what several images share is sent once. Safe for threads."""
+
+    def __init__(
+        self,
+        content: Content,
+        settings: Settings,
+        transport: Transport | None = None,
+        *,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._content, self._notes = content, Distributed(content)
+        self._registries = Registries(settings, transport, pause=pause)
+        self._slots = threading.BoundedSemaphore(_UPLOADS)
+        self._lock = threading.Lock()
+        self._busy: dict[str, threading.Lock] = {}
+        self._there: set[tuple[str, str, str]] = set()
+        self._executor: Executor | None = None
+
+    def close(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+        self._registries.close()
+
+    def push(
+        self,
+        id: str,
+        reference: Reference,
+        tell: Callable[[Advance], None] | None = None,
+        *,
+        kind: str = compressing.GZIP,
+    ) -> str:
+        """Send an image to the repository and the tag of a reference; return the digest of its manifest there.
+
+        ``kind`` is how layers that are not compressed yet are. Raises PushFailed.
+        """
+        name = reference.familiar()
+        try:
+            image = outgoing.image(self._content, id)
+            for attempt in range(1, _AGAIN + 1):
+                try:
+                    return _Push(self, reference, kind).run(image, tell)
+                except BlobsMissing:
+                    self._forget(reference)  # the registry removed it between our question and the manifest
+                    if attempt == _AGAIN:
+                        raise
+            raise AssertionError("the last attempt returns or raises")
+        except ImageError as error:
+            raise PushFailed(f"cannot push image '{name}': {error}", hint=error.hint) from error
+        except OSError as error:
+            raise PushFailed(
+                f"cannot push image '{name}': {(error.strerror or str(error)).lower()}",
+                hint="free up disk space with composer image prune, or set COMPOSER_ROOT to a directory on another disk"
+                if error.errno == errno.ENOSPC
+                else None,
+            ) from error
+
+    # -------------------------------------------------------------- for the pushes
+
+    def repository(self, reference: Reference) -> Repository:
+        return Repository(self._registries.of(reference), reference)
+
+    @property
+    def content(self) -> Content:
+        return self._content
+
+    @property
+    def notes(self) -> Distributed:
+        return self._notes
+
+    @contextlib.contextmanager
+    def working_on(self, diff_id: str) -> Iterator[None]:
+        """Have a layer for oneself, and one of the few places for work.
+
+        Who comes second finds it in the registry, or mounts it from where it was sent to.
+        """
+        with self._lock:
+            busy = self._busy.setdefault(diff_id, threading.Lock())
+        with busy, self._slots:
+            yield
+
+    def executor(self) -> Executor:
+        """Return the threads that compress."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(compressing.threads(), "compress")
+            return self._executor
+
+    def is_there(self, reference: Reference, digest: str) -> bool:
+        """Tell whether this command has seen a blob in a repository."""
+        with self._lock:
+            return (reference.host, reference.path, digest) in self._there
+
+    def found(self, reference: Reference, digest: str) -> None:
+        with self._lock:
+            self._there.add((reference.host, reference.path, digest))
+
+    def _forget(self, reference: Reference) -> None:
+        with self._lock:
+            self._there = {one for one in self._there if one[:2] != reference[:2]}
+
+
+class _Sending:
+    """How much of a layer has gone. The size is that of the layer as it is here until its blob is known."""
+
+    def __init__(self, layer: Layer, kind: str) -> None:
+        self.layer, self.kind = layer, kind
+        self.done_bytes, self.size_bytes = 0, layer.blob_bytes
+        self._watchers: list[Callable[[], None]] = []
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        self._watchers.append(watcher)
+
+    def moved(self, done_bytes: int) -> None:
+        self.done_bytes = done_bytes
+        for watcher in self._watchers:
+            watcher()
+
+    def is_done(self, blob: Packed) -> Packed:
+        self.size_bytes = blob.size_bytes
+        self.moved(blob.size_bytes)
+        return blob
+
+
+class _Push:
+    """One image on its way to one repository. ``kind`` is how layers are compressed that are not."""
+
+    def __init__(self, pusher: Pusher, reference: Reference, kind: str) -> None:
+        self._pusher, self._reference, self._kind = pusher, reference, kind
+        self._repository = pusher.repository(reference)
+
+    def run(self, image: outgoing.Image, tell: Callable[[Advance], None] | None) -> str:
+        parts = [_Sending(*pair) for pair in zip(image.layers, image.kinds, strict=True)]
+        progress = Progress(parts, tell, what="pushed") if tell is not None and parts else None
+        is_kept = image.manifest is not None
+        blobs = parallel.each(
+            parts,
+            lambda part: part.is_done(self._layer(part, as_it_is=is_kept or bool(part.kind))),
+            _UPLOADS,
+            name="push",
+        )
+        if progress is not None and tell is not None:
+            tell(progress.advance())
+        self._config(image)
+        tag = self._reference.tag
+        if image.manifest is not None:
+            return self._repository.put_manifest(image.manifest, image.media_type, tag)
+        kinds = [kind or self._kind for kind in image.kinds]
+        made = outgoing.manifest(image, list(zip(kinds, blobs, strict=True)))
+        try:
+            return self._repository.put_manifest(made, outgoing.OCI_MANIFEST, tag)
+        except ManifestRefused as error:
+            if compressing.ZSTD in kinds:
+                raise ManifestRefused(str(error), hint="use --compression gzip") from error
+            # a registry from before OCI
+            old = outgoing.docker_manifest(image, blobs)
+            return self._repository.put_manifest(old, outgoing.DOCKER_MANIFEST, tag)
+
+    def _config(self, image: outgoing.Image) -> None:
+        data, reference = image.config, self._reference
+        blob = Outgoing(image.id, len(data), lambda start, end: iter((data[start:end],)))
+        if not self._pusher.is_there(reference, image.id):
+            if not self._repository.has(image.id):
+                self._repository.send(blob, lambda _: None)
+            self._pusher.found(reference, image.id)
+
+    # -------------------------------------------------------------- layers
+
+    def _layer(self, part: _Sending, *, as_it_is: bool) -> Packed:
+        layer, pusher = part.layer, self._pusher
+        with pusher.working_on(layer.diff_id):
+            if as_it_is:
+                known = Packed(layer.blob, layer.blob_bytes)
+                if not self._is_there(layer, known):
+                    self._send(part, known, pusher.content.blob(layer.blob))
+                return known
+            noted = pusher.notes.packed(layer.diff_id, self._kind)
+            if noted is not None and self._is_there(layer, noted):
+                return noted
+            with making.temporary_file(f"{pusher.content.root}/blobs") as (path, fd):
+                made = self._compress(layer, fd)
+                if made != noted:
+                    pusher.notes.note_packed(layer.diff_id, self._kind, made)
+                if made == noted or not self._is_there(layer, made):
+                    self._send(part, made, path)
+                return made
+
+    def _compress(self, layer: Layer, fd: int) -> Packed:
+        plain = self._pusher.content.layer_chunks(layer)
+        if not layer.is_packed:
+            plain = compression.decompress(plain)  # xz and bzip2, which registries do not know
+        digest, size = hashlib.sha256(), 0
+        for piece in compressing.compress(self._kind, plain, self._pusher.executor()):
+            digest.update(piece)
+            size += len(piece)
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(fd, view) :]
+        return Packed(f"sha256:{digest.hexdigest()}", size)
+
+    def _send(self, part: _Sending, blob: Packed, path: str) -> None:
+        part.size_bytes = blob.size_bytes
+
+        def read(start: int, end: int) -> Iterator[bytes]:
+            with open(path, "rb", buffering=0) as file:
+                file.seek(start)
+                while start < end and (piece := file.read(min(_READ_BYTES, end - start))):
+                    start += len(piece)
+                    yield piece
+            if start < end:
+                raise PushFailed(f"blob {blob.digest} is damaged in the store: it is too short")
+
+        self._repository.send(Outgoing(blob.digest, blob.size_bytes, read), part.moved)
+        self._found(part.layer, blob)
+
+    def _is_there(self, layer: Layer, blob: Packed) -> bool:
+        """Tell whether the repository has a blob, or gets it from another one of the same registry."""
+        reference, pusher = self._reference, self._pusher
+        if pusher.is_there(reference, blob.digest):
+            return True
+        if not self._repository.has(blob.digest):
+            places = pusher.notes.places(layer.diff_id, blob.digest, reference.host)
+            others = [path for path in places if path != reference.path][:_MOUNTS]
+            if not any(self._repository.mount(blob.digest, path) for path in others):
+                return False
+        self._found(layer, blob)
+        return True
+
+    def _found(self, layer: Layer, blob: Packed) -> None:
+        """Remember at once where a blob is: another image may wait to mount it from there."""
+        reference = self._reference
+        self._pusher.found(reference, blob.digest)
+        self._pusher.notes.note_place([(layer.diff_id, blob.digest)], reference.host, reference.path)
