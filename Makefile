@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit interpreters bench compared loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile pulls runs storm reboot adoption samples bench-inside bench-scale bench-engine clean
+.PHONY: demo test lint unit interpreters bench compared builds-compared loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile pulls runs storm builds-storm reboot adoption samples bench-inside bench-scale bench-engine bench-builds clean
 
 setup: $(STAMP)
 
@@ -82,6 +82,12 @@ loader: setup
 recorded: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSE_CORPUS="$(COMPOSE_CORPUS)" $(VENV)/bin/python -m tests.compared.recorded --write $(addprefix --compose ,$(COMPOSE))
 
+# Dockerfiles built by composer and by BuildKit, into docs/compared.md: needs an engine at DOCKER_HOST with buildx.
+# DOCKERFILES=DIRECTORY: those of others, each with its own directory as its context.
+builds-compared: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.compared.builds $(if $(DOCKERFILES),$(DOCKERFILES),--write)
+	$(if $(DOCKERFILES),,$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(PYTEST) -q -m beside tests/integration/build tests/integration/docker/test_dockerfile_checks.py)
+
 # Services compared from within on both backends, into docs/compared.md: needs an engine at DOCKER_HOST.
 inside: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.compared.inside.compare
@@ -98,6 +104,10 @@ samples: setup
 # composer on Docker Engine beside docker compose: needs an engine at DOCKER_HOST. BEFORE=DIRECTORY: a checkout to compare with.
 bench-engine: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.bench.engine $(if $(BEFORE),--before $(BEFORE))
+
+# Builds beside docker buildx build: needs an engine at DOCKER_HOST.
+bench-builds: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.bench.builds
 
 bench-scale: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.bench.scale
@@ -116,6 +126,11 @@ SEED ?= 0
 storm: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSER_STORM_ROUNDS=$(ROUNDS) COMPOSER_STORM_SEED=$(SEED) \
 	  $(PYTEST) -q -s tests/integration/namespace/test_storm.py
+
+# The same over eight builds at once that share steps: make builds-storm ROUNDS=100 SEED=7
+builds-storm: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSER_STORM_ROUNDS=$(ROUNDS) COMPOSER_STORM_SEED=$(SEED) \
+	  $(PYTEST) -q -s tests/integration/namespace/building/test_storm.py
 
 # A Debian under qemu that reboots: DIR=… keeps what it is made of. Installs qemu and mmdebstrap where they are missing.
 reboot: setup

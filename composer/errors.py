@@ -13,6 +13,7 @@
     │   ├── NoComposeFile
     │   └── DisabledService
     ├── CopyFailed                               files cannot be copied
+    ├── LoginFailed                              a registry does not accept credentials, or they cannot be kept
     ├── OutputFailed                             the output of a command cannot be written
     ├── EngineError                              a plan could not be carried out
     │   ├── OperationFailed(operation, cause)
@@ -151,6 +152,10 @@ class DisabledService(ProjectError):
 
 class CopyFailed(ComposerError):
     """Files cannot be copied: a tree cannot be read, or an archive cannot be unpacked at its destination."""
+
+
+class LoginFailed(ComposerError):
+    """A registry does not accept credentials, or they cannot be kept."""
 
 
 class OutputFailed(ComposerError):

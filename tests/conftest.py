@@ -18,7 +18,8 @@ from hypothesis import settings
 
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
+settings.register_profile("brief", deadline=None, max_examples=20)
+settings.load_profile(os.environ.get("COMPOSER_TESTS_PROFILE", "patient"))
 
 ENGINE = "COMPOSER_TEST_DOCKER"
 OLDEST_ORACLE = (2, 40)

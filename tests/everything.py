@@ -56,10 +56,10 @@ def parts() -> list[Part]:
     return [
         Part(
             "in corners of their own",
-            "not docker",
+            "not docker and not beside",
             ["--tx", f"{number + 1}*popen//python={corner}", "--dist", "worksteal"],
         ),
-        Part("on the Docker Engine", "docker", ["-n", str(number), "--dist", "worksteal"]),
+        Part("on the Docker Engine", "docker and not beside", ["-n", str(number), "--dist", "worksteal"]),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.memory_parts import Part
-from composer.engine.observed import Advance, ObservedImage
+from composer.engine.observed import Advance, ImageStep, ObservedImage, RemovedImage
 from composer.errors import Conflict, ImageError, NotFound, PullFailed
 
 if TYPE_CHECKING:
@@ -81,7 +81,13 @@ class Images(Part):
                 raise NotFound(f"no such image: {reference}")
             return ""
 
-    def remove_image(self, reference: str, *, force: bool = False) -> None:
+    def image_history(self, reference: str) -> Sequence[ImageStep]:
+        found = self.find_image(reference)
+        if found is None:
+            raise NotFound(f"no such image: {reference}")
+        return [ImageStep(found.created, "", found.size_bytes, id=found.id)]
+
+    def remove_image(self, reference: str, *, force: bool = False) -> RemovedImage:
         with self.changed:
             self._called("remove_image", reference)
             image = self._images.get(reference)
@@ -90,6 +96,9 @@ class Images(Part):
                 raise Conflict(f"image '{reference}' is in use by container '{users[0]}'")
             if self._images.pop(reference, None):
                 self._emit("image", "delete", reference)
+            if image is None or any(one.id == image.id for one in self._images.values()):
+                return RemovedImage((reference,) if image else ())
+            return RemovedImage((reference,), (image.id,))
 
     def tag_image(self, reference: str, name: str) -> None:
         with self.changed:

@@ -48,6 +48,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "images": ("images", "List the images of the project's containers"),
     "kill": ("kill", "Kill service containers, or send them a signal"),
     "lint": ("lint", "Check compose files for errors and questionable settings"),
+    "login": ("login", "Log in to a registry"),
+    "logout": ("login:logout", "Log out from a registry"),
     "logs": ("logs", "Print the output of service containers"),
     "ls": ("ls", "List projects"),
     "network": ("network", "Manage networks"),
@@ -71,7 +73,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("up", "Create and start containers"),
     "version": ("version", "Print the version of composer"),
     "volume": ("volume", "Manage volumes"),
-    "volumes": ("volumes", "List the project's volumes"),
+    "volumes": ("volume:volumes", "List the project's volumes"),
     "wait": ("wait", "Wait until the containers of services stop"),
 }
 """Where each command is, as ``module`` or ``module:name``, and what it does."""

@@ -14,8 +14,6 @@ _INSTEAD = {
         "use composer container inspect, composer image inspect, composer network inspect or "
         "composer volume inspect"
     ),
-    "login": "log in with docker login, whose credentials composer reads (DOCKER_CONFIG)",
-    "logout": "log out with docker logout, whose credentials composer reads (DOCKER_CONFIG)",
     "publish": "push images with composer push, and write the project to one file with composer config -o FILE",
     "watch": "mount the source (volumes: ./src:/src), and use composer up -d or composer restart after a change",
 }

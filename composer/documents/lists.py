@@ -81,6 +81,7 @@ class ImageRow(Document):
 
     Repository: str
     Tag: str
+    Digest: str
     ID: str
     CreatedSince: str
     CreatedAt: str

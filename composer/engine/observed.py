@@ -175,6 +175,23 @@ class ObservedImage(NamedTuple):
     """The image configuration (OCI's ``config``), whole; empty where the backend does not say."""
 
 
+class RemovedImage(NamedTuple):
+    """What the removal of an image took away: names, and digests of images and layers."""
+
+    untagged: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+
+
+class ImageStep(NamedTuple):
+    """One step of how an image was made. ``created`` is a date (RFC 3339), or empty; ``id`` that of an image here."""
+
+    created: str
+    created_by: str
+    size_bytes: int
+    comment: str = ""
+    id: str = ""
+
+
 class Probe(NamedTuple):
     """One run of a health check. ``output`` is cut to 4096 bytes."""
 

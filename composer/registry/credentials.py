@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _HUB = "https://index.docker.io/v1/"
 _PREFIX = "docker-credential-"
 _HELPER_S = 30.0
-_TOKEN_USER = "<token>"
+TOKEN_USER = "<token>"
 _NOT_FOUND = "credentials not found"
 
 
@@ -61,8 +61,7 @@ def server_of(host: str) -> str:
 def find(docker: Mapping[str, Any], environment: Mapping[str, str], host: str) -> Credentials:
     """Return the credentials for a registry, by Docker's configuration; empty ones when there are none."""
     server = server_of(host)
-    own, store = _helpers(docker)
-    helper = own.get(server) or own.get(host) or store
+    helper = helper_of(docker, host)
     complaint = ""
     if helper:
         found = _ask(helper, server, environment)
@@ -71,6 +70,12 @@ def find(docker: Mapping[str, Any], environment: Mapping[str, str], host: str) -
         complaint = found.complaint
     found = _in_file(docker.get("auths"), server)
     return found._replace(complaint=complaint or found.complaint)
+
+
+def helper_of(docker: Mapping[str, Any], host: str) -> str:
+    """Return the helper that keeps a registry's credentials; nothing where the file does."""
+    own, store = _helpers(docker)
+    return own.get(server_of(host)) or own.get(host) or store
 
 
 def every(docker: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[dict[str, Credentials], str]:
@@ -112,8 +117,8 @@ def _in_file(auths: Any, server: str) -> Credentials:
     entry = auths.get(server)
     if entry is None:
         # docker login of old wrote URLs where it writes hosts now
-        wanted = _bare(server)
-        entry = next((auths[key] for key in auths if _bare(str(key)) == wanted), None)
+        wanted = bare(server)
+        entry = next((auths[key] for key in auths if bare(str(key)) == wanted), None)
     if not isinstance(entry, dict):
         return Credentials()
     username, password = _text(entry, "username"), _text(entry, "password")
@@ -126,7 +131,8 @@ def _in_file(auths: Any, server: str) -> Credentials:
     return Credentials(username, password, _text(entry, "identitytoken"))
 
 
-def _bare(server: str) -> str:
+def bare(server: str) -> str:
+    """Return a server's host, however Docker has written the server."""
     return server.removeprefix("https://").removeprefix("http://").partition("/")[0]
 
 
@@ -136,7 +142,7 @@ def _text(entry: Mapping[str, Any], key: str) -> str:
 
 
 def _ask(helper: str, server: str, environment: Mapping[str, str]) -> Credentials:
-    text, complaint = _run(helper, "get", server, environment)
+    text, complaint = run_helper(helper, "get", server, environment)
     if complaint or not text:
         return Credentials(complaint=complaint)
     try:
@@ -147,14 +153,14 @@ def _ask(helper: str, server: str, environment: Mapping[str, str]) -> Credential
             complaint=f"the credential helper '{_PREFIX}{helper}' returned invalid output "
             "(expected JSON with Username and Secret)"
         )
-    if username == _TOKEN_USER:
+    if username == TOKEN_USER:
         return Credentials(identity_token=secret)
     return Credentials(username, secret)
 
 
 def _listed(helper: str, environment: Mapping[str, str]) -> tuple[dict[str, str], str]:
     """Return the servers that a helper knows, each with the helper's name, and what is wrong with it."""
-    text, complaint = _run(helper, "list", "", environment)
+    text, complaint = run_helper(helper, "list", "", environment)
     try:
         return dict.fromkeys(json.loads(text or b"{}").keys(), helper), complaint
     except (ValueError, AttributeError):
@@ -164,7 +170,7 @@ def _listed(helper: str, environment: Mapping[str, str]) -> tuple[dict[str, str]
         )
 
 
-def _run(helper: str, verb: str, text: str, environment: Mapping[str, str]) -> tuple[bytes, str]:
+def run_helper(helper: str, verb: str, text: str, environment: Mapping[str, str]) -> tuple[bytes, str]:
     """Return what a helper answers, and what is wrong with it; neither where it knows of nothing."""
     import subprocess
 

@@ -1,6 +1,6 @@
 """Dockerfiles built by the built-in runtime and by BuildKit: the same files, configuration and history, or a reason.
 
-    python -m tests.compared.builds [DIRECTORY] [--context DIRECTORY] [--only PATTERN] [--report FILE]
+    python -m tests.compared.builds [DIRECTORY] [--context DIRECTORY] [--only PATTERN] [--write]
 
 Takes any directory of Dockerfiles: ``Dockerfile``, ``Dockerfile.NAME``, ``NAME.Dockerfile``, at any depth. A
 Dockerfile's context is its own directory, unless ``--context`` says another. A line ``# flags: …`` has more flags for
@@ -31,6 +31,8 @@ import yaml
 HERE = pathlib.Path(__file__).parent
 CASES = HERE.parent / "data/builds"
 REASONS = HERE / "build_reasons.yaml"
+PAGE = HERE.parents[1] / "docs/compared.md"
+_TITLE = "## Builds, beside BuildKit"
 _TIMEOUT_S = 300
 _FLAGS = re.compile(r"^#\s*flags:(.*)$", re.MULTILINE)
 _IGNORED = ("dev", "proc", "sys")
@@ -51,7 +53,7 @@ class File(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of one Dockerfile. ``differences`` are lines; ``seconds`` of (ours, BuildKit's)."""
+    """What came of one Dockerfile. ``differences`` are lines; ``is_refused``: neither builds it."""
 
     name: str
     differences: list[str]
@@ -322,6 +324,42 @@ def reasons() -> dict[str, Any]:
     return yaml.safe_load(REASONS.read_text()) if REASONS.exists() else {}
 
 
+def _verdict(outcome: Outcome, reason: str | None) -> str:
+    if outcome.is_refused:
+        return _REFUSED
+    if not outcome.differences:
+        return _EQUAL
+    return _EXPLAINED if reason else _DIFFERENT
+
+
+_EQUAL, _REFUSED, _EXPLAINED, _DIFFERENT = "equal", "refused by both", "different, with a reason", "different"
+
+
+def _write(counts: dict[str, int], shown: dict[str, str]) -> None:
+    """Put the result into the page of comparisons."""
+    version = subprocess.run(
+        ["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    lines = [
+        _TITLE,
+        "",
+        "Dockerfiles built by the built-in runtime and by `docker buildx build`, by `make builds-compared`. The same",
+        "means: files (paths, types, modes, owners, contents, links, attributes), configuration and history. The table",
+        "is generated.",
+        "",
+        "| Dockerfile | why the results differ |",
+        "| --- | --- |",
+        *(f"| `{name}` | {reason} |" for name, reason in sorted(shown.items())),
+        "",
+        f"{', '.join(f'{count} {kind}' for kind, count in counts.items())}. Docker Engine {version}.",
+        "",
+    ]
+    text = PAGE.read_text()
+    before, _, rest = text.partition(f"{_TITLE}\n")
+    _, mark, after = rest.partition("\n## ")
+    PAGE.write_text(before.rstrip() + "\n\n" + "\n".join(lines) + (f"\n## {after}" if mark else ""))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -329,10 +367,12 @@ def main() -> int:
     parser.add_argument("directory", nargs="?", type=pathlib.Path, default=CASES / "cases")
     parser.add_argument("--context", type=pathlib.Path)
     parser.add_argument("--only", default="*")
+    parser.add_argument("--write", action="store_true", help="put the result into docs/compared.md")
     given = parser.parse_args()
     context = given.context or (CASES / "context" if given.directory == CASES / "cases" else None)
     known = reasons()
-    counts = {"equal": 0, "refused by both": 0, "different, with a reason": 0, "different": 0}
+    counts = dict.fromkeys((_EQUAL, _REFUSED, _EXPLAINED, _DIFFERENT), 0)
+    shown: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="compared-") as directory:
         builders = Builders(pathlib.Path(directory))
         try:
@@ -340,25 +380,24 @@ def main() -> int:
                 if not fnmatch.fnmatch(path.name, given.only):
                     continue
                 outcome = compare(builders, path.resolve(), (context or path.parent).resolve())
-                reason = known.get(path.name.removesuffix(".Dockerfile"))
-                kind = (
-                    "refused by both"
-                    if outcome.is_refused
-                    else "equal"
-                    if not outcome.differences
-                    else "different, with a reason"
-                    if reason
-                    else "different"
-                )
+                name = path.name.removesuffix(".Dockerfile")
+                kind = _verdict(outcome, known.get(name))
                 counts[kind] += 1
-                if kind != "equal":
-                    print(f"{outcome.name}: {kind}{f' ({reason})' if reason else ''}", flush=True)
+                if kind == _EXPLAINED:
+                    shown[name] = known[name]
+                if kind != _EQUAL:
+                    print(
+                        f"{outcome.name}: {kind}{f' ({known[name]})' if kind == _EXPLAINED else ''}",
+                        flush=True,
+                    )
                 for line in outcome.differences[:12]:
                     print(f"  {line[:300]}", flush=True)
         finally:
             builders.close()
     print(", ".join(f"{count} {kind}" for kind, count in counts.items()))
-    return 1 if counts["different"] else 0
+    if given.write:
+        _write(counts, shown)
+    return 1 if counts[_DIFFERENT] else 0
 
 
 if __name__ == "__main__":

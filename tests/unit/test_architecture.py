@@ -81,6 +81,7 @@ ALLOWED: dict[str, set[str]] = {
     "runtime.engine": {*_CARRIED, "runtime.build", "runtime.images", "runtime.objects", "registry", *_VALUES},
     "runtime.host": {
         *_CARRIED,
+        "runtime.build",
         "runtime.engine",
         "runtime.supervision",
         "runtime.images",

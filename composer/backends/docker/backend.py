@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from composer.backends.docker import creation, reading
 from composer.backends.docker.observing import DockerObserver
 from composer.engine.lacking import Lacking
-from composer.engine.observed import ContainerState
+from composer.engine.observed import ContainerState, RemovedImage
 from composer.errors import BackendError, Conflict, NotFound, PullFailed, Unavailable, Unsupported
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from composer.backends.docker.client import Client
     from composer.backends.docker.sdk import Sdk
     from composer.engine.backend import Session
-    from composer.engine.observed import Advance, ObservedImage
+    from composer.engine.observed import Advance, ImageStep, ObservedImage
     from composer.engine.wanted import (
         BuildSpec,
         CommitSpec,
@@ -295,9 +295,15 @@ class DockerBackend(DockerObserver, Lacking):
             )
         return images.push(self._sdk, reference, self._environment, progress)
 
-    def remove_image(self, reference: str, *, force: bool = False) -> None:
+    def remove_image(self, reference: str, *, force: bool = False) -> RemovedImage:
         with self._sdk.call(patient=True) as api:
-            api.remove_image(reference, force=force)
+            found = api.remove_image(reference, force=force)
+        return RemovedImage(
+            *(tuple(str(one[word]) for one in found if word in one) for word in ("Untagged", "Deleted"))
+        )
+
+    def image_history(self, reference: str) -> Sequence[ImageStep]:
+        return reading.image_history(self.client.get(f"/images/{reference}/history"))
 
     def import_image(self, path: str, reference: str, config: Mapping[str, Any]) -> ObservedImage:
         from composer.backends.docker import images

@@ -13,6 +13,7 @@ from composer import dates
 from composer.engine.observed import (
     ContainerState,
     Health,
+    ImageStep,
     ObservedContainer,
     ObservedEndpoint,
     ObservedImage,
@@ -24,7 +25,7 @@ from composer.engine.observed import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     Json = Mapping[str, Any]
 
@@ -212,6 +213,20 @@ def volume(entry: Json) -> ObservedVolume:
         entry.get("Mountpoint") or "",
         time_ns(entry.get("CreatedAt")),
     )
+
+
+def image_history(entries: Iterable[Json]) -> list[ImageStep]:
+    """Return how an image was made, the last step first, as the engine lists it."""
+    return [
+        ImageStep(
+            dates.utc(entry["Created"]) if entry.get("Created") else "",
+            str(entry.get("CreatedBy") or ""),
+            int(entry.get("Size") or 0),
+            str(entry.get("Comment") or ""),
+            "" if entry.get("Id") in (None, "<missing>") else str(entry["Id"]),
+        )
+        for entry in entries
+    ]
 
 
 def image(entry: Json) -> ObservedImage:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends.namespace.observing import PROJECT_LABEL, NamespaceObserver, observed_image
-from composer.engine.observed import Advance
+from composer.engine.observed import Advance, ImageStep, RemovedImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -189,8 +189,11 @@ class NamespaceBackend(NamespaceObserver):
         report = None if progress is None else lambda found: progress(Advance(*found))
         return self._engine.images.push(reference, report, compression=compression or "gzip")
 
-    def remove_image(self, reference: str, *, force: bool = False) -> None:
-        self._engine.images.remove(reference, force=force)
+    def remove_image(self, reference: str, *, force: bool = False) -> RemovedImage:
+        return RemovedImage(*self._engine.images.remove(reference, force=force))
+
+    def image_history(self, reference: str) -> Sequence[ImageStep]:
+        return [ImageStep(*step) for step in self._engine.images.history(reference)]
 
     def import_image(self, path: str, reference: str, config: Mapping[str, Any]) -> ObservedImage:
         return observed_image(self._engine.images.import_rootfs(path, reference, config))

@@ -28,6 +28,9 @@ _PROXIES = (
     *("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"),
 )
 
+_PASSED = (*_PROXIES, "SOURCE_DATE_EPOCH")
+"""Variables that are build arguments without being given as such, as with buildx."""
+
 
 def build(
     engine: Engine,
@@ -72,7 +75,7 @@ def request_of(spec: BuildSpec, environment: Mapping[str, str]) -> Request:
     for name, value in spec.attributes.items():
         if value not in (None, "", [], {}, False):
             ATTRIBUTES[name](found, value, spec)
-    args = {key: environment[key] for key in _PROXIES if key in environment}
+    args = {key: environment[key] for key in _PASSED if key in environment}
     found["args"] = {**args, **found.get("args", {})}
     found["labels"] = {**found.get("labels", {}), **spec.labels}
     found["names"] = [*filter(None, [spec.reference]), *found.get("names", ())]
@@ -91,6 +94,8 @@ def request_of(spec: BuildSpec, environment: Mapping[str, str]) -> Request:
         found["no_cache"] = True
     if spec.pull:
         found["pull"] = True
+    if environment.get("COMPOSER_BUILD_CACHE"):
+        found["most_cache_bytes"] = _size(environment["COMPOSER_BUILD_CACHE"])
     if "ssh" in found:
         found["ssh"] = {id: path or _agent(environment) for id, path in found["ssh"].items()}
     epoch = found["args"].get("SOURCE_DATE_EPOCH")
@@ -108,6 +113,15 @@ def _shown(spec: BuildSpec) -> str:
     path = os.path.join(context, str(given.get("dockerfile") or "Dockerfile"))
     relative = os.path.relpath(path)
     return path if relative.startswith("..") else relative
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_size_bytes(text)
+    except ValueError as error:
+        raise BuildFailed(
+            f"invalid COMPOSER_BUILD_CACHE '{text}'", hint="write a size, such as 20GB"
+        ) from error
 
 
 def _agent(environment: Mapping[str, str]) -> str:
@@ -203,15 +217,11 @@ def _attestation(name: str) -> Callable[[dict[str, Any], Any, BuildSpec], None]:
     return check
 
 
-def _ignored(found: dict[str, Any], value: Any, spec: BuildSpec) -> None:
-    """Caches elsewhere change how long a build takes, and nothing of its result."""
-
-
 ATTRIBUTES: dict[str, Callable[[dict[str, Any], Any, BuildSpec], None]] = {
     "additional_contexts": _put("contexts", _mapping),
     "args": _put("args", _mapping),
-    "cache_from": _ignored,
-    "cache_to": _ignored,
+    "cache_from": _put("cache_from", list),
+    "cache_to": _put("cache_to", list),
     "context": _put("context", str),
     "dockerfile": _put("dockerfile", str),
     "dockerfile_inline": _put("inline", str),
@@ -249,6 +259,9 @@ class _Telling:
     def tell(self, news: News) -> None:
         if self._report is None:
             return
+        if news.kind == "warning":
+            self._report(Advance("", line=news.text, is_warning=True))
+            return
         number = self._number(news.vertex.number)
         if news.kind == "begun":
             name = self._name(news.vertex.name)
@@ -259,7 +272,6 @@ class _Telling:
             "cached": "CACHED",
             "done": f"DONE {news.seconds:.1f}s",
             "failed": f"ERROR: {news.text}",
-            "warning": f"WARN: {news.text}",
         }[news.kind]
         self._report(Advance("", line=f"#{number} {text}"))
 

@@ -11,6 +11,8 @@ from composer.errors import ProjectError
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
+    from composer.engine.plan import Plan
+    from composer.schema.model import Project
 
 
 @click.command(name="build", help="Build or rebuild service images.")
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     help="Accepted without effect: BuildKit does not limit the memory of builds.",
 )
 @click.option("--no-cache", is_flag=True, help="Do not use cached results of earlier builds.")
+@click.option("--check", is_flag=True, help="Check the Dockerfiles, and build nothing.")
+@click.option("--print", "prints", is_flag=True, help="Print the builds as a bake file, and build nothing.")
 @click.option("--provenance", metavar="MODE", help="Add a provenance attestation to the images.")
 @click.option("--pull", is_flag=True, help="Pull newer versions of the base images.")
 @click.option("--push", is_flag=True, help="Push the images after the build.")
@@ -58,10 +62,22 @@ def command(context: Context, /, services: tuple[str, ...], arguments: tuple[str
             no_cache=given["no_cache"],
             pull=given["pull"],
             wanted=wanted,
+            only_checks=given["check"],
         )
+        if given["prints"]:
+            _print(context, chosen, plan, push=given["push"])
+            return
         engine.apply(chosen.name, plan)
-        if given["push"]:
+        if given["push"] and not given["check"]:
             engine.apply(chosen.name, plan_push(chosen))
+
+
+def _print(context: Context, project: Project, plan: Plan, *, push: bool) -> None:
+    from composer.cli import bake
+    from composer.engine.operations.images import BuildImage
+
+    specs = [step.operation.spec for step in plan.steps if isinstance(step.operation, BuildImage)]
+    context.write(bake.text(project, specs, push=push))
 
 
 def _arguments(context: Context, given: tuple[str, ...]) -> dict[str, str]:

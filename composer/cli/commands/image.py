@@ -27,55 +27,60 @@ def command() -> None:
 
 @command.command(name="ls", help="List images.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
+@click.option("-a", "--all", "everything", is_flag=True, help="Also list intermediate images.")
+@click.option("--digests", is_flag=True, help="Show the digests that registries know images by.")
+@click.option("--no-trunc", is_flag=True, help="Print whole IDs.")
+@click.option(
+    "-f",
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Select images: dangling=true, label=KEY[=VALUE], reference=PATTERN, before=IMAGE, since=IMAGE, until=TIME.",
+)
 @shared.style
 @click.argument("name", required=False, metavar="[NAME]")
 @click.pass_obj
-def list_images(context: Context, /, name: str | None, quiet: bool, style: str) -> None:
-    from composer.cli import listing, table, times
-    from composer.cli.record import Record
+def list_images(context: Context, /, name: str | None, style: str, everything: bool, **given: Any) -> None:
+    from composer.cli.single import images
 
-    images = sorted(context.backend().images(), key=lambda image: (image.references, image.id))
-    if name is not None:
-        images = [image for image in images if any(_is_named(found, name) for found in image.references)]
-    if quiet:
-        for image in images:
-            context.write(image.id.removeprefix("sha256:")[:12])
-        return
-    rows = []
-    for image in images:
-        for reference in image.references or ("",):
-            repository, tag = table.split_reference(reference)
-            id, size = image.id.removeprefix("sha256:")[:12], table.size(image.size_bytes)
-            rows.append(
-                Record(
-                    Repository=repository,
-                    Tag=tag,
-                    ID=id,
-                    CreatedSince=times.age(image.created),
-                    CreatedAt=image.created,
-                    Size=size,
-                )
-            )
-    listing.show(context, style, rows, _HEADERS)
+    images.show(context, name, style, **given)
 
 
-_HEADERS = {
-    "Repository": "REPOSITORY",
-    "Tag": "TAG",
-    "ID": "IMAGE ID",
-    "CreatedSince": "CREATED",
-    "Size": "SIZE",
-}
+@command.command(name="history", help="Show how an image was made.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only IDs.")
+@click.option("--no-trunc", is_flag=True, help="Print whole IDs and commands.")
+@click.option(
+    "-H",
+    "--human/--no-human",
+    "human",
+    default=True,
+    help="Print sizes and times for people (default), or bytes and dates.",
+)
+@shared.style
+@click.argument("reference", metavar="IMAGE")
+@click.pass_obj
+def history(context: Context, /, reference: str, style: str, **given: Any) -> None:
+    from composer.cli.single import images
+
+    images.show_history(context, reference, style, **given)
 
 
-def _is_named(reference: str, name: str) -> bool:
-    """Tell whether a reference is what was asked for: the repository alone stands for all of its tags."""
-    from composer import references
+@command.command(name="push", help="Push an image to its registry.")
+@click.option("-a", "--all-tags", is_flag=True, help="Push all tags of the image's repository.")
+@click.option(
+    "--compression",
+    type=click.Choice(("gzip", "zstd")),
+    help="Set the compression of layers that are not compressed yet (default: gzip).",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print only the name of the image.")
+@click.argument("reference", metavar="NAME[:TAG]")
+@click.pass_obj
+def push_image(context: Context, /, reference: str, all_tags: bool, **given: Any) -> None:
+    from composer.cli.single import pushing
 
-    wanted = references.split(name)
-    found = references.split(reference)
-    is_same = references.full_name(found.name) == references.full_name(wanted.name)
-    return is_same and (wanted.tag, wanted.digest) in ((None, None), (found.tag, found.digest))
+    names = pushing.all_tags(context, reference) if all_tags else [reference]
+    pushing.push(context, names, **given)
 
 
 @command.command(name="build", help="Build an image from a Dockerfile.")
@@ -297,7 +302,9 @@ def _store(context: Context) -> Backend:
 
 
 @command.command(name="rm", help="Remove images.")
-@click.option("-f", "--force", is_flag=True, help="Also remove images that containers use.")
+@click.option(
+    "-f", "--force", is_flag=True, help="Also remove images that containers use, and all names of an ID."
+)
 @click.argument("references", nargs=-1, required=True, metavar="IMAGE...")
 @click.pass_obj
 def remove_images(context: Context, /, references: tuple[str, ...], force: bool) -> None:
@@ -312,10 +319,16 @@ def remove_images(context: Context, /, references: tuple[str, ...], force: bool)
             if context.settings.dry_run:
                 context.write(f"remove image {reference}")
                 continue
-            backend.remove_image(reference, force=force)
+            removed = backend.remove_image(reference, force=force)
+        except NotFound as error:
+            if not force:
+                failures.append(error)
         except BackendError as error:
             failures.append(error)
         else:
-            context.write(f"Removed: {reference}")
+            for name in removed.untagged:
+                context.write(f"Untagged: {name}")
+            for digest in removed.deleted:
+                context.write(f"Deleted: {digest}")
     if failures:
         raise ExceptionGroup("some images were not removed", failures)

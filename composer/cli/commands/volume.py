@@ -1,4 +1,4 @@
-"""``composer volume``: the backend's volumes."""
+"""``composer volume``: the backend's volumes. ``composer volumes``: those of a project."""
 
 from __future__ import annotations
 
@@ -159,3 +159,27 @@ def create_volume(context: Context, /, name: str | None, driver: str | None, **g
     context.write(
         context.backend().create_volume(VolumeSpec(name, shared.mapping(given["labels"]), attributes))
     )
+
+
+# ------------------------------------------------------------------ of a project
+
+
+@click.command(name="volumes", help="List the project's volumes, or only those that the given services use.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only names.")
+@shared.style
+@shared.services
+@click.pass_obj
+def volumes(context: Context, /, services: tuple[str, ...], quiet: bool, style: str) -> None:
+    from composer.cli.target import present
+    from composer.engine.planning.lifecycle import selected
+
+    project = context.project_name()
+    observed = context.backend(project).observe(project)
+    found = list(observed.volumes)
+    if services:
+        chosen = present(context, observed, services)
+        containers = selected(observed, chosen) if chosen is not None else []
+        used = {mount.name for c in containers for mount in c.mounts if mount.name}
+        found = [volume for volume in found if volume.name in used]
+    headers = {"Driver": "DRIVER", "Name": "VOLUME NAME"}
+    show_volumes(context, found, headers, quiet=quiet, style=style)

@@ -67,6 +67,7 @@ _OPTIONS = (
     click.option("--sbom", metavar="MODE", help="Add an SBOM attestation to the image."),
     click.option("--keep-failed", is_flag=True, help="Keep the container of a RUN that fails."),
     click.option("--check", is_flag=True, help="Check the Dockerfile, and build nothing."),
+    click.option("--push", is_flag=True, help="Push the image after the build."),
     click.option("--iidfile", metavar="PATH", help="Write the image ID to a file."),
     click.option("--metadata-file", "metadata", metavar="PATH", help="Write what was built to a JSON file."),
     click.option("-q", "--quiet", is_flag=True, help="Print only the image ID."),
@@ -84,6 +85,8 @@ def build(context: Context, path: str, given: Mapping[str, Any]) -> None:
     if mode:
         context.settings = context.settings._replace(progress=mode)
     spec = spec_of(context, path, given)
+    if given["push"] and (not spec.reference or spec.outputs or spec.only_checks):
+        raise click.UsageError("--push needs a --tag, and no --output or --check")
     with _to_standard_output(context, spec) as changed:
         image, findings = _built(context, changed, given["tags"])
     if given["check"]:
@@ -97,6 +100,10 @@ def build(context: Context, path: str, given: Mapping[str, Any]) -> None:
     for name, text in ((given["iidfile"], image.id), (given["metadata"], _metadata(image, spec))):
         if name:
             _write(context, name, text)
+    if given["push"]:
+        from composer.cli.single import pushing
+
+        pushing.push(context, list(dict.fromkeys(given["tags"])))
     if given["quiet"]:
         context.write(image.id)
 

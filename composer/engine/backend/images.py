@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from composer.engine.observed import Advance, ObservedImage
+    from composer.engine.observed import Advance, ImageStep, ObservedImage, RemovedImage
     from composer.engine.wanted import BuildSpec
 
     Report = Callable[[Advance], None]
@@ -18,6 +18,9 @@ class ImageObserver(Protocol):
 
     def find_image(self, reference: str) -> ObservedImage | None: ...
     def images(self) -> Sequence[ObservedImage]: ...
+    def image_history(self, reference: str) -> Sequence[ImageStep]:
+        """Return how an image was made, the last step first. Raises NotFound."""
+        ...
 
 
 class Images(ImageObserver, Protocol):
@@ -46,7 +49,7 @@ class Images(ImageObserver, Protocol):
         """
         ...
 
-    def remove_image(self, reference: str, *, force: bool = False) -> None: ...
+    def remove_image(self, reference: str, *, force: bool = False) -> RemovedImage: ...
     def tag_image(self, reference: str, name: str) -> None: ...
     def import_image(self, path: str, reference: str, config: Mapping[str, Any]) -> ObservedImage:
         """Create an image with one layer from a root filesystem tarball.

@@ -32,11 +32,12 @@ def plan_build(
     no_cache: bool = False,
     pull: bool = False,
     wanted: Mapping[str, Any] | None = None,
+    only_checks: bool = False,
 ) -> Plan:
     """Return the builds of every service that has one, and of what these are built from, which comes first.
 
     ``wanted`` are attributes of ``build`` that the command line asks for: ``args`` and ``ssh`` come on top of the
-    file's, others take their place.
+    file's, others take their place. With ``only_checks`` nothing is built.
     """
     builder = PlanBuilder()
 
@@ -44,7 +45,12 @@ def plan_build(
         if not project.declared[name].get("build"):
             return None
         spec = resolve.build_spec(project, name)
-        spec = spec._replace(attributes=_asked(spec.attributes, wanted or {}), no_cache=no_cache, pull=pull)
+        spec = spec._replace(
+            attributes=_asked(spec.attributes, wanted or {}),
+            no_cache=no_cache,
+            pull=pull,
+            only_checks=only_checks,
+        )
         return BuildImage(spec, "build")
 
     add_builds(builder, sorted(project.tree.get("services") or {}), bases, make)

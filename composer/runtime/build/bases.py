@@ -117,7 +117,7 @@ class Bases:
             finally:
                 os.close(source)
                 os.close(target)
-            return self._cache.take(f"{temporary}/files")
+            return self._cache.take(f"{temporary}/files", self._lease.add)
 
     def _bring(self, reference: str, shown: Showing) -> None:
         try:

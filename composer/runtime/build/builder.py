@@ -10,7 +10,8 @@ from composer.errors import BuildFailed, NotFound
 from composer.runtime.base import state
 from composer.runtime.build import contexts, outputs, platforms, result
 from composer.runtime.build.bases import Bases
-from composer.runtime.build.cache.cache import Cache
+from composer.runtime.build.cache import exchange, places
+from composer.runtime.build.cache.cache import Cache, Snapshot
 from composer.runtime.build.cache.filesystems import Mounter
 from composer.runtime.build.context.contexts import Kind, classify
 from composer.runtime.build.context.statcache import StatCache
@@ -54,6 +55,12 @@ class Tools(NamedTuple):
     pull: Callable[[str, Callable[[Any], None]], Image]
 
 
+def places_of(request: Request, registry: Callable[[str], exchange.Place]) -> list[exchange.Place]:
+    """Return where steps are looked for beside the local cache. Raises BuildFailed."""
+    found = (places.source(text, registry) for text in request.cache_from)
+    return [place for place in found if place is not None]
+
+
 class Builder:
     """Builds images. Several builds may go on at once, in this process and in others."""
 
@@ -83,7 +90,9 @@ class Builder:
                 return Built(None, {}, warnings)
             stage = build_stages(work, context, dockerfile)
             self._write_files(request, work.mounter, stage, teller)
-            return self._exported(request, stage, teller, warnings)
+            built = self._exported(request, stage, teller, warnings)
+            self._write_caches(request, work, stage, teller)
+            return built
 
     def _check(
         self, request: Request, context: Context, dockerfile: Dockerfile, platform: Platform
@@ -130,11 +139,11 @@ class Builder:
         standard_input: BinaryIO | None,
     ) -> tuple[Work, Context]:
         tools, root = self._tools, self._cache.root
-        empty, downloads = f"{root}/empty", f"{root}/downloads"
-        for directory in (empty, downloads):
+        empty = f"{root}/empty"
+        for directory in (empty, f"{root}/downloads"):
             state.make_directory(directory)
         os.chmod(empty, 0o755)
-        fetching = contexts.fetching(downloads, request.environment, held)
+        fetching = contexts.fetching(root, request.environment, held)
         opened = contexts.Contexts(request, fetching, held, self._load_layout, standard_input)
         context = opened.main()
         work = Work(
@@ -157,8 +166,27 @@ class Builder:
             contexts=opened,
             checksums=held.enter_context(StatCache(f"{root}/checksums")),
             fetching=fetching,
+            imports=exchange.Imports(self._cache, places_of(request, self._registry), lease.add, teller.warn),
         )
         return work, context
+
+    def _registry(self, name: str) -> exchange.Place:
+        raise BuildFailed(
+            f"cannot keep the cache of a build in '{name}': registries are not supported for caches yet",
+            hint="use type=local",
+        )
+
+    def _write_caches(self, request: Request, work: Work, stage: Stage, teller: Teller) -> None:
+        own = {one.id for one in stage.files.layers if isinstance(one, Snapshot)}
+        for text in request.cache_to:
+            target = places.target(text, self._registry)
+            steps = [one for one in work.steps() if target.is_whole or one.snapshot.id in own]
+            shown = teller.step("exporting cache")
+            with shown.running():
+                try:
+                    exchange.write(self._cache, target.place, steps, shown.line)
+                except OSError as error:
+                    raise BuildFailed(f"cannot write the cache '{text}': {error}") from error
 
     def _load_layout(self, text: str) -> str:
         """Load an OCI layout into the store; return the id of its image."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from composer.errors import BuildFailed
 from composer.runtime.build.context.adding import Fetching
 from composer.runtime.build.context.contexts import Kind, classify, open_context
+from composer.runtime.build.context.downloads import Downloads
 
 if TYPE_CHECKING:
     import contextlib
@@ -20,13 +21,20 @@ if TYPE_CHECKING:
     from composer.runtime.build.requests import Request
 
 
-def fetching(downloads: str, environment: Mapping[str, str], held: contextlib.ExitStack) -> Fetching:
-    """Return what fetches URLs and git repositories. ``downloads`` is a directory of ours."""
+def fetching(cache: str, environment: Mapping[str, str], held: contextlib.ExitStack) -> Fetching:
+    """Return what fetches URLs and git repositories. ``cache`` is the directory of the build cache."""
+    downloads = f"{cache}/downloads"
+
+    def trim() -> None:
+        from composer.runtime.build.cache import fetched
+
+        fetched.trim(cache)
 
     def open_transport() -> Transport:
         from composer.registry import settings
         from composer.registry.transport import Transport
 
+        held.callback(trim)
         found = Transport(settings.read(environment))
         held.callback(found.close)
         return found
@@ -34,6 +42,7 @@ def fetching(downloads: str, environment: Mapping[str, str], held: contextlib.Ex
     def open_git() -> Git:
         from composer.runtime.build.context.git import Git
 
+        held.callback(trim)
         return Git(f"{downloads}/git", environment)
 
     pause = threading.Event()
@@ -41,7 +50,7 @@ def fetching(downloads: str, environment: Mapping[str, str], held: contextlib.Ex
     def wait(seconds: float) -> None:
         pause.wait(seconds)
 
-    return Fetching(downloads, open_transport, open_git, wait)
+    return Fetching(downloads, open_transport, open_git, wait, Downloads(f"{downloads}/files"))
 
 
 class Contexts:

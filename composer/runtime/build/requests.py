@@ -52,6 +52,9 @@ class Request(NamedTuple):
     keep_failed: bool = False
     only_checks: bool = False
     only_looks: bool = False
+    most_cache_bytes: int | None = None
+    cache_from: Sequence[str] = ()
+    cache_to: Sequence[str] = ()
     outputs: Sequence[Output] = ()
     environment: Mapping[str, str] = {}
 

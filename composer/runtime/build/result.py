@@ -24,11 +24,18 @@ if TYPE_CHECKING:
 
 def store(cache: Cache, content: Content, stage: Stage, request: Request) -> tuple[str, bool]:
     """Put the image of a stage into the store; return its id, and whether it is new there. Under the store's lock."""
-    found = layers.stored(cache, content, stage.files.layers)
+    found = layers.stored(cache, content, stage.files.layers, _makers(stage))
     whole = configuration(cache, stage, request, [layer.diff_id for layer in found])
     data = canonical_json(whole)
     is_new = not os.path.exists(content.image(f"sha256:{hashlib.sha256(data).hexdigest()}"))
     return adding.add_image(content, data, found, has_programs=bool(stage.files.programs)), is_new
+
+
+def _makers(stage: Stage) -> dict[str, str]:
+    """Return what made each snapshot of a stage, by the snapshots' ids."""
+    made = [entry["created_by"] for entry in stage.history if "created_ns" in entry]
+    snapshots = [one.id for one in stage.files.layers if isinstance(one, Snapshot)]
+    return dict(zip(reversed(snapshots), reversed(made), strict=False))
 
 
 def id_of(cache: Cache, stage: Stage, request: Request) -> str:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _MOST_LINES = 200
 _LONGEST_LINE = 16 << 10
+_MOST_TOLD_BYTES = 2 << 20
+"""BuildKit's limit for the output of a step. What comes after it is kept for the message of a failure, its end."""
+_TAIL_BYTES = 64 << 10
 
 
 class Teller:
@@ -29,6 +32,10 @@ class Teller:
 
     def step(self, name: str) -> Showing:
         return Showing(self, name)
+
+    def warn(self, text: str) -> None:
+        """Tell what everybody wants to read, and stops nothing."""
+        self.news(News(Vertex(self.next_number(), ""), "warning", text))
 
     def next_number(self) -> int:
         with self._lock:
@@ -49,6 +56,7 @@ class Showing:
         self._begun_s = 0.0
         self._lines: deque[str] = deque(maxlen=_MOST_LINES)
         self._halves: dict[str, bytes] = {}
+        self._told_bytes = 0
 
     def _say(self, kind: str, text: str = "") -> None:
         assert self._vertex is not None
@@ -84,15 +92,24 @@ class Showing:
 
     def output(self, stream: str, data: bytes) -> None:
         """Tell output as it comes, line by line; half a line waits for the rest of it."""
+        if self._told_bytes >= _MOST_TOLD_BYTES:
+            self._halves[stream] = (self._halves.get(stream, b"") + data)[-_TAIL_BYTES:]
+            return
+        self._told_bytes += len(data)
         *whole, half = (self._halves.get(stream, b"") + data).split(b"\n")
         self._halves[stream] = half[-_LONGEST_LINE:]
         for line in whole:
             self.line(_text(line))
+        if self._told_bytes >= _MOST_TOLD_BYTES:
+            self._say("line", f"[output clipped, log limit {_MOST_TOLD_BYTES >> 20}MiB reached]")
 
     def _flush(self) -> None:
         for half in self._halves.values():
-            if half:
-                self.line(_text(half))
+            for line in half.removesuffix(b"\n").split(b"\n") if half else ():
+                if self._told_bytes < _MOST_TOLD_BYTES:
+                    self.line(_text(line))
+                else:
+                    self._lines.append(_text(line))
         self._halves.clear()
 
     def tail(self, count: int) -> list[str]:

@@ -38,6 +38,14 @@ class Builds:
             return Builder(self._tools()).build(request, tell, standard_input)
         finally:
             self._containers.remove_forgotten_network()
+            self._keep_small(request)
+
+    def _keep_small(self, request: Request) -> None:
+        from composer.runtime.build.cache import pruning
+        from composer.runtime.build.cache.cache import Cache
+
+        root = self._core.paths.root
+        pruning.keep_small(Cache(f"{root}/build"), f"{root}/images", request.most_cache_bytes)
 
     def look(self, request: Request) -> str:
         """Return why a build would make another image than there is; empty where it would not. See `Builder.look`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
+from composer.references import id_prefix, parse, split
 from composer.runtime.base import making
 
 if TYPE_CHECKING:
@@ -12,9 +13,11 @@ if TYPE_CHECKING:
 
     from composer.runtime.engine.core import Core
     from composer.runtime.images import Image
+    from composer.runtime.images.history import Step
     from composer.runtime.images.progress import Advance
     from composer.runtime.images.pull import Puller
     from composer.runtime.images.push import Pusher
+    from composer.runtime.images.removal import Removed
 
 
 class Images:
@@ -36,8 +39,6 @@ class Images:
 
     def resolve(self, reference: str) -> str:
         """Return the digest that the registry has for a reference now. Raises PullFailed."""
-        from composer.references import parse
-
         return self._puller_for_all().resolve(parse(reference))
 
     def _puller_for_all(self) -> Puller:
@@ -61,17 +62,43 @@ class Images:
                 self._pusher = self._core.store.pusher(self._environment)
         return self._core.store.push(reference, self._pusher, progress, compression=compression)
 
-    def remove(self, reference: str, *, force: bool = False) -> None:
-        """Remove a name, and the image with its last one. Raises Conflict, naming who uses it, without force."""
-        found = self._core.store.find(reference)
+    def history(self, reference: str) -> list[Step]:
+        return self._core.store.history(reference)
+
+    def remove(self, reference: str, *, force: bool = False) -> Removed:
+        """Remove a name, and the image with its last one; an id removes all names. Raises NotFound or Conflict.
+
+        As in Docker Engine: an image with names of several repositories, or that stopped containers have, goes with
+        ``force`` alone; one that a running container has keeps its files, and with ``force`` loses its name.
+        """
+        store = self._core.store
+        found = store.find(reference)
         if found is None:
             raise errors.NotFound(f"no such image: {reference}")
+        is_id = _is_id(reference, found)
         users = sorted(meta["name"] for meta in self._core.metas() if meta["image_id"] == found.id)
-        if users and not force:
+        running = sorted(
+            meta["name"]
+            for meta in self._core.metas()
+            if meta["image_id"] == found.id and self._core.is_active(meta["id"])
+        )
+        if is_id and not force and len({split(name).name for name in found.references}) > 1:
+            raise errors.Conflict(
+                f"cannot remove image '{reference}': it has names of several repositories "
+                f"({', '.join(found.references)})",
+                hint="remove these names, or add --force",
+            )
+        is_last = is_id or len(found.references) < 2
+        if users and is_last and not force:
             raise errors.Conflict(
                 f"image '{reference}' is in use by {', '.join(users)}", hint="remove these containers first"
             )
-        self._core.store.remove(reference)
+        if running and is_id:
+            raise errors.Conflict(
+                f"image '{reference}' is in use by running containers ({', '.join(running)})",
+                hint="stop these containers first",
+            )
+        return store.remove(reference, keeps=bool(running))
 
     def import_rootfs(self, path: str, reference: str, config: Mapping[str, Any]) -> Image:
         making.sweep(self._core.paths)
@@ -95,3 +122,13 @@ class Images:
         for one in (self._puller, self._pusher):
             if one is not None:
                 one.close()
+
+
+def _is_id(reference: str, found: Image) -> bool:
+    """Tell whether an image was found by its id, and not by a name or a digest."""
+    prefix = id_prefix(reference)
+    if prefix is None or not found.id.removeprefix("sha256:").startswith(prefix):
+        return False
+    return reference.startswith("sha256:") or str(parse(reference)) not in {
+        str(parse(name)) for name in found.references
+    }

@@ -299,6 +299,22 @@ def _records(paths: Paths) -> Iterator[Finding]:
         yield Finding("ok", "records", "all records are readable")
 
 
+def _cache(paths: Paths) -> Iterator[Finding]:
+    """Look for build steps and images without their files. Digests are computed again by --repair, which takes long."""
+    from composer.runtime.host import repair
+
+    found = repair.cache_damage(paths, reads_all=False)
+    for one in found:
+        hint = (
+            "run composer doctor --repair: it drops the step" if one.step else "build or pull the image again"
+        )
+        yield Finding("warning", "build cache", str(one), hint)
+    if not found:
+        yield Finding(
+            "ok", "build cache", "every step and image has its files (--repair computes their digests again)"
+        )
+
+
 CHECKS: tuple[Callable[[Paths], Iterator[Finding]], ...] = (
     _kernel,
     _privileges,
@@ -310,6 +326,7 @@ CHECKS: tuple[Callable[[Paths], Iterator[Finding]], ...] = (
     _dns,
     _disk,
     _records,
+    _cache,
     _intact,
     _leftovers,
 )

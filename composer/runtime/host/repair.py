@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from composer.runtime.base.record_types import Meta, NetworkRecord, PoolRecord, State
     from composer.runtime.base.state import Paths
+    from composer.runtime.build.cache.verifying import Damage
 
 _CGROUP_GONE_S = 2.0
 _CONTAINER_FILES = ("meta.json", "config.json", "state.json")
@@ -83,6 +84,13 @@ def _volumes(paths: Paths) -> Iterator[Broken]:
 def repair(paths: Paths) -> tuple[list[str], list[str]]:
     """Mend what can be, set aside what cannot; return what was done, and what was not, with the reason."""
     done, kept = [], []
+    for damage in cache_damage(paths, reads_all=True):
+        if not damage.step:
+            kept.append(f"{damage}: remove the image, and build or pull it again")
+        elif _drop_step(paths, damage):
+            done.append(f"{damage}: it was dropped from the build cache")
+        else:
+            kept.append(f"{damage}: a build uses it")
     for one in find(paths):
         try:
             done.append(f"{one.kind} '{one.name}': {_REPAIR[one.kind](paths, one)}")
@@ -90,6 +98,28 @@ def repair(paths: Paths) -> tuple[list[str], list[str]]:
             reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
             kept.append(f"{one}: {reason}")
     return done, kept
+
+
+# ------------------------------------------------------------------ the build cache
+
+
+def cache_damage(paths: Paths, *, reads_all: bool) -> list[Damage]:
+    """Return what is damaged of the build cache and of images; with ``reads_all`` every digest is computed again."""
+    from composer.runtime.build.cache import verifying
+    from composer.runtime.build.cache.cache import Cache
+    from composer.runtime.images.content import Content
+
+    if not os.path.isdir(f"{paths.root}/images"):
+        return []
+    cache = Cache(f"{paths.root}/build")
+    return list(verifying.verify(cache, Content(f"{paths.root}/images"), reads_all=reads_all))
+
+
+def _drop_step(paths: Paths, damage: Damage) -> bool:
+    from composer.runtime.build.cache import verifying
+    from composer.runtime.build.cache.cache import Cache
+
+    return verifying.drop(Cache(f"{paths.root}/build"), damage)
 
 
 # ------------------------------------------------------------------ containers

@@ -164,14 +164,16 @@ class Content:
 
         ``digest`` is what the registry has under these names.
         """
+        now_ns = wall()
+        self.change_names(
+            {name: None if id is None else Named(id, digest, now_ns) for name, id in changes.items()}
+        )
+
+    def change_names(self, changes: Mapping[str, Named | None]) -> None:
+        """Say anew what names stand for; None removes a name. Safe beside other processes."""
         with self._locked("references.lock", fcntl.LOCK_EX):
-            names = self.names()
-            for name, id in changes.items():
-                if id is None:
-                    names.pop(name, None)
-                else:
-                    names[name] = Named(id, digest, wall())
-            records = {name: entry._asdict() for name, entry in names.items()}
+            changed: dict[str, Named | None] = {**self.names(), **changes}
+            records = {name: entry._asdict() for name, entry in changed.items() if entry is not None}
             files.write_json(f"{self.root}/references.json", records, durable=True)
 
     # -------------------------------------------------------------- blobs and records

@@ -41,9 +41,13 @@ def leasing(root: str) -> Iterator[Lease]:
     """Yield a lease on layers of the image store ``root``."""
     directory = state.make_directory(f"{root}/leases")
     path = f"{directory}/{os.urandom(8).hex()}"
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
+    while True:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX)
+        if os.path.exists(path) and os.path.samestat(os.fstat(fd), os.stat(path)):
+            break
+        os.close(fd)  # who looked for dead leases took it for one before it was locked
+    try:
         yield Lease(fd)
     finally:
         files.remove_file(path)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _BLOCK = 512
 _PIECE_BYTES = 1 << 20
 _MAX_DEPTH = 400
+_MOST_HOLE_BYTES = 16 << 30
 _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _OPAQUE_XATTR = "trusted.overlay.opaque"
@@ -89,6 +90,12 @@ class _Packing:
                     return
             xattrs = _xattrs_of(fd, name)
             size = state.st_size
+            if size - state.st_blocks * 512 > _MOST_HOLE_BYTES:
+                raise ImageError(
+                    f"cannot pack '/{os.fsdecode(name)}': it is a sparse file of {size >> 30} GiB, and a layer has the"
+                    " zeros of its holes, too",
+                    hint="make it smaller, or where the container runs (of useradd --no-log-init makes no lastlog)",
+                )
             head = _header(name, b"0", state.st_mode, state, size=size, xattrs=xattrs)
             if size <= _PIECE_BYTES:
                 data = os.read(fd, size) if size else b""

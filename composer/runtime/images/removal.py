@@ -6,14 +6,51 @@ Runs under the exclusive lock, so whatever is half made has no maker any more.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer import references
 from composer.runtime.base import files, records, trees
 from composer.runtime.images import host, leases
 from composer.runtime.images.content import Content, hex_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from composer.runtime.images.content import Named
+
+
+class Removed(NamedTuple):
+    """What a removal took away: names, as people write them, and digests of images and layers."""
+
+    untagged: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+
+
+def remove(content: Content, id: str, changes: Mapping[str, Named | None], *, keeps: bool) -> Removed:
+    """Take names away from an image, and remove it with the last of them unless the caller ``keeps`` it.
+
+    ``changes`` are the names and what stays of each. Under the exclusive lock.
+    """
+    before = {name: entry for name, entry in content.names().items() if entry.id == id}
+    content.change_names(changes)
+    after = {name: entry for name, entry in content.names().items() if entry.id == id}
+    untagged = [references.parse(name).familiar() for name in sorted(before) if name not in after]
+    gone = sorted(_digests(before) - _digests(after) - set(untagged))
+    if after or keeps:
+        sweep(content)
+        return Removed((*untagged, *gone))
+    record = content.record(id)
+    chains = [layer["chain_id"] for layer in reversed(record["layers"])] if record else []
+    files.remove_file(content.image(id))
+    sweep(content)
+    lost = [chain for chain in chains if not os.path.lexists(content.layer(chain))]
+    return Removed((*untagged, *gone), (id, *lost))
+
+
+def _digests(names: Mapping[str, Named]) -> set[str]:
+    """Return what registries call an image, by its names."""
+    parsed = ((references.parse(name), entry.digest) for name, entry in names.items())
+    return {name._replace(tag="", digest=digest).familiar() for name, digest in parsed if digest}
 
 
 def prune(content: Content, *, unused: bool) -> tuple[list[str], int]:

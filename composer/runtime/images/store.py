@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from composer import references
 from composer.errors import Conflict, ImageError, NotFound, PushFailed
-from composer.runtime.base import files
 from composer.runtime.images import host
 from composer.runtime.images.configuration import Image
 from composer.runtime.images.content import Content, hex_of
@@ -21,9 +20,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from composer.runtime.images.content import Named
+    from composer.runtime.images.history import Step
     from composer.runtime.images.progress import Advance
     from composer.runtime.images.pull import Puller
     from composer.runtime.images.push import Pusher
+    from composer.runtime.images.removal import Removed
 
 
 class Store:
@@ -44,6 +45,17 @@ class Store:
         found = self._image(id, names) if id else None
         own = names.get(_full(name)) if found else None
         return found._replace(tagged_ns=own.tagged_ns) if found and own else found
+
+    def history(self, name: str) -> list[Step]:
+        """Return how an image was made, the last step first. Raises NotFound."""
+        from composer.runtime.images import history
+
+        names = self._content.names()
+        id = self._id_of(name, names)
+        record = self._content.record(id) if id else None
+        if id is None or record is None:
+            raise NotFound(f"no such image: {name}", hint="list them with composer image ls")
+        return history.steps(self._content.read(id), record["layers"], id)
 
     def images(self) -> Sequence[Image]:
         """Return all stored images, those without a name too. The host is none of them."""
@@ -184,7 +196,7 @@ class Store:
             digest = pusher.push(known.id, wanted, tell, kind=compression)
             # It is called the same here, since when it was: only what the registry calls it is new.
             if self._content.references().get(full) == known.id:
-                self._content.change_references({full: known.id}, digest=digest, wall=lambda: known.tagged_ns)
+                self._content.change_names({full: known._replace(digest=digest)})
         return digest
 
     def tag(self, name: str, new: str) -> None:
@@ -232,22 +244,19 @@ class Store:
 
     # -------------------------------------------------------------- removing
 
-    def remove(self, name: str) -> None:
-        """Remove a name, and the image with its last one; an id removes all names. Raises NotFound."""
+    def remove(self, name: str, *, keeps: bool = False) -> Removed:
+        """Remove a name, and the image with its last one unless the caller ``keeps`` it; an id removes all names.
+
+        A digest as the name takes away what the registry calls the image; a tag beside it stays. Raises NotFound.
+        """
         from composer.runtime.images import removal
 
-        names = self._content.names()
-        id = self._id_of(name, names)
-        if id is None or not os.path.exists(self._content.image(id)):
-            raise NotFound(f"no such image: {name}")
-        full = _full(name)
-        by_name = full in names
-        mine = [name for name, holder in names.items() if holder.id == id]
         with self._content.removing():
-            self._content.change_references({full: None} if by_name else dict.fromkeys(mine))
-            if not by_name or mine == [full]:
-                files.remove_file(self._content.image(id))
-            removal.sweep(self._content)
+            names = self._content.names()
+            id = self._id_of(name, names)
+            if id is None or not os.path.exists(self._content.image(id)):
+                raise NotFound(f"no such image: {name}")
+            return removal.remove(self._content, id, _without(name, id, names), keeps=keeps)
 
     def prune(self, *, unused: bool = False) -> tuple[list[str], int]:
         """Remove images without a name, or with ``unused`` all that no container uses.
@@ -268,6 +277,22 @@ def _full(name: str) -> str:
         return name
     # as Docker has it: a tag beside a digest says nothing
     return str(parsed._replace(tag="") if parsed.digest else parsed)
+
+
+def _without(name: str, id: str, names: Mapping[str, Named]) -> dict[str, Named | None]:
+    """Return the names that a removal changes, and what stays of each."""
+    full = _full(name)
+    if full in names:
+        return {full: None}
+    mine = {one: entry for one, entry in names.items() if entry.id == id}
+    if "@" not in full:
+        return dict.fromkeys(mine)
+    wanted = references.parse(full)
+    return {
+        one: entry._replace(digest="")
+        for one, entry in mine.items()
+        if entry.digest == wanted.digest and references.parse(one)[:2] == wanted[:2]
+    }
 
 
 def _taggable(name: str) -> str:

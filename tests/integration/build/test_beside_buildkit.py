@@ -26,7 +26,7 @@ from tests.integration.build.cases import CASES, Case, line
 from tests.integration.build.places import Thing, contents, copied, opened, things, write
 from tests.integration.build.servers import Answer, Repositories, Server, packed
 
-pytestmark = [pytest.mark.docker, pytest.mark.root]
+pytestmark = [pytest.mark.docker, pytest.mark.beside, pytest.mark.root]
 
 _LETTERS = {
     tarfile.REGTYPE: "f",

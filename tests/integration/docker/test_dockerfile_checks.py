@@ -17,7 +17,7 @@ from composer.runtime.build.dockerfile.platforms import Platform
 from composer.runtime.build.dockerfile.reading import parse
 from composer.runtime.build.dockerfile.rules import Finding
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.docker, pytest.mark.beside, pytest.mark.timeout(120)]
 
 CASES = Path(__file__).parents[2] / "data" / "dockerfiles" / "checks"
 AMD64 = Platform("linux", "amd64")

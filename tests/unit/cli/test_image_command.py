@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from composer.cli.changes import apply_changes
-from composer.cli.commands.image import _instructions, _is_named
+from composer.cli.commands.image import _instructions
+from composer.cli.single.images import is_named
 from composer.engine.observed import Capability
 from tests.unit.cli.console import Console
 
@@ -23,7 +24,7 @@ from tests.unit.cli.console import Console
     ],
 )
 def test_a_name_lists_all_its_tags(reference: str, name: str, named: bool) -> None:
-    assert _is_named(reference, name) is named
+    assert is_named(reference, name) is named
 
 
 def test_options_of_an_import_are_words_of_an_image_configuration() -> None:

@@ -30,6 +30,8 @@ OF_NO_PROJECT = {
     "doctor",
     "help",
     "image",
+    "login",
+    "logout",
     "ls",
     "network",
     "schema",

@@ -83,7 +83,13 @@ def test_flags_without_effect(console: Console) -> None:
 def test_hidden_names_are_in_no_help() -> None:
     for path, command in commands():
         text = command.get_help(click.Context(command))
-        for name in ("--verbose ", "--no-ansi", "--workdir DIR  Set the project", "--compress", "--force-rm"):
+        for name in (
+            "--verbose ",
+            "--no-ansi",
+            "--workdir DIR  Set the project",
+            "--compress ",
+            "--force-rm",
+        ):
             assert name not in text or path in (("system", "df"), ("plan",)), (path, name)
 
 

@@ -24,6 +24,7 @@ ARGUMENTS = {
     "exec": ("web", "true"),
     "export": ("-o", "out.tar", "web"),
     "image": ("ls",),
+    "login": None,  # asks a registry
     "network": ("ls",),
     "port": ("web", "80"),
     "rm": ("-f",),

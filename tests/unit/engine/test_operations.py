@@ -56,6 +56,7 @@ EFFECTS = {
     row.CHANGES,
     row.MENDS,
     row.BRINGS,
+    row.BUILDS,
     row.STARTS,
     row.STOPS,
     row.WAITS,

@@ -16,17 +16,17 @@ A step's record is written last, so that a kill leaves a snapshot that nobody kn
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.runtime.base import files, shapes, state, trees
+from composer.runtime.base import files, locking, shapes, state, trees
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
 VERSION = 1
 
@@ -76,38 +76,13 @@ class Cache:
 
     # -------------------------------------------------------------- steps
 
-    @contextlib.contextmanager
-    def carrying_out(self, key: str) -> Iterator[None]:
+    def carrying_out(self, key: str) -> AbstractContextManager[None]:
         """Hold a step's lock: who wants the same step at the same time waits, and then finds it."""
-        path = f"{self.root}/locks/{key}"
-        while True:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            if _is_at(fd, path):
-                break
-            os.close(fd)  # whoever had it removed it at the end
-        try:
-            yield
-        finally:
-            files.remove_file(path)
-            os.close(fd)
+        return locking.locked(f"{self.root}/locks/{key}", removes=True)
 
-    @contextlib.contextmanager
-    def trying(self, key: str) -> Iterator[bool]:
+    def trying(self, key: str) -> AbstractContextManager[bool]:
         """Hold a step's lock where nobody has it; yield whether that is so."""
-        path = f"{self.root}/locks/{key}"
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                is_mine = _is_at(fd, path)
-            except BlockingIOError:
-                is_mine = False
-            yield is_mine
-            if is_mine:
-                files.remove_file(path)
-        finally:
-            os.close(fd)
+        return locking.trying(f"{self.root}/locks/{key}", removes=True)
 
     def find(self, key: str) -> Step | None:
         """Return a step that was carried out, and note that it was wanted now."""
@@ -188,9 +163,15 @@ class Cache:
                 os.chmod(f"{directory}/{name}", mode)
             yield directory
 
-    def take(self, directory: str, *, created_ns: int | None = None) -> Snapshot:
-        """Make a directory on the same file system a snapshot, by rename."""
+    def take(
+        self, directory: str, hold: Callable[[Iterable[str]], None], *, created_ns: int | None = None
+    ) -> Snapshot:
+        """Make a directory on the same file system a snapshot, by rename.
+
+        ``hold`` is told its name before (`Lease.add`): what no step has and nobody holds is swept at any moment.
+        """
         found = self.snapshot(os.urandom(16).hex(), time.time_ns() if created_ns is None else created_ns)
+        hold([found.directory])
         os.rename(directory, found.directory)
         return found
 
@@ -214,10 +195,3 @@ class Cache:
     def mount(self, id: str) -> str:
         """Return the directory of a cache mount, by its id."""
         return f"{self.root}/mounts/{hashlib.sha256(os.fsencode(id)).hexdigest()}"
-
-
-def _is_at(fd: int, path: str) -> bool:
-    try:
-        return os.path.samestat(os.fstat(fd), os.stat(path))
-    except FileNotFoundError:
-        return False

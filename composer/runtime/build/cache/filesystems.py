@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from composer.runtime.images.content import Content, Layer
 
 
+MOST_LAYERS = 490
+"""An overlay has at most 500 layers (OVL_MAX_STACK), of which a container needs some for itself."""
+
+
 class Filesystem(NamedTuple):
     """``layers`` from the lowest up. ``key`` names the contents: equal keys, equal files.
 

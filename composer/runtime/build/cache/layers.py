@@ -10,13 +10,13 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from composer.errors import BuildFailed
+from composer.errors import BuildFailed, ImageError
 from composer.runtime.base import files, syscalls
 from composer.runtime.images import packing
 from composer.runtime.images.content import Layer, chain_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from composer.runtime.build.cache.cache import Cache, Snapshot
     from composer.runtime.images.content import Content
@@ -24,14 +24,23 @@ if TYPE_CHECKING:
 _LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 
 
-def stored(cache: Cache, content: Content, layers: Sequence[Layer | Snapshot]) -> list[Layer]:
-    """Return all layers as the image store has them, lowest first; what it lacks is moved there."""
+def stored(
+    cache: Cache, content: Content, layers: Sequence[Layer | Snapshot], makers: Mapping[str, str]
+) -> list[Layer]:
+    """Return all layers as the image store has them, lowest first; what it lacks is moved there.
+
+    ``makers`` has the instruction that made a snapshot, by the snapshot's id, for messages. Raises BuildFailed.
+    """
     found: list[Layer] = []
     for layer in layers:
         if isinstance(layer, Layer):
             found.append(layer)
             continue
-        diff_id, plain_bytes = digest_of(cache, layer)
+        try:
+            diff_id, plain_bytes = digest_of(cache, layer)
+        except ImageError as error:
+            maker = makers.get(layer.id)
+            raise BuildFailed(f"{maker}: {error}" if maker else str(error), hint=error.hint) from error
         below = found[-1].chain_id if found else ""
         known = content.known_layer(below, diff_id)
         found.append(known or _move(cache, content, layer, chain_id(below, diff_id), (diff_id, plain_bytes)))
@@ -43,6 +52,13 @@ def digest_of(cache: Cache, snapshot: Snapshot) -> tuple[str, int]:
     facts = cache.facts(snapshot.id)
     if isinstance(facts.get("diff_id"), str) and isinstance(facts.get("plain_bytes"), int):
         return facts["diff_id"], facts["plain_bytes"]
+    diff_id, total = digest_now(snapshot)
+    note_digest(cache, snapshot, diff_id, total)
+    return diff_id, total
+
+
+def digest_now(snapshot: Snapshot) -> tuple[str, int]:
+    """Return the digest and the length of a snapshot's tar, from its files. Raises ImageError, OSError."""
     digest, total = hashlib.sha256(), 0
     fd = os.open(snapshot.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -51,7 +67,6 @@ def digest_of(cache: Cache, snapshot: Snapshot) -> tuple[str, int]:
             total += len(piece)
     finally:
         os.close(fd)
-    note_digest(cache, snapshot, f"sha256:{digest.hexdigest()}", total)
     return f"sha256:{digest.hexdigest()}", total
 
 

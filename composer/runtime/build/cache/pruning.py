@@ -7,12 +7,13 @@ same moment; its files go when no step has them any more.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
+import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.runtime.base import files, state, trees
+from composer.runtime.base import files, locking, state, trees
+from composer.runtime.build.cache import fetched
 from composer.runtime.build.cache.cache import Cache
 from composer.runtime.images import leases
 from composer.runtime.objects.housekeeping import tree_size
@@ -22,8 +23,14 @@ if TYPE_CHECKING:
 
     from composer.runtime.build.cache.cache import Step
 
-_BUSY_S = 60.0
-"""A snapshot is made, and then its step is written down: what is younger than this may be on its way."""
+_EVERY_S = 3600.0
+_LEAST_BYTES = 2 << 30
+_GIT, _FILE = "source.git.checkout", "source.http"
+"""What BuildKit calls the kinds of what was fetched."""
+
+
+_WRITTEN = re.compile(r"\.([0-9]+)\.[0-9a-f]+\.tmp$")
+"""A record on its way (`files.write_json`), by which process."""
 
 
 class Entry(NamedTuple):
@@ -43,7 +50,7 @@ def entries(cache: Cache, images: str) -> list[Entry]:
     """Return everything in the cache. ``images`` is the directory of the image store."""
     leased = _leased(images)
     found = [_entry(cache, step, leased) for step in cache.steps()]
-    return [*found, *_mounts(cache)]
+    return [*found, *_mounts(cache), *_fetched(cache)]
 
 
 def entries_of(root: str) -> list[Entry]:
@@ -81,7 +88,7 @@ def _mounts(cache: Cache) -> Iterator[Entry]:
         if name.endswith(".lock"):
             continue
         try:
-            found = os.stat(path)
+            found = os.lstat(path)
         except FileNotFoundError:
             continue
         yield Entry(
@@ -94,6 +101,13 @@ def _mounts(cache: Cache) -> Iterator[Entry]:
             False,
             _is_locked(f"{path}.lock"),
         )
+
+
+def _fetched(cache: Cache) -> Iterator[Entry]:
+    for one in fetched.kept(cache.root):
+        kind = _GIT if one.is_git else _FILE
+        what = "git repository" if one.is_git else "download"
+        yield Entry(one.id, kind, what, one.size_bytes, one.used_ns, one.used_ns, False, one.in_use)
 
 
 def prune(
@@ -125,10 +139,29 @@ def prune(
             gone.append(entry.id)
             freed += 0 if entry.shared else entry.size_bytes
     sweep(cache, images)
+    if everything and most_bytes is None:
+        for name in state.list_directory(f"{cache.root}/times"):
+            files.remove_file(f"{cache.root}/times/{name}")
     return gone, freed
 
 
+def keep_small(cache: Cache, images: str, most_bytes: int | None = None) -> None:
+    """Make the cache no larger than ``most_bytes``, at most once an hour; without it, a tenth of its file system."""
+    stamp = f"{cache.root}/collected"
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - os.stat(stamp).st_mtime < _EVERY_S:
+            return
+    with open(stamp, "wb"):
+        os.utime(stamp)
+    if most_bytes is None:
+        found = os.statvfs(cache.root)
+        most_bytes = max(_LEAST_BYTES, found.f_blocks * found.f_frsize // 10)
+    prune(cache, images, everything=True, most_bytes=most_bytes)
+
+
 def _remove(cache: Cache, images: str, entry: Entry) -> bool:
+    if entry.kind in (_GIT, _FILE):
+        return fetched.remove(cache.root, entry.id, is_git=entry.kind == _GIT)
     if entry.kind != "regular":
         return _remove_mount(f"{cache.root}/mounts/{entry.id}")
     with cache.trying(entry.id) as is_mine:
@@ -143,37 +176,40 @@ def _remove(cache: Cache, images: str, entry: Entry) -> bool:
 
 
 def _remove_mount(path: str) -> bool:
-    fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        trees.put_away(path)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(fd)
-    return True
+    with locking.trying(f"{path}.lock", removes=True) as is_mine:
+        if is_mine:
+            trees.put_away(path)
+        return is_mine
 
 
 def sweep(cache: Cache, images: str) -> None:
-    """Remove snapshots that no step has: what a kill left between the two, or what was built anew."""
-    known = {step.snapshot.id for step in cache.steps()}
+    """Remove what no step has: snapshots that a kill left, or that were made anew, and half written records.
+
+    In this order nothing is missed that is on its way: a snapshot is leased before it has its name, and its step is
+    written down before the lease ends.
+    """
+    names = state.list_directory(f"{cache.root}/snapshots")
     leased = _leased(images)
-    for name in state.list_directory(f"{cache.root}/snapshots"):
-        id = name.removesuffix(".json")
+    known = {step.snapshot.id for step in cache.steps()}
+    for name in names:
+        id = name.partition(".")[0]
         path = f"{cache.root}/snapshots/{id}"
-        if id in known or path in leased or _age_s(path) < _BUSY_S:
-            continue
-        if name.endswith(".json") and not os.path.lexists(path):
-            files.remove_file(f"{path}.json")
-        elif not name.endswith(".json"):
-            cache.remove_snapshot(id)
-
-
-def _age_s(path: str) -> float:
-    try:
-        return time.time() - os.lstat(path).st_ctime
-    except FileNotFoundError:
-        return _BUSY_S
+        if id and id not in known and path not in leased:
+            if name == id:
+                cache.remove_snapshot(id)
+            else:
+                files.remove_file(f"{cache.root}/snapshots/{name}")
+    for part in ("steps", "snapshots", "times", "downloads/files"):
+        for name in state.list_directory(f"{cache.root}/{part}"):
+            writer = _WRITTEN.search(name)
+            if writer is not None and files.start_time(int(writer[1])) is None:
+                files.remove_file(f"{cache.root}/{part}/{name}")
+    for part in ("locks", "mounts"):
+        for name in state.list_directory(f"{cache.root}/{part}"):
+            path = f"{cache.root}/{part}/{name}"
+            if part == "locks" or (name.endswith(".lock") and not os.path.lexists(path[:-5])):
+                with locking.trying(path, removes=True):
+                    pass  # a kill left it
 
 
 def _leased(images: str) -> set[str]:
@@ -181,14 +217,7 @@ def _leased(images: str) -> set[str]:
 
 
 def _is_locked(path: str) -> bool:
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
+    if not os.path.exists(path):
         return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
+    with locking.trying(path) as is_mine:
+        return not is_mine

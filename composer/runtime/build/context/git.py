@@ -7,15 +7,13 @@ fetched is kept in a repository per remote, so that the next build fetches what 
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import re
 from typing import TYPE_CHECKING
 
 from composer.errors import BuildFailed
-from composer.runtime.base import trees
+from composer.runtime.base import locking, trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -79,7 +77,7 @@ class Git:
         """Put the files of a commit into ``directory``, which is empty; return the commit. Raises BuildFailed."""
         os.makedirs(self._cache, mode=0o700, exist_ok=True)
         kept = os.path.join(self._cache, hashlib.sha256(reference.remote.encode()).hexdigest())
-        with _locked(f"{kept}.lock"):
+        with locking.locked(f"{kept}.lock"):
             repository = _Repository(self, reference, kept)
             repository.prepare()
             commit = repository.fetch()
@@ -152,6 +150,7 @@ class _Repository:
         """Make the repository, anew where what is there is none: a kill may have left it half made."""
         if os.path.isdir(self._path):
             if self._git.succeeds(("rev-parse", "--git-dir"), directory=self._path):
+                os.utime(self._path)  # when it was used last
                 return
             trees.remove_tree(self._path)
         os.mkdir(self._path, 0o700)
@@ -228,17 +227,6 @@ class _Repository:
         run(fetch, reference, directory=directory, local=True)
         run(("remote", "add", "origin", reference.shown), reference, directory=directory)
         run(("checkout", "--quiet", "--force", "--detach", commit), reference, directory=directory)
-
-
-@contextlib.contextmanager
-def _locked(path: str) -> Iterator[None]:
-    """Hold the lock on one remote's repository, for all processes; a kill gives it back."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
 
 
 def _remove_git(directory: str) -> None:

@@ -37,12 +37,16 @@ def serving(
         # not in the state directory: its path may be longer than a socket's name can be
         directory = held.enter_context(tempfile.TemporaryDirectory(prefix="composer-ssh-"))
         try:
-            is_socket = stat.S_ISSOCK(os.stat(source).st_mode)
+            kind = stat.S_IFMT(os.stat(source).st_mode)
         except OSError as error:
             raise failed(
                 f"cannot use '{source}' for SSH: {(error.strerror or str(error)).lower()}"
             ) from error
-        agent = source if is_socket else held.enter_context(_agent_with(source, directory, failed))
+        if kind not in (stat.S_IFSOCK, stat.S_IFREG):
+            raise failed(f"cannot use '{source}' for SSH: it is neither a socket nor a file with a key")
+        agent = (
+            source if kind == stat.S_IFSOCK else held.enter_context(_agent_with(source, directory, failed))
+        )
         path = f"{directory}/agent"
         relay = _Relay(path, agent)
         held.callback(relay.close)
@@ -69,15 +73,19 @@ def _agent_with(key: str, directory: str, failed: Callable[[str], BuildFailed]) 
     try:
         assert agent.stdout is not None
         agent.stdout.readline()  # it says where it listens once it does
-        added = subprocess.run(
-            ["ssh-add", "-q", key],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_AGENT_S,
-            check=False,
-        )
+        try:
+            added = subprocess.run(
+                ["ssh-add", "-q", key],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_AGENT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise failed(f"cannot use the key '{key}' for SSH: ssh-add did not end") from None
         if added.returncode:
             said = added.stderr.strip().splitlines()
             raise failed(f"cannot use the key '{key}' for SSH: {said[-1] if said else 'ssh-add failed'}")

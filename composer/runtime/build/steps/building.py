@@ -82,6 +82,7 @@ class _Building:
             if step is None:
                 configure(stage, instruction)
             else:
+                _check_layers(stage, instruction)
                 step(self._work, stage, instruction, self._work.teller.step(names.of(stage, instruction)))
         return stage
 
@@ -128,6 +129,15 @@ class _Building:
         if isinstance(planned.base, stages.StageOrigin):
             return planned.triggers
         return [parse_trigger(text, f"ONBUILD of {planned.stage.base.image}") for text in found]
+
+
+def _check_layers(stage: Stage, instruction: Instruction) -> None:
+    if len(stage.files.layers) >= filesystems.MOST_LAYERS:
+        raise stage.failed(
+            instruction.at,
+            f"the stage has {filesystems.MOST_LAYERS} layers already, and the kernel lays no more over each other",
+            hint="join RUN and COPY instructions, or COPY the files from this stage into a new one",
+        )
 
 
 class _Names:

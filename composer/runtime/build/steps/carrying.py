@@ -10,7 +10,7 @@ from composer.runtime.build.steps import looking
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from composer.runtime.build.cache.cache import Snapshot
+    from composer.runtime.build.cache.cache import Snapshot, Step
     from composer.runtime.build.steps.stage import Stage
     from composer.runtime.build.steps.work import Work
     from composer.runtime.build.telling import Showing
@@ -24,24 +24,43 @@ class Made(NamedTuple):
 
 
 def carry_out(
-    work: Work, stage: Stage, shown: Showing, key: str, what: str, make: Callable[[], Snapshot]
+    work: Work, stage: Stage, shown: Showing, key: str, what: str, make: Callable[[], Made]
 ) -> Made:
-    """Return a step's result from the cache, or from ``make``."""
+    """Return a step's result from the cache, or from ``make``.
+
+    The key that ``make`` gives is the one that counts: it is another where the user changed the files meanwhile.
+    """
     base = stage.files.key
     with work.cache.carrying_out(key):
-        found = None if work.ignores_cache(stage.name) else work.cache.find(key)
+        found = None if work.ignores_cache(stage.name) else _found(work, key)
         if found is not None:
             work.lease.add([found.snapshot.directory])
+            work.used(key, found.snapshot, what, base, found.seconds)
             shown.cached()
             return Made(key, found.snapshot)
         if work.request.only_looks:
             raise looking.Unbuilt(looking.reason(work.cache, base, what))
-        begun_s = time.monotonic()
-        with shown.running():
-            snapshot = make()
-        work.cache.keep(key, snapshot, what=what, base=base, seconds=time.monotonic() - begun_s)
-        work.lease.add([snapshot.directory])
-    return Made(key, snapshot)
+        return _made(work, stage, shown, what, make)
+
+
+def _made(work: Work, stage: Stage, shown: Showing, what: str, make: Callable[[], Made]) -> Made:
+    begun_s = time.monotonic()
+    with shown.running():
+        made = make()
+    seconds = time.monotonic() - begun_s
+    base = stage.files.key
+    work.cache.keep(made.key, made.snapshot, what=what, base=base, seconds=seconds)
+    work.lease.add([made.snapshot.directory])
+    work.used(made.key, made.snapshot, what, base, seconds)
+    return made
+
+
+def _found(work: Work, key: str) -> Step | None:
+    """Return a step of the cache, or of a cache elsewhere."""
+    found = work.cache.find(key)
+    if found is None and not work.request.only_looks and work.imports.bring(key):
+        return work.cache.find(key)
+    return found
 
 
 def advance(stage: Stage, made: Made, created_by: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from composer.errors import BuildFailed, ComposerError
 from composer.runtime.build.cache.cache import key_of
 from composer.runtime.build.steps import history, runmounts, running
-from composer.runtime.build.steps.carrying import advance, carry_out
+from composer.runtime.build.steps.carrying import Made, advance, carry_out
 from composer.runtime.build.steps.stage import directory_of
 from composer.runtime.objects import specs
 
@@ -40,7 +40,7 @@ def workdir(work: Work, stage: Stage, one: said.Workdir, shown: Showing) -> None
     user = str(stage.config.get("User") or "")
     key = key_of("workdir", stage.files.key, path, user, work.epoch_key())
 
-    def make() -> Snapshot:
+    def make() -> Made:
         from composer.runtime.build.context.owners import resolve_owner
         from composer.runtime.build.context.targets import Target
 
@@ -49,7 +49,7 @@ def workdir(work: Work, stage: Stage, one: said.Workdir, shown: Showing) -> None
             target = Target(root, owner=owner, time_ns=work.epoch_ns())
             os.close(target.make_directories(target.look_up(path.lstrip("/")).path))
 
-        return work.changed(stage.files, write)
+        return Made(key, work.changed(stage.files, write))
 
     advance(stage, carry_out(work, stage, shown, key, created_by, make), created_by)
 
@@ -80,7 +80,7 @@ def run(work: Work, stage: Stage, one: said.Run, shown: Showing) -> None:
             work.epoch_key(),
         )
 
-        def make() -> Snapshot:
+        def make() -> Made:
             command = running.Command(
                 arguments,
                 [*stage.proxies(), *environment, *mounts.environment],
@@ -98,7 +98,7 @@ def run(work: Work, stage: Stage, one: said.Run, shown: Showing) -> None:
                 is_insecure=is_insecure,
                 keep_failed=request.keep_failed,
             )
-            return _run(work, stage, one, command, shown)
+            return Made(key, _run(work, stage, one, command, shown))
 
         advance(stage, carry_out(work, stage, shown, key, created_by, make), created_by)
 
@@ -138,6 +138,8 @@ def _run_failed(
     hint = "correct the command, or keep its container with --keep-failed"
     if error.container:
         hint = f"look into container {error.container}, and remove it with composer container rm {error.container}"
+    if not error.had_room:
+        hint = f"there is no space left on the disk of {work.cache.root}: free up disk space, and build again"
     failed = stage.failed(
         one.at, f'process "{shell.strip()}" did not complete successfully: {code}', hint=hint
     )

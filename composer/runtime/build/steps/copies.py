@@ -14,13 +14,14 @@ from composer.runtime.build.context.selecting import target_path
 from composer.runtime.build.dockerfile import words
 from composer.runtime.build.dockerfile.instructions import Copy
 from composer.runtime.build.steps import history, sources
-from composer.runtime.build.steps.carrying import advance, carry_out
+from composer.runtime.build.steps.carrying import Made, advance, carry_out
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from composer.runtime.build.cache.cache import Snapshot
     from composer.runtime.build.context.adding import Part
+    from composer.runtime.build.context.statcache import StatCache
     from composer.runtime.build.dockerfile.instructions import Add, Heredoc
     from composer.runtime.build.steps.stage import Stage
     from composer.runtime.build.steps.work import Work
@@ -69,22 +70,39 @@ def _carry_out(work: Work, stage: Stage, one: Copy | Add, source: sources.Opened
     where = f"{stage.dockerfile.path}:{one.at.line}: {' '.join([word, *names, one.target])}"
     with contextlib.ExitStack() as held:
         parts = held.enter_context(gathered(one, source.tree, work.fetching, workdir=workdir, step=where))
-        key = key_of(
-            word,
-            # with --link the layer is over nothing, so that it fits everywhere
-            "" if one.link else stage.files.key,
-            digest_parts(parts, work.checksums if source.files is None else None),
-            target_path(one.target, workdir),
-            [one.chown, one.chmod, isinstance(one, Copy) and one.parents],
-            work.epoch_key(),
-        )
-        made = carry_out(work, stage, shown, key, created_by, lambda: _layer(work, stage, one, parts))
+        # what the user can change is looked up in the table, and looked at again while it is copied
+        checksums = work.checksums if source.files is None else None
+
+        def keyed(digest: str) -> str:
+            return key_of(
+                word,
+                # with --link the layer is over nothing, so that it fits everywhere
+                "" if one.link else stage.files.key,
+                digest,
+                target_path(one.target, workdir),
+                [one.chown, one.chmod, isinstance(one, Copy) and one.parents],
+                work.epoch_key(),
+            )
+
+        key = keyed(digest_parts(parts, checksums))
+
+        def make() -> Made:
+            copied, snapshot = _layer(work, stage, one, parts, checksums)
+            return Made(keyed(copied) if copied else key, snapshot)
+
+        made = carry_out(work, stage, shown, key, created_by, make)
     advance(stage, made, created_by)
 
 
-def _layer(work: Work, stage: Stage, one: Copy | Add, parts: Sequence[Part]) -> Snapshot:
-    """Write a new layer over the stage's files, or with --link over nothing."""
+def _layer(
+    work: Work, stage: Stage, one: Copy | Add, parts: Sequence[Part], checksums: StatCache | None
+) -> tuple[str, Snapshot]:
+    """Write a new layer over the stage's files, or with --link over nothing; return it behind its files' checksum.
+
+    Without ``checksums`` the files stand still, and it is empty.
+    """
     mode = parse_mode(one.chmod) if one.chmod else None
+    digests: list[str] = []
 
     def write(root: int) -> None:
         with contextlib.ExitStack() as held:
@@ -92,6 +110,16 @@ def _layer(work: Work, stage: Stage, one: Copy | Add, parts: Sequence[Part]) -> 
             if one.chown:
                 names = held.enter_context(work.mounter.reading(stage.files)) if one.link else root
                 owner = resolve_owner(names, one.chown)
-            copy_parts(parts, root, owner=owner, mode=mode, epoch_ns=work.epoch_ns(), wants_digest=False)
+            copied = copy_parts(
+                parts,
+                root,
+                owner=owner,
+                mode=mode,
+                epoch_ns=work.epoch_ns(),
+                cache=checksums,
+                wants_digest=checksums is not None,
+            )
+            digests.append(copied.digest)
 
-    return work.changed(EMPTY if one.link else stage.files, write)
+    snapshot = work.changed(EMPTY if one.link else stage.files, write)
+    return digests[0], snapshot

@@ -10,12 +10,12 @@ ssh      the socket of an SSH agent
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import os
 import posixpath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.runtime.base import state
+from composer.runtime.base import locking, opening, state
 from composer.runtime.build.dockerfile import mounts
 from composer.runtime.build.dockerfile.directives import parse_bool
 from composer.runtime.build.steps import running, sources
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from composer.runtime.build.steps.work import Work
 
 _SECRETS = "/run/secrets"
+_MAX_SECRET_BYTES = 500 << 10
+"""BuildKit's limit."""
 _AGENT = "/run/buildkit/ssh_agent"
 
 
@@ -104,48 +106,34 @@ def _cache(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
     directory = wanted.work.cache.mount(id)
     state.make_directory(os.path.dirname(directory))
     if sharing == "private":
-        directory = held.enter_context(_unused(directory))
+        directory = _unused(directory, held)
     else:
-        held.enter_context(_locked(directory, fcntl.LOCK_EX if sharing == "locked" else fcntl.LOCK_SH))
+        # whoever prunes it waits for nobody, and leaves one that is used
+        held.enter_context(locking.locked(f"{directory}.lock", shared=sharing != "locked"))
     _make_cache(wanted, directory)
     read_only = mounts.is_readonly(wanted.mount)
     found.mounts.append(specs.Mount("bind", directory, target, read_only))
     found.keys.append(["cache", id, target, sharing, read_only])
 
 
-@contextlib.contextmanager
-def _locked(directory: str, kind: int) -> Iterator[None]:
-    """Use a cache: with others, or alone. Whoever prunes it waits for nobody, and leaves one that is used."""
-    fd = os.open(f"{directory}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, kind)
-        yield
-    finally:
-        os.close(fd)
-
-
-@contextlib.contextmanager
-def _unused(directory: str) -> Iterator[str]:
-    """Yield the first of the directories of a private cache that nobody has."""
+def _unused(directory: str, held: contextlib.ExitStack) -> str:
+    """Take the first of the directories of a private cache that nobody has."""
     number = 0
     while True:
         path = directory if not number else f"{directory}.{number}"
-        fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            number += 1
-            continue
-        try:
-            yield path
-        finally:
-            os.close(fd)
-        return
+        if held.enter_context(locking.trying(f"{path}.lock")):
+            return path
+        number += 1
 
 
 def _make_cache(wanted: _Wanted, directory: str) -> None:
     """Make the directory of a cache, empty or with what it is to begin with. Whoever is first decides."""
+    if os.path.islink(directory) or (os.path.lexists(directory) and not os.path.isdir(directory)):
+        raise wanted.stage.failed(
+            wanted.run.at,
+            f"cannot use the cache mount at '{wanted.target()}': '{directory}' was replaced by something else",
+            hint="remove it with composer builder prune -a",
+        )
     if os.path.isdir(directory):
         os.utime(directory)
         return
@@ -199,11 +187,12 @@ def _secret(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
     content = secret.content
     if content is None:
         try:
-            with open(str(secret.source), "rb") as file:
-                content = file.read()
+            content = _contents(str(secret.source))
         except OSError as error:
             raise wanted.stage.failed(
-                wanted.run.at, f"cannot read the file of secret '{id}': {error.strerror or error}"
+                wanted.run.at,
+                f"cannot read the file of secret '{id}': {(error.strerror or str(error)).lower()}",
+                hint="give a file that can be read, of at most 500 KiB",
             ) from error
     if variable:
         found.environment.append(f"{variable}={content.decode(errors='surrogateescape')}")
@@ -219,6 +208,19 @@ def _secret(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
                 mode=wanted.number("mode", 0o400, base=8),
             )
         )
+
+
+def _contents(path: str) -> bytes:
+    """Read a small regular file. Raises OSError for any other: a FIFO would wait, a device never end."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = opening.followed(root, path)
+    finally:
+        os.close(root)
+    with open(fd, "rb") as file:
+        if os.fstat(fd).st_size > _MAX_SECRET_BYTES:
+            raise OSError(errno.EFBIG, "it is larger than 500 KiB", path)
+        return file.read(_MAX_SECRET_BYTES)
 
 
 def _ssh(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:

@@ -34,6 +34,7 @@ OWNER = "@builds"
 _BUILDER = "composer.builder"
 """The label with the process that builds."""
 _KEPT = "kept"
+_LITTLE_BYTES = 1 << 20
 HOSTNAME = "buildkitsandbox"
 """What BuildKit calls its containers: scripts look for it."""
 
@@ -71,12 +72,17 @@ class TreeMount(NamedTuple):
 
 
 class CommandFailed(Exception):
-    """The command ended with another code than 0. ``container`` is the container's name, where it was kept."""
+    """The command ended with another code than 0.
 
-    def __init__(self, exit_code: int | None, container: str = "") -> None:
+    ``container`` is the container's name, where it was kept. ``had_room`` is False where the disk is full: then there
+    may be no output that says so.
+    """
+
+    def __init__(self, exit_code: int | None, container: str = "", *, had_room: bool = True) -> None:
         super().__init__(exit_code)
         self.exit_code = exit_code
         self.container = container
+        self.had_room = had_room
 
 
 class Runner:
@@ -102,7 +108,9 @@ class Runner:
             stubs = list(_stubs(root, [str(mount["destination"]) for mount in config["mounts"]]))
             code = self._run(id, output)
             if code != 0:
-                raise CommandFailed(code, self._keep(id) if command.keep_failed else "")
+                raise CommandFailed(
+                    code, self._keep(id) if command.keep_failed else "", had_room=_has_room(directory)
+                )
             _remove_stubs(f"{directory}/upper", stubs, root)
             programs.merge(f"{directory}/programs", f"{directory}/upper", command.programs)
             yield f"{directory}/upper"
@@ -174,6 +182,11 @@ class Runner:
         with contextlib.suppress(errors.NotFound):
             self._client().ask({"op": "remove", "id": id})
         naming.remove_container(self._paths, id)
+
+
+def _has_room(directory: str) -> bool:
+    disk = os.statvfs(directory)
+    return disk.f_bavail * disk.f_frsize >= _LITTLE_BYTES
 
 
 def sweep(paths: Paths, client: Callable[[], Client]) -> None:

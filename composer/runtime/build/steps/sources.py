@@ -86,13 +86,16 @@ def _copied(work: Work, tree: Tree, path: str, step: str) -> tuple[str, Snapshot
     with work.cache.carrying_out(key):
         found = work.cache.find(key)
         snapshot = found.snapshot if found is not None else None
-        if snapshot is None:
-            with work.cache.making() as directory:
-                with work.opened_directory(f"{directory}/files") as root:
-                    copy(tree, selection, root, wants_digest=False)
-                snapshot = work.cache.take(f"{directory}/files")
-            work.cache.keep(key, snapshot, what="files of a build context", base="", seconds=0)
-        work.lease.add([snapshot.directory])
+        if snapshot is not None:
+            work.lease.add([snapshot.directory])
+            return key, snapshot, inside
+        with work.cache.making() as directory:
+            with work.opened_directory(f"{directory}/files") as root:
+                copied = copy(tree, selection, root, cache=work.checksums)
+            snapshot = work.cache.take(f"{directory}/files", work.lease.add)
+        # the user may have changed the files since they were looked at
+        key = key_of("context", copied.digest)
+        work.cache.keep(key, snapshot, what="files of a build context", base="", seconds=0)
     return key, snapshot, inside
 
 

@@ -7,7 +7,7 @@ Docker's names: https://github.com/opencontainers/image-spec/blob/main/config.md
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from composer.errors import BuildFailed
 from composer.runtime.base import signals
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from composer.runtime.build.cache.filesystems import Filesystem
     from composer.runtime.build.dockerfile.instructions import Dockerfile, Instruction, Place
 
+_T = TypeVar("_T")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SHELL = ("/bin/sh", "-c")
 PROXIES = (
@@ -47,12 +48,17 @@ class Stage:
         self.name = name
         self.dockerfile = dockerfile
         self.files = files
-        self.config: dict[str, Any] = dict(image.get("config") or {})
+        self.config: dict[str, Any] = _own(image.get("config") or {})
         self.whole: dict[str, Any] = {key: image[key] for key in _KEPT if key in image}
         self.history: list[dict[str, Any]] = [dict(entry) for entry in image.get("history") or ()]
         self.arguments: dict[str, None] = {}
         """The names that ARG declared, in order."""
-        self._values = self.environment()
+        self._values = dict(entry.partition("=")[::2] for entry in self.config.get("Env") or ())
+        self._places = {name: place for place, name in enumerate(self._values)}
+        """Where each variable is in ``Env``: 100,000 instructions must not look through it as often."""
+        if self._values:
+            # a name that was there twice is there once, with the value that counts
+            self.config["Env"] = [f"{key}={value}" for key, value in self._values.items()]
         self.has_command = False
         """CMD was said in this stage, and not inherited."""
         self._given, self._globals = given, globals
@@ -62,10 +68,6 @@ class Stage:
     def variables(self) -> dict[str, str]:
         """Return what instructions and commands see: of ARG and ENV with one name the one that was said last."""
         return self._values
-
-    def environment(self) -> dict[str, str]:
-        """Return the environment of the image: that of ENV alone."""
-        return dict(entry.partition("=")[::2] for entry in self.config.get("Env") or ())
 
     def run_environment(self) -> list[str]:
         """Return the environment of RUN."""
@@ -127,10 +129,26 @@ class Stage:
     # -------------------------------------------------------------- instructions without files
 
     def set_environment(self, pairs: Mapping[str, str]) -> None:
-        found = self.environment()
-        found.update(pairs)
         self._values.update(pairs)
-        self.config["Env"] = [f"{key}={value}" for key, value in found.items()]
+        environment: list[str] = self._kept("Env", list)
+        for key, value in pairs.items():
+            place = self._places.setdefault(key, len(environment))
+            environment[place : place + 1] = [f"{key}={value}"]
+
+    def add(self, field: str, entries: Mapping[str, Any]) -> None:
+        """Add entries to a mapping of the configuration, such as ``Labels``."""
+        self._kept(field, dict).update(entries)
+
+    def add_trigger(self, trigger: str) -> None:
+        """Add an instruction that the stages built from this one begin with."""
+        self._kept("OnBuild", list).append(trigger)
+
+    def _kept(self, field: str, kind: type[_T]) -> _T:
+        """Return a list or mapping of the configuration, to be changed; empty where there is none."""
+        found = self.config.get(field)
+        if not isinstance(found, kind):
+            found = self.config[field] = kind()
+        return found
 
     def declare(self, name: str, default: str | None) -> str | None:
         """ARG: take a value that was given, else the default, else that of the ARG before the first FROM; return it."""
@@ -141,6 +159,14 @@ class Stage:
         if value is not None:
             self._values[name] = value
         return value
+
+
+def _own(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a configuration whose lists and mappings can be changed in place."""
+    return {
+        key: list(value) if isinstance(value, list) else dict(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+    }
 
 
 _KEPT = ("architecture", "os", "variant", "os.version", "os.features", "author")
@@ -165,7 +191,7 @@ def _env(stage: Stage, one: said.Env) -> None:
 
 def _label(stage: Stage, one: said.Label) -> None:
     pairs = [(stage.expand(key, one.at), stage.expand(value, one.at)) for key, value in one.pairs]
-    stage.config["Labels"] = {**(stage.config.get("Labels") or {}), **dict(pairs)}
+    stage.add("Labels", dict(pairs))
     stage.note(history.pairs("LABEL", pairs))
 
 
@@ -211,7 +237,7 @@ def _expose(stage: Stage, one: said.Expose) -> None:
     from composer.runtime.images import configuration
 
     ports: list[str] = []
-    for text in one.ports:
+    for text in sorted(one.ports):  # as written: the order of BuildKit's history
         for word in stage.expand_words(text, one.at):
             # a port of the host says nothing here, as in Docker: 8080:80
             found = configuration.ports_of(word.rpartition(":")[2])
@@ -222,12 +248,8 @@ def _expose(stage: Stage, one: said.Expose) -> None:
                     hint="use a port or a range, such as 80, 53/udp or 8000-8010",
                 )
             ports += found
-    stage.config["ExposedPorts"] = {
-        **(stage.config.get("ExposedPorts") or {}),
-        **{port: {} for port in ports},
-    }
-    shown = sorted(dict.fromkeys(ports), key=lambda port: port.split("/")[::-1])
-    stage.note(f"EXPOSE [{' '.join(shown)}]")
+    stage.add("ExposedPorts", {port: {} for port in ports})
+    stage.note(f"EXPOSE [{' '.join(dict.fromkeys(ports))}]")
 
 
 def _volume(stage: Stage, one: said.Volume) -> None:
@@ -235,7 +257,7 @@ def _volume(stage: Stage, one: said.Volume) -> None:
     for path in paths:
         if not path.strip():
             raise stage.failed(one.at, "volume with an empty path", hint="write a path such as /data")
-    stage.config["Volumes"] = {**(stage.config.get("Volumes") or {}), **{path: {} for path in paths}}
+    stage.add("Volumes", {path: {} for path in paths})
     stage.note(f"VOLUME [{' '.join(paths)}]")
 
 
@@ -254,7 +276,7 @@ def _stopsignal(stage: Stage, one: said.Stopsignal) -> None:
 
 def _onbuild(stage: Stage, one: said.Onbuild) -> None:
     # it has no place in the history, as with BuildKit
-    stage.config["OnBuild"] = [*(stage.config.get("OnBuild") or ()), one.trigger]
+    stage.add_trigger(one.trigger)
 
 
 def _maintainer(stage: Stage, one: said.Maintainer) -> None:

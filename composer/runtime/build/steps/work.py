@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from composer.errors import BuildFailed, ComposerError
 from composer.runtime.build.cache import times
+from composer.runtime.build.cache.exchange import Used
 from composer.runtime.build.dockerfile import stages
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from composer.runtime.build.bases import Bases
     from composer.runtime.build.cache.cache import Cache, Snapshot
+    from composer.runtime.build.cache.exchange import Imports
     from composer.runtime.build.cache.filesystems import Filesystem, Mounter
     from composer.runtime.build.context.adding import Fetching
     from composer.runtime.build.context.contexts import Context
@@ -47,15 +49,26 @@ class Work:
         contexts: Contexts,
         checksums: StatCache,
         fetching: Fetching,
+        imports: Imports,
     ) -> None:
         self.request = request
         self.contexts, self.checksums, self.fetching = contexts, checksums, fetching
+        self.imports = imports
+        self._used: dict[str, Used] = {}
         self.cache, self.mounter, self.runner, self.lease = cache, mounter, runner, lease
         self.bases, self.teller = bases, teller
         self.stopped = threading.Event()
         """Set when a stage failed: others end before their next step."""
         self._results: dict[int, Result] = {}
         self._not_cached = {name.lower() for name in request.no_cache_stages}
+
+    def used(self, key: str, snapshot: Snapshot, what: str, base: str, seconds: float) -> None:
+        """Note a step of this build, for whoever exports its cache."""
+        self._used[key] = Used(key, snapshot, what, base, seconds)
+
+    def steps(self) -> list[Used]:
+        """Return the steps of this build, in the order in which they were ready."""
+        return list(self._used.values())
 
     def ignores_cache(self, stage: str) -> bool:
         return self.request.no_cache or stage.lower() in self._not_cached
@@ -82,7 +95,7 @@ class Work:
         epoch_ns = self.epoch_ns()
         if epoch_ns is not None:
             times.clamp(directory, epoch_ns)
-        return self.cache.take(directory)
+        return self.cache.take(directory, self.lease.add)
 
     def epoch_ns(self) -> int | None:
         """Return the latest time that a file may have; None where there is no such."""

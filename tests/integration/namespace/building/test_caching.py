@@ -112,3 +112,59 @@ def test_pruning_keeps_within_a_size(shop: Workshop) -> None:
     assert cached(output, "RUN dd")  # of what was used last the most is kept
     shop.stack.run("builder", "prune", "-f", "--filter", "until=24h")
     assert cached(shop.build((shop.directory / "Dockerfile").read_text()), "RUN dd")
+
+
+# ---------------------------------------------------------------------------- caches elsewhere
+
+STAGES = (
+    "FROM base AS early\n"
+    "RUN --mount=type=cache,id=export,target=/c cat /proc/sys/kernel/random/uuid > /early && rm -f /bin/vi\n"
+    "FROM base\nCOPY --from=early /early /\nCOPY a.txt /a\nRUN echo last > /last\n"
+)
+
+
+def forget_everything(shop: Workshop) -> None:
+    shop.stack.run("image", "rm", "built")
+    shop.stack.run("builder", "prune", "-af")
+    assert "Build Cache     0 " in shop.stack.out("system", "df")
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_a_cache_in_a_directory_is_used_where_there_is_no_other(shop: Workshop, mode: str) -> None:
+    shop.write("a.txt", "a")
+    shop.build(STAGES, "--cache-to", f"type=local,dest=cache,mode={mode}")
+    first, files = shop.id(), shop.image()[0]
+    forget_everything(shop)
+    output = shop.build(STAGES, "--cache-from", "type=local,src=cache")
+    assert cached(output, "RUN --mount") is (mode == "max")
+    if mode == "max":
+        assert cached(output, "RUN echo last")
+        assert shop.id() == first
+        assert shop.image()[0] == files
+        assert "bin/vi" in files
+    # what came from there is in the local cache now
+    assert cached(shop.build(STAGES), "RUN --mount")
+
+
+def test_a_cache_elsewhere_that_cannot_be_used_stops_nothing(shop: Workshop) -> None:
+    shop.write("a.txt", "a")
+    dockerfile = "FROM base\nCOPY a.txt /a\nRUN echo 1 > /one\n"
+    shop.build(dockerfile, "--cache-to", "type=local,dest=cache")
+    forget_everything(shop)
+    for path in (shop.directory / "cache/blobs/sha256").iterdir():
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 0xFF
+        path.write_bytes(data)
+    output = shop.build(
+        dockerfile, "--cache-from", "type=local,src=cache", "--cache-from", "type=local,src=none"
+    )
+    assert "cannot read the cache of" in output or "cannot use the cache of" in output
+    assert not cached(output, "RUN echo 1")
+    assert shop.text("/one") == "1\n"
+
+
+def test_forms_of_caches(shop: Workshop) -> None:
+    assert "type 'gha' is not supported" in shop.refuse("FROM base\n", "--cache-to", "type=gha")
+    assert "dest is missing" in shop.refuse("FROM base\n", "--cache-to", "type=local")
+    assert "mode 'all'" in shop.refuse("FROM base\n", "--cache-to", "type=local,dest=x,mode=all")
+    shop.build("FROM base\n", "--cache-from", "type=gha")

@@ -88,7 +88,7 @@ def test_a_plan_says_what_would_be_built_and_why(project: Workshop) -> None:
     text = planned(project, "--build")
     assert "RUN echo other > /lib: it was RUN echo lib > /lib" in text
     project.write("lib/Dockerfile", "FROM missing.example/image\n")
-    assert "base image missing.example/image is not here" in planned(project, "--build")
+    assert "base image missing.example/image:latest is not here" in planned(project, "--build")
     # nothing was built to find that out
     project.write("lib/Dockerfile", "FROM base\nRUN echo lib > /lib\n")
     assert "to build" not in planned(project, "--build")

@@ -1,0 +1,247 @@
+"""The cache of a build elsewhere: written for other machines, and read from there (``cache_to``, ``cache_from``).
+
+A cache is an OCI image whose layers are the files of steps, and whose configuration says which step each is of:
+
+    {"version": 1, "steps": [{"key": …, "layer": 0, "what": "RUN make", "base": …, "created_ns": …, "seconds": …}]}
+
+So a registry, or a directory in OCI's layout, keeps it as it keeps images. With ``mode=min`` it has the steps of the
+image, with ``mode=max`` those of all stages. A step that is not in the local cache is looked for there; its layer is
+fetched only then. Keys are composer's own: BuildKit's caches mean nothing here, and the reverse.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+import zlib
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from composer.errors import BuildFailed, ImageError
+from composer.runtime.base import making, shapes
+from composer.runtime.images import packing
+from composer.runtime.images.archive import Bounds, unpack
+from composer.runtime.images.content import canonical_json
+from composer.runtime.images.pipeline import Pipeline
+from composer.runtime.images.tar import Reader, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from composer.runtime.build.cache.cache import Cache, Snapshot
+
+VERSION = 1
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_CONFIG = "application/vnd.composer.build.cache.v1+json"
+_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+_MOST_BYTES = 64 << 20
+_is_step = shapes.like(
+    key=shapes.is_text,
+    layer=shapes.is_number,
+    what=shapes.is_text,
+    base=shapes.is_text,
+    created_ns=shapes.is_number,
+)
+
+
+class Used(NamedTuple):
+    """A step that a build used, whether it was carried out or found."""
+
+    key: str
+    snapshot: Snapshot
+    what: str
+    base: str
+    seconds: float
+
+
+class Place(Protocol):
+    """Where a cache is kept. Digests are ``sha256:…``."""
+
+    name: str
+
+    def has(self, digest: str) -> bool: ...
+    def put(self, digest: str, path: str) -> None: ...
+    def put_manifest(self, data: bytes) -> None: ...
+    def manifest(self) -> bytes | None:
+        """Return the cache's manifest; None where there is none yet."""
+        ...
+
+    def chunks(self, digest: str) -> Iterator[bytes]: ...
+
+
+# ------------------------------------------------------------------ written
+
+
+def write(cache: Cache, place: Place, steps: Sequence[Used], line: Callable[[str], None]) -> None:
+    """Write steps and their files to a place; what is there already is not written again. Raises BuildFailed."""
+    layers: list[dict[str, Any]] = []
+    known: dict[str, int] = {}
+    found: list[dict[str, Any]] = []
+    for step in steps:
+        if step.snapshot.id not in known:
+            known[step.snapshot.id] = len(layers)
+            layers.append(_put_layer(cache, place, step.snapshot))
+        found.append(
+            {
+                "key": step.key,
+                "layer": known[step.snapshot.id],
+                "what": step.what,
+                "base": step.base,
+                "created_ns": step.snapshot.created_ns,
+                "seconds": round(step.seconds, 3),
+            }
+        )
+    config = _put_bytes(place, canonical_json({"version": VERSION, "steps": found}))
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": _MANIFEST,
+        "config": {"mediaType": _CONFIG, **config},
+        "layers": layers,
+    }
+    place.put_manifest(canonical_json(manifest))
+    line(f"{len(found)} steps written to {place.name}")
+
+
+def _put_layer(cache: Cache, place: Place, snapshot: Snapshot) -> dict[str, Any]:
+    facts = cache.facts(snapshot.id)
+    sent = facts.get("gzip")
+    if isinstance(sent, list) and len(sent) == 2 and place.has(str(sent[0])):
+        return {"mediaType": _LAYER, "digest": sent[0], "size": sent[1]}
+    with making.temporary_file(f"{cache.root}/snapshots") as (path, fd):
+        digest, size = _compress(os.path.realpath(snapshot.directory), fd)
+        if not place.has(digest):
+            place.put(digest, path)
+    cache.write_facts(snapshot.id, {**cache.facts(snapshot.id), "gzip": [digest, size]})
+    return {"mediaType": _LAYER, "digest": digest, "size": size}
+
+
+def _compress(directory: str, target: int) -> tuple[str, int]:
+    """Write a layer's tar, compressed; equal layers give equal bytes."""
+    digest, size = hashlib.sha256(), 0
+    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+    source = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for piece in (*map(packer.compress, packing.pack(source)), packer.flush()):
+            digest.update(piece)
+            size += len(piece)
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(target, view) :]
+    finally:
+        os.close(source)
+    return f"sha256:{digest.hexdigest()}", size
+
+
+def _put_bytes(place: Place, data: bytes) -> dict[str, Any]:
+    import tempfile
+
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    if not place.has(digest):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            place.put(digest, file.name)
+    return {"digest": digest, "size": len(data)}
+
+
+# ------------------------------------------------------------------ read
+
+
+class Imports:
+    """Steps that are kept elsewhere. Safe for threads."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        places: Sequence[Place],
+        hold: Callable[[Iterable[str]], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        """A place that cannot be read is told of, and left out: it only makes a build faster.
+
+        ``hold`` keeps what is brought from being swept (`Lease.add`).
+        """
+        self._cache, self._places, self._hold, self._warn = cache, places, hold, warn
+        self._lock = threading.Lock()
+        self._steps: dict[str, tuple[Place, str, dict[str, Any]]] | None = None
+
+    def bring(self, key: str) -> bool:
+        """Put a step that is kept elsewhere into the cache; tell whether there was one. Under the step's lock."""
+        if not self._places:
+            return False
+        with self._lock:
+            if self._steps is None:
+                self._steps = self._read_all()
+        found = self._steps.get(key)
+        if found is None:
+            return False
+        place, digest, step = found
+        try:
+            snapshot = self._fetched(place, digest, step["created_ns"])
+        except (OSError, ImageError) as error:
+            self._warn(f"cannot use the cache of '{place.name}': {error}")
+            return False
+        self._cache.keep(
+            key, snapshot, what=step["what"], base=step["base"], seconds=float(step.get("seconds") or 0)
+        )
+        return True
+
+    def _read_all(self) -> dict[str, tuple[Place, str, dict[str, Any]]]:
+        found: dict[str, tuple[Place, str, dict[str, Any]]] = {}
+        for place in self._places:
+            try:
+                for step, digest in _steps_of(place):
+                    found.setdefault(step["key"], (place, digest, step))
+            except (OSError, ValueError, ImageError) as error:
+                self._warn(f"cannot read the cache of '{place.name}': {error}")
+        return found
+
+    def _fetched(self, place: Place, digest: str, created_ns: int) -> Snapshot:
+        """Unpack a layer as a snapshot. Raises ImageError where it is not what its digest says."""
+        with self._cache.making() as directory:
+            layer = f"{directory}/files"
+            with Pipeline(place.chunks(digest)) as pipeline:
+                reader = Reader(Source(pipeline))
+                unpack(reader, layer, below=(), bounds=Bounds())
+                reader.drain()
+            if pipeline.blob_digest != digest:
+                raise ImageError(f"layer digest mismatch: got {pipeline.blob_digest}, expected {digest}")
+            snapshot = self._cache.take(layer, self._hold, created_ns=created_ns)
+        facts = {
+            "diff_id": pipeline.diff_id,
+            "plain_bytes": pipeline.plain_bytes,
+            "gzip": [digest, pipeline.blob_bytes],
+        }
+        self._cache.write_facts(snapshot.id, facts)
+        return snapshot
+
+
+def _steps_of(place: Place) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield the steps of a cache, each with the digest of its layer. Raises ValueError where it is none."""
+    data = place.manifest()
+    if data is None:
+        return
+    manifest = json.loads(data)
+    config = manifest.get("config") or {}
+    if config.get("mediaType") != _CONFIG:
+        raise ValueError("it is not a build cache of composer")
+    text = b"".join(_bounded(place.chunks(str(config["digest"]))))
+    if f"sha256:{hashlib.sha256(text).hexdigest()}" != config["digest"]:
+        raise ValueError("its configuration does not have the digest that its manifest says")
+    whole = json.loads(text)
+    if whole.get("version") != VERSION:
+        raise ValueError(f"it has version {whole.get('version')}, and this composer reads version {VERSION}")
+    layers = [str(layer["digest"]) for layer in manifest.get("layers") or ()]
+    for step in whole.get("steps") or ():
+        if _is_step(step) and 0 <= step["layer"] < len(layers):
+            yield step, layers[step["layer"]]
+
+
+def _bounded(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        if total > _MOST_BYTES:
+            raise BuildFailed(f"the description of a build cache exceeds {_MOST_BYTES >> 20} MiB")
+        yield chunk

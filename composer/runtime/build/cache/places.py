@@ -1,0 +1,121 @@
+"""Where caches of builds are kept: a directory in OCI's layout, or a registry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, NamedTuple
+
+from composer.errors import BuildFailed
+from composer.runtime.base import files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from composer.runtime.build.cache.exchange import Place
+
+_PIECE_BYTES = 1 << 20
+_MODES = ("min", "max")
+
+
+class Target(NamedTuple):
+    """Where a cache is to be written, and how much of it."""
+
+    place: Place
+    is_whole: bool
+
+
+class Directory:
+    """A cache in a directory."""
+
+    def __init__(self, path: str) -> None:
+        self.name = self._path = path
+
+    def _blob(self, digest: str) -> str:
+        return f"{self._path}/blobs/sha256/{digest.removeprefix('sha256:')}"
+
+    def has(self, digest: str) -> bool:
+        return os.path.exists(self._blob(digest))
+
+    def put(self, digest: str, path: str) -> None:
+        os.makedirs(f"{self._path}/blobs/sha256", exist_ok=True)
+        temporary = f"{self._blob(digest)}.{os.getpid()}.tmp"
+        shutil.copyfile(path, temporary)
+        os.rename(temporary, self._blob(digest))
+
+    def put_manifest(self, data: bytes) -> None:
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        os.makedirs(f"{self._path}/blobs/sha256", exist_ok=True)
+        files.write_bytes(self._blob(digest), data, mode=0o644)
+        media_type = json.loads(data)["mediaType"]
+        index = {
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.index.v1+json",
+            "manifests": [{"mediaType": media_type, "digest": digest, "size": len(data)}],
+        }
+        files.write_bytes(f"{self._path}/oci-layout", b'{"imageLayoutVersion":"1.0.0"}', mode=0o644)
+        files.write_bytes(f"{self._path}/index.json", json.dumps(index).encode(), mode=0o644)
+
+    def manifest(self) -> bytes | None:
+        index = files.read_json(f"{self._path}/index.json")
+        if index is None:
+            return None
+        digest = str(index["manifests"][0]["digest"])
+        return b"".join(self.chunks(digest))
+
+    def chunks(self, digest: str) -> Iterator[bytes]:
+        with open(self._blob(digest), "rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                yield piece
+
+
+def source(text: str, registry: Callable[[str], Place]) -> Place | None:
+    """Return the place of a ``cache_from``; None for a kind that is another builder's. Raises BuildFailed.
+
+    ``registry`` returns a place in a registry by an image's name.
+    """
+    fields = _fields(text)
+    if fields["type"] == "local":
+        return Directory(_path(text, fields, "src"))
+    return registry(_reference(text, fields)) if fields["type"] == "registry" else None
+
+
+def target(text: str, registry: Callable[[str], Place]) -> Target:
+    """Return where a ``cache_to`` is written. Raises BuildFailed, also for a kind that is another builder's."""
+    fields = _fields(text)
+    mode = fields.get("mode", "min")
+    if mode not in _MODES:
+        raise BuildFailed(
+            f"invalid cache_to '{text}': mode '{mode}' is unknown", hint="use mode=min or mode=max"
+        )
+    if fields["type"] == "local":
+        return Target(Directory(_path(text, fields, "dest")), mode == "max")
+    if fields["type"] == "registry":
+        return Target(registry(_reference(text, fields)), mode == "max")
+    raise BuildFailed(
+        f"cache_to '{text}': type '{fields['type']}' is not supported by the built-in runtime",
+        hint="use type=local,dest=DIRECTORY or type=registry,ref=NAME",
+    )
+
+
+def _fields(text: str) -> dict[str, str]:
+    """Read ``type=local,src=DIR``; a name alone is one in a registry."""
+    if "=" not in text:
+        return {"type": "registry", "ref": text}
+    fields = dict(part.partition("=")[::2] for part in text.split(","))
+    return {"type": "registry", **fields}
+
+
+def _path(text: str, fields: dict[str, str], name: str) -> str:
+    path = fields.get(name)
+    if not path:
+        raise BuildFailed(f"invalid cache '{text}': {name} is missing", hint=f"add {name}=DIRECTORY")
+    return os.path.abspath(path)
+
+
+def _reference(text: str, fields: dict[str, str]) -> str:
+    if not fields.get("ref"):
+        raise BuildFailed(f"invalid cache '{text}': ref is missing", hint="add ref=NAME")
+    return fields["ref"]
