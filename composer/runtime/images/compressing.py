@@ -1,8 +1,8 @@
 """Compression of layers for registries: gzip in parallel, or zstd. Equal bytes give equal bytes.
 
 gzip: blocks of `_BLOCK_BYTES` are compressed apart on several threads, each with the 32 KiB before it as its
-dictionary, and joined to one member; how many threads there are changes nothing. A block that does not get smaller
-is stored as it is, which costs a tenth of the time. RFC 1951 and 1952: no name, no time, no system.
+dictionary, and joined to one member; how many threads there are changes nothing. A part that does not get smaller is
+stored as it is, which costs a tenth of the time. RFC 1951 and 1952: no name, no time, no system.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import ImageError
-from composer.runtime.images.compression import through_command, zstd_module
+from composer.runtime.images import compression
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,9 +23,9 @@ GZIP, ZSTD = "gzip", "zstd"
 KINDS = (GZIP, ZSTD)
 _BLOCK_BYTES = 1 << 18
 _WINDOW_BYTES = 1 << 15
-_LEVEL = 6
-_SAMPLE_BYTES = 1 << 12
-_SAMPLES = 4
+_LEVEL = 5  # as small as Docker's, in less than half of the time
+_SEGMENT_BYTES = 1 << 15
+_SAMPLES, _SAMPLE_BYTES = 4, 1 << 9  # of each segment
 _WORTH = 0.97  # of a sample's size: what gets no smaller than that is stored
 _HEAD = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _ZSTD_LEVEL = 3
@@ -38,7 +38,7 @@ def compress(kind: str, chunks: Iterable[bytes], executor: Executor) -> Iterator
 
 def threads() -> int:
     """Return how many threads compress at once."""
-    return max(len(os.sched_getaffinity(0)), 1)
+    return 2 * max(len(os.sched_getaffinity(0)), 1)  # one may wait for the interpreter, or for another program
 
 
 # ------------------------------------------------------------------ gzip
@@ -47,7 +47,7 @@ def threads() -> int:
 def _gzip(chunks: Iterable[bytes], executor: Executor) -> Iterator[bytes]:
     yield _HEAD
     pending: deque[Future[bytes]] = deque()
-    limit = 2 * threads() + 2
+    limit = threads() + 4
     checksum, size, window = 0, 0, b""
     try:
         for block in _blocks(chunks):
@@ -85,32 +85,51 @@ def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _block(block: bytes, window: bytes) -> bytes:
     """Compress a block to whole bytes, as a part of a stream in which ``window`` comes before it."""
-    if not _is_worth(block):
-        deflate = zlib.compressobj(0, zlib.DEFLATED, -15)
-    elif window:
-        deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15, zdict=window)
+    made = []
+    for start, end, is_worth in _runs(block):
+        before = block[max(start - _WINDOW_BYTES, 0) : start]
+        before = window[len(before) :] + before if len(before) < len(window) else before
+        made.append(_run(block[start:end], before, _LEVEL if is_worth else 0))
+    return b"".join(made)
+
+
+def _run(data: bytes, before: bytes, level: int) -> bytes:
+    if before and level:
+        deflate = zlib.compressobj(level, zlib.DEFLATED, -15, zdict=before)
     else:
-        deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
-    return deflate.compress(block) + deflate.flush(zlib.Z_SYNC_FLUSH)
+        deflate = zlib.compressobj(level, zlib.DEFLATED, -15)
+    return deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH)
 
 
-def _is_worth(block: bytes) -> bool:
-    """Tell whether a block gets smaller, by some samples of it."""
-    step = max(len(block) // _SAMPLES, 1)
-    samples = [block[start : start + _SAMPLE_BYTES] for start in range(0, len(block), step)]
-    return any(len(zlib.compress(sample, 1)) < _WORTH * len(sample) for sample in samples) or (
-        len(block) < _SAMPLES * _SAMPLE_BYTES
+def _runs(block: bytes) -> Iterator[tuple[int, int, bool]]:
+    """Yield the parts of a block that get smaller, and those that do not, in order."""
+    start, known = 0, _is_worth(block, 0)
+    for position in range(_SEGMENT_BYTES, len(block), _SEGMENT_BYTES):
+        found = _is_worth(block, position)
+        if found != known:
+            yield start, position, known
+            start, known = position, found
+    yield start, len(block), known
+
+
+def _is_worth(block: bytes, start: int) -> bool:
+    """Tell whether a segment gets smaller, by how evenly the bytes of some samples are spread."""
+    step = _SEGMENT_BYTES // _SAMPLES
+    samples = b"".join(
+        block[place : place + _SAMPLE_BYTES] for place in range(start, start + _SEGMENT_BYTES, step)
     )
+    counting = zlib.compressobj(1, zlib.DEFLATED, -15, 5, zlib.Z_HUFFMAN_ONLY)
+    return len(counting.compress(samples)) + len(counting.flush()) < _WORTH * len(samples)
 
 
 # ------------------------------------------------------------------ zstd
 
 
 def _zstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    module: Any = zstd_module()
+    module: Any = compression.zstd_module()
     if module is None:
         command = ["zstd", "-q", "-c", f"-{_ZSTD_LEVEL}", "--no-check"]
-        yield from through_command(command, chunks, _failure)
+        yield from compression.through_command(command, chunks, _failure)
         return
     compressor = module.ZstdCompressor(level=_ZSTD_LEVEL)
     for chunk in chunks:
