@@ -38,7 +38,9 @@ def compress(kind: str, chunks: Iterable[bytes], executor: Executor) -> Iterator
 
 def threads() -> int:
     """Return how many threads compress at once."""
-    return 2 * max(len(os.sched_getaffinity(0)), 1)  # one may wait for the interpreter, or for another program
+    return 2 * max(
+        len(os.sched_getaffinity(0)), 1
+    )  # one may wait for the interpreter, or for another program
 
 
 # ------------------------------------------------------------------ gzip
