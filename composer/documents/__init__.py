@@ -46,6 +46,7 @@ DOCUMENTS: dict[str, Entry] = {
     "doctor-clean": Entry("machine:Cleaned", OBJECT, "composer doctor --clean --json"),
     "events": Entry("streams:Event", LINES, "composer events --json", docker=True),
     "graph": Entry("graph:Graph", OBJECT, "composer graph --format json"),
+    "image-history": Entry("lists:HistoryRow", LINES, "composer image history --format json", docker=True),
     "image-inspect": Entry("objects:Image", ARRAY, "composer image inspect", docker=True),
     "image-ls": Entry("lists:ImageRow", LINES, "composer image ls --format json", docker=True),
     "images": Entry("lists:ContainerImage", ARRAY, "composer images --format json", docker=True),

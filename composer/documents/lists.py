@@ -88,6 +88,17 @@ class ImageRow(Document):
     Size: str
 
 
+class HistoryRow(Document):
+    """A step of how an image was made, the last one first. ``ID`` is ``<missing>`` for a step of no image here."""
+
+    ID: str
+    CreatedSince: str
+    CreatedAt: str
+    CreatedBy: str
+    Size: str
+    Comment: str
+
+
 class NetworkRow(Document):
     """A network of the backend. ``Project`` is composer's own."""
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import http.client
-import json
 import os
 import pathlib
 import socket
 import ssl
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -21,6 +21,7 @@ from composer.runtime.base import syscalls
 from tests.apart import ENTERED
 from tests.e2e.example import Example
 from tests.integration.contract.conftest import root_archive
+from tests.integration.namespace.conftest import COMMAND
 
 pytestmark = pytest.mark.root
 
@@ -63,10 +64,18 @@ class Client(Example):
         authority = self.registry.directory / "certs" / "ca.pem"
         file.write_text(f'[registry."{NAME}:{self.port}"]\nca = "{authority}"\n')
 
-    def log_in(self, password: str) -> None:
-        encoded = base64.b64encode(f"{USER}:{password}".encode()).decode()
-        file = self.registry.directory.parent / "home" / "config.json"
-        file.write_text(json.dumps({"auths": {f"{NAME}:{self.port}": {"auth": encoded}}}))
+    def log_in(self, password: str) -> subprocess.CompletedProcess[str]:
+        words = ["login", f"{NAME}:{self.port}", "-u", USER, "--password-stdin"]
+        return subprocess.run(
+            [COMMAND, "--backend", "namespace", *words],
+            cwd=self.directory,
+            env=self.environment(),
+            input=f"{password}\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
 
 def _asked(registry: Example, password: str | None = None) -> int:
@@ -108,7 +117,10 @@ def test_an_image_is_built_pushed_pulled_and_run(
     assert "certificate verification failed" in develop.run("push", check=False).stderr
     develop.trust()
     assert "push access denied" in develop.run("push", check=False).stderr
-    develop.log_in(password)
+    refused = develop.log_in("wrong")
+    assert (refused.returncode, password in refused.stderr) == (1, False)
+    accepted = develop.log_in(password)
+    assert accepted.returncode == 0, accepted.stderr
     develop.run("push")
 
     image = f"{NAME}:{example.port}/team/greeting:1"

@@ -43,6 +43,17 @@ NOTES = {
         "The archive is sorted, so equal files give identical archives. "
         "For `image: host`, the programs of this machine are not included."
     ),
+    "image push": (
+        "On Docker Engine, layers are compressed with gzip only. [Pushing and logins](images.md#pushing)"
+    ),
+    "image rm": (
+        "A name that is not the last one of its image is only removed from it. On the built-in runtime, an image "
+        "that a running container uses loses its name with `--force`, and keeps its files."
+    ),
+    "login": (
+        "Credentials are checked with the registry, then stored in the credential helper that Docker's `config.json` "
+        "names, or in that file ([logins](images.md#logins))."
+    ),
     "logs": (
         "With `--follow`, the output continues when containers are recreated, and ends when no container is running "
         "or about to start."

@@ -36,6 +36,7 @@ from tests.unit.cli.console import Console
 WRITERS: dict[str, Callable[[Console], str]] = {
     "events": lambda c: c("events", "--json", "--since", "1h", "--until", "0s").out,
     "graph": lambda c: c("graph", "--format", "json").out,
+    "image-history": lambda c: c("image", "history", "--format", "json", "nginx").out,
     "image-inspect": lambda c: c("image", "inspect", "nginx").out,
     "image-ls": lambda c: c("image", "ls", "--format", "json").out,
     "images": lambda c: c("images", "--format", "json").out,
