@@ -8,8 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.example import base_archive, example
 from tests.e2e.stack import Stack
 from tests.integration.contract.conftest import IMAGE, provide_image, root_archive
+
+__all__ = ["backend", "base_archive", "empty", "example"]
 
 
 @pytest.fixture(

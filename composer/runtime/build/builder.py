@@ -6,7 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.errors import BuildFailed, NotFound
+from composer.errors import BuildFailed, ImageError, NotFound
 from composer.runtime.base import state
 from composer.runtime.build import contexts, outputs, platforms, result
 from composer.runtime.build.bases import Bases
@@ -29,7 +29,7 @@ from composer.runtime.images import leases
 from composer.runtime.images.content import Content
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import BinaryIO
 
     from composer.runtime.base.state import Paths
@@ -53,6 +53,23 @@ class Tools(NamedTuple):
     volumes: Volumes
     client: Callable[[], Client]
     pull: Callable[[str, Callable[[Any], None]], Image]
+
+
+def _in_registries(
+    environment: Mapping[str, str], held: contextlib.ExitStack
+) -> Callable[[str], exchange.Place]:
+    """Return what finds a place for a cache in a registry, with the user's logins."""
+
+    def place(name: str) -> exchange.Place:
+        from composer.registry import settings
+        from composer.registry.registry import Registries
+        from composer.runtime.build.cache.registries import InRegistry
+
+        registries = Registries(settings.read(environment))
+        held.callback(registries.close)
+        return InRegistry(name, registries)
+
+    return place
 
 
 def places_of(request: Request, registry: Callable[[str], exchange.Place]) -> list[exchange.Place]:
@@ -146,6 +163,7 @@ class Builder:
         fetching = contexts.fetching(root, request.environment, held)
         opened = contexts.Contexts(request, fetching, held, self._load_layout, standard_input)
         context = opened.main()
+        registry = _in_registries(request.environment, held)
         work = Work(
             request,
             cache=self._cache,
@@ -166,27 +184,23 @@ class Builder:
             contexts=opened,
             checksums=held.enter_context(StatCache(f"{root}/checksums")),
             fetching=fetching,
-            imports=exchange.Imports(self._cache, places_of(request, self._registry), lease.add, teller.warn),
+            registry=registry,
+            imports=exchange.Imports(self._cache, places_of(request, registry), lease.add, teller.warn),
         )
         return work, context
-
-    def _registry(self, name: str) -> exchange.Place:
-        raise BuildFailed(
-            f"cannot keep the cache of a build in '{name}': registries are not supported for caches yet",
-            hint="use type=local",
-        )
 
     def _write_caches(self, request: Request, work: Work, stage: Stage, teller: Teller) -> None:
         own = {one.id for one in stage.files.layers if isinstance(one, Snapshot)}
         for text in request.cache_to:
-            target = places.target(text, self._registry)
+            target = places.target(text, work.registry)
             steps = [one for one in work.steps() if target.is_whole or one.snapshot.id in own]
             shown = teller.step("exporting cache")
             with shown.running():
                 try:
                     exchange.write(self._cache, target.place, steps, shown.line)
-                except OSError as error:
-                    raise BuildFailed(f"cannot write the cache '{text}': {error}") from error
+                except (OSError, ImageError) as error:
+                    hint = getattr(error, "hint", None)
+                    raise BuildFailed(f"cannot write the cache '{text}': {error}", hint=hint) from error
 
     def _load_layout(self, text: str) -> str:
         """Load an OCI layout into the store; return the id of its image."""

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import references
 from composer.errors import ImageError
-from composer.runtime.base import files, making, shapes, state
+from composer.runtime.base import files, making, shapes, state, syscalls
 from composer.runtime.images import configuration
 
 if TYPE_CHECKING:
@@ -372,7 +372,10 @@ class Content:
         try:
             os.rename(directory, final)
         except OSError:
-            if not os.path.isdir(final):
+            if os.path.islink(final) and not os.path.isdir(final):
+                # a build is on its way with the same layer, or was killed there: what it left is swept
+                syscalls.exchange(directory, final)
+            elif not os.path.isdir(final):
                 raise  # else another process was faster with the same layer
         parent = os.open(os.path.dirname(final), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from composer.errors import BuildFailed, ImageError
 from composer.runtime.base import files, syscalls
 from composer.runtime.images import packing
-from composer.runtime.images.content import Layer, chain_id
+from composer.runtime.images.content import Layer, chain_id, hex_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +32,7 @@ def stored(
     ``makers`` has the instruction that made a snapshot, by the snapshot's id, for messages. Raises BuildFailed.
     """
     found: list[Layer] = []
+    is_flushed = False
     for layer in layers:
         if isinstance(layer, Layer):
             found.append(layer)
@@ -42,8 +43,14 @@ def stored(
             maker = makers.get(layer.id)
             raise BuildFailed(f"{maker}: {error}" if maker else str(error), hint=error.hint) from error
         below = found[-1].chain_id if found else ""
-        known = content.known_layer(below, diff_id)
-        found.append(known or _move(cache, content, layer, chain_id(below, diff_id), (diff_id, plain_bytes)))
+        chain = chain_id(below, diff_id)
+        # one at a time: two builds that share the step would exchange its files for a link, and back
+        with cache.carrying_out(layer.id), cache.carrying_out(hex_of(chain)):
+            known = content.known_layer(below, diff_id)
+            if known is None and not is_flushed:
+                content.flush()  # once for all of them: their files were there before
+                is_flushed = True
+            found.append(known or _move(content, layer, chain, (diff_id, plain_bytes)))
     return found
 
 
@@ -77,11 +84,12 @@ def note_digest(cache: Cache, snapshot: Snapshot, diff_id: str, plain_bytes: int
     )
 
 
-def _move(cache: Cache, content: Content, snapshot: Snapshot, chain: str, packed: tuple[str, int]) -> Layer:
+def _move(content: Content, snapshot: Snapshot, chain: str, packed: tuple[str, int]) -> Layer:
     diff_id, plain_bytes = packed
     layer = Layer(diff_id, chain, diff_id, plain_bytes, _LAYER_TYPE, plain_bytes, is_packed=True)
     final = content.layer(chain)
-    content.flush()
+    if os.path.islink(final) and not os.path.isdir(final):
+        os.unlink(final)  # a kill in the middle of an exchange left it
     # The record first: a directory without one would be taken for a layer of unknown size.
     files.write_json(f"{final}.json", layer._asdict(), durable=True)
     try:
@@ -91,7 +99,7 @@ def _move(cache: Cache, content: Content, snapshot: Snapshot, chain: str, packed
         else:
             _exchange(snapshot.directory, final)
     except FileExistsError:
-        pass  # another build was faster with the same layer
+        pass  # a pull was faster with the same layer
     except FileNotFoundError as error:
         raise BuildFailed(
             f"cannot store layer {diff_id}: it was removed from the build cache", hint="build again"
@@ -102,12 +110,8 @@ def _move(cache: Cache, content: Content, snapshot: Snapshot, chain: str, packed
 def _exchange(directory: str, final: str) -> None:
     """Move a directory to ``final`` and leave a link to that in its place, in one step. Raises FileExistsError.
 
-    A link that leads to itself is no directory to anybody, so that no moment shows half of the exchange.
+    A link that leads to itself is no directory to anybody, so that no moment shows half of the exchange. It must be
+    done by one at a time: the second exchange would take the first one back.
     """
-    try:
-        os.symlink(final, final)
-    except FileExistsError:
-        if os.path.isdir(final):
-            raise
-        # else a kill left the link
+    os.symlink(final, final)
     syscalls.exchange(directory, final)

@@ -147,6 +147,8 @@ def prune(
 
 def keep_small(cache: Cache, images: str, most_bytes: int | None = None) -> None:
     """Make the cache no larger than ``most_bytes``, at most once an hour; without it, a tenth of its file system."""
+    if not os.path.isdir(cache.root):
+        return
     stamp = f"{cache.root}/collected"
     with contextlib.suppress(FileNotFoundError):
         if time.time() - os.stat(stamp).st_mtime < _EVERY_S:

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tests.integration.namespace.building.conftest import Workshop, cached
+from tests.registries import registry
 
 pytestmark = pytest.mark.root
 
@@ -144,6 +145,28 @@ def test_a_cache_in_a_directory_is_used_where_there_is_no_other(shop: Workshop, 
         assert "bin/vi" in files
     # what came from there is in the local cache now
     assert cached(shop.build(STAGES), "RUN --mount")
+
+
+def test_a_cache_in_a_registry_is_used_where_there_is_no_other(
+    shop: Workshop, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    shop.write("a.txt", "a")
+    with registry(tmp_path_factory.mktemp("registry")) as host:
+        shop.build(
+            STAGES,
+            "--cache-to",
+            f"type=registry,ref={host}/cache:own,mode=max",
+            "--cache-from",
+            f"{host}/none",
+        )
+        first = shop.id()
+        forget_everything(shop)
+        assert cached(shop.build(STAGES, "--cache-from", f"{host}/cache:own"), "RUN --mount")
+        assert shop.id() == first
+    forget_everything(shop)
+    output = shop.build(STAGES, "--cache-from", f"{host}/cache:own")
+    assert "cannot read the cache of" in output
+    assert not cached(output, "RUN --mount")
 
 
 def test_a_cache_elsewhere_that_cannot_be_used_stops_nothing(shop: Workshop) -> None:

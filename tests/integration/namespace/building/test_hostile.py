@@ -154,6 +154,42 @@ def test_a_mount_does_not_leave_through_a_link_of_the_image(shop: Workshop, outs
         assert untouched(outside)
 
 
+@pytest.mark.parametrize(
+    "link", ["{outside}", "../../../../../../../../../..{outside}", "/proc/1/root{outside}"]
+)
+def test_sources_in_a_stage_do_not_leave_it_through_links(
+    shop: Workshop, outside: pathlib.Path, link: str
+) -> None:
+    evil = (
+        f"FROM base AS evil\nRUN ln -s {link.format(outside=outside)} /out && ln -s out /chain\nFROM base\n"
+    )
+    for line in (
+        "COPY --from=evil /out/secret /s",
+        "COPY --from=evil /chain/ /s",
+        "RUN --mount=from=evil,source=/out,target=/m cat /m/secret && false",
+        "RUN --mount=from=evil,source=/out/secret,target=/m cat /m && false",
+        "RUN --mount=from=evil,source=chain,target=/m,rw cp -r /m /s; test ! -e /s/secret && false",
+        "RUN --mount=type=cache,target=/c,id=evil,from=evil,source=/out cat /c/secret && false",
+        "RUN --mount=from=evil,source=../../../../../..{outside},target=/m cat /m/secret && false",
+    ):
+        assert SECRET not in shop.refuse(f"{evil}{line.format(outside=outside)}\n")
+    assert untouched(outside)
+
+
+def test_an_output_does_not_leave_its_directory(shop: Workshop, outside: pathlib.Path) -> None:
+    place = shop.directory / "out"
+    place.mkdir()
+    os.symlink(outside, place / "d")
+    os.symlink(outside / "secret", place / "f")
+    dockerfile = "FROM scratch\nCOPY <<E /{}\nwritten\nE\n"
+    assert "non-directory" in shop.refuse(dockerfile.format("d/f"), "--output", "out")
+    shop.write("Dockerfile", dockerfile.format("f"))
+    shop.stack.run("image", "build", "--output", "out", ".")
+    assert (place / "f").read_text() == "written\n"
+    assert not (place / "f").is_symlink()
+    assert untouched(outside)
+
+
 # ------------------------------------------------------------------ what contexts can have in them
 
 

@@ -72,3 +72,36 @@ def test_a_record_that_is_torn(shop: Workshop) -> None:
     shop.build(DOCKERFILE)
     shop.stack.run("builder", "prune", "-af")
     assert list((shop.stack.state / "lib/build/snapshots").iterdir()) == []
+
+
+def test_an_exchange_that_a_kill_cut_short(shop: Workshop) -> None:
+    """Where the layer's place is a link to itself, the next build, a load and a linked copy get past it."""
+    shop.write("a.txt", "a")
+    dockerfile = "FROM scratch\nCOPY --link a.txt /a\n"
+    shop.build(dockerfile)
+    place = snapshot(shop).resolve()
+    shop.stack.run("image", "save", "-o", "saved.tar", "built")
+    shop.stack.run("image", "rm", "built")
+    shop.stack.run("builder", "prune", "-af")
+    shop.stack.run("image", "prune", "-f")
+    for act in (["image", "load", "-i", "saved.tar"], ["image", "build", "-q", "-t", "built", "."]):
+        place.symlink_to(place)
+        shop.stack.run(*act)
+        assert shop.image()[0]["a"].kind == "file"
+        assert "no record is damaged" in shop.stack.run("doctor", "--repair").stdout
+        shop.stack.run("image", "rm", "built")
+        shop.stack.run("builder", "prune", "-af")
+        shop.stack.run("image", "prune", "-f")
+        assert not place.exists()
+        place.unlink(missing_ok=True)
+
+
+def test_builds_that_store_one_step_at_the_same_time(shop: Workshop) -> None:
+    shop.write("Dockerfile", "FROM base\nCOPY a.txt /a\nRUN echo b > /b\n")
+    for number in range(4):
+        shop.write("a.txt", str(number))
+        running = [shop.stack.popen("image", "build", "-q", "-t", f"built{one}", ".") for one in range(4)]
+        for one in running:
+            _, err = one.communicate(timeout=120)
+            assert one.returncode == 0, err
+        assert "no record is damaged" in shop.stack.run("doctor", "--repair").stdout
