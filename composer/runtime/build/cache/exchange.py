@@ -208,12 +208,8 @@ class Imports:
             if pipeline.blob_digest != digest:
                 raise ImageError(f"layer digest mismatch: got {pipeline.blob_digest}, expected {digest}")
             snapshot = self._cache.take(layer, self._hold, created_ns=created_ns)
-        facts = {
-            "diff_id": pipeline.diff_id,
-            "plain_bytes": pipeline.plain_bytes,
-            "gzip": [digest, pipeline.blob_bytes],
-        }
-        self._cache.write_facts(snapshot.id, facts)
+        # the digest of its own tar is found out when it is wanted: that of others may be packed in another way
+        self._cache.write_facts(snapshot.id, {"gzip": [digest, pipeline.blob_bytes]})
         return snapshot
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from composer.errors import BuildFailed
 from composer.parallel import each
 from composer.runtime.build import platforms
 from composer.runtime.build.cache import filesystems
@@ -12,7 +13,7 @@ from composer.runtime.build.dockerfile import stages
 from composer.runtime.build.dockerfile.reading import parse_trigger
 from composer.runtime.build.dockerfile.words import expand_shown
 from composer.runtime.build.steps import commands, copies, sources
-from composer.runtime.build.steps.stage import PATH, Stage, configure
+from composer.runtime.build.steps.stage import PATH, Stage, configure, failed
 from composer.runtime.build.steps.work import Stopped, Work
 
 if TYPE_CHECKING:
@@ -110,7 +111,10 @@ class _Building:
         total = _Names(self._title(planned), planned).total
         shown = self._work.teller.step(f"{_prefix(self._title(planned), 1, total)} FROM {reference}")
         platform = platforms.parse(planned.platform) if planned.platform else self._work.bases.platform
-        image, files = self._work.bases.image(reference, platform, shown)
+        try:
+            image, files = self._work.bases.image(reference, platform, shown)
+        except BuildFailed as error:
+            raise failed(self._dockerfile, planned.stage.base.at, str(error), hint=error.hint) from error
         return self._new(planned, image, files)
 
     def _new(self, planned: BuildStage, image: Mapping[str, Any], files: Filesystem) -> Stage:

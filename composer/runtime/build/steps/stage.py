@@ -31,6 +31,14 @@ PROXIES = (
 """Build arguments that every RUN has without being declared; they count for no cache key."""
 
 
+def failed(dockerfile: Dockerfile, at: Place, message: str, *, hint: str | None = None) -> BuildFailed:
+    """Return an error of an instruction, with its line below."""
+    error = BuildFailed(f"{dockerfile.path}:{at.line}:{at.column}: {message}", hint=hint)
+    if 0 < at.line <= len(dockerfile.lines):
+        error.add_note(f"  {at.line} | {dockerfile.lines[at.line - 1]}")
+    return error
+
+
 class Stage:
     """The state of one stage. Owned by the thread that builds it."""
 
@@ -101,10 +109,7 @@ class Stage:
 
     def failed(self, at: Place, message: str, *, hint: str | None = None) -> BuildFailed:
         """Return an error of an instruction, with its line below."""
-        error = BuildFailed(f"{self.dockerfile.path}:{at.line}:{at.column}: {message}", hint=hint)
-        if 0 < at.line <= len(self.dockerfile.lines):
-            error.add_note(f"  {at.line} | {self.dockerfile.lines[at.line - 1]}")
-        return error
+        return failed(self.dockerfile, at, message, hint=hint)
 
     # -------------------------------------------------------------- the shell
 
