@@ -58,6 +58,12 @@ def workdir(work: Work, stage: Stage, one: said.Workdir, shown: Showing) -> None
 
 
 def run(work: Work, stage: Stage, one: said.Run, shown: Showing) -> None:
+    if one.devices:
+        raise stage.failed(
+            one.at,
+            "RUN --device is not supported by the built-in runtime",
+            hint="remove it, or use --backend docker",
+        )
     arguments, script = arguments_of(stage, one)
     environment = stage.run_environment()
     directory = str(stage.config.get("WorkingDir") or "/")
