@@ -14,10 +14,9 @@ from tests.unit.cli import flag_table
 
 pytestmark = [pytest.mark.docker, pytest.mark.oracle, pytest.mark.timeout(180)]
 
-NOT_OURS = {"build": {"--check", "--print"}}
 # help shows the whole help with --help too, and no usage of its own
 OURS = frozenset(
-    "apply boot container doctor graph help image lint network plan schema system volume".split()
+    "apply boot builder container doctor graph help image lint login logout network plan schema system volume".split()
 )
 COMMANDS = {
     path: command for path, command in flag_table.commands() if len(path) < 2 and not OURS.intersection(path)
@@ -77,7 +76,7 @@ def test_flags_are_those_of_docker_compose(path: tuple[str, ...]) -> None:
         if isinstance(option, click.Option)
         for name in (*option.opts, *option.secondary_opts)
     }
-    theirs = [one for one in their_flags(path) if one.name not in NOT_OURS.get(" ".join(path), ())]
+    theirs = their_flags(path)
     assert theirs
     tried: list[tuple[str, ...]] = [("--no-such",), ("-%",), ("---x",), ("--=x",), ("--no-such=1",)]
     for flag in theirs:

@@ -194,4 +194,6 @@ def test_one_stage_fails_while_another_runs(shop: Workshop) -> None:
 
 
 def test_a_device_is_refused_by_name(shop: Workshop) -> None:
-    assert "RUN --device is not supported" in shop.refuse("FROM base\nRUN --device=vendor.com/device=x true\n")
+    assert "RUN --device is not supported" in shop.refuse(
+        "FROM base\nRUN --device=vendor.com/device=x true\n"
+    )
