@@ -183,7 +183,7 @@ def _platforms(found: dict[str, Any], value: Any, spec: BuildSpec) -> None:
     if len(value) > 1:
         raise Unsupported(
             "build.platforms",
-            f"cannot build image '{spec.reference}': the built-in runtime builds for one platform at a time",
+            f"cannot build {_what(spec)}: the built-in runtime builds for one platform at a time",
             hint="keep one of build.platforms, or use --backend docker",
         )
     found["platform"] = str(value[0])
@@ -199,7 +199,7 @@ def _entitlements(found: dict[str, Any], value: Any, spec: BuildSpec) -> None:
 
 def _refused(reason: str, hint: str) -> Callable[[dict[str, Any], Any, BuildSpec], None]:
     def refuse(found: dict[str, Any], value: Any, spec: BuildSpec) -> None:
-        raise Unsupported("build", f"cannot build image '{spec.reference}': {reason}", hint=hint)
+        raise Unsupported("build", f"cannot build {_what(spec)}: {reason}", hint=hint)
 
     return refuse
 
@@ -210,7 +210,7 @@ def _attestation(name: str) -> Callable[[dict[str, Any], Any, BuildSpec], None]:
             return
         raise Unsupported(
             f"build.{name}",
-            f"cannot build image '{spec.reference}': build.{name} is not supported by the built-in runtime",
+            f"cannot build {_what(spec)}: build.{name} is not supported by the built-in runtime",
             hint=f"set build.{name}: false, or use --backend docker",
         )
 
