@@ -56,7 +56,7 @@ unit: setup
 
 # The unit tests on every other Python from 3.11 on that this machine has.
 interpreters: setup
-	env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.interpreters
+	env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.interpreters $(INTERPRETERS)
 
 lint: setup
 	$(VENV)/bin/ruff check .

@@ -1,10 +1,11 @@
 """The unit tests on every Python from 3.11 on that this machine has, each in a virtual environment of its own.
 
-    python -m tests.interpreters [--list] [PYTEST-OPTION…]
+    python -m tests.interpreters [--list | --one] [PYTEST-OPTION…]
 
 The one that runs this is left out: its unit tests are among all tests. An interpreter is found by its name
 (``python3.12``) in the PATH, and in the places where version managers put theirs; of each version the newest is taken.
-Environments are kept in ``.venv-VERSION``. The exit code is the worst.
+Environments are kept in ``.venv-VERSION``. The exit code is the worst. With ``--one`` it is one of them, which one the
+commit decides: a few commits have all of them tried.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import glob
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -75,15 +77,31 @@ def prepare(minor: tuple[int, ...], interpreter: Path) -> Path:
     return place / "bin" / "python"
 
 
+def commit() -> str:
+    """Return the commit that is checked out; 0 outside of a repository."""
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "0"
+
+
+def chosen(found: Mapping[tuple[int, ...], Path], commit: str) -> dict[tuple[int, ...], Path]:
+    """Return the interpreter that a commit is tried on; nothing where there is none."""
+    if not found:
+        return {}
+    minor = sorted(found)[int(commit, 16) % len(found)]
+    return {minor: found[minor]}
+
+
 def main(options: list[str]) -> int:
     found = interpreters()
     print("found:", ", ".join(str(path) for path in found.values()) or "no other", flush=True)
     if "--list" in options:
         return 0
+    others = {minor: path for minor, path in found.items() if minor != sys.version_info[:2]}
+    if "--one" in options:
+        options = [option for option in options if option != "--one"]
+        others = chosen(others, commit())
     codes = []
-    for minor, path in found.items():
-        if minor == sys.version_info[:2]:
-            continue
+    for minor, path in others.items():
         print(f"==== the unit tests on Python {minor[0]}.{minor[1]}", flush=True)
         command: list[str | Path] = [
             prepare(minor, path),

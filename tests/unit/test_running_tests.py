@@ -64,6 +64,13 @@ def test_of_each_version_the_newest_finished_one_is_taken(
     assert interpreters.interpreters() == {(3, 11): paths["python3.11"], (3, 12): paths["python3.12b"]}
 
 
+def test_a_commit_decides_which_interpreter_it_is_tried_on(tmp_path: Path) -> None:
+    found: dict[tuple[int, ...], Path] = {(3, 12): tmp_path / "a", (3, 13): tmp_path / "b"}
+    picked = [next(iter(interpreters.chosen(found, commit))) for commit in ("0a", "0b", "0c")]
+    assert picked == [(3, 12), (3, 13), (3, 12)]
+    assert interpreters.chosen({}, "0a") == {}
+
+
 def test_interpreters_are_looked_for_in_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = interpreter(tmp_path, "python3.99", "")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")

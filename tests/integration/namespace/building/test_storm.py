@@ -27,7 +27,7 @@ from tests.integration.namespace.conftest import COMMAND, find_process, wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(0)]
 
-ROUNDS = int(os.environ.get("COMPOSER_STORM_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("COMPOSER_STORM_ROUNDS", "2"))
 SEED = int(os.environ.get("COMPOSER_STORM_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
 BUILDS = 8
 EPOCH = "1700000000"
