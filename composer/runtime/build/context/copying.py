@@ -22,6 +22,7 @@ from composer.runtime.build.context.reading import (
     hash_contents,
     is_same,
     read_entry,
+    read_stable,
     xattrs_of,
 )
 from composer.runtime.build.context.targets import Branch, NotReplaced, Target, Unwritable, make_room
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from composer.runtime.build.context.trees import Tree
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_TRIES = 3
 _WHITEOUT = ".wh."
 
 
@@ -297,26 +297,15 @@ class _Copying:
         """Copy entry ``base`` of directory ``source`` to ``name`` in ``directory``; in the root that is ``path``."""
         if name.startswith(_WHITEOUT):
             raise self._whiteout(name)
-        for last in range(_TRIES, 0, -1):
-            try:
-                entry = read_entry(source, base)
-            except FileNotFoundError:
-                if not relative:
-                    raise
-                return  # it went since the directory was listed
-            try:
-                if entry.fd >= 0:
-                    self._regular(entry, directory, name, path, relative)
-                else:
-                    self._other(entry, directory, name, path, relative)
-                self.files += 1
-                return
-            except Unstable:
-                if last == 1:
-                    raise
-            finally:
-                if entry.fd >= 0:
-                    os.close(entry.fd)
+
+        def copy(entry: Entry) -> None:
+            if entry.fd >= 0:
+                self._regular(entry, directory, name, path, relative)
+            else:
+                self._other(entry, directory, name, path, relative)
+            self.files += 1
+
+        read_stable(source, base, copy, is_listed=bool(relative))
 
     def _whiteout(self, name: str) -> BuildFailed:
         return BuildFailed(

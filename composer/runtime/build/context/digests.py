@@ -12,7 +12,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from composer.errors import BuildFailed
-from composer.runtime.build.context.reading import Unstable, hash_contents, read_entry, xattrs_of
+from composer.runtime.build.context.reading import Unstable, hash_contents, read_stable, xattrs_of
 from composer.runtime.build.context.trees import place_of
 from composer.runtime.build.context.walking import ENTER, FILE, Walk
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from composer.runtime.build.context.selecting import Selection, Source
     from composer.runtime.build.context.statcache import StatCache
     from composer.runtime.build.context.trees import Tree
-
-_TRIES = 3
 
 
 class Digest:
@@ -116,22 +114,7 @@ def _add_source(result: Digest, tree: Tree, source: Source, cache: StatCache | N
 
 
 def _add(result: Digest, directory: int, name: str, path: str, cache: StatCache | None) -> None:
-    for last in range(_TRIES, 0, -1):
-        try:
-            entry = read_entry(directory, name)
-        except FileNotFoundError:
-            if not path:
-                raise
-            return  # it went since the directory was listed
-        try:
-            _add_entry(result, entry, path, cache)
-            return
-        except Unstable:
-            if last == 1:
-                raise
-        finally:
-            if entry.fd >= 0:
-                os.close(entry.fd)
+    read_stable(directory, name, lambda entry: _add_entry(result, entry, path, cache), is_listed=bool(path))
 
 
 def _add_entry(result: Digest, entry: Entry, path: str, cache: StatCache | None) -> None:

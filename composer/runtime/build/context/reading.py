@@ -12,7 +12,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_CLOEXEC
@@ -22,6 +22,7 @@ _OVERLAYS = ("user.overlay.", "trusted.overlay.")
 SMALL_BYTES = 1 << 17
 """Up to here a file is read at once."""
 PIECE_BYTES = 1 << 20
+_TRIES = 3
 
 
 class Entry(NamedTuple):
@@ -58,6 +59,29 @@ def read_entry(directory: int, name: str) -> Entry:
         return Entry(state, -1, link, {})
     finally:
         os.close(place)
+
+
+def read_stable(directory: int, name: str, use: Callable[[Entry], object], *, is_listed: bool) -> None:
+    """Read an entry and use it, anew where it was changed meanwhile. Raises OSError, Unstable at the last try.
+
+    ``use`` must bear being called again. An entry that ``is_listed`` may be gone since the directory was listed.
+    """
+    for last in range(_TRIES, 0, -1):
+        try:
+            entry = read_entry(directory, name)
+        except FileNotFoundError:
+            if is_listed:
+                return
+            raise
+        try:
+            use(entry)
+            return
+        except Unstable:
+            if last == 1:
+                raise
+        finally:
+            if entry.fd >= 0:
+                os.close(entry.fd)
 
 
 def xattrs_of(fd: int) -> Mapping[str, bytes]:
