@@ -11,6 +11,7 @@ from composer.errors import ProjectError
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
+    from composer.engine.engine import Engine
     from composer.engine.plan import Plan
     from composer.schema.model import Project
 
@@ -67,9 +68,21 @@ def command(context: Context, /, services: tuple[str, ...], arguments: tuple[str
         if given["prints"]:
             _print(context, chosen, plan, push=given["push"])
             return
+        if given["check"]:
+            _check(context, engine, chosen.name, plan)
+            return
         engine.apply(chosen.name, plan)
-        if given["push"] and not given["check"]:
+        if given["push"]:
             engine.apply(chosen.name, plan_push(chosen))
+
+
+def _check(context: Context, engine: Engine, project: str, plan: Plan) -> None:
+    from composer.cli import checking
+
+    findings = checking.Findings(engine.events)
+    engine._replace(events=findings).apply(project, plan)
+    if not context.settings.dry_run:
+        checking.conclude(context, findings.count)
 
 
 def _print(context: Context, project: Project, plan: Plan, *, push: bool) -> None:

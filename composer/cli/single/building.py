@@ -90,11 +90,9 @@ def build(context: Context, path: str, given: Mapping[str, Any]) -> None:
     with _to_standard_output(context, spec) as changed:
         image, findings = _built(context, changed, given["tags"])
     if given["check"]:
-        context.write(
-            f"Check complete, {_count(findings)} found." if findings else "Check complete, no warnings found."
-        )
-        if findings:
-            raise SystemExit(1)
+        from composer.cli import checking
+
+        checking.conclude(context, findings)
     if image is None:
         return
     for name, text in ((given["iidfile"], image.id), (given["metadata"], _metadata(image, spec))):
@@ -108,25 +106,18 @@ def build(context: Context, path: str, given: Mapping[str, Any]) -> None:
         context.write(image.id)
 
 
-def _count(findings: int) -> str:
-    return "1 warning has been" if findings == 1 else f"{findings} warnings have been"
-
-
 def _built(context: Context, spec: BuildSpec, tags: tuple[str, ...]) -> tuple[ObservedImage | None, int]:
     """Build; return the image, and how many warnings there were."""
+    from composer.cli.checking import Findings
     from composer.engine.operations.row import Resource
     from composer.engine.progress import DONE, FAILED, WORKING, Progress
 
-    display = context.display("build")
+    display = Findings(context.display("build"))
     name = tags[0] if tags else os.path.basename(str(spec.attributes.get("context"))) or "image"
     resource = Resource("image", name)
     backend = context.backend()
 
-    findings = 0
-
     def tell(advance: Advance) -> None:
-        nonlocal findings
-        findings += advance.is_warning
         display.progress(Progress(WORKING, resource, "building", advance=advance))
 
     display.progress(Progress(WORKING, resource, "building"))
@@ -136,7 +127,7 @@ def _built(context: Context, spec: BuildSpec, tags: tuple[str, ...]) -> tuple[Ob
         display.progress(Progress(FAILED, resource, "error"))
         raise
     display.progress(Progress(DONE, resource, "checked" if spec.only_checks else "built"))
-    return image, findings
+    return image, display.count
 
 
 def _metadata(image: ObservedImage, spec: BuildSpec) -> str:

@@ -141,7 +141,7 @@ def _run_failed(
 ) -> BuildFailed:
     code = "an unknown exit code" if error.exit_code is None else f"exit code: {error.exit_code}"
     shell = " ".join(arguments_of(stage, one)[0])
-    hint = "correct the command, or keep its container with --keep-failed"
+    hint = "correct the command, or keep its container with composer image build --keep-failed"
     if error.container:
         hint = f"look into container {error.container}, and remove it with composer container rm {error.container}"
     if not error.had_room:

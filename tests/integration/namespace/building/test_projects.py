@@ -137,3 +137,18 @@ def test_what_cannot_be_done_is_refused_by_name(shop: Workshop, attribute: str, 
     assert done.returncode == 1
     assert said in done.stderr
     assert "bug in composer" not in done.stderr
+
+
+def test_checks_of_a_project_build_nothing_and_end_with_1_where_they_find_something(shop: Workshop) -> None:
+    shop.stack.write("services: {a: {build: ., image: checked}}")
+    shop.write("Dockerfile", "FROM base\nRUN echo 1 > /one\n")
+    clean = shop.stack.run("build", "--check")
+    assert clean.stdout.endswith("Check complete, no warnings found.\n")
+    shop.write("Dockerfile", "from base\nRUN echo 1 > /one\nCMD true\n")
+    for command in (("build", "--check"), ("image", "build", "--check", ".")):
+        found = shop.stack.run(*command, check=False)
+        assert found.returncode == 1
+        assert "Check complete, 2 warnings have been found!\n" in found.stdout
+        assert "ConsistentInstructionCasing" in found.stderr
+        assert "JSONArgsRecommended" in found.stderr
+    assert shop.stack.run("image", "inspect", "checked", check=False).returncode == 1
