@@ -18,6 +18,13 @@ from tests.integration.build.servers import GitServer, Repositories, Server, com
 
 
 @pytest.fixture
+def place(tmp_path: Path) -> Path:
+    made = tmp_path / "place"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
 def server() -> Iterator[Server]:
     made = Server()
     yield made

@@ -25,6 +25,7 @@ from composer.runtime.images import push as pushing
 from composer.runtime.images.progress import Advance
 from tests import uploads
 from tests.archives import archive, directory, file
+from tests.integration.namespace.registry_client import RegistryClient
 from tests.registries import (
     DOCKER_MANIFEST,
     MANIFEST,
@@ -58,15 +59,8 @@ def memory() -> Iterator[Memory]:
         yield made
 
 
-class Client:
+class Client(RegistryClient):
     """A store, and pushes from it that do not wait between tries."""
-
-    def __init__(self, root: pathlib.Path) -> None:
-        self.root = root
-        self.store = Store(str(root / "lib" / "images"))
-        self.environment = {"HOME": str(root), "PATH": os.environ["PATH"]}
-        self.pauses: list[float] = []
-        self.idle_s = 20.0
 
     def pusher(self) -> pushing.Pusher:
         made = settings.read(self.environment)
@@ -102,11 +96,6 @@ class Client:
         )
         (made,) = self.store.load(str(path))
         return made
-
-    def docker_config(self, **values: object) -> None:
-        path = self.root / ".docker/config.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(values))
 
 
 @pytest.fixture

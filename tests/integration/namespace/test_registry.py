@@ -20,6 +20,7 @@ from composer.registry.transport import Transport
 from composer.runtime.images import Image, Store
 from composer.runtime.images import pull as pulling
 from tests.archives import archive, directory, file, hard_link
+from tests.integration.namespace.registry_client import RegistryClient
 from tests.registries import (
     DOCKER_MANIFEST,
     Proxy,
@@ -63,15 +64,8 @@ def proxy(upstream: str, app: Pushed) -> Iterator[Proxy]:
         yield made
 
 
-class Client:
+class Client(RegistryClient):
     """A store, and pulls into it that do not wait between tries."""
-
-    def __init__(self, root: pathlib.Path) -> None:
-        self.root = root
-        self.store = Store(str(root / "lib" / "images"))
-        self.environment = {"HOME": str(root), "PATH": os.environ["PATH"]}
-        self.pauses: list[float] = []
-        self.idle_s = 20.0
 
     def puller(self) -> pulling.Puller:
         made = settings.read(self.environment)
@@ -90,11 +84,6 @@ class Client:
         path = self.root / ".config/composer/config.toml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-
-    def docker_config(self, **values: object) -> None:
-        path = self.root / ".docker/config.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(values))
 
 
 @pytest.fixture

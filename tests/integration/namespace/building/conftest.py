@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,6 +15,8 @@ import pytest
 from tests.compared.builds import File, read_image
 from tests.integration.contract.conftest import root_archive
 from tests.integration.namespace.conftest import Stack
+
+SECRET = "nobody may see this"
 
 
 class Workshop:
@@ -55,6 +59,49 @@ class Workshop:
 
     def id(self, tag: str = "built") -> str:
         return str(json.loads(self.stack.out("image", "inspect", tag))[0]["Id"])
+
+
+class SmallDisk:
+    """The runtime's state on a small file system of its own."""
+
+    def __init__(self, shop: Workshop, size: str = "400m") -> None:
+        self._shop, self._size = shop, size
+        self._before = shop.stack.state
+        self._place = shop.directory.parent / "small"
+
+    def __enter__(self) -> None:
+        self._place.mkdir()
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={self._size}", "x", str(self._place)], check=True
+        )
+        saved = self._shop.directory.parent / "base.tar"
+        self._shop.stack.run("image", "save", "-o", str(saved), "base")
+        self._shop.stack.state = self._place
+        try:
+            self._shop.stack.run("image", "load", "-i", str(saved))
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        for id in self._shop.stack.out("container", "ls", "-aq").split():
+            self._shop.stack.run("container", "rm", "-f", id)
+        self._shop.stack.run("-f", "none.yaml", "down", "-v", "-t", "0", check=False)
+        subprocess.run(["umount", str(self._place)], check=True)
+        self._shop.stack.state = self._before
+
+
+@pytest.fixture
+def outside(shop: Workshop) -> pathlib.Path:
+    """A directory beside the context with something to be read, and nothing else."""
+    path = shop.directory.parent / "outside"
+    path.mkdir()
+    (path / "secret").write_text(SECRET)
+    return path
+
+
+def untouched(outside: pathlib.Path) -> bool:
+    return os.listdir(outside) == ["secret"] and (outside / "secret").read_text() == SECRET
 
 
 @pytest.fixture
