@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer.attributes import YES, Verdict, inside, partly, refused
-from composer.backends.docker import builds
+from composer.backends.docker.building import builds
 from composer.backends.docker.translate import ATTRIBUTES
 
 if TYPE_CHECKING:

@@ -273,7 +273,7 @@ class DockerBackend(DockerObserver, Lacking):
     def build_image(
         self, spec: BuildSpec, *, progress: Callable[[Advance], None] | None = None
     ) -> ObservedImage | None:
-        from composer.backends.docker import builds
+        from composer.backends.docker.building import builds
 
         built = builds.build(self._sdk, self.client.endpoint, spec, self._environment, progress)
         return reading.image(self.client.get(f"/images/{built}/json")) if built else None

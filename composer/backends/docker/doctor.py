@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from composer import userconfig
-from composer.backends.docker import builds, endpoint
+from composer.backends.docker import endpoint
+from composer.backends.docker.building import builds
 from composer.backends.docker.client import Client
 from composer.engine.backend import Finding
 from composer.errors import BackendError

@@ -109,6 +109,7 @@ def build(context: Context, path: str, given: Mapping[str, Any]) -> None:
 def _built(context: Context, spec: BuildSpec, tags: tuple[str, ...]) -> tuple[ObservedImage | None, int]:
     """Build; return the image, and how many warnings there were."""
     from composer.cli.checking import Findings
+    from composer.engine.operations.images import build_phases
     from composer.engine.operations.row import Resource
     from composer.engine.progress import DONE, FAILED, WORKING, Progress
 
@@ -116,17 +117,18 @@ def _built(context: Context, spec: BuildSpec, tags: tuple[str, ...]) -> tuple[Ob
     name = tags[0] if tags else os.path.basename(str(spec.attributes.get("context"))) or "image"
     resource = Resource("image", name)
     backend = context.backend()
+    doing, done = build_phases(spec)
 
     def tell(advance: Advance) -> None:
-        display.progress(Progress(WORKING, resource, "building", advance=advance))
+        display.progress(Progress(WORKING, resource, doing, advance=advance))
 
-    display.progress(Progress(WORKING, resource, "building"))
+    display.progress(Progress(WORKING, resource, doing))
     try:
         image = backend.build_image(spec, progress=tell)
     except BaseException:
         display.progress(Progress(FAILED, resource, "error"))
         raise
-    display.progress(Progress(DONE, resource, "checked" if spec.only_checks else "built"))
+    display.progress(Progress(DONE, resource, done))
     return image, display.count
 
 

@@ -64,6 +64,11 @@ def _build(backend: Backend, operation: BuildImage, report: Report) -> ObservedI
     return backend.build_image(operation.spec, progress=report)
 
 
+def build_phases(spec: BuildSpec) -> tuple[str, str]:
+    """Return the words of progress while a build lasts, and at its end."""
+    return ("checking", "checked") if spec.only_checks else ("building", "built")
+
+
 class PushImage(NamedTuple):
     """``optional``: others go on when this one cannot be pushed."""
 
@@ -123,6 +128,7 @@ ROWS: dict[type, Row] = {
         about("image", "spec.reference"),
         field("spec.reference"),
         _build,
+        progress=lambda operation: build_phases(operation.spec),
     ),
     PushImage: Row("push image", "pushing", "pushed", BRINGS, about("", "reference"), _REFERENCE, _push),
     RemoveImage: Row(

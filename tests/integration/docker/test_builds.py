@@ -139,3 +139,23 @@ def test_an_image_is_built_after_the_one_that_its_dockerfile_starts_from(stack: 
         stack.ours("down", "-t", "0")
         for name in (base, *(f"{stack.name}-{name}" for name in names)):
             stack.run(["docker"], "image", "rm", "-f", name, check=False)
+
+
+def test_a_check_finds_what_the_engine_finds_and_builds_nothing(stack: Stack) -> None:
+    write(stack, dockerfile=DOCKERFILE)
+    clean = stack.ours("build", "--check")
+    assert " Checked" in clean.stderr
+    assert clean.stdout == "Check complete, no warnings found.\n"
+    write(stack, dockerfile=DOCKERFILE + "CMD true\n")
+    found = stack.ours("build", "--check", check=False)
+    assert found.returncode == 1
+    assert found.stdout == "Check complete, 1 warning has been found!\n"
+    assert "Dockerfile:7: JSONArgsRecommended: JSON arguments recommended for CMD" in found.stderr
+    assert "error:" not in found.stderr
+    write(stack, dockerfile="# check=error=true" + DOCKERFILE + "CMD true\n")
+    assert "1 warning has been found!" in stack.ours("build", "--check", check=False).stdout
+    write(stack, dockerfile=DOCKERFILE + "COPPY a b\n")
+    wrong = stack.ours("build", "--check", check=False)
+    assert wrong.returncode == 1
+    assert "Dockerfile:7: dockerfile parse error" in wrong.stderr
+    assert stack.engine("image", "ls", "-q", f"{stack.name}-web").strip() == ""

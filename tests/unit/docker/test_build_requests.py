@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from composer.backends.docker.builds import _CLASSIC, ATTRIBUTES, REFUSED, _secrets, classic_query, command
+from composer.backends.docker.building.builds import (
+    _CLASSIC,
+    ATTRIBUTES,
+    REFUSED,
+    _secrets,
+    classic_query,
+    command,
+)
 from composer.engine.wanted import BuildSpec, FileSpec
 from composer.errors import Unsupported
 from tests.unit.docker.test_attributes import SCHEMA
@@ -121,6 +128,13 @@ def test_what_only_buildkit_can_do_is_refused_with_the_remedy(attributes: dict[s
     ) as caught:
         classic_query(spec(**attributes))
     assert "install docker buildx" in str(caught.value.hint)
+
+
+def test_the_engines_own_builder_never_builds_where_a_check_was_asked_for() -> None:
+    with pytest.raises(Unsupported) as caught:
+        classic_query(spec()._replace(only_checks=True))
+    assert "--check is not supported" in str(caught.value)
+    assert "buildx" in str(caught.value.hint)
 
 
 def test_what_no_engine_here_can_do_is_refused() -> None:

@@ -143,6 +143,7 @@ def test_checks_of_a_project_build_nothing_and_end_with_1_where_they_find_someth
     shop.stack.write("services: {a: {build: ., image: checked}}")
     shop.write("Dockerfile", "FROM base\nRUN echo 1 > /one\n")
     clean = shop.stack.run("build", "--check")
+    assert " Checked" in clean.stderr
     assert clean.stdout.endswith("Check complete, no warnings found.\n")
     shop.write("Dockerfile", "from base\nRUN echo 1 > /one\nCMD true\n")
     for command in (("build", "--check"), ("image", "build", "--check", ".")):

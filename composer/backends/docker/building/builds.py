@@ -115,9 +115,10 @@ def command(spec: BuildSpec, secrets: Mapping[str, str], id_file: str = "") -> l
     """
     wanted = spec.attributes
     found = ["docker", "buildx", "build", "--progress=plain"]
-    found += (
-        ["--check"] if spec.only_checks else [f"--output={output}" for output in spec.outputs] or ["--load"]
-    )
+    if spec.only_checks:
+        found.append("--call=check,format=json")
+    else:
+        found += [f"--output={output}" for output in spec.outputs] or ["--load"]
     found += [f"--tag={spec.reference}"] if spec.reference else []
     found += [f"--iidfile={id_file}"] if id_file else []
     for name in sorted(wanted):
@@ -170,7 +171,8 @@ def _with_buildx(place: Endpoint, spec: BuildSpec, environment: Environment, rep
     with tempfile.TemporaryDirectory(prefix="composer-build-") as directory:
         # an image without a name is known by its id alone
         id_file = "" if spec.reference or spec.outputs or spec.only_checks else f"{directory}/id"
-        _run_buildx(command(spec, secrets, id_file), spec, own, report)
+        run = _check if spec.only_checks else _run_buildx
+        run(command(spec, secrets, id_file), spec, own, report)
         if id_file:
             with open(id_file, encoding="ascii") as file:
                 return file.read().strip()
@@ -200,6 +202,27 @@ def _run_buildx(words: list[str], spec: BuildSpec, environment: Environment, rep
             raise
     if process.returncode:
         raise _failed(spec, tail)
+
+
+def _check(words: list[str], spec: BuildSpec, environment: Environment, report: Report | None) -> None:
+    import subprocess
+
+    from composer.backends.docker.building import checks
+
+    inline = str(spec.attributes.get("dockerfile_inline") or "")
+    done = subprocess.run(
+        words, env=environment, input=inline, capture_output=True, text=True, errors="replace", check=False
+    )
+    try:
+        checked = checks.read(done.stdout)
+    except ValueError:
+        lines = [line.rstrip() for line in done.stderr.splitlines() if line.strip()]
+        raise _failed(spec, lines[-_TAIL_LINES:]) from None
+    for line in checked.findings:
+        if report is not None:
+            report(Advance("", line=line, is_warning=True))
+    if checked.error:
+        raise BuildFailed(f"cannot build {_what(spec)}: {checked.error}", hint="correct the Dockerfile")
 
 
 def _secrets(spec: BuildSpec) -> tuple[dict[str, str], dict[str, str]]:
@@ -258,6 +281,12 @@ _CLASSIC = frozenset(
 
 def classic_query(spec: BuildSpec) -> dict[str, Any]:
     """Return the parameters of ``POST /build``. Raises Unsupported for what only BuildKit can do."""
+    if spec.only_checks:
+        raise Unsupported(
+            f"services.{spec.service}.build",
+            f"cannot check the Dockerfile of {_what(spec)}: --check is not supported by the classic builder",
+            hint="install docker buildx, or use the namespace backend: it needs none",
+        )
     wanted = {key: value for key, value in spec.attributes.items() if value not in (None, "", [], {}, False)}
     beyond = sorted(wanted.keys() - _CLASSIC)
     if beyond or len(wanted.get("platforms") or ()) > 1:
