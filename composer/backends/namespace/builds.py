@@ -30,6 +30,8 @@ _PROXIES = (
 
 _PASSED = (*_PROXIES, "SOURCE_DATE_EPOCH")
 """Variables that are build arguments without being given as such, as with buildx."""
+_NETWORKS = ("default", "host", "none")
+_ENTITLEMENTS = ("network.host", "security.insecure")
 
 
 def build(
@@ -155,15 +157,30 @@ def _put(name: str, convert: Callable[[Any], Any]) -> Callable[[dict[str, Any], 
     return put
 
 
-def _hosts(value: Any) -> list[tuple[str, str]]:
+def _hosts(found: dict[str, Any], value: Any, spec: BuildSpec) -> None:
+    """Take ``HOST=ADDRESS`` and ``HOST:ADDRESS``, or a mapping; ``host-gateway`` is an address too."""
     if isinstance(value, dict):
-        pairs = [(name, addresses) for name, addresses in value.items()]
-        return [
-            (name, one)
-            for name, addresses in pairs
-            for one in ([addresses] if isinstance(addresses, str) else addresses)
-        ]
-    return [tuple(str(entry).partition("=" if "=" in str(entry) else ":")[::2]) for entry in value]  # type: ignore[misc]
+        every = ((name, [one] if isinstance(one, str) else one) for name, one in value.items())
+        pairs = [(name, address) for name, addresses in every for address in addresses]
+    else:
+        pairs = [str(entry).partition("=" if "=" in str(entry) else ":")[::2] for entry in value]
+    pairs = [(name, address.removeprefix("[").removesuffix("]")) for name, address in pairs]
+    for name, address in pairs:
+        if not name or not _is_address(address):
+            raise BuildFailed(
+                f"cannot build {_what(spec)}: invalid host '{name}={address}'",
+                hint="write HOST=ADDRESS, with an IP address or host-gateway",
+            )
+    found["extra_hosts"] = pairs
+
+
+def _is_address(text: str) -> bool:
+    import ipaddress
+
+    try:
+        return text == "host-gateway" or bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
 
 
 def _limits(value: Any) -> dict[str, tuple[int, int]]:
@@ -189,11 +206,26 @@ def _platforms(found: dict[str, Any], value: Any, spec: BuildSpec) -> None:
     found["platform"] = str(value[0])
 
 
+def _network(found: dict[str, Any], value: Any, spec: BuildSpec) -> None:
+    if value not in _NETWORKS:
+        raise BuildFailed(
+            f"cannot build {_what(spec)}: a build cannot use network '{value}'",
+            hint="use default, host or none: the networks of a project do not exist while it is built",
+        )
+    found["network"] = value
+
+
 def _privileged(found: dict[str, Any], value: Any, spec: BuildSpec) -> None:
     found["entitlements"] = [*found.get("entitlements", ()), "security.insecure"]
 
 
 def _entitlements(found: dict[str, Any], value: Any, spec: BuildSpec) -> None:
+    for one in value:
+        if one not in _ENTITLEMENTS:
+            raise BuildFailed(
+                f"cannot build {_what(spec)}: unknown entitlement '{one}'",
+                hint=f"use {' or '.join(_ENTITLEMENTS)}",
+            )
     found["entitlements"] = [*found.get("entitlements", ()), *value]
 
 
@@ -226,10 +258,10 @@ ATTRIBUTES: dict[str, Callable[[dict[str, Any], Any, BuildSpec], None]] = {
     "dockerfile": _put("dockerfile", str),
     "dockerfile_inline": _put("inline", str),
     "entitlements": _entitlements,
-    "extra_hosts": _put("extra_hosts", _hosts),
+    "extra_hosts": _hosts,
     "isolation": _refused("build.isolation is only supported by Windows containers", "remove it"),
     "labels": _put("labels", _mapping),
-    "network": _put("network", str),
+    "network": _network,
     "no_cache": _put("no_cache", bool),
     "no_cache_filter": _put("no_cache_stages", list),
     "platforms": _platforms,

@@ -160,17 +160,18 @@ def spec_of(context: Context, path: str, given: Mapping[str, Any]) -> BuildSpec:
         **_dockerfile(context, given["dockerfile"]),
         "args": {k: v for k, v in variables(context.environment, given["args"]).items() if v is not None},
         "additional_contexts": {
-            name: _source(context, source) for name, source in shared.mapping(given["contexts"]).items()
+            name: _source(context, source) for name, source in _pairs("--build-context", given["contexts"])
         },
         "labels": shared.mapping(given["labels"]),
         "ssh": [_agent(context, entry) for entry in given["agents"]],
         "extra_hosts": list(given["extra_hosts"]),
         "ulimits": _limits(given["limits"]),
-        "platforms": [given["platform"]] if given["platform"] else [],
+        "platforms": given["platform"].split(",") if given["platform"] else [],
         "tags": tags[1:],
     }
-    for name in ("target", "no_cache", "pull", "network", "shm_size", "provenance", "sbom"):
+    for name in ("target", "no_cache", "pull", "network", "provenance", "sbom"):
         attributes[name] = given[name]
+    attributes["shm_size"] = given["shm_size"] and _size(given["shm_size"])
     for name in ("no_cache_filter", "entitlements", "cache_from", "cache_to"):
         attributes[name] = list(given[name])
     return BuildSpec(
@@ -248,6 +249,24 @@ def _limits(given: tuple[str, ...]) -> dict[str, Any]:
             raise click.BadParameter(f"'{text}': write NAME=SOFT[:HARD]", param_hint="--ulimit")
         found[name] = {"soft": int(soft), "hard": int(hard or soft)}
     return found
+
+
+def _size(text: str) -> str:
+    from composer.units import parse_size_bytes
+
+    try:
+        parse_size_bytes(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--shm-size") from None
+    return text
+
+
+def _pairs(option: str, given: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for text in given:
+        name, _, value = text.partition("=")
+        if not name or not value:
+            raise click.BadParameter(f"'{text}': write NAME=SOURCE", param_hint=option)
+        yield name, value
 
 
 def _secret(context: Context, text: str) -> FileSpec:

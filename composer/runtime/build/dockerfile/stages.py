@@ -147,8 +147,12 @@ def target_stage(dockerfile: Dockerfile, target: str) -> int:
     if _NUMBER.fullmatch(target) and 0 <= int(target) < len(stages):
         return int(target)
     names = sorted({stage.base.name for stage in stages if stage.base.name})
-    remedy = did_you_mean(target.lower(), names) or f"use a number from 0 to {len(stages) - 1}"
+    remedy = did_you_mean(target.lower(), names) or f"use {_numbers(len(stages))}"
     raise BuildFailed(f"target stage {quoted(target)} is not in {dockerfile.path}", hint=remedy)
+
+
+def _numbers(count: int) -> str:
+    return f"a number from 0 to {count - 1}" if count > 1 else "0, the only stage"
 
 
 def _global_arguments(
@@ -306,7 +310,7 @@ def _origin(text: str, names: Mapping[str, int], contexts: Mapping[str, str], nu
     """Return what a name means. ``numbers`` is how many stages there are, None where numbers are no stages."""
     if numbers is not None and _NUMBER.fullmatch(text):
         if not 0 <= int(text) < numbers:
-            raise ValueError(f"stage {text} is not there: use a number from 0 to {numbers - 1}")
+            raise ValueError(f"stage {text} is not there: use {_numbers(numbers)}")
         return StageOrigin(int(text))
     if (index := names.get(text.lower())) is not None:
         return StageOrigin(index)

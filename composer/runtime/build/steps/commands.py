@@ -161,7 +161,7 @@ def _network(work: Work, stage: Stage, one: said.Run) -> str:
         raise stage.failed(
             one.at,
             "RUN --network=host is not allowed: network.host is not among the entitlements of this build",
-            hint="add it: work.entitlements: [network.host], or --allow network.host",
+            hint="add it: build.entitlements: [network.host], or --allow network.host",
         )
     return wanted
 

@@ -125,6 +125,9 @@ def test_a_failing_build_stops_up_before_anything_is_made(project: Workshop) -> 
         ("platforms: [linux/amd64, linux/arm64]", "one platform at a time"),
         ("platforms: [windows/amd64]", "only linux is supported"),
         ("target: nowhere", "target stage 'nowhere' is not in"),
+        ("network: mine", "a build cannot use network 'mine'"),
+        ("entitlements: [bogus]", "unknown entitlement 'bogus'"),
+        ("extra_hosts: [a=nowhere]", "invalid host 'a=nowhere'"),
         ("dockerfile: nowhere", "no such file"),
         ("context: nowhere", "no such file"),
     ],
@@ -153,3 +156,32 @@ def test_checks_of_a_project_build_nothing_and_end_with_1_where_they_find_someth
         assert "ConsistentInstructionCasing" in found.stderr
         assert "JSONArgsRecommended" in found.stderr
     assert shop.stack.run("image", "inspect", "checked", check=False).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "said"),
+    [
+        ("--shm-size", "x", "invalid size 'x'"),
+        ("--build-context", "a", "'a': write NAME=SOURCE"),
+        ("--build-context", "=x", "'=x': write NAME=SOURCE"),
+        ("--add-host", "bad", "invalid host 'bad='"),
+        ("--network", "mine", "a build cannot use network 'mine'"),
+        ("--allow", "bogus", "unknown entitlement 'bogus'"),
+        ("--platform", "linux/amd64,linux/arm64", "one platform at a time"),
+        ("--target", "nowhere", "use 0, the only stage"),
+    ],
+)
+def test_a_flag_with_a_wrong_value_is_refused_with_the_remedy(
+    shop: Workshop, flag: str, value: str, said: str
+) -> None:
+    shop.write("Dockerfile", "FROM base\n")
+    done = shop.stack.run("image", "build", flag, value, ".", check=False)
+    assert done.returncode != 0
+    assert said in done.stderr
+    assert "hint:" in done.stderr
+    assert "bug in composer" not in done.stderr
+
+
+def test_hosts_of_a_build_may_be_ipv6_addresses_in_brackets(shop: Workshop) -> None:
+    shop.build("FROM base\nRUN grep six /etc/hosts > /hosts\n", "--add-host", "six=[fd00::6]")
+    assert shop.text("/hosts").split() == ["fd00::6", "six"]

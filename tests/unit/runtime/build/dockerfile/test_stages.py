@@ -244,7 +244,7 @@ def test_the_last_stage_of_a_name_is_the_target() -> None:
         ("ARG A='\nFROM a", "1:7: single quote has no end"),
         ("ARG A=1 B=${A\nFROM a", "1:11: substitution has no '}'"),
         ("FROM Upper", "1:6: invalid reference format 'Upper': repository name must be lowercase"),
-        ("FROM a\nCOPY --from=2 x y", "2:8: stage 2 is not there: use a number from 0 to 0"),
+        ("FROM a\nCOPY --from=2 x y", "2:8: stage 2 is not there: use 0, the only stage"),
         (
             "FROM a\nRUN --mount=type=bind,from=X y",
             "2:23: invalid reference format 'X': repository name must be lowercase",
