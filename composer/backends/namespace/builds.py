@@ -99,7 +99,9 @@ def request_of(spec: BuildSpec, environment: Mapping[str, str]) -> Request:
     if environment.get("COMPOSER_BUILD_CACHE"):
         found["most_cache_bytes"] = _size(environment["COMPOSER_BUILD_CACHE"])
     if "ssh" in found:
-        found["ssh"] = {id: path or _agent(environment) for id, path in found["ssh"].items()}
+        found["ssh"] = {
+            id: _key(id, path) if path else _agent(environment) for id, path in found["ssh"].items()
+        }
     epoch = found["args"].get("SOURCE_DATE_EPOCH")
     if epoch:
         found["source_date_epoch"] = _epoch(epoch)
@@ -124,6 +126,15 @@ def _size(text: str) -> int:
         raise BuildFailed(
             f"invalid COMPOSER_BUILD_CACHE '{text}'", hint="write a size, such as 20GB"
         ) from error
+
+
+def _key(id: str, path: str) -> str:
+    if not os.path.exists(path):
+        raise BuildFailed(
+            f"cannot find '{path}' of build.ssh '{id}'",
+            hint="give the path of a key, or of an agent's socket",
+        )
+    return path
 
 
 def _agent(environment: Mapping[str, str]) -> str:

@@ -72,10 +72,18 @@ def _in_registries(
     return place
 
 
-def places_of(request: Request, registry: Callable[[str], exchange.Place]) -> list[exchange.Place]:
+def places_of(
+    request: Request, registry: Callable[[str], exchange.Place], warn: Callable[[str], None]
+) -> list[exchange.Place]:
     """Return where steps are looked for beside the local cache. Raises BuildFailed."""
-    found = (places.source(text, registry) for text in request.cache_from)
-    return [place for place in found if place is not None]
+    found = []
+    for text in request.cache_from:
+        place = places.source(text, registry)
+        if place is None:
+            warn(f"cache_from '{text}' is not used: the built-in runtime reads type=local and type=registry")
+        else:
+            found.append(place)
+    return found
 
 
 class Builder:
@@ -185,7 +193,9 @@ class Builder:
             checksums=held.enter_context(StatCache(f"{root}/checksums")),
             fetching=fetching,
             registry=registry,
-            imports=exchange.Imports(self._cache, places_of(request, registry), lease.add, teller.warn),
+            imports=exchange.Imports(
+                self._cache, places_of(request, registry, teller.warn), lease.add, teller.warn
+            ),
         )
         return work, context
 

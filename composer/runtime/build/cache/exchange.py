@@ -217,7 +217,7 @@ def _steps_of(place: Place) -> Iterator[tuple[dict[str, Any], str]]:
     """Yield the steps of a cache, each with the digest of its layer. Raises ValueError where it is none."""
     data = place.manifest()
     if data is None:
-        return
+        raise ValueError("there is none yet")
     manifest = json.loads(data)
     config = manifest.get("config") or {}
     if config.get("mediaType") != _CONFIG:

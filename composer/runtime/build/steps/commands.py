@@ -173,6 +173,6 @@ def _is_insecure(work: Work, stage: Stage, one: said.Run) -> bool:
         raise stage.failed(
             one.at,
             "RUN --security=insecure is not allowed: security.insecure is not among the entitlements of this build",
-            hint="add it: work.privileged: true, or --allow security.insecure",
+            hint="add it: build.privileged: true, or --allow security.insecure",
         )
     return True

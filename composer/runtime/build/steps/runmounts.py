@@ -181,7 +181,7 @@ def _secret(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
             raise wanted.stage.failed(
                 wanted.run.at,
                 f"secret '{id}' is required, but this build has no such secret",
-                hint=f"add it to work.secrets, or give --secret id={id},src=FILE",
+                hint=f"add it to build.secrets, or give --secret id={id},src=FILE",
             )
         return
     content = secret.content
@@ -233,7 +233,7 @@ def _ssh(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
             raise wanted.stage.failed(
                 wanted.run.at,
                 f"SSH agent '{id}' is required, but this build has none of this name",
-                hint=f"add it to work.ssh, or give --ssh {id}",
+                hint=f"add it to build.ssh, or give --ssh {id}",
             )
         return
     from composer.runtime.build.steps import agents

@@ -23,6 +23,7 @@ def test_a_command_has_dockers_rights_and_no_more(shop: Workshop) -> None:
 def test_what_is_not_entitled_is_refused(shop: Workshop) -> None:
     said = shop.refuse("FROM base\nRUN --security=insecure true\n")
     assert "security.insecure is not among the entitlements" in said
+    assert "build.privileged: true" in said
     assert "Dockerfile:2:" in said
     assert "network.host is not among" in shop.refuse("FROM base\nRUN --network=host true\n")
     shop.build(
@@ -68,6 +69,7 @@ def test_a_secret_is_nowhere_but_in_the_command(shop: Workshop) -> None:
 def test_a_required_secret_that_is_missing(shop: Workshop) -> None:
     said = shop.refuse("FROM base\nRUN --mount=type=secret,id=t,required true\n")
     assert "secret 't' is required" in said
+    assert "add it to build.secrets, or give --secret id=t" in said
 
 
 def test_cache_mounts_are_kept_and_are_not_in_the_image(shop: Workshop) -> None:

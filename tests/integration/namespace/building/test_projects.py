@@ -166,6 +166,7 @@ def test_checks_of_a_project_build_nothing_and_end_with_1_where_they_find_someth
         ("--build-context", "=x", "'=x': write NAME=SOURCE"),
         ("--add-host", "bad", "invalid host 'bad='"),
         ("--network", "mine", "a build cannot use network 'mine'"),
+        ("--ssh", "key=/nowhere", "cannot find '/nowhere' of build.ssh 'key'"),
         ("--allow", "bogus", "unknown entitlement 'bogus'"),
         ("--platform", "linux/amd64,linux/arm64", "one platform at a time"),
         ("--target", "nowhere", "use 0, the only stage"),
