@@ -154,7 +154,7 @@ def test_a_check_finds_what_the_engine_finds_and_builds_nothing(stack: Stack) ->
     assert "error:" not in found.stderr
     write(stack, dockerfile="# check=error=true" + DOCKERFILE + "CMD true\n")
     assert "1 warning has been found!" in stack.ours("build", "--check", check=False).stdout
-    write(stack, dockerfile=DOCKERFILE + "COPPY a b\n")
+    write(stack, dockerfile=DOCKERFILE + "TRANSFER a b\n")
     wrong = stack.ours("build", "--check", check=False)
     assert wrong.returncode == 1
     assert "Dockerfile:7: dockerfile parse error" in wrong.stderr
