@@ -29,7 +29,7 @@ from composer.runtime.images import leases
 from composer.runtime.images.content import Content
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO
 
     from composer.runtime.base.state import Paths
@@ -80,9 +80,26 @@ def places_of(
     for text in request.cache_from:
         place = places.source(text, registry)
         if place is None:
-            warn(f"cache_from '{text}' is not used: the built-in runtime reads type=local and type=registry")
+            warn(
+                f"cache_from '{text}' is not used: the built-in runtime reads type=local and type=registry, "
+                "images with an inline cache included"
+            )
         else:
             found.append(place)
+    return found
+
+
+def targets_of(
+    request: Request, registry: Callable[[str], exchange.Place], warn: Callable[[str], None]
+) -> list[places.Target]:
+    """Return where the steps are written to beside the local cache and the image. Raises BuildFailed."""
+    found = []
+    for text in request.cache_to:
+        target = places.target(text, registry)
+        if target is not None:
+            found.append(target)
+        elif "mode=max" in text.split(","):
+            warn(f"cache_to '{text}': an image has the steps of its own layers, and no others")
     return found
 
 
@@ -106,7 +123,9 @@ class Builder:
         teller = Teller(tell)
         with contextlib.ExitStack() as held:
             lease = held.enter_context(leases.leasing(self._content.root))
-            work, context = self._opened(request, platform, lease, teller, held, standard_input)
+            registry = _in_registries(request.environment, held)
+            targets = targets_of(request, registry, teller.warn)
+            work, context = self._opened(request, platform, lease, registry, teller, held, standard_input)
             name = request.dockerfile_name or context.name
             with teller.step(f"[internal] load build definition from {name}").running():
                 dockerfile = parse(context.dockerfile, name)
@@ -115,8 +134,8 @@ class Builder:
                 return Built(None, {}, warnings)
             stage = build_stages(work, context, dockerfile)
             self._write_files(request, work.mounter, stage, teller)
-            built = self._exported(request, stage, teller, warnings)
-            self._write_caches(request, work, stage, teller)
+            built = self._exported(request, stage, work.steps(), teller, warnings)
+            self._write_caches(targets, work, stage, teller)
             return built
 
     def _check(
@@ -159,6 +178,7 @@ class Builder:
         request: Request,
         platform: Platform,
         lease: leases.Lease,
+        registry: Callable[[str], exchange.Place],
         teller: Teller,
         held: contextlib.ExitStack,
         standard_input: BinaryIO | None,
@@ -171,7 +191,6 @@ class Builder:
         fetching = contexts.fetching(root, request.environment, held)
         opened = contexts.Contexts(request, fetching, held, self._load_layout, standard_input)
         context = opened.main()
-        registry = _in_registries(request.environment, held)
         work = Work(
             request,
             cache=self._cache,
@@ -192,17 +211,17 @@ class Builder:
             contexts=opened,
             checksums=held.enter_context(StatCache(f"{root}/checksums")),
             fetching=fetching,
-            registry=registry,
             imports=exchange.Imports(
                 self._cache, places_of(request, registry, teller.warn), lease.add, teller.warn
             ),
         )
         return work, context
 
-    def _write_caches(self, request: Request, work: Work, stage: Stage, teller: Teller) -> None:
+    def _write_caches(
+        self, targets: Sequence[places.Target], work: Work, stage: Stage, teller: Teller
+    ) -> None:
         own = {one.id for one in stage.files.layers if isinstance(one, Snapshot)}
-        for text in request.cache_to:
-            target = places.target(text, work.registry)
+        for target in targets:
             steps = [one for one in work.steps() if target.is_whole or one.snapshot.id in own]
             shown = teller.step("exporting cache")
             with shown.running():
@@ -210,7 +229,9 @@ class Builder:
                     exchange.write(self._cache, target.place, steps, shown.line)
                 except (OSError, ImageError) as error:
                     hint = getattr(error, "hint", None)
-                    raise BuildFailed(f"cannot write the cache '{text}': {error}", hint=hint) from error
+                    raise BuildFailed(
+                        f"cannot write the cache '{target.place.name}': {error}", hint=hint
+                    ) from error
 
     def _load_layout(self, text: str) -> str:
         """Load an OCI layout into the store; return the id of its image."""
@@ -239,24 +260,32 @@ class Builder:
         teller = Teller(lambda news: None)
         with contextlib.ExitStack() as held:
             lease = held.enter_context(leases.leasing(self._content.root))
-            work, context = self._opened(request, platform, lease, teller, held, None)
+            registry = _in_registries(request.environment, held)
+            work, context = self._opened(request, platform, lease, registry, teller, held, None)
             try:
                 stage = build_stages(work, context, parse(context.dockerfile, context.name))
             except Unbuilt as error:
                 return str(error)
-            id = result.id_of(self._cache, stage, request)
+            id = result.id_of(self._cache, stage, request, work.steps())
         current = self._tools.store.find(request.names[0]) if request.names else None
         if current is None:
             return "not built yet"
         return "" if current.id == id else "its configuration changed"
 
-    def _exported(self, request: Request, stage: Stage, teller: Teller, warnings: list[str]) -> Built:
+    def _exported(
+        self,
+        request: Request,
+        stage: Stage,
+        steps: Sequence[exchange.Used],
+        teller: Teller,
+        warnings: list[str],
+    ) -> Built:
         if request.outputs and all(one.type in outputs.FILES for one in request.outputs):
             return Built(None, stage.config, warnings)
         is_kept = not request.outputs or any(one.is_stored for one in request.outputs)
         shown = teller.step("exporting to image")
         with shown.running(), self._content.adding():
-            id, is_new = result.store(self._cache, self._content, stage, request)
+            id, is_new = result.store(self._cache, self._content, stage, request, steps)
             shown.line(f"writing image {id}")
             for name in request.names if is_kept else ():
                 self._tools.store.tag(id, name)
