@@ -133,6 +133,8 @@ class Builder:
             if request.only_checks:
                 return Built(None, {}, warnings)
             stage = build_stages(work, context, dockerfile)
+            for output in request.outputs:
+                outputs.check_portable(output, stage.files)
             self._write_files(request, work.mounter, stage, teller)
             built = self._exported(request, stage, work.steps(), teller, warnings)
             self._write_caches(targets, work, stage, teller)
