@@ -41,6 +41,7 @@ WRITERS: dict[str, Callable[[Console], str]] = {
     "image-ls": lambda c: c("image", "ls", "--format", "json").out,
     "images": lambda c: c("images", "--format", "json").out,
     "lint": lambda c: c("lint", "--format", "json").out,
+    "logs": lambda stack: (stack.backend.write("app-web-1", "a line\n"), stack("logs", "--json").out)[1],
     "ls": lambda c: c("ls", "--format", "json").out,
     "network-inspect": lambda c: c("network", "inspect", "app_default").out,
     "network-ls": lambda c: c("network", "ls", "--format", "json").out,
