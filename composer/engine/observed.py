@@ -46,6 +46,9 @@ class Capability(Enum):
     OWNS_FILES = "owns files"
     """The file of a config or secret has the owner and the mode that its grant says, also one of the host."""
 
+    RESTARTS_DEPENDENTS = "restarts dependents"
+    """A container restarts with what it depends on (`ContainerSpec.restarts_with`) also when that crashes."""
+
     KEEPS_IMAGES = "keeps images"
     """It has a store of images of its own, which are resolved, saved and pruned through it."""
 
