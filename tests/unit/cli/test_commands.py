@@ -14,6 +14,7 @@ import pytest
 
 from composer.backends.memory import Behaviour
 from composer.cli.lines import Printer, Whole
+from composer.cli.single.releases import later
 from composer.engine.observed import Event, Health, LogLine
 from composer.engine.wanted import ExecSpec
 from composer.errors import BackendError
@@ -538,3 +539,16 @@ def test_removing_what_is_not_there_yet_is_no_mistake(stack: Console) -> None:
     assert (stack("top", "web").code, stack("top", "web").out) == (0, "")
     assert states(stack) == {"app-db-1": "running"}
     assert "no such service: none" in stack("rm", "-f", "none").err
+
+
+@pytest.mark.parametrize(
+    ("versions", "own", "found"),
+    [
+        (["0.1.0", "0.2.0", "0.10.0"], "0.1.0", "0.10.0"),
+        (["0.1.0", "1.0.0rc1"], "0.1.0", None),
+        ([], "0.1.0", None),
+        (["0.1.0"], "0.2.0", None),
+    ],
+)
+def test_the_newest_version(versions: list[str], own: str, found: str | None) -> None:
+    assert later(versions, own) == found
