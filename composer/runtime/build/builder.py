@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import BuildFailed, ImageError, NotFound
 from composer.runtime.base import state
-from composer.runtime.build import contexts, outputs, platforms, result
+from composer.runtime.build import contexts, outputs, platforms, result, several
 from composer.runtime.build.bases import Bases
 from composer.runtime.build.cache import exchange, places
 from composer.runtime.build.cache.cache import Cache, Snapshot
@@ -20,16 +20,15 @@ from composer.runtime.build.dockerfile.directives import check_options
 from composer.runtime.build.dockerfile.reading import parse
 from composer.runtime.build.dockerfile.stage_checks import BaseFacts
 from composer.runtime.build.requests import Built
-from composer.runtime.build.steps.building import build as build_stages
 from composer.runtime.build.steps.looking import Unbuilt
 from composer.runtime.build.steps.running import Runner
 from composer.runtime.build.steps.work import Work
 from composer.runtime.build.telling import Teller
-from composer.runtime.images import leases
+from composer.runtime.images import indexes, leases
 from composer.runtime.images.content import Content
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO
 
     from composer.runtime.base.state import Paths
@@ -45,14 +44,14 @@ if TYPE_CHECKING:
 
 
 class Tools(NamedTuple):
-    """What of the runtime a builder uses. ``pull`` brings an image into the store."""
+    """What of the runtime a builder uses. ``pull`` brings an image into the store, for a platform if one is said."""
 
     paths: Paths
     store: Store
     networks: Networks
     volumes: Volumes
     client: Callable[[], Client]
-    pull: Callable[[str, Callable[[Any], None]], Image]
+    pull: Callable[[str, Callable[[Any], None], str], Image]
 
 
 def _in_registries(
@@ -98,25 +97,26 @@ class Builder:
         self, request: Request, tell: Callable[[News], None], standard_input: BinaryIO | None = None
     ) -> Built:
         """Build an image, name it, and return it. Raises BuildFailed."""
-        platform = platforms.parse(request.platform) if request.platform else platforms.native()
-        platforms.check(platform)
+        wanted = platforms.wanted(request.platforms)
+        several.check_outputs(request, wanted)
         self._cache.prepare()
         with self._content.adding():
             pass  # makes its directories
         teller = Teller(tell)
         with contextlib.ExitStack() as held:
             lease = held.enter_context(leases.leasing(self._content.root))
-            work, context = self._opened(request, platform, lease, teller, held, standard_input)
+            work, context = self._opened(request, wanted[0], lease, teller, held, standard_input)
             name = request.dockerfile_name or context.name
             with teller.step(f"[internal] load build definition from {name}").running():
                 dockerfile = parse(context.dockerfile, name)
-            warnings = self._check(request, context, dockerfile, platform)
+            found = [self._check(request, context, dockerfile, platform) for platform in wanted]
+            warnings = list(dict.fromkeys(line for lines in found for line in lines))
             if request.only_checks:
                 return Built(None, {}, warnings)
-            stage = build_stages(work, context, dockerfile)
-            self._write_files(request, work.mounter, stage, teller)
-            built = self._exported(request, stage, teller, warnings)
-            self._write_caches(request, work, stage, teller)
+            stages = several.build(work, wanted, context, dockerfile)
+            self._write_files(request, work.mounter, stages, teller)
+            built = self._exported(request, stages, teller, warnings)
+            self._write_caches(request, work, stages, teller)
             return built
 
     def _check(
@@ -199,8 +199,10 @@ class Builder:
         )
         return work, context
 
-    def _write_caches(self, request: Request, work: Work, stage: Stage, teller: Teller) -> None:
-        own = {one.id for one in stage.files.layers if isinstance(one, Snapshot)}
+    def _write_caches(
+        self, request: Request, work: Work, stages: Mapping[Platform, Stage], teller: Teller
+    ) -> None:
+        own = {one.id for stage in stages.values() for one in stage.files.layers if isinstance(one, Snapshot)}
         for text in request.cache_to:
             target = places.target(text, work.registry)
             steps = [one for one in work.steps() if target.is_whole or one.snapshot.id in own]
@@ -232,55 +234,75 @@ class Builder:
         request = request._replace(only_looks=True)
         if classify(request.context)[0] is not Kind.DIRECTORY:
             return "its context is not on this machine"
-        platform = platforms.parse(request.platform) if request.platform else platforms.native()
+        wanted = platforms.wanted(request.platforms)
         self._cache.prepare()
         with self._content.adding():
             pass  # makes its directories
         teller = Teller(lambda news: None)
         with contextlib.ExitStack() as held:
             lease = held.enter_context(leases.leasing(self._content.root))
-            work, context = self._opened(request, platform, lease, teller, held, None)
+            work, context = self._opened(request, wanted[0], lease, teller, held, None)
             try:
-                stage = build_stages(work, context, parse(context.dockerfile, context.name))
+                dockerfile = parse(context.dockerfile, context.name)
+                stages = several.build(work, wanted, context, dockerfile)
             except Unbuilt as error:
                 return str(error)
-            id = result.id_of(self._cache, stage, request)
+            ids = [result.id_of(self._cache, stage, request) for stage in stages.values()]
         current = self._tools.store.find(request.names[0]) if request.names else None
         if current is None:
             return "not built yet"
-        return "" if current.id == id else "its configuration changed"
+        return several.difference(current, ids)
 
-    def _exported(self, request: Request, stage: Stage, teller: Teller, warnings: list[str]) -> Built:
+    def _exported(
+        self, request: Request, stages: Mapping[Platform, Stage], teller: Teller, warnings: list[str]
+    ) -> Built:
+        config = next(iter(stages.values())).config
         if request.outputs and all(one.type in outputs.FILES for one in request.outputs):
-            return Built(None, stage.config, warnings)
+            return Built(None, config, warnings)
         is_kept = not request.outputs or any(one.is_stored for one in request.outputs)
         shown = teller.step("exporting to image")
         with shown.running(), self._content.adding():
-            id, is_new = result.store(self._cache, self._content, stage, request)
-            shown.line(f"writing image {id}")
-            for name in request.names if is_kept else ():
-                self._tools.store.tag(id, name)
-                shown.line(f"naming to {name}")
-            self._write_archives(request, id)
+            stored = [result.store(self._cache, self._content, one, request) for one in stages.values()]
+            ids = [id for id, _ in stored]
+            for id in ids:
+                shown.line(f"writing image {id}")
+            first = self._named(request.names if is_kept else (), ids, shown.line)
+            self._write_archives(request, ids)
         if not is_kept:
-            if is_new:
+            for id in (id for id, is_new in stored if is_new):
                 with contextlib.suppress(NotFound):
                     self._tools.store.remove(id)
-            return Built(None, stage.config, warnings)
-        image = self._tools.store.find(id)
+            return Built(None, config, warnings)
+        image = self._tools.store.find(first)
         if image is None:
             raise BuildFailed(
-                f"image {id} was removed by another command while it was built", hint="build it again"
+                f"image {first} was removed by another command while it was built", hint="build it again"
             )
         return Built(image, image.config, warnings)
 
-    def _write_archives(self, request: Request, id: str) -> None:
+    def _named(self, names: Sequence[str], ids: Sequence[str], line: Callable[[str], None]) -> str:
+        """Give an image its names, those of several platforms the same ones; return what it is found by."""
+        store = self._tools.store
+        if len(ids) == 1:
+            for name in names:
+                store.tag(ids[0], name)
+        elif names:
+            line(f"writing index {store.tag_all(ids, names)}")
+        for name in names:
+            line(f"naming to {name}")
+        if len(ids) > 1:
+            return names[0] if names else indexes.ordered(self._content, ids)[0].id
+        return ids[0]
+
+    def _write_archives(self, request: Request, ids: Sequence[str]) -> None:
         for output in request.outputs:
             if output.type in outputs.ARCHIVES and not output.is_stored:
-                self._tools.store.save_as(id, request.names, output.target)
+                self._tools.store.save_as(ids, request.names, output.target)
 
-    def _write_files(self, request: Request, mounter: Mounter, stage: Stage, teller: Teller) -> None:
+    def _write_files(
+        self, request: Request, mounter: Mounter, stages: Mapping[Platform, Stage], teller: Teller
+    ) -> None:
         for output in request.outputs:
             if output.type in outputs.FILES:
                 with teller.step(f"exporting to {output.type}").running():
-                    outputs.write_files(output, mounter, stage.files)
+                    outputs.write_files(output, mounter, several.trees(stages))
