@@ -45,13 +45,17 @@ class Bases:
         pull: Pull,
         platform: Platform,
         *,
+        layouts: Mapping[str, Image],
         always: bool,
         only_looks: bool = False,
     ) -> None:
-        """With ``always``, the registry is asked whether it has a newer one."""
+        """With ``always``, the registry is asked whether it has a newer one.
+
+        ``layouts`` are images that were loaded for this build, by id: no name keeps those of other platforms together.
+        """
         self._store, self._content, self._cache = store, content, cache
         self._lease, self._pull = lease, pull
-        self.platform = platform
+        self.platform, self._layouts = platform, layouts
         self._always, self._only_looks = always and not only_looks, only_looks
         self._pulled: set[str] = set()
 
@@ -88,7 +92,7 @@ class Bases:
 
     def _find(self, reference: str, platform: Platform | None) -> tuple[dict[str, Any], Filesystem] | None:
         with self._store.using():
-            image = self._store.find(reference)
+            image = self._layouts.get(reference) or self._store.find(reference)
             if image is not None and platform is not None:
                 # of several platforms, the one that is wanted
                 every = (image, *image.others)

@@ -92,6 +92,7 @@ class Builder:
         self._tools = tools
         self._content = Content(f"{tools.paths.root}/images")
         self._cache = Cache(f"{tools.paths.root}/build")
+        self._layouts: dict[str, Image] = {}
 
     def build(
         self, request: Request, tell: Callable[[News], None], standard_input: BinaryIO | None = None
@@ -185,6 +186,7 @@ class Builder:
                 lease,
                 tools.pull,
                 platform,
+                layouts=self._layouts,
                 always=request.pull,
                 only_looks=request.only_looks,
             ),
@@ -224,6 +226,7 @@ class Builder:
                 f"cannot use '{text}' as a named context: it holds {len(loaded)} images",
                 hint="keep one in it",
             )
+        self._layouts[loaded[0].id] = loaded[0]
         return loaded[0].id
 
     def look(self, request: Request) -> str:

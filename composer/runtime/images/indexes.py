@@ -138,14 +138,18 @@ _AGAIN = "build, load or pull the image again"
 
 
 def faults(content: Content) -> Iterator[tuple[str, str]]:
-    """Yield names whose index is not whole, and why."""
+    """Yield names whose index is not whole, and why. What a name lost meanwhile is no fault."""
     for name, entry in content.names().items():
-        if not entry.index_digest:
-            continue
-        try:
-            read(content, entry.index_digest)
-        except ImageError as error:
-            yield name, str(error)
-        for id in entry.others:
-            if content.record(id) is None and content.names().get(name) == entry:
-                yield name, f"its image {id[7:19]} of another platform is missing"
+        found = list(_faults(content, entry)) if entry.index_digest else []
+        if found and content.names().get(name) == entry:
+            yield from ((name, text) for text in found)
+
+
+def _faults(content: Content, entry: Named) -> Iterator[str]:
+    try:
+        read(content, entry.index_digest)
+    except ImageError as error:
+        yield str(error)
+    for id in entry.others:
+        if content.record(id) is None:
+            yield f"its image {id[7:19]} for another platform is missing"

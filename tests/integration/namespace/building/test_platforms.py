@@ -286,6 +286,24 @@ def test_a_base_of_several_platforms_gives_each_its_own(shop: Workshop) -> None:
     assert found["Architecture"] == "arm64" and "Index" not in found
 
 
+def test_a_layout_as_a_context_gives_each_platform_its_own(shop: Workshop) -> None:
+    shop.build(RECIPE, *BOTH, "-o", "type=oci,dest=oci.tar")
+    directory = shop.directory.parent / "layout"
+    directory.mkdir()
+    with tarfile.open(shop.directory / "oci.tar") as archive:
+        archive.extractall(directory)
+    (directory / "manifest.json").unlink()
+    top = json.loads((directory / "index.json").read_text())
+    for one in top["manifests"]:
+        del one["annotations"]
+    (directory / "index.json").write_text(json.dumps(top))
+    shop.build(
+        "FROM theirs\nCOPY Dockerfile /more\n", *BOTH, "--build-context", f"theirs=oci-layout://{directory}"
+    )
+    for arch, id in platforms(shop).items():
+        assert shop.image(id)[0]["result"].contents == crossed(arch)
+
+
 def test_a_cache_elsewhere_has_the_steps_of_all(shop: Workshop) -> None:
     shop.build(RECIPE, *BOTH, "--cache-to", "type=local,dest=cache,mode=max")
     before = platforms(shop)
@@ -307,7 +325,7 @@ def test_doctor_finds_an_index_that_is_not_whole(shop: Workshop) -> None:
     path.write_bytes(whole)
     assert "image built:latest" not in _doctor(shop)
     (shop.stack.state / "lib/images/images" / f"{platforms(shop)['arm64'][7:]}.json").unlink()
-    assert "of another platform is missing" in _doctor(shop)
+    assert "for another platform is missing" in _doctor(shop)
     assert inspected(shop)["Id"] == found["Id"]
 
 
