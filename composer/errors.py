@@ -19,6 +19,7 @@
     │   ├── OperationFailed(operation, cause)
     │   ├── MachineFailed                        a full disk, a file of somebody else
     │   ├── DependencyFailed
+    │   ├── ProviderFailed                       the program that provides a service failed
     │   ├── Timeout
     │   ├── Unhealthy
     │   └── Cancelled                            exit code 130
@@ -212,6 +213,10 @@ class OperationFailed(EngineError):
 
 class DependencyFailed(EngineError):
     """A service was not started, because a service that it depends on failed."""
+
+
+class ProviderFailed(EngineError):
+    """The program that provides a service (``provider``) is missing, failed, or gave an answer that is none."""
 
 
 class Timeout(EngineError):

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 from composer.errors import ProjectError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+_PLUGINS = (
+    "/usr/local/lib/docker/cli-plugins",
+    "/usr/local/libexec/docker/cli-plugins",
+    "/usr/lib/docker/cli-plugins",
+    "/usr/libexec/docker/cli-plugins",
+)
 
 
 def path_of(environment: Mapping[str, str]) -> str:
@@ -59,3 +66,14 @@ def read_docker(environment: Mapping[str, str]) -> dict[str, Any]:
             hint="correct it, or remove it and run composer login again",
         ) from None
     return found if isinstance(found, dict) else {}
+
+
+def plugin_paths(environment: Mapping[str, str], name: str) -> Iterator[str]:
+    """Yield where a plugin of Docker's command line may be, in the order in which ``docker`` looks."""
+    try:
+        more = read_docker(environment).get("cliPluginsExtraDirs")
+    except ProjectError:
+        more = None
+    directories = [str(directory) for directory in more] if isinstance(more, list) else []
+    for directory in (*directories, f"{docker_directory(environment)}/cli-plugins", *_PLUGINS):
+        yield f"{directory}/{name}"

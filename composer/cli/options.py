@@ -187,8 +187,16 @@ def pairs(labels: Mapping[str, str]) -> str:
 
 
 def mapping(given: tuple[str, ...]) -> dict[str, str]:
-    """Return ``KEY=VALUE`` pairs as a mapping; a bare key has an empty value."""
-    return dict(entry.partition("=")[::2] for entry in given)
+    """Return ``KEY=VALUE`` pairs as a mapping; a bare key has an empty value. Raises click.BadParameter."""
+    return dict(pair(entry)[::2] for entry in given)
+
+
+def pair(text: str) -> tuple[str, str, str]:
+    """Return the key, ``=`` and the value of ``KEY=VALUE``, or a bare key. Raises click.BadParameter."""
+    key, equals, value = text.partition("=")
+    if not key:
+        raise click.BadParameter(f"invalid key-value pair '{text}': empty key")
+    return key, equals, value
 
 
 def label_of(labels: Mapping[str, str]) -> Callable[[str], str]:

@@ -69,7 +69,9 @@ def outline(plan: Plan, *, color: bool = False, steps: bool = False) -> str:
     width = max((len(str(entry.resource)) for entry in entries), default=0)
     lines = []
     for entry in entries:
-        head = f"{_MARKS[entry.kind]} {entry.resource.kind} {entry.resource.name}".ljust(width + 2)
+        head = f"{_MARKS[entry.kind]} {entry.resource.kind or 'service'} {entry.resource.name}".ljust(
+            width + 2
+        )
         line = safe.line(f"{head}   {entry.cause}".rstrip())
         lines.append(safe.paint(_COLORS[entry.kind], line) if color else line)
         if steps and (len(entry.steps) > 1 or entry.kind == START):

@@ -6,24 +6,33 @@ from typing import TYPE_CHECKING
 
 from composer.engine import labels
 from composer.engine.observed import ContainerState
-from composer.errors import NoComposeFile, ProjectError, no_such_service
+from composer.errors import ComposerError, NoComposeFile, ProjectError, no_such_service
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from composer.cli.context import Context
     from composer.engine.backend import Backend
     from composer.engine.observed import Observed, ObservedContainer
+    from composer.schema.model import Project
 
 
 def present(
-    context: Context, observed: Observed, services: tuple[str, ...], *, oneoff: bool = False
+    context: Context,
+    observed: Observed,
+    services: tuple[str, ...],
+    *,
+    oneoff: bool = False,
+    also: Collection[str] = (),
 ) -> tuple[str, ...] | None:
     """Return those of the services that have containers; None where some were named and none of them has any.
 
-    With ``oneoff`` those that run made count as well.
+    With ``oneoff`` those that run made count as well. ``also`` are services that need no container.
 
     One that the compose file has and that was not created yet is no mistake. Raises UnknownService for others.
     """
     there = {labels.service_of(c) for c in observed.containers if oneoff or not labels.is_oneoff(c)}
+    there |= set(also)
     absent = [name for name in services if name not in there]
     if absent:
         from composer.cli.options import check_services
@@ -35,6 +44,17 @@ def present(
         check_services(project.tree.get("services") or {}, project.disabled, absent)
     found = tuple(name for name in services if name in there)
     return None if services and not found else found
+
+
+def model(context: Context) -> Project | None:
+    """Return the project of the compose files; None where nothing is known but its name."""
+    try:
+        return context.project()
+    except ComposerError as error:
+        context.display().warn(
+            f"only the project name '{context.project_name()}' is used, as the compose file cannot be loaded: {error}"
+        )
+        return None
 
 
 def chosen(

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 from composer.engine.engine import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from composer.engine.engine import Engine
     from composer.engine.observed import Observed
     from composer.engine.options import OneOff, Options
     from composer.engine.plan import Outcome, Plan
+    from composer.engine.planning.external import External
     from composer.engine.planning.lifecycle import Teardown
+    from composer.engine.planning.providing import Given
+    from composer.providers.protocol import Variables
     from composer.schema.model import Project
 
 
@@ -48,12 +51,19 @@ def look_at_builds(engine: Engine, project: Project, options: Options) -> tuple[
     return builder.build(), kept
 
 
-def _change(engine: Engine, project: Project, options: Options) -> Change:
+def _change(engine: Engine, project: Project, options: Options, given: Given | None = None) -> Change:
+    """Return the plan of an ``up``; ``given`` is what providers said just now, else it is what they said last."""
     from composer.engine.observe import observe
     from composer.engine.planning.reconcile import reconcile
 
     whole = frozenset(project.tree.get("services") or ()) | frozenset(project.disabled)
     chosen = project.select(options.services, dependencies=options.dependencies)
+    if _has_providers(project):
+        from composer.engine.planning.providing import resolved
+
+        chosen = resolved(chosen, project, _known(engine) if given is None else given, engine.events.warn)
+        left = chosen.tree.get("services") or {}
+        options = options._replace(services=tuple(name for name in options.services if name in left))
     world = observe(engine.backend, chosen, engine.key)
     plan = reconcile(chosen, world, options._replace(known=whole))
     services = chosen.tree.get("services") or {}
@@ -63,6 +73,69 @@ def _change(engine: Engine, project: Project, options: Options) -> Change:
         if ((tree.get("deploy") or {}).get("update_config") or {}).get("failure_action") == "rollback"
     )
     return Change(project.name, plan, options, world.observed, rollbacks)
+
+
+def _has_providers(project: Project) -> bool:
+    sections = (project.declared, project.disabled)
+    return any(tree.get("provider") for section in sections for tree in section.values())
+
+
+def _known(engine: Engine) -> dict[str, Variables]:
+    """Return the variables that providers gave the last time, by service."""
+    if engine.provided is None or engine.provided.is_empty:
+        return {}
+    return {name: held.variables for name, held in engine.provided.read().items()}
+
+
+def look_at_providers(engine: Engine, project: Project, options: Options) -> tuple[Plan, Sequence[str]]:
+    """Return the steps of providers that would make something that is not known of; and the services that are.
+
+    What they need is in the plan of all the rest.
+    """
+    from composer.engine.plan import PlanBuilder
+
+    if not _has_providers(project):
+        return PlanBuilder().build(), ()
+    chosen = project.select(options.services, dependencies=options.dependencies)
+    from composer.engine.planning import providing
+
+    held = providing.held_of(chosen)
+    made = engine.provided.read() if engine.provided is not None else {}
+    order = [name for turn in providing.turns(chosen) for name in turn.providers]
+    kept = [name for name in order if name in made and made[name].provider == held[name].provider]
+    builder = PlanBuilder()
+    for name in order:
+        if name not in kept:
+            cause = "options of its provider changed" if name in made else "does not exist"
+            builder.add(providing.start(chosen, name, cause))
+    return builder.build(), [f"service {name}" for name in kept]
+
+
+def _provide(engine: Engine, project: Project, options: Options) -> Given | None:
+    """Let providers make what the chosen services stand for; return what they gave, None where there is none."""
+    if not _has_providers(project):
+        return None
+    chosen = project.select(options.services, dependencies=options.dependencies)
+    from composer.engine.plan import PlanBuilder
+    from composer.engine.planning import providing
+
+    given = _known(engine)
+    held = providing.held_of(chosen)
+    for turn in providing.turns(chosen):
+        if turn.needs:
+            first = options._replace(services=turn.needs, wait=turn.waits, oneoff=None)
+            carry_out(engine, _change(engine, project, first, given)).check()
+        steps = PlanBuilder()
+        for name in turn.providers:
+            steps.add(providing.start(chosen, name, "up"))
+        outcome = engine.attempt(project.name, steps.build())
+        given.update(outcome.variables)
+        if engine.provided is not None and outcome.variables:
+            engine.provided.add(
+                {name: held[name]._replace(variables=found) for name, found in outcome.variables.items()}
+            )
+        outcome.check()
+    return given
 
 
 def up(engine: Engine, project: Project, options: Options, ask: Callable[[str], bool] | None = None) -> Plan:
@@ -89,7 +162,7 @@ def carry_out(engine: Engine, change: Change) -> Outcome:
 
 def apply_up(engine: Engine, project: Project, options: Options) -> Plan:
     """Carry out what ``up`` would do, without looking for newer images: a plan that was made has settled that."""
-    change = _change(engine, project, options)
+    change = _change(engine, project, options, _provide(engine, project, options))
     carry_out(engine, change).check()
     return change.plan
 
@@ -98,7 +171,7 @@ def create_oneoff(engine: Engine, project: Project, oneoff: OneOff, options: Opt
     """Create the container of a ``run``, with all that it needs running; return its id."""
     options = options._replace(services=(oneoff.service,), oneoff=oneoff)
     refresh_images(engine, project, options)
-    outcome = carry_out(engine, _change(engine, project, options))
+    outcome = carry_out(engine, _change(engine, project, options, _provide(engine, project, options)))
     outcome.check()
     return outcome.ids[oneoff.name]
 
@@ -108,7 +181,8 @@ def prepare_up(
 ) -> Change:
     """Pull what is to be pulled anew, and return what is to be done, with what was answered."""
     refresh_images(engine, project, options)
-    change = _change(engine, project, options)
+    given = _provide(engine, project, options)
+    change = _change(engine, project, options, given)
     if ask is None or not change.plan.diverged_volumes:
         return change
     for name in change.plan.diverged_volumes:
@@ -117,7 +191,7 @@ def prepare_up(
             "Recreate (data will be lost)?"
         ):
             return change
-    return _change(engine, project, options._replace(replace_volumes=True))
+    return _change(engine, project, options._replace(replace_volumes=True), given)
 
 
 def refresh_images(engine: Engine, project: Project, options: Options) -> None:
@@ -137,15 +211,38 @@ def down(engine: Engine, project: str, options: Teardown) -> Plan:
     from composer.engine.planning.lifecycle import plan_down
 
     plan = plan_down(project, engine.backend.observe(project), options)
-    engine.apply(project, plan)
+    outcome = engine.attempt(project, plan)
+    _forget(engine, plan, outcome)
+    outcome.check()
     return plan
 
 
-def stop(engine: Engine, project: str, services: Sequence[str] = (), timeout_s: float | None = None) -> Plan:
-    """Stop services; their containers are kept."""
+def _forget(engine: Engine, plan: Plan, outcome: Outcome) -> None:
+    """Note what providers have removed."""
+    if engine.provided is None or engine.provided.is_empty:
+        return
+    from composer.engine.operations.providers import RemoveProvided
+
+    engine.provided.remove(
+        {
+            step.operation.service
+            for step in plan.steps
+            if isinstance(step.operation, RemoveProvided) and step.id in outcome.done
+        }
+    )
+
+
+def stop(
+    engine: Engine,
+    project: str,
+    services: Sequence[str] = (),
+    timeout_s: float | None = None,
+    stops: Mapping[str, External] | None = None,
+) -> Plan:
+    """Stop services; their containers are kept. ``stops`` are those of providers."""
     from composer.engine.planning.lifecycle import plan_stop
 
-    plan = plan_stop(engine.backend.observe(project), services, timeout_s)
+    plan = plan_stop(engine.backend.observe(project), services, timeout_s, stops)
     engine.apply(project, plan)
     return plan
 

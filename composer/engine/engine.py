@@ -5,27 +5,39 @@ A plan of ``up`` is carried out by `transaction`, which knows what to do where i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from composer.engine.plan import PARALLEL, Outcome
 from composer.engine.progress import Cancellation, Silence
 from composer.errors import ProjectError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from composer.engine.backend import Backend
     from composer.engine.observed import Observed
     from composer.engine.options import Options
     from composer.engine.plan import Plan
+    from composer.engine.planning.providing import Held
     from composer.engine.progress import Events
+
+
+class Memory(Protocol):
+    """What is known of what providers made for a project, from one command to the next."""
+
+    @property
+    def is_empty(self) -> bool: ...
+    def read(self) -> dict[str, Held]: ...
+    def add(self, held: Mapping[str, Held]) -> None: ...
+    def remove(self, names: set[str]) -> None: ...
 
 
 class Engine(NamedTuple):
     """The surroundings of an action. ``key`` seals values in labels; it belongs to the machine.
 
     ``review`` sees each plan before it is carried out; where it returns False, nothing is done. ``ask`` gets a question
-    on whose answer it depends whether data is lost from sight; without it the answer is no.
+    on whose answer it depends whether data is lost from sight; without it the answer is no. ``provided`` is what
+    providers made before.
     """
 
     backend: Backend
@@ -35,6 +47,7 @@ class Engine(NamedTuple):
     cancel: Cancellation | None = None
     review: Callable[[Plan], bool] | None = None
     ask: Callable[[str], bool] | None = None
+    provided: Memory | None = None
 
     def apply(self, project: str, plan: Plan) -> Outcome:
         """Carry out a plan. Raises what went wrong."""

@@ -56,7 +56,7 @@ class Advance(NamedTuple):
     ``what`` is a word (``pulling``), or for a build the step. ``done`` of ``total`` are in ``unit`` (``bytes``,
     ``layers``); ``total`` is 0 where nobody knows it. ``parts`` are the same of each layer. ``line`` is one of a
     builder's output, for who shows all of it: it has a ``what`` where a step begins, and ``is_warning`` where it is
-    what everybody wants to read.
+    what everybody wants to read. ``is_phase``: ``what`` stands in place of the operation's own word.
     """
 
     what: str
@@ -66,6 +66,7 @@ class Advance(NamedTuple):
     parts: tuple[tuple[int, int], ...] = ()
     line: str = ""
     is_warning: bool = False
+    is_phase: bool = False
 
 
 class ObservedPort(NamedTuple):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from composer.engine.operations.registry import Operation
     from composer.engine.operations.row import Resource
     from composer.errors import ComposerError
+    from composer.providers.protocol import Variables
 
 PARALLEL = 16
 """Workers unless told otherwise: more do not help a kernel, fewer would serialise slow stops."""
@@ -155,8 +156,10 @@ class PlanBuilder:
 
 
 class Outcome(NamedTuple):
-    """What came of a plan. ``done``, ``failed``, ``skipped`` and ``cancelled`` are ids of steps; ``ids`` the new
-    containers'. ``failures`` has more than ``failed`` where putting things back went wrong as well.
+    """What came of a plan. ``done``, ``failed``, ``skipped`` and ``cancelled`` are ids of steps.
+
+    ``ids`` are the new containers', ``variables`` what providers gave, by service. ``failures`` has more than
+    ``failed`` where putting things back went wrong as well.
     """
 
     done: tuple[int, ...] = ()
@@ -165,6 +168,7 @@ class Outcome(NamedTuple):
     skipped: tuple[int, ...] = ()
     cancelled: tuple[int, ...] = ()
     ids: Mapping[str, str] = {}
+    variables: Mapping[str, Variables] = {}
 
     def check(self) -> None:
         """Raise what went wrong: one error as itself, several as an ExceptionGroup; Cancelled after a Ctrl-C."""

@@ -21,7 +21,8 @@ class Progress(NamedTuple):
     """A resource entered a phase. ``text`` is Docker Compose's word for it (``creating``); ``detail`` is shown behind
     it, as is how far it is.
 
-    ``status`` stays ``working`` as long as the plan has more steps for the resource.
+    ``status`` stays ``working`` as long as the plan has more steps for the resource. ``is_quoted``: ``text`` is what
+    another program says of it.
     """
 
     status: str
@@ -29,6 +30,12 @@ class Progress(NamedTuple):
     text: str
     detail: str = ""
     advance: Advance | None = None
+    is_quoted: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The text as it is shown: Docker Compose's words begin with a capital."""
+        return self.text if self.is_quoted else self.text.capitalize()
 
 
 def is_under_way(phase: str) -> bool:

@@ -263,7 +263,17 @@ def _failed(place: Place, error: Exception) -> RequestFailed:
     is_unknown = isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN
     is_final = is_unknown or isinstance(cause, ssl.SSLError | ConnectionRefusedError)
     way = f"{place} through its proxy" if isinstance(error, urllib3.exceptions.ProxyError) else str(place)
-    return RequestFailed(f"cannot reach {way}: {_words(cause)}", is_transient=not is_final)
+    return RequestFailed(
+        f"cannot reach {way}: {_words(cause)}", hint=_remedy(cause), is_transient=not is_final
+    )
+
+
+def _remedy(cause: BaseException) -> str | None:
+    if isinstance(cause, socket.gaierror):
+        return "correct the name of the host, or check the network and its DNS (HTTPS_PROXY, if there is a proxy)"
+    if isinstance(cause, ConnectionRefusedError):
+        return "correct the host and port, or start the server"
+    return None
 
 
 def _cause(error: BaseException) -> BaseException:

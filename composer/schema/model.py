@@ -64,6 +64,7 @@ class Project:
         "name",
         "name_origin",
         "profiles",
+        "provided",
         "separator",
         "tree",
         "warnings",
@@ -103,6 +104,8 @@ class Project:
         self._declared: Mapping[str, Map] | None = None
         self.extensions: Mapping[Path, Map] = {}
         self._enable = enable
+        self.provided: frozenset[str] = frozenset()
+        """Services that others depend on and that are elsewhere: made by a provider."""
         self._views: dict[str, Mapping[str, Any]] = {}
         self._typed: views.Project | None = None
 
@@ -189,23 +192,40 @@ class Project:
         tree = self.whole.copy()
         tree["services"] = chosen
         tree.drop("jobs")  # naming services leaves the rest out, and what only the rest uses
-        selected = Project(
-            self.name,
+        selected = self._with_tree(
             tree if self.all_resources else profiles.prune(tree),
+            {name: one for name, one in self.disabled.items() if name not in chosen},
+        )
+        selected.whole = tree
+        selected._declared = {**self.declared, **chosen}
+        return selected
+
+    def with_services(self, services: Map, provided: frozenset[str]) -> Project:
+        """Return the project with other services; ``provided`` are left out, and needed all the same."""
+        tree = self.tree.copy()
+        tree["services"] = services
+        changed = self._with_tree(tree, self.disabled)
+        changed.whole = self.whole
+        changed._declared = self._declared
+        changed.provided = provided
+        return changed
+
+    def _with_tree(self, tree: Map, disabled: Mapping[str, Map]) -> Project:
+        made = Project(
+            self.name,
+            tree,
             directory=self.directory,
             files=self.files,
             env_files=self.env_files,
             environment=self.environment,
-            disabled={name: one for name, one in self.disabled.items() if name not in chosen},
+            disabled=disabled,
             profiles=self.profiles,
             warnings=self.warnings,
             enable=self._enable,
         )
-        selected.whole = tree
-        selected._declared = {**self.declared, **chosen}
-        selected.extensions, selected.name_origin = self.extensions, self.name_origin
-        selected.separator, selected.all_resources = self.separator, self.all_resources
-        return selected
+        made.extensions, made.name_origin = self.extensions, self.name_origin
+        made.separator, made.all_resources = self.separator, self.all_resources
+        return made
 
     def enabled(self, name: str) -> Map:
         """Return a disabled service as it would be if it were enabled: checked, its env files read."""

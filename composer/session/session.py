@@ -106,8 +106,18 @@ class Session:
         """Return what an action on a project needs; the arguments are those of `Engine`."""
         from composer.engine.engine import Engine
         from composer.engine.plan import PARALLEL
+        from composer.session.provided import Provided
 
-        return Engine(self.backend(project), events, self.key(), parallel or PARALLEL, cancel, review, ask)
+        return Engine(
+            self.backend(project),
+            events,
+            self.key(),
+            parallel or PARALLEL,
+            cancel,
+            review,
+            ask,
+            Provided(self.state_root.own, project),
+        )
 
     @contextmanager
     def lock(self, project: str, verb: str) -> Iterator[None]:

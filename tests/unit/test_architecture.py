@@ -47,6 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "userconfig": {"errors"},
     "parallel": set(),
     "archives": {"errors"},
+    "providers": {"errors", "userconfig"},
     # names of images are text that the loader, the plan, the command and every backend look at: one grammar for all
     "references": {"errors"},
     "unusable": {"errors", "references", "values"},
@@ -58,9 +59,11 @@ ALLOWED: dict[str, set[str]] = {
         "schema.load",
         "schema.model",
         "schema.render",
+        "schema.tree",
         "archives",
         "attributes",
         "errors",
+        "providers",
         "unusable",
         "values",
         "opening",
@@ -105,7 +108,7 @@ ALLOWED: dict[str, set[str]] = {
         *_VALUES,
     },
     "documents": {"errors", "schema.views"},
-    "session": {"backends", "engine", "schema", "state_root", "errors"},
+    "session": {"archives", "backends", "engine", "schema", "state_root", "errors"},
     "cli": {
         "session",
         "state_root",

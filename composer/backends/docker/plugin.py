@@ -13,17 +13,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from composer import state_root, userconfig
-from composer.errors import ProjectError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_DIRECTORIES = (
-    "/usr/local/lib/docker/cli-plugins",
-    "/usr/local/libexec/docker/cli-plugins",
-    "/usr/lib/docker/cli-plugins",
-    "/usr/libexec/docker/cli-plugins",
-)
 _NAME = "docker-compose.exe" if sys.platform == "win32" else "docker-compose"
 _TIMEOUT_S = 5.0
 
@@ -50,13 +43,7 @@ def compose_version(environment: Mapping[str, str]) -> str:
 
 def _candidates(environment: Mapping[str, str]) -> Iterator[str]:
     """Yield where the plugin may be, in the order in which ``docker`` looks; at last the command of its own."""
-    try:
-        more = userconfig.read_docker(environment).get("cliPluginsExtraDirs")
-    except ProjectError:
-        more = None
-    directories = [str(directory) for directory in more] if isinstance(more, list) else []
-    for directory in (*directories, f"{userconfig.docker_directory(environment)}/cli-plugins", *_DIRECTORIES):
-        yield f"{directory}/{_NAME}"
+    yield from userconfig.plugin_paths(environment, _NAME)
     for directory in environment.get("PATH", "").split(os.pathsep):
         if directory:
             yield f"{directory}/{_NAME}"

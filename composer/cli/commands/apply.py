@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -34,13 +35,18 @@ def command(context: Context, file: str, yes: bool) -> None:
         if yes:
             engine = engine._replace(ask=lambda question: True)
         if isinstance(found, plans.SavedDown):
+            from composer.cli import target
             from composer.engine.actions import down
             from composer.engine.planning.lifecycle import Teardown
+            from composer.session import provided
 
             values = dict(found.options)
             for key in ("spare", "kept_volumes"):
                 values[key] = frozenset(values[key])
-            down(engine, found.project, Teardown(**values))
+            observed = engine.backend.observe(found.project)
+            model = functools.cache(lambda: target.model(context))
+            external = provided.externals(engine, observed, found.project, context.environment, model)
+            down(engine, found.project, Teardown(**values, external=external))
         else:
             _up(context, engine, found)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from composer.cli import options as shared
+from composer.cli import target
+from composer.session import provided
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,15 +54,16 @@ def command(
     project = context.project_name()
     with context.changing(project, "down") as engine:
         observed = engine.backend.observe(project)
+        model = functools.cache(lambda: target.model(context))  # one warning where it cannot be loaded
+        external = provided.externals(engine, observed, project, context.environment, model)
         chosen: tuple[str, ...] | None = ()
         if services:
-            from composer.cli.target import present
-
-            chosen = present(context, observed, services, oneoff=True)
+            chosen = target.present(context, observed, services, oneoff=True, also=external)
         if chosen is None:  # what was not created yet is no mistake
             context.display().warn(nothing_to_remove(project))
             return
-        options = teardown(context, observed, chosen, volumes, rmi, timeout_s, remove_orphans)
+        options = teardown(context, observed, chosen, volumes, rmi, timeout_s, remove_orphans, model)
+        options = options._replace(external=external)
         actions.down(engine, project, options)
     if options.spare:
         context.display().warn(
@@ -87,12 +90,13 @@ def teardown(
     rmi: str | None,
     timeout_s: float | None,
     remove_orphans: bool,
+    model: Callable[[], Project | None] | None = None,
 ) -> Teardown:
-    """Return what a ``down`` with these options removes."""
+    """Return what a ``down`` with these options removes. ``model`` returns the project of the compose files."""
     from composer.engine.planning.lifecycle import Teardown
 
     remove, _ = shared.orphans(context, remove_orphans)
-    model = functools.cache(lambda: _model(context))  # one warning where it cannot be loaded
+    model = model or functools.cache(lambda: target.model(context))
     spare = frozenset() if remove else foreign_services(context, observed, model)
     kept = _undeclared_volumes(observed, model) if volumes and not services else frozenset()
     return Teardown(services, volumes, rmi or "", timeout_s, spare, kept)
@@ -115,19 +119,6 @@ def _undeclared_volumes(observed: Observed, model: Callable[[], Project | None])
     return frozenset(named - {resolve.real_name(project, "volumes", key) for key in declared})
 
 
-def _model(context: Context) -> Project | None:
-    """Return the project of the compose files; None where nothing is known but its name."""
-    from composer.errors import ComposerError
-
-    try:
-        return context.project()
-    except ComposerError as error:
-        context.display().warn(
-            f"only the project name '{context.project_name()}' is used, as the compose file cannot be loaded: {error}"
-        )
-        return None
-
-
 def foreign_services(
     context: Context, observed: Observed, model: Callable[[], Project | None] | None = None
 ) -> frozenset[str]:
@@ -142,7 +133,7 @@ def foreign_services(
     given = ",".join(os.path.join(context.working_dir, file) for file in context.settings.files)
     if len(origins) <= 1 and (not given or origins <= {given}):
         return frozenset()
-    project = model() if model is not None else _model(context)
+    project = model() if model is not None else target.model(context)
     if project is None:
         return frozenset()
     known = (project.tree.get("services") or {}).keys() | project.disabled.keys()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import options as shared
-from composer.cli.single import building
+from composer.cli.single import building, standard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,7 +91,10 @@ def build_image(context: Context, /, path: str, **given: Any) -> None:
     building.build(context, path, given)
 
 
-@command.command(name="import", help="Create an image from a root filesystem tarball, plain or compressed.")
+@command.command(
+    name="import",
+    help="Create an image from a root filesystem tarball, plain or compressed.\n\nThe path - is standard input.",
+)
 @click.option(
     "-c",
     "--change",
@@ -138,7 +141,8 @@ def import_image(
     if context.settings.dry_run:
         context.write(f"import {path} as {reference}")
         return
-    image = context.backend().import_image(_absolute(context, path), reference, config)
+    with standard.read_from(context, path, "a root filesystem") as archive:
+        image = context.backend().import_image(archive, reference, config)
     context.write(image.id)
 
 
@@ -229,31 +233,42 @@ def inspect_images(context: Context, /, references: tuple[str, ...], style: str 
     listing.inspect(context, style, "image", references, context.backend().find_image, picture)
 
 
-@command.command(name="load", help="Load images from a Docker archive or an OCI layout.")
+@command.command(
+    name="load",
+    help="Load images from a Docker archive or an OCI layout.\n\n"
+    "Without a path, an archive is read from standard input.",
+)
 @click.option("-i", "--input", "path_option", metavar="FILE", type=click.Path(), help="Read this archive.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not print the loaded images.")
 @click.argument("path", type=click.Path(), required=False, metavar="[PATH]")
 @click.pass_obj
-def load_images(context: Context, /, path: str | None, path_option: str | None) -> None:
-    found = path or path_option
-    if found is None:
-        raise click.UsageError("an archive is required, such as composer image load images.tar")
+def load_images(context: Context, /, path: str | None, path_option: str | None, quiet: bool) -> None:
+    found = path or path_option or standard.STANDARD
     if context.settings.dry_run:
         context.write(f"load {found}")
         return
-    for image in context.backend().load_images(_absolute(context, found)):
-        for reference in image.references or (image.id,):
+    with standard.read_from(context, found, "an image archive") as archive:
+        images = context.backend().load_images(archive)
+    for image in images:
+        for reference in () if quiet else image.references or (image.id,):
             context.write(f"Loaded image: {reference}")
 
 
-@command.command(name="save", help="Save images to a tar archive, for image load or docker load.")
-@click.option("-o", "--output", type=click.Path(), required=True, help="Write the archive to this file.")
+@command.command(
+    name="save",
+    help="Save images to a tar archive, for image load or docker load.\n\n"
+    "Without --output, the archive goes to standard output.",
+)
+@click.option("-o", "--output", type=click.Path(), default="-", help="Write the archive to this file.")
 @click.argument("references", nargs=-1, required=True, metavar="IMAGE...")
 @click.pass_obj
 def save_images(context: Context, /, references: tuple[str, ...], output: str) -> None:
     if context.settings.dry_run:
         context.write(f"save {' '.join(references)} to {output}")
         return
-    _store(context).save_images(references, _absolute(context, output))
+    store = _store(context)
+    with standard.written_to(context, output, "add --output FILE, or redirect the output") as path:
+        store.save_images(references, path)
 
 
 @command.command(name="tag", help="Add a name to an image.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import options as shared
+from composer.cli import target
+from composer.session import provided
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
@@ -69,7 +72,7 @@ def _plan_up(
     context: Context, services: tuple[str, ...], given: dict[str, Any], *, shows_builds: bool
 ) -> tuple[Plan, str, dict[str, Any]]:
     from composer.cli.creation import engine_options, nothing_selected
-    from composer.engine.actions import look_at_builds, plan_up
+    from composer.engine.actions import look_at_builds, look_at_providers, plan_up
 
     project = context.project(makes=True, services=services)
     if nothing_selected(project, services):
@@ -79,6 +82,7 @@ def _plan_up(
     plan = plan_up(engine, project, options)
     if shows_builds:
         # what a plan does that was saved is settled: it builds what is missing, and nothing anew
+        plan = plan.after(*look_at_providers(engine, project, options))
         plan = plan.after(*look_at_builds(engine, project, options))
     return plan, project.name, {k: v for k, v in options._asdict().items() if k != "known"}
 
@@ -87,18 +91,27 @@ def _plan_down(
     context: Context, services: tuple[str, ...], given: dict[str, Any]
 ) -> tuple[Plan, str, dict[str, Any]]:
     from composer.cli.commands.down import nothing_to_remove, teardown
-    from composer.cli.target import present
     from composer.engine.plan import PlanBuilder
     from composer.engine.planning.lifecycle import plan_down
 
     project = context.project_name()
-    observed = context.engine(project).backend.observe(project)
-    chosen = present(context, observed, services, oneoff=True)
+    engine = context.engine(project)
+    observed = engine.backend.observe(project)
+    model = functools.cache(lambda: target.model(context))
+    external = provided.externals(engine, observed, project, context.environment, model)
+    chosen = target.present(context, observed, services, oneoff=True, also=external)
     options = teardown(
-        context, observed, chosen or services, given["volumes"], given["rmi"], None, given["remove_orphans"]
+        context,
+        observed,
+        chosen or services,
+        given["volumes"],
+        given["rmi"],
+        None,
+        given["remove_orphans"],
+        model,
     )
     values = {
-        **options._asdict(),
+        **{name: value for name, value in options._asdict().items() if name != "external"},
         "spare": sorted(options.spare),
         "kept_volumes": sorted(options.kept_volumes),
     }
@@ -106,7 +119,7 @@ def _plan_down(
         builder = PlanBuilder()
         builder.warn(nothing_to_remove(project))
         return builder.build(), project, values
-    return plan_down(project, observed, options), project, values
+    return plan_down(project, observed, options._replace(external=external)), project, values
 
 
 def _inputs(context: Context, project: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import click
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], timeout_s: float | None) -> None:
-    from composer.cli.target import chosen
+    from composer.cli import target
     from composer.engine import actions
+    from composer.session import provided
 
     project = context.project_name()
     with context.changing(project, "stop") as engine:
-        named = chosen(context, engine.backend, project, services)
+        model = functools.cache(lambda: target.model(context))
+        observed = engine.backend.observe(project)
+        external = provided.externals(engine, observed, project, context.environment, model, stops=True)
+        named = target.present(context, observed, services, also=external) if services else ()
         if named is not None:  # what was not created yet is no mistake
-            actions.stop(engine, project, named, timeout_s)
+            actions.stop(engine, project, named, timeout_s, external)

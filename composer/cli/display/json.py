@@ -41,11 +41,12 @@ class JsonDisplay:
 
     def _show(self, event: Progress) -> None:
         # more steps may follow: what a phase has come to is done all the same
-        status = DONE if event.status == WORKING and not is_under_way(event.text) else event.status
+        is_reached = event.status == WORKING and not event.is_quoted and not is_under_way(event.text)
+        status = DONE if is_reached else event.status
         line: dict[str, str | int] = {
             "id": str(event.resource),
             "status": _STATUS[status],
-            "text": event.text.capitalize(),
+            "text": event.shown,
         }
         if event.detail:
             line["details"] = event.detail

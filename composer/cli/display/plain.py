@@ -38,7 +38,7 @@ class PlainDisplay:
             self._output.flush()
         for phase in self._phases.of(event._replace(advance=None)):
             self.shown.add(phase.detail.strip())
-            self._write(f" {phase.resource} {phase.text.capitalize()} {phase.detail}")
+            self._write(f" {phase.resource} {phase.shown} {phase.detail}")
 
     def warn(self, sentence: str) -> None:
         self._write(f"warning: {sentence}")

@@ -50,6 +50,7 @@ class _Line(NamedTuple):
     detail: str
     began: float
     ended: float | None
+    shown: str
 
 
 class TtyDisplay:
@@ -115,7 +116,7 @@ class TtyDisplay:
             began = now if old is None or is_anew else old.began
             ended = None if event.status == WORKING else now
             detail = text(event.advance) if event.advance is not None else event.detail
-            line = _Line(event.status, event.text, detail, began, ended)
+            line = _Line(event.status, event.text, detail, began, ended, event.shown)
             if old is not None and old.text in _CAME_UP and event.text in _RECREATION and not self._settled:
                 # what it replaced is removed: that it is up is what people want to read
                 line = old._replace(status=event.status, ended=ended)
@@ -238,7 +239,7 @@ class TtyDisplay:
     def _render(self, resource: Resource, line: _Line, columns: int) -> str:
         seconds = (self._clock() if line.ended is None else line.ended) - line.began
         detail = safe.line(line.detail.splitlines()[0]) if line.detail else ""
-        text = safe.line(line.text.capitalize())
+        text = safe.line(line.shown)
         right = f"{seconds:5.1f}s"
         width = max(len(safe.line(str(r))) for r in self._places)
         # a narrow window cuts names: what a resource is in is what people look for

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import options as shared
+from composer.cli.single import standard
 from composer.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -220,21 +221,11 @@ def _to_standard_output(context: Context, spec: BuildSpec) -> Iterator[BuildSpec
     if not any(output.endswith("dest=-") for output in spec.outputs):
         yield spec
         return
-    if context.stdout.isatty():
-        raise ProjectError(
-            "refusing to write a tar archive to a terminal",
-            hint="add dest=FILE to --output, or redirect the output",
-        )
-    import shutil
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="composer-output-") as directory:
-        path = f"{directory}/archive"
+    with standard.written_to(
+        context, standard.STANDARD, "add dest=FILE to --output, or redirect the output"
+    ) as path:
         outputs = (f"{o.removesuffix('-')}{path}" if o.endswith("dest=-") else o for o in spec.outputs)
         yield spec._replace(outputs=tuple(outputs))
-        with open(path, "rb") as file:
-            shutil.copyfileobj(file, context.stdout.buffer, 1 << 20)
-        context.stdout.buffer.flush()
 
 
 def _dockerfile(context: Context, given: str | None) -> dict[str, str]:

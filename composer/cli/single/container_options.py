@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from composer.cli.options import pair
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -15,10 +17,13 @@ if TYPE_CHECKING:
 
 
 def variables(known: Mapping[str, str], given: tuple[str, ...]) -> dict[str, str | None]:
-    """Read ``KEY=VALUE``; a bare ``KEY`` takes its value from ``known``; one that is not there leaves the service's."""
+    """Read ``KEY=VALUE``; a bare ``KEY`` takes its value from ``known``; one that is not there leaves the service's.
+
+    Raises click.BadParameter.
+    """
     found: dict[str, str | None] = {}
     for entry in given:
-        key, equals, value = entry.partition("=")
+        key, equals, value = pair(entry)
         if equals or key in known:
             found[key] = value if equals else known[key]
     return found

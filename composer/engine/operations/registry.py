@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from composer.engine.operations import containers, images, resources, waiting
+from composer.engine.operations import containers, images, providers, resources, waiting
 from composer.engine.operations.containers import (
     ConnectNetwork,
     CreateContainer,
@@ -21,6 +21,7 @@ from composer.engine.operations.containers import (
     StopContainer,
 )
 from composer.engine.operations.images import BuildImage, PullImage, PushImage, RemoveImage, TagImage
+from composer.engine.operations.providers import RemoveProvided, StartProvider, StopProvided
 from composer.engine.operations.resources import (
     CreateNetwork,
     CreateVolume,
@@ -57,10 +58,13 @@ Operation: TypeAlias = (
     | RenameContainer
     | MovePorts
     | TagImage
+    | StartProvider
+    | RemoveProvided
+    | StopProvided
     | WaitService
 )
 
-ROWS: dict[type, Row] = {**resources.ROWS, **images.ROWS, **containers.ROWS, **waiting.ROWS}
+ROWS: dict[type, Row] = {**resources.ROWS, **images.ROWS, **containers.ROWS, **providers.ROWS, **waiting.ROWS}
 
 
 def action_of(operation: Operation) -> str:

@@ -9,7 +9,7 @@ from composer.engine.operations.containers import CreateContainer, RunHook
 from composer.engine.operations.row import ContainerRef
 from composer.engine.resolving import resolve
 from composer.engine.resolving.identity import container_labels, substitute_shared
-from composer.graph import sharing
+from composer.graph import dependencies, sharing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ class Creations:
             self._project,
             service,
             new.number,
-            labels=self._labels(service, new.number, self._graph.conditions[service], image_id),
+            labels=self._labels(service, new.number, self._depends_on(service), image_id),
             image_id=image_id or None,
             firsts=self._decisions.firsts,
             carried=self._carried(tree, replaced) if replaced else None,
@@ -72,7 +72,7 @@ class Creations:
     def oneoff(self, oneoff: OneOff) -> CreateContainer:
         """Return the operation that creates the container of a ``run``."""
         service, image_id = oneoff.service, self._image_id(oneoff.service)
-        own = self._labels(service, 1, self._graph.conditions[service], image_id)
+        own = self._labels(service, 1, self._depends_on(service), image_id)
         own |= {labels.ONEOFF: "True", labels.SLUG: oneoff.slug}
         spec = resolve.oneoff_spec(
             self._project, oneoff, labels=own, image_id=image_id or None, firsts=self._decisions.firsts
@@ -94,6 +94,12 @@ class Creations:
             left = next((c.id for c in self._world.observed.containers if c.name == spec.name), "")
             cause = f"pre_start of service '{container.service}'"
             yield per_replica, RunHook(container, spec, cause, left, index)
+
+    def _depends_on(self, service: str) -> list[Dependency]:
+        """Return what a service depends on as its label says it: with what providers made."""
+        elsewhere = self._project.provided
+        beyond = [one for one in dependencies(self._services[service]) if one.service in elsewhere]
+        return sorted((*self._graph.conditions[service], *beyond))
 
     def _image_id(self, service: str) -> str:
         image = self._world.images.get(resolve.image_of(self._project, service, self._services[service]))

@@ -14,6 +14,7 @@ from composer.engine.operations.images import RemoveImage
 from composer.engine.operations.resources import RemoveNetwork, RemoveVolume
 from composer.engine.operations.row import ContainerRef
 from composer.engine.operations.waiting import READY, WaitService
+from composer.engine.planning.external import Externals
 from composer.engine.planning.removals import Removals, start_hooks
 from composer.errors import UnknownService, no_such_service
 from composer.graph import after_needs, sharing_namespaces
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from composer.engine.observed import Observed, ObservedContainer
     from composer.engine.plan import Plan
+    from composer.engine.planning.external import External
 
 _STARTED = "service_started"
 
@@ -40,27 +42,40 @@ class Need(NamedTuple):
 class Fleet:
     """The containers of a project by service, with the dependencies that their labels tell.
 
-    ``services`` restricts it. Raises UnknownService for a name that has no container.
+    ``services`` restricts it. ``external`` are services without containers: who depends on one depends on what that
+    needs. Raises UnknownService for a name that is of neither.
     """
 
-    def __init__(self, observed: Observed, services: Sequence[str] = (), *, oneoff: bool = False) -> None:
+    def __init__(
+        self,
+        observed: Observed,
+        services: Sequence[str] = (),
+        *,
+        oneoff: bool = False,
+        external: Mapping[str, External] | None = None,
+    ) -> None:
+        self.external = Externals(external or {}, services)
         self.containers: dict[str, list[ObservedContainer]] = {}
         for container in sorted(observed.containers, key=_by_number):
             if oneoff or not labels.is_oneoff(container):
                 self.containers.setdefault(labels.service_of(container), []).append(container)
         owners = {container.id: labels.service_of(container) for container in observed.containers}
-        self.needs = {
-            service: tuple(
-                need
-                for need in _needs(containers[-1], owners)
-                if need.service in self.containers and need.service != service
+        self.needs: dict[str, tuple[Need, ...]] = {}
+        self.uses: dict[str, set[str]] = {}
+        """The external services that one depends on."""
+        for service, containers in self.containers.items():
+            needs = _needs(containers[-1], owners)
+            self.uses[service], beyond = self.external.through(need.service for need in needs)
+            needs += [Need(name, _STARTED, False) for name in beyond]
+            self.needs[service] = tuple(
+                need for need in needs if need.service in self.containers and need.service != service
             )
-            for service, containers in self.containers.items()
-        }
+        known = {**self.containers, **self.external.services}
         for name in services:
-            if name not in self.containers:
-                raise no_such_service(name, self.containers)
-        self.selected = tuple(services) or tuple(sorted(self.containers))
+            if name not in known:
+                raise no_such_service(name, known)
+        named = tuple(name for name in services if name in self.containers)
+        self.selected = named if services else tuple(sorted(self.containers))
 
     def order(self) -> list[str]:
         """Return the selected services, each after what it depends on; a cycle in labels is cut somewhere."""
@@ -116,7 +131,8 @@ def _by_number(container: ObservedContainer) -> tuple[str, int, str]:
 class Teardown(NamedTuple):
     """What ``down`` removes. ``images`` is ``local``, ``all`` or nothing.
 
-    It leaves the services in ``spare`` alone, and the volumes in ``kept_volumes``.
+    It leaves the services in ``spare`` alone, and the volumes in ``kept_volumes``. ``external`` are services that
+    providers made.
     """
 
     services: tuple[str, ...] = ()
@@ -125,23 +141,26 @@ class Teardown(NamedTuple):
     timeout_s: float | None = None
     spare: frozenset[str] = frozenset()
     kept_volumes: frozenset[str] = frozenset()
+    external: Mapping[str, External] = {}
 
 
 def plan_down(project: str, observed: Observed, options: Teardown) -> Plan:
     """Remove containers in the reverse order of dependencies, then networks, volumes and images."""
-    fleet = Fleet(observed, options.services, oneoff=True)
+    fleet = Fleet(observed, options.services, oneoff=True, external=options.external)
     removals = Removals(options.timeout_s)
     gone: dict[str, list[int]] = {}
     for service in reversed(fleet.order()):
         if service in options.spare:
             continue
         needs = [step for dependent in fleet.dependents(service) for step in gone.get(dependent, ())]
+        needs += fleet.external.end(removals.builder, fleet.uses, gone, before=service)
         gone[service] = [
             # what failed to go must not keep the rest from going
             removals.remove(container, "down", after=needs, volumes=options.volumes)
             for container in reversed(fleet.containers[service])
         ]
     everything = [step for steps in gone.values() for step in steps]
+    everything += fleet.external.end(removals.builder, fleet.uses, gone)
     if not options.services:
         for network in sorted(observed.networks, key=lambda n: n.name):
             operation = RemoveNetwork(network.name, network.id, "down", optional=True)
@@ -169,9 +188,14 @@ def _images(project: str, fleet: Fleet, options: Teardown) -> list[str]:
     return sorted(used - {""})
 
 
-def plan_stop(observed: Observed, services: Sequence[str], timeout_s: float | None) -> Plan:
-    """Stop containers in the reverse order of dependencies."""
-    fleet = Fleet(observed, services)
+def plan_stop(
+    observed: Observed,
+    services: Sequence[str],
+    timeout_s: float | None,
+    external: Mapping[str, External] | None = None,
+) -> Plan:
+    """Stop containers, and what providers made, in the reverse order of dependencies."""
+    fleet = Fleet(observed, services, external=external)
     removals = Removals(timeout_s)
     _stop_all(fleet, removals, fleet.order(), "stop")
     return removals.builder.build()
@@ -181,11 +205,13 @@ def _stop_all(fleet: Fleet, removals: Removals, order: Iterable[str], cause: str
     stopped: dict[str, list[int]] = {}
     for service in reversed(list(order)):
         after = [step for dependent in fleet.dependents(service) for step in stopped.get(dependent, ())]
+        after += fleet.external.end(removals.builder, fleet.uses, stopped, before=service)
         stopped[service] = [
             step for c in fleet.containers[service] for step in removals.stop(c, cause, after=after)
         ]
         for container in fleet.containers[service] if cause == "stop" else ():
             removals.tell_stopped(container, more=False)
+    fleet.external.end(removals.builder, fleet.uses, stopped)
 
 
 def plan_start(

@@ -48,11 +48,6 @@ _SHARED = {
     "pid": "PID namespace",
     "volumes_from": "volume",
 }
-_NO_PROVIDERS = Limitation(
-    ("provider",),
-    "provider services are not supported yet",
-    hint="exclude the service with a profile, or run it with docker compose",
-)
 
 
 def reconcile(project: Project, world: World, options: Options) -> Plan:
@@ -269,8 +264,6 @@ class _Reconciler:
         """Yield what the backend cannot do, with where in the files it is wanted."""
         for service in sorted(self._services):
             found = self._world.limitations.get(service, ())
-            if self._services[service].get("provider"):
-                found = (*found, _NO_PROVIDERS)
             for limitation in found:
                 yield ("services", service, *limitation.path), limitation
             if not self._world.owns_files:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from composer.engine import labels
 from composer.engine.operations.containers import CreateContainer
 from composer.engine.operations.images import BuildImage, PullImage
+from composer.engine.operations.providers import StartProvider
 from composer.engine.operations.registry import perform, progress_of, resource_of, text_of
 from composer.engine.operations.row import ContainerRef, DoneAndFailed, Kept
 from composer.engine.operations.waiting import READY, STEADY, WaitService
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from composer.engine.operations.row import Resource
     from composer.engine.plan import Plan, Step
     from composer.engine.progress import Events
+    from composer.providers.protocol import Variables
 
 
 def execute(
@@ -165,6 +167,7 @@ class _Coordinator:
         """How often what is there already was restarted before, of what is waited for."""
         self._firsts: dict[str, tuple[int, str]] = {}
         self._images: dict[str, ObservedImage] = {}
+        self._variables: dict[str, Variables] = {}
         self._preparations = Preparations(backend, self._steps, self._followers)
         self._level = 0
         self._blind: Exception | None = None
@@ -378,6 +381,8 @@ class _Coordinator:
             self._images[operation.reference] = value
         elif isinstance(operation, BuildImage):
             self._images[operation.spec.reference] = value
+        elif isinstance(operation, StartProvider):
+            self._variables[operation.service] = value
 
     def _looked(self, id: int, found: Look) -> None:
         gate = self._gates.get(id)
@@ -475,8 +480,11 @@ class _Coordinator:
     def _news(self, id: int, advance: Advance) -> None:
         if id not in self._state:
             operation = self._steps[id].operation
-            word = progress_of(operation)[0]
-            self._events.progress(Progress(WORKING, resource_of(operation), word, advance=advance))
+            resource = resource_of(operation)
+            if advance.is_phase:
+                self._events.progress(Progress(WORKING, resource, advance.what, is_quoted=True))
+            else:
+                self._events.progress(Progress(WORKING, resource, progress_of(operation)[0], advance=advance))
 
     # ------------------------------------------------------------- what only execution knows
 
@@ -533,4 +541,5 @@ class _Coordinator:
             skipped=having(SKIPPED),
             cancelled=having("cancelled"),
             ids=dict(self._ids),
+            variables=dict(self._variables),
         )

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from composer.runtime.build.dockerfile.instructions import Dockerfile
     from composer.runtime.build.dockerfile.platforms import Platform
     from composer.runtime.build.requests import News, Request
-    from composer.runtime.build.steps.stage import Stage
     from composer.runtime.images import Image, Store
     from composer.runtime.objects.client import Client
     from composer.runtime.objects.networks import Networks
@@ -79,9 +78,26 @@ def places_of(
     for text in request.cache_from:
         place = places.source(text, registry)
         if place is None:
-            warn(f"cache_from '{text}' is not used: the built-in runtime reads type=local and type=registry")
+            warn(
+                f"cache_from '{text}' is not used: the built-in runtime reads type=local and type=registry, "
+                "images with an inline cache included"
+            )
         else:
             found.append(place)
+    return found
+
+
+def targets_of(
+    request: Request, registry: Callable[[str], exchange.Place], warn: Callable[[str], None]
+) -> list[places.Target]:
+    """Return where the steps are written to beside the local cache and the image. Raises BuildFailed."""
+    found = []
+    for text in request.cache_to:
+        target = places.target(text, registry)
+        if target is not None:
+            found.append(target)
+        elif "mode=max" in text.split(","):
+            warn(f"cache_to '{text}': an image has the steps of its own layers, and no others")
     return found
 
 
@@ -106,7 +122,9 @@ class Builder:
         teller = Teller(tell)
         with contextlib.ExitStack() as held:
             lease = held.enter_context(leases.leasing(self._content.root))
-            work, context = self._opened(request, wanted[0], lease, teller, held, standard_input)
+            registry = _in_registries(request.environment, held)
+            targets = targets_of(request, registry, teller.warn)
+            work, context = self._opened(request, wanted[0], lease, registry, teller, held, standard_input)
             name = request.dockerfile_name or context.name
             with teller.step(f"[internal] load build definition from {name}").running():
                 dockerfile = parse(context.dockerfile, name)
@@ -114,10 +132,13 @@ class Builder:
             warnings = list(dict.fromkeys(line for lines in found for line in lines))
             if request.only_checks:
                 return Built(None, {}, warnings)
-            stages = several.build(work, wanted, context, dockerfile)
-            self._write_files(request, work.mounter, stages, teller)
-            built = self._exported(request, stages, teller, warnings)
-            self._write_caches(request, work, stages, teller)
+            made = several.build(work, wanted, context, dockerfile)
+            for output in request.outputs:
+                for one in made.values():
+                    outputs.check_portable(output, one.stage.files)
+            self._write_files(request, work.mounter, made, teller)
+            built = self._exported(request, made, teller, warnings)
+            self._write_caches(targets, work, made, teller)
             return built
 
     def _check(
@@ -160,6 +181,7 @@ class Builder:
         request: Request,
         platform: Platform,
         lease: leases.Lease,
+        registry: Callable[[str], exchange.Place],
         teller: Teller,
         held: contextlib.ExitStack,
         standard_input: BinaryIO | None,
@@ -172,7 +194,6 @@ class Builder:
         fetching = contexts.fetching(root, request.environment, held)
         opened = contexts.Contexts(request, fetching, held, self._load_layout, standard_input)
         context = opened.main()
-        registry = _in_registries(request.environment, held)
         work = Work(
             request,
             cache=self._cache,
@@ -194,7 +215,6 @@ class Builder:
             contexts=opened,
             checksums=held.enter_context(StatCache(f"{root}/checksums")),
             fetching=fetching,
-            registry=registry,
             imports=exchange.Imports(
                 self._cache, places_of(request, registry, teller.warn), lease.add, teller.warn
             ),
@@ -202,11 +222,15 @@ class Builder:
         return work, context
 
     def _write_caches(
-        self, request: Request, work: Work, stages: Mapping[Platform, Stage], teller: Teller
+        self,
+        targets: Sequence[places.Target],
+        work: Work,
+        made: Mapping[Platform, several.Made],
+        teller: Teller,
     ) -> None:
-        own = {one.id for stage in stages.values() for one in stage.files.layers if isinstance(one, Snapshot)}
-        for text in request.cache_to:
-            target = places.target(text, work.registry)
+        layers = (layer for one in made.values() for layer in one.stage.files.layers)
+        own = {layer.id for layer in layers if isinstance(layer, Snapshot)}
+        for target in targets:
             steps = [one for one in work.steps() if target.is_whole or one.snapshot.id in own]
             shown = teller.step("exporting cache")
             with shown.running():
@@ -214,7 +238,9 @@ class Builder:
                     exchange.write(self._cache, target.place, steps, shown.line)
                 except (OSError, ImageError) as error:
                     hint = getattr(error, "hint", None)
-                    raise BuildFailed(f"cannot write the cache '{text}': {error}", hint=hint) from error
+                    raise BuildFailed(
+                        f"cannot write the cache '{target.place.name}': {error}", hint=hint
+                    ) from error
 
     def _load_layout(self, text: str) -> str:
         """Load an OCI layout into the store; return the id of its image."""
@@ -244,28 +270,36 @@ class Builder:
         teller = Teller(lambda news: None)
         with contextlib.ExitStack() as held:
             lease = held.enter_context(leases.leasing(self._content.root))
-            work, context = self._opened(request, wanted[0], lease, teller, held, None)
+            registry = _in_registries(request.environment, held)
+            work, context = self._opened(request, wanted[0], lease, registry, teller, held, None)
             try:
                 dockerfile = parse(context.dockerfile, context.name)
-                stages = several.build(work, wanted, context, dockerfile)
+                made = several.build(work, wanted, context, dockerfile)
             except Unbuilt as error:
                 return str(error)
-            ids = [result.id_of(self._cache, stage, request) for stage in stages.values()]
+            ids = [result.id_of(self._cache, one.stage, request, one.steps) for one in made.values()]
         current = self._tools.store.find(request.names[0]) if request.names else None
         if current is None:
             return "not built yet"
         return several.difference(current, ids)
 
     def _exported(
-        self, request: Request, stages: Mapping[Platform, Stage], teller: Teller, warnings: list[str]
+        self,
+        request: Request,
+        made: Mapping[Platform, several.Made],
+        teller: Teller,
+        warnings: list[str],
     ) -> Built:
-        config = next(iter(stages.values())).config
+        config = next(iter(made.values())).stage.config
         if request.outputs and all(one.type in outputs.FILES for one in request.outputs):
             return Built(None, config, warnings)
         is_kept = not request.outputs or any(one.is_stored for one in request.outputs)
         shown = teller.step("exporting to image")
         with shown.running(), self._content.adding():
-            stored = [result.store(self._cache, self._content, one, request) for one in stages.values()]
+            stored = [
+                result.store(self._cache, self._content, one.stage, request, one.steps)
+                for one in made.values()
+            ]
             ids = [id for id, _ in stored]
             for id in ids:
                 shown.line(f"writing image {id}")
@@ -303,9 +337,9 @@ class Builder:
                 self._tools.store.save_as(ids, request.names, output.target)
 
     def _write_files(
-        self, request: Request, mounter: Mounter, stages: Mapping[Platform, Stage], teller: Teller
+        self, request: Request, mounter: Mounter, made: Mapping[Platform, several.Made], teller: Teller
     ) -> None:
         for output in request.outputs:
             if output.type in outputs.FILES:
                 with teller.step(f"exporting to {output.type}").running():
-                    outputs.write_files(output, mounter, several.trees(stages))
+                    outputs.write_files(output, mounter, several.trees(made))

@@ -47,6 +47,15 @@ def parse(text: str) -> Output:
     return Output(kind, target)
 
 
+def check_portable(output: Output, files: Filesystem) -> None:
+    """Refuse to write files elsewhere that are over the programs of this machine. Raises BuildFailed."""
+    if files.programs and not output.is_stored:
+        raise BuildFailed(
+            f"cannot write the output '{output.type}': the image is FROM host, and its programs are this machine's",
+            hint="end with a stage FROM scratch, and COPY --from what was made",
+        )
+
+
 def write_files(output: Output, mounter: Mounter, trees: Sequence[tuple[str, Filesystem]]) -> None:
     """Write the files of a stage; of several, given with names, each into a directory. Raises BuildFailed."""
     if output.type == LOCAL:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from composer import dates
-from composer.runtime.build.cache import layers
+from composer.runtime.build.cache import exchange, layers, places
 from composer.runtime.build.cache.cache import Snapshot, key_of
 from composer.runtime.images import adding
 from composer.runtime.images.content import canonical_json
@@ -17,15 +17,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from composer.runtime.build.cache.cache import Cache
+    from composer.runtime.build.cache.exchange import Used
     from composer.runtime.build.requests import Request
     from composer.runtime.build.steps.stage import Stage
     from composer.runtime.images.content import Content
 
 
-def store(cache: Cache, content: Content, stage: Stage, request: Request) -> tuple[str, bool]:
-    """Put the image of a stage into the store; return its id, and whether it is new there. Under the store's lock."""
+def store(
+    cache: Cache, content: Content, stage: Stage, request: Request, steps: Sequence[Used]
+) -> tuple[str, bool]:
+    """Put the image of a stage into the store; return its id, and whether it is new there. Under the store's lock.
+
+    ``steps`` are those of the build, for an inline cache.
+    """
     found = layers.stored(cache, content, stage.files.layers, _makers(stage))
-    whole = configuration(cache, stage, request, [layer.diff_id for layer in found])
+    whole = configuration(cache, stage, request, [layer.diff_id for layer in found], steps)
     data = canonical_json(whole)
     is_new = not os.path.exists(content.image(f"sha256:{hashlib.sha256(data).hexdigest()}"))
     return adding.add_image(content, data, found, has_programs=bool(stage.files.programs)), is_new
@@ -38,25 +44,34 @@ def _makers(stage: Stage) -> dict[str, str]:
     return dict(zip(reversed(snapshots), reversed(made), strict=False))
 
 
-def id_of(cache: Cache, stage: Stage, request: Request) -> str:
+def id_of(cache: Cache, stage: Stage, request: Request, steps: Sequence[Used]) -> str:
     """Return the id that the image of a stage has, or would have, without storing it."""
     diff_ids = [
         layers.digest_of(cache, one)[0] if isinstance(one, Snapshot) else one.diff_id
         for one in stage.files.layers
     ]
-    data = canonical_json(configuration(cache, stage, request, diff_ids))
+    data = canonical_json(configuration(cache, stage, request, diff_ids, steps))
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def configuration(cache: Cache, stage: Stage, request: Request, diff_ids: Sequence[str]) -> dict[str, Any]:
+def configuration(
+    cache: Cache, stage: Stage, request: Request, diff_ids: Sequence[str], steps: Sequence[Used]
+) -> dict[str, Any]:
     """Return the whole configuration of a stage's image. Equal stages give equal bytes, whenever they are built."""
     config = dict(stage.config)
     if request.labels:
         config["Labels"] = {**(config.get("Labels") or {}), **request.labels}
     config = {key: value for key, value in config.items() if value not in (None, [], {}, "")}
     history, created = _dated(cache, stage, request, config)
+    inline: dict[str, Any] = {}
+    if places.is_inline(request.cache_to, request.args):
+        snapshots = [one.id if isinstance(one, Snapshot) else "" for one in stage.files.layers]
+        epoch = request.source_date_epoch
+        epoch_ns = None if epoch is None else epoch * 1_000_000_000
+        inline = {exchange.INLINE: exchange.inline(steps, snapshots, epoch_ns)}
     return {
         **stage.whole,
+        **inline,
         "config": config,
         "created": created,
         "history": history,

@@ -7,7 +7,7 @@ the cache.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from composer import parallel
 from composer.errors import BuildFailed
@@ -19,6 +19,7 @@ from composer.runtime.build.steps.work import Stopped
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from composer.runtime.build.cache.exchange import Used
     from composer.runtime.build.cache.filesystems import Filesystem
     from composer.runtime.build.context.contexts import Context
     from composer.runtime.build.dockerfile.instructions import Dockerfile
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
     from composer.runtime.images import Image
 
 _MOST_AT_ONCE = 4
+
+
+class Made(NamedTuple):
+    """What the target became for one platform, and the steps that this took."""
+
+    stage: Stage
+    steps: Sequence[Used]
 
 
 def check_outputs(request: Request, wanted: Sequence[Platform]) -> None:
@@ -43,13 +51,13 @@ def check_outputs(request: Request, wanted: Sequence[Platform]) -> None:
 
 def build(
     work: Work, wanted: Sequence[Platform], context: Context, dockerfile: Dockerfile
-) -> dict[Platform, Stage]:
+) -> dict[Platform, Made]:
     """Build the target for each platform; return what it became. Raises BuildFailed.
 
     ``work`` is for the first of them; in the end it knows the steps of all.
     """
     if len(wanted) == 1:
-        return {wanted[0]: building.build(work, context, dockerfile)}
+        return {wanted[0]: Made(building.build(work, context, dockerfile), work.steps())}
     works = [work.of(work.bases.of(platform)) for platform in wanted]
     for one in works:
         # all before the first: nothing is built where one of them cannot be
@@ -57,9 +65,9 @@ def build(
         _check_target(one, dockerfile)
     failures: list[BaseException] = []
 
-    def build_one(one: Work) -> Stage:
+    def build_one(one: Work) -> Made:
         try:
-            return building.build_planned(one, dockerfile)
+            return Made(building.build_planned(one, dockerfile), one.steps())
         except BaseException as error:
             if not isinstance(error, Stopped):
                 failures.append(error)
@@ -68,12 +76,12 @@ def build(
             raise
 
     try:
-        stages = parallel.each(works, build_one, _MOST_AT_ONCE, name="platform")
+        made = parallel.each(works, build_one, _MOST_AT_ONCE, name="platform")
     except Stopped:
         raise failures[0] from None  # of another platform, which is why this one was stopped
     for one in works:
         work.add_steps(one)
-    return dict(zip(wanted, stages, strict=True))
+    return dict(zip(wanted, made, strict=True))
 
 
 def _check_target(work: Work, dockerfile: Dockerfile) -> None:
@@ -89,11 +97,11 @@ def _check_target(work: Work, dockerfile: Dockerfile) -> None:
         )
 
 
-def trees(stages: Mapping[Platform, Stage]) -> list[tuple[str, Filesystem]]:
-    """Return the files of stages with the names of their directories: ``linux_arm64``; one alone has none."""
-    if len(stages) == 1:
-        return [("", stage.files) for stage in stages.values()]
-    return [(str(platform).replace("/", "_"), stage.files) for platform, stage in stages.items()]
+def trees(made: Mapping[Platform, Made]) -> list[tuple[str, Filesystem]]:
+    """Return the files of each target with the name of a directory: ``linux_arm64``; one alone has none."""
+    if len(made) == 1:
+        return [("", one.stage.files) for one in made.values()]
+    return [(str(platform).replace("/", "_"), one.stage.files) for platform, one in made.items()]
 
 
 def difference(current: Image, ids: Sequence[str]) -> str:

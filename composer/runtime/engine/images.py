@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from composer.runtime.engine.core import Core
     from composer.runtime.images import Image
-    from composer.runtime.images.history import Step
+    from composer.runtime.images.manifests import Step
     from composer.runtime.images.progress import Advance
     from composer.runtime.images.pull import Puller
     from composer.runtime.images.push import Pusher

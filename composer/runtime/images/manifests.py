@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import ImageError
 from composer.runtime.images import configuration
@@ -113,6 +113,52 @@ def diff_ids(config: bytes, layers: int) -> list[str]:
         if not is_digest(digest):
             raise ImageError(f"invalid layer digest '{digest}' in its configuration")
     return found
+
+
+# ------------------------------------------------------------------ history
+
+
+class Step(NamedTuple):
+    """One step. ``id`` is the image's at the last one; ``created`` is a date, or empty where nothing says it."""
+
+    created: str
+    created_by: str
+    size_bytes: int
+    comment: str = ""
+    id: str = ""
+
+
+def history(config: bytes, layers: Sequence[Mapping[str, Any]], id: str) -> list[Step]:
+    """Return how an image was made, the last step first.
+
+    Layers that no entry of the history stands for are steps, too.
+    """
+    whole = parsed(config, "the configuration")
+    found = whole.get("history")
+    entries: list[Mapping[str, Any]] = (
+        [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    )
+    sizes = [layer["size_bytes"] for layer in layers]
+    missing = len(sizes) - sum(entry.get("empty_layer") is not True for entry in entries)
+    entries = [*({} for _ in range(missing)), *entries]
+    made = []
+    for entry in entries:
+        is_empty = entry.get("empty_layer") is True or not sizes
+        made.append(
+            Step(
+                _text_of(entry, "created"),
+                _text_of(entry, "created_by"),
+                0 if is_empty else sizes.pop(0),
+                _text_of(entry, "comment"),
+            )
+        )
+    made.reverse()
+    return [made[0]._replace(id=id), *made[1:]] if made else []
+
+
+def _text_of(entry: Mapping[str, Any], key: str) -> str:
+    value = entry.get(key)
+    return value if isinstance(value, str) else ""
 
 
 # ------------------------------------------------------------------ shapes

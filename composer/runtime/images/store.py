@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from composer.runtime.images.history import Step
+    from composer.runtime.images.manifests import Step
     from composer.runtime.images.progress import Advance
     from composer.runtime.images.pull import Puller
     from composer.runtime.images.push import Pusher
@@ -72,14 +72,14 @@ class Store:
 
     def history(self, name: str) -> list[Step]:
         """Return how an image was made, the last step first. Raises NotFound."""
-        from composer.runtime.images import history
+        from composer.runtime.images import manifests
 
         names = self._content.names()
         id = self._id_of(name, names)
         record = self._content.record(id) if id else None
         if id is None or record is None:
             raise NotFound(f"no such image: {name}", hint="list them with composer image ls")
-        return history.steps(self._content.read(id), record["layers"], id)
+        return manifests.history(self._content.read(id), record["layers"], id)
 
     def images(self) -> Sequence[Image]:
         """Return all stored images, those without a name too. The host is none of them.

@@ -95,7 +95,7 @@ class Session:
         """Run commands as one transaction and return their output.
 
         A listing has to be alone: libnftables 1.0 reads only what its last command lists. Failures are
-        OSErrors with an errno that callers can tell apart.
+        OSErrors with an errno that callers can tell apart, or Unavailable where there is no nftables.
         """
         if not load():
             status, output, error = _run_command(commands, json)
@@ -180,7 +180,12 @@ def _run_command(commands: str, json: bool) -> tuple[int, str, str]:
             arguments, input=commands, capture_output=True, text=True, check=False, env={"PATH": _PATH}
         )
     except FileNotFoundError:
-        return 1, "", "Operation not supported: neither libnftables.so.1 nor the nft command is installed"
+        from composer.errors import Unavailable
+
+        raise Unavailable(
+            "nftables is not installed: neither libnftables.so.1 nor the nft command is there",
+            hint="install it: apt-get install nftables (or dnf, apk)",
+        ) from None
     return done.returncode, done.stdout, done.stderr
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -267,3 +269,23 @@ def test_wildcards_without_a_match_are_reported(context: Path) -> None:
     with opened(context) as fd:
         tree = Tree(fd, Ignore())
         assert select(tree, ["*.none"], "/x").unmatched == ("*.none",)
+
+
+def test_what_cannot_be_entered_is_named(context: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory of this machine that is private to its owner: not even root reads it in FROM host."""
+    write(context / "a/b/before", "x")
+    (context / "a/b/private").mkdir()
+    real = os.open
+
+    def refusing(path: Any, *arguments: Any, **options: Any) -> int:
+        if path == "private":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refusing)
+    with pytest.raises(BuildFailed, match="cannot read '/a/b/private': permission denied") as copying:
+        copied(context, root, ["a"], "/x")
+    with pytest.raises(BuildFailed, match="cannot read '/a/b/private': permission denied"):
+        digest_of(context, "a")
+    assert copying.value.hint is not None
+    assert "--exclude" in copying.value.hint

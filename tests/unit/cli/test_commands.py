@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +13,8 @@ from typing import Any
 import pytest
 
 from composer.backends.memory import Behaviour
-from composer.engine.observed import Event, Health
+from composer.cli.lines import Printer, Whole
+from composer.engine.observed import Event, Health, LogLine
 from composer.engine.wanted import ExecSpec
 from composer.errors import BackendError
 from tests.unit.cli.console import STACK, Console, states
@@ -305,6 +308,34 @@ def test_image_import_load_ls_rm(console: Console) -> None:
     assert "is not an image archive" in console("image", "load", "root.tar").err
     assert console("image", "rm", "base:1").out.splitlines()[0] == "Untagged: base:1"
     assert console("image", "rm", "base:1").err == "error: no such image: base:1\n"
+
+
+def test_lines_that_match_and_lines_as_json(stack: Console) -> None:
+    for text in ("GET /a", "GET /b é", "POST /a"):
+        stack.backend.write("app-web-1", text)
+    assert stack("logs", "--grep", "^GET.*[bé]$").out == "web-1  | GET /b é\n"
+    assert stack("logs", "--grep", "(?i)post", "--no-log-prefix").out == "POST /a\n"
+    rows = [json.loads(row) for row in stack("logs", "--json", "--grep", "POST|GET /b").out.splitlines()]
+    assert [(row["container"], row["service"], row["stream"], row["message"]) for row in rows] == [
+        ("web-1", "web", "stdout", "GET /b é"),
+        ("web-1", "web", "stdout", "POST /a"),
+    ]
+    assert len(stack("logs", "--json").out.splitlines()) == 3
+    refused = stack("logs", "--grep", "(")
+    assert refused.code == 1
+    assert "'(' is not a regular expression" in refused.err
+
+
+def test_a_line_in_pieces_matches_as_a_whole() -> None:
+    out = io.StringIO()
+    printer = Printer(out, out, color=False)
+    printer.add([("1", "a"), ("2", "b")])
+    lines = Whole(printer, re.compile("one two$").search)
+    for id, data in (("1", b"one "), ("2", b"one "), ("1", b"two\n"), ("2", b"three\n"), ("2", b"one two")):
+        lines.write(LogLine(id, 0, "stdout", data))
+    assert out.getvalue() == "a  | one two\n"
+    lines.close()
+    assert out.getvalue() == "a  | one two\nb  | one two\n"
 
 
 def test_wait_gives_the_code_of_the_last(stack: Console) -> None:

@@ -74,3 +74,20 @@ def test_images_go_only_after_a_word_of_assent(console: Console, monkeypatch: py
     assert "7B" in console("image", "prune", "-af").out
     assert "7B" in console("image", "prune", stdin="y\n", terminal=True).out
     assert asked == [True, False]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("image", "build", "--label", "=x", "."),
+        ("image", "build", "--build-arg", "=x", "."),
+        ("container", "run", "--label", "=x", "a"),
+        ("container", "run", "-e", "=x", "a"),
+        ("volume", "create", "--label", "=x"),
+        ("network", "create", "--label", "", "n"),
+    ],
+)
+def test_a_pair_has_a_key(console: Console, arguments: tuple[str, ...]) -> None:
+    refused = console(*arguments)
+    assert refused.code != 0
+    assert "empty key" in refused.err

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from composer.backends.docker import plugin
+from composer import userconfig
 from composer.backends.docker.plugin import compose_version
 
 
@@ -46,7 +46,7 @@ def says(version: str) -> str:
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    monkeypatch.setattr(plugin, "_DIRECTORIES", (str(tmp_path / "system"),))
+    monkeypatch.setattr(userconfig, "_PLUGINS", (str(tmp_path / "system"),))
     return Machine(tmp_path)
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
+from composer.errors import Unavailable
 from composer.runtime.network import firewall_rules as rules
+from composer.runtime.network import nftables
 from composer.runtime.network.firewall import Publication
 
 
@@ -51,3 +55,14 @@ def test_a_publication_reads_as_people_write_it():
 def test_a_network_without_masquerade_is_in_no_outbound_set():
     elements = dict(rules.network_elements("cmpa", "10.0.0.0/24", "fd00::/64", False, masquerade=False))
     assert set(elements) == {"bridges", "same", "home4", "home6"}
+
+
+def test_a_machine_without_nftables_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory", "nft")
+
+    monkeypatch.setattr(nftables, "load", lambda: False)
+    monkeypatch.setattr(subprocess, "run", absent)
+    with pytest.raises(Unavailable, match=r"^nftables is not installed: ") as refused:
+        nftables.run("list tables\n")
+    assert "apt-get install nftables" in str(refused.value.hint)

@@ -5,7 +5,8 @@ A cache is an OCI image whose layers are the files of steps, and whose configura
     {"version": 1, "steps": [{"key": …, "layer": 0, "what": "RUN make", "base": …, "created_ns": …, "seconds": …}]}
 
 So a registry, or a directory in OCI's layout, keeps it as it keeps images. With ``mode=min`` it has the steps of the
-image, with ``mode=max`` those of all stages. A step that is not in the local cache is looked for there; its layer is
+image, with ``mode=max`` those of all stages. An image with an inline cache has the same list in a field of its own
+configuration, and its layers are the files. A step that is not in the local cache is looked for there; its layer is
 fetched only then. Keys are composer's own: BuildKit's caches mean nothing here, and the reverse.
 """
 
@@ -32,8 +33,14 @@ if TYPE_CHECKING:
     from composer.runtime.build.cache.cache import Cache, Snapshot
 
 VERSION = 1
+INLINE = "composer.build.cache.v1"
+"""The field of an image's configuration that says which steps its layers are of."""
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.composer.build.cache.v1+json"
+_IMAGE_CONFIGS = (
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+)
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 _MOST_BYTES = 64 << 20
 _is_step = shapes.like(
@@ -63,8 +70,8 @@ class Place(Protocol):
     def has(self, digest: str) -> bool: ...
     def put(self, digest: str, path: str) -> None: ...
     def put_manifest(self, data: bytes) -> None: ...
-    def manifest(self) -> bytes | None:
-        """Return the cache's manifest; None where there is none yet."""
+    def manifests(self) -> list[bytes]:
+        """Return the cache's manifest, those of each platform where there are several; none where nothing is there."""
         ...
 
     def chunks(self, digest: str) -> Iterator[bytes]: ...
@@ -77,21 +84,11 @@ def write(cache: Cache, place: Place, steps: Sequence[Used], line: Callable[[str
     """Write steps and their files to a place; what is there already is not written again. Raises BuildFailed."""
     layers: list[dict[str, Any]] = []
     known: dict[str, int] = {}
-    found: list[dict[str, Any]] = []
     for step in steps:
         if step.snapshot.id not in known:
             known[step.snapshot.id] = len(layers)
             layers.append(_put_layer(cache, place, step.snapshot))
-        found.append(
-            {
-                "key": step.key,
-                "layer": known[step.snapshot.id],
-                "what": step.what,
-                "base": step.base,
-                "created_ns": step.snapshot.created_ns,
-                "seconds": round(step.seconds, 3),
-            }
-        )
+    found = [_described(step, known[step.snapshot.id]) for step in steps]
     config = _put_bytes(place, canonical_json({"version": VERSION, "steps": found}))
     manifest = {
         "schemaVersion": 2,
@@ -101,6 +98,34 @@ def write(cache: Cache, place: Place, steps: Sequence[Used], line: Callable[[str
     }
     place.put_manifest(canonical_json(manifest))
     line(f"{len(found)} steps written to {place.name}")
+
+
+def inline(steps: Sequence[Used], layers: Sequence[str], epoch_ns: int | None) -> dict[str, Any]:
+    """Return the inline cache of an image: its steps, by the numbers of the image's layers.
+
+    ``layers`` are the ids of the layers' snapshots, lowest first; empty for those of the base. ``epoch_ns`` is the
+    time that stands for all others, so that equal inputs give equal images.
+    """
+    numbers = {id: number for number, id in enumerate(layers) if id}
+    found = []
+    for step in steps:
+        if step.snapshot.id in numbers:
+            described = _described(step, numbers[step.snapshot.id])
+            if epoch_ns is not None:
+                described.update(created_ns=epoch_ns, seconds=0)
+            found.append(described)
+    return {"version": VERSION, "steps": sorted(found, key=lambda step: (step["layer"], step["key"]))}
+
+
+def _described(step: Used, layer: int) -> dict[str, Any]:
+    return {
+        "key": step.key,
+        "layer": layer,
+        "what": step.what,
+        "base": step.base,
+        "created_ns": step.snapshot.created_ns,
+        "seconds": round(step.seconds, 3),
+    }
 
 
 def _put_layer(cache: Cache, place: Place, snapshot: Snapshot) -> dict[str, Any]:
@@ -215,23 +240,33 @@ class Imports:
 
 def _steps_of(place: Place) -> Iterator[tuple[dict[str, Any], str]]:
     """Yield the steps of a cache, each with the digest of its layer. Raises ValueError where it is none."""
-    data = place.manifest()
-    if data is None:
+    found = place.manifests()
+    if not found:
         raise ValueError("there is none yet")
-    manifest = json.loads(data)
-    config = manifest.get("config") or {}
-    if config.get("mediaType") != _CONFIG:
+    for data in found:
+        manifest = json.loads(data)
+        layers = [str(layer["digest"]) for layer in manifest.get("layers") or ()]
+        for step in _list_of(place, manifest.get("config") or {}):
+            if _is_step(step) and 0 <= step["layer"] < len(layers):
+                yield step, layers[step["layer"]]
+
+
+def _list_of(place: Place, descriptor: dict[str, Any]) -> list[Any]:
+    """Return the steps that a configuration lists. Raises ValueError where it is that of something else."""
+    media_type = descriptor.get("mediaType")
+    if media_type != _CONFIG and media_type not in _IMAGE_CONFIGS:
         raise ValueError("it is not a build cache of composer")
-    text = b"".join(_bounded(place.chunks(str(config["digest"]))))
-    if f"sha256:{hashlib.sha256(text).hexdigest()}" != config["digest"]:
+    text = b"".join(_bounded(place.chunks(str(descriptor["digest"]))))
+    if f"sha256:{hashlib.sha256(text).hexdigest()}" != descriptor["digest"]:
         raise ValueError("its configuration does not have the digest that its manifest says")
     whole = json.loads(text)
+    if media_type in _IMAGE_CONFIGS:
+        whole = whole.get(INLINE)
+        if not isinstance(whole, dict):
+            raise ValueError("the image has no build cache: build it with cache_to: type=inline")
     if whole.get("version") != VERSION:
         raise ValueError(f"it has version {whole.get('version')}, and this composer reads version {VERSION}")
-    layers = [str(layer["digest"]) for layer in manifest.get("layers") or ()]
-    for step in whole.get("steps") or ():
-        if _is_step(step) and 0 <= step["layer"] < len(layers):
-            yield step, layers[step["layer"]]
+    return list(whole.get("steps") or ())
 
 
 def _bounded(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from composer.errors import BuildFailed
 from composer.runtime.base import files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from composer.runtime.build.cache.exchange import Place
 
@@ -25,6 +25,10 @@ class Target(NamedTuple):
 
     place: Place
     is_whole: bool
+
+
+_INLINE = "inline"
+_HINT = "use type=local,dest=DIRECTORY, type=registry,ref=NAME, or type=inline"
 
 
 class Directory:
@@ -58,12 +62,9 @@ class Directory:
         files.write_bytes(f"{self._path}/oci-layout", b'{"imageLayoutVersion":"1.0.0"}', mode=0o644)
         files.write_bytes(f"{self._path}/index.json", json.dumps(index).encode(), mode=0o644)
 
-    def manifest(self) -> bytes | None:
+    def manifests(self) -> list[bytes]:
         index = files.read_json(f"{self._path}/index.json")
-        if index is None:
-            return None
-        digest = str(index["manifests"][0]["digest"])
-        return b"".join(self.chunks(digest))
+        return [b"".join(self.chunks(str(one["digest"]))) for one in index["manifests"]] if index else []
 
     def chunks(self, digest: str) -> Iterator[bytes]:
         with open(self._blob(digest), "rb") as file:
@@ -82,8 +83,11 @@ def source(text: str, registry: Callable[[str], Place]) -> Place | None:
     return registry(_reference(text, fields)) if fields["type"] == "registry" else None
 
 
-def target(text: str, registry: Callable[[str], Place]) -> Target:
-    """Return where a ``cache_to`` is written. Raises BuildFailed, also for a kind that is another builder's."""
+def target(text: str, registry: Callable[[str], Place]) -> Target | None:
+    """Return where a ``cache_to`` is written; None for the image itself.
+
+    Raises BuildFailed, also for a kind that is another builder's.
+    """
     fields = _fields(text)
     mode = fields.get("mode", "min")
     if mode not in _MODES:
@@ -94,10 +98,17 @@ def target(text: str, registry: Callable[[str], Place]) -> Target:
         return Target(Directory(_path(text, fields, "dest")), mode == "max")
     if fields["type"] == "registry":
         return Target(registry(_reference(text, fields)), mode == "max")
+    if fields["type"] == _INLINE:
+        return None
     raise BuildFailed(
-        f"cache_to '{text}': type '{fields['type']}' is not supported by the built-in runtime",
-        hint="use type=local,dest=DIRECTORY or type=registry,ref=NAME",
+        f"cache_to '{text}': type '{fields['type']}' is not supported by the built-in runtime", hint=_HINT
     )
+
+
+def is_inline(texts: Sequence[str], build_args: Mapping[str, str]) -> bool:
+    """Tell whether an image is to have its cache in itself: by a ``cache_to``, or by the argument of older builders."""
+    wanted = build_args.get("BUILDKIT_INLINE_CACHE", "").lower() in ("1", "t", "true")
+    return wanted or any(_fields(text)["type"] == _INLINE for text in texts)
 
 
 def _fields(text: str) -> dict[str, str]:

@@ -52,13 +52,17 @@ class InRegistry:
     def put_manifest(self, data: bytes) -> None:
         self._repository.put_manifest(data, json.loads(data)["mediaType"], self._reference.tag)
 
-    def manifest(self) -> bytes | None:
+    def manifests(self) -> list[bytes]:
         try:
-            return self._registry.manifest(self._reference).data
+            found = self._registry.manifest(self._reference).data
         except PullFailed as error:
             if "not found" in str(error) or "unknown" in str(error):
-                return None  # nothing was written there yet
+                return []  # nothing was written there yet
             raise
+        listed = json.loads(found).get("manifests")
+        if not isinstance(listed, list):
+            return [found]
+        return [self._registry.manifest(self._reference, str(one["digest"])).data for one in listed]
 
     def chunks(self, digest: str) -> Iterator[bytes]:
         """Yield a blob's bytes; a connection that breaks goes on where it was. Raises PullFailed."""

@@ -226,7 +226,7 @@ class _Opening:
         except OSError as error:
             raise BuildFailed(
                 f"unable to prepare context: path '{path}' cannot be opened: {(error.strerror or str(error)).lower()}",
-                hint="correct the build context, a directory relative to the compose file",
+                hint="correct the path of the build context",
             ) from error
         self._stack.callback(os.close, fd)
         return fd
@@ -263,7 +263,7 @@ class _Opening:
                 raise BuildFailed(f"failed to read dockerfile: open {name}: {error.strerror}") from error
         raise BuildFailed(
             f"failed to read dockerfile: open {path}: no such file or directory",
-            hint="set build.dockerfile to its path, relative to the context",
+            hint="name the Dockerfile by its path in the build context, or by an absolute path",
         )
 
     def _contents(self, directory: int, path: str, name: str) -> bytes:

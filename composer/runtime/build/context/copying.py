@@ -27,10 +27,10 @@ from composer.runtime.build.context.reading import (
 )
 from composer.runtime.build.context.targets import Branch, NotReplaced, Target, Unwritable, make_room
 from composer.runtime.build.context.trees import place_of
-from composer.runtime.build.context.walking import ENTER, FILE, Walk
+from composer.runtime.build.context.walking import ENTER, FILE, Step, Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from composer.runtime.build.context.modes import Mode
     from composer.runtime.build.context.selecting import Selection, Source
@@ -241,9 +241,8 @@ class _Copying:
         pending: list[tuple[os.stat_result, Mapping[str, bytes], bool, bool]] = []
         try:
             with Walk(self._tree, source, self._selection.excludes) as walk:
-                for step in walk.steps():
+                for step in self._steps(walk):
                     if step.kind == FILE:
-                        self._at = f"{source.path}/{step.path}" if source.path else step.path
                         below = f"{branch.path}/{step.name}" if branch.path else step.name
                         self._file(step.fd, step.name, branch.fd, step.name, below, step.path)
                     elif step.kind == ENTER:
@@ -257,6 +256,16 @@ class _Copying:
                         self._leave(branch, *pending.pop(), is_top=not pending)
         finally:
             branch.close()
+
+    def _steps(self, walk: Walk) -> Iterator[Step]:
+        """Yield a walk's steps; `_at` follows it."""
+        try:
+            for step in walk.steps():
+                self._at = walk.at
+                yield step
+        except OSError:
+            self._at = walk.at  # of what could not be entered
+            raise
 
     def _enter(self, branch: Branch, name: str) -> bool:
         if name.startswith(_WHITEOUT):

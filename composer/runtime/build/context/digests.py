@@ -79,30 +79,31 @@ def digest(tree: Tree, selection: Selection, cache: StatCache | None = None) -> 
     result = Digest(tree)
     for source in selection.sources:
         result.source(source)
-        where = source.path
+        walk = Walk(tree, source, selection.excludes)
         try:
             if not source.is_directory:
                 _add_source(result, tree, source, cache)
                 continue
-            with Walk(tree, source, selection.excludes) as walk:
+            with walk:
                 for step in walk.steps():
-                    where = f"{source.path}/{step.path}" if source.path else step.path
                     if step.kind == FILE:
                         _add(result, step.fd, step.name, step.path, cache)
                     elif step.kind == ENTER:
                         result.directory(step.path, os.fstat(step.fd), xattrs_of(step.fd))
         except OSError as error:
-            raise unreadable(selection.step, where, error) from error
+            raise unreadable(selection.step, walk.at, error) from error
     return result.result()
 
 
 def unreadable(step: str, path: str, error: OSError) -> BuildFailed:
     """Return the error for a file that cannot be read, or that does not stand still."""
     reason = (error.strerror or str(error)).removeprefix("open: ").lower()
-    hint = "do not change the files while they are copied, or exclude them by .dockerignore"
-    return BuildFailed(
-        f"{step}: cannot read '/{path}': {reason}", hint=hint if isinstance(error, Unstable) else None
-    )
+    hint = None
+    if isinstance(error, Unstable):
+        hint = "do not change the files while they are copied, or exclude them by .dockerignore"
+    elif isinstance(error, PermissionError):
+        hint = "exclude it (.dockerignore, --exclude), or change its permissions"
+    return BuildFailed(f"{step}: cannot read '/{path}': {reason}", hint=hint)
 
 
 def _add_source(result: Digest, tree: Tree, source: Source, cache: StatCache | None) -> None:

@@ -69,6 +69,8 @@ class Walk:
         self._top = source.path
         self._includes, self._excludes = source.includes, excludes
         self._levels: list[_Level] = []
+        self.at = source.path
+        """The path in the tree that was looked at last: errors of the kernel have names only."""
 
     def __enter__(self) -> Walk:
         return self
@@ -80,7 +82,7 @@ class Walk:
         self._levels.clear()
 
     def steps(self) -> Iterator[Step]:
-        """Yield the steps, the source's own first. Raises OSError, with the path in the tree."""
+        """Yield the steps, the source's own first. Raises OSError; `at` says of what."""
         top = _Level(self._tree.open_directory(self._top), "")
         self._levels.append(top)
         top.entries = self._tree.entries(self._top, top.fd, self._tree.ignore.descend(self._top))
@@ -100,6 +102,7 @@ class Walk:
 
     def _met(self, level: _Level, name: str, is_directory: bool, ignored: State) -> Iterator[Step]:
         path = f"{level.path}/{name}" if level.path else name
+        self.at = self._where(path)
         included, excluded = level.included, level.excluded
         is_included = True
         if self._includes is not None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from composer.runtime.build.bases import Bases
     from composer.runtime.build.cache.cache import Cache, Snapshot
-    from composer.runtime.build.cache.exchange import Imports, Place
+    from composer.runtime.build.cache.exchange import Imports
     from composer.runtime.build.cache.filesystems import Filesystem, Mounter
     from composer.runtime.build.context.adding import Fetching
     from composer.runtime.build.context.contexts import Context
@@ -51,12 +51,10 @@ class Work:
         checksums: StatCache,
         fetching: Fetching,
         imports: Imports,
-        registry: Callable[[str], Place],
     ) -> None:
-        """``registry`` returns a place for a cache in a registry, by an image's name."""
         self.request = request
         self.contexts, self.checksums, self.fetching = contexts, checksums, fetching
-        self.imports, self.registry = imports, registry
+        self.imports = imports
         self._used: dict[str, Used] = {}
         self.cache, self.mounter, self.runner, self.lease = cache, mounter, runner, lease
         self.bases, self.teller = bases, teller
@@ -82,7 +80,6 @@ class Work:
             checksums=self.checksums,
             fetching=self.fetching,
             imports=self.imports,
-            registry=self.registry,
         )
         found.made, found.shows_platform = self.made, True
         return found

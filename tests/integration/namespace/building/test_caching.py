@@ -169,6 +169,52 @@ def test_a_cache_in_a_registry_is_used_where_there_is_no_other(
     assert not cached(output, "RUN --mount")
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [("--cache-to", "type=inline"), ("--build-arg", "BUILDKIT_INLINE_CACHE=1")],
+    ids=["cache-to", "argument"],
+)
+def test_an_image_has_its_cache_in_itself(
+    shop: Workshop, tmp_path_factory: pytest.TempPathFactory, wanted: tuple[str, str]
+) -> None:
+    shop.write("a.txt", "a")
+    dockerfile = (
+        "FROM base AS early\nRUN echo early > /early\n"
+        "FROM base\nCOPY --from=early /early /early/\nCOPY a.txt /a\nRUN echo last > /last && rm -f /bin/vi\nENV A=1\n"
+    )
+    with registry(tmp_path_factory.mktemp("registry")) as host:
+        name = f"{host}/app:1"
+        shop.build(dockerfile, *wanted, tag=name)
+        first, files = shop.id(name), shop.image(name)[0]
+        assert all(
+            cached(shop.build(dockerfile, *wanted, tag=name), step) for step in ("RUN echo last", "COPY a")
+        )
+        assert shop.id(name) == first
+        shop.stack.run("image", "push", name)
+        shop.stack.run("image", "rm", name)
+        shop.stack.run("builder", "prune", "-af")
+        output = shop.build(dockerfile, *wanted, "--cache-from", f"type=registry,ref={name}", tag="again")
+        assert cached(output, "RUN echo last")
+        assert cached(output, "COPY a.txt")
+        assert not cached(output, "RUN echo early")  # of another stage: no layer of the image
+        assert shop.image("again")[0] == files
+        # what is built on it does not have the cache of its base
+        shop.build("FROM again\nRUN echo more\n", tag=f"{host}/more:1")
+        shop.stack.run("image", "push", f"{host}/more:1")
+        told = shop.build("FROM base\nRUN echo other\n", "--cache-from", f"{host}/more:1", tag="other")
+    assert f"cannot read the cache of '{host}/more:1': the image has no build cache" in told
+
+
+def test_an_inline_cache_is_equal_wherever_it_was_made(shop: Workshop) -> None:
+    dockerfile = "FROM base\nRUN touch -d @1 /a\nWORKDIR /w\n"
+    epoch = ("--build-arg", "SOURCE_DATE_EPOCH=1000000000", "--cache-to", "type=inline")
+    shop.build(dockerfile, *epoch)
+    first = shop.id()
+    forget_everything(shop)
+    shop.build(dockerfile, *epoch)
+    assert shop.id() == first
+
+
 def test_a_cache_elsewhere_that_cannot_be_used_stops_nothing(shop: Workshop) -> None:
     shop.write("a.txt", "a")
     dockerfile = "FROM base\nCOPY a.txt /a\nRUN echo 1 > /one\n"
@@ -191,6 +237,10 @@ def test_a_cache_elsewhere_that_cannot_be_used_stops_nothing(shop: Workshop) -> 
 def test_forms_of_caches(shop: Workshop) -> None:
     assert "cache_from 'type=gha' is not used" in shop.build("FROM base\n", "--cache-from", "type=gha")
     assert "type 'gha' is not supported" in shop.refuse("FROM base\n", "--cache-to", "type=gha")
+    assert "use type=local,dest=DIRECTORY" in shop.refuse("FROM base\n", "--cache-to", "type=gha")
+    assert "an image has the steps of its own layers" in shop.build(
+        "FROM base\n", "--cache-to", "type=inline,mode=max"
+    )
     assert "dest is missing" in shop.refuse("FROM base\n", "--cache-to", "type=local")
     assert "mode 'all'" in shop.refuse("FROM base\n", "--cache-to", "type=local,dest=x,mode=all")
     shop.build("FROM base\n", "--cache-from", "type=gha")

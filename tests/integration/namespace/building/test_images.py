@@ -6,10 +6,12 @@ import hashlib
 import json
 import pathlib
 import subprocess
+import tarfile
 
 import pytest
 
 from tests.integration.namespace.building.conftest import Workshop, members
+from tests.integration.namespace.conftest import COMMAND
 
 pytestmark = pytest.mark.root
 
@@ -113,6 +115,39 @@ def test_an_image_of_this_machine(shop: Workshop) -> None:
     assert pathlib.Path("/usr/bin/tac").exists()
     refused = shop.stack.run("image", "save", "-o", str(shop.directory / "x.tar"), "built", check=False)
     assert "it was built FROM host" in refused.stderr
+    for output in ("out", "type=tar,dest=out.tar", "type=oci,dest=out.tar"):
+        message = shop.refuse("FROM host\n", "-o", output)
+        assert "the image is FROM host" in message
+        assert "end with a stage FROM scratch" in message
+        assert not (shop.directory / output.rpartition("=")[2]).exists()
+
+
+def test_archives_through_pipes(shop: Workshop) -> None:
+    shop.write("a.txt", "a\n")
+    shop.build("FROM scratch\nCOPY a.txt /a\n")
+    first = shop.id()
+
+    def piped(*arguments: str, given: bytes = b"") -> bytes:
+        done = subprocess.run(
+            [COMMAND, "--backend", "namespace", *arguments],
+            cwd=shop.directory,
+            env=shop.stack.environment(),
+            input=given,
+            capture_output=True,
+            timeout=60,
+            check=True,
+        )
+        return done.stdout
+
+    archive = piped("image", "save", "built")
+    shop.stack.run("image", "rm", "built")
+    assert piped("image", "load", "-q", given=archive) == b""
+    assert shop.id() == first
+    assert piped("image", "load", "--input", "-", given=archive) == b"Loaded image: built:latest\n"
+    with tarfile.open(shop.directory / "root.tar", "w") as tar:
+        tar.add(shop.directory / "a.txt", "b")
+    piped("image", "import", "-", "imported", given=(shop.directory / "root.tar").read_bytes())
+    assert "b" in shop.image("imported")[0]
 
 
 def test_outputs(shop: Workshop) -> None:

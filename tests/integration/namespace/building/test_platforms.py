@@ -371,6 +371,21 @@ def test_a_push_sends_each_image_and_then_the_index(shop: Workshop, memory: Memo
     assert found["RepoDigests"] == [f"{memory.host}/app@{pushed}"]
 
 
+def test_each_image_has_its_own_inline_cache(shop: Workshop, memory: Memory) -> None:
+    name = f"{memory.host}/app:1"
+    recipe = "FROM scratch\nARG TARGETARCH\nCOPY $TARGETARCH /\n"
+    for arch in ("amd64", "arm64"):
+        shop.write(f"{arch}/file", arch)
+    shop.build(recipe, *BOTH, "--cache-to", "type=inline", "--push", tag=name)
+    before = platforms(shop, name)
+    shop.stack.run("image", "rm", name)
+    shop.stack.run("builder", "prune", "-af")
+    output = shop.build(recipe, *BOTH, "--cache-from", name, "--cache-to", "type=inline", tag=name)
+    for arch in ("amd64", "arm64"):
+        assert cached(output, f"COPY {arch} /"), output
+    assert platforms(shop, name) == before
+
+
 def test_a_project_is_built_and_pushed_for_all_platforms(shop: Workshop, memory: Memory) -> None:
     shop.write("Dockerfile", RECIPE)
     shop.stack.write(

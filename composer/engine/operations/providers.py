@@ -1,0 +1,75 @@
+"""Operations on services that an external program provides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from composer.engine.observed import Advance
+from composer.engine.operations.row import MAKES, REMOVES, STOPS, Row, about, field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from composer.engine.backend import Backend
+    from composer.engine.operations.row import Report
+    from composer.providers.protocol import Message, Provider, Variables
+
+
+class StartProvider(NamedTuple):
+    """Have a provider make what a service stands for. It may be there already."""
+
+    service: str
+    provider: Provider
+    project: str
+    environment: Mapping[str, str]
+    cause: str
+
+
+class RemoveProvided(NamedTuple):
+    """Have a provider remove what it made for a service."""
+
+    service: str
+    provider: Provider
+    project: str
+    environment: Mapping[str, str]
+    cause: str
+
+
+class StopProvided(NamedTuple):
+    """Have a provider stop what it made for a service, if it can."""
+
+    service: str
+    provider: Provider
+    project: str
+    environment: Mapping[str, str]
+    cause: str
+
+
+_COMMANDS = {StartProvider: "up", RemoveProvided: "down", StopProvided: "stop"}
+
+
+def _run(_: Backend, operation: StartProvider | RemoveProvided | StopProvided, report: Report) -> Variables:
+    from composer.providers import program, protocol
+
+    def tell(message: Message) -> None:
+        if message.kind == protocol.INFO:
+            report(Advance(protocol.first_line(message.text), is_phase=True))
+
+    return program.run(
+        operation.provider,
+        _COMMANDS[type(operation)],
+        operation.service,
+        operation.project,
+        operation.environment,
+        tell,
+    )
+
+
+# Docker Compose shows such a service by its name alone
+_SERVICE, _NAME = about("", "service"), field("service")
+
+ROWS: dict[type, Row] = {
+    StartProvider: Row("create service", "creating", "created", MAKES, _SERVICE, _NAME, _run),
+    RemoveProvided: Row("remove service", "removing", "removed", REMOVES, _SERVICE, _NAME, _run),
+    StopProvided: Row("stop service", "stopping", "stopped", STOPS, _SERVICE, _NAME, _run),
+}

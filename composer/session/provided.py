@@ -1,0 +1,115 @@
+"""What providers made for a project, kept on this machine: ``<root>/providers/<project>.json``.
+
+``down`` and ``stop`` find here whom to ask, without the compose file too; ``plan`` finds the variables of the last
+time. They may be passwords: only the owner reads the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from composer.engine import labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from composer.engine.engine import Engine
+    from composer.engine.observed import Observed
+    from composer.engine.planning.external import External
+    from composer.engine.planning.providing import Held
+    from composer.schema.model import Project
+
+VERSION = 1
+
+
+class Provided:
+    """The file of one project. Use it with the project's lock held, but to read."""
+
+    def __init__(self, directory: str, project: str) -> None:
+        self._path = f"{directory}/providers/{project}.json"
+
+    @property
+    def is_empty(self) -> bool:
+        """True where no provider made anything: the usual case, told without an import."""
+        return not os.path.exists(self._path)
+
+    def read(self) -> dict[str, Held]:
+        """Return what providers made, by service. A file that cannot be read counts as none: providers run again."""
+        try:
+            with open(self._path, encoding="utf-8") as file:
+                found = json.load(file)
+        except (OSError, ValueError):
+            return {}
+        from composer.engine.planning.providing import Held
+
+        if not isinstance(found, dict) or found.get("version") != VERSION:
+            return {}
+        try:
+            return {name: Held.from_json(held) for name, held in found["services"].items()}
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return {}
+
+    def add(self, held: Mapping[str, Held]) -> None:
+        """Note what providers have made. Raises OSError."""
+        self._write({**self.read(), **held})
+
+    def remove(self, names: set[str]) -> None:
+        """Note that what providers made is gone. Raises OSError."""
+        self._write({name: held for name, held in self.read().items() if name not in names})
+
+    def _write(self, services: Mapping[str, Held]) -> None:
+        if not services:
+            if not self.is_empty:
+                os.unlink(self._path)
+            return
+        from composer.archives import whole_file
+
+        os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+        whole = {"version": VERSION, "services": {name: held.to_json() for name, held in services.items()}}
+        with whole_file(self._path, 0o600) as file:
+            file.write(json.dumps(whole, indent=1).encode())
+
+
+def externals(
+    engine: Engine,
+    observed: Observed,
+    project: str,
+    environment: Mapping[str, str],
+    model: Callable[[], Project | None],
+    *,
+    stops: bool = False,
+) -> dict[str, External]:
+    """Return the services that providers made, each with its removal, or with ``stops`` its stop where it has one.
+
+    They are known from the ``up`` that made them. Where docker compose made them, a container depends on a service
+    that has none, and only then ``model`` is asked for the compose files.
+    """
+    held = engine.provided.read() if engine.provided is not None and not engine.provided.is_empty else {}
+    if not held and _misses_services(observed):
+        found = model()
+        if found is not None:
+            from composer.engine.planning.providing import held_of
+
+            held, environment = held_of(found), found.environment
+    if not held:
+        return {}
+    from composer.engine.planning import providing
+    from composer.engine.planning.external import External
+
+    make = providing.stopping if stops else providing.removal
+    return {
+        name: External(make(name, one, project, environment), one.needs)
+        for name, one in held.items()
+        if one.variables.stops or not stops
+    }
+
+
+def _misses_services(observed: Observed) -> bool:
+    there = {labels.service_of(container) for container in observed.containers}
+    return any(
+        entry[0] not in there
+        for container in observed.containers
+        for entry in labels.read_depends_on(container.labels)
+    )
