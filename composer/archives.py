@@ -255,7 +255,7 @@ def unpack(
     """
     unpacking = _Unpacking(open_directory, ownership)
     try:
-        with tarfile.open(fileobj=cast("BinaryIO", _Stream(archive)), mode="r|*") as reader:
+        with tarfile.open(fileobj=cast("BinaryIO", Pieces(archive)), mode="r|*") as reader:
             for info in reader:
                 parts = _parts(info.name, rename)
                 try:
@@ -454,8 +454,8 @@ def _open_mounted(parent: int, name: str) -> int:
     return fd
 
 
-class _Stream:
-    """What tarfile reads from: an iterable of bytes as a file."""
+class Pieces:
+    """An iterable of bytes as a file to read, such as tarfile wants."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)

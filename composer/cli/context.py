@@ -199,6 +199,10 @@ class Context:
         """Return the backend that has a project, or that should get it."""
         return self.session().backend(project, self._named, makes=self._makes)
 
+    def connect(self, name: str) -> Backend:
+        """Return a backend by its name, beside the one that a project has; close it."""
+        return self._connect(name, self.environment)
+
     def backends(self) -> Iterator[Backend]:
         """Yield every backend that works here, or the one that was asked for."""
         return self.session().backends()

@@ -55,6 +55,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logout": ("login:logout", "Log out from a registry"),
     "logs": ("logs", "Print the output of service containers"),
     "ls": ("ls", "List projects"),
+    "migrate": ("migrate", "Copy the images and volumes of a project to another backend"),
     "network": ("network", "Manage networks"),
     "pause": ("pause", "Pause services"),
     "plan": ("plan", "Show what up would change, and why"),

@@ -161,6 +161,96 @@ def create_volume(context: Context, /, name: str | None, driver: str | None, **g
     )
 
 
+_live = click.option("--live", is_flag=True, help="Also if running containers use the volume.")
+
+
+@command.command(
+    name="export",
+    help="Write the files of a volume to a tar archive.\n\nWithout --output, the archive goes to standard output.",
+)
+@click.option("-o", "--output", type=click.Path(), default="-", help="Write the archive to this file.")
+@_live
+@click.argument("name", metavar="VOLUME")
+@click.pass_obj
+def export_volume(context: Context, /, name: str, output: str, live: bool) -> None:
+    from composer.archives import whole_file
+    from composer.cli.single import standard
+    from composer.engine.moving import volumes
+
+    backend = context.backend()
+    if context.settings.dry_run:
+        context.write(f"export volume {name} to {output}")
+        return
+    if not live:
+        volumes.refuse_used(backend, name)
+    with (
+        standard.written_to(context, output, "add --output FILE, or redirect the output") as path,
+        volumes.opened(backend, name) as contents,
+        whole_file(path) as file,
+    ):
+        for piece in contents.read():
+            file.write(piece)
+
+
+@command.command(
+    name="import",
+    help="Put the files of a tar archive into a volume.\n\n"
+    "The volume is created if it does not exist; the path - is standard input. The archive is one of volume export, "
+    "and files that the volume already has are replaced.",
+)
+@_live
+@click.argument("name", metavar="VOLUME")
+@click.argument("path", type=click.Path(), metavar="[PATH]", default="-")
+@click.pass_obj
+def import_volume(context: Context, /, name: str, path: str, live: bool) -> None:
+    from composer.cli.single import standard
+    from composer.engine.moving import volumes
+    from composer.engine.wanted import VolumeSpec
+
+    backend = context.backend()
+    if context.settings.dry_run:
+        context.write(f"import {path} into volume {name}")
+        return
+    if not live:
+        volumes.refuse_used(backend, name)
+    with standard.read_from(context, path, "a volume") as archive:
+        volumes.check_archive(archive)
+        if backend.find_volume(name) is None:
+            backend.create_volume(VolumeSpec(name, {}, {}))
+        with volumes.opened(backend, name, writable=True) as contents, open(archive, "rb") as file:
+            contents.write(iter(lambda: file.read(1 << 20), b""))
+    context.write(name)
+
+
+@command.command(name="clone", help="Copy a volume to a new one, with its labels left out.")
+@_live
+@click.argument("name", metavar="VOLUME")
+@click.argument("other", metavar="NEW_NAME")
+@click.pass_obj
+def clone_volume(context: Context, /, name: str, other: str, live: bool) -> None:
+    from composer.engine.moving import migration, volumes
+    from composer.engine.wanted import VolumeSpec
+    from composer.errors import Conflict, NotFound
+
+    backend = context.backend()
+    if backend.find_volume(name) is None:
+        raise NotFound(f"no such volume: {name}")
+    if backend.find_volume(other) is not None:
+        raise Conflict(f"volume '{other}' exists already", hint="choose another name, or remove it first")
+    if context.settings.dry_run:
+        context.write(f"copy volume {name} to {other}")
+        return
+    if not live:
+        volumes.refuse_used(backend, name)
+    backend.create_volume(VolumeSpec(other, {}, {}))
+    try:
+        migration.copy(backend, name, backend, other)
+    except BaseException:
+        backend.remove_volume(other)
+        raise
+    context.write(other)
+
+
 # ------------------------------------------------------------------ of a project
 
 

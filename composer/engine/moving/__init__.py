@@ -1,0 +1,1 @@
+"""Contents of volumes as archives, and whole projects from one backend to another."""

@@ -1,0 +1,132 @@
+"""The contents of a volume, through a container that is created with it and never started."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import tempfile
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from composer.engine.observed import ACTIVE
+from composer.engine.wanted import ContainerSpec, MountSpec
+from composer.errors import BackendError, Conflict, CopyFailed, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from composer.engine.backend import Backend
+
+_IMAGE = "composer-empty:latest"
+_LABEL = "composer.helper"
+_PLACE = "volume"
+
+
+class Contents(NamedTuple):
+    """A volume that can be read and written."""
+
+    backend: Backend
+    container: str
+
+    def read(self) -> Iterator[bytes]:
+        """Return an archive of the volume; its names begin with ``volume``. The caller must close it."""
+        return self.backend.read_path(self.container, f"/{_PLACE}")[1]
+
+    def write(self, archive: Iterable[bytes]) -> None:
+        """Unpack an archive as `read` returns it; owners, modes and times are those of the archive."""
+        self.backend.write_path(self.container, "/", archive)
+
+
+@contextmanager
+def opened(backend: Backend, volume: str, *, writable: bool = False) -> Iterator[Contents]:
+    """Yield a volume's contents. Raises NotFound where there is no such volume."""
+    if backend.find_volume(volume) is None:
+        raise NotFound(f"no such volume: {volume}")
+    with _image(backend) as image:
+        spec = ContainerSpec(
+            f"composer-helper-{os.urandom(6).hex()}",
+            "",
+            "",
+            1,
+            image,
+            {_LABEL: "volume"},
+            {"command": ["none"]},
+            mounts=(MountSpec("volume", volume, f"/{_PLACE}", read_only=not writable),),
+            network_mode="none",
+        )
+        id = backend.create_container(spec)
+        try:
+            yield Contents(backend, id)
+        finally:
+            backend.remove_container(id, force=True)
+
+
+@contextmanager
+def _image(backend: Backend) -> Iterator[str]:
+    """Yield an image without any file; it goes again, unless another command uses it."""
+    _sweep(backend)
+    if backend.find_image(_IMAGE) is None:
+        with tempfile.NamedTemporaryFile(suffix=".tar") as file:
+            tarfile.open(fileobj=file, mode="w").close()
+            file.flush()
+            backend.import_image(file.name, _IMAGE, {"Cmd": ["none"]})
+    yield _IMAGE
+    with suppress(BackendError):
+        backend.remove_image(_IMAGE)
+
+
+def holders(backend: Backend, volume: str) -> list[str]:
+    """Return the containers that have a volume, running or not, by name; helpers of commands that were killed go."""
+    found = []
+    for container in backend.containers():
+        if not any(mount.name == volume for mount in container.mounts):
+            continue
+        if _LABEL in container.labels:
+            backend.remove_container(container.id, force=True)
+        else:
+            found.append(container.name)
+    return found
+
+
+def _sweep(backend: Backend) -> None:
+    """Remove what a killed command left. One of a command that goes on is in use by nobody else: it is younger."""
+    import time
+
+    for container in backend.containers():
+        is_old = container.created_ns < time.time_ns() - 3600 * 10**9
+        if _LABEL in container.labels and is_old:
+            with suppress(BackendError):
+                backend.remove_container(container.id, force=True)
+
+
+def check_archive(path: str) -> None:
+    """Raise CopyFailed unless a file is an archive as `Contents.read` returns it."""
+    try:
+        with tarfile.open(path, "r|") as reader:
+            first = reader.next()
+    except (OSError, tarfile.TarError) as error:
+        raise CopyFailed(f"cannot read '{path}' as a tar archive: {error}") from error
+    if first is None or first.name.split("/")[0] != _PLACE or (first.name == _PLACE and not first.isdir()):
+        raise CopyFailed(
+            f"'{path}' is not an archive of a volume: its first entry is '{first.name if first else ''}'",
+            hint="make one with composer volume export",
+        )
+
+
+def users(backend: Backend, volume: str) -> list[str]:
+    """Return the running containers that have a volume mounted, by name."""
+    return sorted(
+        one.name
+        for one in backend.containers()
+        if one.state in ACTIVE and any(mount.name == volume for mount in one.mounts)
+    )
+
+
+def refuse_used(backend: Backend, volume: str) -> None:
+    """Raise Conflict where a running container has the volume: a copy would be of no moment."""
+    found = users(backend, volume)
+    if found:
+        raise Conflict(
+            f"volume '{volume}' is used by running containers: {', '.join(found)}",
+            hint="stop them first, so that the copy is of one moment, or add --live",
+        )
