@@ -109,6 +109,9 @@ ALLOWED: dict[str, set[str]] = {
     },
     "documents": {"errors", "schema.views"},
     "session": {"archives", "backends", "engine", "schema", "state_root", "errors"},
+    # files from elsewhere: the only place where the loader's wishes, git and registries meet
+    "session.remote": {"schema", "registry", "runtime.base", "runtime.build", "references", "errors"},
+    "session.publishing": {"session.remote", "schema", "registry", "references", "errors"},
     "cli": {
         "session",
         "state_root",
@@ -249,7 +252,7 @@ def test_no_circle_of_imports() -> None:
 # ---------------------------------------------------------------------------- siblings
 
 _MOST_SIBLINGS = 24
-_CROWDED = {"cli": 36, "cli/commands": 44, "schema": 34}
+_CROWDED = {"cli": 36, "cli/commands": 43, "schema": 34}
 """Folders above that number, and how many they have: none grows."""
 
 

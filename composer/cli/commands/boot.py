@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from composer.cli.bootscripts import Init
+    from composer.cli.boot.bootscripts import Init
     from composer.cli.context import Context
     from composer.runtime.objects.booting import Returning
 
@@ -32,7 +32,7 @@ def command() -> None:
 @_root
 @click.pass_obj
 def enable(context: Context, /, root: str) -> None:
-    from composer.cli import bootscripts
+    from composer.cli.boot import bootscripts
     from composer.runtime.base import requirements
 
     requirements.check()
@@ -51,7 +51,7 @@ def enable(context: Context, /, root: str) -> None:
 @_root
 @click.pass_obj
 def disable(context: Context, /, root: str) -> None:
-    from composer.cli import bootscripts
+    from composer.cli.boot import bootscripts
 
     if context.settings.dry_run:
         context.write("would be disabled")
@@ -67,7 +67,7 @@ def disable(context: Context, /, root: str) -> None:
 )
 @click.pass_obj
 def show(context: Context, /, root: str, form: str) -> None:
-    from composer.cli import bootscripts
+    from composer.cli.boot import bootscripts
     from composer.runtime.base import requirements
 
     requirements.check()  # before what exists on Linux only is imported
@@ -99,7 +99,7 @@ def document(init: Init | None, found: Sequence[Returning]) -> dict[str, object]
 )
 @click.pass_obj
 def start(context: Context, /) -> int:
-    from composer.cli import booting
+    from composer.cli.boot import booting
     from composer.runtime.base import requirements
 
     requirements.check()

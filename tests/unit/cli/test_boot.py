@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 
-from composer.cli import booting, bootscripts
-from composer.cli.bootscripts import OPENRC, SYSTEMD, SYSV, Init
+from composer.cli.boot import booting, bootscripts
+from composer.cli.boot.bootscripts import OPENRC, SYSTEMD, SYSV, Init
 from composer.engine.labels import DEPENDS_ON, SERVICE
 from composer.errors import ComposerError, PermissionDenied
 from composer.runtime.objects.booting import Returning

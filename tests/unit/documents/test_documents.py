@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from composer import backends, documents
 from composer.backends.memory import Behaviour
-from composer.cli.bootscripts import OPENRC
+from composer.cli.boot.bootscripts import OPENRC
 from composer.cli.commands import boot
 from composer.cli.configuration import Configuration
 from composer.documents import plans, timeline

@@ -1,0 +1,1 @@
+"""Projects that are elsewhere, or go there: what people are asked before it happens."""
