@@ -344,7 +344,8 @@ class Context:
         answer = self.stdin.readline()
         if not answer and not self.stdin.isatty():
             self.stderr.write("\n")
-            raise ProjectError(f"cannot prompt without a terminal: {question}", hint=hint)
+            asked = question.rpartition("\n")[2]
+            raise ProjectError(f"cannot prompt without a terminal: {asked}", hint=hint)
         if otherwise and answer == "\n" and self.stdin.isatty():
             return True
         return answer.strip().lower() in ("y", "yes")

@@ -90,7 +90,7 @@ class _Gathering:
     def file(self, source: Source, name: str) -> File:
         """Return a compose file as it is published."""
         edits: list[nodes.Edit] = []
-        text = source.text.removeprefix("\ufeff")
+        text = source.text
         for document in nodes.documents(text, source.shown):
             top = nodes.fields(document)
             self._includes(top.get("include"))
@@ -116,13 +116,13 @@ class _Gathering:
             path = self._path(node, source)
             if node is not None and path is not None:
                 self.findings.with_env_file.add(name)
-                edits.append(nodes.replaced(node, hashed(path, "env")))
+                edits.append(nodes.replaced(node, hashed(path, "env"), source.text))
                 if files.is_file(path):
                     self.env_files[path] = hashed(path, "env")
         extended = nodes.fields(service.get("extends")).get("file")
         path = self._path(extended, source)
         if extended is not None and path is not None:
-            edits.append(nodes.replaced(extended, hashed(path, "yaml")))
+            edits.append(nodes.replaced(extended, hashed(path, "yaml"), source.text))
             self._pending[path] = hashed(path, "yaml")
         self._environment(name, service.get("environment"))
         return edits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
 _MERGED = "tag:yaml.org,2002:merge"
 
 
@@ -88,10 +90,13 @@ def pairs(
             yield (name, value, line_of(node)) if is_pair else (key, text, line_of(node))
 
 
-def replaced(node: yaml.Node, text: str) -> Edit:
-    """Return the edit that puts another text in the place of a scalar."""
+def replaced(node: yaml.Node, new: str, text: str) -> Edit:
+    """Return the edit that puts ``new`` in the place of a scalar of ``text``; its anchor stays."""
+    start, end = node.start_mark.index, node.end_mark.index
+    properties = _PROPERTIES.match(text, start, end)
+    assert properties is not None  # it matches nothing, at least
     is_block = getattr(node, "style", None) in ("|", ">")
-    return Edit(node.start_mark.index, node.end_mark.index, f"{text}\n" if is_block else text)
+    return Edit(properties.end(), end, f"{new}\n" if is_block else new)
 
 
 def edited(text: str, edits: list[Edit]) -> str:

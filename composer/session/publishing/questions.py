@@ -22,7 +22,7 @@ def check(services: Services, findings: Findings) -> None:
             hint="publish these files, and include them as oci://HOST/NAME:TAG; or publish the output of "
             "composer config -o FILE",
         )
-    built = [name for name, one in services.items() if one.get("build") and not one.get("image")]
+    built = [name for name, one in services.items() if one.get("build") is not None and not one.get("image")]
     if built:
         lines = "".join(f'- "{name}"\n' for name in built)
         raise ProjectError(
