@@ -158,16 +158,14 @@ class _Repository:
         ref = self._ref
         if _COMMIT.fullmatch(ref):
             return ref
-        wanted = (ref, f"refs/heads/{ref}", f"refs/tags/{ref}", f"refs/tags/{ref}^{{}}")
+        wanted = (ref, f"{ref}^{{}}", f"refs/heads/{ref}", f"refs/tags/{ref}", f"refs/tags/{ref}^{{}}")
         done = self._run("/", "ls-remote", "--exit-code", "--", self._reference.remote, *wanted)
         if done.code not in (0, 2):
             raise self._failed(done)
         found = {name: commit for commit, _, name in (line.partition("\t") for line in done.out.splitlines())}
         # a branch before a tag, and the commit of a tag that has a message
-        names = (ref, f"refs/heads/{ref}", f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}", f"refs/{ref}")
+        names = (f"{ref}^{{}}", ref, f"refs/heads/{ref}", f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}")
         commit = next((found[name] for name in names if name in found), "")
-        if ref.startswith("refs/tags/"):
-            commit = found.get(f"{ref}^{{}}", commit)
         if not _COMMIT.fullmatch(commit):
             raise ProjectError(
                 f"repository does not contain ref {ref}",
