@@ -59,7 +59,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "port": ("port", "Print the host address that a container port is published on"),
     "ps": ("ps", "List containers"),
     "pull": ("registry.pull", "Pull service images"),
-    "publish": ("registry.publish", "Publish the project to a registry"),
+    "publish": ("registry.publish", "Publish the compose files of the project to a registry"),
     "push": ("registry.push", "Push service images"),
     "restart": ("restart", "Restart service containers"),
     "rm": ("rm", "Remove stopped service containers"),

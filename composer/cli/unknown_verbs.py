@@ -18,7 +18,9 @@ _INSTEAD = {
 """Verbs of docker and docker compose that composer does not have, and what to use."""
 
 BELOW = {
-    "alpha generate": "a compose file is not made from containers; see what they are with composer container inspect",
+    "alpha generate": (
+        "composer makes no compose file from containers; show what is known of them with composer container inspect"
+    ),
 }
 """The same of commands with two words."""
 

@@ -39,8 +39,8 @@ command.add_command(publish.command)
 @click.option("--spaces", is_flag=True, help="Indent with spaces instead of tabs.")
 @click.pass_obj
 def viz(context: Context, /, size: int, spaces: bool, **shown: bool) -> None:
-    context.stderr.write("viz command is EXPERIMENTAL\n")
     project = context.project()
+    context.stderr.write("viz command is EXPERIMENTAL\n")
     services: Mapping[str, Any] = project.tree.get("services") or {}
     indent = (" " if spaces else "\t") * size
     lines = [f'digraph "{project.name}" {{', f"{indent}layout=dot;"]

@@ -27,20 +27,18 @@ def agree(context: Context, project: Project, *, yes: bool) -> None:
 
     Raises ProjectError where the answer is no, or where nobody can answer.
     """
-    given = context.settings.files
-    if not given or not files.is_remote(given[0]):
+    if not project.files or not files.is_remote(project.files[0]):
         return
     if not yes:
-        _agree_to_others(context)
+        _agree_to_others(context, project)
     if context.settings.progress not in ("quiet", "json"):
-        shown = files.without_login(given[0])
-        context.stderr.write(f'Your compose stack "{shown}" is stored in "{project.directory}"\n')
+        context.stderr.write(f'Your compose stack "{project.files[0]}" is stored in "{project.directory}"\n')
     if not yes:
         _agree_to_variables(context, project)
 
 
-def _agree_to_others(context: Context) -> None:
-    others = [files.without_login(one) for one in context.fetched if one not in context.settings.files]
+def _agree_to_others(context: Context, project: Project) -> None:
+    others = [one for one in map(files.without_login, context.fetched) if one not in project.files]
     if not others:
         return
     lines = "".join(f"  - {one}\n" for one in others)

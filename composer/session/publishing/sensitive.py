@@ -49,6 +49,8 @@ _NAME = re.compile("|".join(_NAMES), re.I)
 _LITERAL = re.compile(r"[^${\s].+[^}\s]", re.DOTALL)
 _LEAST_OF_A_PASSWORD = 4.0
 _LEAST_OF_A_TEXT = 5.0
+_MOST_LOOKED_AT = 4096
+"""Of a value, or of a line. Some patterns take the square of it as time."""
 
 
 def is_secret_name(name: str) -> bool:
@@ -125,7 +127,7 @@ _KINDS = (
     _kind("Twilio authentication", rf"{_EDGE}(?:AC|SK)[0-9a-fA-F]{{32}}{_END}"),
     _kind(
         "URL with password",
-        r"[a-z][a-z0-9+.-]+://[^:\s]*:[^@:\s]+@[^\s'\"\];]+",
+        r"[a-z][a-z0-9+.-]{1,30}://[^:\s]*:[^@:\s]+@[^\s'\"\];]+",
         is_one=_is_url_password,
     ),
     _kind("High entropy string", rf"{_EDGE}[a-zA-Z0-9+/_-]{{16,}}={{0,2}}", is_one=_is_random),
@@ -133,7 +135,8 @@ _KINDS = (
 
 
 def in_value(key: str, value: str, place: str) -> Sensitive | None:
-    """Return what a value looks like; None where it looks harmless."""
+    """Return what a value looks like, or its beginning where it is long; None where it looks harmless."""
+    value = value[:_MOST_LOOKED_AT]
     for kind in _KINDS:
         for found in kind.pattern.finditer(value):
             if kind.is_one is None or kind.is_one(found[0]):
@@ -149,6 +152,7 @@ _PAIR = re.compile(r"""\s*(?:export\s+)?["']?([\w.\[\]~$/-]+)["']?\s*[:=]\s*["']
 def in_text(text: str, name: str) -> Iterator[Sensitive]:
     """Yield what is in a file of pairs, or in any text, line by line."""
     for number, line in enumerate(text.splitlines(), 1):
+        line = line[:_MOST_LOOKED_AT]
         pair = _PAIR.fullmatch(line)
         found = in_value(pair[1], pair[2], f"{name}:{number}") if pair else None
         found = found or in_value("", line.strip(), f"{name}:{number}")

@@ -6,7 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -32,7 +32,7 @@ class Place:
         }
 
     def run(
-        self, command: list[str], *, check: bool = True, **environment: str
+        self, command: list[str], environment: Mapping[str, str], *, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             command,
@@ -51,7 +51,7 @@ class Place:
     def ours(
         self, *arguments: str, check: bool = True, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        return self.run([sys.executable, "-m", "composer", *arguments], check=check, **environment)
+        return self.run([sys.executable, "-m", "composer", *arguments], environment, check=check)
 
 
 @pytest.fixture

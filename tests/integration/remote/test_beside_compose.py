@@ -64,7 +64,7 @@ def theirs(place: Place, *arguments: str, certificate: Path | None = None) -> st
         **({"DOCKER_CONFIG": config} if config else {}),
         **({"DOCKER_HOST": os.environ["DOCKER_HOST"]} if "DOCKER_HOST" in os.environ else {}),
     }
-    return place.run(["docker", "compose", *arguments], **environment).stdout
+    return place.run(["docker", "compose", *arguments], environment).stdout
 
 
 def trusting(place: Place, secure: str, certificate: Path) -> None:

@@ -67,6 +67,12 @@ def test_yes_and_a_dry_run_are_not_asked(app: Console) -> None:
     assert containers(app) == ["far-web-1"]
 
 
+def test_one_of_the_environment_is_asked_about_too(app: Console) -> None:
+    refused = app("up", "-d", NEEDED="x", COMPOSE_FILE=APP)
+    assert "Do you want to proceed with these variables?" in refused.err
+    assert (refused.code, containers(app)) == (1, [])
+
+
 def test_one_off_containers_are_asked_about_too(app: Console) -> None:
     refused = app("-f", APP, "run", "-d", "web", NEEDED="x")
     assert "Do you want to proceed with these variables?" in refused.err
@@ -216,4 +222,4 @@ def test_viz(console: Console) -> None:
 
 
 def test_what_alpha_does_not_have_is_refused_by_name(console: Console) -> None:
-    assert "a compose file is not made from containers" in console("alpha", "generate", "x").err
+    assert "composer makes no compose file from containers" in console("alpha", "generate", "x").err

@@ -8,6 +8,7 @@ import pytest
 
 from composer.errors import ConfigError, ProjectError, ProjectInvalid
 from composer.schema import load, naming
+from composer.schema.model import Project
 from composer.schema.options import Fetched, LoadOptions
 from composer.schema.problems import Problems
 from composer.schema.setting import find_setting
@@ -60,7 +61,7 @@ def here(tmp_path: Path) -> Path:
     return tmp_path / "here"
 
 
-def sources(found: load.Project, service: str) -> list[str]:
+def sources(found: Project, service: str) -> list[str]:
     return [volume["source"] for volume in found.tree["services"][service]["volumes"]]
 
 
