@@ -176,7 +176,7 @@ class Context:
         from composer.schema.setting import Named
 
         project = load(self.load_options(services))
-        self._named = Named(project.name, project.directory, project.name_origin)
+        self._named = Named(project.name, project.name_directory, project.name_origin)
         self._makes = self._makes or makes
         if self.settings.compatibility or self.flag("COMPOSE_COMPATIBILITY"):
             project.separator = "_"

@@ -67,7 +67,7 @@ def load(options: LoadOptions, problems: Problems | None = None) -> Project:
     if options.normalize or options.interpolate:
         tree.put("name", name, tree.mark("name") if "name" in tree else Mark("", why="project name"))
     project = _finish(tree, name, options, setting._replace(variables=variables), problems, reader.label)
-    project.name_origin = named.origin
+    project.name_origin, project.name_directory = named.origin, named.directory
     return project
 
 

@@ -175,7 +175,8 @@ class _Repository:
 
     def check_out(self, commit: str, directory: str) -> None:
         """Put a commit into an empty directory. Raises ProjectError."""
-        self._must(directory, "init", "--quiet", "--template=")
+        form = "sha256" if len(commit) == 64 else "sha1"
+        self._must(directory, "init", "--quiet", "--template=", f"--object-format={form}")
         remote = self._reference.remote
         done = self._run(directory, "fetch", "--quiet", "--no-tags", "--depth=1", "--", remote, commit)
         if done.code:

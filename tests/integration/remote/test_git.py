@@ -96,6 +96,20 @@ def test_what_a_reference_names_is_what_comes(
     assert sorted(os.listdir(tmp_path / "cache/remote/git")) == kept
 
 
+def test_a_repository_of_sha_256(tmp_path: Path) -> None:
+    work = tmp_path / "served/app"
+    write(work, {"compose.yaml": "services: {top: {image: long}}"})
+    git(work, "init", "--quiet", "--object-format=sha256", "--initial-branch=main")
+    git(work, "add", "--all")
+    git(work, "commit", "--quiet", "-m", "one")
+    server = GitServer(tmp_path / "served")
+    try:
+        assert "long" in text_of(remotes(tmp_path), f"{server.url}/app")
+        assert [len(name) for name in os.listdir(tmp_path / "cache/remote/git")] == [64]
+    finally:
+        server.close()
+
+
 def test_a_branch_moves_and_a_commit_needs_no_network(repository: Repository, tmp_path: Path) -> None:
     server = GitServer(repository.directory / "served")
     url = f"{server.url}/app.git"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from composer.engine import labels
 from composer.session.remote.artifacts import digest_of
 from tests.unit.cli.console import Console
 
@@ -104,6 +105,18 @@ def test_its_containers_say_what_they_were_made_from(app: Console) -> None:
     assert app("-f", APP, "ps", "-q", NEEDED="x").out
     assert app("-f", APP, "down", NEEDED="x").code == 0
     assert containers(app) == []
+
+
+def test_two_projects_of_one_reference_are_no_neighbours(console: Console) -> None:
+    """Their relative paths start in one directory, but neither has the other's volumes."""
+    keep(console, APP, "services: {web: {image: nginx, volumes: ['data:/d']}}\nvolumes: {data: {}}\n")
+    assert console("-f", APP, "up", "-d", "-y").code == 0
+    (console.directory / "other").mkdir()
+    (volume,) = console.backend.volumes()
+    assert volume.labels[labels.DIRECTORY] == str(console.directory)
+    planned = console("-f", APP, "--project-directory", "other", "plan")
+    assert "other_data" in planned.out
+    assert "will be created empty" not in planned.err
 
 
 def test_a_saved_plan_names_the_reference(app: Console) -> None:
