@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import PullFailed
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from composer.registry.registry import Manifest, Registry
 
 _BLOCK = 1 << 17
+_DIGEST = re.compile("sha256:[0-9a-f]{64}")
 _MAX_MANIFESTS = 100
 
 
@@ -32,6 +34,14 @@ def copied(registry: Registry, source: Reference, target: Repository, to: Refere
     }
 
 
+def _digest(entry: Any) -> str:
+    """Return the digest of a descriptor. Raises ValueError for what would be something else in a URL."""
+    digest = entry["digest"]
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError(digest)
+    return str(digest)
+
+
 class _Copy:
     def __init__(self, registry: Registry, source: Reference, target: Repository, *, is_near: bool) -> None:
         self._registry, self._source, self._target = registry, source, target
@@ -43,12 +53,20 @@ class _Copy:
         self._manifests += 1
         if self._manifests > _MAX_MANIFESTS:
             raise PullFailed(f"'{self._source.familiar()}' has more than {_MAX_MANIFESTS} manifests")
-        document = json.loads(manifest.data)
-        for entry in document.get("manifests") or ():
-            self.manifest(self._registry.manifest(self._source, entry["digest"]))
-        for entry in (document.get("config"), *(document.get("layers") or ())):
-            if entry and not entry.get("urls"):
-                self._blob(entry["digest"], entry["size"])
+        try:
+            document = json.loads(manifest.data)
+            images = [_digest(entry) for entry in document.get("manifests") or ()]
+            blobs = [
+                (_digest(entry), int(entry["size"]))
+                for entry in (document.get("config"), *(document.get("layers") or ()))
+                if entry and not entry.get("urls")
+            ]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise PullFailed(f"'{self._source.familiar()}' has an invalid manifest") from None
+        for digest in images:
+            self.manifest(self._registry.manifest(self._source, digest))
+        for digest, size_bytes in blobs:
+            self._blob(digest, size_bytes)
         self._target.put_manifest(manifest.data, manifest.media_type, manifest.digest)
 
     def _blob(self, digest: str, size_bytes: int) -> None:

@@ -11,7 +11,8 @@ import os
 import re
 import resource
 import subprocess
-from typing import TYPE_CHECKING, NamedTuple
+import tempfile
+from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
 from composer.errors import BuildFailed, ProjectError
@@ -52,6 +53,7 @@ _OF_ANOTHER_REPOSITORY = (
 _LONGEST_S = 600
 _MAX_BYTES = 1 << 30
 _MAX_FILES = 200_000
+_MAX_OUTPUT = 64 << 20
 _MOST_SAID = 2000
 
 
@@ -228,20 +230,22 @@ class _Repository:
 
 
 def _run(words: Sequence[str], directory: str, environment: Mapping[str, str]) -> _Ended:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        code = _code_of(words, directory, environment, out, err)
+        return _Ended(code, _text(out), _text(err))
+
+
+def _code_of(
+    words: Sequence[str], directory: str, environment: Mapping[str, str], out: IO[bytes], err: IO[bytes]
+) -> int:
+    """Run a program to its end, with a bound on what it writes and how long it takes."""
     limit, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     bounded = _MAX_BYTES if limit == resource.RLIM_INFINITY else min(limit, _MAX_BYTES)
     # inherited by git and what it starts: a pack is one file, whose size nobody knows before it is here
     resource.setrlimit(resource.RLIMIT_FSIZE, (bounded, hard))
     try:
         process = subprocess.Popen(
-            words,
-            cwd=directory,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
+            words, cwd=directory, env=dict(environment), stdin=subprocess.DEVNULL, stdout=out, stderr=err
         )
     except FileNotFoundError:
         raise ProjectError(
@@ -250,18 +254,21 @@ def _run(words: Sequence[str], directory: str, environment: Mapping[str, str]) -
         ) from None
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    with process:
-        try:
-            out, err = process.communicate(timeout=_LONGEST_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise ProjectError(
-                f"git did not end within {_LONGEST_S} seconds", hint="check the URL and the network"
-            ) from None
-        except BaseException:
-            process.kill()
-            raise
-    return _Ended(process.returncode, out, err)
+    try:
+        return process.wait(_LONGEST_S)
+    except subprocess.TimeoutExpired:
+        raise ProjectError(
+            f"git did not end within {_LONGEST_S} seconds", hint="check the URL and the network"
+        ) from None
+    finally:
+        process.kill()  # where it has ended, that is nobody
+        process.wait()
+
+
+def _text(output: IO[bytes]) -> str:
+    """Return what git has written: a server decides how much that is, so not all of it."""
+    output.seek(0)
+    return output.read(_MAX_OUTPUT).decode(errors="replace")
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:

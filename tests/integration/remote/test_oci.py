@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -142,6 +144,42 @@ def test_an_application_brings_its_images_along(host: str, author: Place, reader
         )
         reader.ours("config", "--resolve-image-digests")
     assert reader.ours("-f", f"oci://{host}/application:1", "config", "--services").stdout == "a\nb\n"
+
+
+def test_an_image_with_a_manifest_that_is_none_is_not_copied(host: str, author: Place) -> None:
+    with Proxy(host) as proxy:
+        write(author.directory, {"compose.yaml": f"services: {{a: {{image: '{proxy.host}/odd:1'}}}}"})
+        body = json.dumps({"mediaType": artifacts.MANIFEST, "layers": [{"digest": "sha256:../x", "size": 1}]})
+        headers = {"Content-Type": artifacts.MANIFEST}
+        proxy.on(
+            "(GET|HEAD) .*/odd/manifests/", lambda handler: handler.answer(200, body.encode(), headers), 0
+        )
+        refused = author.ours("publish", "-y", "--app", f"{proxy.host}/copies:1", check=False)
+        assert "odd:1' has an invalid manifest" in refused.stderr
+        assert proxy.count("GET .*/odd/blobs") == 0
+
+
+def test_what_was_fetched_can_be_published_again(host: str, author: Place, reader: Place) -> None:
+    write(author.directory, FILES)
+    first = author.ours("publish", "-y", "--with-env", f"{host}/again:1").stdout.strip()
+    second = reader.ours("-f", first, "publish", "-y", "--with-env", f"{host}/again:2").stdout.strip()
+    written = [
+        json.loads(reader.ours("-f", one, "config", "--format", "json").stdout) for one in (first, second)
+    ]
+    for project in written:
+        (volume,) = project["services"]["web"].pop("volumes")
+        assert volume["source"].endswith("/data")
+    assert written[0] == written[1]
+
+
+def test_a_file_of_standard_input(host: str, author: Place, reader: Place) -> None:
+    write(author.directory, {"in.yaml": "services: {web: {image: of-stdin}}"})
+    words = [sys.executable, "-m", "composer", "-f", "-", "publish", "-y", f"{host}/stdin:1"]
+    with open(author.directory / "in.yaml") as file:
+        subprocess.run(
+            words, cwd=author.directory, env=author.environment, stdin=file, check=True, timeout=60
+        )
+    assert reader.ours("-f", f"oci://{host}/stdin:1", "config", "--images").stdout == "of-stdin\n"
 
 
 def test_a_registry_that_does_not_know_oci_1_1(host: str, author: Place, reader: Place) -> None:

@@ -98,6 +98,11 @@ def test_a_local_project_is_asked_nothing(console: Console) -> None:
     assert console("up", "-d").code == 0
 
 
+def test_the_flag_for_registries_without_encryption_is_docker_composes(app: Console) -> None:
+    assert app("--insecure-registry", "host.test", "-f", APP, "config", "-q", NEEDED="x").code == 0
+    assert "insecure" not in app("--help").out
+
+
 def test_its_containers_say_what_they_were_made_from(app: Console) -> None:
     app("-f", APP, "up", "-d", "-y", NEEDED="x")
     (container,) = app.backend.observe("far").containers

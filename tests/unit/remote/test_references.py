@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from composer.errors import ProjectError
+from composer.registry.settings import Host, Settings
 from composer.schema.files import Labels, is_remote, without_login
 from composer.schema.options import Fetched
 from composer.session.remote import git, switches
 from composer.session.remote.fetching import Remotes
+from composer.session.remote.oci import with_insecure
 
 
 @pytest.mark.parametrize(
@@ -136,6 +138,16 @@ def test_switches(reference: str, switch: str, kind: str, tmp_path: Path) -> Non
     odd = Remotes({}, {switch: "no"}.get, str(tmp_path))
     with pytest.raises(ProjectError, match=f"{switch} environment variable expects boolean value"):
         odd.fetch(reference)
+
+
+def test_a_registry_without_encryption_is_one_that_was_named() -> None:
+    found = with_insecure(Settings(hosts={"other.test": Host(ca="/ca")}), ["host.test:5000", "other.test"])
+    assert [found.is_insecure(host) for host in ("host.test:5000", "other.test", "host.test")] == [
+        True,
+        True,
+        False,
+    ]
+    assert found.host("other.test").ca == "/ca"
 
 
 def test_labels() -> None:
