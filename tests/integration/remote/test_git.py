@@ -152,6 +152,20 @@ def test_a_web_server_that_knows_nothing_of_git(repository: Repository, tmp_path
         thread.join()
 
 
+@pytest.mark.parametrize("form", ["git@host.test:{}#main:sub", "ssh://git@host.test{}#main:sub"])
+def test_ssh_asks_nobody(repository: Repository, tmp_path: Path, form: str) -> None:
+    (tmp_path / "bin").mkdir()
+    ssh = tmp_path / "bin/ssh"
+    ssh.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/log\nfor command; do :; done\neval "$command"\n')
+    ssh.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    found = Remotes(environment, environment.get, str(tmp_path / "cache")).fetch(form.format(repository.bare))
+    assert Path(found.file).read_text() == "services: {sub: {image: two}}"
+    asked = (tmp_path / "log").read_text().splitlines()
+    assert asked
+    assert all("BatchMode=yes" in line and "git@host.test" in line for line in asked)
+
+
 def test_no_links_out_no_submodules_no_hooks(
     repository: Repository, server: GitServer, tmp_path: Path
 ) -> None:
