@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit interpreters bench compared builds-compared loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile pulls runs storm builds-storm reboot adoption samples bench-inside bench-scale bench-engine bench-builds clean
+.PHONY: demo test lint unit interpreters bench compared builds-compared pages dist loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile pulls runs storm builds-storm reboot adoption samples bench-inside bench-scale bench-engine bench-builds clean
 
 setup: $(STAMP)
 
@@ -87,6 +87,21 @@ recorded: setup
 builds-compared: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.compared.builds $(if $(DOCKERFILES),$(DOCKERFILES),--write)
 	$(if $(DOCKERFILES),,$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(PYTEST) -q -m beside tests/integration/build tests/integration/docker/test_dockerfile_checks.py)
+
+# The pages that are made from the code: commands, manual pages, attributes, documents. Tests say when they are old.
+pages: setup
+	$(VENV)/bin/python -m tests.unit.test_commands_page
+	$(VENV)/bin/python -m tests.unit.test_man_pages
+	$(VENV)/bin/python -m tests.unit.test_attributes_table
+	$(VENV)/bin/python -m tests.unit.documents.test_documents_page
+
+# What a release consists of, in dist/: the sdist, the wheel, and one file for any CPython from 3.11 to 3.13; tried in bare
+# environments, with every PYTHONS.
+PYTHONS ?= $(PYTHON)
+dist: setup
+	$(VENV)/bin/pip install --quiet --group dist
+	$(VENV)/bin/python release/dist.py
+	$(SUDO) $(VENV)/bin/python release/check.py dist $(PYTHONS)
 
 # Services compared from within on both backends, into docs/compared.md: needs an engine at DOCKER_HOST.
 inside: setup

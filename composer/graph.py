@@ -254,9 +254,12 @@ class Graph:
         import networkx
 
         graph = self.to_networkx(within)
-        waits = graph.subgraph([node for node in graph if node.kind == "service"])
-        kept = networkx.transitive_reduction(waits)
-        graph.remove_edges_from([edge for edge in waits.edges if edge not in kept.edges])
+        waits = graph.subgraph([node for node in graph if node.kind == "service"]).copy()
+        for node in waits:
+            needed = set(waits[node])
+            if len(needed) > 1:  # one alone follows from no other, and most services have no more
+                below = set().union(*(networkx.descendants(waits, one) for one in needed))
+                graph.remove_edges_from([(node, one) for one in needed & below])
         return graph
 
     def find(self, name: str) -> Node:

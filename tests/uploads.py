@@ -34,6 +34,7 @@ class Memory:
         self.uploads: dict[str, bytearray] = {}
         self.refused_types: set[str] = set()
         self.mounted: list[tuple[str, str, str]] = []
+        self.asked: list[tuple[str, str]] = []
         self.lock = threading.RLock()
         self._opened = 0
         memory = self
@@ -71,6 +72,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
+        self.owner.asked.append((self.command, parts.path))
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         with suppress(ConnectionError):
             for pattern, answer in (
@@ -183,11 +185,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         data = self.rfile.read(int(self.headers["Content-Length"]))
         whole = json.loads(data)
-        named = [whole["config"]["digest"], *(layer["digest"] for layer in whole["layers"])]
+        listed = [one["digest"] for one in whole.get("manifests", ())]
+        named = [] if listed else [whole["config"]["digest"], *(layer["digest"] for layer in whole["layers"])]
         media_type = self.headers["Content-Type"]
         if media_type != whole["mediaType"] or media_type in owner.refused_types:
             self._refuse(400, "MANIFEST_INVALID")
-        elif any(digest not in owner.blobs.get(key[0], {}) for digest in named):
+        elif any(digest not in owner.blobs.get(key[0], {}) for digest in named) or any(
+            (key[0], digest) not in owner.manifests for digest in listed
+        ):
             self._refuse(404, "MANIFEST_BLOB_UNKNOWN")
         else:
             digest = sha256(data)

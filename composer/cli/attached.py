@@ -19,13 +19,18 @@ from composer.cli.interrupt import interruptible
 from composer.cli.lines import Printer
 from composer.engine import actions, labels
 from composer.engine.actions import carry_out
+from composer.engine.observed import ACTIVE, Capability
 from composer.engine.operations.row import Resource
 from composer.engine.progress import WORKING, Progress
-from composer.engine.running.attach import RETURNING, Attachment, Death
+from composer.engine.running.attach import RETURNING, Attachment, Death, Return
+from composer.engine.running.returning import Returning
+from composer.engine.wanted import RestartsWith
 from composer.errors import Cancelled, ComposerError, no_such_service
+from composer.graph import HEALTHY, dependencies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
     from composer.cli.context import Context
     from composer.engine.engine import Change, Engine
@@ -78,15 +83,32 @@ def run_attached(context: Context, project: Project, options: Options, given: di
         awaited = _awaited(services, options, given) & shown or shown or frozenset(services)
         awaited |= {abort.code_from} if abort.code_from else set()
         changing = partial(context.session().changed_by, project.name)
-        attachment = Attachment(engine.backend, project.name, awaited, shown, output, changing)
+        returning = _returning(engine, project)
+        attachment = Attachment(engine.backend, project.name, awaited, shown, output, changing, returning)
         cancel.subscribe(_Impatience(attachment))
-        session = _Session(engine, project.name, options.services, attachment, output, abort, cancel)
+        locked = partial(context.lock, project.name, "restart")
+        session = _Session(engine, project.name, options.services, attachment, output, abort, cancel, locked)
         attachment.open(change.plan)
         try:
             return session.run(change, lock)
         finally:
             if not attachment.close():
                 context.abandon_output()
+
+
+def _returning(engine: Engine, project: Project) -> Returning | None:
+    """Return what finds services that restart with others; None where the backend does it, or nobody wants it."""
+    if Capability.RESTARTS_DEPENDENTS in engine.backend.capabilities:
+        return None
+    wishes = {
+        name: tuple(
+            RestartsWith(d.service, d.condition == HEALTHY)
+            for d in dependencies(tree)
+            if d.restart and not d.implicit
+        )
+        for name, tree in project.tree["services"].items()
+    }
+    return Returning(wishes) if any(wishes.values()) else None
 
 
 def _shown(
@@ -198,7 +220,10 @@ class _Session:
         output: _Output,
         abort: Abort,
         cancel: Cancellation,
+        locked: Callable[[], AbstractContextManager[None]],
     ) -> None:
+        """``locked`` keeps other commands from changing the project for a block."""
+        self._locked = locked
         self._engine, self._project, self._services = engine, project, services
         self._attachment, self._output = attachment, output
         self._abort, self._cancel = abort, cancel
@@ -249,9 +274,26 @@ class _Session:
                     continue  # it has been started again in this moment
                 return next(filter(self._abort.is_due, self._attachment.ends()), None)
             death = self._attachment.deaths.get()
+            if isinstance(death, Return):
+                self._restart(death.services)
+                continue
             if death is not None and self._abort.is_due(death) and self._is_its_own(death):
                 return death
         return None
+
+    def _restart(self, services: tuple[str, ...]) -> None:
+        """Restart services with what they depend on, which came back by itself; a failure is only told."""
+        with self._locked():
+            containers = self._engine.backend.observe(self._project).containers
+            there = [c for c in containers if labels.service_of(c) in services and c.state in ACTIVE]
+            names = tuple(sorted({labels.service_of(c) for c in there}))
+            if not names:
+                return
+            self._attachment.expect(there)
+            try:
+                actions.restart(self._engine, self._project, names)
+            except (ComposerError, ExceptionGroup) as error:
+                self._output.note(f"warning: cannot restart {', '.join(names)}: {error}")
 
     def _is_its_own(self, death: Death) -> bool:
         """Tell whether a container ended by itself: when other commands are over, which may restart or replace it."""

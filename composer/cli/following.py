@@ -19,7 +19,7 @@ from composer.errors import BackendError, OutputFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from composer.cli.lines import Printer
+    from composer.cli.lines import AnyPrinter
     from composer.engine.backend import Backend, LogStream
     from composer.engine.observed import Event, ObservedContainer
 
@@ -37,7 +37,7 @@ class Following:
         backend: Backend,
         project: str,
         wanted: Callable[[ObservedContainer], bool],
-        printer: Printer,
+        printer: AnyPrinter,
         changing: Callable[[], str] = lambda: "",
     ) -> None:
         self._changing = changing

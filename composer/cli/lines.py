@@ -1,4 +1,7 @@
-"""Output of containers on our output: a coloured, padded prefix per container, stdout to stdout, stderr to stderr."""
+"""Output of containers on our output: a coloured, padded prefix per container, stdout to stdout, stderr to stderr.
+
+Or as JSON, and only the lines that match.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from composer.cli.safe import line as shown
 from composer.cli.safe import paint, safe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import TextIO
 
     from composer.cli.safe import Safe
@@ -81,6 +84,75 @@ class Printer:
             if self._color:
                 lead = paint(self._codes.get(name, "0"), lead)
         return f"{lead}{dates.utc_ns(line.time_ns)} " if self._timestamps else lead
+
+
+class JsonLines:
+    """Writes each line as a JSON object: the document ``logs``. Used as a `Printer` is.
+
+    ``service_of`` returns the service of a container, by its id. Pieces of a line are put together.
+    """
+
+    def __init__(self, stdout: TextIO | Safe, service_of: Callable[[str], str]) -> None:
+        self._stream = safe(stdout)
+        self._service_of = service_of
+        self._names: dict[str, str] = {}
+
+    def add(self, containers: Iterable[tuple[str, str]]) -> None:
+        """Name containers, as (id, name)."""
+        self._names.update(containers)
+
+    def write(self, line: LogLine) -> None:
+        import json
+
+        found = {
+            "container": self._names.get(line.container_id, line.container_id[:12]),
+            "service": self._service_of(line.container_id),
+            "stream": line.stream,
+            "time": dates.utc_ns(line.time_ns),
+            # bytes that are no UTF-8 cannot stand in JSON as they are
+            "message": line.data.decode("utf-8", errors="replace").removesuffix("\n"),
+        }
+        self._stream.raw.write(json.dumps(found, ensure_ascii=False) + "\n")
+        self._stream.flush()
+
+
+class Whole:
+    """Passes on whole lines, of those that ``matches`` accepts; pieces are kept until the line has ended.
+
+    A line without end is passed on in parts of 1 MiB.
+    """
+
+    _MOST_BYTES = 1 << 20
+
+    def __init__(self, printer: Printer | JsonLines, matches: Callable[[str], object]) -> None:
+        self._printer, self._matches = printer, matches
+        self._pieces: dict[tuple[str, str], LogLine] = {}
+
+    def add(self, containers: Iterable[tuple[str, str]]) -> None:
+        self._printer.add(containers)
+
+    def write(self, line: LogLine) -> None:
+        key = (line.container_id, line.stream)
+        before = self._pieces.pop(key, None)
+        if before is not None:
+            line = before._replace(data=before.data + line.data)
+        if line.data.endswith(b"\n") or len(line.data) >= self._MOST_BYTES:
+            self._pass_on(line)
+        else:
+            self._pieces[key] = line
+
+    def close(self) -> None:
+        """Pass on what has come of lines that did not end."""
+        for line in self._pieces.values():
+            self._pass_on(line)
+        self._pieces.clear()
+
+    def _pass_on(self, line: LogLine) -> None:
+        if self._matches(line.data.decode("utf-8", errors="surrogateescape").removesuffix("\n")):
+            self._printer.write(line)
+
+
+AnyPrinter = Printer | JsonLines | Whole
 
 
 def short_name(name: str, project: str) -> str:

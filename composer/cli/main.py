@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from composer.backends.choice import Connect
 
 _CLOSED_PIPE = 141
+_ASKS = "_COMPOSER_COMPLETE"
+"""The variable with which a shell asks for what completes a line."""
 COMMANDS: dict[str, tuple[str, str]] = {
     "alpha": ("alpha", "Experimental commands of docker compose"),
     "apply": ("apply", "Apply a plan saved with composer plan --out"),
@@ -33,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "boot": ("boot", "Manage the start of containers at boot"),
     "build": ("build", "Build or rebuild service images"),
     "builder": ("build:builder", "Manage the build cache"),
+    "completion": ("completion", "Print the completion script for a shell"),
     "commit": ("commit", "Create an image from the changes in a service container"),
     "config": ("config", "Check the compose files and print the resolved project"),
     "container": ("container", "Manage individual containers"),
@@ -84,7 +87,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 ALIASES = {"convert": "config"}
 """Docker Compose's other names of commands; no list shows them."""
 
-UNCONFIGURED = ("boot", "help", "schema", "version")
+UNCONFIGURED = ("boot", "completion", "help", "schema", "version")
 """A mistake in the configuration file keeps no container from its start at boot, and none of its schema from a user."""
 
 
@@ -101,7 +104,8 @@ class Verbs(click.Group):
     """A group whose commands are named in a table and imported when they are run."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, flags.own(self, args, ctx))
+        # a line that is completed is not complete: click takes it as far as it goes
+        return super().parse_args(ctx, args if ctx.resilient_parsing else flags.own(self, args, ctx))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -128,7 +132,7 @@ class Verbs(click.Group):
             from composer.cli.unknown_verbs import explain
 
             ctx.fail(explain(args[0], COMMANDS))
-        if command is not None:
+        if command is not None and not ctx.resilient_parsing:
             rest = flags.canonical(command, rest, click.Context(command, parent=ctx, info_name=name))
         return name, command, rest
 
@@ -269,6 +273,10 @@ def run(
         try:
             if working_dir is None:
                 context.working_dir = working_directory(environment)
+            if _ASKS in environment:
+                from composer.cli.completion import shells
+
+                return shells.answer(environment[_ASKS], context, composer)
             result = composer.main(list(arguments), prog_name="composer", standalone_mode=False, obj=context)
             context.stdout.flush()
             return result if isinstance(result, int) else 0

@@ -51,6 +51,7 @@ DOCUMENTS: dict[str, Entry] = {
     "image-ls": Entry("lists:ImageRow", LINES, "composer image ls --format json", docker=True),
     "images": Entry("lists:ContainerImage", ARRAY, "composer images --format json", docker=True),
     "lint": Entry("project:LintReport", OBJECT, "composer lint --format json"),
+    "logs": Entry("streams:LogLine", LINES, "composer logs --json"),
     "ls": Entry("lists:ProjectRow", ARRAY, "composer ls --format json", docker=True),
     "network-inspect": Entry("objects:Network", ARRAY, "composer network inspect", docker=True),
     "network-ls": Entry("lists:NetworkRow", LINES, "composer network ls --format json", docker=True),

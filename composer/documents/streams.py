@@ -20,6 +20,18 @@ class Event(Document):
     type: Literal["container"]
 
 
+class LogLine(Document):
+    """A line of a container's output."""
+
+    container: str = Field(
+        description="The name of the container without that of the project, such as web-1."
+    )
+    service: str
+    stream: Literal["stdout", "stderr"]
+    time: str = Field(description="RFC 3339, with nanoseconds.")
+    message: str = Field(description="The line without its newline; bytes that are no UTF-8 are replaced.")
+
+
 class Step(Document):
     """The progress of an operation on a resource."""
 

@@ -46,6 +46,9 @@ class Capability(Enum):
     OWNS_FILES = "owns files"
     """The file of a config or secret has the owner and the mode that its grant says, also one of the host."""
 
+    RESTARTS_DEPENDENTS = "restarts dependents"
+    """A container restarts with what it depends on (`ContainerSpec.restarts_with`) also when that crashes."""
+
     KEEPS_IMAGES = "keeps images"
     """It has a store of images of its own, which are resolved, saved and pruned through it."""
 
@@ -154,6 +157,15 @@ class ObservedVolume(NamedTuple):
     created_ns: int = 0
 
 
+class ImageVariant(NamedTuple):
+    """One of the images that a name has for several platforms. ``digest`` is that of its manifest."""
+
+    id: str
+    platform: str
+    digest: str
+    size_bytes: int
+
+
 class ObservedImage(NamedTuple):
     """An image in the backend's store. ``id`` is the digest that the image label carries.
 
@@ -174,6 +186,15 @@ class ObservedImage(NamedTuple):
     """``linux/amd64``; empty where the backend does not say."""
     config: Mapping[str, Any] = {}
     """The image configuration (OCI's ``config``), whole; empty where the backend does not say."""
+    index_digest: str = ""
+    """The digest of the index of the image and of those for other platforms; empty for an image of one platform."""
+    variants: tuple[ImageVariant, ...] = ()
+    """All images of that index, this one first."""
+
+    @property
+    def whole_id(self) -> str:
+        """What stands for the image with those for other platforms."""
+        return self.index_digest or self.id
 
 
 class RemovedImage(NamedTuple):

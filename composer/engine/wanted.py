@@ -76,6 +76,13 @@ class FileSpec(NamedTuple):
     mode: int | None = None
 
 
+class RestartsWith(NamedTuple):
+    """A service that a container restarts with: once it was started again, or with ``healthy`` is healthy again."""
+
+    service: str
+    healthy: bool = False
+
+
 class ContainerSpec(NamedTuple):
     """A container to create, with everything that a backend requires, resolved."""
 
@@ -100,6 +107,7 @@ class ContainerSpec(NamedTuple):
     """The id of a container whose fixed published ports this one gets later, by `Backend.move_ports`."""
     replaces: str = ""
     """The id of a container whose place this one takes: where the backend chooses addresses, it gets those."""
+    restarts_with: tuple[RestartsWith, ...] = ()
 
 
 class BuildSpec(NamedTuple):

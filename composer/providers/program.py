@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import threading
-from collections import deque
+import tempfile
 from typing import IO, TYPE_CHECKING
 
 from composer import userconfig
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from composer.providers.protocol import Message, Provider
 
 _METADATA_TIMEOUT_S = 30.0
-_PIECE_BYTES = 1 << 16
 _LAST_LINES = 10
+_LAST_BYTES = 1 << 14
 _ACTIONS = {protocol.UP: "create", protocol.DOWN: "remove", protocol.STOP: "stop"}
 
 
@@ -61,34 +60,29 @@ def run(
     words = protocol.arguments(provider, metadata, project, command, service)
     if words is None:
         return Variables()
-    try:
-        process = subprocess.Popen(
-            [path, *words],
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-    except OSError as error:
-        raise _unusable(path, error) from error
-    with process:
+    with tempfile.TemporaryFile() as errors:  # no pipe: a child that outlives the provider may keep it open
         try:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            last: deque[bytes] = deque(maxlen=_LAST_LINES)
-            listener = threading.Thread(target=last.extend, args=(process.stderr,), daemon=True)
-            listener.start()
-            variables = _listen(process.stdout, tell)
-            process.wait()
-            listener.join()
-        except BaseException:
-            process.terminate()  # nobody listens to it any more
-            raise
-    if process.returncode:
-        raise _with_output(
-            ProviderFailed(f"failed to {_ACTIONS[command]} service provider: {_ended(process.returncode)}"),
-            last,
-        )
+            process = subprocess.Popen(
+                [path, *words],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            )
+        except OSError as error:
+            raise _unusable(path, error) from error
+        with process:
+            try:
+                assert process.stdout is not None
+                variables = _listen(process.stdout, tell)
+                process.wait()
+            except BaseException:
+                process.kill()  # nobody listens to it any more
+                raise
+        if process.returncode:
+            how = _ended(process.returncode)
+            failure = ProviderFailed(f"failed to {_ACTIONS[command]} service provider: {how}")
+            raise _with_output(failure, errors)
     return variables._replace(stops=metadata is not None and metadata.stop is not None)
 
 
@@ -135,10 +129,11 @@ def _ended(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"exit status {code}"
 
 
-def _with_output(error: ProviderFailed, last: deque[bytes]) -> ProviderFailed:
+def _with_output(error: ProviderFailed, output: IO[bytes]) -> ProviderFailed:
     """Add the end of what a provider wrote to standard error."""
-    for line in last:
-        error.add_note(f"  > {line.decode(errors='replace').rstrip()}")
+    output.seek(max(0, output.seek(0, os.SEEK_END) - _LAST_BYTES))
+    for line in output.read().decode(errors="replace").splitlines()[-_LAST_LINES:]:
+        error.add_note(f"  > {line.rstrip()}")
     return error
 
 

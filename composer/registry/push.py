@@ -96,9 +96,15 @@ class Repository:
 
     def has(self, digest: str) -> bool:
         """Tell whether a blob is in the repository."""
+        return self._has(f"blobs/{digest}")
 
+    def has_manifest(self, digest: str, media_type: str) -> bool:
+        """Tell whether a manifest is in the repository."""
+        return self._has(f"manifests/{digest}", {"Accept": media_type})
+
+    def _has(self, what: str, headers: Mapping[str, str] | None = None) -> bool:
         def look() -> bool:
-            response = self._ask("HEAD", self._endpoint.url(self._path, f"blobs/{digest}"))
+            response = self._ask("HEAD", self._endpoint.url(self._path, what), headers)
             if response.status == 404:
                 return False
             if response.status != 200:

@@ -79,7 +79,9 @@ class House:
             emit=self.emit,
             on_error=self.errors.append,
         )
-        self._neighbours = neighbours.Neighbours(find=self.task, forget=self.forget, on_ended=lambda: None)
+        self._neighbours = neighbours.Neighbours(
+            find=self.task, forget=self.forget, on_ended=lambda: None, on_changed=lambda id: None
+        )
         self._tasks: dict[str, Task] = {}
 
     def task(self, id: str) -> Task:

@@ -94,10 +94,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 def page() -> str:
     parts = [HEAD, "## Global options\n\n", _options(main.composer)]
     for name, command in commands():
-        values = [
-            p.metavar or (p.name or "").upper() for p in command.params if isinstance(p, click.Argument)
-        ]
-        usage = " ".join(("[OPTIONS]", *values))
+        usage = " ".join(("[OPTIONS]", *values_of(command)))
         parts.append(f"\n## {name}\n\n    composer {name} {usage}\n\n{(command.help or '').strip()}\n")
         if name in NOTES:
             parts.append(f"\n{NOTES[name]}\n")
@@ -106,9 +103,14 @@ def page() -> str:
     return "".join(parts)
 
 
+def values_of(command: click.Command) -> list[str]:
+    """Return what stands for the arguments of a command."""
+    return [p.metavar or (p.name or "").upper() for p in command.params if isinstance(p, click.Argument)]
+
+
 def _options(command: click.Command) -> str:
     rows = [
-        f"| `{_flags(option)}` | {(option.help or '').replace('|', BAR)} |\n"
+        f"| `{flags_of(option).replace('|', BAR)}` | {(option.help or '').replace('|', BAR)} |\n"
         for option in command.params
         if isinstance(option, click.Option) and not option.hidden
     ]
@@ -118,14 +120,14 @@ def _options(command: click.Command) -> str:
 BAR = "\\|"
 
 
-def _flags(option: click.Option) -> str:
+def flags_of(option: click.Option) -> str:
     """Return an option's spellings and what its value is called; not by click, whose words change."""
     names = sorted(option.opts, key=len) + option.secondary_opts
     if option.is_flag or option.count:
         return ", ".join(names)
     choices = option.type.choices if isinstance(option.type, click.Choice) else ()
     value = option.metavar or "|".join(map(str, choices)) or (option.name or "").upper()
-    return f"{', '.join(names)} {value}".replace("|", BAR)
+    return f"{', '.join(names)} {value}"
 
 
 def test_the_page_is_what_the_commands_say() -> None:

@@ -21,7 +21,7 @@ COLUMN: Mapping[str, Verdict] = {
     "service.build.isolation": refused("only supported by Windows containers"),
     **inside("service.build", partly("false; others are rejected by name"), "provenance sbom"),
     **inside("service.build", partly("type=local, type=registry and type=inline"), "cache_from cache_to"),
-    "service.build.platforms": partly("one, which this machine can run"),
+    "service.build.platforms": partly("linux; RUN of another architecture needs qemu-user-static"),
     **inside("service.build.secrets", YES, "gid mode source target uid"),
     **inside("service.build.ulimits.*", YES, "hard soft"),
     **inside(

@@ -82,8 +82,8 @@ def request_of(spec: BuildSpec, environment: Mapping[str, str]) -> Request:
     found["labels"] = {**found.get("labels", {}), **spec.labels}
     found["names"] = [*filter(None, [spec.reference]), *found.get("names", ())]
     found["secrets"] = [Secret(one.target, one.source, one.content) for one in spec.secrets]
-    if spec.platform and "platform" not in found:
-        found["platform"] = spec.platform
+    if spec.platform and "platforms" not in found:
+        found["platforms"] = [spec.platform]
     if spec.outputs:
         from composer.runtime.build import outputs
 
@@ -207,16 +207,6 @@ def _agents(value: Any) -> dict[str, str]:
     return {id: path for id, _, path in (str(entry).partition("=") for entry in value)}
 
 
-def _platforms(found: dict[str, Any], value: Any, spec: BuildSpec) -> None:
-    if len(value) > 1:
-        raise Unsupported(
-            "build.platforms",
-            f"cannot build {_what(spec)}: the built-in runtime builds for one platform at a time",
-            hint="keep one of build.platforms, or use --backend docker",
-        )
-    found["platform"] = str(value[0])
-
-
 def _network(found: dict[str, Any], value: Any, spec: BuildSpec) -> None:
     if value not in _NETWORKS:
         raise BuildFailed(
@@ -275,7 +265,7 @@ ATTRIBUTES: dict[str, Callable[[dict[str, Any], Any, BuildSpec], None]] = {
     "network": _network,
     "no_cache": _put("no_cache", bool),
     "no_cache_filter": _put("no_cache_stages", list),
-    "platforms": _platforms,
+    "platforms": _put("platforms", lambda value: [str(one) for one in value]),
     "privileged": _privileged,
     "provenance": _attestation("provenance"),
     "pull": _put("pull", bool),

@@ -8,6 +8,7 @@ from composer.engine.observed import (
     Capability,
     ContainerState,
     Health,
+    ImageVariant,
     Observed,
     ObservedContainer,
     ObservedEndpoint,
@@ -316,19 +317,23 @@ def _pool(pool: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def observed_image(image: Image) -> ObservedImage:
-    from composer.runtime.images import configuration
-
     config = image.config
     return ObservedImage(
         image.id,
         tuple(image.references),
         created=image.created,
-        size_bytes=image.size_bytes,
+        size_bytes=image.size_bytes + image.others_bytes,
         labels=config.get("Labels") or {},
         volumes=tuple(config.get("Volumes") or ()),
         has_healthcheck=bool((config.get("Healthcheck") or {}).get("Test")),
         digests=image.digests,
         tagged_ns=image.tagged_ns,
-        platform=f"linux/{configuration.architecture()}",  # the store has no others
+        platform=image.platform,
         config=config,
+        index_digest=image.index_digest,
+        variants=tuple(map(_variant, (image, *image.others))) if image.index_digest else (),
     )
+
+
+def _variant(image: Image) -> ImageVariant:
+    return ImageVariant(image.id, image.platform, image.manifest, image.size_bytes)

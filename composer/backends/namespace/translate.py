@@ -122,6 +122,10 @@ def oci_config(spec: ContainerSpec, image: Mapping[str, Any]) -> Config:
                     f"cannot use {name} of service '{spec.service}': {error}"
                 ) from error
     records.extras(config)["service"] = spec.service
+    if spec.restarts_with:
+        records.extras(config)["renew_with"] = [
+            {"service": one.service, "healthy": one.healthy} for one in spec.restarts_with
+        ]
     _finish_process(config, spec, image)
     isolation.grant(config, spec)
     return config

@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from composer.cli.boot.bootscripts import Init
+    from composer.cli.booting.scripts import Init
     from composer.cli.context import Context
     from composer.runtime.objects.booting import Returning
 
@@ -32,7 +32,7 @@ def command() -> None:
 @_root
 @click.pass_obj
 def enable(context: Context, /, root: str) -> None:
-    from composer.cli.boot import bootscripts
+    from composer.cli.booting import scripts
     from composer.runtime.base import requirements
 
     requirements.check()
@@ -40,10 +40,10 @@ def enable(context: Context, /, root: str) -> None:
     if context.environment.get("COMPOSER_ROOT"):
         variables["COMPOSER_ROOT"] = os.path.abspath(context.environment["COMPOSER_ROOT"])
     if context.settings.dry_run:
-        init = bootscripts.of(root)
+        init = scripts.of(root)
         context.write(f"would be enabled by {init.name}: {root}/{init.file}")
         return
-    init = bootscripts.enable(root.rstrip("/"), variables)
+    init = scripts.enable(root.rstrip("/"), variables)
     context.write(f"enabled by {init.name}: {root.rstrip('/')}/{init.file}")
 
 
@@ -51,12 +51,12 @@ def enable(context: Context, /, root: str) -> None:
 @_root
 @click.pass_obj
 def disable(context: Context, /, root: str) -> None:
-    from composer.cli.boot import bootscripts
+    from composer.cli.booting import scripts
 
     if context.settings.dry_run:
         context.write("would be disabled")
         return
-    init = bootscripts.disable(root.rstrip("/"))
+    init = scripts.disable(root.rstrip("/"))
     context.write("was not enabled" if init is None else f"disabled in {init.name}")
 
 
@@ -67,14 +67,14 @@ def disable(context: Context, /, root: str) -> None:
 )
 @click.pass_obj
 def show(context: Context, /, root: str, form: str) -> None:
-    from composer.cli.boot import bootscripts
+    from composer.cli.booting import scripts
     from composer.runtime.base import requirements
 
     requirements.check()  # before what exists on Linux only is imported
     from composer.runtime.base import state
     from composer.runtime.objects import booting
 
-    init = bootscripts.enabled(root.rstrip("/"))
+    init = scripts.enabled(root.rstrip("/"))
     found = sorted(booting.returning(state.paths_of(context.environment)), key=lambda one: one.name)
     if form == "json":
         context.write(json.dumps(document(init, found), ensure_ascii=False))
@@ -99,8 +99,8 @@ def document(init: Init | None, found: Sequence[Returning]) -> dict[str, object]
 )
 @click.pass_obj
 def start(context: Context, /) -> int:
-    from composer.cli.boot import booting
+    from composer.cli.booting import starting
     from composer.runtime.base import requirements
 
     requirements.check()
-    return booting.start(context)
+    return starting.start(context)

@@ -212,6 +212,7 @@ def pull_images(context: Context, /, references: tuple[str, ...], quiet: bool) -
 @click.pass_obj
 def inspect_images(context: Context, /, references: tuple[str, ...], style: str | None) -> None:
     from composer.cli import listing
+    from composer.cli.single import images
 
     def picture(found: ObservedImage) -> dict[str, Any]:
         return {
@@ -219,12 +220,14 @@ def inspect_images(context: Context, /, references: tuple[str, ...], style: str 
             "RepoTags": [name for name in found.references if "@" not in name],
             "RepoDigests": list(found.digests),
             "Created": found.created,
+            **images.platform(found.platform),
             "Size": found.size_bytes,
             "Config": {
                 **found.config,
                 "Labels": dict(found.labels),
                 "Volumes": {path: {} for path in found.volumes},
             },
+            **images.variants(found),
         }
 
     listing.inspect(context, style, "image", references, context.backend().find_image, picture)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from composer.cli.context import Context
     from composer.cli.following import Following
-    from composer.cli.lines import Printer
+    from composer.cli.lines import AnyPrinter
     from composer.engine.backend import Backend, LogStream
     from composer.engine.observed import ObservedContainer
 
@@ -41,10 +41,17 @@ if TYPE_CHECKING:
     "--no-log-prefix", is_flag=True, help="Do not print the name of the container before each line."
 )
 @click.option("--no-color", is_flag=True, help="Do not use colors.")
+@click.option(
+    "--grep",
+    "pattern",
+    metavar="PATTERN",
+    help="Print only lines that match this regular expression; (?i) at its beginning ignores case.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print each line as a JSON object.")
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int | None:
-    from composer.cli.lines import Printer, short_name
+    from composer.cli.lines import Whole, short_name
     from composer.cli.target import present
     from composer.cli.times import moment
     from composer.engine import labels
@@ -52,18 +59,15 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
     project = context.project_name()
     backend = context.backend(project)
 
+    service_of: dict[str, str] = {}
+
     def wanted(container: ObservedContainer) -> bool:
+        service_of[container.id] = labels.service_of(container)
         is_named = not services or labels.service_of(container) in services
         is_one = given["index"] in (None, labels.number_of(container))
         return is_named and is_one and not labels.is_oneoff(container)
 
-    printer = Printer(
-        context.stdout,
-        context.stdout,  # both, as in Docker Compose: people search through it with a pipe
-        color=not given["no_color"] and context.is_colored(context.stdout),
-        prefix=not given["no_log_prefix"],
-        timestamps=given["timestamps"],
-    )
+    printer = _printer(context, given, lambda id: service_of.get(id, ""))
     now_ns = time.time_ns()
     part: dict[str, Any] = {
         "since_ns": moment(given["since"], "--since", now_ns) or 0,
@@ -81,10 +85,41 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
         else:
             printer.add((c.id, short_name(c.name, project)) for c in found)
             _print(backend.logs([c.id for c in found], **part), printer)
+        if isinstance(printer, Whole):
+            printer.close()
     except KeyboardInterrupt:
         context.abandon_output()
         return 130
     return None
+
+
+def _printer(context: Context, given: dict[str, Any], service_of: Callable[[str], str]) -> AnyPrinter:
+    from composer.cli.lines import JsonLines, Printer, Whole
+
+    printer: Printer | JsonLines = Printer(
+        context.stdout,
+        context.stdout,  # both, as in Docker Compose: people search through it with a pipe
+        color=not given["no_color"] and context.is_colored(context.stdout),
+        prefix=not given["no_log_prefix"],
+        timestamps=given["timestamps"],
+    )
+    if given["as_json"]:
+        printer = JsonLines(context.stdout, service_of)
+    if given["pattern"] is not None:
+        return Whole(printer, _matcher(given["pattern"]))
+    return Whole(printer, lambda line: True) if given["as_json"] else printer
+
+
+def _matcher(pattern: str) -> Callable[[str], object]:
+    """Return what tells whether a line matches. Raises click.BadParameter."""
+    import re
+
+    try:
+        return re.compile(pattern).search
+    except re.error as error:
+        raise click.BadParameter(
+            f"'{pattern}' is not a regular expression: {error}", param_hint="--grep"
+        ) from None
 
 
 def _following(
@@ -92,14 +127,14 @@ def _following(
     backend: Backend,
     project: str,
     wanted: Callable[[ObservedContainer], bool],
-    printer: Printer,
+    printer: AnyPrinter,
 ) -> Following:
     from composer.cli.following import Following
 
     return Following(backend, project, wanted, printer, lambda: context.session().changed_by(project))
 
 
-def _print(stream: LogStream, printer: Printer) -> None:
+def _print(stream: LogStream, printer: AnyPrinter) -> None:
     try:
         for line in stream:
             printer.write(line)

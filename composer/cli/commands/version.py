@@ -23,8 +23,23 @@ if TYPE_CHECKING:
     metavar="pretty|json|TEMPLATE",
     help="Set the output format: pretty, json, or a Go template.",
 )
+@click.option("--check", is_flag=True, help="Also ask the package index for the newest version.")
 @click.pass_obj
-def command(context: Context, /, short: bool, style: str) -> None:
+def command(context: Context, /, short: bool, style: str, check: bool) -> None:
+    _show(context, short, style)
+    if check:
+        from composer.cli.single.releases import newest
+
+        found = newest()
+        if found is None:
+            context.write("This is the newest version.")
+        else:
+            context.write(
+                f"Version {found} is available: pipx upgrade composer-stack, or pip install -U composer-stack"
+            )
+
+
+def _show(context: Context, short: bool, style: str) -> None:
     if short:
         context.write(__version__)
     elif style == "json":

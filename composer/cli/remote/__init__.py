@@ -1,1 +1,1 @@
-"""Projects that are elsewhere, or go there: what people are asked before it happens."""
+"""What is elsewhere: projects in repositories and registries, what people are asked about them, digests of images."""

@@ -49,7 +49,12 @@ _OPTIONS = (
         "--no-cache-filter", "no_cache_filter", metavar="STAGE", help="Do not use cached results of a stage."
     ),
     click.option("--pull", is_flag=True, help="Pull newer versions of the base images."),
-    click.option("--platform", metavar="OS/ARCH", help="Set the platform of the image."),
+    _many(
+        "--platform",
+        "platforms",
+        metavar="OS/ARCH[,OS/ARCH]",
+        help="Set the platforms of the image.",
+    ),
     click.option("--network", metavar="MODE", help="Set the network of RUN: default, host or none."),
     _many("--add-host", "extra_hosts", metavar="HOST=IP", help="Add a host name for RUN."),
     click.option("--shm-size", metavar="SIZE", help="Set the size of /dev/shm in RUN."),
@@ -96,15 +101,17 @@ def build(context: Context, path: str, given: Mapping[str, Any]) -> None:
         checking.conclude(context, findings)
     if image is None:
         return
-    for name, text in ((given["iidfile"], image.id), (given["metadata"], _metadata(image, spec))):
-        if name:
-            _write(context, name, text)
+    if given["iidfile"]:
+        _write(context, given["iidfile"], image.whole_id)
     if given["push"]:
         from composer.cli.single import pushing
 
         pushing.push(context, list(dict.fromkeys(given["tags"])))
+    if given["metadata"]:
+        pushed = context.backend().find_image(spec.reference) if given["push"] else None
+        _write(context, given["metadata"], _metadata(image, spec, pushed))
     if given["quiet"]:
-        context.write(image.id)
+        context.write(image.whole_id)
 
 
 def _built(context: Context, spec: BuildSpec, tags: tuple[str, ...]) -> tuple[ObservedImage | None, int]:
@@ -133,11 +140,21 @@ def _built(context: Context, spec: BuildSpec, tags: tuple[str, ...]) -> tuple[Ob
     return image, display.count
 
 
-def _metadata(image: ObservedImage, spec: BuildSpec) -> str:
+def _metadata(image: ObservedImage, spec: BuildSpec, pushed: ObservedImage | None) -> str:
+    """Return what was built, with buildx's names; ``pushed`` is the image once the registry has it, too."""
     import json
 
+    from composer import references
+
     names = [spec.reference, *(spec.attributes.get("tags") or ())]
-    found = {"containerimage.config.digest": image.id, "image.name": ",".join(filter(None, names))}
+    digests = pushed.digests if pushed is not None else ()
+    repository = references.parse(spec.reference).familiar_name() if pushed is not None else ""
+    in_registry = next((one.partition("@")[2] for one in digests if one.startswith(f"{repository}@")), "")
+    found = {
+        "containerimage.config.digest": "" if image.index_digest else image.id,
+        "containerimage.digest": in_registry or image.index_digest,
+        "image.name": ",".join(filter(None, names)),
+    }
     return json.dumps({key: value for key, value in found.items() if value}, indent=2) + "\n"
 
 
@@ -167,7 +184,7 @@ def spec_of(context: Context, path: str, given: Mapping[str, Any]) -> BuildSpec:
         "ssh": [_agent(context, entry) for entry in given["agents"]],
         "extra_hosts": list(given["extra_hosts"]),
         "ulimits": _limits(given["limits"]),
-        "platforms": given["platform"].split(",") if given["platform"] else [],
+        "platforms": [one for text in given["platforms"] for one in text.split(",") if one],
         "tags": tags[1:],
     }
     for name in ("target", "no_cache", "pull", "network", "provenance", "sbom"):

@@ -227,6 +227,36 @@ def _beside(context: Context, key: str, name: str) -> Test:
     return lambda image: _created_ns(image) > limit_ns
 
 
+# ------------------------------------------------------------------ platforms
+
+
+def platform(text: str) -> dict[str, str]:
+    """Return a platform as `inspect` shows it; nothing of one that is not known."""
+    return dict(zip(("Os", "Architecture", "Variant"), text.split("/") if text else (), strict=False))
+
+
+def variants(image: ObservedImage) -> dict[str, Any]:
+    """Return what `inspect` shows of images for several platforms; the names are those of Docker's API."""
+    if not image.index_digest:
+        return {}
+    return {
+        "Index": image.index_digest,
+        "Manifests": [
+            {
+                "ID": one.digest,
+                "Kind": "image",
+                "Available": True,
+                "ImageData": {
+                    "ID": one.id,
+                    "Platform": {key.lower(): text for key, text in platform(one.platform).items()},
+                    "Size": {"Unpacked": one.size_bytes},
+                },
+            }
+            for one in image.variants
+        ],
+    }
+
+
 # ------------------------------------------------------------------ how it was made
 
 

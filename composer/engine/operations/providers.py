@@ -68,8 +68,15 @@ def _run(_: Backend, operation: StartProvider | RemoveProvided | StopProvided, r
 # Docker Compose shows such a service by its name alone
 _SERVICE, _NAME = about("", "service"), field("service")
 
+
+def _facts(operation: StartProvider | RemoveProvided | StopProvided) -> Mapping[str, str]:
+    return {"service": operation.service}
+
+
 ROWS: dict[type, Row] = {
-    StartProvider: Row("create service", "creating", "created", MAKES, _SERVICE, _NAME, _run),
-    RemoveProvided: Row("remove service", "removing", "removed", REMOVES, _SERVICE, _NAME, _run),
-    StopProvided: Row("stop service", "stopping", "stopped", STOPS, _SERVICE, _NAME, _run),
+    StartProvider: Row("create service", "creating", "created", MAKES, _SERVICE, _NAME, _run, facts=_facts),
+    RemoveProvided: Row(
+        "remove service", "removing", "removed", REMOVES, _SERVICE, _NAME, _run, facts=_facts
+    ),
+    StopProvided: Row("stop service", "stopping", "stopped", STOPS, _SERVICE, _NAME, _run, facts=_facts),
 }

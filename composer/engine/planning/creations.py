@@ -9,7 +9,8 @@ from composer.engine.operations.containers import CreateContainer, RunHook
 from composer.engine.operations.row import ContainerRef
 from composer.engine.resolving import resolve
 from composer.engine.resolving.identity import container_labels, substitute_shared
-from composer.graph import dependencies, sharing
+from composer.engine.wanted import RestartsWith
+from composer.graph import HEALTHY, dependencies, sharing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,8 +54,12 @@ class Creations:
             carried=self._carried(tree, replaced) if replaced else None,
         )
         hashed = substitute_shared(tree, self._lasting_ids()) if sharing(tree) else None
-        if replaced is not None:
-            spec = spec._replace(replaces=replaced.id)
+        # what follows from links or shared namespaces holds for commands only, as with Docker Compose
+        followed = [d for d in self._graph.conditions[service] if d.restart and not d.implicit]
+        spec = spec._replace(
+            replaces=replaced.id if replaced is not None else "",
+            restarts_with=tuple(RestartsWith(d.service, d.condition == HEALTHY) for d in followed),
+        )
         return CreateContainer(new, spec, cause, hashed=hashed)
 
     def replacement(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from composer.engine.backend import Backend, LogStream
     from composer.engine.observed import Event, LogLine, ObservedContainer
     from composer.engine.plan import Plan
+    from composer.engine.running.returning import Returning
 
 
 RETURNING = frozenset(("restart", "up", "scale", "start", "container restart", "boot start"))
@@ -58,10 +59,17 @@ class Death(NamedTuple):
     exit_code: int | None
 
 
+class Return(NamedTuple):
+    """Services that are to restart, because what they depend on came back by itself."""
+
+    services: tuple[str, ...]
+
+
 class Attachment:
     """Waits for the containers of ``services``; shows those of ``shown``. Open it before anything is started.
 
-    ``deaths`` gets a `Death` for each container that ends by itself, None when the events cannot be read any more.
+    ``deaths`` gets a `Death` for each container that ends by itself, a `Return` where ``returning`` finds that services
+    restart with another one, None when the events cannot be read any more.
     ``changing`` returns the verb of another command that changes the project now, empty where none does: what ends
     meanwhile may come back.
     """
@@ -74,9 +82,11 @@ class Attachment:
         shown: Collection[str],
         output: Output,
         changing: Callable[[], str] = lambda: "",
+        returning: Returning | None = None,
     ) -> None:
         self.changing = changing
-        self.deaths: SimpleQueue[Death | None] = SimpleQueue()
+        self.deaths: SimpleQueue[Death | Return | None] = SimpleQueue()
+        self._returning = returning
         self._backend, self._project = backend, project
         self._services, self._shown, self._output = frozenset(services), frozenset(shown), output
         self.failure: Exception | None = None
@@ -190,8 +200,12 @@ class Attachment:
 
     def expect_all(self) -> None:
         """Say that from now on every container that ends was asked to."""
+        self.expect(self._backend.observe(self._project).containers)
+
+    def expect(self, containers: Iterable[ObservedContainer]) -> None:
+        """Say that the next end of these containers was asked for."""
         with self._lock:
-            self._expected |= {c.id for c in self._backend.observe(self._project).containers}
+            self._expected |= {container.id for container in containers}
 
     def is_over(self) -> bool:
         """Tell whether none of the followed containers runs any more."""
@@ -239,6 +253,9 @@ class Attachment:
             while (event := self._events.next(None)) is not None:
                 if event.kind == "container":
                     self._receive(event)
+                restarting = self._returning.see(event) if self._returning is not None else ()
+                if restarting:
+                    self.deaths.put(Return(restarting))
         except BackendError as error:
             self._say("", f"event stream lost: {error}")
             self.deaths.put(None)

@@ -107,6 +107,9 @@ class State(TypedDict, total=False):
     executed: bool
     again: bool
     prepared: bool
+    renewing: bool
+    renewed: bool
+    owes: str
     warnings: list[str]
     ports: list[PublishedPort]
     endpoints: list[AttachmentRecord]
@@ -139,6 +142,13 @@ class NetworkExtras(TypedDict, total=False):
     replaces: str
 
 
+class RenewWith(TypedDict):
+    """A service whose containers this one begins anew with; ``healthy``: once such a container is healthy again."""
+
+    service: str
+    healthy: bool
+
+
 class Extras(TypedDict, total=False):
     """The runtime's own part of a container's configuration, under ``composer``."""
 
@@ -152,6 +162,7 @@ class Extras(TypedDict, total=False):
     network: NetworkExtras
     overlay: dict[str, Any]
     restart: dict[str, Any]
+    renew_with: list[RenewWith]
     stop: dict[str, Any]
     health: dict[str, Any] | None
     log: dict[str, Any]

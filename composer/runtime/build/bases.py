@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy as copying
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from composer.runtime.build.context.copying import copy
 from composer.runtime.build.context.selecting import select
 from composer.runtime.build.context.trees import Tree
 from composer.runtime.build.steps.looking import Unbuilt
-from composer.runtime.images import host
+from composer.runtime.images import host, indexes
 from composer.runtime.images.content import layer_of_record
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from composer.runtime.images.content import Content
     from composer.runtime.images.leases import Lease
 
-    Pull = Callable[[str, Callable[[Any], None]], Image]
+    Pull = Callable[[str, Callable[[Any], None], str], Image]
 
 
 class Bases:
@@ -44,36 +45,44 @@ class Bases:
         pull: Pull,
         platform: Platform,
         *,
+        layouts: Mapping[str, Image],
         always: bool,
         only_looks: bool = False,
     ) -> None:
-        """With ``always``, the registry is asked whether it has a newer one."""
+        """With ``always``, the registry is asked whether it has a newer one.
+
+        ``layouts`` are images that were loaded for this build, by id: no name keeps those of other platforms together.
+        """
         self._store, self._content, self._cache = store, content, cache
         self._lease, self._pull = lease, pull
-        self.platform = platform
+        self.platform, self._layouts = platform, layouts
         self._always, self._only_looks = always and not only_looks, only_looks
         self._pulled: set[str] = set()
 
-    def empty_image(self) -> dict[str, Any]:
-        """Return what ``FROM scratch`` begins with."""
-        return platforms.as_configuration(self.platform)
+    def of(self, platform: Platform) -> Bases:
+        """Return the same for another platform."""
+        found = copying.copy(self)
+        found.platform = platform
+        return found
 
     def image(
         self, reference: str, platform: Platform | None, shown: Showing
     ) -> tuple[dict[str, Any], Filesystem]:
         """Return an image's whole configuration and its files. Raises BuildFailed."""
         if reference == host.REFERENCE:
+            _check_host(platform)
             shown.cached()
             return self._host()
-        found = None if self._always and not _is_id(reference) else self._find(reference)
+        found = None if self._always and not _is_id(reference) else self._find(reference, platform)
         if found is not None and not _fits(found[0], platform):
             found = None  # the registry may have the one that is wanted
         if found is None and self._only_looks:
             raise Unbuilt(f"base image {_familiar(reference)} is not here")
         if found is None:
             with shown.running():
-                self._bring(reference, shown)
-            found = self._find(reference)
+                id = self._bring(reference, platform)
+            # by its id: of another platform it need not be what the name stands for
+            found = self._find(id, platform)
         else:
             shown.cached()
         if found is None:
@@ -81,9 +90,13 @@ class Bases:
         self._check(reference, found[0], platform)
         return found
 
-    def _find(self, reference: str) -> tuple[dict[str, Any], Filesystem] | None:
+    def _find(self, reference: str, platform: Platform | None) -> tuple[dict[str, Any], Filesystem] | None:
         with self._store.using():
-            image = self._store.find(reference)
+            image = self._layouts.get(reference) or self._store.find(reference)
+            if image is not None and platform is not None:
+                # of several platforms, the one that is wanted
+                every = (image, *image.others)
+                image = next((one for one in every if platforms.parse(one.platform) == platform), image)
             record = None if image is None or image.programs else self._content.record(image.id)
             if image is None or record is None:
                 return None
@@ -104,7 +117,7 @@ class Bases:
                 if found is None:
                     self._cache.keep(key, snapshot, what="FROM host", base="", seconds=0)
                 self._lease.add([snapshot.directory])
-        whole = {**self.empty_image(), "config": dict(image.config)}
+        whole = {**platforms.as_configuration(platforms.native()), "config": dict(image.config)}
         return whole, Filesystem(key, (snapshot,), tuple(image.programs))
 
     def _copied(self, directory: str) -> Snapshot:
@@ -119,9 +132,11 @@ class Bases:
                 os.close(target)
             return self._cache.take(f"{temporary}/files", self._lease.add)
 
-    def _bring(self, reference: str, shown: Showing) -> None:
+    def _bring(self, reference: str, platform: Platform | None) -> str:
+        """Pull an image; return its id."""
+        is_own = platform is None or platform == platforms.native()
         try:
-            self._pull(reference, lambda advance: None)
+            return self._pull(reference, lambda advance: None, "" if is_own else str(platform)).id
         except ComposerError as error:
             if isinstance(error, BuildFailed):
                 raise
@@ -130,21 +145,30 @@ class Bases:
             ) from error
 
     def _check(self, reference: str, whole: Mapping[str, Any], wanted: Platform | None) -> None:
-        if not _fits(whole, wanted):
-            have = f"{whole.get('os', 'linux')}/{whole.get('architecture', '')}"
+        have = indexes.platform_of(whole)
+        # of a variant, the registry may have given a lesser one, whose programs run as well
+        if wanted is not None and platforms.parse(have)[:2] != wanted[:2]:
             raise BuildFailed(
                 f"image '{_familiar(reference)}' is for {have}, not for {wanted}",
                 hint="remove platform, or use an image for it",
             )
 
 
+def _check_host(platform: Platform | None) -> None:
+    if platform is not None and platform != platforms.native():
+        raise BuildFailed(
+            f"FROM host is of platform {platforms.native()}, not of {platform}",
+            hint="use an image that has this platform, or FROM --platform=$BUILDPLATFORM host where it only builds",
+        )
+
+
 def _fits(whole: Mapping[str, Any], wanted: Platform | None) -> bool:
     if wanted is None:
         return True
-    return (whole.get("os") or "linux", whole.get("architecture") or platforms.native().architecture) == (
-        wanted.system,
-        wanted.architecture,
-    )
+    found = platforms.parse(indexes.platform_of(whole))
+    # without a variant on one side, which one it is is not known
+    is_variant = not (found.variant and wanted.variant) or found.variant == wanted.variant
+    return is_variant and found[:2] == wanted[:2]
 
 
 def _is_id(reference: str) -> bool:

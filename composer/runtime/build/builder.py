@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import BuildFailed, ImageError, NotFound
 from composer.runtime.base import state
-from composer.runtime.build import contexts, outputs, platforms, result
+from composer.runtime.build import contexts, outputs, platforms, result, several
 from composer.runtime.build.bases import Bases
 from composer.runtime.build.cache import exchange, places
 from composer.runtime.build.cache.cache import Cache, Snapshot
@@ -20,12 +20,11 @@ from composer.runtime.build.dockerfile.directives import check_options
 from composer.runtime.build.dockerfile.reading import parse
 from composer.runtime.build.dockerfile.stage_checks import BaseFacts
 from composer.runtime.build.requests import Built
-from composer.runtime.build.steps.building import build as build_stages
 from composer.runtime.build.steps.looking import Unbuilt
 from composer.runtime.build.steps.running import Runner
 from composer.runtime.build.steps.work import Work
 from composer.runtime.build.telling import Teller
-from composer.runtime.images import leases
+from composer.runtime.images import indexes, leases
 from composer.runtime.images.content import Content
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from composer.runtime.build.dockerfile.instructions import Dockerfile
     from composer.runtime.build.dockerfile.platforms import Platform
     from composer.runtime.build.requests import News, Request
-    from composer.runtime.build.steps.stage import Stage
     from composer.runtime.images import Image, Store
     from composer.runtime.objects.client import Client
     from composer.runtime.objects.networks import Networks
@@ -45,14 +43,14 @@ if TYPE_CHECKING:
 
 
 class Tools(NamedTuple):
-    """What of the runtime a builder uses. ``pull`` brings an image into the store."""
+    """What of the runtime a builder uses. ``pull`` brings an image into the store, for a platform if one is said."""
 
     paths: Paths
     store: Store
     networks: Networks
     volumes: Volumes
     client: Callable[[], Client]
-    pull: Callable[[str, Callable[[Any], None]], Image]
+    pull: Callable[[str, Callable[[Any], None], str], Image]
 
 
 def _in_registries(
@@ -110,13 +108,14 @@ class Builder:
         self._tools = tools
         self._content = Content(f"{tools.paths.root}/images")
         self._cache = Cache(f"{tools.paths.root}/build")
+        self._layouts: dict[str, Image] = {}
 
     def build(
         self, request: Request, tell: Callable[[News], None], standard_input: BinaryIO | None = None
     ) -> Built:
         """Build an image, name it, and return it. Raises BuildFailed."""
-        platform = platforms.parse(request.platform) if request.platform else platforms.native()
-        platforms.check(platform)
+        wanted = platforms.wanted(request.platforms)
+        several.check_outputs(request, wanted)
         self._cache.prepare()
         with self._content.adding():
             pass  # makes its directories
@@ -125,19 +124,21 @@ class Builder:
             lease = held.enter_context(leases.leasing(self._content.root))
             registry = _in_registries(request.environment, held)
             targets = targets_of(request, registry, teller.warn)
-            work, context = self._opened(request, platform, lease, registry, teller, held, standard_input)
+            work, context = self._opened(request, wanted[0], lease, registry, teller, held, standard_input)
             name = request.dockerfile_name or context.name
             with teller.step(f"[internal] load build definition from {name}").running():
                 dockerfile = parse(context.dockerfile, name)
-            warnings = self._check(request, context, dockerfile, platform)
+            found = [self._check(request, context, dockerfile, platform) for platform in wanted]
+            warnings = list(dict.fromkeys(line for lines in found for line in lines))
             if request.only_checks:
                 return Built(None, {}, warnings)
-            stage = build_stages(work, context, dockerfile)
+            made = several.build(work, wanted, context, dockerfile)
             for output in request.outputs:
-                outputs.check_portable(output, stage.files)
-            self._write_files(request, work.mounter, stage, teller)
-            built = self._exported(request, stage, work.steps(), teller, warnings)
-            self._write_caches(targets, work, stage, teller)
+                for one in made.values():
+                    outputs.check_portable(output, one.stage.files)
+            self._write_files(request, work.mounter, made, teller)
+            built = self._exported(request, made, teller, warnings)
+            self._write_caches(targets, work, made, teller)
             return built
 
     def _check(
@@ -206,6 +207,7 @@ class Builder:
                 lease,
                 tools.pull,
                 platform,
+                layouts=self._layouts,
                 always=request.pull,
                 only_looks=request.only_looks,
             ),
@@ -220,9 +222,14 @@ class Builder:
         return work, context
 
     def _write_caches(
-        self, targets: Sequence[places.Target], work: Work, stage: Stage, teller: Teller
+        self,
+        targets: Sequence[places.Target],
+        work: Work,
+        made: Mapping[Platform, several.Made],
+        teller: Teller,
     ) -> None:
-        own = {one.id for one in stage.files.layers if isinstance(one, Snapshot)}
+        layers = (layer for one in made.values() for layer in one.stage.files.layers)
+        own = {layer.id for layer in layers if isinstance(layer, Snapshot)}
         for target in targets:
             steps = [one for one in work.steps() if target.is_whole or one.snapshot.id in own]
             shown = teller.step("exporting cache")
@@ -245,6 +252,7 @@ class Builder:
                 f"cannot use '{text}' as a named context: it holds {len(loaded)} images",
                 hint="keep one in it",
             )
+        self._layouts[loaded[0].id] = loaded[0]
         return loaded[0].id
 
     def look(self, request: Request) -> str:
@@ -255,7 +263,7 @@ class Builder:
         request = request._replace(only_looks=True)
         if classify(request.context)[0] is not Kind.DIRECTORY:
             return "its context is not on this machine"
-        platform = platforms.parse(request.platform) if request.platform else platforms.native()
+        wanted = platforms.wanted(request.platforms)
         self._cache.prepare()
         with self._content.adding():
             pass  # makes its directories
@@ -263,55 +271,75 @@ class Builder:
         with contextlib.ExitStack() as held:
             lease = held.enter_context(leases.leasing(self._content.root))
             registry = _in_registries(request.environment, held)
-            work, context = self._opened(request, platform, lease, registry, teller, held, None)
+            work, context = self._opened(request, wanted[0], lease, registry, teller, held, None)
             try:
-                stage = build_stages(work, context, parse(context.dockerfile, context.name))
+                dockerfile = parse(context.dockerfile, context.name)
+                made = several.build(work, wanted, context, dockerfile)
             except Unbuilt as error:
                 return str(error)
-            id = result.id_of(self._cache, stage, request, work.steps())
+            ids = [result.id_of(self._cache, one.stage, request, one.steps) for one in made.values()]
         current = self._tools.store.find(request.names[0]) if request.names else None
         if current is None:
             return "not built yet"
-        return "" if current.id == id else "its configuration changed"
+        return several.difference(current, ids)
 
     def _exported(
         self,
         request: Request,
-        stage: Stage,
-        steps: Sequence[exchange.Used],
+        made: Mapping[Platform, several.Made],
         teller: Teller,
         warnings: list[str],
     ) -> Built:
+        config = next(iter(made.values())).stage.config
         if request.outputs and all(one.type in outputs.FILES for one in request.outputs):
-            return Built(None, stage.config, warnings)
+            return Built(None, config, warnings)
         is_kept = not request.outputs or any(one.is_stored for one in request.outputs)
         shown = teller.step("exporting to image")
         with shown.running(), self._content.adding():
-            id, is_new = result.store(self._cache, self._content, stage, request, steps)
-            shown.line(f"writing image {id}")
-            for name in request.names if is_kept else ():
-                self._tools.store.tag(id, name)
-                shown.line(f"naming to {name}")
-            self._write_archives(request, id)
+            stored = [
+                result.store(self._cache, self._content, one.stage, request, one.steps)
+                for one in made.values()
+            ]
+            ids = [id for id, _ in stored]
+            for id in ids:
+                shown.line(f"writing image {id}")
+            first = self._named(request.names if is_kept else (), ids, shown.line)
+            self._write_archives(request, ids)
         if not is_kept:
-            if is_new:
+            for id in (id for id, is_new in stored if is_new):
                 with contextlib.suppress(NotFound):
                     self._tools.store.remove(id)
-            return Built(None, stage.config, warnings)
-        image = self._tools.store.find(id)
+            return Built(None, config, warnings)
+        image = self._tools.store.find(first)
         if image is None:
             raise BuildFailed(
-                f"image {id} was removed by another command while it was built", hint="build it again"
+                f"image {first} was removed by another command while it was built", hint="build it again"
             )
         return Built(image, image.config, warnings)
 
-    def _write_archives(self, request: Request, id: str) -> None:
+    def _named(self, names: Sequence[str], ids: Sequence[str], line: Callable[[str], None]) -> str:
+        """Give an image its names, those of several platforms the same ones; return what it is found by."""
+        store = self._tools.store
+        if len(ids) == 1:
+            for name in names:
+                store.tag(ids[0], name)
+        elif names:
+            line(f"writing index {store.tag_all(ids, names)}")
+        for name in names:
+            line(f"naming to {name}")
+        if len(ids) > 1:
+            return names[0] if names else indexes.ordered(self._content, ids)[0].id
+        return ids[0]
+
+    def _write_archives(self, request: Request, ids: Sequence[str]) -> None:
         for output in request.outputs:
             if output.type in outputs.ARCHIVES and not output.is_stored:
-                self._tools.store.save_as(id, request.names, output.target)
+                self._tools.store.save_as(ids, request.names, output.target)
 
-    def _write_files(self, request: Request, mounter: Mounter, stage: Stage, teller: Teller) -> None:
+    def _write_files(
+        self, request: Request, mounter: Mounter, made: Mapping[Platform, several.Made], teller: Teller
+    ) -> None:
         for output in request.outputs:
             if output.type in outputs.FILES:
                 with teller.step(f"exporting to {output.type}").running():
-                    outputs.write_files(output, mounter, stage.files)
+                    outputs.write_files(output, mounter, several.trees(made))

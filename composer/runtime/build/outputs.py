@@ -12,6 +12,8 @@ from composer.runtime.build.context.trees import Tree
 from composer.runtime.images import packing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from composer.runtime.build.cache.filesystems import Filesystem, Mounter
 
 LOCAL, TAR, OCI, DOCKER, IMAGE = "local", "tar", "oci", "docker", "image"
@@ -54,23 +56,39 @@ def check_portable(output: Output, files: Filesystem) -> None:
         )
 
 
-def write_files(output: Output, mounter: Mounter, files: Filesystem) -> None:
-    """Write the files of a stage. Raises BuildFailed."""
+def write_files(output: Output, mounter: Mounter, trees: Sequence[tuple[str, Filesystem]]) -> None:
+    """Write the files of a stage; of several, given with names, each into a directory. Raises BuildFailed."""
+    if output.type == LOCAL:
+        for name, files in trees:
+            with mounter.reading(files) as root:
+                _write_directory(root, os.path.join(output.target, name) if name else output.target)
+        return
     from composer.archives import whole_file
 
-    with mounter.reading(files) as root:
-        if output.type == LOCAL:
-            _write_directory(root, output.target)
-            return
-        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
-        try:
-            with whole_file(output.target) as file:
-                for piece in packing.pack(fd):
-                    file.write(piece)
-        except OSError as error:
-            raise _unwritable(output.target, error) from error
-        finally:
-            os.close(fd)
+    try:
+        with whole_file(output.target) as file:
+            for piece in _packed(mounter, trees):
+                file.write(piece)
+    except OSError as error:
+        raise _unwritable(output.target, error) from error
+
+
+def _packed(mounter: Mounter, trees: Sequence[tuple[str, Filesystem]]) -> Iterator[bytes]:
+    if len(trees) > 1:
+        yield from packing.pack_all(_opened(mounter, trees))
+        return
+    for _, fd in _opened(mounter, trees):
+        yield from packing.pack(fd)
+
+
+def _opened(mounter: Mounter, trees: Sequence[tuple[str, Filesystem]]) -> Iterator[tuple[str, int]]:
+    for name, files in trees:
+        with mounter.reading(files) as root:
+            fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
+            try:
+                yield name, fd
+            finally:
+                os.close(fd)
 
 
 def _write_directory(root: int, target: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from composer.errors import BuildFailed
 from composer.runtime.build.dockerfile.platforms import Platform, parse_platform
 from composer.runtime.images import configuration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _HANDLERS = "/proc/sys/fs/binfmt_misc"
 _INTERPRETERS = {
@@ -37,26 +40,40 @@ def parse(text: str) -> Platform:
         raise BuildFailed(f"invalid platform '{text}': {error}") from error
 
 
+def wanted(texts: Sequence[str]) -> list[Platform]:
+    """Return the platforms to build for, each once; this machine's where nothing is said. Raises BuildFailed."""
+    found = list(dict.fromkeys(map(parse, texts))) or [native()]
+    for platform in found:
+        check_system(platform)
+    return found
+
+
 def as_configuration(platform: Platform) -> dict[str, Any]:
     """Return what an image's configuration says of its platform."""
     found = {"os": platform.system, "architecture": platform.architecture}
     return {**found, "variant": platform.variant} if platform.variant else found
 
 
-def check(platform: Platform) -> None:
-    """Raise BuildFailed where this machine cannot run programs of a platform."""
-    own = native()
+def check_system(platform: Platform) -> None:
+    """Raise BuildFailed for a platform that no image here can have."""
     if platform.system != "linux":
         raise BuildFailed(
             f"cannot build for platform '{platform}': only linux is supported by the built-in runtime",
             hint="use --backend docker, or remove platform",
         )
+
+
+def check(platform: Platform) -> None:
+    """Raise BuildFailed where this machine cannot run programs of a platform."""
+    own = native()
+    check_system(platform)
     runs = {own.architecture, *({"386"} if own.architecture == "amd64" else ())}
     if platform.architecture in runs or _has_handler(platform.architecture):
         return
     raise BuildFailed(
-        f"cannot build for platform '{platform}': this machine has no handler for its programs in {_HANDLERS}",
-        hint="install qemu-user-static and binfmt-support, or remove platform",
+        f"cannot run programs of platform '{platform}': this machine has no handler for them in {_HANDLERS}",
+        hint="install qemu-user-static and binfmt-support, or do this step in a stage "
+        "FROM --platform=$BUILDPLATFORM and copy its result",
     )
 
 

@@ -25,6 +25,7 @@ class Request(NamedTuple):
     ``context`` is an absolute directory, a URL, a git reference or ``-``; empty for none. ``dockerfile`` is relative to
     it or absolute, ``dockerfile_name`` what messages call it; ``inline`` is its text. ``contexts`` are named contexts.
     ``names`` are what the image is to be called. With ``outputs`` it is in the store only if one of them says so.
+    With several ``platforms`` there is an image for each; with none, it is for this machine's.
     ``environment`` has proxies, git's settings and what registries need. ``source_date_epoch`` is in seconds.
     """
 
@@ -46,7 +47,7 @@ class Request(NamedTuple):
     no_cache: bool = False
     no_cache_stages: Sequence[str] = ()
     pull: bool = False
-    platform: str = ""
+    platforms: Sequence[str] = ()
     entitlements: Sequence[str] = ()
     source_date_epoch: int | None = None
     keep_failed: bool = False

@@ -30,8 +30,9 @@ class Teller:
         self._lock = threading.Lock()
         self._numbers = 0
 
-    def step(self, name: str) -> Showing:
-        return Showing(self, name)
+    def step(self, name: str, platform: str = "") -> Showing:
+        """Return a step to be shown; one of several platforms has its own before its stage: ``[linux/arm64 2/4] …``."""
+        return Showing(self, f"[{platform} {name[1:]}" if platform and name.startswith("[") else name)
 
     def warn(self, text: str) -> None:
         """Tell what everybody wants to read, and stops nothing."""

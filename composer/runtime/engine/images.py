@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from composer.runtime.engine.core import Core
     from composer.runtime.images import Image
-    from composer.runtime.images.history import Step
+    from composer.runtime.images.manifests import Step
     from composer.runtime.images.progress import Advance
     from composer.runtime.images.pull import Puller
     from composer.runtime.images.push import Pusher
@@ -34,8 +34,11 @@ class Images:
     def all(self) -> Sequence[Image]:
         return self._core.store.images()
 
-    def pull(self, reference: str, progress: Callable[[Advance], None] | None = None) -> Image:
-        return self._core.store.pull(reference, self._puller_for_all(), progress)
+    def pull(
+        self, reference: str, progress: Callable[[Advance], None] | None = None, platform: str = ""
+    ) -> Image:
+        """Pull an image; one for another ``platform`` than this machine's stays beside what the name stands for."""
+        return self._core.store.pull(reference, self._puller_for_all(), progress, platform=platform)
 
     def resolve(self, reference: str) -> str:
         """Return the digest that the registry has for a reference now. Raises PullFailed."""
@@ -127,7 +130,8 @@ class Images:
 def _is_id(reference: str, found: Image) -> bool:
     """Tell whether an image was found by its id, and not by a name or a digest."""
     prefix = id_prefix(reference)
-    if prefix is None or not found.id.removeprefix("sha256:").startswith(prefix):
+    ids = (found.id.removeprefix("sha256:"), found.index_digest.removeprefix("sha256:"))
+    if prefix is None or not any(id.startswith(prefix) for id in ids):
         return False
     return reference.startswith("sha256:") or str(parse(reference)) not in {
         str(parse(name)) for name in found.references

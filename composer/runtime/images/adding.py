@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from composer import dates
 from composer.errors import ImageError
-from composer.runtime.images import configuration
+from composer.runtime.images import configuration, indexes, manifests
 from composer.runtime.images.content import Content, Layer, canonical_json, layer_of_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -79,6 +78,7 @@ def add_image(
         "layers": [layer._asdict() for layer in layers],
         "manifest": content.put(manifest),
         "created": str(whole.get("created") or dates.utc(time.time())),
+        "platform": indexes.platform_of(whole),
     }
     if has_programs:
         record["programs"] = True
@@ -89,7 +89,7 @@ def add_image(
 def _manifest(id: str, config_bytes: int, layers: Sequence[Layer]) -> dict[str, Any]:
     return {
         "schemaVersion": 2,
-        "mediaType": _MANIFEST,
+        "mediaType": manifests.OCI_MANIFEST,
         "config": {"mediaType": _CONFIG, "digest": id, "size": config_bytes},
         "layers": [
             {"mediaType": layer.media_type, "digest": layer.blob, "size": layer.blob_bytes}

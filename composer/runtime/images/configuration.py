@@ -56,6 +56,21 @@ class Image(NamedTuple):
     """What registries call it: ``redis@sha256:…``."""
     tagged_ns: int = 0
     """Since when the name that it was found by stands for it; of several names, the newest."""
+    platform: str = ""
+    """``linux/arm64``, ``linux/arm/v7``."""
+    manifest: str = ""
+    """The digest of its manifest, as it is here."""
+    index_digest: str = ""
+    """The digest of the index that its name stands for; empty for an image of one platform."""
+    others: tuple[Image, ...] = ()
+    """The images of that index for other platforms."""
+    others_bytes: int = 0
+    """Of the layers that these have and the image itself has not."""
+
+    @property
+    def all_layers(self) -> frozenset[str]:
+        """The layers of it and of the other platforms' images."""
+        return frozenset(self.layers).union(*(one.layers for one in self.others))
 
 
 # ------------------------------------------------------------------ shapes

@@ -1,9 +1,9 @@
 """What is on the disk below ``<root>/images``, and the rules that make it survive kills and neighbours.
 
     lock                     shared by whoever adds, exclusive for whoever removes what is unreachable
-    references.json          full name → image, its digest at the registry, since when; replaced by rename
+    references.json          full name → image, its digest at the registry, since when, its index; replaced by rename
     images/<hex>.json        one image: configuration, layers, blobs; written last, so that it never lacks a part
-    blobs/sha256/<hex>       configurations, manifests and layers as they came
+    blobs/sha256/<hex>       configurations, manifests, indexes, and layers as they came
     layers/<hex>/            unpacked for overlayfs, named by chain id, shared by all images that have it
     distributed/<hex>.json   what registries have of a layer, by diff id; see `distributed`
     host/<hex>/              see `host`
@@ -55,11 +55,21 @@ class Layer(NamedTuple):
 
 
 class Named(NamedTuple):
-    """What a name stands for: the image, what its registry calls it, and since when (Unix nanoseconds)."""
+    """What a name stands for: the image, what its registry calls it, and since when (Unix nanoseconds).
+
+    With images of several platforms, ``index_digest`` is that of their index, and ``others`` are the rest of them.
+    """
 
     id: str
     digest: str = ""
     tagged_ns: int = 0
+    index_digest: str = ""
+    others: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """All images that the name keeps."""
+        return (self.id, *self.others)
 
 
 def layer_of_record(record: Mapping[str, Any]) -> Layer:
@@ -172,9 +182,19 @@ class Content:
     def change_names(self, changes: Mapping[str, Named | None]) -> None:
         """Say anew what names stand for; None removes a name. Safe beside other processes."""
         with self._locked("references.lock", fcntl.LOCK_EX):
-            changed: dict[str, Named | None] = {**self.names(), **changes}
-            records = {name: entry._asdict() for name, entry in changed.items() if entry is not None}
-            files.write_json(f"{self.root}/references.json", records, durable=True)
+            self._write_names({**self.names(), **changes})
+
+    def change_name(self, name: str, change: Callable[[Named | None], Named]) -> Named:
+        """Say anew what a name stands for, by what it stands for now; return it. Safe beside other processes."""
+        with self._locked("references.lock", fcntl.LOCK_EX):
+            names = self.names()
+            changed = change(names.get(name))
+            self._write_names({**names, name: changed})
+            return changed
+
+    def _write_names(self, names: Mapping[str, Named | None]) -> None:
+        records = {name: entry._asdict() for name, entry in names.items() if entry is not None}
+        files.write_json(f"{self.root}/references.json", records, durable=True)
 
     # -------------------------------------------------------------- blobs and records
 
@@ -415,11 +435,14 @@ def _named(name: str, entry: Any) -> Named | None:
     if not isinstance(entry, dict) or not _is_digest(entry.get("id")):
         return None
     digest, tagged_ns = entry.get("digest"), entry.get("tagged_ns")
-    return Named(
+    found = Named(
         entry["id"],
         digest if _is_digest(digest) else "",  # type: ignore[arg-type]
         tagged_ns if shapes.is_number(tagged_ns) else 0,  # type: ignore[arg-type]
     )
+    if _is_digest(entry.get("index_digest")) and shapes.list_of(_is_digest)(entry.get("others")):
+        return found._replace(index_digest=entry["index_digest"], others=tuple(entry["others"]))
+    return found
 
 
 def _drain(pipeline: Pipeline) -> int:

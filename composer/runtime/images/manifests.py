@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import ImageError
 from composer.runtime.images import configuration
@@ -16,6 +16,7 @@ from composer.runtime.images import configuration
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _MAX_LAYERS = 500  # what overlayfs takes
 _INDEXES = frozenset(
     (
@@ -36,9 +37,12 @@ def is_index(found: Mapping[str, Any]) -> bool:
     return "manifests" in found or found.get("mediaType") in _INDEXES
 
 
-def choose(choices: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the descriptor of an index that fits this machine. Raises ImageError, which says what there is."""
-    for architecture, variant in platforms():
+def choose(choices: Sequence[Mapping[str, Any]], wanted: str = "") -> Mapping[str, Any]:
+    """Return the descriptor of an index that fits this machine, or the platform ``wanted`` (``linux/arm/v7``).
+
+    Raises ImageError, which says what there is.
+    """
+    for architecture, variant in fitting(wanted) if wanted else platforms():
         for choice in choices:
             if _platform(choice) == ("linux", architecture, variant):
                 return choice
@@ -49,8 +53,22 @@ def choose(choices: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         {"/".join(filter(None, _platform(choice))) for choice in choices} - {"unknown/unknown", ""}
     )
     raise ImageError(
-        f"no matching manifest for linux/{configuration.architecture()} (available: {', '.join(offered) or 'none'})"
+        f"no matching manifest for {wanted or f'linux/{configuration.architecture()}'} "
+        f"(available: {', '.join(offered) or 'none'})"
     )
+
+
+def fitting(platform: str) -> list[tuple[str, str]]:
+    """Return the architectures and variants whose programs a platform runs, best first."""
+    _, _, rest = platform.partition("/")
+    architecture, _, variant = rest.partition("/")
+    if architecture == "amd64":
+        levels = [level for level, _ in _AMD64_LEVELS]
+        runs = levels[: levels.index(variant) + 1] if variant in levels else []
+        return [(architecture, level) for level in (*reversed(runs), "", "v1")]
+    known = _VARIANTS.get(architecture, ("",))
+    lower = known[known.index(variant) :] if variant in known else (variant, *known)
+    return [(architecture, one) for one in dict.fromkeys(lower)]
 
 
 def platforms() -> list[tuple[str, str]]:
@@ -95,6 +113,52 @@ def diff_ids(config: bytes, layers: int) -> list[str]:
         if not is_digest(digest):
             raise ImageError(f"invalid layer digest '{digest}' in its configuration")
     return found
+
+
+# ------------------------------------------------------------------ history
+
+
+class Step(NamedTuple):
+    """One step. ``id`` is the image's at the last one; ``created`` is a date, or empty where nothing says it."""
+
+    created: str
+    created_by: str
+    size_bytes: int
+    comment: str = ""
+    id: str = ""
+
+
+def history(config: bytes, layers: Sequence[Mapping[str, Any]], id: str) -> list[Step]:
+    """Return how an image was made, the last step first.
+
+    Layers that no entry of the history stands for are steps, too.
+    """
+    whole = parsed(config, "the configuration")
+    found = whole.get("history")
+    entries: list[Mapping[str, Any]] = (
+        [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    )
+    sizes = [layer["size_bytes"] for layer in layers]
+    missing = len(sizes) - sum(entry.get("empty_layer") is not True for entry in entries)
+    entries = [*({} for _ in range(missing)), *entries]
+    made = []
+    for entry in entries:
+        is_empty = entry.get("empty_layer") is True or not sizes
+        made.append(
+            Step(
+                _text_of(entry, "created"),
+                _text_of(entry, "created_by"),
+                0 if is_empty else sizes.pop(0),
+                _text_of(entry, "comment"),
+            )
+        )
+    made.reverse()
+    return [made[0]._replace(id=id), *made[1:]] if made else []
+
+
+def _text_of(entry: Mapping[str, Any], key: str) -> str:
+    value = entry.get(key)
+    return value if isinstance(value, str) else ""
 
 
 # ------------------------------------------------------------------ shapes

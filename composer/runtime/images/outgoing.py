@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from composer.runtime.images.content import Content, Layer
     from composer.runtime.images.distributed import Packed
 
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_MANIFEST = manifests.OCI_MANIFEST
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 _OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 _OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -109,3 +109,12 @@ def _manifest(image: Image, media_type: str, config_type: str, blobs: Sequence[t
         ],
     }
     return canonical_json(made)
+
+
+def digests(index: bytes) -> list[str]:
+    """Return the digests of the manifests that an index lists. Raises ImageError."""
+    found = manifests.mapping(manifests.parsed(index, "its index"), "its index")
+    return [
+        str(manifests.descriptor(one)["digest"])
+        for one in manifests.list_of_mappings(found.get("manifests"), "its index")
+    ]

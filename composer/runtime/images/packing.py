@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from composer.errors import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _BLOCK = 512
 _PIECE_BYTES = 1 << 20
@@ -33,12 +33,20 @@ _PADDING = [bytes(-size % _BLOCK) for size in range(_BLOCK)]
 
 def pack(directory: int) -> Iterator[bytes]:
     """Yield the tar of an open layer directory, in pieces of some hundred kilobytes. Raises ImageError."""
-    packing = _Packing()
+    return _in_pieces(_Packing().directory(directory, b"", 0))
+
+
+def pack_all(trees: Iterable[tuple[str, int]]) -> Iterator[bytes]:
+    """Yield one tar of several open directories, each under a name. Raises ImageError."""
+    return _in_pieces(piece for name, fd in trees for piece in _Packing().tree(fd, name))
+
+
+def _in_pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
     pending: list[bytes] = []
     size = 0
-    for piece in packing.directory(directory, b"", 0):
-        pending.append(piece)
-        size += len(piece)
+    for part in parts:
+        pending.append(part)
+        size += len(part)
         if size >= _PIECE_BYTES:
             yield b"".join(pending)
             pending.clear()
@@ -50,6 +58,11 @@ def pack(directory: int) -> Iterator[bytes]:
 class _Packing:
     def __init__(self) -> None:
         self._links: dict[tuple[int, int], bytes] = {}
+
+    def tree(self, fd: int, name: str) -> Iterator[bytes]:
+        """Yield an open directory as one called ``name``, with what is in it."""
+        yield self._header_of_directory(fd, name.encode(), os.fstat(fd))
+        yield from self.directory(fd, f"{name}/".encode(), 0)
 
     def directory(self, fd: int, prefix: bytes, depth: int) -> Iterator[bytes]:
         """Yield what is in a directory, sorted by name; ``prefix`` ends with a slash where it is not empty."""

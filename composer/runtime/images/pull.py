@@ -62,10 +62,19 @@ class Puller:
         """Return the digest that the registry has for a reference. Raises PullFailed."""
         return self._registries.resolve(reference)
 
-    def pull(self, reference: Reference, tell: Callable[[Advance], None] | None = None) -> tuple[str, str]:
-        """Bring an image into the store; return its id and the registry's digest for it. Raises PullFailed."""
+    def pull(
+        self,
+        reference: Reference,
+        tell: Callable[[Advance], None] | None = None,
+        *,
+        platform: str = "",
+    ) -> tuple[str, str]:
+        """Bring an image into the store; return its id and the registry's digest for it. Raises PullFailed.
+
+        ``platform`` is another one than this machine's, such as ``linux/arm64``.
+        """
         try:
-            return self._pull(reference, tell)
+            return self._pull(reference, tell, platform)
         except AccessDenied:
             raise
         except ImageError as error:
@@ -78,10 +87,12 @@ class Puller:
                 else None,
             ) from error
 
-    def _pull(self, reference: Reference, tell: Callable[[Advance], None] | None) -> tuple[str, str]:
+    def _pull(
+        self, reference: Reference, tell: Callable[[Advance], None] | None, platform: str
+    ) -> tuple[str, str]:
         registry = self._registries.of(reference)
         top = registry.manifest(reference)
-        manifest = self._for_this_machine(registry, reference, top)
+        manifest = self._fitting(registry, reference, top, platform)
         found = manifests.mapping(manifests.parsed(manifest.data, "its manifest"), "its manifest")
         config = self._config(registry, reference, manifests.descriptor(found.get("config")))
         parts = [
@@ -94,7 +105,8 @@ class Puller:
         Distributed(self._content).note_place(blobs, reference.host, reference.path)
         return adding.add_image(self._content, config, stored, manifest.data), top.digest
 
-    def _for_this_machine(self, registry: Registry, reference: Reference, top: Manifest) -> Manifest:
+    def _fitting(self, registry: Registry, reference: Reference, top: Manifest, platform: str) -> Manifest:
+        """Return the manifest for a platform, or for this machine."""
         found = top
         for _ in range(_MAX_INDEXES):
             if found.media_type.startswith(_SCHEMA_1):
@@ -106,7 +118,7 @@ class Puller:
             if not manifests.is_index(inner):
                 return found
             choice = manifests.descriptor(
-                manifests.choose(manifests.list_of_mappings(inner.get("manifests"), "its index"))
+                manifests.choose(manifests.list_of_mappings(inner.get("manifests"), "its index"), platform)
             )
             found = registry.manifest(reference, choice["digest"])
         raise PullFailed("its image indexes form a loop")

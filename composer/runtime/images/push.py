@@ -1,7 +1,7 @@
 """From an image of the store to a registry: layers side by side, the configuration, and the manifest last.
 
     layer ──there already, or mounted──────────────────────────────┐
-      └──► packed and compressed (a file for the time) ──► sent ───┴──► configuration ──► manifest
+      └──► packed and compressed (a file for the time) ──► sent ───┴──► configuration ──► manifest (──► index)
 
 A layer that came compressed from a registry goes as it came, so that its digest stays. What was built, imported or
 committed here is compressed on the way; the store remembers the digest, and the next push to the same place asks for
@@ -13,28 +13,31 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
+import json
 import os
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import parallel
 from composer.errors import ImageError, PushFailed
 from composer.registry.push import BlobsMissing, ManifestRefused, Outgoing, Repository
 from composer.registry.registry import Registries
 from composer.runtime.base import making
-from composer.runtime.images import compressing, compression, outgoing
+from composer.runtime.images import compressing, compression, indexes, outgoing
+from composer.runtime.images.content import canonical_json
 from composer.runtime.images.distributed import Distributed, Packed
 from composer.runtime.images.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
 
     from composer.references import Reference
     from composer.registry.settings import Settings
     from composer.registry.transport import Transport
-    from composer.runtime.images.content import Content, Layer
+    from composer.runtime.images.content import Content, Layer, Named
     from composer.runtime.images.progress import Advance
 
 _UPLOADS = 3  # at once, of all images, as Docker has it
@@ -69,22 +72,23 @@ class Pusher:
 
     def push(
         self,
-        id: str,
+        named: Named,
         reference: Reference,
         tell: Callable[[Advance], None] | None = None,
         *,
         kind: str = compressing.GZIP,
     ) -> str:
-        """Send an image to the repository and the tag of a reference; return the digest of its manifest there.
+        """Send what a name stands for to the repository and the tag of a reference; return its digest there.
 
+        That is the digest of its manifest, or of the index of several platforms' images, which goes after them.
         ``kind`` is how layers that are not compressed yet are. Raises PushFailed.
         """
         name = reference.familiar()
         try:
-            image = outgoing.image(self._content, id)
+            images = [outgoing.image(self._content, id) for id in self._in_order(named)]
             for attempt in range(1, _AGAIN + 1):
                 try:
-                    return _Push(self, reference, kind).run(image, tell)
+                    return self._sent(_Push(self, reference, kind), images, named, tell)
                 except BlobsMissing:
                     self._forget(reference)  # the registry removed it between our question and the manifest
                     if attempt == _AGAIN:
@@ -99,6 +103,32 @@ class Pusher:
                 if error.errno == errno.ENOSPC
                 else None,
             ) from error
+
+    def _in_order(self, named: Named) -> list[str]:
+        """Return the images of a name in the order of its index."""
+        if not named.index_digest:
+            return [named.id]
+        order = outgoing.digests(indexes.read(self._content, named.index_digest))
+        by_manifest = {(self._content.record(id) or {}).get("manifest"): id for id in named.ids}
+        known = [by_manifest[digest] for digest in order if digest in by_manifest]
+        return list(dict.fromkeys((*known, *named.ids)))
+
+    def _sent(
+        self,
+        push: _Push,
+        images: Sequence[outgoing.Image],
+        named: Named,
+        tell: Callable[[Advance], None] | None,
+    ) -> str:
+        sent = push.layers(images, tell)
+        if not named.index_digest:
+            return push.manifest(images[0], sent[0]).digest
+        described = []
+        for image, blobs in zip(images, sent, strict=True):
+            found = push.manifest(image, blobs, is_tagged=False)
+            platform = indexes.platform_of_image(self._content, image.id)
+            described.append(indexes.described(found.data, found.media_type, platform))
+        return push.index(described, indexes.read(self._content, named.index_digest))
 
     # -------------------------------------------------------------- for the pushes
 
@@ -169,39 +199,80 @@ class _Sending:
         return blob
 
 
+class _Pushed(NamedTuple):
+    """A manifest that the registry has."""
+
+    digest: str
+    data: bytes
+    media_type: str
+
+
 class _Push:
-    """One image on its way to one repository. ``kind`` is how layers are compressed that are not."""
+    """What one name stands for on its way to one repository. ``kind`` is how layers are compressed that are not."""
 
     def __init__(self, pusher: Pusher, reference: Reference, kind: str) -> None:
         self._pusher, self._reference, self._kind = pusher, reference, kind
         self._repository = pusher.repository(reference)
 
-    def run(self, image: outgoing.Image, tell: Callable[[Advance], None] | None) -> str:
-        parts = [_Sending(*pair) for pair in zip(image.layers, image.kinds, strict=True)]
-        progress = Progress(parts, tell, what="pushed") if tell is not None and parts else None
-        is_kept = image.manifest is not None
+    def layers(
+        self, images: Sequence[outgoing.Image], tell: Callable[[Advance], None] | None
+    ) -> list[list[Packed]]:
+        """Send the layers of all images; return what each image's are in the registry."""
+        parts = [
+            (_Sending(*pair), image.manifest is not None)
+            for image in images
+            for pair in zip(image.layers, image.kinds, strict=True)
+        ]
+        progress = (
+            Progress([part for part, _ in parts], tell, what="pushed") if tell is not None and parts else None
+        )
         blobs = parallel.each(
             parts,
-            lambda part: part.is_done(self._layer(part, as_it_is=is_kept or bool(part.kind))),
+            lambda one: one[0].is_done(self._layer(one[0], as_it_is=one[1] or bool(one[0].kind))),
             _UPLOADS,
             name="push",
         )
         if progress is not None and tell is not None:
             tell(progress.advance())
+        left = iter(blobs)
+        return [list(itertools.islice(left, len(image.layers))) for image in images]
+
+    def manifest(self, image: outgoing.Image, blobs: Sequence[Packed], *, is_tagged: bool = True) -> _Pushed:
+        """Send an image's configuration and its manifest, under the tag or by its digest."""
         self._config(image)
-        tag = self._reference.tag
         if image.manifest is not None:
-            return self._repository.put_manifest(image.manifest, image.media_type, tag)
+            return self._put(image.manifest, image.media_type, is_tagged)
         kinds = [kind or self._kind for kind in image.kinds]
         made = outgoing.manifest(image, list(zip(kinds, blobs, strict=True)))
         try:
-            return self._repository.put_manifest(made, outgoing.OCI_MANIFEST, tag)
+            return self._put(made, outgoing.OCI_MANIFEST, is_tagged)
         except ManifestRefused as error:
             if compressing.ZSTD in kinds:
                 raise ManifestRefused(str(error), hint="use --compression gzip") from error
             # a registry from before OCI
             old = outgoing.docker_manifest(image, blobs)
-            return self._repository.put_manifest(old, outgoing.DOCKER_MANIFEST, tag)
+            return self._put(old, outgoing.DOCKER_MANIFEST, is_tagged)
+
+    def _put(self, data: bytes, media_type: str, is_tagged: bool) -> _Pushed:
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        if is_tagged or not self._repository.has_manifest(digest, media_type):
+            self._repository.put_manifest(data, media_type, self._reference.tag if is_tagged else digest)
+        return _Pushed(digest, data, media_type)
+
+    def index(self, described: Sequence[dict[str, Any]], own: bytes) -> str:
+        """Send an index of manifests that are there; return its digest.
+
+        It is ``own``, that of the store, where this lists these very manifests.
+        """
+        tag = self._reference.tag
+        if [one["digest"] for one in described] == outgoing.digests(own):
+            media_type = str(json.loads(own).get("mediaType") or indexes.OCI_INDEX)
+            return self._repository.put_manifest(own, media_type, tag)
+        is_old = any(one["mediaType"] == outgoing.DOCKER_MANIFEST for one in described)
+        media_type = indexes.DOCKER_LIST if is_old else indexes.OCI_INDEX
+        return self._repository.put_manifest(
+            canonical_json(indexes.made(described, media_type)), media_type, tag
+        )
 
     def _config(self, image: outgoing.Image) -> None:
         data, reference = image.config, self._reference

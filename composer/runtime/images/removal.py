@@ -36,15 +36,32 @@ def remove(content: Content, id: str, changes: Mapping[str, Named | None], *, ke
     after = {name: entry for name, entry in content.names().items() if entry.id == id}
     untagged = [references.parse(name).familiar() for name in sorted(before) if name not in after]
     gone = sorted(_digests(before) - _digests(after) - set(untagged))
-    if after or keeps:
-        sweep(content)
-        return Removed((*untagged, *gone))
-    record = content.record(id)
-    chains = [layer["chain_id"] for layer in reversed(record["layers"])] if record else []
-    files.remove_file(content.image(id))
+    lost = [] if keeps else [id]
+    # what was kept for other platforms goes with the last name that keeps it
+    lost += sorted({other for entry in before.values() for other in entry.others})
+    lost = _without_users(content, lost, own=id)
+    chains = [
+        layer["chain_id"]
+        for record in map(content.record, lost)
+        for layer in reversed(record["layers"] if record else ())
+    ]
+    indexes = sorted({entry.index_digest for entry in before.values()} - _indexes(content) - {""})
+    for one in lost:
+        files.remove_file(content.image(one))
     sweep(content)
-    lost = [chain for chain in chains if not os.path.lexists(content.layer(chain))]
-    return Removed((*untagged, *gone), (id, *lost))
+    layers = [chain for chain in dict.fromkeys(chains) if not os.path.lexists(content.layer(chain))]
+    return Removed((*untagged, *gone), (*indexes, *lost, *layers))
+
+
+def _without_users(content: Content, ids: list[str], *, own: str) -> list[str]:
+    """Return those of these images that no name keeps, nor a container; whoever asks knows the users of ``own``."""
+    named = {id for entry in content.names().values() for id in entry.ids}
+    used = _used_by_containers(content)[1] - {own}
+    return [id for id in ids if id not in named | used and content.record(id) is not None]
+
+
+def _indexes(content: Content) -> set[str]:
+    return {entry.index_digest for entry in content.names().values()}
 
 
 def _digests(names: Mapping[str, Named]) -> set[str]:
@@ -55,17 +72,20 @@ def _digests(names: Mapping[str, Named]) -> set[str]:
 
 def prune(content: Content, *, unused: bool) -> tuple[list[str], int]:
     """Remove images that have no name (or that no container uses) and everything unreachable."""
-    named = set(content.references().values())
+    names = content.names().values()
     used_images = _used_by_containers(content)[1]
+    kept = used_images.union(*(entry.others for entry in names if entry.id in used_images))
+    if not unused:
+        kept = kept.union(*(entry.ids for entry in names))
     gone = []
     for id, _ in list(content.records()):
-        if id in used_images or (id in named and not unused):
+        if id in kept:
             continue
         files.remove_file(content.image(id))
         gone.append(id)
     dropped = {name: None for name, id in content.references().items() if id in gone}
     if dropped:
-        content.change_references(dropped)
+        content.change_names(dropped)
     return gone, sweep(content)
 
 
@@ -108,7 +128,7 @@ def _reachable(content: Content) -> tuple[set[str], set[str], set[str]]:
     """Return the layers and blobs of all images, as hexadecimal digits, and the files of `distributed` on them."""
     layers: set[str] = set()
     distributed: set[str] = set()
-    blobs: set[str] = set()
+    blobs = {hex_of(index) for index in _indexes(content)}
     for id, record in content.records():
         blobs.update((hex_of(id), hex_of(record["manifest"])))
         for layer in record["layers"]:

@@ -10,14 +10,21 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from composer import references
 from composer.archives import whole_file
 from composer.errors import ImageError
+from composer.runtime.images import indexes, manifests
 from composer.runtime.images.content import Content, Layer, canonical_json, hex_of, layer_of_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from composer.runtime.images.content import Named
 
-def save(content: Content, chosen: Sequence[tuple[str, tuple[str, ...]]], path: str) -> None:
-    """Write images, given as (id, full references), to ``path``, which is replaced only when all went well."""
+
+def save(content: Content, chosen: Sequence[tuple[Named, tuple[str, ...]]], path: str) -> None:
+    """Write images, each with its full references, to ``path``, which is replaced only when all went well.
+
+    With images of several platforms, the layout has all of them and their index; to the docker-archive, which knows
+    no platforms, the first is the image.
+    """
     try:
         with (
             whole_file(path) as file,
@@ -28,45 +35,53 @@ def save(content: Content, chosen: Sequence[tuple[str, tuple[str, ...]]], path: 
         raise ImageError(f"cannot write '{path}': {error.strerror}") from error
 
 
-def _write(content: Content, chosen: Sequence[tuple[str, tuple[str, ...]]], tar: tarfile.TarFile) -> None:
+def _write(content: Content, chosen: Sequence[tuple[Named, tuple[str, ...]]], tar: tarfile.TarFile) -> None:
     docker: dict[str, dict[str, Any]] = {}
     descriptors: list[dict[str, Any]] = []
     written: set[str] = set()
-    for id, names in chosen:
-        record = content.record(id)
-        if record is None:
-            raise ImageError(f"image {id} is no longer in the store")
-        for blob in (id, record["manifest"]):
-            if blob not in written:
-                written.add(blob)
-                _add(tar, _name(blob), content.read(blob))
-        for layer in map(layer_of_record, record["layers"]):
-            if layer.blob not in written:
-                written.add(layer.blob)
-                _add_layer(content, tar, layer)
+    for entry, names in chosen:
+        records = [_write_image(content, id, tar, written) for id in entry.ids]
         docker.setdefault(
-            id,
+            entry.id,
             {
-                "Config": _name(id),
+                "Config": _name(entry.id),
                 "RepoTags": [],
-                "Layers": [_name(layer["blob"]) for layer in record["layers"]],
+                "Layers": [_name(layer["blob"]) for layer in records[0]["layers"]],
             },
         )["RepoTags"] += [references.parse(name).familiar() for name in names]
-        descriptors += _descriptors(content, record["manifest"], names)
+        if entry.index_digest:
+            top, data = entry.index_digest, indexes.read(content, entry.index_digest)
+            if top not in written:
+                written.add(top)
+                _add(tar, _name(top), data)
+        else:
+            top, data = records[0]["manifest"], content.read(records[0]["manifest"])
+        descriptors += _descriptors(top, data, names)
     _add(tar, "manifest.json", json.dumps(list(docker.values())).encode())
-    index = {
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.index.v1+json",
-        "manifests": descriptors,
-    }
-    _add(tar, "index.json", canonical_json(index))
+    _add(tar, "index.json", canonical_json(indexes.made(descriptors)))
     _add(tar, "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
 
 
-def _descriptors(content: Content, manifest: str, names: Sequence[str]) -> list[dict[str, Any]]:
-    data = content.read(manifest)
-    media_type = json.loads(data).get("mediaType", "application/vnd.oci.image.manifest.v1+json")
-    plain = {"mediaType": media_type, "digest": manifest, "size": len(data)}
+def _write_image(content: Content, id: str, tar: tarfile.TarFile, written: set[str]) -> dict[str, Any]:
+    """Write what of an image is not ``written`` yet; return its record."""
+    record = content.record(id)
+    if record is None:
+        raise ImageError(f"image {id} is no longer in the store")
+    for blob in (id, record["manifest"]):
+        if blob not in written:
+            written.add(blob)
+            _add(tar, _name(blob), content.read(blob))
+    for layer in map(layer_of_record, record["layers"]):
+        if layer.blob not in written:
+            written.add(layer.blob)
+            _add_layer(content, tar, layer)
+    return record
+
+
+def _descriptors(digest: str, data: bytes, names: Sequence[str]) -> list[dict[str, Any]]:
+    found = json.loads(data)
+    usual = indexes.OCI_INDEX if manifests.is_index(found) else manifests.OCI_MANIFEST
+    plain = {"mediaType": found.get("mediaType", usual), "digest": digest, "size": len(data)}
     if not names:
         return [plain]
     return [

@@ -7,20 +7,20 @@ unreachable, and goes with the next removal. Finding reads two files and takes n
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from composer import references
 from composer.errors import Conflict, ImageError, NotFound, PushFailed
-from composer.runtime.images import host
+from composer.runtime.images import host, indexes
 from composer.runtime.images.configuration import Image
-from composer.runtime.images.content import Content, hex_of
+from composer.runtime.images.content import Content, Named, hex_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from composer.runtime.images.content import Named
-    from composer.runtime.images.history import Step
+    from composer.runtime.images.manifests import Step
     from composer.runtime.images.progress import Advance
     from composer.runtime.images.pull import Puller
     from composer.runtime.images.push import Pusher
@@ -43,24 +43,60 @@ class Store:
         names = self._content.names()
         id = self._id_of(name, names)
         found = self._image(id, names) if id else None
-        own = names.get(_full(name)) if found else None
-        return found._replace(tagged_ns=own.tagged_ns) if found and own else found
+        if found is None:
+            return None
+        own = names.get(_full(name))
+        if own is not None:
+            return self._with_index(found._replace(tagged_ns=own.tagged_ns), own)
+        indexed = [one for one in names.values() if one.id == found.id and one.index_digest]
+        meant = [one for one in indexed if hex_of(one.index_digest).startswith(name.removeprefix("sha256:"))]
+        return self._with_index(found, next(iter((*meant, *indexed)), None))
+
+    def _with_index(self, image: Image, named: Named | None) -> Image:
+        """Return an image with those of other platforms that a name of it keeps."""
+        if named is None or not named.index_digest:
+            return image
+        records = {id: record for id in named.ids if (record := self._content.record(id)) is not None}
+        sizes = {
+            layer["chain_id"]: layer["size_bytes"]
+            for record in records.values()
+            for layer in record["layers"]
+        }
+        return image._replace(
+            index_digest=named.index_digest,
+            others=tuple(
+                _image_of(self._content, id, records[id], {}) for id in named.others if id in records
+            ),
+            others_bytes=sum(sizes.values()) - image.size_bytes,
+        )
 
     def history(self, name: str) -> list[Step]:
         """Return how an image was made, the last step first. Raises NotFound."""
-        from composer.runtime.images import history
+        from composer.runtime.images import manifests
 
         names = self._content.names()
         id = self._id_of(name, names)
         record = self._content.record(id) if id else None
         if id is None or record is None:
             raise NotFound(f"no such image: {name}", hint="list them with composer image ls")
-        return history.steps(self._content.read(id), record["layers"], id)
+        return manifests.history(self._content.read(id), record["layers"], id)
 
     def images(self) -> Sequence[Image]:
-        """Return all stored images, those without a name too. The host is none of them."""
+        """Return all stored images, those without a name too. The host is none of them.
+
+        Those that an image keeps for other platforms are with it, and not beside it.
+        """
         names = self._content.names()
-        return [_image_of(self._content, id, record, names) for id, record in self._content.records()]
+        kept = {id for entry in names.values() for id in entry.others} - {
+            entry.id for entry in names.values()
+        }
+        indexed = {entry.id: entry for entry in names.values() if entry.index_digest}
+        found = (
+            _image_of(self._content, id, record, names)
+            for id, record in self._content.records()
+            if id not in kept
+        )
+        return [self._with_index(one, indexed.get(one.id)) for one in found]
 
     def _id_of(self, name: str, names: Mapping[str, Named]) -> str | None:
         digits = references.id_prefix(name)
@@ -72,9 +108,15 @@ class Store:
                 return _pulled_by_tag(full, names)
         if digits is None:
             return None
+        of_index = {
+            entry.index_digest: entry.id
+            for entry in names.values()
+            if hex_of(entry.index_digest).startswith(digits)
+        }
         if len(digits) == 64:
-            return f"sha256:{digits}"
-        found = [id for id, _ in self._content.records() if hex_of(id).startswith(digits)]
+            return of_index.get(f"sha256:{digits}") or f"sha256:{digits}"
+        ids = {id: id for id, _ in self._content.records() if hex_of(id).startswith(digits)}
+        found = [*of_index.values(), *ids]
         if len(found) > 1:
             raise Conflict(f"'{name}' matches {len(found)} images", hint="use a longer ID prefix")
         return found[0] if found else None
@@ -91,6 +133,7 @@ class Store:
             (layer,),
             host.config(),
             programs=tuple(host.program_directories()),
+            platform=indexes.platform_of({}),
         )
 
     def using(self) -> AbstractContextManager[None]:
@@ -150,23 +193,65 @@ class Store:
 
         with self._content.adding():
             loaded = load(self._content, path)
-            self._content.change_references({name: id for id, names in loaded.items() for name in names})
-        return [self._must_have(id) for id in loaded]
+            entries = [
+                (one, indexes.named(self._content, one.ids, tagged_ns=time.time_ns(), index=one.index_data))
+                for one in loaded
+            ]
+            self._content.change_names({name: entry for one, entry in entries for name in one.names})
+        return [self._with_index(self._must_have(entry.id), entry) for _, entry in entries]
 
-    def pull(self, name: str, puller: Puller, tell: Callable[[Advance], None] | None = None) -> Image:
-        """Get an image from its registry, or find that it is what the registry has. Raises PullFailed."""
+    def pull(
+        self,
+        name: str,
+        puller: Puller,
+        tell: Callable[[Advance], None] | None = None,
+        *,
+        platform: str = "",
+    ) -> Image:
+        """Get an image from its registry, or find that it is what the registry has. Raises PullFailed.
+
+        One for another ``platform`` than this machine's is kept beside what the name stands for, if that is anything.
+        """
         full = _full(name)
         wanted = references.parse(full)
         with self._content.adding():
             known = self._content.names().get(full)
-            if known is not None and known.digest and self._image(known.id, {}) is not None:
+            if known is not None and known.digest and (has := self._for(known, platform)) is not None:
                 digest = wanted.digest or puller.resolve(wanted)
                 if digest == known.digest:
-                    self._content.change_references({full: known.id}, digest=digest)
-                    return self._must_have(known.id)
-            id, digest = puller.pull(wanted, tell)
-            self._content.change_references({full: id}, digest=digest)
+                    self._content.change_name(full, lambda now: _renewed(now or known, digest))
+                    return self._must_have(has)
+            id, digest = puller.pull(wanted, tell, platform=platform)
+            self._content.change_name(full, lambda now: self._pulled(now, id, digest))
         return self._must_have(id)
+
+    def _for(self, named: Named, platform: str) -> str | None:
+        """Return the image of a name for a platform, or for this machine; None where it is not in the store."""
+        for id in named.ids:
+            found = self._image(id, {})
+            if found is not None and (
+                found.platform == platform if platform else indexes.is_native(found.platform)
+            ):
+                return id
+        return None
+
+    def _pulled(self, now: Named | None, id: str, digest: str) -> Named:
+        """Return what a name stands for now that an image came from its registry, which calls it ``digest``.
+
+        This machine's image takes the name, and those for other platforms from the same index stay with it. One for
+        another platform is added to what is there.
+        """
+        if now is None or self._content.record(now.id) is None:
+            return Named(id, digest, time.time_ns())
+        if id == now.id:
+            return _renewed(now, digest)
+        if id in now.others:
+            return now
+        is_foreign = not indexes.is_native(indexes.platform_of_image(self._content, id))
+        if is_foreign or now.digest == digest:
+            found = indexes.joined(self._content, now, id)
+            return _renewed(found, digest) if found.id == id else found
+        return Named(id, digest, time.time_ns())
 
     def push(
         self,
@@ -193,9 +278,9 @@ class Store:
                     f"an image does not exist locally with the tag: {wanted.familiar()}",
                     hint="list them with composer image ls, and name one with composer image tag",
                 )
-            digest = pusher.push(known.id, wanted, tell, kind=compression)
+            digest = pusher.push(known, wanted, tell, kind=compression)
             # It is called the same here, since when it was: only what the registry calls it is new.
-            if self._content.references().get(full) == known.id:
+            if self._content.names().get(full) == known:
                 self._content.change_names({full: known._replace(digest=digest)})
         return digest
 
@@ -208,7 +293,14 @@ class Store:
                 raise NotFound(f"no such image: {name}")
             if found.id == host.digest():
                 raise ImageError("image 'host' cannot be tagged: it is not stored")
-            self._content.change_references({full: found.id})
+            self._content.change_names({full: _meant(name, found)._replace(tagged_ns=time.time_ns())})
+
+    def tag_all(self, ids: Sequence[str], names: Sequence[str]) -> str:
+        """Give images of several platforms names that they share; return the digest of their index."""
+        with self._content.adding():
+            named = indexes.named(self._content, ids, tagged_ns=time.time_ns())
+            self._content.change_names({_taggable(name): named for name in names})
+        return named.index_digest
 
     def save(self, names: Sequence[str], path: str) -> None:
         """Write images to one archive that `docker load`, skopeo and `load` read."""
@@ -225,16 +317,17 @@ class Store:
                         f"cannot save image '{name}': it was built FROM host, and its programs are this machine's",
                         hint="build it from another base image",
                     )
-                by_id = references.id_prefix(name) is not None and found.id.startswith(name)
-                chosen.append((found.id, () if by_id else (_full(name),)))
+                by_id = references.id_prefix(name) is not None and _full(name) not in self._content.names()
+                chosen.append((_meant(name, found), () if by_id else (_full(name),)))
             save(self._content, chosen, path)
 
-    def save_as(self, id: str, names: Sequence[str], path: str) -> None:
-        """Write one image to such an archive under names that it need not have here."""
+    def save_as(self, ids: Sequence[str], names: Sequence[str], path: str) -> None:
+        """Write an image, or those of several platforms, to such an archive under names that it need not have here."""
         from composer.runtime.images.saving import save
 
         with self._content.adding():
-            save(self._content, [(id, tuple(_full(name) for name in names))], path)
+            entry = indexes.named(self._content, ids, tagged_ns=0)
+            save(self._content, [(entry, tuple(_full(name) for name in names))], path)
 
     def _must_have(self, id: str) -> Image:
         found = self._image(id, self._content.names())
@@ -256,6 +349,8 @@ class Store:
             id = self._id_of(name, names)
             if id is None or not os.path.exists(self._content.image(id)):
                 raise NotFound(f"no such image: {name}")
+            if not any(entry.id == id for entry in names.values()):
+                _refuse_kept(id, name, names)
             return removal.remove(self._content, id, _without(name, id, names), keeps=keeps)
 
     def prune(self, *, unused: bool = False) -> tuple[list[str], int]:
@@ -279,6 +374,28 @@ def _full(name: str) -> str:
     return str(parsed._replace(tag="") if parsed.digest else parsed)
 
 
+def _meant(name: str, found: Image) -> Named:
+    """Return what was asked for: an image alone by its own id, and with those of other platforms by its name."""
+    digits = references.id_prefix(name)
+    if digits is not None and hex_of(found.id).startswith(digits):
+        return Named(found.id)
+    return Named(found.id, index_digest=found.index_digest, others=tuple(one.id for one in found.others))
+
+
+def _renewed(entry: Named, digest: str) -> Named:
+    return entry._replace(digest=digest, tagged_ns=time.time_ns())
+
+
+def _refuse_kept(id: str, name: str, names: Mapping[str, Named]) -> None:
+    """Raise Conflict for an image that a name keeps for another platform: the name would lack a part."""
+    keeping = sorted(references.parse(one).familiar() for one, entry in names.items() if id in entry.others)
+    if keeping:
+        raise Conflict(
+            f"cannot remove image '{name}': it is the image of '{keeping[0]}' for another platform",
+            hint=f"remove '{keeping[0]}', which removes the images of all of its platforms",
+        )
+
+
 def _without(name: str, id: str, names: Mapping[str, Named]) -> dict[str, Named | None]:
     """Return the names that a removal changes, and what stays of each."""
     full = _full(name)
@@ -286,7 +403,9 @@ def _without(name: str, id: str, names: Mapping[str, Named]) -> dict[str, Named 
         return {full: None}
     mine = {one: entry for one, entry in names.items() if entry.id == id}
     if "@" not in full:
-        return dict.fromkeys(mine)
+        digits = name.removeprefix("sha256:")
+        indexed = {one: entry for one, entry in mine.items() if hex_of(entry.index_digest).startswith(digits)}
+        return dict.fromkeys(mine if hex_of(id).startswith(digits) else indexed)
     wanted = references.parse(full)
     return {
         one: entry._replace(digest="")
@@ -315,6 +434,17 @@ def _pulled_by_tag(full: str, names: Mapping[str, Named]) -> str | None:
     return None
 
 
+def _platform(content: Content, id: str, record: Mapping[str, Any]) -> str:
+    known = record.get("platform")
+    if isinstance(known, str):
+        return known
+    try:
+        # a record of before there were several platforms
+        return indexes.platform_of_image(content, id)
+    except (OSError, ValueError):
+        return indexes.platform_of({})
+
+
 def _image_of(content: Content, id: str, record: Mapping[str, Any], names: Mapping[str, Named]) -> Image:
     mine = {references.parse(name): entry for name, entry in names.items() if entry.id == id}
     digests = {
@@ -330,4 +460,6 @@ def _image_of(content: Content, id: str, record: Mapping[str, Any], names: Mappi
         created=record["created"],
         digests=tuple(sorted(digests)),
         tagged_ns=max((entry.tagged_ns for entry in mine.values()), default=0),
+        platform=_platform(content, id, record),
+        manifest=record["manifest"],
     )

@@ -136,7 +136,7 @@ class DiskUse(NamedTuple):
 
 
 def disk_use(paths: state.Paths, images: Sequence[Image], metas: Sequence[Meta], volumes: Volumes) -> DiskUse:
-    layers = Counter(layer for image in images for layer in image.layers)
+    layers = Counter(layer for image in images for layer in image.all_layers)
     sizes = {layer: _layer_size(layer) for layer in layers}
     users = Counter(meta["image_id"] for meta in metas)
     mounted = {
@@ -149,8 +149,8 @@ def disk_use(paths: state.Paths, images: Sequence[Image], metas: Sequence[Meta],
                 image.id,
                 image.references,
                 image.created,
-                image.size_bytes,
-                sum(sizes[layer] for layer in image.layers if layers[layer] > 1),
+                image.size_bytes + image.others_bytes,
+                sum(sizes[layer] for layer in image.all_layers if layers[layer] > 1),
                 users[image.id],
             )
             for image in images

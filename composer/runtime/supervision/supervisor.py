@@ -21,8 +21,16 @@ import traceback
 from composer.runtime.base import claims, files, loop, records, status, syscalls, wire
 from composer.runtime.container import cgroups, process, sandbox, seccomp
 from composer.runtime.network import endpoints, names, nftables
-from composer.runtime.supervision import control, mending, spawn
-from composer.runtime.tasks import adoption, cgroup_removal, keeping, neighbours, reaping, services, task
+from composer.runtime.supervision import control, mending, renewal, spawn
+from composer.runtime.tasks import (
+    adoption,
+    cgroup_removal,
+    keeping,
+    neighbours,
+    reaping,
+    services,
+    task,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,7 +72,10 @@ class Supervisor:
             on_error=self.on_error,
         )
         self._neighbours = neighbours.Neighbours(
-            find=self.task, forget=self.forget, on_ended=self._on_task_ended
+            find=self.task,
+            forget=self.forget,
+            on_ended=self._on_task_ended,
+            on_changed=lambda id: renewal.settle(self._tasks[id], list(self._tasks.values())),
         )
         self._control = control.Control(self, self._services, owner, run)
         self._guard = mending.Guard(self._services, lambda: self._tasks.values(), self._log)
@@ -108,6 +119,8 @@ class Supervisor:
             for kind, fd in kinds.items():
                 self._keeper.drop(f"{container}/{kind}")
                 os.close(fd)
+        for found in list(self._tasks.values()):
+            self._services.safely(renewal.go_on, found, list(self._tasks.values()))
 
     def _load(self, id: str) -> task.Task | None:
         bundle = f"{self.root}/containers/{id}"

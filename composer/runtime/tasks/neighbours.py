@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
 
 class Neighbours:
-    """``find`` raises KeyError; ``forget`` lets go of one; ``on_ended`` is told when one has nothing left to do."""
+    """``find`` raises KeyError; ``forget`` lets go of one.
 
-    __slots__ = ("find", "forget", "on_ended")
+    ``on_ended`` is told when one has nothing left to do, ``on_changed`` when the program of one (its id) has been
+    executed, or its health has changed.
+    """
+
+    __slots__ = ("find", "forget", "on_changed", "on_ended")
 
     def __init__(
         self,
@@ -22,5 +26,7 @@ class Neighbours:
         find: Callable[[str], Neighbour],
         forget: Callable[[str], None],
         on_ended: Callable[[], None],
+        on_changed: Callable[[str], None],
     ) -> None:
-        self.find, self.forget, self.on_ended = find, forget, on_ended
+        self.find, self.forget = find, forget
+        self.on_ended, self.on_changed = on_ended, on_changed

@@ -9,6 +9,7 @@ from composer.runtime.tasks import executions, health
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from composer.runtime.base.loop import Timer
@@ -30,8 +31,13 @@ class Probing:
         process: FirstProcess,
         config: dict[str, Any],
         found: HealthRecord | None,
+        on_change: Callable[[], None],
     ) -> None:
-        """``found`` is what an earlier supervisor's checks of this run have found."""
+        """``found`` is what an earlier supervisor's checks of this run have found.
+
+        ``on_change`` is called when the health has changed.
+        """
+        self._on_change = on_change
         self._services, self._record, self._process = services, record, process
         self._check = health.Check(config, int(record.state["started_ns"]))
         self._timer: Timer | None = None
@@ -40,6 +46,10 @@ class Probing:
             self._check.restore(found)
         self._save()
         self._schedule(self._check.delay_s(time.time_ns()))
+
+    @property
+    def is_healthy(self) -> bool:
+        return self._check.status == health.HEALTHY
 
     def stop(self) -> None:
         """Forget it: a probe that is still on its way says nothing any more."""
@@ -73,6 +83,7 @@ class Probing:
         self._save()
         if changed:
             self._record.emit("health_status", health_status=self._check.status)
+            self._on_change()
         self._schedule(self._check.delay_s(time.time_ns()))
 
     def _save(self) -> None:

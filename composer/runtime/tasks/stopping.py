@@ -35,6 +35,12 @@ def stop(task: Task, reply: Reply, *, timeout_s: float | None = None, number: in
     if task.status == STARTING:
         task.end_starting()
         return
+    end(task, timeout_s=timeout_s, number=number)
+
+
+def end(task: Task, *, timeout_s: float | None = None, number: int | None = None) -> None:
+    """Send a running program the stop signal, and SIGKILL after the grace period."""
+    record = task.record
     task.resume()
     configured = record.extras["stop"]
     number = number or configured["signal"]

@@ -12,6 +12,7 @@ process, its output and input, a start in progress (`starting`). Here is what pu
 
 from __future__ import annotations
 
+import functools
 import time
 
 from composer.errors import Conflict
@@ -52,8 +53,6 @@ if TYPE_CHECKING:
 _REAP_PAUSE_S = 0.005
 _REAP_PATIENCE_S = 10.0
 _NOT_TOLD = 125  # what a container's first process ends with when nobody tells it to execute the program
-_NEVER_EXECUTED = (126, 127)
-"""What a program's start ends with when there is no such program: the next start would find no other."""
 
 
 class Task:
@@ -74,8 +73,7 @@ class Task:
         self._input = Input(services.keeper, id)
         self._start: Start | None = None
         self._probing: probing.Probing | None = None
-        policy = extras.get("restart", {})
-        self._policy = restart.Policy(policy.get("policy", "no"), policy.get("maximum", 0))
+        self._restarts = restart.Restarts(self.record)
         self._starters: list[Starter] = []
         self._enders: list[Reply] = []
         self._timers = Timers(services.loop)
@@ -117,7 +115,7 @@ class Task:
             return
         if self.status == RESTARTING:
             self._timers.cancel("restart")
-        self._policy.retries = 0
+        self._restarts.begin_anew()
         self.record.update(stopped=False)
         self._begin()
 
@@ -237,9 +235,10 @@ class Task:
             starter.started(terminal=self.has_terminal(), warnings=start.warnings)
             if starter.wants_input:
                 self._input.close()  # whoever was lent it is the last who has it
-        self.record.update(executed=True)
+        self.record.update(executed=True, owes=restart.OWED if self.record.state.get("again") else "")
         self.record.save()
         self.start_health(None)
+        self._neighbours.on_changed(self.id)
 
     def on_failed(self, message: str, exit_code: int) -> None:
         self.fail(message, exit_code)
@@ -260,7 +259,7 @@ class Task:
             return
         self.record.update(error=message, exit_code=exit_code, finished_ns=time.time_ns())
         self._abandon(thorough=thorough)
-        pause_s = self._pause_after_failure_s(exit_code)
+        pause_s = self._restarts.pause_after_failure_s(exit_code)
         if pause_s is not None:
             self.record.take_back(RESTARTING)
         else:
@@ -273,16 +272,6 @@ class Task:
             starter.failed(answer)
         self._answer_enders()
         self._neighbours.on_ended()
-
-    def _pause_after_failure_s(self, exit_code: int) -> float | None:
-        """Return how long to wait before a restart that came to nothing is tried again; None when it is not.
-
-        A full disk, a network that is not there yet, a supervisor that was killed: the container is to run, so its
-        policy decides, as after an end of the program. Who asked for a start is told, and decides alone.
-        """
-        if not self.record.state.get("again") or exit_code in _NEVER_EXECUTED:
-            return None
-        return self._policy.pause_s(exit_code=exit_code, ran_s=0.0, stopped=self.record.is_stopped())
 
     def _abandon(self, *, thorough: bool) -> None:
         """Undo a start that came to nothing."""
@@ -350,7 +339,12 @@ class Task:
         """Begin the health check, or go on from what an earlier supervisor found."""
         config = self.record.extras.get("health")
         if config:
-            self._probing = probing.Probing(self._services, self.record, self.process, config, found)
+            told = functools.partial(self._neighbours.on_changed, self.id)
+            self._probing = probing.Probing(self._services, self.record, self.process, config, found, told)
+
+    def is_healthy(self) -> bool:
+        """Tell whether its health check, if it has one, has succeeded."""
+        return self._probing is None or self._probing.is_healthy
 
     def has_terminal(self) -> bool:
         return bool(self.record.config["process"].get("terminal"))
@@ -431,13 +425,16 @@ class Task:
         ended_ns = time.time_ns()
         ran_s = (ended_ns - int(record.state.get("started_ns") or ended_ns)) / 1e9
         stopped = record.is_stopped()
-        pause_s = self._policy.pause_s(exit_code=exit_code, ran_s=ran_s, stopped=stopped)
+        pause_s = self._restarts.pause_s(exit_code=exit_code, ran_s=ran_s)
+        is_renewed = bool(record.state.get("renewing")) and pause_s is not None
         changes: dict[str, Any] = {
             "exit_code": exit_code,
             "exit_unknown": exit_code is None,
             "oom_killed": self.process.cgroup.oom_kills() > self._seen_oom,
             "finished_ns": ended_ns,
             "pid": 0,
+            "renewing": False,
+            "renewed": is_renewed,
         }
         if pause_s is None:
             self._undo()
@@ -480,7 +477,8 @@ class Task:
             if sharing.is_coming_back(self._services.root, self.record.config):
                 self.restart_after(sharing.PAUSE_S)
                 return
-            self.record.update(restarts=int(self.record.state.get("restarts", 0)) + 1)
+            if not self.record.state.get("renewed"):
+                self.record.update(restarts=int(self.record.state.get("restarts", 0)) + 1)
             self._begin()
         except Exception as error:
             self._services.on_error(error)

@@ -27,6 +27,7 @@ from tests import uploads
 from tests.archives import archive, directory, file
 from tests.integration.namespace.registry_client import RegistryClient
 from tests.registries import (
+    ARCHITECTURE,
     DOCKER_MANIFEST,
     MANIFEST,
     Handler,
@@ -77,12 +78,14 @@ class Client(RegistryClient):
         finally:
             pusher.close()
 
-    def image(self, name: str, *layers: bytes, compressed: bool = False) -> Image:
+    def image(
+        self, name: str, *layers: bytes, compressed: bool = False, architecture: str = ARCHITECTURE
+    ) -> Image:
         """Load an image of these layers, plain as `docker save` writes them."""
         blobs = [gzip.compress(layer, 1, mtime=0) if compressed else layer for layer in layers]
         config = json.dumps(
             {
-                "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine],
+                "architecture": architecture,
                 "os": "linux",
                 "config": {"Cmd": ["true"]},
                 "rootfs": {"type": "layers", "diff_ids": [sha256(layer) for layer in layers]},

@@ -301,7 +301,7 @@ def test_run_state_removed_under_a_running_project_is_made_again(stack: Stack, p
         path.unlink()
     assert stack.out("exec", "-T", "worker", "echo", "there") == "there\n"
     assert (stack.pid("keeper"), stack.pid("supervisor")) == (keeper, supervisor)
-    assert _supervisors(stack) == [str(supervisor)], "there are two supervisors"
+    assert supervisors(stack) == [str(supervisor)], "there are two supervisors"
     stack.run("restart", "-t", "0", "worker")
     stack.run("stop", "-t", "0")
     assert json.loads(stack.out("ps", "-a", "--format", "json"))["State"] == "exited"
@@ -318,7 +318,7 @@ def _remove_tree(stack: Stack, path: pathlib.Path) -> None:
     wait_for(is_gone, what="the end of what was removed")
 
 
-def _supervisors(stack: Stack) -> list[str]:
+def supervisors(stack: Stack) -> list[str]:
     """Return the supervisors of the project; what one of them forks has its title until it has its own."""
     title = f"composer: supervisor {stack.name}"
     found = [entry for entry in os.listdir("/proc") if entry.isdigit() and _title(entry).rstrip() == title]

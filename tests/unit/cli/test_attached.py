@@ -209,3 +209,41 @@ def test_whose_end_is_waited_for_and_what_it_ends(
     worker.join()
     assert result.code == code
     assert {name[4:-2] for name, state in states(console).items() if state == "running"} == running
+
+
+RETURNING = """
+    services:
+      db: {image: d, restart: always, healthcheck: {test: [CMD, a]}}
+      web: {image: w, depends_on: {db: {condition: service_started, restart: true}}}
+      careful: {image: c, depends_on: {db: {condition: service_healthy, restart: true}}}
+      other: {image: o, depends_on: [db]}
+"""
+
+
+def test_services_restart_with_what_crashed_and_came_back(console: Console) -> None:
+    """The memory backend is an engine that does not do that by itself, as Docker Engine is not."""
+    console.write(RETURNING)
+    backend = console.backend
+    ids = {name: f"app-{name}-1" for name in ("db", "web", "careful", "other")}
+
+    def starts() -> dict[str, int]:
+        return {name: backend.calls.count(("start_container", of)) for name, of in ids.items()}
+
+    def work() -> None:
+        with backend.changed:
+            backend.changed.wait_for(
+                lambda: len(states(console)) == 4 and set(states(console).values()) == {"running"}, 5
+            )
+        backend.end("app-db-1", 3)
+        with backend.changed:
+            assert backend.changed.wait_for(lambda: starts()["web"] == starts()["careful"] == 2, 5), starts()
+        for name in ("web", "careful", "other"):
+            backend.end(ids[name], 0)
+        console("stop")
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    result = console("up")
+    worker.join()
+    assert result.code == 0
+    assert starts() | {"db": 1} == {"db": 1, "web": 2, "careful": 2, "other": 1}

@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 
-from composer.cli.boot import booting, bootscripts
-from composer.cli.boot.bootscripts import OPENRC, SYSTEMD, SYSV, Init
+from composer.cli.booting import scripts, starting
+from composer.cli.booting.scripts import OPENRC, SYSTEMD, SYSV, Init
 from composer.engine.labels import DEPENDS_ON, SERVICE
 from composer.errors import ComposerError, PermissionDenied
 from composer.runtime.objects.booting import Returning
@@ -30,24 +30,24 @@ def _root(directory: pathlib.Path, init: Init) -> str:
 def test_enabled_and_disabled_again_leaves_nothing(tmp_path: pathlib.Path, init: Init) -> None:
     root = _root(tmp_path, init)
     before = sorted(path for path in tmp_path.rglob("*") if not path.is_dir())
-    assert bootscripts.enabled(root) is None
+    assert scripts.enabled(root) is None
     for _ in range(2):
-        assert bootscripts.enable(root, {"COMPOSER_ROOT": "/srv/a b%n"}) is init
-        assert bootscripts.enabled(root) is init
+        assert scripts.enable(root, {"COMPOSER_ROOT": "/srv/a b%n"}) is init
+        assert scripts.enabled(root) is init
     text = (tmp_path / init.file).read_text()
     assert "boot start" in text.replace('"', "")
     assert stat.S_IMODE(os.stat(tmp_path / init.file).st_mode) == init.mode
     for link in init.links:
         assert os.readlink(tmp_path / link) == f"/{init.file}"
-    assert bootscripts.disable(root) is init
+    assert scripts.disable(root) is init
     assert sorted(path for path in tmp_path.rglob("*") if not path.is_dir()) == before
-    assert bootscripts.disable(root) is None
+    assert scripts.disable(root) is None
 
 
 @pytest.mark.parametrize("init", [OPENRC, SYSV], ids=lambda init: init.name)
 def test_scripts_are_shell_and_pass_the_state_directory(tmp_path: pathlib.Path, init: Init) -> None:
     root = _root(tmp_path, init)
-    bootscripts.enable(root, {"COMPOSER_ROOT": "/srv/it's $HOME"})
+    scripts.enable(root, {"COMPOSER_ROOT": "/srv/it's $HOME"})
     subprocess.run(["sh", "-n", str(tmp_path / init.file)], check=True)
     assert """env COMPOSER_ROOT='/srv/it'"'"'s $HOME' """ in (tmp_path / init.file).read_text()
 
@@ -60,13 +60,13 @@ def test_a_script_of_system_v_runs_what_it_says(
     program.write_text(f'#!/bin/sh\necho "$COMPOSER_ROOT: $*" > {tmp_path}/said\n')
     program.chmod(0o755)
     monkeypatch.setattr("sys.argv", [str(program)])
-    bootscripts.enable(root, {"COMPOSER_ROOT": "/srv/a b"})
+    scripts.enable(root, {"COMPOSER_ROOT": "/srv/a b"})
     subprocess.run([str(tmp_path / SYSV.file), "start"], check=True)
     assert (tmp_path / "said").read_text() == "/srv/a b: boot start\n"
 
 
 def test_a_unit_of_systemd_quotes_what_it_would_read_otherwise(tmp_path: pathlib.Path) -> None:
-    bootscripts.enable(_root(tmp_path, SYSTEMD), {"COMPOSER_ROOT": '/srv/a "b" 100% $c'})
+    scripts.enable(_root(tmp_path, SYSTEMD), {"COMPOSER_ROOT": '/srv/a "b" 100% $c'})
     text = (tmp_path / SYSTEMD.file).read_text()
     assert 'Environment="COMPOSER_ROOT=/srv/a \\"b\\" 100%% $$c"' in text
     assert "KillMode=process" in text, "what it started outlives it"
@@ -74,7 +74,7 @@ def test_a_unit_of_systemd_quotes_what_it_would_read_otherwise(tmp_path: pathlib
 
 def test_where_nothing_is_known_the_command_is_said(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ComposerError) as raised:
-        bootscripts.of(str(tmp_path))
+        scripts.of(str(tmp_path))
     assert "boot start" in (raised.value.hint or "")
 
 
@@ -82,7 +82,7 @@ def test_who_may_not_is_told_what_was_refused(tmp_path: pathlib.Path) -> None:
     root = _root(tmp_path, SYSV)
     (tmp_path / SYSV.file).mkdir(parents=True)
     with pytest.raises(PermissionDenied, match="cannot enable the start at boot"):
-        bootscripts.enable(root, {})
+        scripts.enable(root, {})
 
 
 def _one(service: str, needs: str = "", owners: tuple[str, ...] = ()) -> Returning:
@@ -99,7 +99,7 @@ def test_each_comes_behind_what_it_depends_on() -> None:
         _one("side", owners=("id-app",)),
         _one("alone"),
     ]
-    order = [one.id.removeprefix("id-") for one in booting.in_order(containers)]
+    order = [one.id.removeprefix("id-") for one in starting.in_order(containers)]
     assert sorted(order) == ["alone", "app", "cache", "db", "side", "zero"]
     for first, later in (("zero", "cache"), ("cache", "app"), ("db", "app"), ("app", "side")):
         assert order.index(first) < order.index(later)
@@ -107,7 +107,7 @@ def test_each_comes_behind_what_it_depends_on() -> None:
 
 def test_records_that_need_each_other_are_brought_back_all_the_same() -> None:
     both = [_one("a", "b:service_started:false"), _one("b", "a:service_started:false")]
-    assert {one.name for one in booting.in_order(both)} == {"shop-a-1", "shop-b-1"}
+    assert {one.name for one in starting.in_order(both)} == {"shop-a-1", "shop-b-1"}
 
 
 @pytest.mark.parametrize("place", ["etc", "etc/systemd", "etc/systemd/system/multi-user.target.wants"])
@@ -122,8 +122,8 @@ def test_a_link_of_an_image_does_not_lead_to_this_machine(tmp_path: pathlib.Path
     (image / place).symlink_to(outside)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(ComposerError, match="leads out of it"):
-        bootscripts.enable(str(image), {})
+        scripts.enable(str(image), {})
     if place in SYSTEMD.file:
         with pytest.raises(ComposerError, match="leads out of it"):
-            bootscripts.disable(str(image))
+            scripts.disable(str(image))
     assert sorted(tmp_path.rglob("*")) == before

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +13,9 @@ from typing import Any
 import pytest
 
 from composer.backends.memory import Behaviour
-from composer.engine.observed import Event, Health
+from composer.cli.lines import Printer, Whole
+from composer.cli.single.releases import later
+from composer.engine.observed import Event, Health, LogLine
 from composer.engine.wanted import ExecSpec
 from composer.errors import BackendError
 from tests.unit.cli.console import STACK, Console, states
@@ -307,6 +311,34 @@ def test_image_import_load_ls_rm(console: Console) -> None:
     assert console("image", "rm", "base:1").err == "error: no such image: base:1\n"
 
 
+def test_lines_that_match_and_lines_as_json(stack: Console) -> None:
+    for text in ("GET /a", "GET /b é", "POST /a"):
+        stack.backend.write("app-web-1", text)
+    assert stack("logs", "--grep", "^GET.*[bé]$").out == "web-1  | GET /b é\n"
+    assert stack("logs", "--grep", "(?i)post", "--no-log-prefix").out == "POST /a\n"
+    rows = [json.loads(row) for row in stack("logs", "--json", "--grep", "POST|GET /b").out.splitlines()]
+    assert [(row["container"], row["service"], row["stream"], row["message"]) for row in rows] == [
+        ("web-1", "web", "stdout", "GET /b é"),
+        ("web-1", "web", "stdout", "POST /a"),
+    ]
+    assert len(stack("logs", "--json").out.splitlines()) == 3
+    refused = stack("logs", "--grep", "(")
+    assert refused.code == 1
+    assert "'(' is not a regular expression" in refused.err
+
+
+def test_a_line_in_pieces_matches_as_a_whole() -> None:
+    out = io.StringIO()
+    printer = Printer(out, out, color=False)
+    printer.add([("1", "a"), ("2", "b")])
+    lines = Whole(printer, re.compile("one two$").search)
+    for id, data in (("1", b"one "), ("2", b"one "), ("1", b"two\n"), ("2", b"three\n"), ("2", b"one two")):
+        lines.write(LogLine(id, 0, "stdout", data))
+    assert out.getvalue() == "a  | one two\n"
+    lines.close()
+    assert out.getvalue() == "a  | one two\nb  | one two\n"
+
+
 def test_wait_gives_the_code_of_the_last(stack: Console) -> None:
     threading.Timer(0.05, stack.backend.end, ("app-web-1", 4)).start()
     result = stack("wait", "web")
@@ -507,3 +539,16 @@ def test_removing_what_is_not_there_yet_is_no_mistake(stack: Console) -> None:
     assert (stack("top", "web").code, stack("top", "web").out) == (0, "")
     assert states(stack) == {"app-db-1": "running"}
     assert "no such service: none" in stack("rm", "-f", "none").err
+
+
+@pytest.mark.parametrize(
+    ("versions", "own", "found"),
+    [
+        (["0.1.0", "0.2.0", "0.10.0"], "0.1.0", "0.10.0"),
+        (["0.1.0", "1.0.0rc1"], "0.1.0", None),
+        ([], "0.1.0", None),
+        (["0.1.0"], "0.2.0", None),
+    ],
+)
+def test_the_newest_version(versions: list[str], own: str, found: str | None) -> None:
+    assert later(versions, own) == found

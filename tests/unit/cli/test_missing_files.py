@@ -28,6 +28,7 @@ ARGUMENTS = {
 OF_NO_PROJECT = {
     "boot",
     "builder",
+    "completion",
     "container",
     "doctor",
     "help",

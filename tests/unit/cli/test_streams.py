@@ -19,6 +19,7 @@ ARGUMENTS = {
     "apply": ("missing.json",),
     "attach": ("--no-stdin", "nosuch"),
     "commit": ("web", "made"),
+    "completion": ("bash",),
     "cp": ("web:/nosuch", "-"),
     "doctor": None,  # looks at this machine: it has a test of its own
     "events": ("--until", "2026-01-01T00:00:00Z"),

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from composer import backends, documents
 from composer.backends.memory import Behaviour
-from composer.cli.boot.bootscripts import OPENRC
+from composer.cli.booting.scripts import OPENRC
 from composer.cli.commands import boot
 from composer.cli.configuration import Configuration
 from composer.documents import plans, timeline
@@ -41,6 +41,7 @@ WRITERS: dict[str, Callable[[Console], str]] = {
     "image-ls": lambda c: c("image", "ls", "--format", "json").out,
     "images": lambda c: c("images", "--format", "json").out,
     "lint": lambda c: c("lint", "--format", "json").out,
+    "logs": lambda stack: (stack.backend.write("app-web-1", "a line\n"), stack("logs", "--json").out)[1],
     "ls": lambda c: c("ls", "--format", "json").out,
     "network-inspect": lambda c: c("network", "inspect", "app_default").out,
     "network-ls": lambda c: c("network", "ls", "--format", "json").out,

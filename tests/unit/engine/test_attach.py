@@ -10,7 +10,7 @@ import pytest
 from composer.backends.memory import Behaviour
 from composer.engine.observed import LogLine
 from composer.engine.running import attach
-from composer.engine.running.attach import Attachment
+from composer.engine.running.attach import Attachment, Death
 from composer.errors import OutputFailed
 from tests.unit.engine.stage import Stage
 
@@ -91,7 +91,7 @@ def test_nobody_waits_after_a_second_interrupt(
 
 def test_ends_are_seen_while_the_reader_sleeps(attachment: Attachment, reader: Reader) -> None:
     death = attachment.deaths.get(timeout=20)
-    assert death is not None
+    assert isinstance(death, Death)
     assert (death.service, death.exit_code) == ("job", 0)
     attachment.expect_all()
     assert reader.lines == []

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from composer.backends.memory import MemoryBackend
-from composer.engine.operations import containers, images, registry, resources, row, waiting
+from composer.engine.operations import containers, images, providers, registry, resources, row, waiting
 from composer.engine.operations.containers import (
     ConnectNetwork,
     CreateContainer,
@@ -23,6 +23,7 @@ from composer.engine.operations.containers import (
     StopContainer,
 )
 from composer.engine.operations.images import BuildImage, PullImage, PushImage, RemoveImage, TagImage
+from composer.engine.operations.providers import RemoveProvided, StartProvider, StopProvided
 from composer.engine.operations.registry import (
     Operation,
     action_of,
@@ -46,9 +47,10 @@ from composer.engine.operations.waiting import WaitService
 from composer.engine.plan import PlanBuilder
 from composer.engine.saved import check, saved_document
 from composer.engine.wanted import BuildSpec, ContainerSpec, EndpointSpec, NetworkSpec, VolumeSpec
-from composer.errors import Conflict
+from composer.errors import Conflict, ProviderFailed
+from composer.providers.protocol import Provider
 
-MODULES = (containers, images, resources, waiting)
+MODULES = (containers, images, providers, resources, waiting)
 EFFECTS = {
     row.MAKES,
     row.REMOVES,
@@ -65,7 +67,12 @@ KEY = b"k" * 32
 WEB = ContainerRef("app-web-1", "web", 1, "i" * 64)
 SPEC = ContainerSpec("app-web-1", "app", "web", 1, "nginx", {}, attributes={})
 
+PROVIDED: Any = ("web", Provider("no-such-program"), "app", {}, "why")
+
 SAMPLES: tuple[Operation, ...] = (
+    StartProvider(*PROVIDED),
+    RemoveProvided(*PROVIDED),
+    StopProvided(*PROVIDED),
     CreateNetwork(NetworkSpec("n", {}, {}), "why"),
     RemoveNetwork("n", "id", "why"),
     MendNetwork("n", "id", "why"),
@@ -173,6 +180,11 @@ class Asked:
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample).__name__)
 def test_all_but_waiting_asks_the_backend_for_something(sample: Any) -> None:
     backend: Any = Asked()
+    if type(sample) in providers.ROWS:
+        with pytest.raises(ProviderFailed, match="no-such-program"):
+            perform(backend, sample, print)
+        assert backend.asked == []
+        return
     if isinstance(sample, WaitService):
         with pytest.raises(AssertionError, match="coordinator"):
             perform(backend, sample, print)

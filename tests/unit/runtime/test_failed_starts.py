@@ -85,7 +85,12 @@ class Stage:
             emit=lambda kind, action, id, attributes: None,
             on_error=self.errors.append,
         )
-        others = Neighbours(find=lambda id: self.task, forget=lambda id: None, on_ended=lambda: None)
+        others = Neighbours(
+            find=lambda id: self.task,
+            forget=lambda id: None,
+            on_ended=lambda: None,
+            on_changed=lambda id: None,
+        )
         found = records.config(str(bundle))
         assert found is not None
         self.task = Task(services, others, ID, str(bundle), found)

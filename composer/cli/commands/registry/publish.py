@@ -130,7 +130,7 @@ def _push_images(context: Context, project: Project) -> None:
 
 def _digests(context: Context, project: Project) -> File:
     """Return the compose file that pins every image."""
-    from composer.cli import digests
+    from composer.cli.remote import digests
     from composer.schema import render
     from composer.session.remote.artifacts import File
 

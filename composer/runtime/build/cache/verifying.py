@@ -9,9 +9,11 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from composer import references
 from composer.errors import ImageError
 from composer.runtime.base import state
 from composer.runtime.build.cache import layers
+from composer.runtime.images import indexes
 from composer.runtime.images.content import layer_of_record
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class Damage(NamedTuple):
 
 
 def verify(cache: Cache, content: Content, *, reads_all: bool = True) -> Iterator[Damage]:
-    """Yield what is damaged: steps without their files, images without their layers.
+    """Yield what is damaged: steps without their files, images without their layers, names without their index.
 
     With ``reads_all`` every digest that is written down is computed again, which reads all files.
     """
@@ -50,6 +52,8 @@ def verify(cache: Cache, content: Content, *, reads_all: bool = True) -> Iterato
             text = done[layer.chain_id]
             if text and content.record(id) is not None:
                 yield Damage(f"image {id[7:19]}", f"layer {layer.diff_id[7:19]} {text}")
+    for name, text in indexes.faults(content):
+        yield Damage(f"image {references.parse(name).familiar()}", text)
 
 
 def drop(cache: Cache, damage: Damage) -> bool:

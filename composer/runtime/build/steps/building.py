@@ -15,6 +15,7 @@ from composer.runtime.build.dockerfile.words import expand_shown
 from composer.runtime.build.steps import commands, copies, sources
 from composer.runtime.build.steps.stage import PATH, Stage, configure, failed
 from composer.runtime.build.steps.work import Stopped, Work
+from composer.runtime.images import indexes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from composer.runtime.build.cache.filesystems import Filesystem
     from composer.runtime.build.context.contexts import Context
     from composer.runtime.build.dockerfile.instructions import Dockerfile, Instruction
+    from composer.runtime.build.dockerfile.platforms import Platform
     from composer.runtime.build.dockerfile.stages import BuildStage
     from composer.runtime.build.telling import Showing
 
@@ -37,6 +39,12 @@ _STEPS: Mapping[type, Callable[[Work, Stage, Any, Showing], None]] = {
 
 def build(work: Work, context: Context, dockerfile: Dockerfile) -> Stage:
     """Build the target and what it needs; return it. Raises BuildFailed."""
+    plan(work, context, dockerfile)
+    return build_planned(work, dockerfile)
+
+
+def plan(work: Work, context: Context, dockerfile: Dockerfile) -> None:
+    """Say what is to be built. Raises BuildFailed where this machine cannot do it."""
     work.context = context
     work.plan = stages.resolve(
         dockerfile,
@@ -46,6 +54,43 @@ def build(work: Work, context: Context, dockerfile: Dockerfile) -> Stage:
         build_platform=platforms.native(),
         contexts=work.request.contexts,
     )
+    for number, platform in _platforms(work).items():
+        stage = work.plan.stages[number]
+        for instruction in (*stage.triggers, *stage.stage.instructions):
+            if isinstance(instruction, said.Run):
+                _check_runs(dockerfile, instruction, platform)
+
+
+def target_platform(work: Work) -> Platform:
+    """Return the platform that the image will have."""
+    return _platforms(work)[work.plan.target]
+
+
+def _platforms(work: Work) -> dict[int, Platform]:
+    """Return the platforms of the stages that are needed."""
+    found: dict[int, Platform] = {}
+    for number in work.plan.order:
+        stage = work.plan.stages[number]
+        if isinstance(stage.base, stages.StageOrigin):
+            found[number] = found[stage.base.stage]
+        else:
+            found[number] = _platform(work, stage)
+    return found
+
+
+def _platform(work: Work, planned: BuildStage) -> Platform:
+    return platforms.parse(planned.platform) if planned.platform else work.bases.platform
+
+
+def _check_runs(dockerfile: Dockerfile, instruction: Instruction, platform: Platform) -> None:
+    try:
+        platforms.check(platform)
+    except BuildFailed as error:
+        raise failed(dockerfile, instruction.at, str(error), hint=error.hint) from error
+
+
+def build_planned(work: Work, dockerfile: Dockerfile) -> Stage:
+    """Build what is planned. Raises BuildFailed."""
     work.expect(work.plan.order)
     building = _Building(work, dockerfile)
     try:
@@ -84,8 +129,14 @@ class _Building:
                 configure(stage, instruction)
             else:
                 _check_layers(stage, instruction)
-                step(self._work, stage, instruction, self._work.teller.step(names.of(stage, instruction)))
+                if isinstance(instruction, said.Run):
+                    # also of ONBUILD in an image, which nobody knew before it was there
+                    _check_runs(self._dockerfile, instruction, _platform_of(stage))
+                step(self._work, stage, instruction, self._shown(stage, names.of(stage, instruction)))
         return stage
+
+    def _shown(self, stage: Stage, name: str) -> Showing:
+        return self._work.step(name, _platform_of(stage))
 
     def _title(self, planned: BuildStage) -> str:
         """Return what steps are called by: nothing where there is one stage, without a name."""
@@ -99,18 +150,20 @@ class _Building:
             stage = self._new(planned, image, base.files)
             stage.inherit(base)
             return stage
+        platform = _platform(self._work, planned)
         if isinstance(origin, stages.Scratch):
-            image = {**self._work.bases.empty_image(), "config": {"Env": [f"PATH={PATH}"], "WorkingDir": "/"}}
+            image = {
+                **platforms.as_configuration(platform),
+                "config": {"Env": [f"PATH={PATH}"], "WorkingDir": "/"},
+            }
             return self._new(planned, image, filesystems.EMPTY)
         reference = self._work.image_of(origin)
         if reference is None:
             assert isinstance(origin, stages.ContextOrigin)
-            return self._new(
-                planned, self._work.bases.empty_image(), sources.of_context(self._work, origin.name)
-            )
+            image = platforms.as_configuration(platform)
+            return self._new(planned, image, sources.of_context(self._work, origin.name))
         total = _Names(self._title(planned), planned).total
-        shown = self._work.teller.step(f"{_prefix(self._title(planned), 1, total)} FROM {reference}")
-        platform = platforms.parse(planned.platform) if planned.platform else self._work.bases.platform
+        shown = self._work.step(f"{_prefix(self._title(planned), 1, total)} FROM {reference}", platform)
         try:
             image, files = self._work.bases.image(reference, platform, shown)
         except BuildFailed as error:
@@ -133,6 +186,10 @@ class _Building:
         if isinstance(planned.base, stages.StageOrigin):
             return planned.triggers
         return [parse_trigger(text, f"ONBUILD of {planned.stage.base.image}") for text in found]
+
+
+def _platform_of(stage: Stage) -> Platform:
+    return platforms.parse(indexes.platform_of(stage.whole))
 
 
 def _check_layers(stage: Stage, instruction: Instruction) -> None:

@@ -32,7 +32,8 @@ def carry_out(
     """
     base = stage.files.key
     with work.cache.carrying_out(key):
-        found = None if work.ignores_cache(stage.name) else _found(work, key)
+        ignores_cache = work.ignores_cache(stage.name) and key not in work.made
+        found = None if ignores_cache else _found(work, key)
         if found is not None:
             work.lease.add([found.snapshot.directory])
             work.used(key, found.snapshot, what, base, found.seconds)
@@ -50,6 +51,7 @@ def _made(work: Work, stage: Stage, shown: Showing, what: str, make: Callable[[]
     seconds = time.monotonic() - begun_s
     base = stage.files.key
     work.cache.keep(made.key, made.snapshot, what=what, base=base, seconds=seconds)
+    work.made.add(made.key)
     work.lease.add([made.snapshot.directory])
     work.used(made.key, made.snapshot, what, base, seconds)
     return made

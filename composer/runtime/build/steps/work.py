@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from composer.runtime.build.context.contexts import Context
     from composer.runtime.build.context.statcache import StatCache
     from composer.runtime.build.contexts import Contexts
+    from composer.runtime.build.dockerfile.platforms import Platform
     from composer.runtime.build.requests import Request
     from composer.runtime.build.steps.running import Runner
     from composer.runtime.build.steps.stage import Stage
-    from composer.runtime.build.telling import Teller
+    from composer.runtime.build.telling import Showing, Teller
     from composer.runtime.images.leases import Lease
 
 
@@ -61,10 +62,39 @@ class Work:
         """Set when a stage failed: others end before their next step."""
         self._results: dict[int, Result] = {}
         self._not_cached = {name.lower() for name in request.no_cache_stages}
+        self.made: set[str] = set()
+        """The keys of steps that were carried out: nothing makes the same build do it again."""
+        self.shows_platform = False
+
+    def of(self, bases: Bases) -> Work:
+        """Return the same build for one of several platforms, which is shown with its steps."""
+        found = Work(
+            self.request,
+            cache=self.cache,
+            mounter=self.mounter,
+            runner=self.runner,
+            lease=self.lease,
+            bases=bases,
+            teller=self.teller,
+            contexts=self.contexts,
+            checksums=self.checksums,
+            fetching=self.fetching,
+            imports=self.imports,
+        )
+        found.made, found.shows_platform = self.made, True
+        return found
+
+    def step(self, name: str, platform: Platform) -> Showing:
+        """Return a step of a stage, to be shown."""
+        return self.teller.step(name, str(platform) if self.shows_platform else "")
 
     def used(self, key: str, snapshot: Snapshot, what: str, base: str, seconds: float) -> None:
         """Note a step of this build, for whoever exports its cache."""
         self._used[key] = Used(key, snapshot, what, base, seconds)
+
+    def add_steps(self, other: Work) -> None:
+        """Note the steps of another platform, too."""
+        self._used.update(other._used)
 
     def steps(self) -> list[Used]:
         """Return the steps of this build, in the order in which they were ready."""

@@ -1,0 +1,144 @@
+"""Completion: what is offered where, in the words of the shells' scripts, and in the shells themselves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from composer.cli.completion.shells import SHELLS
+from composer.cli.main import COMMANDS
+from tests.unit.cli.console import Console
+
+PROJECT = """
+    services:
+      web: {image: nginx}
+      worker: {image: nginx, profiles: [batch]}
+      db: {image: "redis:7", profiles: [data, batch]}
+"""
+
+
+class Bash:
+    """Asks as the script for bash does, with the cursor at the end of a line."""
+
+    def __init__(self, console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._console, self._monkeypatch = console, monkeypatch
+        monkeypatch.setenv("COMP_WORDBREAKS", " \t\n\"'><=;|&(:")
+
+    def __call__(self, line: str) -> list[str]:
+        self._monkeypatch.setenv("COMP_LINE", line)
+        self._monkeypatch.setenv("COMP_POINT", str(len(line)))
+        result = self._console(_COMPOSER_COMPLETE="bash_complete", COMP_LINE=line)
+        assert (result.code, result.err) == (0, "")
+        return [one.removeprefix("plain,") for one in result.out.splitlines() if one]
+
+
+@pytest.fixture
+def bash(console: Console, monkeypatch: pytest.MonkeyPatch) -> Bash:
+    console.write(PROJECT)
+    return Bash(console, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("composer u", ["unpause", "up"]),
+        ("composer --profile d", ["data"]),
+        ("composer --profile batch up w", ["web", "worker"]),
+        ("composer up w", ["web", "worker"]),
+        ("composer up web --no-d", ["--no-deps"]),
+        ("composer -p x exec ", ["db", "web", "worker"]),
+        ("composer up --scale w", ["web=", "worker="]),
+        ("composer scale web=2 wo", ["worker="]),
+        ("composer cp w", ["file,w", "web:", "worker:"]),
+        ("composer --progress p", ["plain"]),
+        ("composer --backend name", ["namespace"]),
+        ("composer help gr", ["graph"]),
+        ("composer image im", ["import"]),
+        ("composer image load x", ["file,x"]),
+        ("composer --project-directory x", ["dir,x"]),
+        ("composer completion z", ["zsh"]),
+        ("composer nothing w", ["wait"]),
+        ("composer up --nothing w", ["web", "worker"]),
+        ("composer 'up", ["up"]),
+    ],
+)
+def test_what_is_offered(bash: Bash, line: str, expected: list[str]) -> None:
+    assert bash(line) == expected
+
+
+def test_objects_of_the_backend(bash: Bash, console: Console) -> None:
+    console.backend.add_image("redis:7")
+    console("up", "-d")
+    assert bash("composer image rm redis:") == [
+        "7"
+    ]  # bash takes what is before the colon for a word of its own
+    assert bash("composer container logs a") == ["app-web-1"]
+    assert bash("composer network inspect a") == ["app_default"]
+    assert bash("composer -p a") == ["app"]
+
+
+def test_nothing_is_said_of_what_is_wrong(bash: Bash, console: Console) -> None:
+    console.write("services: {web: {image: [}}")
+    assert bash("composer up w") == []
+    assert bash("composer u") == ["unpause", "up"]
+    (console.directory / "compose.yaml").unlink()
+    assert bash("composer up w") == []
+    console.backends.clear()
+    assert bash("composer image rm r") == []
+
+
+def test_every_command_can_be_completed(bash: Bash) -> None:
+    for verb in COMMANDS:
+        assert "--help" in bash(f"composer {verb} --h"), verb
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_script_is_for_a_program(console: Console, shell: str) -> None:
+    script = console("completion", shell, "--name", "composer-stack").out
+    assert "composer-stack" in script
+    assert f"_COMPOSER_COMPLETE={shell}_complete" in script
+    assert console("completion", "csh").code == 1
+
+
+TRIES = {
+    "bash": """
+        source <(composer completion bash)
+        compopt() { :; }
+        COMP_LINE="composer up w" COMP_POINT=13
+        _composer_completion composer
+        printf '%s\\n' "${COMPREPLY[@]}"
+    """,
+    "zsh": """
+        autoload -Uz compinit && compinit -u -d "$HOME/dump"
+        source <(composer completion zsh)
+        compadd() { print -l -- $completions }
+        words=(composer up w) CURRENT=3
+        _composer_completion
+    """,
+    "fish": 'composer completion fish | source; complete -C "composer up w"',
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_in_the_shell_itself(console: Console, tmp_path: Path, shell: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    console.write(PROJECT)
+    environment = {**os.environ, "HOME": str(tmp_path), "COMPOSER_ROOT": str(tmp_path / "root")}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    done = subprocess.run(
+        [shell, "-c", TRIES[shell]],
+        cwd=console.directory,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.split() == ["web", "worker"], done.stderr
