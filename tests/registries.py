@@ -43,10 +43,11 @@ def sha256(data: bytes) -> str:
 
 
 @contextmanager
-def registry(directory: pathlib.Path, *, password: bool = False) -> Iterator[str]:
+def registry(directory: pathlib.Path, *, password: bool = False, certificate: str = "") -> Iterator[str]:
     """Run docker-registry with its data in a directory; yield its ``host:port``.
 
-    With ``password`` it wants the login `USER` with `PASSWORD`.
+    With ``password`` it wants the login `USER` with `PASSWORD`; ``certificate`` is a file with key and certificate,
+    with which it speaks TLS.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -61,7 +62,10 @@ def registry(directory: pathlib.Path, *, password: bool = False) -> Iterator[str
                     "filesystem": {"rootdirectory": str(directory / "data")},
                     "delete": {"enabled": True},
                 },
-                "http": {"addr": f"127.0.0.1:{port}"},
+                "http": {
+                    "addr": f"127.0.0.1:{port}",
+                    **({"tls": {"certificate": certificate, "key": certificate}} if certificate else {}),
+                },
                 **({"auth": _auth(directory)} if password else {}),
             }
         )

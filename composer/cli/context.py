@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from composer.engine.plan import Plan
     from composer.engine.progress import Cancellation, Events
     from composer.schema.model import Project
-    from composer.schema.options import LoadOptions
+    from composer.schema.options import Fetched, LoadOptions
     from composer.schema.setting import Named
+    from composer.session.remote.fetching import Remotes
     from composer.session.session import Session
 
 
@@ -49,6 +50,8 @@ class Settings(NamedTuple):
     dry_run: bool = False
     all_resources: bool = False
     compatibility: bool = False
+    insecure_registries: tuple[str, ...] = ()
+    """Registries that compose files, and no images, are read from without encryption."""
 
 
 class Context:
@@ -83,6 +86,7 @@ class Context:
         self._configuration: Mapping[str, Any] | None = None
         self._env_file: Mapping[str, str] | None = None
         self._read: str | None = None
+        self._remotes: Remotes | None = None
         self._named: Named | None = None
         self._makes = False
         self._connect = connect
@@ -119,13 +123,36 @@ class Context:
             environment=self.environment,
             working_dir=self.working_dir,
             home=self.environment.get("HOME", ""),
-            stdin=self._input,
+            stdin=self.typed,
             cache_dir=self._cache_dir(),
             all_resources=settings.all_resources,
             services=services,
+            remote=self,
         )
 
-    def _input(self) -> str:
+    def fetch(self, reference: str) -> Fetched:
+        """Return a compose file from elsewhere. Git and registries are imported for it, and for nothing else."""
+        if self._remotes is None:
+            from composer.session.remote.fetching import Remotes
+
+            self._remotes = Remotes(
+                self.environment, self.variable, self._cache_dir(), self.settings.insecure_registries
+            )
+        return self._remotes.fetch(reference)
+
+    @property
+    def fetched(self) -> tuple[str, ...]:
+        """The references of files from elsewhere that this command has read so far."""
+        return tuple(self._remotes.fetched) if self._remotes is not None else ()
+
+    def place_of(self, file: str) -> str:
+        """Return where a compose file of the project is on this machine."""
+        from composer.schema.files import without_login
+
+        known = self._remotes.fetched.items() if self._remotes is not None else ()
+        return next((one.file for name, one in known if without_login(name) == file), file)
+
+    def typed(self) -> str:
         """Return what ``-f -`` reads: once, for the name and for the model."""
         if self._read is None:
             try:
@@ -149,7 +176,7 @@ class Context:
         from composer.schema.setting import Named
 
         project = load(self.load_options(services))
-        self._named = Named(project.name, project.directory, project.name_origin)
+        self._named = Named(project.name, project.name_directory, project.name_origin)
         self._makes = self._makes or makes
         if self.settings.compatibility or self.flag("COMPOSE_COMPATIBILITY"):
             project.separator = "_"
@@ -311,14 +338,20 @@ class Context:
         """Return what asks a question on the terminal; None where nobody can answer."""
         return self.confirm if self.stdin.isatty() and not self.settings.dry_run else None
 
-    def confirm(self, question: str) -> bool:
-        """Ask; the answer may come through a pipe (``yes |``). Raises ProjectError where nobody can answer."""
-        self.stderr.write(f"{question} [y/N] ")
+    def confirm(self, question: str, *, otherwise: bool = False, hint: str = "use --force") -> bool:
+        """Ask; the answer may come through a pipe (``yes |``). Raises ProjectError where nobody can answer.
+
+        On a terminal an empty answer means ``otherwise``.
+        """
+        self.stderr.write(f"{question} {'[Y/n]' if otherwise else '[y/N]'} ")
         self.stderr.flush()
         answer = self.stdin.readline()
         if not answer and not self.stdin.isatty():
             self.stderr.write("\n")
-            raise ProjectError(f"cannot prompt without a terminal: {question}", hint="use --force")
+            asked = question.rpartition("\n")[2]
+            raise ProjectError(f"cannot prompt without a terminal: {asked}", hint=hint)
+        if otherwise and answer == "\n" and self.stdin.isatty():
+            return True
         return answer.strip().lower() in ("y", "yes")
 
     def variable(self, name: str) -> str | None:

@@ -29,6 +29,7 @@ _CLOSED_PIPE = 141
 _ASKS = "_COMPOSER_COMPLETE"
 """The variable with which a shell asks for what completes a line."""
 COMMANDS: dict[str, tuple[str, str]] = {
+    "alpha": ("alpha", "Experimental commands of docker compose"),
     "apply": ("apply", "Apply a plan saved with composer plan --out"),
     "attach": ("attach", "Connect the terminal to a running container of a service"),
     "boot": ("boot", "Manage the start of containers at boot"),
@@ -51,8 +52,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "images": ("images", "List the images of the project's containers"),
     "kill": ("kill", "Kill service containers, or send them a signal"),
     "lint": ("lint", "Check compose files for errors and questionable settings"),
-    "login": ("login", "Log in to a registry"),
-    "logout": ("login:logout", "Log out from a registry"),
+    "login": ("registry.login", "Log in to a registry"),
+    "logout": ("registry.login:logout", "Log out from a registry"),
     "logs": ("logs", "Print the output of service containers"),
     "ls": ("ls", "List projects"),
     "migrate": ("migrate", "Copy the images and volumes of a project to another backend"),
@@ -61,8 +62,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "Show what up would change, and why"),
     "port": ("port", "Print the host address that a container port is published on"),
     "ps": ("ps", "List containers"),
-    "pull": ("pull", "Pull service images"),
-    "push": ("push", "Push service images"),
+    "pull": ("registry.pull", "Pull service images"),
+    "publish": ("registry.publish", "Publish the compose files of the project to a registry"),
+    "push": ("registry.push", "Push service images"),
     "restart": ("restart", "Restart service containers"),
     "rm": ("rm", "Remove stopped service containers"),
     "run": ("run", "Run a one-off command in a new container of a service"),
@@ -164,7 +166,7 @@ def _dry_run() -> click.Option:
     "files",
     multiple=True,
     metavar="FILE",
-    help="Read this compose file, or standard input for -.",
+    help="Read this compose file, standard input for -, or a file of a git repository or a registry.",
 )
 @click.option("-p", "--project-name", "name", metavar="NAME", help="Set the project name.")
 @click.option("--profile", "profiles", multiple=True, metavar="NAME", help="Enable a profile.")
@@ -213,6 +215,7 @@ def _dry_run() -> click.Option:
 @click.option("--verbose", is_flag=True, hidden=True)
 @click.option("--no-ansi", is_flag=True, hidden=True)
 @click.option("--workdir", metavar="DIR", hidden=True)
+@click.option("--insecure-registry", "insecure_registries", multiple=True, metavar="HOST", hidden=True)
 @click.option("--dry-run", is_flag=True, help="Show what the command would change, without changing it.")
 @click.pass_context
 def composer(ctx: click.Context, /, **options: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from composer.engine import labels
@@ -44,6 +45,15 @@ def present(
         check_services(project.tree.get("services") or {}, project.disabled, absent)
     found = tuple(name for name in services if name in there)
     return None if services and not found else found
+
+
+def absolute(context: Context, file: str) -> str:
+    """Return a compose file of the command line as it can be named from anywhere, and as labels have it."""
+    from composer.schema import files
+
+    if file == "-" or files.is_remote(file):
+        return files.without_login(file)
+    return os.path.join(context.working_dir, file)
 
 
 def model(context: Context) -> Project | None:

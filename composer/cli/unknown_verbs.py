@@ -8,16 +8,21 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _INSTEAD = {
-    "alpha": "experimental commands are not supported",
     "bridge": "convert the output of composer config with docker compose bridge",
     "inspect": (
         "use composer container inspect, composer image inspect, composer network inspect or "
         "composer volume inspect"
     ),
-    "publish": "push images with composer push, and write the project to one file with composer config -o FILE",
     "watch": "mount the source (volumes: ./src:/src), and use composer up -d or composer restart after a change",
 }
 """Verbs of docker and docker compose that composer does not have, and what to use."""
+
+BELOW = {
+    "alpha generate": (
+        "composer makes no compose file from containers; show what is known of them with composer container inspect"
+    ),
+}
+"""The same of commands with two words."""
 
 
 def explain(verb: str, known: Collection[str]) -> str:

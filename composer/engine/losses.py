@@ -54,7 +54,7 @@ def neighbours(observer: Observer, project: Project) -> tuple[Neighbour, ...]:
     here = {
         labels.project_of(c)
         for c in containers
-        if is_same_directory(c.labels.get(labels.WORKING_DIR, ""), project.directory)
+        if is_same_directory(c.labels.get(labels.WORKING_DIR, ""), project.name_directory)
     }
     active = {labels.project_of(c) for c in containers}
     found = []
@@ -63,7 +63,7 @@ def neighbours(observer: Observer, project: Project) -> tuple[Neighbour, ...]:
         if not owner or owner == project.name or labels.VOLUME not in volume.labels:
             continue
         directory = volume.labels.get(labels.DIRECTORY)
-        if owner in here if directory is None else is_same_directory(directory, project.directory):
+        if owner in here if directory is None else is_same_directory(directory, project.name_directory):
             found.append(Neighbour(volume, owner in active))
     return tuple(found)
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class Directories(NamedTuple):
-    """Where the command was called, for names in messages, and where relative paths start."""
+    """What files are called in messages, and where relative paths start."""
 
-    working: str
+    label: Callable[[str], str]
     project: str
 
 
@@ -114,7 +114,7 @@ def _read_one(
     file, form = os.path.join(directories.project, entry.get("path", "")), entry.get("format")
     if not entry.get("required") and not files.is_file(file):
         return
-    label = files.label(file, directories.working)
+    label = directories.label(file)
 
     def look(key: str) -> str | None:
         value = lookup(key)

@@ -10,6 +10,7 @@ import os.path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import CycleError, Mark
+from composer.schema.files import is_remote
 from composer.schema.merge import merge_service, unique
 from composer.schema.paths import Base, expand, resolve_service_paths
 from composer.schema.problems import did_you_mean
@@ -93,13 +94,7 @@ class Extends:
         wanted, file = self._reference(service["extends"], mark, (self._section, name, "extends"))
         if wanted is None:
             return None
-        base_file = (
-            origin
-            if file is None
-            else self._file(
-                expand(file, Base(origin.directory, self._base(origin.directory).home)), mark, name
-            )
-        )
+        base_file = origin if file is None else self._file(self._named(file, origin), mark, name)
         if base_file is None:
             return None
         if wanted in base_file.services and base_file.services[wanted] is None and base_file is not origin:
@@ -156,6 +151,12 @@ class Extends:
             return None, None
         file = value.get("file")
         return value["service"], file if isinstance(file, str) else None
+
+    def _named(self, file: str, origin: Extension) -> str:
+        """Return the file that another one names: a path of its own directory, or a reference to somewhere else."""
+        if is_remote(file):
+            return file
+        return expand(file, Base(origin.directory, self._base(origin.directory).home))
 
     def _file(self, file: str, mark: Mark, name: str) -> Extension | None:
         if file not in self._files:

@@ -7,6 +7,7 @@ large before it is read, and text that is not UTF-8 with the place of the first 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from composer.errors import Mark as _Mark
+    from composer.schema.options import Fetched
 
 MAX_BYTES = 16 << 20
 """The largest compose or env file that is read; the largest in the wild are far below one megabyte."""
@@ -28,6 +30,20 @@ OVERRIDE_NAMES = (
     "docker-compose.override.yml",
     "docker-compose.override.yaml",
 )
+
+
+_REMOTE = re.compile(r"(?:https?|git|ssh|oci)://|github\.com/|[A-Za-z0-9_-]+@[A-Za-z0-9.-]+:", re.I)
+_LOGIN = re.compile(r"\b(https?://)[^/?#]*@", re.I)
+
+
+def is_remote(path: str) -> bool:
+    """Tell whether a compose file is elsewhere: in a git repository or in a registry."""
+    return _REMOTE.match(path) is not None
+
+
+def without_login(reference: str) -> str:
+    """Return a reference as it is shown and kept: a password in its URL is nobody's business."""
+    return _LOGIN.sub(r"\1", reference, count=1)
 
 
 def read_text(path: str, label: str, at: _Mark | None = None, *, what: str = "file") -> str:
@@ -137,6 +153,27 @@ def label(path: str, working_dir: str) -> str:
     """Return a path as people know it: relative when it is below the working directory."""
     prefix = working_dir.rstrip("/") + "/"
     return path.removeprefix(prefix) if path.startswith(prefix) else path
+
+
+class Labels:
+    """Names of files in messages: relative ones, and the references of files from elsewhere."""
+
+    def __init__(self, working_dir: str) -> None:
+        self._working_dir = working_dir
+        self._fetched: list[Fetched] = []
+
+    def add(self, fetched: Fetched) -> None:
+        """Show a fetched file, and the files beside it, by its reference."""
+        if fetched not in self._fetched:
+            self._fetched.append(fetched)
+
+    def __call__(self, path: str) -> str:
+        for one in self._fetched:
+            if path == one.file:
+                return one.shown
+            if path.startswith(f"{one.root}/"):
+                return one.prefix + path[len(one.root) + 1 :]
+        return "stdin" if path == "-" else label(path, self._working_dir)
 
 
 def is_truthy(text: str | None) -> bool:

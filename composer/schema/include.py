@@ -8,7 +8,7 @@ merged, ours on top.
 from __future__ import annotations
 
 import os.path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from composer.errors import ConfigError, CycleError, Mark
 from composer.schema import files
@@ -16,12 +16,14 @@ from composer.schema.merge import merge
 from composer.schema.paths import Base, expand
 from composer.schema.setting import read_env_files
 from composer.schema.source import remove_paths
-from composer.schema.tree import NOWHERE, Map, Seq
+from composer.schema.tree import NOWHERE, LookedUp, Map, Seq
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from composer.schema.files import Labels
     from composer.schema.interpolate import Variables
+    from composer.schema.options import Fetched
     from composer.schema.problems import Problems
     from composer.schema.tree import Path
 
@@ -31,16 +33,31 @@ MAX_DEPTH = 50
 SECTIONS = ("services", "volumes", "networks", "secrets", "configs", "models", "jobs")
 
 
+class Sources(Protocol):
+    """Where files are, and what they are called."""
+
+    label: Labels
+
+    def fetched(self, reference: str, at: Mark | None, path: Path = ()) -> Fetched | None:
+        """Return a file from elsewhere; None, and an error, where it cannot be had."""
+        ...
+
+
 class Include:
     """Applies the ``include`` list of one document. ``load`` loads a project down to resolved paths."""
 
     def __init__(
-        self, problems: Problems, variables: Variables, base: Base, working_dir: str, load: Load
+        self,
+        problems: Problems,
+        variables: Variables,
+        base: Base,
+        sources: Sources,
+        load: Load,
     ) -> None:
         self._problems = problems
         self._variables = variables
         self._base = base
-        self._working_dir = working_dir
+        self._sources = sources
         self._load = load
 
     def apply(self, tree: Map, resets: tuple[Path, ...], including: tuple[tuple[str, Mark], ...]) -> Map:
@@ -72,15 +89,16 @@ class Include:
             if env_files:  # Compose looks for them all the same
                 self._environment(env_files, self._base.directory, at, path)
             return None
-        found = tuple(expand(one, self._base) for one in paths)
-        directory = self._directory(directory) if directory else os.path.dirname(found[0])
+        located = [self._located(one, at, path) for one in paths]
+        found = tuple(one for one in located if one is not None)
+        if len(found) < len(located):
+            return None
+        directory = self._directory(directory, paths[0]) if directory else os.path.dirname(found[0])
         if len(including) > MAX_DEPTH:
             self._problems.error(f"too many levels of include (limit: {MAX_DEPTH})", at, path)
             return None
         if any(found[0] == seen for seen, _ in including):
-            ring = [
-                files.label(seen, self._working_dir) for seen in (*(seen for seen, _ in including), found[0])
-            ]
+            ring = [self._sources.label(seen) for seen in (*(seen for seen, _ in including), found[0])]
             self._problems.error(
                 f"circular include: {' → '.join(ring)}",
                 at,
@@ -92,10 +110,20 @@ class Include:
         variables = self._environment(env_files, directory, at, path)
         return self._load(found, directory, variables, including, at, self._base.directory)
 
-    def _directory(self, written: str) -> str:
-        """Return a project directory; a relative one that is not there, or a file, stands for the one that it is in."""
+    def _located(self, written: str, at: Mark, path: Path) -> str | None:
+        """Return where a file is; None, and an error, for one from elsewhere that cannot be had."""
+        if not files.is_remote(written):
+            return expand(written, self._base)
+        fetched = self._sources.fetched(written, at, path)
+        return fetched and fetched.file
+
+    def _directory(self, written: str, first: str) -> str:
+        """Return a project directory; a relative one that is not there, or a file, stands for the one that it is in.
+
+        That is not so where the first file is from elsewhere.
+        """
         directory = expand(written, self._base)
-        if os.path.isabs(written) or os.path.isdir(directory):
+        if os.path.isabs(written) or os.path.isdir(directory) or files.is_remote(first):
             return directory
         return os.path.dirname(directory)
 
@@ -150,14 +178,14 @@ class Include:
             for one in list(found):
                 if not files.is_file(one):
                     found.remove(one)
-                    label = files.label(one, self._working_dir)
+                    label = self._sources.label(one)
                     kind = "it is a directory" if os.path.isdir(one) else "no such file or directory"
                     self._problems.errors.append(
                         ConfigError(
                             f"cannot read env file '{label}': {kind}", at=at, path=(*path, "env_file")
                         )
                     )
-        return read_env_files(found, self._variables, self._working_dir, self._problems)
+        return read_env_files(found, self._variables, self._sources.label, self._problems)
 
     def _import(self, tree: Map, imported: Map, resets: tuple[Path, ...]) -> Map:
         new = tree.copy()
@@ -192,3 +220,62 @@ def _wrap(section: str, name: str, resources: Map) -> Map:
     inner.take(name, resources)
     whole.put(section, inner, NOWHERE)
     return whole
+
+
+# ------------------------------------------------------------------ its own variables
+
+
+def settled(tree: Map, variables: Variables) -> Map:
+    """Apply an included project's own variables, before those of the including project.
+
+    Items of ``environment`` lists without a value get it. Secrets with ``environment`` keep their value, which is never
+    shown. Configs with ``environment`` get their content; the including project rejects them for having two sources, as
+    docker compose 2.40 and compose-go 2.16 do.
+    """
+    tree = tree.copy()
+    for section, function in (
+        ("services", _with_values),
+        ("configs", _with_content),
+        ("secrets", _with_value),
+    ):
+        members = tree.get(section)
+        if isinstance(members, Map):
+            members = tree[section] = members.copy()
+            for name, member in members.items():
+                if isinstance(member, Map):
+                    members[name] = function(member, variables)
+    return tree
+
+
+def _with_values(service: Map, variables: Variables) -> Map:
+    items = service.get("environment")
+    if not isinstance(items, Seq):
+        return service
+    new = Seq()
+    for index, item in enumerate(items):
+        at = items.mark(index)
+        if isinstance(item, str) and item in variables.values:
+            item, at = f"{item}={variables.values[item]}", at._replace(why=variables.why(item))
+        new.add(item, at)
+    service = service.copy()
+    service["environment"] = new
+    return service
+
+
+def _with_content(config: Map, variables: Variables) -> Map:
+    variable = config.get("environment")
+    if not isinstance(variable, str) or variable not in variables.values:
+        return config
+    config = config.copy()
+    at = config.mark("environment")._replace(why=f"included, with {variables.why(variable)}")
+    config.put("content", variables.values[variable], at, config.name("environment"))
+    return config
+
+
+def _with_value(secret: Map, variables: Variables) -> Map:
+    variable = secret.get("environment")
+    if not isinstance(variable, str) or variable not in variables.values:
+        return secret
+    secret = secret.copy()
+    secret["environment"] = LookedUp(variable, variables.values[variable])
+    return secret

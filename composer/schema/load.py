@@ -9,14 +9,14 @@ from __future__ import annotations
 import os.path
 from typing import TYPE_CHECKING, Any
 
-from composer.errors import ConfigError, Mark, YamlError
+from composer.errors import ComposerError, ConfigError, Mark, YamlError
 from composer.schema import environment, files, kinds, profiles, shape
 from composer.schema.canonical import canonical, warn_shell
 from composer.schema.consistency import Consistency, check_model
 from composer.schema.defaults import normalize, set_defaults, share_scale
 from composer.schema.extends import Extends, Extension
 from composer.schema.glance import UNSURE, glance
-from composer.schema.include import Include
+from composer.schema.include import Include, settled
 from composer.schema.interpolate import Variables, interpolate
 from composer.schema.merge import merge, unique
 from composer.schema.model import Project
@@ -33,12 +33,16 @@ from composer.schema.setting import (
     written_name,
 )
 from composer.schema.source import MAX_NODES, Document, parse, remove_paths
-from composer.schema.tree import INVALID, NOWHERE, WORKLOADS, LookedUp, Map, Seq
+from composer.schema.tree import INVALID, NOWHERE, WORKLOADS, Map, Seq
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from composer.schema.options import Fetched
     from composer.schema.tree import Path
 
 MAX_INCLUDES = 500
+MAX_REMOTES = 100
 
 
 def load(options: LoadOptions, problems: Problems | None = None) -> Project:
@@ -49,6 +53,7 @@ def load(options: LoadOptions, problems: Problems | None = None) -> Project:
     problems = Problems() if problems is None else problems
     setting = find_setting(options, problems)
     reader = _Reader(options, setting.working_dir, problems)
+    setting = reader.located(setting)
     sources = [(path, reader.documents(path)) for path in setting.files]
     named = _name(options, setting, sources)
     name = named.name
@@ -58,10 +63,11 @@ def load(options: LoadOptions, problems: Problems | None = None) -> Project:
     tree = loader.project(sources, setting.directory, variables, ())
     if not tree and not problems.errors:
         problems.errors.append(_empty(reader.label(setting.files[0])))
+    setting = setting._replace(files=tuple(map(reader.named, setting.files)))
     if options.normalize or options.interpolate:
         tree.put("name", name, tree.mark("name") if "name" in tree else Mark("", why="project name"))
-    project = _finish(tree, name, options, setting._replace(variables=variables), problems)
-    project.name_origin = named.origin
+    project = _finish(tree, name, options, setting._replace(variables=variables), problems, reader.label)
+    project.name_origin, project.name_directory = named.origin, named.directory
     return project
 
 
@@ -85,6 +91,7 @@ def find_name(options: LoadOptions) -> Named:
     if not setting.files:
         raise no_compose_file(setting.directory)
     reader = _Reader(options, setting.working_dir, problems)
+    setting = reader.located(setting)
     named = [tree for path in setting.files for tree in _named(path, reader, problems)]
     problems.raise_all()
     try:
@@ -143,10 +150,51 @@ class _Reader:
         self._options = options
         self._problems = problems
         self._parsed: dict[str, list[Document]] = {}
-        self.working_dir = working_dir
+        self._fetched: dict[str, Fetched | None] = {}
+        self.label = files.Labels(working_dir)
 
-    def label(self, path: str) -> str:
-        return "stdin" if path == "-" else files.label(path, self.working_dir)
+    def located(self, setting: Setting) -> Setting:
+        """Return the setting with files from elsewhere in their places; what cannot be had is reported."""
+        if not any(map(files.is_remote, setting.files)):
+            return setting
+        found: list[str] = []
+        directory = ""
+        for path in setting.files:
+            fetched = self.fetched(path, None) if files.is_remote(path) else None
+            if fetched is not None:
+                directory = directory or os.path.dirname(fetched.file)
+                found.append(fetched.file)
+            elif not files.is_remote(path):
+                found.append(path)
+        return setting._replace(files=tuple(found), directory=directory or setting.directory)
+
+    def fetched(self, reference: str, at: Mark | None, path: Path = ()) -> Fetched | None:
+        if reference not in self._fetched:
+            self._fetched[reference] = self._fetch(reference, at, path)
+        return self._fetched[reference]
+
+    def _fetch(self, reference: str, at: Mark | None, path: Path) -> Fetched | None:
+        shown = files.without_login(reference)
+        hint: str | None = f"include and extend at most {MAX_REMOTES} files from elsewhere"
+        if len(self._fetched) >= MAX_REMOTES:
+            self._problems.error("too many remote files", at, path, hint=hint)
+            return None
+        try:
+            if self._options.remote is None:
+                raise ConfigError("remote files are not read here", hint="fetch it, and name the local file")
+            fetched = self._options.remote.fetch(reference)
+        except ComposerError as error:
+            self._problems.error(f"cannot read '{shown}': {error}", at, path, hint=error.hint)
+            return None
+        self.label.add(fetched)
+        return fetched
+
+    def named(self, path: str) -> str:
+        """Return what was named: the reference of a file from elsewhere, without a login."""
+        for reference, fetched in self._fetched.items():
+            if fetched is not None and fetched.file == path:
+                return files.without_login(reference)
+        return path
 
     def documents(self, path: str, at: Mark | None = None) -> list[Document]:
         """Return the documents of a file; what cannot be read is reported, at ``at`` when another file named it."""
@@ -193,7 +241,6 @@ class _Loader:
         self._options = options
         self._reader = reader
         self._problems = problems
-        self._working_dir = setting.working_dir
         self._directory = setting.directory
         self._included = self._nodes = 0
 
@@ -218,7 +265,7 @@ class _Loader:
         check_model(tree, self._problems)
         if self._options.resolve_paths or including:
             tree = resolve_paths(tree, self._paths_base(directory, above or directory))
-        return _settled(tree, variables) if including else tree
+        return settled(tree, variables) if including else tree
 
     def _paths_base(self, directory: str, above: str) -> Base:
         """Return where the paths of another file start.
@@ -239,7 +286,7 @@ class _Loader:
         including: tuple[tuple[str, Mark], ...],
     ) -> Map:
         tree = self._interpolated(document.tree, variables)
-        include = Include(self._problems, variables, base, self._working_dir, self._load_included)
+        include = Include(self._problems, variables, base, self._reader, self._load_included)
         tree = include.apply(tree, document.resets, including)
         if document.resets:
             below = remove_paths(below, document.resets)
@@ -276,6 +323,13 @@ class _Loader:
         """Return the members of a section with ``extends`` carried out. A job may also extend a service."""
 
         def open_file(file: str, at: Mark, where: Path) -> Extension | None:
+            directory = os.path.dirname(file)
+            if files.is_remote(file):
+                fetched = self._reader.fetched(file, at, where)
+                if fetched is None:
+                    return None
+                # as in Compose: the top of the repository, wherever in it the file is
+                file, directory = fetched.file, fetched.root
             merged, resets = Map(), document.resets[:0]
             for found in self._reader.documents(file, at):
                 if isinstance(found.tree, Map):
@@ -283,7 +337,6 @@ class _Loader:
                     below = remove_paths(merged, resets) if resets else merged
                     merged = unique(self._canonical(unique(merge(below, other, self._problems))))
             known = _extendable(merged, section)
-            directory = os.path.dirname(file)
             return Extension(file, self._reader.label(file), directory, known, resets) if known else None
 
         known = _extendable(tree, section)
@@ -337,62 +390,6 @@ class _Loader:
         return tree
 
 
-def _settled(tree: Map, variables: Variables) -> Map:
-    """Apply an included project's own variables, before those of the including project.
-
-    Items of ``environment`` lists without a value get it. Secrets with ``environment`` keep their value, which is never
-    shown. Configs with ``environment`` get their content; the including project rejects them for having two sources, as
-    docker compose 2.40 and compose-go 2.16 do.
-    """
-    tree = tree.copy()
-    for section, function in (
-        ("services", _with_values),
-        ("configs", _with_content),
-        ("secrets", _with_value),
-    ):
-        members = tree.get(section)
-        if isinstance(members, Map):
-            members = tree[section] = members.copy()
-            for name, member in members.items():
-                if isinstance(member, Map):
-                    members[name] = function(member, variables)
-    return tree
-
-
-def _with_values(service: Map, variables: Variables) -> Map:
-    items = service.get("environment")
-    if not isinstance(items, Seq):
-        return service
-    new = Seq()
-    for index, item in enumerate(items):
-        at = items.mark(index)
-        if isinstance(item, str) and item in variables.values:
-            item, at = f"{item}={variables.values[item]}", at._replace(why=variables.why(item))
-        new.add(item, at)
-    service = service.copy()
-    service["environment"] = new
-    return service
-
-
-def _with_content(config: Map, variables: Variables) -> Map:
-    variable = config.get("environment")
-    if not isinstance(variable, str) or variable not in variables.values:
-        return config
-    config = config.copy()
-    at = config.mark("environment")._replace(why=f"included, with {variables.why(variable)}")
-    config.put("content", variables.values[variable], at, config.name("environment"))
-    return config
-
-
-def _with_value(secret: Map, variables: Variables) -> Map:
-    variable = secret.get("environment")
-    if not isinstance(variable, str) or variable not in variables.values:
-        return secret
-    secret = secret.copy()
-    secret["environment"] = LookedUp(variable, variables.values[variable])
-    return secret
-
-
 def _workloads(tree: Map) -> Map:
     new = Map()
     for section in WORKLOADS:
@@ -443,7 +440,14 @@ def _pruned(tree: Any) -> Any:
 # ------------------------------------------------------------------ the whole project
 
 
-def _finish(tree: Map, name: str, options: LoadOptions, setting: Setting, problems: Problems) -> Project:
+def _finish(
+    tree: Map,
+    name: str,
+    options: LoadOptions,
+    setting: Setting,
+    problems: Problems,
+    label: Callable[[str], str],
+) -> Project:
     if options.normalize:
         tree = normalize(tree, name, setting.variables)
     if not options.interpolate:
@@ -461,9 +465,10 @@ def _finish(tree: Map, name: str, options: LoadOptions, setting: Setting, proble
         for section in WORKLOADS:
             Consistency(tree, disabled, problems, section, concerned).check()
         _share_scale(tree.get("services"))
+    directories = environment.Directories(label, setting.directory)
     for section in WORKLOADS:
         if isinstance(tree.get(section), Map):
-            tree[section] = _environments(tree[section], options, setting, problems, concerned)
+            tree[section] = _environments(tree[section], options, setting, directories, problems, concerned)
     problems.raise_all()
 
     def enable(service_name: str, service: Map) -> Map:
@@ -474,7 +479,7 @@ def _finish(tree: Map, name: str, options: LoadOptions, setting: Setting, proble
             with_it["services"] = Map({**tree["services"], **disabled})
             Consistency(with_it, {}, problems).check_service(service_name)
             _share_scale(alone)
-        alone = _environments(alone, options, setting, problems)
+        alone = _environments(alone, options, setting, directories, problems)
         problems.raise_all()
         enabled: Map = alone[service_name]
         return enabled
@@ -522,11 +527,11 @@ def _environments(
     services: Map,
     options: LoadOptions,
     setting: Setting,
+    directories: environment.Directories,
     problems: Problems,
     concerned: frozenset[str] | None = None,
 ) -> Map:
     new = services.copy()
-    directories = environment.Directories(setting.working_dir, setting.directory)
     for name, service in services.items():
         if concerned is not None and name not in concerned:
             continue

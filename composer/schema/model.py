@@ -62,6 +62,7 @@ class Project:
         "files",
         "home",
         "name",
+        "name_directory",
         "name_origin",
         "profiles",
         "provided",
@@ -97,6 +98,8 @@ class Project:
         self.home = home
         self.name_origin = GIVEN
         """`GIVEN`, `WRITTEN` or `DIRECTORY`."""
+        self.name_directory = directory
+        """The directory that the name may be from: another one than ``directory`` where files are from elsewhere."""
         self.separator = "-"
         self.all_resources = False
         self.warnings = warnings
@@ -223,7 +226,8 @@ class Project:
             warnings=self.warnings,
             enable=self._enable,
         )
-        made.extensions, made.name_origin = self.extensions, self.name_origin
+        made.extensions = self.extensions
+        made.name_origin, made.name_directory = self.name_origin, self.name_directory
         made.separator, made.all_resources = self.separator, self.all_resources
         return made
 

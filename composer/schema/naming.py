@@ -42,7 +42,7 @@ def find_name(options: LoadOptions, problems: Problems) -> Named:
     found: str | None = None
     for path in setting.files:
         try:
-            written = UNSURE if path == "-" else glance(files.read_text(path, path))
+            written = UNSURE if path == "-" or files.is_remote(path) else glance(files.read_text(path, path))
         except ConfigError:
             written = UNSURE
         if written is UNSURE:
@@ -56,5 +56,5 @@ def find_name(options: LoadOptions, problems: Problems) -> Named:
 
 def _note_missing(setting: Setting, problems: Problems) -> None:
     for path in setting.files:
-        if path != "-" and not files.is_file(path):
+        if path != "-" and not files.is_remote(path) and not files.is_file(path):
             problems.error(files.missing(path, files.label(path, setting.working_dir)))

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+
+class Fetched(NamedTuple):
+    """A compose file from elsewhere, as it is on this machine.
+
+    ``root`` is the directory of all that came with it. Messages call the file ``shown``, and the files below the root
+    by ``prefix`` and their path.
+    """
+
+    file: str
+    root: str
+    shown: str
+    prefix: str
+
+
+class Remote(Protocol):
+    """Gets compose files from git repositories and registries. The loader knows neither."""
+
+    def fetch(self, reference: str) -> Fetched:
+        """Return a file, fetched now or before. Raises ComposerError."""
+        ...
 
 
 class LoadOptions(NamedTuple):
@@ -14,7 +35,8 @@ class LoadOptions(NamedTuple):
     ``files`` are paths as given by ``-f`` (``-`` reads ``stdin``); empty means discovery in ``working_dir`` and
     its parents. ``environment`` is the shell's; ``home`` replaces ``~``. The flags are those of ``config``;
     ``all_resources`` keeps resources that no enabled service uses. ``services`` are those that a command is about: of
-    the others, which these do not depend on, no env file is read, and no container name taken.
+    the others, which these do not depend on, no env file is read, and no container name taken. ``remote`` gets files
+    from elsewhere; without it they are refused.
     """
 
     files: tuple[str, ...] = ()
@@ -34,3 +56,4 @@ class LoadOptions(NamedTuple):
     resolve_env: bool = True
     all_resources: bool = False
     services: tuple[str, ...] = ()
+    remote: Remote | None = None

@@ -10,6 +10,7 @@ import os.path
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer.schema.files import is_remote as is_remote_file
 from composer.schema.tree import NOWHERE, WORKLOADS, Map, Rules, Seq, walk
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ class _Paths:
     def local(self, value: Any, path: Path, mark: Mark) -> Any:
         return expand(value, self._base) if isinstance(value, str) and value else value
 
+    def extended(self, value: Any, path: Path, mark: Mark) -> Any:
+        return value if isinstance(value, str) and is_remote_file(value) else self.local(value, path, mark)
+
     def file(self, value: Any, path: Path, mark: Mark) -> Any:
         return expand_foreign(value, self._base) if isinstance(value, str) else value
 
@@ -122,7 +126,7 @@ class _Paths:
             "build.ssh.*": self.file,
             "env_file.*.path": self.local,
             "label_file.*": self.local,
-            "extends.file": self.local,
+            "extends.file": self.extended,
             "develop.watch.*.path": self.watch,
             "volumes.*": self.volume,
         }

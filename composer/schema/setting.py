@@ -13,7 +13,7 @@ from composer.schema.model import DIRECTORY, GIVEN, WRITTEN
 from composer.schema.paths import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from composer.schema.options import LoadOptions
     from composer.schema.problems import Problems
@@ -23,7 +23,11 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 class Setting(NamedTuple):
-    """The surroundings of a load. ``files`` and ``env_files`` are absolute; ``-`` stays as it is."""
+    """The surroundings of a load. ``files`` and ``env_files`` are absolute; ``-`` stays as it is.
+
+    Files from elsewhere are references until they were fetched: then ``directory`` is that of the first of them, and
+    all relative paths start there. The project's name and its ``.env`` are from ``name_directory`` all the same.
+    """
 
     files: tuple[str, ...]
     directory: str
@@ -31,6 +35,7 @@ class Setting(NamedTuple):
     variables: Variables
     profiles: tuple[str, ...]
     working_dir: str
+    name_directory: str
 
 
 class Named(NamedTuple):
@@ -63,7 +68,10 @@ def find_setting(options: LoadOptions, problems: Problems, *, need_files: bool =
     env_files, variables = _read_env(options, first_dir, working_dir, outer, problems)
     named = options.files or _compose_file(variables.values)
     if named:
-        paths = tuple(one if one == "-" else absolute(one, working_dir, options.home) for one in named)
+        paths = tuple(
+            one if one == "-" or files.is_remote(one) else absolute(one, working_dir, options.home)
+            for one in named
+        )
     else:
         # above a directory that is not there is another project
         paths = files.discover(directory or working_dir) if is_there else ()
@@ -78,7 +86,9 @@ def find_setting(options: LoadOptions, problems: Problems, *, need_files: bool =
         env_files = found or env_files
     # no profile is the profile "", as in Compose: it enables a service with `profiles: ["${NOT_SET}"]`
     profiles = options.profiles or variables.values.get("COMPOSE_PROFILES", "").split(",")
-    return Setting(paths, final, env_files, variables, tuple(part.strip() for part in profiles), working_dir)
+    return Setting(
+        paths, final, env_files, variables, tuple(part.strip() for part in profiles), working_dir, final
+    )
 
 
 def _given_directory(options: LoadOptions, working_dir: str) -> str | None:
@@ -109,12 +119,25 @@ def _is_there(directory: str, problems: Problems) -> bool:
 
 
 def _compose_file(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the files of ``COMPOSE_FILE``.
+
+    References have colons in them: where those separate the files, the first reference takes all that follows.
+    """
     separator = environment.get("COMPOSE_PATH_SEPARATOR") or ":"
-    return files.environment_list(environment, "COMPOSE_FILE", separator)
+    named = files.environment_list(environment, "COMPOSE_FILE", separator)
+    rest = environment.get("COMPOSE_FILE", "")
+    for index in range(len(named) if separator == ":" else 0):
+        rest = rest.lstrip(":")
+        if files.is_remote(rest):
+            return (*named[:index], rest)
+        rest = rest.partition(":")[2]
+    return named
 
 
 def _first_directory(named: Sequence[str], working_dir: str, home: str) -> str:
     for one in named:
+        if files.is_remote(one):
+            return working_dir
         if one != "-":
             return os.path.dirname(absolute(one, working_dir, home))
     return working_dir
@@ -150,7 +173,7 @@ def _read_env(
     options: LoadOptions, directory: str, working_dir: str, outer: Variables, problems: Problems
 ) -> tuple[tuple[str, ...], Variables]:
     paths = _env_files(options, directory, working_dir)
-    return paths, read_env_files(paths, outer, working_dir, problems)
+    return paths, read_env_files(paths, outer, files.Labels(working_dir), problems)
 
 
 def _has_options(path: str) -> bool:
@@ -167,11 +190,14 @@ def options_in_env_file(options: LoadOptions, problems: Problems) -> dict[str, s
     paths = _env_files(options, _given_directory(options, working_dir) or first, working_dir)
     if not any(map(_has_options, paths)):
         return {}  # most often, and the loader reads the file anyway
-    found = read_env_files(paths, Variables(options.environment, {}), working_dir, problems).values
+    outer = Variables(options.environment, {})
+    found = read_env_files(paths, outer, files.Labels(working_dir), problems).values
     return {name: value for name, value in found.items() if name.startswith("COMPOSE_")}
 
 
-def read_env_files(paths: Sequence[str], outer: Variables, working_dir: str, problems: Problems) -> Variables:
+def read_env_files(
+    paths: Sequence[str], outer: Variables, label: Callable[[str], str], problems: Problems
+) -> Variables:
     """Return the variables with those of env files below them. What is wrong in a file is reported."""
     found: dict[str, str] = {}
     origins: dict[str, str] = {}
@@ -180,7 +206,7 @@ def read_env_files(paths: Sequence[str], outer: Variables, working_dir: str, pro
         problems.warn(f'The "{name}" variable is not set. Defaulting to a blank string.', at)
 
     for path in paths:
-        name = files.label(path, working_dir)
+        name = label(path)
         try:
             text = files.read_text(path, name, what="env file")
             problems.read(name, text)
@@ -220,10 +246,10 @@ def explicit_name(options: LoadOptions, variables: Variables) -> str | None:
 def name_in(setting: Setting, given: str | None, written: str | None = None) -> Named:
     """Return the name that counts. Raises ProjectError when there is none."""
     if given is not None:
-        return Named(given, setting.directory, GIVEN)
+        return Named(given, setting.name_directory, GIVEN)
     if written:
-        return Named(written, setting.directory, WRITTEN)
-    return Named(directory_name(setting.directory), setting.directory, DIRECTORY)
+        return Named(written, setting.name_directory, WRITTEN)
+    return Named(directory_name(setting.name_directory), setting.name_directory, DIRECTORY)
 
 
 def written_name(documents: Sequence[Map], variables: Variables, *, as_written: bool = False) -> str | None:

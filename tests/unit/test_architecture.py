@@ -110,6 +110,9 @@ ALLOWED: dict[str, set[str]] = {
     },
     "documents": {"errors", "schema.views"},
     "session": {"archives", "backends", "engine", "schema", "state_root", "errors"},
+    # files from elsewhere: the only place where the loader's wishes, git and registries meet
+    "session.remote": {"schema", "registry", "runtime.base", "runtime.build", "references", "errors"},
+    "session.publishing": {"session.remote", "schema", "registry", "references", "errors"},
     "cli": {
         "session",
         "state_root",

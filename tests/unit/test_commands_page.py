@@ -58,6 +58,10 @@ NOTES = {
         "With `--follow`, the output continues when containers are recreated, and ends when no container is running "
         "or about to start."
     ),
+    "publish": (
+        "Asks before it sends what may be private; without a terminal, `-y` is required "
+        "([remote projects](remote.md#publishing-a-project))."
+    ),
     "ps": "Without `--format`, `psFormat` of Docker's `config.json` sets the format.",
     "rm": "Prompts for confirmation; without a terminal, `-f` is required.",
     "run": (

@@ -156,7 +156,7 @@ def _rendered(context: Context, project: Project, form: str | None, given: dict[
     tree: Mapping[str, Any] = project.tree
     extensions = project.extensions
     if given["resolve_image_digests"] or given["lock_image_digests"]:
-        from composer.cli import digests
+        from composer.cli.remote import digests
 
         tree = digests.resolved(tree, context.environment)
     if given["lock_image_digests"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from typing import TYPE_CHECKING
 
 import click
@@ -130,7 +129,7 @@ def foreign_services(
     from composer.engine import labels
 
     origins = {container.labels.get(labels.CONFIG_FILES, "") for container in observed.containers}
-    given = ",".join(os.path.join(context.working_dir, file) for file in context.settings.files)
+    given = ",".join(target.absolute(context, file) for file in context.settings.files)
     if len(origins) <= 1 and (not given or origins <= {given}):
         return frozenset()
     project = model() if model is not None else target.model(context)

@@ -124,8 +124,10 @@ def _plan_down(
 
 def _inputs(context: Context, project: str) -> dict[str, Any]:
     """Return what the compose files were found by, absolute, so that ``apply`` finds the same from anywhere."""
+    from composer.schema import files
+
     settings, base = context.settings, context.working_dir
-    absolute = [file if file == "-" else os.path.join(base, file) for file in settings.files]
+    absolute = [file if files.is_remote(file) else target.absolute(context, file) for file in settings.files]
     return {
         "files": absolute,
         "working_dir": base,

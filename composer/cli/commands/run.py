@@ -71,11 +71,13 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Run the command in this directory of the container.",
 )
+@click.option("-y", "--yes", is_flag=True, help="Answer all prompts with yes.")
 @click.argument("service")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[COMMAND] [ARG]...")
 @click.pass_obj
 def command(context: Context, /, service: str, words: tuple[str, ...], **given: Any) -> int:
     from composer.cli import options as shared
+    from composer.cli.remote.consent import agree
     from composer.cli.terminal import run_created
     from composer.engine.actions import create_oneoff
     from composer.engine.options import Options
@@ -84,6 +86,7 @@ def command(context: Context, /, service: str, words: tuple[str, ...], **given: 
     project = context.project(makes=True, services=(service,))
     known = project.tree.get("services") or {}
     shared.check_services(known, project.disabled, (service,))
+    agree(context, project, yes=given["yes"])
     has_terminal = context.stdin.isatty() and context.stdout.isatty()
     tty = has_terminal and not given["no_tty"] and not given["detach"]
     remove_orphans, ignore_orphans = shared.orphans(context, given["remove_orphans"])

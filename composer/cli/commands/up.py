@@ -58,12 +58,14 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int | None:
     from composer.cli.creation import engine_options, nothing_selected
+    from composer.cli.remote.consent import agree
 
     project = context.project(makes=True, services=services)
     _check(given)
     nothing = nothing_selected(project, services)
     if nothing is not None:
         raise nothing
+    agree(context, project, yes=given["yes"])
     known = project.tree.get("services") or {}
     shared.check_services(known, project.disabled, (*given["attach"], *given["no_attach"]))
     options = engine_options(context, project, services, given)._replace(

@@ -210,7 +210,7 @@ def wanted_volume(project: Project, key: str) -> VolumeSpec:
     """Return a volume of the project as it is created."""
     hashed = volume_hash(resolve.entry_of(project, "volumes", key))
     own = _labels(project, labels.VOLUME, key, hashed)
-    own[labels.DIRECTORY] = "" if project.name_origin == GIVEN else project.directory
+    own[labels.DIRECTORY] = "" if project.name_origin == GIVEN else project.name_directory
     return resolve.volume_spec(project, key, own)
 
 

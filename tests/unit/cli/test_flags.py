@@ -168,7 +168,7 @@ def test_building_and_not_building_contradict_each_other(stack: Console) -> None
     ("verb", "answer"),
     [
         ("watch", "unknown command 'watch': mount the source"),
-        ("publish", "unknown command 'publish': push images with composer push"),
+        ("bridge", "unknown command 'bridge': convert the output of composer config"),
         ("upp", "unknown command 'upp'; did you mean 'up'?"),
         ("xyzzy", "unknown command 'xyzzy'\n"),
     ],

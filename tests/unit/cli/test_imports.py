@@ -174,3 +174,23 @@ def test_every_verb_of_the_table_exists_and_has_help() -> None:
                 parameter, "hidden", False
             ):
                 assert getattr(parameter, "help", None), f"{verb} {parameter.opts} has no help"
+
+
+ELSEWHERE = ("composer.session.remote", "composer.session.publishing", "composer.registry")
+
+
+@pytest.mark.parametrize("arguments", [("ps",), ("config",), ("up", "-d"), ("plan",), ("down",)])
+def test_a_project_of_this_machine_pays_nothing_for_those_from_elsewhere(
+    directory: Path, arguments: tuple[str, ...]
+) -> None:
+    assert not [name for name in modules_of(directory, *arguments) if name.startswith(ELSEWHERE)]
+
+
+def test_a_kept_file_from_elsewhere_needs_no_http(directory: Path) -> None:
+    digest = "0" * 64
+    kept = directory / f"home/.cache/composer/remote/oci/sha256-{digest}"
+    kept.mkdir(parents=True)
+    (kept / "compose.yaml").write_text("services: {web: {image: nginx}}")
+    modules = modules_of(directory, "-f", f"oci://host.test/app@sha256:{digest}", "config")
+    assert "composer.session.remote.oci" in modules
+    assert not {"urllib3", "http", "subprocess"} & modules

@@ -8,6 +8,7 @@ from composer.cli.main import COMMANDS
 from tests.unit.cli.console import Console, states
 
 ARGUMENTS = {
+    "alpha": ("viz",),
     "apply": None,  # a file of its own says which project
     "attach": ("web",),
     "commit": ("web", "made"),
@@ -16,6 +17,7 @@ ARGUMENTS = {
     "export": ("web",),
     "kill": ("web",),
     "port": ("web", "80"),
+    "publish": ("registry.test/app",),
     "rm": ("-f",),
     "run": ("--rm", "web", "true"),
     "scale": ("web=2",),

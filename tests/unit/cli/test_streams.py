@@ -15,6 +15,7 @@ from tests.unit.cli.console import STACK, Console, states
 
 ROOT = Path(__file__).parents[3]
 ARGUMENTS = {
+    "alpha": ("viz",),
     "apply": ("missing.json",),
     "attach": ("--no-stdin", "nosuch"),
     "commit": ("web", "made"),
@@ -28,6 +29,7 @@ ARGUMENTS = {
     "login": None,  # asks a registry
     "network": ("ls",),
     "port": ("web", "80"),
+    "publish": ("--dry-run", "registry.test/app"),
     "rm": ("-f",),
     "run": ("-d", "web", "true"),
     "scale": ("web=2",),

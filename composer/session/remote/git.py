@@ -1,0 +1,281 @@
+"""Compose files in git repositories: one commit, checked out into a directory of the cache.
+
+The `git` program fetches, as the user whose repositories these are: with their configuration, credential helpers and
+keys, but without questions, hooks, submodules or protocols that run programs. A reference that is a whole commit needs
+no network once it is there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import subprocess
+import tempfile
+from typing import IO, TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qsl
+
+from composer.errors import BuildFailed, ProjectError
+from composer.runtime.build.context.git_references import parse_git_reference
+from composer.schema import files
+from composer.schema.options import Fetched
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from composer.runtime.build.context.git_references import GitReference
+    from composer.session.remote.cache import Cache
+
+_COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+_ALLOWED = "git:http:https:ssh"
+_OPTIONS = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "advice.detachedHead=false",
+    "submodule.recurse=false",
+    "fetch.recurseSubmodules=false",
+    "http.lowSpeedLimit=1",
+    "http.lowSpeedTime=60",
+)
+_OF_ANOTHER_REPOSITORY = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+)
+"""Set where we are called from a hook."""
+_LONGEST_S = 600
+_MAX_BYTES = 1 << 30
+_MAX_FILES = 200_000
+_MAX_OUTPUT = 64 << 20
+_MOST_SAID = 2000
+
+
+class GitFiles:
+    """Gets compose files from git repositories."""
+
+    def __init__(self, cache: Cache, environment: Mapping[str, str]) -> None:
+        self._cache = cache
+        self._environment = _environment(environment)
+
+    def fetch(self, text: str) -> Fetched:
+        """Return the compose file that a reference leads to. Raises ProjectError."""
+        reference = parsed(text)
+        repository = _Repository(reference, self._environment)
+        commit = repository.commit()
+        if not commit.startswith(reference.checksum):
+            raise ProjectError(
+                f"expected commit {reference.checksum}, but the reference is commit {commit}",
+                hint="correct the checksum, or name the commit as the reference",
+            )
+        root = self._cache.get(commit, lambda directory: repository.check_out(commit, directory))
+        path = compose_file(root, reference.subdir)
+        prefix = f"{files.without_login(reference.remote)}#{reference.ref}:"
+        return Fetched(path, root, prefix + os.path.relpath(path, root), prefix)
+
+
+def parsed(text: str) -> GitReference:
+    """Return what a reference refers to. Raises ProjectError for one that leads out of the repository, or is none."""
+    _refuse_outside(text)
+    try:
+        found = parse_git_reference(text, is_context=True)
+    except (BuildFailed, ValueError) as error:
+        raise ProjectError(
+            files.without_login(str(error)), hint="write https://HOST/PATH.git#REF:DIRECTORY"
+        ) from error
+    if found is None:
+        raise ProjectError(
+            "it is neither a git repository nor an artifact of a registry",
+            hint="write https://HOST/PATH.git#REF:DIRECTORY or oci://HOST/NAME:TAG; download other files first",
+        )
+    return found
+
+
+def _refuse_outside(text: str) -> None:
+    """Raise ProjectError for a directory that is none of the repository's, before anybody tidies it up."""
+    rest, _, fragment = text.partition("#")
+    named = [fragment.partition(":")[2]]
+    named += [value for key, value in parse_qsl(rest.partition("?")[2]) if key == "subdir"]
+    for subdir in named:
+        if subdir.startswith(("/", "\\")) or subdir[1:2] == ":":
+            raise ProjectError(
+                f"git subdirectory must be relative, got: {subdir}", hint="name it from the repository's top"
+            )
+        if ".." in subdir.replace("\\", "/").split("/"):
+            raise ProjectError(
+                f"git subdirectory path traversal detected: {subdir}",
+                hint="name a directory of the repository, without '..'",
+            )
+
+
+def compose_file(root: str, subdir: str) -> str:
+    """Return the compose file of a directory, or the file itself. Raises ProjectError for one that is outside."""
+    path = os.path.join(root, subdir) if subdir else root
+    if os.path.isdir(path):
+        names = [name for name in files.COMPOSE_NAMES if files.is_named(os.path.join(path, name))]
+        if not names:
+            where = f"'{subdir}' of the repository" if subdir else "the repository"
+            raise ProjectError(
+                f"there is no compose file in {where}", hint=f"add {files.COMPOSE_NAMES[0]}, or name the file"
+            )
+        path = os.path.join(path, names[0])
+    real, top = os.path.realpath(path), os.path.realpath(root)
+    if not real.startswith(f"{top}/") or real.startswith(f"{top}/.git/"):
+        raise ProjectError(
+            f"'{os.path.relpath(path, root)}' is a link that leads out of the repository",
+            hint="put the compose file itself into the repository",
+        )
+    if not os.path.isfile(real):
+        raise ProjectError(
+            f"there is no file '{subdir}' in the repository",
+            hint="check the directory behind the ref and ':'",
+        )
+    return path
+
+
+# ------------------------------------------------------------------ the git program
+
+
+class _Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+class _Repository:
+    """A repository that is somewhere else."""
+
+    def __init__(self, reference: GitReference, environment: Mapping[str, str]) -> None:
+        self._reference, self._environment = reference, environment
+        self._ref = reference.ref or "HEAD"
+
+    def commit(self) -> str:
+        """Return the commit that the reference is now. Raises ProjectError."""
+        ref = self._ref
+        if _COMMIT.fullmatch(ref):
+            return ref
+        wanted = (ref, f"{ref}^{{}}", f"refs/heads/{ref}", f"refs/tags/{ref}", f"refs/tags/{ref}^{{}}")
+        done = self._run("/", "ls-remote", "--exit-code", "--", self._reference.remote, *wanted)
+        if done.code not in (0, 2):
+            raise self._failed(done)
+        found = {name: commit for commit, _, name in (line.partition("\t") for line in done.out.splitlines())}
+        # a branch before a tag, and the commit of a tag that has a message
+        names = (f"{ref}^{{}}", ref, f"refs/heads/{ref}", f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}")
+        commit = next((found[name] for name in names if name in found), "")
+        if not _COMMIT.fullmatch(commit):
+            raise ProjectError(
+                f"repository does not contain ref {ref}",
+                hint="name a branch, a tag, or a commit of 40 digits",
+            )
+        return commit
+
+    def check_out(self, commit: str, directory: str) -> None:
+        """Put a commit into an empty directory. Raises ProjectError."""
+        form = "sha256" if len(commit) == 64 else "sha1"
+        self._must(directory, "init", "--quiet", "--template=", f"--object-format={form}")
+        remote = self._reference.remote
+        done = self._run(directory, "fetch", "--quiet", "--no-tags", "--depth=1", "--", remote, commit)
+        if done.code:
+            # a server that cannot cut history short, or shows no single commits
+            refs = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
+            whole = self._run(directory, "fetch", "--quiet", "--no-tags", "--", remote, *refs)
+            if whole.code:
+                raise self._failed(done)
+        if self._run(directory, "cat-file", "-e", f"{commit}^{{commit}}").code:
+            raise ProjectError(
+                f"repository does not contain commit {commit}",
+                hint="check the commit, or name a branch or a tag",
+            )
+        self._check_size(commit, directory)
+        self._must(directory, "checkout", "--quiet", "--force", "--detach", commit)
+
+    def _check_size(self, commit: str, directory: str) -> None:
+        """Refuse what would fill the disk: packed, a gigabyte of zeros is small."""
+        listed = self._must(directory, "ls-tree", "-r", "-l", "--full-tree", commit).splitlines()
+        sizes = [line.partition("\t")[0].split()[-1] for line in listed]
+        total = sum(int(size) for size in sizes if size.isdigit())
+        if len(sizes) > _MAX_FILES or total > _MAX_BYTES:
+            raise ProjectError(
+                f"the repository is too large: {len(sizes)} files, {total >> 20} MiB "
+                f"(limit: {_MAX_FILES} files, {_MAX_BYTES >> 20} MiB)",
+                hint="clone it, and name the local file",
+            )
+
+    def _must(self, directory: str, *arguments: str) -> str:
+        done = self._run(directory, *arguments)
+        if done.code:
+            raise self._failed(done)
+        return done.out
+
+    def _failed(self, done: _Ended) -> ProjectError:
+        remote = self._reference.remote
+        said = done.err.replace(remote, files.without_login(remote)).strip()[:_MOST_SAID].splitlines()
+        lines = [files.without_login(line) for line in said]
+        causes = [line.removeprefix("fatal: ") for line in lines if line.startswith("fatal: ")]
+        return ProjectError(
+            f"cannot fetch from the repository: {(causes or lines or [f'git ended with {done.code}'])[0]}",
+            hint="check the URL and the network; a private repository needs a credential helper of git or an SSH key "
+            "that asks no question",
+        )
+
+    def _run(self, directory: str, *arguments: str) -> _Ended:
+        options = [word for option in _OPTIONS for word in ("-c", option)]
+        return _run(["git", *options, *arguments], directory, self._environment)
+
+
+def _run(words: Sequence[str], directory: str, environment: Mapping[str, str]) -> _Ended:
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        code = _code_of(words, directory, environment, out, err)
+        return _Ended(code, _text(out), _text(err))
+
+
+def _code_of(
+    words: Sequence[str], directory: str, environment: Mapping[str, str], out: IO[bytes], err: IO[bytes]
+) -> int:
+    """Run a program to its end, with a bound on what it writes and how long it takes."""
+    limit, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    bounded = _MAX_BYTES if limit == resource.RLIM_INFINITY else min(limit, _MAX_BYTES)
+    # inherited by git and what it starts: a pack is one file, whose size nobody knows before it is here
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bounded, hard))
+    try:
+        process = subprocess.Popen(
+            words, cwd=directory, env=dict(environment), stdin=subprocess.DEVNULL, stdout=out, stderr=err
+        )
+    except FileNotFoundError:
+        raise ProjectError(
+            "git is not installed, and the file is in a git repository",
+            hint="install git, for example with apt-get install git",
+        ) from None
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        return process.wait(_LONGEST_S)
+    except subprocess.TimeoutExpired:
+        raise ProjectError(
+            f"git did not end within {_LONGEST_S} seconds", hint="check the URL and the network"
+        ) from None
+    finally:
+        process.kill()  # where it has ended, that is nobody
+        process.wait()
+
+
+def _text(output: IO[bytes]) -> str:
+    """Return what git has written: a server decides how much that is, so not all of it."""
+    output.seek(0)
+    return output.read(_MAX_OUTPUT).decode(errors="replace")
+
+
+def _environment(given: Mapping[str, str]) -> dict[str, str]:
+    """Return git's environment: nobody is asked anything, unless the user has set that git may."""
+    found = {name: value for name, value in given.items() if name not in _OF_ANOTHER_REPOSITORY}
+    found["GIT_TERMINAL_PROMPT"] = given.get("GIT_TERMINAL_PROMPT") or "0"
+    if not given.get("GIT_SSH") and not given.get("GIT_SSH_COMMAND"):
+        found["GIT_SSH_COMMAND"] = "ssh -o ControlMaster=no -o BatchMode=yes"
+    found |= {"GIT_ALLOW_PROTOCOL": _ALLOWED, "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
+    return found
