@@ -15,7 +15,6 @@ _INSTEAD = {
         "composer volume inspect"
     ),
     "publish": "push images with composer push, and write the project to one file with composer config -o FILE",
-    "watch": "mount the source (volumes: ./src:/src), and use composer up -d or composer restart after a change",
 }
 """Verbs of docker and docker compose that composer does not have, and what to use."""
 

@@ -105,11 +105,14 @@ ALLOWED: dict[str, set[str]] = {
         *_VALUES,
     },
     "documents": {"errors", "schema.views"},
+    # what a build leaves out of its context, a watch does not tell: the patterns are the builder's
+    "watching": {"engine", "runtime.build.context", "schema.model", "errors"},
     "session": {"backends", "engine", "schema", "state_root", "errors"},
     "cli": {
         "session",
         "state_root",
         "userconfig",
+        "watching",
         "documents",
         "engine",
         "schema",
