@@ -46,6 +46,9 @@ class Capability(Enum):
     OWNS_FILES = "owns files"
     """The file of a config or secret has the owner and the mode that its grant says, also one of the host."""
 
+    REACHES_TMPFS = "reaches tmpfs"
+    """Files in tmpfs mounts of a running container are read and written as any others."""
+
     KEEPS_IMAGES = "keeps images"
     """It has a store of images of its own, which are resolved, saved and pruned through it."""
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _STEP_MS = 50
 _GROUP_MS = 100
 _TIMEOUT_MS = 60_000
+_POLL_MS = 300
 _MANY = 4096
 """Changes at once, a quarter of what the kernel queues at least (fs.inotify.max_queued_events)."""
 
@@ -29,7 +30,8 @@ class Notices:
     """Watches paths from `start` to `close`.
 
     ``changed`` gets a path where something has changed, ``lost`` is called when anything may have changed anywhere,
-    ``failed`` when watching has ended. All come from threads of ours.
+    ``failed`` when watching has ended. All come from threads of ours. ``polls``: look at every file again and
+    again, for file systems whose changes the kernel does not tell.
     """
 
     def __init__(
@@ -38,7 +40,10 @@ class Notices:
         changed: Callable[[Iterable[str]], None],
         lost: Callable[[], None],
         failed: Callable[[Exception], None],
+        *,
+        polls: bool = False,
     ) -> None:
+        self._polls = polls
         self._paths = sorted(set(paths))
         self._changed, self._lost, self._failed = changed, lost, failed
         self._end = threading.Event()
@@ -72,7 +77,7 @@ class Notices:
             before, self._stops = self._stops, []
             for paths, recursive in ((deep, True), (shallow, False)):
                 if paths:
-                    self._watch(_notify(paths, recursive=recursive), recursive=recursive)
+                    self._watch(_notify(paths, recursive=recursive, polls=self._polls), recursive=recursive)
             for stop in before:
                 stop.set()
             self._threads = [thread for thread in self._threads if thread.is_alive()]
@@ -124,15 +129,15 @@ class Notices:
         self._lost()
 
 
-def _notify(paths: list[str], *, recursive: bool) -> Any:
+def _notify(paths: list[str], *, recursive: bool, polls: bool) -> Any:
     """Return the watch of paths that are there. Raises ProjectError where the kernel watches no more of them."""
     from watchfiles._rust_notify import RustNotify
 
     try:
-        return RustNotify(paths, False, False, 300, recursive, True)
+        return RustNotify(paths, False, polls, _POLL_MS, recursive, True)
     except FileNotFoundError:
         there = [path for path in paths if os.path.exists(path)]
-        return RustNotify(there or ["/"], False, False, 300, recursive and bool(there), True)
+        return RustNotify(there or ["/"], False, polls, _POLL_MS, recursive and bool(there), True)
     except OSError as error:
         hint = None
         if error.errno in (errno.ENOSPC, errno.EMFILE) or "limit" in str(error):

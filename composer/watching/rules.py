@@ -122,7 +122,7 @@ class Watched(NamedTuple):
 
 
 def read_rules(project: Project, read_ignore: ReadIgnore) -> Watched:
-    """Return the rules of a project's services. Raises ConfigError with the place, ProjectError for no rules."""
+    """Return the rules of a project's services. Raises ConfigError with the place of what no change could carry out."""
     rules, warnings = list[Rule](), list[str]()
     services = project.tree.get("services") or {}
     for service in sorted(services):
@@ -139,8 +139,6 @@ def read_rules(project: Project, read_ignore: ReadIgnore) -> Watched:
                 )
                 continue
             rules.append(_rule(project, service, index, ignored))
-    if not rules:
-        raise nothing_to_watch()
     return Watched(tuple(rules), tuple(warnings))
 
 

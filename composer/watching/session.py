@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from composer.engine import labels
-from composer.engine.observed import ContainerState
+from composer.engine.observed import Capability, ContainerState
 from composer.errors import BackendError, Cancelled, ComposerError, CopyFailed, NotFound
 from composer.watching import hooks, rebuilding
 from composer.watching.batches import Batch
@@ -84,7 +84,8 @@ class _Failed(NamedTuple):
 class Watcher:
     """One watch of a project. Make it before anything is built: what changes from then on is not missed.
 
-    ``options`` are those of an ``up``; with ``prunes`` images are removed that a rebuild has replaced.
+    ``options`` are those of an ``up``; with ``prunes`` images are removed that a rebuild has replaced; ``polls`` as in
+    `Notices`.
     """
 
     def __init__(
@@ -96,10 +97,12 @@ class Watcher:
         host: Host,
         *,
         prunes: bool = True,
+        polls: bool = False,
     ) -> None:
         assert engine.cancel is not None
         self._engine, self._project, self._options, self._host = engine, project, options, host
-        self._rules, self._services, self._prunes = watched.rules, watched.services, prunes
+        self._rules, self._services = watched.rules, watched.services
+        self._prunes, self._polls = prunes, polls
         self._cancel = engine.cancel
         self._queue: SimpleQueue[_Changed | _Lost | _Started | _Failed | None] = SimpleQueue()
         self._trees = [
@@ -139,6 +142,7 @@ class Watcher:
             lambda paths: self._queue.put(_Changed(paths)),
             lambda: self._queue.put(_Lost()),
             lambda error: self._queue.put(_Failed(error)),
+            polls=self._polls,
         )
         self._notices.start()
         self._note_initial()
@@ -170,7 +174,6 @@ class Watcher:
             self._notices.close()
         if self._events is not None:
             self._events.close()
-        self._cancel.unsubscribe(self)
 
     def _run(self) -> None:
         try:
@@ -190,6 +193,8 @@ class Watcher:
         if due_in_s == 0:
             self._handle(self._batch.take())
             return
+        if due_in_s is None:
+            self._engine.backend.rest()
         try:
             item = self._queue.get(timeout=due_in_s)
         except Empty:
@@ -289,13 +294,15 @@ class Watcher:
         ]
 
     def _bring(self, container: ObservedContainer, lacking: Mapping[str, Entry]) -> None:
+        backend = self._engine.backend
+        runs = container.state is ContainerState.RUNNING
+        reached = Capability.REACHES_TMPFS in backend.capabilities
+        hidden = () if reached else self._volatile(labels.service_of(container))
+        # so that nobody starts it meanwhile
+        guard = nullcontext() if runs or container.state is ContainerState.PAUSED else self._locked()
         try:
-            if container.state in (ContainerState.RUNNING, ContainerState.PAUSED):
-                running = container.state is ContainerState.RUNNING
-                done = transfer(self._engine.backend, container.id, lacking, running=running)
-            else:
-                with self._locked():  # so that nobody starts it meanwhile
-                    done = transfer(self._engine.backend, container.id, lacking, running=False)
+            with guard:
+                done = transfer(backend, container.id, lacking, running=runs, hidden=hidden)
         except (BackendError, CopyFailed) as error:
             if self._is_there(container.id):
                 count = f"{len(lacking)} change{'s' if len(lacking) > 1 else ''}"

@@ -21,7 +21,7 @@ from composer.watching.sources import leads_out
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from composer.engine.backend import Backend
+    from composer.engine.backend import Backend, Session
     from composer.watching.work import Entry
 
 _WHOLE_BYTES = 4 << 20
@@ -52,10 +52,18 @@ class Transferred(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def transfer(backend: Backend, id: str, entries: Mapping[str, Entry], *, running: bool = True) -> Transferred:
+def transfer(
+    backend: Backend,
+    id: str,
+    entries: Mapping[str, Entry],
+    *,
+    running: bool = True,
+    hidden: Sequence[str] = (),
+) -> Transferred:
     """Bring a container's files up to date. Raises BackendError or CopyFailed; it may be done in part then.
 
-    Removing needs a container that runs, and its ``rm``: what is to be removed from one that does not run waits.
+    Removing needs a container that runs, and its ``rm``: what is to be removed from one that does not run waits. So
+    does what goes below the paths ``hidden``, which the backend does not reach: that needs the container's ``tar``.
     """
     removed, items = list[str](), list[_Item]()
     for path in sorted(entries):
@@ -68,13 +76,14 @@ def transfer(backend: Backend, id: str, entries: Mapping[str, Entry], *, running
     if running:
         _remove(backend, id, _topmost(removed))
     warnings: list[str] = []
-    if items:
-        base = _base(backend, id, posixpath.commonpath([posixpath.dirname(item.path) for item in items]))
-        try:
-            backend.write_path(id, base, _archive(items, base, warnings), to_user=True)
-        except NotFound as error:
-            raise CopyFailed(f"cannot copy to '{base}': {error}") from error
-    return Transferred(frozenset(entries) - (frozenset() if running else frozenset(removed)), tuple(warnings))
+    inner = [item for item in items if any(below(item.path, place) is not None for place in hidden)]
+    outer = [item for item in items if item not in inner] if inner else items
+    if outer:
+        _write(backend, id, outer, warnings)
+    if inner and running:
+        _write_inside(backend, id, inner, warnings)
+    waiting = frozenset() if running else frozenset((*removed, *(item.path for item in inner)))
+    return Transferred(frozenset(entries) - waiting, tuple(warnings))
 
 
 def _look(path: str, entry: Entry) -> _Item | None:
@@ -123,7 +132,11 @@ def _remove(backend: Backend, id: str, paths: Sequence[str]) -> None:
 def _run_rm(backend: Backend, id: str, paths: Sequence[str]) -> None:
     """Remove paths as the user root: what was copied may be in directories that only root may write to."""
     spec = ExecSpec(("rm", "-rf", "--", *paths), user="0", working_dir="/", interactive=False)
-    session = backend.exec(id, spec)
+    _conclude(backend.exec(id, spec), f"cannot remove '{paths[0]}': rm")
+
+
+def _conclude(session: Session, command: str) -> None:
+    """Wait until a command has ended. Raises CopyFailed with its last line where it failed."""
     try:
         output = b""
         while (chunk := session.read()) is not None:
@@ -133,12 +146,30 @@ def _run_rm(backend: Backend, id: str, paths: Sequence[str]) -> None:
         session.close()
     if code:
         lines = output.decode(errors="replace").strip().splitlines()
-        raise CopyFailed(
-            f"cannot remove '{paths[0]}': rm exited with code {code}{f': {lines[-1]}' if lines else ''}"
-        )
+        raise CopyFailed(f"{command} exited with code {code}{f': {lines[-1]}' if lines else ''}")
 
 
 # ------------------------------------------------------------------ copying
+
+
+def _write(backend: Backend, id: str, items: Sequence[_Item], warnings: list[str]) -> None:
+    base = _base(backend, id, posixpath.commonpath([posixpath.dirname(item.path) for item in items]))
+    try:
+        backend.write_path(id, base, _gathered(_archive(items, base, warnings)), to_user=True)
+    except NotFound as error:
+        raise CopyFailed(f"cannot copy to '{base}': {error}") from error
+
+
+def _write_inside(backend: Backend, id: str, items: Sequence[_Item], warnings: list[str]) -> None:
+    """Unpack in the container, as its user: where no request of the backend reaches."""
+    session = backend.exec(id, ExecSpec(("tar", "-x", "-p", "-f", "-", "-C", "/")))
+    try:
+        for piece in _gathered(_archive(items, "/", warnings)):
+            session.write(piece)
+        session.close_stdin()
+    except BrokenPipeError:
+        pass  # it has ended: its exit code and its words say why
+    _conclude(session, f"cannot copy to '{items[0].path}': tar")
 
 
 def _base(backend: Backend, id: str, directory: str) -> str:
@@ -173,6 +204,17 @@ def _archive(items: Sequence[_Item], base: str, warnings: list[str]) -> Iterator
             except PermissionError:
                 warnings.append(f"cannot read '{item.source}': permission denied")
     yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the same in fewer pieces: each is a message to an engine."""
+    kept = bytearray()
+    for piece in pieces:
+        kept += piece
+        if len(kept) >= _PIECE_BYTES:
+            yield bytes(kept)
+            kept.clear()
+    yield bytes(kept)
 
 
 def _file(info: tarfile.TarInfo, source: str) -> Iterator[bytes]:

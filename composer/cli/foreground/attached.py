@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.cli.creation import timed
-from composer.cli.foreground.watching import Screen, rules_of
+from composer.cli.foreground.watching import Screen, polls, rules_of
 from composer.cli.interrupt import interruptible
 from composer.cli.lines import Printer
 from composer.engine import actions, labels
@@ -126,12 +126,14 @@ class _Watching:
         assert engine.cancel is not None
         chosen = project.select(options.services, dependencies=options.dependencies)
         self._cancel = engine.cancel.following()
+        self._screen = _Screen(context, project.name, output)
         self._watcher = Watcher(
             engine._replace(cancel=self._cancel),
             chosen,
             options,
             rules_of(context, chosen),
-            _Screen(context, project.name, output),
+            self._screen,
+            polls=polls(context),
         )
 
     def changing(self, changed_by: Callable[[], str]) -> str:
@@ -139,7 +141,11 @@ class _Watching:
         return "watch" if self._watcher.is_changing else changed_by()
 
     def start(self) -> None:
-        self._watcher.start()
+        """Begin. Where nothing can be watched the containers go on, and that is said."""
+        try:
+            self._watcher.start()
+        except ComposerError as error:
+            self._screen.ended(error)
 
     def close(self) -> None:
         """End it; what it is doing is done first, unless it is told a second time."""

@@ -13,7 +13,7 @@ from composer.cli.lines import Printer
 from composer.engine import actions
 from composer.engine.observed import LogLine
 from composer.watching import dockerignore, rebuilding
-from composer.watching.rules import read_rules
+from composer.watching.rules import nothing_to_watch, read_rules
 from composer.watching.session import Watcher
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from composer.watching.rules import Watched
 
 _INTERRUPTED = 130
+_OFF = ("false", "disable", "disabled")
 
 
 class Screen:
@@ -64,11 +65,18 @@ class Screen:
 
 
 def rules_of(context: Context, project: Project) -> Watched:
-    """Return the rules of a project, and show what is wrong with those left out. Raises what `read_rules` does."""
+    """Return the rules of a project, and tell of those left out. Raises ConfigError, and ProjectError for none left."""
     watched = read_rules(project, dockerignore.read)
     for sentence in watched.warnings:
         context.display().warn(sentence)
+    if not watched.rules:
+        raise nothing_to_watch()
     return watched
+
+
+def polls(context: Context) -> bool:
+    """Tell whether files are looked at again and again: watchfiles' own variable, for file systems without notices."""
+    return context.environment.get("WATCHFILES_FORCE_POLLING", "").lower() not in ("", "0", *_OFF)
 
 
 def run_watch(context: Context, project: Project, services: tuple[str, ...], given: dict[str, Any]) -> int:
@@ -86,7 +94,9 @@ def run_watch(context: Context, project: Project, services: tuple[str, ...], giv
                 _show(context, engine, project, watched, options, no_up=given["no_up"])
                 return 0
             screen = Screen(context, project.name)
-            watcher = Watcher(engine, chosen, options, watched, screen, prunes=given["prune"])
+            watcher = Watcher(
+                engine, chosen, options, watched, screen, prunes=given["prune"], polls=polls(context)
+            )
             try:
                 if not given["no_up"]:
                     _up(context, engine, project, watched, options)
