@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import selectors
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING
+
+from composer.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +55,8 @@ def run(
                 if chunk is None:
                     return session.wait()
                 output(*chunk)
-        session.signal(signal.SIGTERM)
+        with suppress(BackendError):  # it has ended meanwhile
+            session.signal(signal.SIGTERM)
         return None
     finally:
         cancel.unsubscribe(wake)

@@ -104,6 +104,8 @@ class Watcher:
         self._rules, self._services = watched.rules, watched.services
         self._prunes, self._polls = prunes, polls
         self._cancel = engine.cancel
+        # a build that is given up has changed nothing; containers are not left half replaced
+        self._building = engine._replace(cancel=engine.cancel.following(urgent=True))
         self._queue: SimpleQueue[_Changed | _Lost | _Started | _Failed | None] = SimpleQueue()
         self._trees = [
             Tree(path, self._pass_over(path)) for path in dict.fromkeys(rule.path for rule in watched.rules)
@@ -351,7 +353,7 @@ class Watcher:
         self._host.say(f"Rebuilding service(s) {_quoted(services)} after changes were detected...")
         try:
             before = rebuilding.image_ids(engine, project, services)
-            rebuilding.build(engine, project, services)
+            rebuilding.build(self._building, project, services)
         except (ComposerError, ExceptionGroup) as error:
             self._failed(f"Build failed. Error: {_brief(error)}", error)
             return ()

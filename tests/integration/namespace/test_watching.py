@@ -409,6 +409,35 @@ def test_other_commands_are_not_kept_waiting(stack: Stack, begin: Begin) -> None
     watch.said("Syncing", 2)
 
 
+def test_ctrl_c_ends_a_command_and_a_build_that_run(stack: Stack, begin: Begin) -> None:
+    """A command that would run for ever gets SIGTERM; a build is not waited for."""
+    (stack.directory / "Dockerfile").write_text(DOCKERFILE.format("true"))
+    (stack.directory / "build.txt").write_text("1")
+    hook = "exec: {command: [sh, -c, 'echo begun; exec sleep 1000']}"
+    text = BUILT.replace("action: sync, target: /app", f"action: sync+exec, target: /app, {hook}")
+    watch = begin(text)
+    (stack.directory / "src/file").write_text("1")
+    watch.said("begun")
+    assert watch.stop() == 130
+    wait_for(lambda: "sleep 1000" not in stack.out("top", "web"))
+    watch = begin(text)
+    (stack.directory / "Dockerfile").write_text(DOCKERFILE.format("echo has be''gun; exec sleep 1000"))
+    (stack.directory / "build.txt").write_text("2")
+    watch.said("has begun")
+    assert watch.stop() == 130
+    wait_for(lambda: not running("sleep", "1000"), what="the command of the build ended with the watch")
+    (stack.directory / "Dockerfile").write_text(DOCKERFILE.format("true"))
+    stack.run("build")  # takes away what is left of the other, as after any build that was killed
+
+
+def running(*command: str) -> bool:
+    """Tell whether a process of this workplace has a command line."""
+    wanted = "\0".join(command) + "\0"
+    return any(
+        wanted == file.read_text() for file in pathlib.Path("/proc").glob("[0-9]*/cmdline") if file.exists()
+    )
+
+
 def test_up_watches_beside_the_output(stack: Stack, begin: Begin) -> None:
     (stack.directory / "Dockerfile").write_text(
         DOCKERFILE.format("true").replace('"sleep", "infinity"', '"cat", "/build.txt", "-"')
