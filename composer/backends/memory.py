@@ -76,7 +76,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
     """See the module. ``calls`` records every effect as (method, name), in order."""
 
     name = "memory"
-    capabilities = frozenset({Capability.MOVES_PORTS, Capability.OWNS_FILES})
+    capabilities = frozenset({Capability.MOVES_PORTS, Capability.OWNS_FILES, Capability.REACHES_TMPFS})
 
     def __init__(
         self,
@@ -510,6 +510,9 @@ class MemoryBackend(Images, Networks, Files, Lacking):
 
     def recover(self, project: str) -> None:
         """Nothing of a command outlives it here."""
+
+    def rest(self) -> None:
+        """Nothing is kept for the next call."""
 
     def close(self) -> None:
         """Wake up whoever waits; there is nothing else to release."""

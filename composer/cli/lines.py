@@ -76,6 +76,12 @@ class Printer:
         self._streams["stdout"].write(f"{name} {shown(sentence)}\n")
         self._streams["stdout"].flush()
 
+    def remark(self, sentence: str) -> None:
+        """Write a line of a watch, behind Docker Compose's mark where lines have prefixes."""
+        lead = f"{' ' * (self._width + 3)}⦿ " if self._prefix else ""
+        self._streams["stdout"].write(f"{lead}{shown(sentence)}\n")
+        self._streams["stdout"].flush()
+
     def _lead(self, line: LogLine) -> str:
         lead = ""
         if self._prefix:

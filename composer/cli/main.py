@@ -81,6 +81,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "volume": ("volume", "Manage volumes"),
     "volumes": ("volume:volumes", "List the project's volumes"),
     "wait": ("wait", "Wait until the containers of services stop"),
+    "watch": ("up:watch", "Copy changes of the source into the containers of services"),
 }
 """Where each command is, as ``module`` or ``module:name``, and what it does."""
 

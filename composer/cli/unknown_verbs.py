@@ -13,7 +13,6 @@ _INSTEAD = {
         "use composer container inspect, composer image inspect, composer network inspect or "
         "composer volume inspect"
     ),
-    "watch": "mount the source (volumes: ./src:/src), and use composer up -d or composer restart after a change",
 }
 """Verbs of docker and docker compose that composer does not have, and what to use."""
 

@@ -49,6 +49,9 @@ class Capability(Enum):
     RESTARTS_DEPENDENTS = "restarts dependents"
     """A container restarts with what it depends on (`ContainerSpec.restarts_with`) also when that crashes."""
 
+    REACHES_TMPFS = "reaches tmpfs"
+    """Files in tmpfs mounts of a running container are read and written as any others."""
+
     KEEPS_IMAGES = "keeps images"
     """It has a store of images of its own, which are resolved, saved and pruned through it."""
 

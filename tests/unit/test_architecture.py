@@ -109,6 +109,8 @@ ALLOWED: dict[str, set[str]] = {
         *_VALUES,
     },
     "documents": {"errors", "schema.views"},
+    # what a build leaves out of its context, a watch does not tell: the patterns are the builder's
+    "watching": {"engine", "runtime.build.context", "schema.model", "errors"},
     "session": {"archives", "backends", "engine", "schema", "state_root", "errors"},
     # files from elsewhere: the only place where the loader's wishes, git and registries meet
     "session.remote": {"schema", "registry", "runtime.base", "runtime.build", "references", "errors"},
@@ -117,6 +119,7 @@ ALLOWED: dict[str, set[str]] = {
         "session",
         "state_root",
         "userconfig",
+        "watching",
         "documents",
         "engine",
         "schema",

@@ -352,6 +352,9 @@ class DockerBackend(DockerObserver, Lacking):
     def recover(self, project: str) -> None:
         """The engine does each step whole; all that is half done of a project is seen when it is observed."""
 
+    def rest(self) -> None:
+        """The engine waits for no connection to end."""
+
     def close(self) -> None:
         if self._effects is not None:
             self._effects.close()

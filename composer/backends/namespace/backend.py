@@ -222,6 +222,11 @@ class NamespaceBackend(NamespaceObserver):
     def recover(self, project: str) -> None:
         self._engine.recover(project)
 
+    def rest(self) -> None:
+        """Let a supervisor go that has nothing left to do: it stays as long as somebody is connected."""
+        if self._made is not None:
+            self._made.rest()
+
     def close(self) -> None:
         """Let go of the supervisors; wait for those that have nothing left to do, so that nothing stays behind."""
         if self._made is not None:

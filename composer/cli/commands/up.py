@@ -1,4 +1,4 @@
-"""``composer up``: make what runs be what the compose files say."""
+"""``composer up``: make what runs be what the compose files say. ``composer watch``: and again after changes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,12 @@ if TYPE_CHECKING:
 @click.option("--timestamps", is_flag=True, help="Print a timestamp before each line.")
 @click.option("--quiet-build", is_flag=True, help="Do not show the progress of builds.")
 @click.option("--menu", is_flag=True, hidden=True)  # of keys, under the output: there is none
-@click.option("-w", "--watch", is_flag=True, hidden=True)
+@click.option(
+    "-w",
+    "--watch",
+    is_flag=True,
+    help="Copy changes of the source into the containers, as develop.watch says. Implies --build.",
+)
 @shared.creation
 @shared.timeout
 @shared.services
@@ -62,6 +67,7 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
 
     project = context.project(makes=True, services=services)
     _check(given)
+    given["build"] = given["build"] or given["watch"]
     nothing = nothing_selected(project, services)
     if nothing is not None:
         raise nothing
@@ -85,7 +91,7 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
         ):
             up(engine, project, options, context.asker())
         return None
-    from composer.cli.attached import run_attached
+    from composer.cli.foreground.attached import run_attached
 
     return run_attached(context, project, options, given)
 
@@ -93,15 +99,12 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
 def _check(given: dict[str, Any]) -> None:
     from composer.errors import ProjectError
 
-    if given["watch"]:
-        raise ProjectError(
-            "--watch is not supported",
-            hint="mount the source (volumes: ./src:/src), and use composer up -d or composer restart after a change",
-        )
+    if given["watch"] and given["no_build"]:
+        raise ProjectError("--no-build and --watch are incompatible", hint="use only one of them")
     aborts = (
         given["abort_on_container_exit"] or given["abort_on_container_failure"] or given["exit_code_from"]
     )
-    attaches = aborts or given["attach"] or given["attach_dependencies"]
+    attaches = aborts or given["attach"] or given["attach_dependencies"] or given["watch"]
     if given["detach"] and attaches:
         raise ProjectError(
             "--detach cannot be combined with --abort-on-container-exit, --abort-on-container-failure, --attach, "
@@ -109,7 +112,30 @@ def _check(given: dict[str, Any]) -> None:
         )
     if given["wait"] and attaches:
         raise ProjectError(
-            "--wait cannot be combined with --abort-on-container-exit, --attach or --attach-dependencies"
+            "--wait cannot be combined with --abort-on-container-exit, --attach, --attach-dependencies or --watch"
         )
     if given["abort_on_container_exit"] and given["abort_on_container_failure"]:
         raise ProjectError("--abort-on-container-exit and --abort-on-container-failure are incompatible")
+
+
+# ------------------------------------------------------------------ watch
+
+
+@click.command(
+    name="watch",
+    help="Copy changes of the source into the containers of services, or rebuild or restart them, as develop.watch "
+    "says. Runs until Ctrl-C; the containers keep running.",
+)
+@click.option("--no-up", is_flag=True, help="Do not build and start the services first.")
+@click.option(
+    "--prune/--no-prune", default=True, help="Remove the images that a rebuild replaces (default: --prune)."
+)
+@click.option("--quiet", is_flag=True, help="Do not show the progress of builds.")
+@shared.services
+@click.pass_obj
+def watch(context: Context, /, services: tuple[str, ...], **given: Any) -> int:
+    project = context.project(makes=True, services=services)
+    shared.check_services(project.tree.get("services") or {}, project.disabled, services)
+    from composer.cli.foreground.watching import run_watch
+
+    return run_watch(context, project, services, given)

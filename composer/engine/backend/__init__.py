@@ -62,6 +62,10 @@ class Backend(Observer, Containers, Networks, Volumes, Images, Files, Streams, P
         """
         ...
 
+    def rest(self) -> None:
+        """Let go of what is only kept for the next call: the caller waits for long, with no session of an exec open."""
+        ...
+
     def close(self) -> None: ...
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from composer.engine.running.returning import Returning
 
 
-RETURNING = frozenset(("restart", "up", "scale", "start", "container restart", "boot start"))
+RETURNING = frozenset(("restart", "up", "scale", "start", "container restart", "boot start", "watch"))
 """Verbs of commands after which runs again, or is replaced, what they stop."""
 _PATIENCE_S = 2.0
 """The longest wait for streams that were closed, or that need not be waited for."""

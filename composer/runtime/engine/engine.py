@@ -106,6 +106,12 @@ class Engine:
 
     # -------------------------------------------------------------- the end of a command
 
+    def rest(self) -> None:
+        """Close the connections to supervisors; the next request opens them again."""
+        with self.core.lock:
+            for client in self.core.clients().values():
+                client.close()
+
     def close(self) -> None:
         """Let go of the supervisors; wait for those that have nothing left to do, so that nothing stays behind."""
         core, touched = self.core, self.core.aftermath.owners

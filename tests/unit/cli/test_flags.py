@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 import pytest
 
@@ -167,7 +169,6 @@ def test_building_and_not_building_contradict_each_other(stack: Console) -> None
 @pytest.mark.parametrize(
     ("verb", "answer"),
     [
-        ("watch", "unknown command 'watch': mount the source"),
         ("bridge", "unknown command 'bridge': convert the output of composer config"),
         ("upp", "unknown command 'upp'; did you mean 'up'?"),
         ("xyzzy", "unknown command 'xyzzy'\n"),
@@ -177,9 +178,40 @@ def test_a_verb_that_is_not_there_says_what_is(console: Console, verb: str, answ
     assert answer in console(verb).err
 
 
-def test_watching_is_refused_before_anything_happens(console: Console) -> None:
+NOTHING_TO_WATCH = (
+    "none of the selected services is configured for watch, consider setting a 'develop' section"
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("up", "--watch"), NOTHING_TO_WATCH),
+        (("watch",), NOTHING_TO_WATCH),
+        (("watch", "--no-up", "--quiet", "--prune=false"), NOTHING_TO_WATCH),
+        (("watch", "nosuch"), "no such service"),
+        (("up", "-w", "--no-build"), "--no-build and --watch are incompatible"),
+        (("up", "-w", "-d"), "--detach cannot be combined with"),
+        (("up", "-w", "--wait"), "--wait cannot be combined with"),
+    ],
+)
+def test_a_watch_is_refused_before_anything_happens(
+    console: Console, arguments: tuple[str, ...], sentence: str
+) -> None:
     console.write(STACK)
-    assert "--watch is not supported" in console("up", "--watch").err
+    found = console(*arguments)
+    assert (found.code, sentence in found.err) == (1, True)
+    assert states(console) == {}
+
+
+def test_a_dry_watch_shows_the_plan_and_the_rules(console: Console) -> None:
+    console.write(
+        "services: {web: {image: nginx, develop: {watch: [{path: src, action: sync, target: /app}]}}}"
+    )
+    found = console("--dry-run", "watch")
+    assert found.code == 0
+    assert "app-web-1" in found.out
+    assert found.out.splitlines()[-1] == f"watch {os.path.realpath(console.directory)}/src: sync web to /app"
     assert states(console) == {}
 
 

@@ -202,7 +202,7 @@ def test_a_misspelt_word_is_recognized(words: tuple[str, ...], meant: str, conso
     assert f"; did you mean '{meant}'?\n" in console(*words).err
 
 
-@pytest.mark.parametrize("name", ["--watches", "--menus", "--xyz", "--wt"])
+@pytest.mark.parametrize("name", ["--menus", "--xyz", "--wt"])
 def test_nothing_is_suggested_that_is_far_away_or_hidden(name: str, console: Console) -> None:
     assert "did you mean" not in console("up", name).err
 

@@ -23,6 +23,7 @@ HEAVY = (
     "subprocess",
     "http",
     "urllib3",
+    "watchfiles",
 )
 
 PROGRAM = """

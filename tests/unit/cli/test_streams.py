@@ -39,8 +39,8 @@ ARGUMENTS = {
     "volume": ("ls",),
     "wait": ("--down-project", "nosuch"),
 }
-FAILING = {"apply", "attach", "cp", "unpause", "wait"}
-"""There is no plan, no terminal, no file, nothing paused, and nothing that ends."""
+FAILING = {"apply", "attach", "cp", "unpause", "wait", "watch"}
+"""There is no plan, no terminal, no file, nothing paused, nothing that ends, and nothing to watch."""
 SILENT = {
     *(
         "build",

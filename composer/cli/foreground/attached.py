@@ -15,11 +15,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.cli.creation import timed
+from composer.cli.foreground.watching import Screen, polls, rules_of
 from composer.cli.interrupt import interruptible
 from composer.cli.lines import Printer
 from composer.engine import actions, labels
 from composer.engine.actions import carry_out
-from composer.engine.observed import ACTIVE, Capability
+from composer.engine.observed import ACTIVE, Capability, LogLine
 from composer.engine.operations.row import Resource
 from composer.engine.progress import WORKING, Progress
 from composer.engine.running.attach import RETURNING, Attachment, Death, Return
@@ -27,6 +28,7 @@ from composer.engine.running.returning import Returning
 from composer.engine.wanted import RestartsWith
 from composer.errors import Cancelled, ComposerError, no_such_service
 from composer.graph import HEALTHY, dependencies
+from composer.watching.session import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
     from composer.cli.context import Context
     from composer.engine.engine import Change, Engine
-    from composer.engine.observed import LogLine
     from composer.engine.options import Options
     from composer.engine.plan import Outcome
     from composer.engine.progress import Cancellation
@@ -77,17 +78,21 @@ def run_attached(context: Context, project: Project, options: Options, given: di
         lock.enter_context(context.lock(project.name, "up"))
         engine = context.engine(project.name, title="up", cancel=cancel)
         engine = lock.enter_context(timed(context, engine, project.name, given))
-        change = actions.prepare_up(engine, project, options, context.asker())
         output = _Output(context, given)
+        watching = _Watching(context, engine, project, options, output) if given["watch"] else None
+        change = actions.prepare_up(engine, project, options, context.asker())
         shown = _shown(project, services, options, given)
         awaited = _awaited(services, options, given) & shown or shown or frozenset(services)
         awaited |= {abort.code_from} if abort.code_from else set()
-        changing = partial(context.session().changed_by, project.name)
+        changed_by = partial(context.session().changed_by, project.name)
+        changing = partial(watching.changing, changed_by) if watching is not None else changed_by
         returning = _returning(engine, project)
         attachment = Attachment(engine.backend, project.name, awaited, shown, output, changing, returning)
         cancel.subscribe(_Impatience(attachment))
         locked = partial(context.lock, project.name, "restart")
-        session = _Session(engine, project.name, options.services, attachment, output, abort, cancel, locked)
+        session = _Session(
+            engine, project.name, options.services, attachment, output, abort, cancel, locked, watching
+        )
         attachment.open(change.plan)
         try:
             return session.run(change, lock)
@@ -133,6 +138,61 @@ def _awaited(services: tuple[str, ...], options: Options, given: dict[str, Any])
     return frozenset(given["attach"] or options.services or services)
 
 
+class _Watching:
+    """The watch beside an attached ``up``: it ends before the containers are stopped."""
+
+    def __init__(
+        self, context: Context, engine: Engine, project: Project, options: Options, output: _Output
+    ) -> None:
+        assert engine.cancel is not None
+        chosen = project.select(options.services, dependencies=options.dependencies)
+        self._cancel = engine.cancel.following()
+        self._screen = _Screen(context, project.name, output)
+        self._watcher = Watcher(
+            engine._replace(cancel=self._cancel),
+            chosen,
+            options,
+            rules_of(context, chosen),
+            self._screen,
+            polls=polls(context),
+        )
+
+    def changing(self, changed_by: Callable[[], str]) -> str:
+        """Return the verb of the command that changes the project now, this one's watch included."""
+        return "watch" if self._watcher.is_changing else changed_by()
+
+    def start(self) -> None:
+        """Begin. Where nothing can be watched the containers go on, and that is said."""
+        try:
+            self._watcher.start()
+        except ComposerError as error:
+            self._screen.ended(error)
+
+    def close(self) -> None:
+        """End it; what it is doing is done first, unless it is told a second time."""
+        if not self._cancel.level:
+            self._cancel.request()
+        self._watcher.close()
+
+
+class _Screen(Screen):
+    """What the watch says between the lines of containers."""
+
+    def __init__(self, context: Context, project: str, output: _Output) -> None:
+        super().__init__(context, project)
+        self._output = output
+
+    def say(self, sentence: str) -> None:
+        self._output.remark(sentence)
+
+    def output(self, container: str, stream: str, data: bytes) -> None:
+        self._output.write(LogLine(container, time.time_ns(), stream, data))
+
+    def ended(self, error: BaseException) -> None:
+        self.say(f"Watch disabled with errors: {error}")
+        self.report(error)
+
+
 class _Output:
     """A `Printer` that lets the progress settle before the first line."""
 
@@ -141,6 +201,8 @@ class _Output:
         self._stderr, self._stdout = context.stderr, context.stdout
         self._as_json = context.settings.progress == "json"
         self._greeting_lock = threading.Lock()
+        self._alone = threading.Lock()
+        """A watch shows things too, between those of the attachment."""
         self._greeting = ""
         """Says whose output is shown, before the first line of it or when all has started: progress moves till then."""
         self._printer = Printer(
@@ -171,7 +233,14 @@ class _Output:
 
     def write(self, line: LogLine) -> None:
         self.settle()
-        self._printer.write(line)
+        with self._alone:
+            self._printer.write(line)
+
+    def remark(self, sentence: str) -> None:
+        """Write a line of a watch."""
+        self.settle()
+        with self._alone:
+            self._printer.remark(sentence)
 
     def note(self, text: str) -> None:
         self._greeting = ""  # who interrupts need not be told who would have been shown
@@ -184,7 +253,8 @@ class _Output:
 
     def say(self, id: str, sentence: str) -> None:
         self.settle()
-        self._printer.say(id, sentence)
+        with self._alone:
+            self._printer.say(id, sentence)
 
 
 class _Wake:
@@ -221,9 +291,10 @@ class _Session:
         abort: Abort,
         cancel: Cancellation,
         locked: Callable[[], AbstractContextManager[None]],
+        watching: _Watching | None = None,
     ) -> None:
         """``locked`` keeps other commands from changing the project for a block."""
-        self._locked = locked
+        self._locked, self._watching = locked, watching
         self._engine, self._project, self._services = engine, project, services
         self._attachment, self._output = attachment, output
         self._abort, self._cancel = abort, cancel
@@ -237,7 +308,7 @@ class _Session:
         lock.close()
         if outcome.failures:
             self._stop_after_failures(outcome).check()
-        death = None if self._cancel.level else self._wait()
+        death = None if self._cancel.level else self._watch_and_wait()
         if self._attachment.failure is not None:
             raise self._attachment.failure  # containers go on, as they do when this process is killed
         if death is None and not self._cancel.level:
@@ -248,6 +319,15 @@ class _Session:
         if self._abort.code_from is not None:
             return self._code_of(self._abort.code_from)
         return death.exit_code if death.exit_code is not None else 1
+
+    def _watch_and_wait(self) -> Death | None:
+        if self._watching is None:
+            return self._wait()
+        try:
+            self._watching.start()
+            return self._wait()
+        finally:
+            self._watching.close()
 
     def _stop_after_failures(self, outcome: Outcome) -> Outcome:
         """Stop the rest where that was asked for; return all that went wrong."""

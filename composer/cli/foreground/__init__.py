@@ -1,0 +1,1 @@
+"""Commands that stay in the foreground until Ctrl-C: attached ``up``, and ``watch``."""
