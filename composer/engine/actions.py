@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from composer.engine.planning.external import External
     from composer.engine.planning.lifecycle import Teardown
     from composer.engine.planning.providing import Given
-    from composer.providers.protocol import Variables
+    from composer.engine.providers.protocol import Variables
     from composer.schema.model import Project
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from composer.engine.losses import Loss
     from composer.engine.operations.registry import Operation
     from composer.engine.operations.row import Resource
+    from composer.engine.providers.protocol import Variables
     from composer.errors import ComposerError
-    from composer.providers.protocol import Variables
 
 PARALLEL = 16
 """Workers unless told otherwise: more do not help a kernel, fewer would serialise slow stops."""

@@ -48,7 +48,6 @@ ALLOWED: dict[str, set[str]] = {
     "userconfig": {"errors"},
     "parallel": set(),
     "archives": {"errors"},
-    "providers": {"errors", "userconfig"},
     # names of images are text that the loader, the plan, the command and every backend look at: one grammar for all
     "references": {"errors"},
     "unusable": {"errors", "references", "values"},
@@ -64,8 +63,8 @@ ALLOWED: dict[str, set[str]] = {
         "archives",
         "attributes",
         "errors",
-        "providers",
         "unusable",
+        "userconfig",
         "values",
         "opening",
         "references",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from composer.engine.backend import Backend
     from composer.engine.operations.row import Report
-    from composer.providers.protocol import Message, Provider, Variables
+    from composer.engine.providers.protocol import Message, Provider, Variables
 
 
 class StartProvider(NamedTuple):
@@ -49,7 +49,7 @@ _COMMANDS = {StartProvider: "up", RemoveProvided: "down", StopProvided: "stop"}
 
 
 def _run(_: Backend, operation: StartProvider | RemoveProvided | StopProvided, report: Report) -> Variables:
-    from composer.providers import program, protocol
+    from composer.engine.providers import program, protocol
 
     def tell(message: Message) -> None:
         if message.kind == protocol.INFO:

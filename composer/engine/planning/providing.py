@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.engine.operations.providers import RemoveProvided, StartProvider, StopProvided
+from composer.engine.providers.protocol import Provider, Variables, injected
 from composer.graph import STARTED, Graph
-from composer.providers.protocol import Provider, Variables, injected
 from composer.schema.tree import NOWHERE, Map
 
 if TYPE_CHECKING:

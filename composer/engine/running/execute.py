@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from composer.engine.operations.row import Resource
     from composer.engine.plan import Plan, Step
     from composer.engine.progress import Events
-    from composer.providers.protocol import Variables
+    from composer.engine.providers.protocol import Variables
 
 
 def execute(

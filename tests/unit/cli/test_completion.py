@@ -62,7 +62,7 @@ def bash(console: Console, monkeypatch: pytest.MonkeyPatch) -> Bash:
         ("composer image load x", ["file,x"]),
         ("composer --project-directory x", ["dir,x"]),
         ("composer completion z", ["zsh"]),
-        ("composer nothing w", ["wait"]),
+        ("composer nothing w", ["wait", "watch"]),
         ("composer up --nothing w", ["web", "worker"]),
         ("composer 'up", ["up"]),
     ],

@@ -16,6 +16,7 @@ ARGUMENTS = {
     "exec": ("web", "true"),
     "export": ("web",),
     "kill": ("web",),
+    "migrate": ("--from", "docker"),
     "port": ("web", "80"),
     "publish": ("registry.test/app",),
     "rm": ("-f",),

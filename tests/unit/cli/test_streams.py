@@ -27,6 +27,7 @@ ARGUMENTS = {
     "export": ("-o", "out.tar", "web"),
     "image": ("ls",),
     "login": None,  # asks a registry
+    "migrate": ("--from", "docker"),
     "network": ("ls",),
     "port": ("web", "80"),
     "publish": ("--dry-run", "registry.test/app"),
@@ -39,7 +40,7 @@ ARGUMENTS = {
     "volume": ("ls",),
     "wait": ("--down-project", "nosuch"),
 }
-FAILING = {"apply", "attach", "cp", "unpause", "wait", "watch"}
+FAILING = {"apply", "attach", "cp", "migrate", "unpause", "wait", "watch"}
 """There is no plan, no terminal, no file, nothing paused, nothing that ends, and nothing to watch."""
 SILENT = {
     *(

@@ -45,10 +45,10 @@ from composer.engine.operations.resources import (
 from composer.engine.operations.row import ContainerRef
 from composer.engine.operations.waiting import WaitService
 from composer.engine.plan import PlanBuilder
+from composer.engine.providers.protocol import Provider
 from composer.engine.saved import check, saved_document
 from composer.engine.wanted import BuildSpec, ContainerSpec, EndpointSpec, NetworkSpec, VolumeSpec
 from composer.errors import Conflict, ProviderFailed
-from composer.providers.protocol import Provider
 
 MODULES = (containers, images, providers, resources, waiting)
 EFFECTS = {

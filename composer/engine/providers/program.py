@@ -9,14 +9,14 @@ import tempfile
 from typing import IO, TYPE_CHECKING
 
 from composer import userconfig
+from composer.engine.providers import protocol
+from composer.engine.providers.protocol import Variables
 from composer.errors import ProviderFailed
-from composer.providers import protocol
-from composer.providers.protocol import Variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from composer.providers.protocol import Message, Provider
+    from composer.engine.providers.protocol import Message, Provider
 
 _METADATA_TIMEOUT_S = 30.0
 _LAST_LINES = 10

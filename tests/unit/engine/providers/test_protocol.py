@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from composer.errors import ProviderFailed
-from composer.providers.protocol import (
+from composer.engine.providers.protocol import (
     Message,
     Metadata,
     Provider,
@@ -18,6 +17,7 @@ from composer.providers.protocol import (
     injected,
     read_metadata,
 )
+from composer.errors import ProviderFailed
 
 PROVIDER = Provider("cloud", {"size": ("256",), "kind": ("a", "b")})
 
