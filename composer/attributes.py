@@ -102,6 +102,8 @@ ENGINE: dict[str, Verdict] = {
     **inside("service.develop.watch.exec", BY_ENGINE, _HOOK),
     "service.provider": BY_ENGINE,
     **inside("service.provider", BY_ENGINE, "options type"),
+    "service.models": BY_ENGINE,
+    **inside("service.models.*", BY_ENGINE, "endpoint_var model_var"),
     **inside("service.configs", BY_ENGINE, _GRANT),
     **inside("service.depends_on.*", BY_ENGINE, "condition required restart"),
     "service.deploy.replicas": FREE,

@@ -19,6 +19,7 @@ Action = Literal[
     "kill",
     "mend",
     "move",
+    "prepare",
     "pull",
     "push",
     "remove",
@@ -29,7 +30,7 @@ Action = Literal[
     "tag",
     "wait",
 ]
-Kind = Literal["container", "hook", "image", "network", "ports", "service", "volume"]
+Kind = Literal["container", "hook", "image", "model", "network", "ports", "service", "volume"]
 VERSION = 1
 _HINT = "create one with composer plan --out FILE"
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from composer.engine.engine import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from composer.engine.engine import Engine
     from composer.engine.observed import Observed
+    from composer.engine.operations.registry import Operation
     from composer.engine.options import OneOff, Options
     from composer.engine.plan import Outcome, Plan
     from composer.engine.planning.external import External
     from composer.engine.planning.lifecycle import Teardown
     from composer.engine.planning.providing import Given
-    from composer.engine.providers.protocol import Variables
     from composer.schema.model import Project
 
 
@@ -58,10 +58,12 @@ def _change(engine: Engine, project: Project, options: Options, given: Given | N
 
     whole = frozenset(project.tree.get("services") or ()) | frozenset(project.disabled)
     chosen = project.select(options.services, dependencies=options.dependencies)
-    if _has_providers(project):
-        from composer.engine.planning.providing import resolved
+    if _is_partly_elsewhere(project):
+        from composer.engine.planning import modelling, providing
 
-        chosen = resolved(chosen, project, _known(engine) if given is None else given, engine.events.warn)
+        given = _known(engine) if given is None else given
+        chosen = providing.resolved(chosen, project, given, engine.events.warn)
+        chosen = modelling.resolved(chosen, given.endpoints)
         left = chosen.tree.get("services") or {}
         options = options._replace(services=tuple(name for name in options.services if name in left))
     world = observe(engine.backend, chosen, engine.key)
@@ -75,35 +77,47 @@ def _change(engine: Engine, project: Project, options: Options, given: Given | N
     return Change(project.name, plan, options, world.observed, rollbacks)
 
 
-def _has_providers(project: Project) -> bool:
+def _is_partly_elsewhere(project: Project) -> bool:
+    """Tell whether services are a provider's, or use models."""
     sections = (project.declared, project.disabled)
-    return any(tree.get("provider") for section in sections for tree in section.values())
+    return any(
+        tree.get("provider") or tree.get("models") for section in sections for tree in section.values()
+    )
 
 
-def _known(engine: Engine) -> dict[str, Variables]:
-    """Return the variables that providers gave the last time, by service."""
+def _known(engine: Engine) -> Given:
+    """Return what providers and models gave the last time."""
+    from composer.engine.planning.providing import Given
+
     if engine.provided is None or engine.provided.is_empty:
-        return {}
-    return {name: held.variables for name, held in engine.provided.read().items()}
+        return Given()
+    held = engine.provided.read()
+    return Given({name: one.variables for name, one in held.items()}, engine.provided.endpoints())
 
 
-def look_at_providers(engine: Engine, project: Project, options: Options) -> tuple[Plan, Sequence[str]]:
-    """Return the steps of providers that would make something that is not known of; and the services that are.
+def look_elsewhere(engine: Engine, project: Project, options: Options) -> tuple[Plan, Sequence[str]]:
+    """Return the steps of providers and models that would make what is not known of; and the services that are.
 
-    What they need is in the plan of all the rest.
+    What they need is in the plan of all the rest. Raises ProviderFailed where models cannot be used here.
     """
     from composer.engine.plan import PlanBuilder
 
-    if not _has_providers(project):
+    if not _is_partly_elsewhere(project):
         return PlanBuilder().build(), ()
     chosen = project.select(options.services, dependencies=options.dependencies)
-    from composer.engine.planning import providing
+    from composer.engine.planning import modelling, providing
 
     held = providing.held_of(chosen)
     made = engine.provided.read() if engine.provided is not None else {}
     order = [name for turn in providing.turns(chosen) for name in turn.providers]
     kept = [name for name in order if name in made and made[name].provider == held[name].provider]
     builder = PlanBuilder()
+    for preparation in modelling.prepared(chosen, "does not exist"):
+        from composer.engine.providers import models
+
+        models.find(project.environment)
+        if preparation.name not in _known(engine).endpoints:
+            builder.add(preparation)
     for name in order:
         if name not in kept:
             cause = "options of its provider changed" if name in made else "does not exist"
@@ -113,29 +127,51 @@ def look_at_providers(engine: Engine, project: Project, options: Options) -> tup
 
 def _provide(engine: Engine, project: Project, options: Options) -> Given | None:
     """Let providers make what the chosen services stand for; return what they gave, None where there is none."""
-    if not _has_providers(project):
+    if not _is_partly_elsewhere(project):
         return None
     chosen = project.select(options.services, dependencies=options.dependencies)
-    from composer.engine.plan import PlanBuilder
     from composer.engine.planning import providing
 
-    given = _known(engine)
+    given = _prepare_models(engine, chosen)
     held = providing.held_of(chosen)
     for turn in providing.turns(chosen):
         if turn.needs:
             first = options._replace(services=turn.needs, wait=turn.waits, oneoff=None)
             carry_out(engine, _change(engine, project, first, given)).check()
-        steps = PlanBuilder()
-        for name in turn.providers:
-            steps.add(providing.start(chosen, name, "up"))
-        outcome = engine.attempt(project.name, steps.build())
-        given.update(outcome.variables)
+        outcome = _attempt(
+            engine, project.name, [providing.start(chosen, name, "up") for name in turn.providers]
+        )
+        given = given._replace(variables={**given.variables, **outcome.variables})
         if engine.provided is not None and outcome.variables:
             engine.provided.add(
                 {name: held[name]._replace(variables=found) for name, found in outcome.variables.items()}
             )
         outcome.check()
     return given
+
+
+def _prepare_models(engine: Engine, chosen: Project) -> Given:
+    """Prepare the models that services use; return what is known then."""
+    from composer.engine.planning import modelling
+
+    given = _known(engine)
+    wanted = modelling.prepared(chosen, "up")
+    if not wanted:
+        return given
+    outcome = _attempt(engine, chosen.name, wanted)
+    outcome.check()
+    if engine.provided is not None and outcome.endpoints:
+        engine.provided.add({}, outcome.endpoints)
+    return given._replace(endpoints={**given.endpoints, **outcome.endpoints})
+
+
+def _attempt(engine: Engine, project: str, operations: Iterable[Operation]) -> Outcome:
+    from composer.engine.plan import PlanBuilder
+
+    builder = PlanBuilder()
+    for operation in operations:
+        builder.add(operation)
+    return engine.attempt(project, builder.build())
 
 
 def up(engine: Engine, project: Project, options: Options, ask: Callable[[str], bool] | None = None) -> Plan:

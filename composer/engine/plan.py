@@ -158,8 +158,8 @@ class PlanBuilder:
 class Outcome(NamedTuple):
     """What came of a plan. ``done``, ``failed``, ``skipped`` and ``cancelled`` are ids of steps.
 
-    ``ids`` are the new containers', ``variables`` what providers gave, by service. ``failures`` has more than
-    ``failed`` where putting things back went wrong as well.
+    ``ids`` are the new containers', ``variables`` what providers gave, by service, ``endpoints`` where models are
+    served. ``failures`` has more than ``failed`` where putting things back went wrong as well.
     """
 
     done: tuple[int, ...] = ()
@@ -169,6 +169,7 @@ class Outcome(NamedTuple):
     cancelled: tuple[int, ...] = ()
     ids: Mapping[str, str] = {}
     variables: Mapping[str, Variables] = {}
+    endpoints: Mapping[str, str] = {}
 
     def check(self) -> None:
         """Raise what went wrong: one error as itself, several as an ExceptionGroup; Cancelled after a Ctrl-C."""

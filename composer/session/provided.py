@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from composer.engine import labels
 
@@ -37,37 +37,49 @@ class Provided:
 
     def read(self) -> dict[str, Held]:
         """Return what providers made, by service. A file that cannot be read counts as none: providers run again."""
+        from composer.engine.planning.providing import Held
+
+        try:
+            return {name: Held.from_json(held) for name, held in self._section("services").items()}
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return {}
+
+    def endpoints(self) -> dict[str, str]:
+        """Return where models are served, by name."""
+        return {name: url for name, url in self._section("models").items() if isinstance(url, str)}
+
+    def _section(self, name: str) -> dict[str, Any]:
         try:
             with open(self._path, encoding="utf-8") as file:
                 found = json.load(file)
         except (OSError, ValueError):
             return {}
-        from composer.engine.planning.providing import Held
-
         if not isinstance(found, dict) or found.get("version") != VERSION:
             return {}
-        try:
-            return {name: Held.from_json(held) for name, held in found["services"].items()}
-        except (KeyError, TypeError, AttributeError, ValueError):
-            return {}
+        section = found.get(name)
+        return section if isinstance(section, dict) else {}
 
-    def add(self, held: Mapping[str, Held]) -> None:
-        """Note what providers have made. Raises OSError."""
-        self._write({**self.read(), **held})
+    def add(self, held: Mapping[str, Held], endpoints: Mapping[str, str] = {}) -> None:
+        """Note what providers have made, and where models are served. Raises OSError."""
+        self._write({**self.read(), **held}, {**self.endpoints(), **endpoints})
 
     def remove(self, names: set[str]) -> None:
         """Note that what providers made is gone. Raises OSError."""
-        self._write({name: held for name, held in self.read().items() if name not in names})
+        self._write({name: held for name, held in self.read().items() if name not in names}, self.endpoints())
 
-    def _write(self, services: Mapping[str, Held]) -> None:
-        if not services:
+    def _write(self, services: Mapping[str, Held], models: Mapping[str, str]) -> None:
+        if not services and not models:
             if not self.is_empty:
                 os.unlink(self._path)
             return
         from composer.archives import whole_file
 
         os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-        whole = {"version": VERSION, "services": {name: held.to_json() for name, held in services.items()}}
+        whole = {
+            "version": VERSION,
+            "services": {name: held.to_json() for name, held in services.items()},
+            "models": dict(models),
+        }
         with whole_file(self._path, 0o600) as file:
             file.write(json.dumps(whole, indent=1).encode())
 

@@ -471,7 +471,6 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     "working_dir": Row(_config("WorkingDir")),
     # what the engine cannot express
     "credential_spec": refused_row("only supported by Windows containers", "remove it"),
-    "models": refused_row("models are not supported: they require Docker Model Runner", "remove it"),
     "umask": refused_row(
         "the Engine API does not support umask", "set it in the command: sh -c 'umask 027; exec …'"
     ),

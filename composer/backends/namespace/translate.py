@@ -450,7 +450,6 @@ ATTRIBUTES: dict[str, Row[Probe]] = {
     "working_dir": Row(_process("cwd")),
     # what cannot be honoured at all
     "credential_spec": refused_row("only supported by Windows containers", "remove it"),
-    "models": refused_row("models are not supported: they require Docker Model Runner", "remove it"),
     "storage_opt": refused_row(
         "storage size limits are not supported by the built-in runtime",
         "limit writes with read_only and tmpfs, or use a volume",

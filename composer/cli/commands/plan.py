@@ -72,7 +72,7 @@ def _plan_up(
     context: Context, services: tuple[str, ...], given: dict[str, Any], *, shows_builds: bool
 ) -> tuple[Plan, str, dict[str, Any]]:
     from composer.cli.creation import engine_options, nothing_selected
-    from composer.engine.actions import look_at_builds, look_at_providers, plan_up
+    from composer.engine.actions import look_at_builds, look_elsewhere, plan_up
 
     project = context.project(makes=True, services=services)
     if nothing_selected(project, services):
@@ -82,7 +82,7 @@ def _plan_up(
     plan = plan_up(engine, project, options)
     if shows_builds:
         # what a plan does that was saved is settled: it builds what is missing, and nothing anew
-        plan = plan.after(*look_at_providers(engine, project, options))
+        plan = plan.after(*look_elsewhere(engine, project, options))
         plan = plan.after(*look_at_builds(engine, project, options))
     return plan, project.name, {k: v for k, v in options._asdict().items() if k != "known"}
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from composer.engine.backend import Backend
     from composer.engine.operations.row import Report
+    from composer.engine.providers.models import Model
     from composer.engine.providers.protocol import Message, Provider, Variables
 
 
@@ -43,6 +44,24 @@ class StopProvided(NamedTuple):
     project: str
     environment: Mapping[str, str]
     cause: str
+
+
+class PrepareModel(NamedTuple):
+    """Have Docker's model runner pull and configure a model; ``name`` is what the compose file calls it."""
+
+    name: str
+    model: Model
+    environment: Mapping[str, str]
+    cause: str
+
+
+def _prepare(_: Backend, operation: PrepareModel, report: Report) -> str:
+    from composer.engine.providers import models
+
+    def tell(phase: str) -> None:
+        report(Advance(phase.capitalize(), is_phase=True))
+
+    return models.prepare(operation.model, operation.environment, tell)
 
 
 _COMMANDS = {StartProvider: "up", RemoveProvided: "down", StopProvided: "stop"}
@@ -77,6 +96,15 @@ ROWS: dict[type, Row] = {
     StartProvider: Row("create service", "creating", "created", MAKES, _SERVICE, _NAME, _run, facts=_facts),
     RemoveProvided: Row(
         "remove service", "removing", "removed", REMOVES, _SERVICE, _NAME, _run, facts=_facts
+    ),
+    PrepareModel: Row(
+        "prepare model",
+        "configuring",
+        "configured",
+        MAKES,
+        about("", "model.name"),
+        field("model.name"),
+        _prepare,
     ),
     StopProvided: Row("stop service", "stopping", "stopped", STOPS, _SERVICE, _NAME, _run, facts=_facts),
 }

@@ -21,7 +21,7 @@ from composer.engine.operations.containers import (
     StopContainer,
 )
 from composer.engine.operations.images import BuildImage, PullImage, PushImage, RemoveImage, TagImage
-from composer.engine.operations.providers import RemoveProvided, StartProvider, StopProvided
+from composer.engine.operations.providers import PrepareModel, RemoveProvided, StartProvider, StopProvided
 from composer.engine.operations.resources import (
     CreateNetwork,
     CreateVolume,
@@ -61,6 +61,7 @@ Operation: TypeAlias = (
     | StartProvider
     | RemoveProvided
     | StopProvided
+    | PrepareModel
     | WaitService
 )
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from composer.schema.model import Project
 
-    Given = Mapping[str, Variables]
-
 
 class Held(NamedTuple):
     """A service whose provider made something. ``needs`` are the services that it depends on."""
@@ -47,6 +45,13 @@ class Held(NamedTuple):
             tuple(found["needs"]),
             Variables(dict(found["prefixed"]), dict(found["raw"]), found["stops"] is True),
         )
+
+
+class Given(NamedTuple):
+    """What came from elsewhere: the variables of providers, by service, and where models are served, by name."""
+
+    variables: Mapping[str, Variables] = {}
+    endpoints: Mapping[str, str] = {}
 
 
 class Turn(NamedTuple):
@@ -140,7 +145,7 @@ def _with_variables(
         return service
     environment: Map = (service.get("environment") or Map()).copy()
     for provider in needed:
-        variables = given.get(provider, Variables())
+        variables = given.variables.get(provider, Variables())
         for key in variables.raw:
             if key in environment and environment[key] != variables.raw[key]:
                 warn(f'provider "{provider}" overrides environment variable "{key}" in service "{name}"')

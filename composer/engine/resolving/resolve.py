@@ -57,6 +57,7 @@ _RESOLVED = frozenset(
         "external_links",
         "label_file",
         "env_file",
+        "models",
     ]
 )
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from composer.engine import labels
 from composer.engine.operations.containers import CreateContainer
 from composer.engine.operations.images import BuildImage, PullImage
-from composer.engine.operations.providers import StartProvider
+from composer.engine.operations.providers import PrepareModel, StartProvider
 from composer.engine.operations.registry import perform, progress_of, resource_of, text_of
 from composer.engine.operations.row import ContainerRef, DoneAndFailed, Kept
 from composer.engine.operations.waiting import READY, STEADY, WaitService
@@ -168,6 +168,7 @@ class _Coordinator:
         self._firsts: dict[str, tuple[int, str]] = {}
         self._images: dict[str, ObservedImage] = {}
         self._variables: dict[str, Variables] = {}
+        self._endpoints: dict[str, str] = {}
         self._preparations = Preparations(backend, self._steps, self._followers)
         self._level = 0
         self._blind: Exception | None = None
@@ -383,6 +384,8 @@ class _Coordinator:
             self._images[operation.spec.reference] = value
         elif isinstance(operation, StartProvider):
             self._variables[operation.service] = value
+        elif isinstance(operation, PrepareModel):
+            self._endpoints[operation.name] = value
 
     def _looked(self, id: int, found: Look) -> None:
         gate = self._gates.get(id)
@@ -542,4 +545,5 @@ class _Coordinator:
             cancelled=having("cancelled"),
             ids=dict(self._ids),
             variables=dict(self._variables),
+            endpoints=dict(self._endpoints),
         )

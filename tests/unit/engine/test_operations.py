@@ -23,7 +23,7 @@ from composer.engine.operations.containers import (
     StopContainer,
 )
 from composer.engine.operations.images import BuildImage, PullImage, PushImage, RemoveImage, TagImage
-from composer.engine.operations.providers import RemoveProvided, StartProvider, StopProvided
+from composer.engine.operations.providers import PrepareModel, RemoveProvided, StartProvider, StopProvided
 from composer.engine.operations.registry import (
     Operation,
     action_of,
@@ -45,6 +45,7 @@ from composer.engine.operations.resources import (
 from composer.engine.operations.row import ContainerRef
 from composer.engine.operations.waiting import WaitService
 from composer.engine.plan import PlanBuilder
+from composer.engine.providers.models import Model
 from composer.engine.providers.protocol import Provider
 from composer.engine.saved import check, saved_document
 from composer.engine.wanted import BuildSpec, ContainerSpec, EndpointSpec, NetworkSpec, VolumeSpec
@@ -73,6 +74,7 @@ SAMPLES: tuple[Operation, ...] = (
     StartProvider(*PROVIDED),
     RemoveProvided(*PROVIDED),
     StopProvided(*PROVIDED),
+    PrepareModel("llm", Model("llm", "ai/x"), {}, "why"),
     CreateNetwork(NetworkSpec("n", {}, {}), "why"),
     RemoveNetwork("n", "id", "why"),
     MendNetwork("n", "id", "why"),
@@ -181,7 +183,7 @@ class Asked:
 def test_all_but_waiting_asks_the_backend_for_something(sample: Any) -> None:
     backend: Any = Asked()
     if type(sample) in providers.ROWS:
-        with pytest.raises(ProviderFailed, match="no-such-program"):
+        with pytest.raises(ProviderFailed, match=r"no-such-program|Docker Model"):
             perform(backend, sample, print)
         assert backend.asked == []
         return
