@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import ConfigDict, Field
 
 from composer.documents.base import Document
@@ -16,6 +18,37 @@ class ImageSettings(Document):
     Volumes: dict[str, dict[str, str]]
 
 
+class ImagePlatform(Document):
+    """What an image runs on."""
+
+    os: str
+    architecture: str
+    variant: str | None = None
+
+
+class ImageSize(Document):
+    """The size of an image in the store."""
+
+    Unpacked: int = Field(description="Bytes.")
+
+
+class ImageOfPlatform(Document):
+    """One image of an index."""
+
+    ID: str
+    Platform: ImagePlatform
+    Size: ImageSize
+
+
+class ImageManifest(Document):
+    """One manifest of an index."""
+
+    ID: str = Field(description="The digest of the manifest.")
+    Kind: Literal["image"]
+    Available: bool
+    ImageData: ImageOfPlatform
+
+
 class Image(Document):
     """An image."""
 
@@ -23,6 +56,13 @@ class Image(Document):
     RepoTags: tuple[str, ...]
     RepoDigests: tuple[str, ...]
     Created: str
+    Os: str | None = None
+    Architecture: str | None = None
+    Variant: str | None = None
+    Index: str | None = Field(
+        default=None, description="The digest of the index, of a name with images for several platforms."
+    )
+    Manifests: tuple[ImageManifest, ...] | None = Field(default=None, description="The images of the index.")
     Size: int = Field(description="Bytes.")
     Config: ImageSettings
 

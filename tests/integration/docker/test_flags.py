@@ -14,9 +14,10 @@ from tests.unit.cli import flag_table
 
 pytestmark = [pytest.mark.docker, pytest.mark.oracle, pytest.mark.timeout(180)]
 
-# help shows the whole help with --help too, and no usage of its own
+# help and alpha show the whole help with --help too, and no usage of their own
 OURS = frozenset(
-    "apply boot builder container doctor graph help image lint login logout network plan schema system volume".split()
+    "alpha apply boot builder completion container doctor graph help image lint login logout migrate network plan "
+    "schema system volume".split()
 )
 COMMANDS = {
     path: command for path, command in flag_table.commands() if len(path) < 2 and not OURS.intersection(path)
