@@ -147,8 +147,12 @@ def _agent(environment: Mapping[str, str]) -> str:
     return path
 
 
+_LATEST_S = 253402300799
+"""The end of the year 9999: later times cannot be written."""
+
+
 def _epoch(text: str) -> int:
-    if not text.isdecimal():
+    if not text.isdecimal() or int(text) > _LATEST_S:
         raise BuildFailed(
             f"invalid SOURCE_DATE_EPOCH '{text}'", hint="write seconds since 1970, such as 1700000000"
         )

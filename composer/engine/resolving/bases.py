@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from composer import references
 from composer.engine.resolving.resolve import image_of
-from composer.errors import ComposerError
+from composer.errors import ComposerError, CycleError
 from composer.opening import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from composer.schema.model import Project
 
@@ -48,16 +48,43 @@ class Bases:
         return self.builders.get(_normal(reference))
 
     def of(self, service: str) -> tuple[str, ...]:
-        """Return the services that must be built before ``service``, by name."""
+        """Return the services that must be built before ``service``, by name.
+
+        Raises CycleError where these are contexts of each other.
+        """
         declared = self._project.declared
         build: Mapping[str, Any] = declared[service].get("build") or {}
-        contexts = (str(source) for source in (build.get("additional_contexts") or {}).values())
-        found = {source.removeprefix(_CONTEXT) for source in contexts if source.startswith(_CONTEXT)}
+        found = set(self._contexts(service))
+        self._check_circle(service, found)
         for reference in _images_of(_dockerfile(build), build.get("args") or {}):
             builder = self.builder_of(reference)
             if builder is not None:
                 found.add(builder)
         return tuple(sorted(name for name in found if name != service and name in declared))
+
+    def _contexts(self, service: str) -> list[str]:
+        """Return the services that are contexts of a service's build."""
+        declared = self._project.declared
+        build: Mapping[str, Any] = (declared[service].get("build") if service in declared else None) or {}
+        contexts = (str(source) for source in (build.get("additional_contexts") or {}).values())
+        return [source.removeprefix(_CONTEXT) for source in contexts if source.startswith(_CONTEXT)]
+
+    def _check_circle(self, service: str, contexts: Iterable[str]) -> None:
+        seen: set[str] = set()
+        pending: list[tuple[str, tuple[str, ...]]] = [(one, (service, one)) for one in contexts]
+        while pending:
+            name, way = pending.pop()
+            if name == service:
+                path = ("services", service, "build", "additional_contexts")
+                raise CycleError(
+                    f"images are built from each other: {' → '.join(way)}",
+                    at=self._project.mark(path),
+                    path=path,
+                    hint="remove one of these contexts",
+                )
+            if name not in seen:
+                seen.add(name)
+                pending += [(one, (*way, one)) for one in self._contexts(name)]
 
 
 def _builders(project: Project) -> dict[str, str]:

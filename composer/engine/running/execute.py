@@ -475,9 +475,18 @@ class _Coordinator:
         for id in tuple(self._gates):
             del self._gates[id]
             self._release(self._finish(id, "cancelled"))
-        if level > 1:
-            # the workers are daemons: what they are doing ends with the process, or by itself
-            for id in tuple(self._running):
+        self._abandon(everything=level > 1)
+
+    def _abandon(self, *, everything: bool) -> None:
+        """Wait no longer for builds, which leave nothing half done, or for anything.
+
+        The workers are daemons: what they are doing ends with the process, or by itself.
+        """
+        for id in tuple(self._running):
+            operation = self._steps[id].operation
+            if everything or isinstance(operation, BuildImage):
+                if not everything:
+                    self._events.progress(Progress(WARNING, resource_of(operation), "cancelled"))
                 self._release(self._finish(id, "cancelled"))
 
     def _news(self, id: int, advance: Advance) -> None:

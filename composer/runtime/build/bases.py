@@ -97,13 +97,18 @@ class Bases:
                 # of several platforms, the one that is wanted
                 every = (image, *image.others)
                 image = next((one for one in every if platforms.parse(one.platform) == platform), image)
-            record = None if image is None or image.programs else self._content.record(image.id)
+            record = None if image is None else self._content.record(image.id)
             if image is None or record is None:
                 return None
             self._lease.add(image.layers)
         whole = json.loads(self._content.read(image.id))
         whole["config"] = dict(image.config)
-        return whole, filesystems.of_image([layer_of_record(layer) for layer in record["layers"]])
+        files = filesystems.of_image([layer_of_record(layer) for layer in record["layers"]])
+        if image.programs:  # it was built FROM host, and so are those that are built from it
+            files = files._replace(
+                key=key_of("over host", files.key, *image.programs), programs=tuple(image.programs)
+            )
+        return whole, files
 
     def _host(self) -> tuple[dict[str, Any], Filesystem]:
         """Return this machine as an image: a copy of its skeleton, and its programs below that."""

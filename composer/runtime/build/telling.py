@@ -81,7 +81,7 @@ class Showing:
             yield
         except BaseException as error:
             self._flush()
-            self._say("failed", str(error))
+            self._say("failed", str(error) or "cancelled")
             raise
         self._flush()
         self._say("done")

@@ -292,7 +292,8 @@ def _open_source(entry: Mapping[str, Any], state: str) -> int:
 
     A container that can write to a directory of the way would otherwise choose what the next start shows it. A
     ``subpath`` cannot lead out of its volume, whatever has been put there. ``layers`` are an image's, topmost first:
-    they are put together at the source, in this mount namespace only; what is written goes into ``upper``.
+    they are put together at the source, in this mount namespace only; what is written goes into ``upper``. A link in an
+    image leads to where it does in the image.
     """
     if "layers" in entry:
         over = {key: entry[key] for key in ("upper", "work") if key in entry}
@@ -301,12 +302,14 @@ def _open_source(entry: Mapping[str, Any], state: str) -> int:
     if "subpath" not in entry:
         return source
     try:
-        return syscalls.openat2(source, entry["subpath"], os.O_PATH, resolve=syscalls.RESOLVE_BENEATH)
+        resolve = syscalls.RESOLVE_IN_ROOT if "layers" in entry else syscalls.RESOLVE_BENEATH
+        return syscalls.openat2(source, entry["subpath"], os.O_PATH, resolve=resolve)
     except OSError as error:
         if error.errno == errno.EXDEV:
             raise MountFailed(f"subpath '{entry['subpath']}' points outside of the volume") from error
+        where = "image" if "layers" in entry else "volume"
         raise MountFailed(
-            f"subpath '{entry['subpath']}' of the volume: {os.strerror(error.errno or 0)}"
+            f"subpath '{entry['subpath']}' of the {where}: {os.strerror(error.errno or 0).lower()}"
         ) from error
     finally:
         os.close(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import stat
 from pathlib import Path
@@ -136,6 +137,15 @@ class _Clock:
 @pytest.fixture
 def later(context: Path) -> _Clock:
     return _Clock(os.stat(context).st_ctime_ns + 3600 * 10**9)
+
+
+@pytest.mark.parametrize("year", [1600, 1969, 2262, 2500, 9999])
+def test_a_file_of_any_time_has_a_digest(context: Path, tmp_path: Path, later: _Clock, year: int) -> None:
+    write(context / "f", "text")
+    seconds = int((datetime.datetime(year, 12, 31) - datetime.datetime(1970, 1, 1)).total_seconds())
+    os.utime(context / "f", (seconds, seconds))
+    with StatCache(str(tmp_path / "cache"), clock_ns=later) as cache:
+        assert digest_of(context, cache=cache) == digest_of(context)
 
 
 def test_an_old_file_is_read_once(context: Path, tmp_path: Path, later: _Clock) -> None:

@@ -273,7 +273,7 @@ while os.getppid() != 1:
 """
 
 
-@pytest.mark.parametrize("rounds", [150])
+@pytest.mark.parametrize("rounds", [60])
 def test_cve_2021_30465_mounts_below_a_volume_stay_in_it_while_it_is_exchanged(
     tmp_path: pathlib.Path, rounds: int
 ) -> None:

@@ -15,7 +15,7 @@ from composer.engine.plan import Plan
 from composer.engine.planning.images import plan_build, plan_push
 from composer.engine.planning.refreshing import plan_refresh
 from composer.engine.resolving.bases import Bases
-from composer.errors import BuildFailed, PullFailed
+from composer.errors import BuildFailed, CycleError, PullFailed
 from composer.schema.model import Project
 from tests.unit.engine.stage import Stage
 
@@ -168,6 +168,14 @@ def test_images_built_from_each_other_are_left_to_the_builder(stage: Stage) -> N
         "b: {build: {context: ., dockerfile_inline: FROM app-a}}}"
     )
     assert len(_builds(project).steps) == 2
+
+
+def test_contexts_that_go_round_are_said_with_their_place(stage: Stage) -> None:
+    contexts = "{build: {context: ., additional_contexts: {x: 'service:%s'}}}"
+    project = stage.project(f"services: {{a: {contexts % 'b'}, b: {contexts % 'c'}, c: {contexts % 'a'}}}")
+    with pytest.raises(CycleError, match="built from each other: a → b → c → a") as refused:
+        _builds(project)
+    assert refused.value.at is not None
 
 
 @pytest.mark.parametrize("build", [None, True])

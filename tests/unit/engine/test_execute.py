@@ -428,6 +428,33 @@ def test_the_second_request_to_cancel_does_not_wait_for_the_backend(stage: Stage
     release.set()
 
 
+def test_the_first_request_to_cancel_ends_builds(stage: Stage) -> None:
+    """A build leaves nothing half done, and may take very long; what else is being done is waited for."""
+    entered, release = threading.Event(), threading.Event()
+
+    def stuck(spec: Any, *, progress: Any = None) -> Any:
+        entered.set()
+        release.wait(10)
+
+    stage.backend.build_image = stuck  # type: ignore[method-assign]
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            stage.up("services: {web: {build: .}}")
+        except BaseException as error:
+            failed.append(error)
+
+    running = threading.Thread(target=run)
+    running.start()
+    assert entered.wait(5)
+    stage.cancel.request()
+    running.join(5)
+    assert not running.is_alive()
+    assert isinstance(failed[0], Cancelled)
+    release.set()
+
+
 def test_lost_events_fail_what_waits_instead_of_hanging(stage: Stage) -> None:
     stage.backend.behave("db", Behaviour(health=()))
 

@@ -50,6 +50,8 @@ _is_step = shapes.like(
     base=shapes.is_text,
     created_ns=shapes.is_number,
 )
+_has_digest = shapes.like(digest=shapes.is_text)
+_is_manifest = shapes.like(layers=shapes.list_of(_has_digest), config=_has_digest)
 
 
 class Used(NamedTuple):
@@ -208,7 +210,7 @@ class Imports:
             self._warn(f"cannot use the cache of '{place.name}': {error}")
             return False
         self._cache.keep(
-            key, snapshot, what=step["what"], base=step["base"], seconds=float(step.get("seconds") or 0)
+            key, snapshot, what=step["what"], base=step["base"], seconds=_seconds(step.get("seconds"))
         )
         return True
 
@@ -218,7 +220,7 @@ class Imports:
             try:
                 for step, digest in _steps_of(place):
                     found.setdefault(step["key"], (place, digest, step))
-            except (OSError, ValueError, ImageError) as error:
+            except (OSError, ValueError, RecursionError, ImageError) as error:
                 self._warn(f"cannot read the cache of '{place.name}': {error}")
         return found
 
@@ -238,6 +240,10 @@ class Imports:
         return snapshot
 
 
+def _seconds(found: object) -> float:
+    return float(found) if isinstance(found, int | float) else 0.0
+
+
 def _steps_of(place: Place) -> Iterator[tuple[dict[str, Any], str]]:
     """Yield the steps of a cache, each with the digest of its layer. Raises ValueError where it is none."""
     found = place.manifests()
@@ -245,8 +251,10 @@ def _steps_of(place: Place) -> Iterator[tuple[dict[str, Any], str]]:
         raise ValueError("there is none yet")
     for data in found:
         manifest = json.loads(data)
-        layers = [str(layer["digest"]) for layer in manifest.get("layers") or ()]
-        for step in _list_of(place, manifest.get("config") or {}):
+        if not _is_manifest(manifest):
+            raise ValueError("its manifest is none")
+        layers = [layer["digest"] for layer in manifest["layers"]]
+        for step in _list_of(place, manifest["config"]):
             if _is_step(step) and 0 <= step["layer"] < len(layers):
                 yield step, layers[step["layer"]]
 
@@ -261,12 +269,14 @@ def _list_of(place: Place, descriptor: dict[str, Any]) -> list[Any]:
         raise ValueError("its configuration does not have the digest that its manifest says")
     whole = json.loads(text)
     if media_type in _IMAGE_CONFIGS:
-        whole = whole.get(INLINE)
+        whole = whole.get(INLINE) if isinstance(whole, dict) else None
         if not isinstance(whole, dict):
             raise ValueError("the image has no build cache: build it with cache_to: type=inline")
-    if whole.get("version") != VERSION:
-        raise ValueError(f"it has version {whole.get('version')}, and this composer reads version {VERSION}")
-    return list(whole.get("steps") or ())
+    if not isinstance(whole, dict) or whole.get("version") != VERSION:
+        version = whole.get("version") if isinstance(whole, dict) else None
+        raise ValueError(f"it has version {version}, and this composer reads version {VERSION}")
+    steps = whole.get("steps")
+    return steps if isinstance(steps, list) else []
 
 
 def _bounded(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
+import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.errors import BuildFailed
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 _PIECE_BYTES = 1 << 20
 _MODES = ("min", "max")
+_DIGEST = re.compile("sha256:[0-9a-f]{64}")
+_MOST_MANIFESTS = 100
+_MOST_BYTES = 4 << 20
+"""The largest manifest."""
 
 
 class Target(NamedTuple):
@@ -38,6 +44,9 @@ class Directory:
         self.name = self._path = path
 
     def _blob(self, digest: str) -> str:
+        """Return where a blob is. Raises ValueError for what is no digest: it would lead somewhere else."""
+        if not _DIGEST.fullmatch(digest):
+            raise ValueError(f"invalid digest '{digest[:80]}'")
         return f"{self._path}/blobs/sha256/{digest.removeprefix('sha256:')}"
 
     def has(self, digest: str) -> bool:
@@ -64,12 +73,27 @@ class Directory:
 
     def manifests(self) -> list[bytes]:
         index = files.read_json(f"{self._path}/index.json")
-        return [b"".join(self.chunks(str(one["digest"]))) for one in index["manifests"]] if index else []
+        listed = index.get("manifests") if isinstance(index, dict) else ()
+        found = [one for one in (listed if isinstance(listed, list) else ()) if isinstance(one, dict)]
+        return [b"".join(_bounded(self.chunks(str(one.get("digest"))))) for one in found[:_MOST_MANIFESTS]]
 
     def chunks(self, digest: str) -> Iterator[bytes]:
-        with open(self._blob(digest), "rb") as file:
+        # no FIFO is waited for, and no device is read
+        fd = os.open(self._blob(digest), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise ValueError(f"blob {digest} is no regular file")
             while piece := file.read(_PIECE_BYTES):
                 yield piece
+
+
+def _bounded(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        if total > _MOST_BYTES:
+            raise ValueError(f"a manifest exceeds {_MOST_BYTES >> 20} MiB")
+        yield chunk
 
 
 def source(text: str, registry: Callable[[str], Place]) -> Place | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _PIECE_BYTES = 1 << 20
 _TRIES = 4
+_MOST_MANIFESTS = 100
 
 
 class InRegistry:
@@ -59,10 +60,16 @@ class InRegistry:
             if "not found" in str(error) or "unknown" in str(error):
                 return []  # nothing was written there yet
             raise
-        listed = json.loads(found).get("manifests")
+        whole = json.loads(found)
+        listed = whole.get("manifests") if isinstance(whole, dict) else None
         if not isinstance(listed, list):
             return [found]
-        return [self._registry.manifest(self._reference, str(one["digest"])).data for one in listed]
+        digests = [
+            str(one["digest"])
+            for one in listed[:_MOST_MANIFESTS]
+            if isinstance(one, dict) and "digest" in one
+        ]
+        return [self._registry.manifest(self._reference, digest).data for digest in digests]
 
     def chunks(self, digest: str) -> Iterator[bytes]:
         """Yield a blob's bytes; a connection that breaks goes on where it was. Raises PullFailed."""

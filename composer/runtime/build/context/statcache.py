@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MAGIC = b"composer digests of files, 1\n".ljust(64, b"\0")
 _KEY = struct.Struct("=QQqqq")  # device, inode, size, times of change of contents and of attributes in ns
+_HALF = 1 << 63
 _SUM = struct.Struct("=I")
 _RECORD_BYTES = _KEY.size + 32 + 4 + 4  # key, SHA-256, checksum, padding
 _SLOTS = 8
@@ -114,7 +115,9 @@ class StatCache:
 
 
 def _key(state: os.stat_result) -> bytes:
-    return _KEY.pack(state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    # a file may be of a time that does not fit into 64 bits of nanoseconds
+    times = [((ns + _HALF) % (2 * _HALF)) - _HALF for ns in (state.st_mtime_ns, state.st_ctime_ns)]
+    return _KEY.pack(state.st_dev, state.st_ino, state.st_size, *times)
 
 
 def _offset(key: bytes) -> int:

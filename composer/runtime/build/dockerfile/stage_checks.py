@@ -259,7 +259,8 @@ class StageChecks:
             return
         for source in sources:
             path = posixpath.normpath(source)
-            if not _REMOTE.match(source) and self._is_ignored(path):
+            # the context itself is never excluded: only what is in it is
+            if path not in (".", "/") and not _REMOTE.match(source) and self._is_ignored(path):
                 verb = "Copy" if isinstance(instruction, Copy) else "Add"
                 detail = f'Attempting to {verb} file "{path}" that is excluded by .dockerignore'
                 self._add("CopyIgnoredFile", written, detail)

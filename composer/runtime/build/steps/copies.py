@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+from composer.errors import BuildFailed
 from composer.runtime.build.cache.cache import key_of
 from composer.runtime.build.cache.filesystems import EMPTY
 from composer.runtime.build.context.adding import copy_parts, digest_parts, gathered
@@ -109,7 +110,10 @@ def _layer(
             owner = None
             if one.chown:
                 names = held.enter_context(work.mounter.reading(stage.files)) if one.link else root
-                owner = resolve_owner(names, one.chown)
+                try:
+                    owner = resolve_owner(names, one.chown)
+                except BuildFailed as error:
+                    raise stage.failed(one.at, str(error), hint=error.hint) from error
             copied = copy_parts(
                 parts,
                 root,

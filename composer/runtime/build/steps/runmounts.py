@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _SECRETS = "/run/secrets"
 _MAX_SECRET_BYTES = 500 << 10
 """BuildKit's limit."""
+_PLACED = ("bind", "cache", "tmpfs")
+"""The types of mounts that have no place of their own."""
 _AGENT = "/run/buildkit/ssh_agent"
 
 
@@ -85,6 +87,10 @@ def resolved(work: Work, stage: Stage, run: said.Run) -> Iterator[Mounts]:
                 full = mounts.expanded(mount, stage.variables(), stage.dockerfile.escape)
             except ValueError as error:
                 raise stage.failed(run.at, f"RUN --mount: {error}") from error
+            if full.type in _PLACED and not full.options.get("target"):
+                raise stage.failed(
+                    run.at, f"RUN --mount of type {full.type} has no target", hint="add target=PATH"
+                )
             _ADD[full.type](_Wanted(work, stage, run, full), found, held)
         yield found
 
@@ -173,7 +179,13 @@ def _secret(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
     options = wanted.options
     id = options.get("id") or posixpath.basename(options.get("target", ""))
     variable = options.get("env", "")
-    target = wanted.target() if options.get("target") else "" if variable else f"{_SECRETS}/{id}"
+    target = (
+        wanted.target()
+        if options.get("target")
+        else ""
+        if variable
+        else f"{_SECRETS}/{posixpath.basename(id)}"
+    )
     found.keys.append(["secret", id, target, variable])
     secret = next((one for one in wanted.work.request.secrets if one.id == id), None)
     if secret is None:

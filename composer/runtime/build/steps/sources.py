@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
+from composer.errors import BuildFailed
 from composer.runtime.build.cache.cache import key_of
 from composer.runtime.build.cache.filesystems import EMPTY
 from composer.runtime.build.context.copying import copy
@@ -12,6 +13,7 @@ from composer.runtime.build.context.digests import digest
 from composer.runtime.build.context.selecting import select
 from composer.runtime.build.context.trees import Tree
 from composer.runtime.build.dockerfile import stages
+from composer.runtime.build.dockerfile.faults import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +58,14 @@ def files_of(
     if isinstance(found, stages.Scratch):
         return EMPTY
     reference = work.image_of(found)
-    return None if reference is None else work.image_files(reference)
+    if reference is None:
+        return None
+    try:
+        return work.image_files(reference)
+    except BuildFailed as error:
+        # most often it is the name of a stage that was meant
+        hint = did_you_mean(origin.lower(), sorted(work.plan.names)) or error.hint
+        raise stage.failed(at, str(error), hint=hint) from error
 
 
 def of_context(work: Work, name: str) -> Filesystem:

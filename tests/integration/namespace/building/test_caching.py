@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 
 import pytest
@@ -232,6 +234,54 @@ def test_a_cache_elsewhere_that_cannot_be_used_stops_nothing(shop: Workshop) -> 
     assert f"cannot read the cache of '{shop.directory}/none': there is none yet" in output
     assert not cached(output, "RUN echo 1")
     assert shop.text("/one") == "1\n"
+
+
+BLOB = "sha256:" + "f" * 64
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        {"manifests": [{"digest": "sha256:../../../../../../../dev/zero"}]},
+        {"manifests": [{"digest": BLOB}]},
+        {"manifests": None},
+        {"manifests": [{}, 1]},
+        {"a": 1},
+        [],
+    ],
+)
+def test_a_cache_of_somebody_else_leads_nowhere(shop: Workshop, index: object) -> None:
+    blobs = shop.directory / "cache/blobs/sha256"
+    blobs.mkdir(parents=True)
+    os.mkfifo(blobs / BLOB.removeprefix("sha256:"))  # whoever opens it waits
+    (shop.directory / "cache/index.json").write_text(json.dumps(index))
+    output = shop.build("FROM base\nRUN echo 1\n", "--cache-from", "type=local,src=cache")
+    assert f"cannot read the cache of '{shop.directory}/cache'" in output
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        "[]",
+        '"x"',
+        "[" * 100_000,
+        '{"layers": 5, "config": {"digest": "x"}}',
+        '{"layers": [{}], "config": {"digest": "x"}}',
+        '{"layers": [], "config": "x"}',
+        '{"layers": [], "config": {}}',
+        '{"layers": [], "config": {"digest": "x", "mediaType": "application/vnd.composer.build.cache.v1+json"}}',
+    ],
+    ids=lambda text: text[:30],
+)
+def test_a_manifest_that_is_none_is_a_warning(shop: Workshop, manifest: str) -> None:
+    blobs = shop.directory / "cache/blobs/sha256"
+    blobs.mkdir(parents=True)
+    digest = hashlib.sha256(manifest.encode()).hexdigest()
+    (blobs / digest).write_text(manifest)
+    index = {"manifests": [{"digest": f"sha256:{digest}"}]}
+    (shop.directory / "cache/index.json").write_text(json.dumps(index))
+    output = shop.build("FROM base\nRUN echo 1\n", "--cache-from", "type=local,src=cache")
+    assert f"cannot read the cache of '{shop.directory}/cache'" in output
 
 
 def test_forms_of_caches(shop: Workshop) -> None:

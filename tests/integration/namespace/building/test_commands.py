@@ -199,3 +199,26 @@ def test_a_device_is_refused_by_name(shop: Workshop) -> None:
     assert "RUN --device is not supported" in shop.refuse(
         "FROM base\nRUN --device=vendor.com/device=x true\n"
     )
+
+
+@pytest.mark.parametrize("kind", ["bind", "cache", "tmpfs"])
+def test_a_mount_without_a_target_is_refused_where_it_is_written(shop: Workshop, kind: str) -> None:
+    message = shop.refuse(f"FROM base\nRUN --mount=type={kind} true\n")
+    assert f"Dockerfile:2:1: RUN --mount of type {kind} has no target" in message
+
+
+def test_links_of_a_stage_lead_to_where_they_do_in_it(shop: Workshop) -> None:
+    shop.build(
+        "FROM base AS a\nRUN mkdir -p /deep/er && echo here > /deep/er/f && ln -s /deep/er /link\n"
+        "FROM base\nRUN --mount=type=bind,from=a,source=/link,target=/m cat /m/f > /one\n"
+        "RUN --mount=type=bind,from=a,source=../../../deep,target=/m cat /m/er/f > /two\n"
+    )
+    assert shop.text("/one") == shop.text("/two") == "here\n"
+
+
+def test_a_stage_that_is_written_wrong_is_not_a_name_on_the_network(shop: Workshop) -> None:
+    message = shop.refuse("FROM base AS build\nFROM scratch\nCOPY --from=bild /x /\n")
+    assert "Dockerfile:3:1: " in message
+    assert "did you mean 'build'?" in message
+    message = shop.refuse("FROM base\nCOPY --chown=nobody-here --from=base /bin/sh /x\n")
+    assert "Dockerfile:2:1: unable to find user 'nobody-here'" in message

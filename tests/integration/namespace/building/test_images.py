@@ -122,6 +122,18 @@ def test_an_image_of_this_machine(shop: Workshop) -> None:
         assert not (shop.directory / output.rpartition("=")[2]).exists()
 
 
+def test_an_image_of_this_machine_is_a_base_as_any_other(shop: Workshop) -> None:
+    """It is found here: a registry would be asked for a name that somebody else may have there."""
+    shop.build("FROM host\nRUN echo one > /one\n", tag="own")
+    shop.build("FROM own\nRUN cat /one > /two && tac --version > /tac\n", tag="second")
+    assert shop.text("/two", "second") == "one\n"
+    shop.build("FROM scratch\nCOPY --from=own /one /copied\n", tag="third")
+    assert "copied" in shop.image("third")[0]
+    shop.build("FROM base\nRUN true\n", "--build-context", "base=docker-image://own", tag="fourth")
+    refused = shop.stack.run("image", "save", "-o", str(shop.directory / "x.tar"), "second", check=False)
+    assert "it was built FROM host" in refused.stderr
+
+
 def test_archives_through_pipes(shop: Workshop) -> None:
     shop.write("a.txt", "a\n")
     shop.build("FROM scratch\nCOPY a.txt /a\n")

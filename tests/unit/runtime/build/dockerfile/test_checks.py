@@ -138,6 +138,11 @@ def test_ignored_files(source: str, expected: str | None) -> None:
     assert rules(text, is_ignored=None) == []
 
 
+def test_the_context_itself_is_never_ignored() -> None:
+    """Where all is, and a part is taken back, `COPY .` copies that part."""
+    assert found("FROM scratch\nCOPY . /x\nCOPY ./ /y\nCOPY / /z\n", is_ignored=lambda path: True) == []
+
+
 def test_of_an_unknown_image_no_variable_is_undefined() -> None:
     text = "FROM image\nENV a=$HOME b=$LANG\n"
     assert rules(text) == []
