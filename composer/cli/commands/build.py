@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import options as shared
-from composer.errors import ProjectError
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
@@ -94,16 +93,12 @@ def _print(context: Context, project: Project, plan: Plan, *, push: bool) -> Non
 
 
 def _arguments(context: Context, given: tuple[str, ...]) -> dict[str, str]:
-    """Read ``--build-arg``: one without a value has it from the environment."""
+    """Read ``--build-arg``: one without a value has it from the environment, or is left out."""
     values = {}
     for argument in given:
         key, separator, value = argument.partition("=")
-        if not separator and key not in context.environment:
-            raise ProjectError(
-                f"--build-arg '{key}' has no value",
-                hint=f"write {key}=VALUE, or set {key} in the environment",
-            )
-        values[key] = value if separator else context.environment[key]
+        if separator or key in context.environment:
+            values[key] = value if separator else context.environment[key]
     return values
 
 

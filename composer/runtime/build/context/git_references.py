@@ -34,10 +34,21 @@ class GitReference(NamedTuple):
     @property
     def shown(self) -> str:
         """The repository without a login, for messages."""
-        parts = urlsplit(self.remote)
-        if parts.scheme not in ("http", "https") or "@" not in parts.netloc:
-            return self.remote
-        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        return without_login(self.remote)
+
+
+def without_login(text: str) -> str:
+    """Return a URL without what a message must not show: user and password, of ssh the password alone."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return text
+    login, at, host = parts.netloc.rpartition("@")
+    if not at or not parts.scheme:
+        return text
+    if parts.scheme not in ("http", "https"):
+        host = f"{login.partition(':')[0]}@{host}"
+    return urlunsplit(parts._replace(netloc=host))
 
 
 def parse_git_reference(text: str, *, is_context: bool = False) -> GitReference | None:
@@ -62,7 +73,8 @@ def parse_git_reference(text: str, *, is_context: bool = False) -> GitReference 
         )
         if not parts.hostname or parts.hostname.startswith("-"):
             raise BuildFailed(
-                f"invalid git reference '{text}'", hint="write https://HOST/PATH.git#REF:DIRECTORY"
+                f"invalid git reference '{without_login(text)}'",
+                hint="write https://HOST/PATH.git#REF:DIRECTORY",
             )
     else:
         found = _SCP.fullmatch(text)
@@ -70,7 +82,9 @@ def parse_git_reference(text: str, *, is_context: bool = False) -> GitReference 
             return None
         remote, query, fragment = found[1], found[2] or "", found[3] or ""
         if remote.startswith("-") or "@-" in remote:
-            raise BuildFailed(f"invalid git reference '{text}'", hint="write git@HOST:PATH#REF:DIRECTORY")
+            raise BuildFailed(
+                f"invalid git reference '{without_login(text)}'", hint="write git@HOST:PATH#REF:DIRECTORY"
+            )
     ref, _, subdir = fragment.partition(":")
     reference = _queried(GitReference(remote, ref, _inside(subdir)), query, text)
     return _checked(reference, text)
@@ -96,7 +110,9 @@ def _checked(reference: GitReference, text: str) -> GitReference:
     """Refuse what git would take for an option, or for more than one reference."""
     ref = reference.ref
     if ref.startswith(("-", "+")) or any(character in ref for character in " \t\n\0:^~?*[\\") or ".." in ref:
-        raise BuildFailed(f"invalid git reference '{text}': '{ref}' names no branch, tag or commit")
+        raise BuildFailed(
+            f"invalid git reference '{without_login(text)}': '{ref}' names no branch, tag or commit"
+        )
     if reference.checksum and not _COMMIT.fullmatch(reference.checksum):
         raise BuildFailed(
             f"invalid checksum '{reference.checksum}' for a git repository",
@@ -112,18 +128,20 @@ def _queried(reference: GitReference, query: str, text: str) -> GitReference:
     pairs = parse_qsl(query, keep_blank_values=True)
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise BuildFailed(f"invalid git reference '{text}': a query has multiple values")
+        raise BuildFailed(f"invalid git reference '{without_login(text)}': a query has multiple values")
     for key, value in values.items():
         if key in ("submodules", "keep-git-dir"):
             if value and value not in _BOOLEANS:
-                raise BuildFailed(f"invalid git reference '{text}': invalid {key} value: '{value}'")
+                raise BuildFailed(
+                    f"invalid git reference '{without_login(text)}': invalid {key} value: '{value}'"
+                )
             flag = _BOOLEANS[value] if value else True
             if key == "submodules":
                 reference = reference._replace(has_submodules=flag)
             else:
                 reference = reference._replace(keeps_git_dir=flag)
         elif not value:
-            raise BuildFailed(f"invalid git reference '{text}': query '{key}' has no value")
+            raise BuildFailed(f"invalid git reference '{without_login(text)}': query '{key}' has no value")
         elif key in ("checksum", "commit"):
             reference = reference._replace(checksum=value)
         elif key == "subdir":
@@ -134,7 +152,7 @@ def _queried(reference: GitReference, query: str, text: str) -> GitReference:
             reference = reference._replace(ref=_agreed("ref", reference.ref, value, text))
         else:
             raise BuildFailed(
-                f"invalid git reference '{text}': unexpected query '{key}'",
+                f"invalid git reference '{without_login(text)}': unexpected query '{key}'",
                 hint="use ref, tag, branch, subdir, checksum, keep-git-dir, submodules",
             )
     return reference
@@ -145,5 +163,7 @@ _REFS = {"ref": "", "tag": "refs/tags/", "branch": "refs/heads/"}
 
 def _agreed(field: str, known: str, value: str, text: str) -> str:
     if known not in ("", value):
-        raise BuildFailed(f"invalid git reference '{text}': {field} conflicts: '{known}' vs '{value}'")
+        raise BuildFailed(
+            f"invalid git reference '{without_login(text)}': {field} conflicts: '{known}' vs '{value}'"
+        )
     return value

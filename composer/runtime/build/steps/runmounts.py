@@ -203,7 +203,8 @@ def _secret(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
         except OSError as error:
             raise wanted.stage.failed(
                 wanted.run.at,
-                f"cannot read the file of secret '{id}': {(error.strerror or str(error)).lower()}",
+                f"cannot read '{secret.source}', the file of secret '{id}': "
+                f"{(error.strerror or str(error)).removeprefix('open: ').lower()}",
                 hint="give a file that can be read, of at most 500 KiB",
             ) from error
     if variable:

@@ -115,3 +115,21 @@ def test_a_login_is_not_shown() -> None:
 )
 def test_kinds_of_contexts(text: str, kind: Kind, rest: str) -> None:
     assert classify(text) == (kind, rest)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://me:hunter2@h/a.git#a..b",
+        "https://me:hunter2@h/a.git?foo=1",
+        "https://me:hunter2@h/a.git?submodules=maybe",
+        "ssh://me:hunter2@h/a.git#a..b",
+    ],
+)
+def test_no_message_has_a_password(text: str) -> None:
+    with pytest.raises(BuildFailed) as refused:
+        parse_git_reference(text)
+    assert "hunter2" not in str(refused.value)
+    reference = parse_git_reference(text.partition("#")[0].partition("?")[0])
+    assert reference is not None and "hunter2" not in reference.shown
+    assert reference.shown.startswith("ssh://me@h" if text.startswith("ssh") else "https://h/")
