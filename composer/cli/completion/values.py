@@ -65,7 +65,12 @@ def _either(first: Values, second: Values) -> Values:
 def _project(context: Context) -> Project:
     from composer.schema.load import load
 
-    return load(context.load_options(()))  # its warnings are for commands
+    # a key fetches nothing and waits for nothing; warnings are for commands
+    return load(context.load_options(())._replace(remote=None, stdin=_nothing))
+
+
+def _nothing() -> str:
+    return ""
 
 
 def _services(context: Context) -> Iterator[str]:

@@ -142,3 +142,16 @@ def test_in_the_shell_itself(console: Console, tmp_path: Path, shell: str) -> No
         check=False,
     )
     assert done.stdout.split() == ["web", "worker"], done.stderr
+
+
+def test_a_key_fetches_nothing_and_waits_for_nothing(
+    bash: Bash, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a key started a program or read what is typed")
+
+    monkeypatch.setattr(subprocess, "Popen", never)
+    console.write("include: ['https://example.com/a.git']\nservices: {web: {image: a}}")
+    assert bash("composer up w") == []
+    for file in ("https://example.com/a.git", "oci://example.com/a", "-"):
+        assert bash(f"composer -f {file} up w") == []
