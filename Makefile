@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit interpreters bench compared builds-compared pages dist loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile pulls runs storm builds-storm reboot adoption samples bench-inside bench-scale bench-engine bench-builds clean
+.PHONY: demo test lint unit interpreters bench compared builds-compared pages dist thorough loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile pulls runs storm builds-storm reboot adoption samples bench-inside bench-scale bench-engine bench-builds clean
 
 setup: $(STAMP)
 
@@ -70,6 +70,11 @@ bench: setup
 # Situations played with docker compose and with composer, into docs/compared.md: needs docker compose and an engine.
 compared: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.compared.run
+
+# All cases of the loader beside docker compose, and all damages of records: make test takes a part of them, others each day.
+thorough: setup
+	$(SUDO) $(if $(SUDO),--preserve-env=$(KEPT)) env -u PYTHONDONTWRITEBYTECODE COMPOSER_ORACLE_EVERY=1 COMPOSER_DAMAGES=100000 \
+		$(VENV)/bin/python -m tests.everything tests/oracle tests/integration/namespace/test_damage.py
 
 # The loader compared with compose-go and docker compose (COMPOSE_CORPUS: more directories of cases, separated by :;
 # COMPOSE=DIRECTORY: a configuration of Docker's with another docker compose), into docs/loading.md.
