@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from tests.e2e.stack import Stack
+from tests.integration.namespace.conftest import wait_for
 
 PROJECT = """
 name: NAME
@@ -43,7 +44,9 @@ def locale(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def test_text_and_paths_are_utf8(empty: Stack, locale: dict[str, str]) -> None:
     empty.write(PROJECT)
     empty.run("up", "-d", code=0, **locale)
-    assert (empty.directory / "dätä" / "größe").read_text() == "süß\n"
+    written = empty.directory / "dätä" / "größe"
+    wait_for(lambda: written.exists() and written.read_text(), what="the file of the container")
+    assert written.read_text() == "süß\n"
     assert "grün" in empty.run("logs", code=0, **locale).stdout
     run = ("run", "--rm", "--no-deps", "-T", "-e", "WORD=heiß")
     said = empty.run(*run, "web", "sh", "-c", "echo $WORD", code=0, **locale)
@@ -79,7 +82,7 @@ def test_paths_that_are_no_utf8_reach_the_kernel_as_they_are_or_are_refused(empt
         moved.run("down", code=0, **state)
         return
     moved.run("up", "-d", code=0, **state)
-    assert os.path.exists(directory + "/data/größe".encode())
+    wait_for(lambda: os.path.exists(directory + "/data/größe".encode()), what="the file of the container")
     moved.run("cp", "web:/data", "out", code=0, **state)
     assert os.listdir(directory + b"/out") == os.listdir(directory + b"/data")
     assert (
