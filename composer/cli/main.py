@@ -117,8 +117,12 @@ class Verbs(click.Group):
         if name not in COMMANDS:
             return None
         command = load(name)
-        if not isinstance(command, click.Group) and all(p.name != "dry_run" for p in command.params):
-            command.params.append(_dry_run())
+        takers = [command]
+        if isinstance(command, click.Group):  # only the one that docker compose has as well
+            takers = [command, *command.commands.values()] if name == "alpha" else []
+        for taker in takers:
+            if all(option.name != "dry_run" for option in taker.params):
+                taker.params.append(_dry_run())
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
