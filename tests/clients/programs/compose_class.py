@@ -5,6 +5,7 @@ COMMAND is the command that stands for ``docker``; ``-`` leaves it to the librar
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from urllib.request import urlopen
@@ -39,6 +40,9 @@ def documented(context: str, command: str | None) -> None:
         web = compose.get_container("web")
         assert (web.Service, web.State, web.Health, web.ExitCode) == ("web", "running", "healthy", 0)
         assert {one.TargetPort for one in web.Publishers} == {80, 81}
+
+        information = web.get_container_info()  # of Docker's API
+        assert (information is not None) is (os.environ["COMPOSER_BACKEND"] == "docker")
 
         out, err, code = compose.exec_in_container(["sh", "-c", "echo out; echo err >&2"], "web")
         assert (out, err, code) == ("out\n", "err\n", 0), (out, err, code)
