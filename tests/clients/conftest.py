@@ -61,6 +61,7 @@ class Client:
         environment = dict(self.stack.command()["env"])
         environment |= {
             "COMPOSER_BACKEND": self.backend,
+            "TMPDIR": str(self.directory.parent),  # some leave files there
             "PATH": f"{self._programs}:{os.environ['PATH']}",
         }
         done = subprocess.run(
