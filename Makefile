@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit interpreters bench compared builds-compared pages dist thorough loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile pulls runs storm builds-storm reboot adoption samples bench-inside bench-scale bench-engine bench-builds clean
+.PHONY: demo test lint unit clients interpreters bench compared builds-compared pages dist thorough loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile pulls runs storm builds-storm reboot adoption samples bench-inside bench-scale bench-engine bench-builds clean
 
 setup: $(STAMP)
 
@@ -53,6 +53,22 @@ test: setup
 
 unit: setup
 	$(PYTEST) -q tests/unit
+
+# Programs of others that run docker compose, run with composer: testcontainers, pytest-docker, the dev-container CLI. They are
+# in an environment of their own; those on the engine at DOCKER_HOST need the docker command as well.
+CLIENTS := .venv-clients
+DEVCONTAINERS := @devcontainers/cli@0.89.0
+clients: $(CLIENTS)/.ready
+	$(SUDO) $(if $(SUDO),--preserve-env=$(KEPT)) env -u PYTHONDONTWRITEBYTECODE $(PYTEST) -q -m clients tests/clients
+
+$(CLIENTS)/.ready: pyproject.toml | setup
+	@command -v npm >/dev/null || { $(SUDO) apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null; }
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/pip install --quiet --upgrade 'pip>=25.1'
+	$(CLIENTS)/bin/pip install --quiet --group clients
+	npm install --silent --no-fund --no-audit --prefix $(CLIENTS) $(DEVCONTAINERS)
+	@touch $@
 
 # The unit tests on every other Python from 3.11 on that this machine has.
 interpreters: setup
@@ -183,4 +199,4 @@ fuzz-attributes fuzz-dns: setup
 	$(SUDO) nice -n 19 $(VENV)/bin/python -m tests.fuzz.$(@:fuzz-%=%) $(SECONDS) $(CORPUS)
 
 clean:
-	rm -rf --one-file-system $(VENV) $(VENV)-3.* .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf --one-file-system $(VENV) $(VENV)-3.* $(CLIENTS) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from composer.schema.model import Project
 
 
+_CONTRADICTIONS = (
+    ("force_recreate", "no_recreate"),
+    ("always_recreate_deps", "no_recreate"),
+    ("build", "no_build"),
+)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def engine_options(
     context: Context, project: Project, services: tuple[str, ...], given: dict[str, Any]
 ) -> Options:
@@ -30,15 +41,19 @@ def engine_options(
     shared.check_services(known, project.disabled, services)
     scale = shared.scale(given.get("scales") or ())
     shared.check_services(known, project.disabled, scale)
-    if given.get("force_recreate") and given.get("no_recreate"):
-        raise ProjectError("--force-recreate and --no-recreate are incompatible", hint="use only one of them")
-    if given.get("build") and given.get("no_build"):
-        raise ProjectError("--build and --no-build are incompatible", hint="use only one of them")
+    for one, other in _CONTRADICTIONS:
+        if given.get(one) and given.get(other):
+            raise ProjectError(
+                f"{_flag(one)} and {_flag(other)} are incompatible", hint="use only one of them"
+            )
     force = given.get("force_recreate") or given.get(
         "renew_anon_volumes"
     )  # a container keeps the volumes it has
     recreate = "never" if given.get("no_recreate") else "force" if force else "diverged"
-    dependencies = "diverged" if recreate == "force" and not given.get("always_recreate_deps") else recreate
+    # of themselves: whether or not what needs them is recreated
+    dependencies = (
+        "force" if given.get("always_recreate_deps") else "diverged" if recreate == "force" else recreate
+    )
     pull = given.get("pull")
     remove_orphans, ignore_orphans = shared.orphans(context, bool(given.get("remove_orphans")))
     return Options(

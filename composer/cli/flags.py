@@ -19,13 +19,15 @@ BOOLEANS = {
     **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
 }
 """What strconv.ParseBool reads."""
+COMPOSE = "compose"
+"""The word that a program puts behind the ``docker`` that it was told to run; once said, it is in ``ctx.meta``."""
 
 _HELP = click.Option(["-h", "--help"], is_flag=True)
 
 
 def canonical(command: click.Command, words: Sequence[str], ctx: click.Context) -> list[str]:
     """Return the words of a command, those of its subcommand included. Raises click.UsageError."""
-    options, rest = _read(command, words, ctx)
+    options, rest = split(command, words, ctx)
     if isinstance(command, click.Group):
         below = command.get_command(ctx, rest[0]) if rest else None
         if rest and below is None and ctx.parent is not None:
@@ -36,14 +38,8 @@ def canonical(command: click.Command, words: Sequence[str], ctx: click.Context) 
     return [*options, *(("--", *rest) if rest else ())]
 
 
-def own(group: click.Group, words: Sequence[str], ctx: click.Context) -> list[str]:
-    """Return the words of a group; those from its subcommand on stay as they are."""
-    options, rest = _read(group, words, ctx)
-    return [*options, *rest]
-
-
-def _read(command: click.Command, words: Sequence[str], ctx: click.Context) -> tuple[list[str], list[str]]:
-    """Return the options in click's words, and the remaining words."""
+def split(command: click.Command, words: Sequence[str], ctx: click.Context) -> tuple[list[str], list[str]]:
+    """Return the options in click's words, and the remaining words: of a group, those from its subcommand on."""
     try:
         reading = _Reading(command)
         rest = reading.read(words)

@@ -107,7 +107,7 @@ class Verbs(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # a line that is completed is not complete: click takes it as far as it goes
-        return super().parse_args(ctx, args if ctx.resilient_parsing else flags.own(self, args, ctx))
+        return super().parse_args(ctx, args if ctx.resilient_parsing else _read(self, args, ctx))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -117,8 +117,12 @@ class Verbs(click.Group):
         if name not in COMMANDS:
             return None
         command = load(name)
-        if not isinstance(command, click.Group) and all(p.name != "dry_run" for p in command.params):
-            command.params.append(_dry_run())
+        takers = [command]
+        if isinstance(command, click.Group):  # only the one that docker compose has as well
+            takers = [command, *command.commands.values()] if name == "alpha" else []
+        for taker in takers:
+            if all(option.name != "dry_run" for option in taker.params):
+                taker.params.append(_dry_run())
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -137,6 +141,16 @@ class Verbs(click.Group):
         if command is not None and not ctx.resilient_parsing:
             rest = flags.canonical(command, rest, click.Context(command, parent=ctx, info_name=name))
         return name, command, rest
+
+
+def _read(group: click.Group, args: list[str], ctx: click.Context) -> list[str]:
+    """Return the words of a command line; programs that run ``docker compose …`` say ``composer compose …``."""
+    options, rest = flags.split(group, args, ctx)
+    if rest[:1] == [flags.COMPOSE]:
+        ctx.meta[flags.COMPOSE] = True
+        further, rest = flags.split(group, rest[1:], ctx)
+        options += further
+    return [*options, *rest]
 
 
 def _backend(_ctx: click.Context, _option: click.Parameter, name: str | None) -> str | None:

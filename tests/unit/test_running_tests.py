@@ -35,8 +35,8 @@ def test_the_worst_part_decides(codes: tuple[int, ...], verdict: int) -> None:
 
 def test_every_test_is_in_one_part() -> None:
     assert {part.chosen for part in everything.parts()} == {
-        "docker and not beside",
-        "not docker and not beside",
+        "docker and not beside and not clients",
+        "not docker and not beside and not clients",
     }
 
 

@@ -36,6 +36,7 @@ def command(context: Context, file: str, yes: bool) -> None:
             engine = engine._replace(ask=lambda question: True)
         if isinstance(found, plans.SavedDown):
             from composer.cli import target
+            from composer.cli.commands.down import found_images
             from composer.engine.actions import down
             from composer.engine.planning.lifecycle import Teardown
             from composer.session import provided
@@ -46,7 +47,9 @@ def command(context: Context, file: str, yes: bool) -> None:
             observed = engine.backend.observe(found.project)
             model = functools.cache(lambda: target.model(context))
             external = provided.externals(engine, observed, found.project, context.environment, model)
-            down(engine, found.project, Teardown(**values, external=external))
+            options = Teardown(**values, external=external)
+            images = found_images(engine.backend, options.images, options.services, model)
+            down(engine, found.project, options._replace(found_images=images))
         else:
             _up(context, engine, found)
 

@@ -12,9 +12,10 @@ from composer.cli import target
 from composer.session import provided
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from composer.cli.context import Context
+    from composer.engine.backend import Backend
     from composer.engine.observed import Observed
     from composer.engine.planning.lifecycle import Teardown
     from composer.schema.model import Project
@@ -62,7 +63,8 @@ def command(
             context.display().warn(nothing_to_remove(project))
             return
         options = teardown(context, observed, chosen, volumes, rmi, timeout_s, remove_orphans, model)
-        options = options._replace(external=external)
+        images = found_images(engine.backend, rmi, chosen, model)
+        options = options._replace(external=external, found_images=images)
         actions.down(engine, project, options)
     if options.spare:
         context.display().warn(
@@ -99,6 +101,24 @@ def teardown(
     spare = frozenset() if remove else foreign_services(context, observed, model)
     kept = _undeclared_volumes(observed, model) if volumes and not services else frozenset()
     return Teardown(services, volumes, rmi or "", timeout_s, spare, kept)
+
+
+def found_images(
+    backend: Backend, rmi: str | None, services: Collection[str], model: Callable[[], Project | None]
+) -> frozenset[str]:
+    """Return the images that ``--rmi`` means, as far as they are there: whether or not a container has them."""
+    project = model() if rmi else None
+    if project is None:
+        return frozenset()
+    from composer.engine.resolving import resolve
+
+    found = {
+        resolve.image_of(project, name, tree)
+        for name, tree in (project.tree.get("services") or {}).items()
+        if (not services or name in services)
+        and (rmi == "all" or ("build" in tree and not tree.get("image")))
+    }
+    return frozenset(image for image in found if backend.find_image(image) is not None)
 
 
 def _undeclared_volumes(observed: Observed, model: Callable[[], Project | None]) -> frozenset[str]:

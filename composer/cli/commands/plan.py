@@ -87,10 +87,14 @@ def _plan_up(
     return plan, project.name, {k: v for k, v in options._asdict().items() if k != "known"}
 
 
+_LOOKED_UP = ("external", "found_images")
+"""What a saved plan does not keep of a ``down``: it is looked up again when the plan is applied."""
+
+
 def _plan_down(
     context: Context, services: tuple[str, ...], given: dict[str, Any]
 ) -> tuple[Plan, str, dict[str, Any]]:
-    from composer.cli.commands.down import nothing_to_remove, teardown
+    from composer.cli.commands.down import found_images, nothing_to_remove, teardown
     from composer.engine.plan import PlanBuilder
     from composer.engine.planning.lifecycle import plan_down
 
@@ -111,7 +115,7 @@ def _plan_down(
         model,
     )
     values = {
-        **{name: value for name, value in options._asdict().items() if name != "external"},
+        **{name: value for name, value in options._asdict().items() if name not in _LOOKED_UP},
         "spare": sorted(options.spare),
         "kept_volumes": sorted(options.kept_volumes),
     }
@@ -119,7 +123,9 @@ def _plan_down(
         builder = PlanBuilder()
         builder.warn(nothing_to_remove(project))
         return builder.build(), project, values
-    return plan_down(project, observed, options._replace(external=external)), project, values
+    images = found_images(engine.backend, given["rmi"], chosen, model)
+    options = options._replace(external=external, found_images=images)
+    return plan_down(project, observed, options), project, values
 
 
 def _inputs(context: Context, project: str) -> dict[str, Any]:

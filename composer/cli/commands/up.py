@@ -76,7 +76,7 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
     shared.check_services(known, project.disabled, (*given["attach"], *given["no_attach"]))
     options = engine_options(context, project, services, given)._replace(
         start=not given["no_start"],
-        wait=given["wait"],
+        wait=given["wait"] and not given["no_start"],  # what is only created becomes ready of nothing
         wait_timeout_s=given["wait_timeout_s"],
         wait_restarts=given["wait_restarts"],
         on_failure=given["on_failure"],
@@ -114,6 +114,8 @@ def _check(given: dict[str, Any]) -> None:
         raise ProjectError(
             "--wait cannot be combined with --abort-on-container-exit, --attach, --attach-dependencies or --watch"
         )
+    if given["attach"] and given["attach_dependencies"]:
+        raise ProjectError("--attach and --attach-dependencies are incompatible", hint="use only one of them")
     if given["abort_on_container_exit"] and given["abort_on_container_failure"]:
         raise ProjectError("--abort-on-container-exit and --abort-on-container-failure are incompatible")
 

@@ -1,4 +1,7 @@
-"""``composer version``."""
+"""``composer version``; as ``composer compose version``, the version of docker compose that programs ask for.
+
+They compare it with the one that introduced a flag, and take one below 2 for Compose V1.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from composer import __version__
+from composer.cli import flags
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
+
+LIKE = "5.5.0"
+"""The version of docker compose that has the commands, options and output of this one."""
 
 
 @click.command(name="version", help="Print the version of composer.")
@@ -24,9 +31,13 @@ if TYPE_CHECKING:
     help="Set the output format: pretty, json, or a Go template.",
 )
 @click.option("--check", is_flag=True, help="Also ask the package index for the newest version.")
-@click.pass_obj
-def command(context: Context, /, short: bool, style: str, check: bool) -> None:
-    _show(context, short, style)
+@click.pass_context
+def command(ctx: click.Context, /, short: bool, style: str, check: bool) -> None:
+    context: Context = ctx.obj
+    if flags.COMPOSE in ctx.meta:
+        _show(context, short, style, LIKE, f"Docker Compose version v{LIKE}, by composer v{__version__}")
+    else:
+        _show(context, short, style, __version__, f"Composer version v{__version__}")
     if check:
         from composer.cli.single.releases import newest
 
@@ -39,15 +50,15 @@ def command(context: Context, /, short: bool, style: str, check: bool) -> None:
             )
 
 
-def _show(context: Context, short: bool, style: str) -> None:
+def _show(context: Context, short: bool, style: str, version: str, sentence: str) -> None:
     if short:
-        context.write(__version__)
+        context.write(version)
     elif style == "json":
-        context.write(json.dumps({"version": f"v{__version__}"}))
+        context.write(json.dumps({"version": f"v{version}"}))
     elif style not in ("", "pretty"):
         from composer.cli.record import Record
         from composer.cli.template import Template
 
-        context.write(Template(style).render(Record(Version=__version__)))
+        context.write(Template(style).render(Record(Version=version)))
     else:
-        context.write(f"Composer version v{__version__}")
+        context.write(sentence)

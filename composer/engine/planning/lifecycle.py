@@ -132,7 +132,7 @@ class Teardown(NamedTuple):
     """What ``down`` removes. ``images`` is ``local``, ``all`` or nothing.
 
     It leaves the services in ``spare`` alone, and the volumes in ``kept_volumes``. ``external`` are services that
-    providers made.
+    providers made. ``found_images`` are images of services, whether or not they have a container.
     """
 
     services: tuple[str, ...] = ()
@@ -142,6 +142,7 @@ class Teardown(NamedTuple):
     spare: frozenset[str] = frozenset()
     kept_volumes: frozenset[str] = frozenset()
     external: Mapping[str, External] = {}
+    found_images: frozenset[str] = frozenset()
 
 
 def plan_down(project: str, observed: Observed, options: Teardown) -> Plan:
@@ -185,7 +186,7 @@ def _images(project: str, fleet: Fleet, options: Teardown) -> list[str]:
         for container in fleet.containers.get(service, ())
         if options.images == "all" or container.image in (f"{project}-{service}", f"{project}_{service}")
     }
-    return sorted(used - {""})
+    return sorted((used | options.found_images) - {""})
 
 
 def plan_stop(

@@ -92,3 +92,27 @@ def test_what_the_command_line_asks_of_a_build(console: Console) -> None:
     assert spec.attributes["args"] == {"A": "1", "B": "2"}
     assert list(spec.attributes["ssh"])[-1] == "key=/k"
     assert (spec.attributes["provenance"], spec.attributes["sbom"]) == ("mode=max", "true")
+
+
+def test_down_removes_images_of_services_that_have_no_container_any_more(console: Console) -> None:
+    console.write("services: {web: {image: nginx}, job: {build: .}, other: {build: ., image: mine}}")
+    for given, expected in (("local", {"app-job"}), ("all", {"app-job", "mine", "nginx"})):
+        console("up", "-d")
+        console("down")
+        planned = console("plan", "--destroy", "--rmi", given).out
+        assert {line.split()[2] for line in planned.splitlines() if line.startswith("- image")} == {
+            f"{name}:latest" for name in expected
+        }
+        assert console("down", "--rmi", given).code == 0
+        gone = {name for name in ("app-job", "mine", "nginx") if not console.backend.find_image(name)}
+        assert gone == expected
+    assert "No resource found to remove" in console("down", "--rmi", "all").err
+
+
+def test_a_plan_that_removes_an_image_without_a_container_is_applied(console: Console) -> None:
+    console.write("services: {job: {build: .}}")
+    console("up", "-d")
+    console("down")
+    console("plan", "--destroy", "--rmi", "local", "--out", "plan.json")
+    assert console("apply", "plan.json").code == 0
+    assert console.backend.find_image("app-job") is None

@@ -19,6 +19,13 @@ def test_dry_run_may_follow_the_verb(console: Console) -> None:
     assert states(console) == {}
 
 
+def test_the_group_of_docker_compose_takes_dry_run_too(console: Console) -> None:
+    console.write(STACK)
+    for words in (("alpha", "--dry-run", "viz"), ("alpha", "viz", "--dry-run")):
+        assert console(*words).out.startswith('digraph "app"')
+    assert console("image", "--dry-run", "ls").code != 0
+
+
 def test_flags_may_have_a_value(console: Console) -> None:
     console.write(STACK)
     assert console("up", "--detach=true", "--menu=false", "--no-start=0").code == 0

@@ -156,3 +156,36 @@ def test_images_have_an_age_and_their_whole_configuration(console: Console) -> N
     assert shown["Config"] == {**config, "Volumes": {}}
     [shown] = json.loads(console("image", "inspect", "bare:1").out)
     assert shown["Config"] == {"Labels": {}, "Volumes": {}}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("compose", "-p", "other", "config"),
+        ("-p", "other", "compose", "config"),
+        ("-p", "no", "compose", "--project-name=other", "config"),
+        ("compose", "-pother", "convert", "--dry-run"),
+    ],
+    ids=" ".join,
+)
+def test_a_program_may_say_compose_first(words: tuple[str, ...], console: Console) -> None:
+    console.write(STACK)
+    assert console(*words).out.startswith("name: other\n")
+
+
+def test_compose_is_said_once_and_shown_nowhere(console: Console) -> None:
+    assert console("compose", "compose", "config").err.startswith("error: unknown command 'compose'")
+    assert console("compose", "--help").out == console("--help").out
+    assert "\n  compose " not in console("--help").out
+
+
+def test_compose_may_be_the_name_of_a_service(console: Console) -> None:
+    console.write("services: {compose: {image: nginx}}")
+    assert console("config", "--services", "compose").out == "compose\n"
+
+
+def test_a_program_that_takes_us_for_docker_compose_is_told_which(console: Console) -> None:
+    assert console("compose", "version", "--short").out == "5.5.0\n"
+    assert json.loads(console("compose", "version", "-f", "json").out) == {"version": "v5.5.0"}
+    assert console("compose", "version").out.startswith("Docker Compose version v5.5.0, by composer v")
+    assert console("version").out.startswith("Composer version v")

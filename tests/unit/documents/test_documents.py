@@ -189,7 +189,7 @@ def test_every_model_and_field_is_one_of_a_document() -> None:
 
 def test_the_models_of_options_have_the_engines_options() -> None:
     assert set(plans.UpOptions.model_fields) == set(Options._fields) - {"known"}
-    assert set(plans.DownOptions.model_fields) == set(Teardown._fields) - {"external"}
+    assert set(plans.DownOptions.model_fields) == set(Teardown._fields) - {"external", "found_images"}
     assert saved.VERSION == plans.VERSION
     actions = [each.partition(" ") for each in every_action()]
     assert {action for action, _, _ in actions} == set(typing.get_args(plans.Action))
