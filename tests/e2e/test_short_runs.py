@@ -16,7 +16,7 @@ import pytest
 from tests.e2e.stack import Stack
 from tests.integration.namespace.conftest import wait_for
 
-ROUNDS = int(os.environ.get("COMPOSER_RUN_ROUNDS", "6"))
+ROUNDS = int(os.environ.get("COMPOSER_RUN_ROUNDS", "3"))
 PROJECT = """
 name: NAME
 services:

@@ -7,7 +7,7 @@ directories of cases, separated by ``:``.
 from __future__ import annotations
 
 import os
-import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import compose_version
 from tests.oracle import compare
 from tests.oracle.versions import is_known
+from tests.sampling import of_today
 
 CASES = Path(__file__).parents[1] / "cases"
 SHARES = 16
@@ -25,7 +26,7 @@ EVERY = int(os.environ.get("COMPOSER_ORACLE_EVERY", "4"))
 pytestmark = [pytest.mark.oracle, pytest.mark.slow]
 
 
-def differing(cases: list[Path], *, live: bool) -> list[str]:
+def differing(cases: Sequence[Path], *, live: bool) -> list[str]:
     found = []
     version = compose_version()
     for case in cases:
@@ -44,8 +45,7 @@ def cases_of(directory: Path) -> list[Path]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("share", range(SHARES))
 def test_the_oracle_agrees_with_every_case(share: int) -> None:
-    day = int(time.time()) // 86_400
-    cases = cases_of(CASES)[share::SHARES][day % EVERY :: EVERY]
+    cases = of_today(cases_of(CASES)[share::SHARES], EVERY)
     assert cases
     assert differing(cases, live=True) == []
 

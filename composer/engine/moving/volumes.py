@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tarfile
 import tempfile
 from contextlib import contextmanager, suppress
@@ -49,7 +50,7 @@ def opened(backend: Backend, volume: str, *, writable: bool = False) -> Iterator
             "",
             1,
             image,
-            {_LABEL: "volume"},
+            {_LABEL: _own()},
             {"command": ["none"]},
             mounts=(MountSpec("volume", volume, f"/{_PLACE}", read_only=not writable),),
             network_mode="none",
@@ -88,13 +89,26 @@ def holders(backend: Backend, volume: str) -> list[str]:
     return found
 
 
-def _sweep(backend: Backend) -> None:
-    """Remove what a killed command left. One of a command that goes on is in use by nobody else: it is younger."""
-    import time
+def _own() -> str:
+    """Return what names this process, also among those of other machines: ``HOST:PID:TICKS``."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
 
+
+def _started(pid: int) -> str:
+    """Return when a process was started, in ticks; nothing of one that is not there."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="latin-1") as file:
+            return file.read().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def _sweep(backend: Backend) -> None:
+    """Remove what commands of this machine left that were killed."""
     for container in backend.containers():
-        is_old = container.created_ns < time.time_ns() - 3600 * 10**9
-        if _LABEL in container.labels and is_old:
+        host, _, process = container.labels.get(_LABEL, "").partition(":")
+        pid, _, ticks = process.partition(":")
+        if host == socket.gethostname() and pid.isdecimal() and _started(int(pid)) != ticks:
             with suppress(BackendError):
                 backend.remove_container(container.id, force=True)
 

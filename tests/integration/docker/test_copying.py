@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
+from collections.abc import Sequence
 
 import pytest
 
 from tests.integration.docker.conftest import COMMAND, PEER, Stack
+from tests.sampling import of_today
 
 pytestmark = pytest.mark.docker
 
@@ -121,6 +123,10 @@ def _tree(directory: pathlib.Path) -> list[str]:
     return found
 
 
+EVERY = int(os.environ.get("COMPOSER_ORACLE_EVERY", "4"))
+"""Of how many cases one is tried, others each day."""
+
+
 def _with_links(cases: list[tuple[str, str]]) -> list[tuple[str, str]]:
     words = ("link", "door", "broken")
     return [case for case in cases if any(word in part for part in case for word in words)]
@@ -129,10 +135,10 @@ def _with_links(cases: list[tuple[str, str]]) -> list[tuple[str, str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "cases"),
-    [((), INTO), (("-a",), [*INTO[:5], ("dir", "/srv/new")]), (("-L",), _with_links(INTO))],
+    [((), of_today(INTO, EVERY)), (("-a",), [*INTO[:5], ("dir", "/srv/new")]), (("-L",), _with_links(INTO))],
     ids=["plain", "archive", "follow"],
 )
-def test_into_a_container(web: Stack, option: tuple[str, ...], cases: list[tuple[str, str]]) -> None:
+def test_into_a_container(web: Stack, option: tuple[str, ...], cases: Sequence[tuple[str, str]]) -> None:
     differences = []
     local = web.directory / "local"
     for source, target in cases:
@@ -150,9 +156,9 @@ def test_into_a_container(web: Stack, option: tuple[str, ...], cases: list[tuple
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("option", "cases"), [((), OUT), (("-L",), _with_links(OUT))], ids=["plain", "follow"]
+    ("option", "cases"), [((), of_today(OUT, EVERY)), (("-L",), _with_links(OUT))], ids=["plain", "follow"]
 )
-def test_out_of_a_container(web: Stack, option: tuple[str, ...], cases: list[tuple[str, str]]) -> None:
+def test_out_of_a_container(web: Stack, option: tuple[str, ...], cases: Sequence[tuple[str, str]]) -> None:
     differences = []
     local = web.directory / "local"
     web.engine("exec", "-u", "0", f"{web.name}-web-1", "sh", "-c", PREPARE)

@@ -7,7 +7,6 @@ import os
 import pathlib
 import signal
 import struct
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +19,7 @@ from composer.runtime.objects import booting, kernel_state
 from composer.runtime.objects.journal import ProjectEvents
 from tests.integration.namespace.conftest import Stack, wait_for
 from tests.integration.namespace.test_escapes import IDLE, make_image, rootfs
+from tests.sampling import of_today
 
 pytestmark = pytest.mark.root
 
@@ -60,7 +60,7 @@ def damaged(data: bytes) -> Iterator[bytes]:
     yield from RAW
     every = list(_at_every_place(data))
     step = -(-len(every) // MOST)
-    yield from every[int(time.time()) // 86_400 % step :: step]
+    yield from of_today(every, step)
 
 
 def _at_every_place(data: bytes) -> Iterator[bytes]:
