@@ -57,3 +57,13 @@ def test_containers_get_what_a_provider_says(stack: Stack) -> None:
     calls = (stack.directory / "calls").read_text().splitlines()
     assert calls[1] == f"compose --project-name={stack.name} up --size=256 db"
     assert calls[-1] == f"compose --project-name={stack.name} down --size=256 db"
+
+
+def test_a_message_without_end_is_cut_off(stack: Stack) -> None:
+    """A provider that writes without end is ended, and nothing of what it wrote is kept."""
+    program = stack.directory / "cloud"
+    flood = """printf '{"type":"'; exec tr '\\0' x < /dev/zero"""
+    program.write_text(f"#!/bin/sh\ncase \"$*\" in *' up '*) {flood};; esac\n")
+    failed = stack.run("up", "-d", code=1).stderr
+    assert 'invalid response from plugin: {"type":"xxx' in failed
+    assert "web-1" not in stack.containers()

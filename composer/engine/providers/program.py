@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _METADATA_TIMEOUT_S = 30.0
 _LAST_LINES = 10
 _LAST_BYTES = 1 << 14
+_PIECE_BYTES = 1 << 16
 _ACTIONS = {protocol.UP: "create", protocol.DOWN: "remove", protocol.STOP: "stop"}
 
 
@@ -110,19 +112,16 @@ def _metadata(path: str, environment: Mapping[str, str]) -> bytes:
 
 def _listen(output: IO[bytes], tell: Callable[[Message], None]) -> Variables:
     reader = protocol.Reader()
-    prefixed: dict[str, str] = {}
-    raw: dict[str, str] = {}
-    targets = {protocol.SETENV: prefixed, protocol.RAWSETENV: raw}
-    for line in output:
-        for message in reader.feed(line.decode(errors="replace")):
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    told = protocol.Told()
+    while piece := os.read(output.fileno(), _PIECE_BYTES):  # not by lines: a line may have no end
+        for message in reader.feed(decoder.decode(piece)):
             if message.kind == protocol.ERROR:
                 raise ProviderFailed(message.text.strip())
-            if message.kind in targets:
-                key, _, value = message.text.partition("=")
-                targets[message.kind][key] = value
+            told.add(message)
             tell(message)
     reader.end()
-    return Variables(prefixed, raw)
+    return told.variables()
 
 
 def _ended(code: int) -> str:

@@ -20,6 +20,8 @@ UP, DOWN, STOP = "up", "down", "stop"
 INFO, ERROR, DEBUG, SETENV, RAWSETENV = "info", "error", "debug", "setenv", "rawsetenv"
 _KINDS = (INFO, ERROR, DEBUG, SETENV, RAWSETENV)
 _MOST_CHARACTERS = 1 << 20
+_MOST_BYTES_OF_VARIABLE = 128 * 1024  # Linux, MAX_ARG_STRLEN: name, "=", value and the byte that ends it
+_MOST_BYTES_OF_VARIABLES = 1 << 20  # half of what Linux lets a program start with
 _HINT = 'a provider prints JSON objects such as {"type": "info", "message": "…"}: report this to its author'
 
 
@@ -63,7 +65,7 @@ def read_metadata(data: bytes) -> Metadata | None:
     """Read the answer to ``metadata``; None where there is none that says anything: every option is passed then."""
     try:
         found = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict):
         return None
@@ -130,6 +132,8 @@ class Reader:
                 if len(self._text) > _MOST_CHARACTERS:
                     raise _invalid(self._text) from None
                 return  # the rest of it is to come
+            except RecursionError:
+                raise _invalid(self._text) from None
             yield _message(found)
             self._text = self._text[end:].lstrip()
 
@@ -139,13 +143,48 @@ class Reader:
             raise _invalid(self._text)
 
 
+class Told:
+    """The variables that a provider has set so far. Bounded: each of them is kept with every dependent container."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, dict[str, str]] = {SETENV: {}, RAWSETENV: {}}
+        self._bytes = 0
+
+    def add(self, message: Message) -> None:
+        """Keep what a message sets, if it sets anything. Raises ProviderFailed where no program could get it."""
+        if message.kind not in self._values:
+            return
+        key, _, value = message.text.partition("=")
+        size = len(message.text.encode()) + 1
+        if size > _MOST_BYTES_OF_VARIABLE:
+            raise ProviderFailed(
+                f"variable '{key[:100]}' has {size} bytes, more than a program can get ({_MOST_BYTES_OF_VARIABLE})",
+                hint="let the provider pass the path of a file instead",
+            )
+        self._bytes += size
+        if self._bytes > _MOST_BYTES_OF_VARIABLES:
+            raise ProviderFailed(
+                f"the provider sets more than {_MOST_BYTES_OF_VARIABLES} bytes of variables",
+                hint="let the provider pass the path of a file instead",
+            )
+        self._values[message.kind][key] = value
+
+    def variables(self) -> Variables:
+        return Variables(self._values[SETENV], self._values[RAWSETENV])
+
+
 def _message(found: Mapping[str, Any]) -> Message:
     kind, text = found.get("type"), found.get("message", "")
     if kind not in _KINDS or not isinstance(text, str):
         raise _invalid(str(kind))
-    if kind in (SETENV, RAWSETENV) and text.find("=") < 1:
-        raise _invalid(text)
+    if kind in (SETENV, RAWSETENV) and (text.find("=") < 1 or "\0" in text or not _has_bytes(text)):
+        raise _invalid(text.replace("\0", " "))
     return Message(kind, text)
+
+
+def _has_bytes(text: str) -> bool:
+    """Say whether a text can be written as UTF-8: JSON can name half a character."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _invalid(text: str) -> ProviderFailed:

@@ -28,8 +28,9 @@ def read_json(path: str) -> dict[str, Any] | None:
         )  # a third of the time of a file object: ps reads hundreds
         try:
             data = os.read(fd, _USUAL_BYTES)
-            while len(data) % _USUAL_BYTES == 0 and (more := os.read(fd, _USUAL_BYTES)):
-                data += more
+            if len(data) == _USUAL_BYTES:
+                with open(fd, "rb", closefd=False) as rest:
+                    data += rest.read()
         finally:
             os.close(fd)
         value = json.loads(data)

@@ -11,6 +11,7 @@ from composer.engine.providers.protocol import (
     Metadata,
     Provider,
     Reader,
+    Told,
     Variables,
     arguments,
     first_line,
@@ -52,6 +53,9 @@ def test_messages_may_be_written_in_any_way() -> None:
         ('{"type":"info","message":1}', "info"),
         ('{"type":"info"', '{"type":"info"'),
         ("[]", r"\[\]"),
+        ('{"type":"setenv","message":"A=\\u0000"}', "A= "),
+        ('{"type":"setenv","message":"A=\\ud800"}', "A=\ud800"),
+        ('{"a":' * 100_000, '({"a":)+{?'),
     ],
 )
 def test_answers_that_are_none(output: str, shown: str) -> None:
@@ -62,6 +66,22 @@ def test_answers_that_are_none(output: str, shown: str) -> None:
 def test_a_message_without_end_is_not_kept() -> None:
     with pytest.raises(ProviderFailed):
         list(Reader().feed('{"type":"' + "x" * (2 << 20)))
+
+
+def test_variables_that_no_program_could_get() -> None:
+    told = Told()
+    with pytest.raises(ProviderFailed, match=r"^variable 'BIG' has 131073 bytes"):
+        told.add(Message("setenv", "BIG=" + "x" * (131072 - 4)))
+    with pytest.raises(ProviderFailed, match="more than 1048576 bytes of variables"):
+        for number in range(100):
+            told.add(Message("rawsetenv", f"V{number}=" + "x" * 100_000))
+
+
+def test_the_longest_variable_is_kept() -> None:
+    told = Told()
+    told.add(Message("setenv", "BIG=" + "x" * (131072 - 5)))
+    told.add(Message("info", "y" * 200_000))
+    assert [len(value) for value in told.variables().prefixed.values()] == [131067]
 
 
 def test_options_are_those_that_the_metadata_knows() -> None:
