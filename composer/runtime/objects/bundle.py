@@ -76,8 +76,10 @@ def create(
             mounts += [mounting.programs(path, image.layers, temporary, final) for path in image.programs]
             mounts += [_tree_mount(tree, index, temporary, final) for index, tree in enumerate(trees)]
             config = _config(paths, spec, image, id, mounts, networks)
+            meta = _meta(spec, image, id, config, shown)
+            _refuse_null_bytes(spec.name, config, meta)
             records.write_config(temporary, config)
-            records.write_meta(temporary, _meta(spec, image, id, config, shown))
+            records.write_meta(temporary, meta)
             records.write_state(temporary, {"status": "created"})
     except BaseException:
         for volume in made:
@@ -88,6 +90,33 @@ def create(
         naming.remove_container(paths, id)
         _refuse_name(paths, spec.name, holder)
     return id
+
+
+def _refuse_null_bytes(name: str, *parts: object) -> None:
+    """Raise BackendError where a text has a null byte: it ends every text that the kernel is given."""
+    for part in parts:
+        place = _null_byte(part)
+        if place is not None:
+            raise errors.BackendError(
+                f"cannot create container '{name}': {place} has a null byte",
+                hint="remove the \\0 from its value",
+            )
+
+
+def _null_byte(value: object, place: str = "") -> str | None:
+    """Return where in a document of JSON the first text with a null byte is: a variable's name, or a dotted path."""
+    if isinstance(value, str) and "\0" in value:
+        variable = value.partition("=")[0].replace("\0", "\\0")
+        return f"environment variable '{variable}'" if place == "process.env" else f"'{place}'"
+    if isinstance(value, list):
+        return next((found for one in value if (found := _null_byte(one, place)) is not None), None)
+    if isinstance(value, dict):
+        for key, one in value.items():
+            inner = f"{place}.{key}".strip(".").replace("\0", "\\0")
+            found = f"'{inner}'" if "\0" in key else _null_byte(one, inner)
+            if found is not None:
+                return found
+    return None
 
 
 def _tree_mount(tree: Tree, index: int, directory: str, final: str) -> dict[str, Any]:
