@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from composer.engine.plan import Outcome, Plan
     from composer.engine.planning.external import External
     from composer.engine.planning.lifecycle import Teardown
-    from composer.engine.planning.providing import Given
+    from composer.engine.planning.providing import Given, Held
     from composer.schema.model import Project
 
 
@@ -110,7 +110,11 @@ def look_elsewhere(engine: Engine, project: Project, options: Options) -> tuple[
     held = providing.held_of(chosen)
     made = engine.provided.read() if engine.provided is not None else {}
     order = [name for turn in providing.turns(chosen) for name in turn.providers]
-    kept = [name for name in order if name in made and made[name].provider == held[name].provider]
+    kept = [
+        name
+        for name in order
+        if name in made and made[name].is_whole and made[name].provider == held[name].provider
+    ]
     builder = PlanBuilder()
     for preparation in modelling.prepared(chosen, "does not exist"):
         from composer.engine.providers import models
@@ -121,6 +125,8 @@ def look_elsewhere(engine: Engine, project: Project, options: Options) -> tuple[
     for name in order:
         if name not in kept:
             cause = "options of its provider changed" if name in made else "does not exist"
+            if name in made and not made[name].is_whole:
+                cause = "the last up did not finish it"
             builder.add(providing.start(chosen, name, cause))
     return builder.build(), [f"service {name}" for name in kept]
 
@@ -138,6 +144,7 @@ def _provide(engine: Engine, project: Project, options: Options) -> Given | None
         if turn.needs:
             first = options._replace(services=turn.needs, wait=turn.waits, oneoff=None)
             carry_out(engine, _change(engine, project, first, given)).check()
+        _note_begin(engine, {name: held[name] for name in turn.providers}, project.environment)
         outcome = _attempt(
             engine, project.name, [providing.start(chosen, name, "up") for name in turn.providers]
         )
@@ -148,6 +155,22 @@ def _provide(engine: Engine, project: Project, options: Options) -> Given | None
             )
         outcome.check()
     return given
+
+
+def _note_begin(engine: Engine, held: Mapping[str, Held], environment: Mapping[str, str]) -> None:
+    """Note the providers that are about to run, so that down asks them also where up is killed, or they fail."""
+    from composer.engine.providers import program
+
+    if engine.provided is None:
+        return
+    made = engine.provided.read()
+    engine.provided.add(
+        {
+            name: one._replace(is_whole=False)
+            for name, one in held.items()
+            if name not in made and program.exists(one.provider.type, environment)
+        }
+    )
 
 
 def _prepare_models(engine: Engine, chosen: Project) -> Given:

@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from composer.engine import labels
+from composer.errors import ProviderFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,28 +37,42 @@ class Provided:
         return not os.path.exists(self._path)
 
     def read(self) -> dict[str, Held]:
-        """Return what providers made, by service. A file that cannot be read counts as none: providers run again."""
+        """Return what providers made, by service. Raises ProviderFailed where the file cannot be read."""
         from composer.engine.planning.providing import Held
 
         try:
             return {name: Held.from_json(held) for name, held in self._section("services").items()}
         except (KeyError, TypeError, AttributeError, ValueError):
-            return {}
+            raise self._unreadable("it is damaged") from None
 
     def endpoints(self) -> dict[str, str]:
-        """Return where models are served, by name."""
+        """Return where models are served, by name. Raises ProviderFailed where the file cannot be read."""
         return {name: url for name, url in self._section("models").items() if isinstance(url, str)}
 
     def _section(self, name: str) -> dict[str, Any]:
         try:
             with open(self._path, encoding="utf-8") as file:
                 found = json.load(file)
-        except (OSError, ValueError):
+        except FileNotFoundError:
             return {}
-        if not isinstance(found, dict) or found.get("version") != VERSION:
-            return {}
-        section = found.get(name)
-        return section if isinstance(section, dict) else {}
+        except OSError as error:
+            raise self._unreadable((error.strerror or str(error)).lower()) from error
+        except (ValueError, RecursionError):
+            raise self._unreadable("it is damaged") from None
+        version = found.get("version") if isinstance(found, dict) else None
+        if isinstance(version, int) and version > VERSION:
+            raise self._unreadable("a later version of composer wrote it")
+        section = found.get(name) if version == VERSION else None
+        if not isinstance(section, dict):
+            raise self._unreadable("it is damaged")
+        return section
+
+    def _unreadable(self, reason: str) -> ProviderFailed:
+        # Not as if there were none: only this file tells what providers still hold, and down removes it.
+        return ProviderFailed(
+            f"cannot read what providers made, '{self._path}': {reason}",
+            hint="move this file away; the next composer up has the providers make all again",
+        )
 
     def add(self, held: Mapping[str, Held], endpoints: Mapping[str, str] = {}) -> None:
         """Note what providers have made, and where models are served. Raises OSError."""

@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 
 
 class Held(NamedTuple):
-    """A service whose provider made something. ``needs`` are the services that it depends on."""
+    """A service whose provider made something. ``needs`` are the services that it depends on.
+
+    ``is_whole`` is false from the provider's start to its success: it may have made a part.
+    """
 
     provider: Provider
     needs: tuple[str, ...] = ()
     variables: Variables = Variables()
+    is_whole: bool = True
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -35,6 +39,7 @@ class Held(NamedTuple):
             "prefixed": dict(self.variables.prefixed),
             "raw": dict(self.variables.raw),
             "stops": self.variables.stops,
+            "whole": self.is_whole,
         }
 
     @classmethod
@@ -44,6 +49,7 @@ class Held(NamedTuple):
             Provider(str(found["type"]), {key: tuple(found["options"][key]) for key in found["options"]}),
             tuple(found["needs"]),
             Variables(dict(found["prefixed"]), dict(found["raw"]), found["stops"] is True),
+            found.get("whole") is not False,
         )
 
 

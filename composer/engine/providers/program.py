@@ -45,6 +45,14 @@ def find(kind: str, environment: Mapping[str, str]) -> str:
     return found
 
 
+def exists(kind: str, environment: Mapping[str, str]) -> bool:
+    try:
+        find(kind, environment)
+    except ProviderFailed:
+        return False
+    return True
+
+
 def run(
     provider: Provider,
     command: str,

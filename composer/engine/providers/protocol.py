@@ -178,7 +178,9 @@ def _message(found: Mapping[str, Any]) -> Message:
     if kind not in _KINDS or not isinstance(text, str):
         raise _invalid(str(kind))
     if kind in (SETENV, RAWSETENV) and (text.find("=") < 1 or "\0" in text or not _has_bytes(text)):
-        raise _invalid(text.replace("\0", " "))
+        raise _invalid(
+            text.replace("\0", " "), "a provider writes a variable as NAME=VALUE: report this to its author"
+        )
     return Message(kind, text)
 
 
@@ -187,9 +189,9 @@ def _has_bytes(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _invalid(text: str) -> ProviderFailed:
+def _invalid(text: str, hint: str = _HINT) -> ProviderFailed:
     shown = text.splitlines()[0] if text.strip() else ""
-    return ProviderFailed(f"invalid response from plugin: {shown[:200]}", hint=_HINT)
+    return ProviderFailed(f"invalid response from plugin: {shown[:200]}", hint=hint)
 
 
 def first_line(text: str) -> str:

@@ -195,12 +195,35 @@ def test_a_failing_provider_stops_what_depends_on_it(
     assert said in result.err
     assert ("the end of its log" in result.err) is bool(code)
     assert sorted(states(console)) == ["app-base-1"]
-    assert not (Path(console.environment["COMPOSER_ROOT"]) / "providers/app.json").exists()
+    assert "the last up did not finish it" in console("plan").out
+    cloud.calls()
+    cloud.says([])
+    assert console("down").code == 0  # what it made before it failed is asked back
+    assert cloud.calls() == ["down --size=256 db []"]
+    assert not record(console).exists()
+
+
+def record(console: Console) -> Path:
+    return Path(console.environment["COMPOSER_ROOT"]) / "providers/app.json"
+
+
+def test_a_killed_up_has_noted_whom_down_asks(console: Console, cloud: Cloud) -> None:
+    copy = cloud.directory / "as-it-was"
+    program = (cloud.directory / "cloud").read_text()
+    (cloud.directory / "cloud").write_text(f"#!/bin/sh\ncp {record(console)} {copy}\n{program}")
+    assert console("up", "-d", "db").code == 0
+    assert console("down").code == 0
+    assert not record(console).exists()
+    cloud.calls()
+    copy.rename(record(console))  # the state in which a kill during the provider leaves it
+    assert console("--project-name", "app", "-f", "none.yaml", "down").code == 0
+    assert cloud.calls() == ["down --size=256 db []"]
 
 
 def test_a_provider_that_is_not_installed(console: Console, cloud: Cloud) -> None:
     (cloud.directory / "cloud").unlink()
     result = console("up", "-d", "db")
+    assert not record(console).exists()
     assert 'exec: "cloud": executable file not found in $PATH' in result.err
     assert "install the provider" in result.err
     console.write("services: {db: {provider: {type: compose}}}")
@@ -243,9 +266,30 @@ def test_without_its_dependencies_a_service_keeps_what_it_got(console: Console, 
 def test_what_is_known_of_it_is_for_its_owner(console: Console, cloud: Cloud) -> None:
     cloud.says(up=[("rawsetenv", "PASSWORD=x")])
     console("up", "-d")
-    path = Path(console.environment["COMPOSER_ROOT"]) / "providers/app.json"
+    path = record(console)
     assert path.stat().st_mode & 0o077 == 0
-    path.write_text("{")
-    assert console("plan").code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "it is damaged"),
+        ("[]", "it is damaged"),
+        ('{"version": 1}', "it is damaged"),
+        ('{"version": 1, "services": {"db": {}}, "models": {}}', "it is damaged"),
+        ('{"version": 2, "services": {}}', "a later version of composer wrote it"),
+    ],
+)
+def test_a_damaged_record_is_kept(console: Console, cloud: Cloud, text: str, reason: str) -> None:
+    console("up", "-d")
+    record(console).write_text(text)
+    for command in ("plan",), ("up", "-d"), ("down",):
+        failed = console(*command)
+        assert failed.code == 1, command
+        assert f"cannot read what providers made, '{record(console)}': {reason}" in failed.err
+        assert "move this file away" in failed.err
+    assert record(console).read_text() == text
+    record(console).unlink()
+    cloud.calls()
     assert console("up", "-d").code == 0
-    assert json.loads(path.read_text())["services"]["db"]["raw"] == {"PASSWORD": "x"}
+    assert cloud.calls() == ["up --size=256 db []"]
