@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 from composer.engine.engine import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from composer.engine.engine import Engine
     from composer.engine.observed import Observed
-    from composer.engine.operations.registry import Operation
     from composer.engine.options import OneOff, Options
     from composer.engine.plan import Outcome, Plan
     from composer.engine.planning.external import External
     from composer.engine.planning.lifecycle import Teardown
-    from composer.engine.planning.providing import Given, Held
+    from composer.engine.planning.providing import Given
     from composer.schema.model import Project
 
 
@@ -59,11 +58,9 @@ def _change(engine: Engine, project: Project, options: Options, given: Given | N
     whole = frozenset(project.tree.get("services") or ()) | frozenset(project.disabled)
     chosen = project.select(options.services, dependencies=options.dependencies)
     if _is_partly_elsewhere(project):
-        from composer.engine.planning import modelling, providing
+        from composer.engine.running import elsewhere
 
-        given = _known(engine) if given is None else given
-        chosen = providing.resolved(chosen, project, given, engine.events.warn)
-        chosen = modelling.resolved(chosen, given.endpoints)
+        chosen = elsewhere.resolved(engine, chosen, project, given)
         left = chosen.tree.get("services") or {}
         options = options._replace(services=tuple(name for name in options.services if name in left))
     world = observe(engine.backend, chosen, engine.key)
@@ -85,116 +82,33 @@ def _is_partly_elsewhere(project: Project) -> bool:
     )
 
 
-def _known(engine: Engine) -> Given:
-    """Return what providers and models gave the last time."""
-    from composer.engine.planning.providing import Given
-
-    if engine.provided is None or engine.provided.is_empty:
-        return Given()
-    held = engine.provided.read()
-    return Given({name: one.variables for name, one in held.items()}, engine.provided.endpoints())
-
-
 def look_elsewhere(engine: Engine, project: Project, options: Options) -> tuple[Plan, Sequence[str]]:
     """Return the steps of providers and models that would make what is not known of; and the services that are.
 
     What they need is in the plan of all the rest. Raises ProviderFailed where models cannot be used here.
     """
-    from composer.engine.plan import PlanBuilder
-
     if not _is_partly_elsewhere(project):
+        from composer.engine.plan import PlanBuilder
+
         return PlanBuilder().build(), ()
-    chosen = project.select(options.services, dependencies=options.dependencies)
-    from composer.engine.planning import modelling, providing
+    from composer.engine.running import elsewhere
 
-    held = providing.held_of(chosen)
-    made = engine.provided.read() if engine.provided is not None else {}
-    order = [name for turn in providing.turns(chosen) for name in turn.providers]
-    kept = [
-        name
-        for name in order
-        if name in made and made[name].is_whole and made[name].provider == held[name].provider
-    ]
-    builder = PlanBuilder()
-    for preparation in modelling.prepared(chosen, "does not exist"):
-        from composer.engine.providers import models
-
-        models.find(project.environment)
-        if preparation.name not in _known(engine).endpoints:
-            builder.add(preparation)
-    for name in order:
-        if name not in kept:
-            cause = "options of its provider changed" if name in made else "does not exist"
-            if name in made and not made[name].is_whole:
-                cause = "the last up did not finish it"
-            builder.add(providing.start(chosen, name, cause))
-    return builder.build(), [f"service {name}" for name in kept]
+    return elsewhere.look(engine, project.select(options.services, dependencies=options.dependencies))
 
 
 def _provide(engine: Engine, project: Project, options: Options) -> Given | None:
     """Let providers make what the chosen services stand for; return what they gave, None where there is none."""
     if not _is_partly_elsewhere(project):
         return None
-    chosen = project.select(options.services, dependencies=options.dependencies)
-    from composer.engine.planning import providing
+    from composer.engine.running import elsewhere
 
-    given = _prepare_models(engine, chosen)
-    held = providing.held_of(chosen)
-    for turn in providing.turns(chosen):
-        if turn.needs:
-            first = options._replace(services=turn.needs, wait=turn.waits, oneoff=None)
-            carry_out(engine, _change(engine, project, first, given)).check()
-        _note_begin(engine, {name: held[name] for name in turn.providers}, project.environment)
-        outcome = _attempt(
-            engine, project.name, [providing.start(chosen, name, "up") for name in turn.providers]
-        )
-        given = given._replace(variables={**given.variables, **outcome.variables})
-        if engine.provided is not None and outcome.variables:
-            engine.provided.add(
-                {name: held[name]._replace(variables=found) for name, found in outcome.variables.items()}
-            )
-        outcome.check()
-    return given
+    def bring_up(services: Sequence[str], wait: bool, given: Given) -> None:
+        first = options._replace(services=tuple(services), wait=wait, oneoff=None)
+        carry_out(engine, _change(engine, project, first, given)).check()
 
-
-def _note_begin(engine: Engine, held: Mapping[str, Held], environment: Mapping[str, str]) -> None:
-    """Note the providers that are about to run, so that down asks them also where up is killed, or they fail."""
-    from composer.engine.providers import program
-
-    if engine.provided is None:
-        return
-    made = engine.provided.read()
-    engine.provided.add(
-        {
-            name: one._replace(is_whole=False)
-            for name, one in held.items()
-            if name not in made and program.exists(one.provider.type, environment)
-        }
+    return elsewhere.provide(
+        engine, project.select(options.services, dependencies=options.dependencies), bring_up
     )
-
-
-def _prepare_models(engine: Engine, chosen: Project) -> Given:
-    """Prepare the models that services use; return what is known then."""
-    from composer.engine.planning import modelling
-
-    given = _known(engine)
-    wanted = modelling.prepared(chosen, "up")
-    if not wanted:
-        return given
-    outcome = _attempt(engine, chosen.name, wanted)
-    outcome.check()
-    if engine.provided is not None and outcome.endpoints:
-        engine.provided.add({}, outcome.endpoints)
-    return given._replace(endpoints={**given.endpoints, **outcome.endpoints})
-
-
-def _attempt(engine: Engine, project: str, operations: Iterable[Operation]) -> Outcome:
-    from composer.engine.plan import PlanBuilder
-
-    builder = PlanBuilder()
-    for operation in operations:
-        builder.add(operation)
-    return engine.attempt(project, builder.build())
 
 
 def up(engine: Engine, project: Project, options: Options, ask: Callable[[str], bool] | None = None) -> Plan:
@@ -271,24 +185,12 @@ def down(engine: Engine, project: str, options: Teardown) -> Plan:
 
     plan = plan_down(project, engine.backend.observe(project), options)
     outcome = engine.attempt(project, plan)
-    _forget(engine, plan, outcome)
+    if engine.provided is not None and not engine.provided.is_empty:
+        from composer.engine.running import elsewhere
+
+        elsewhere.forget(engine.provided, plan, outcome)
     outcome.check()
     return plan
-
-
-def _forget(engine: Engine, plan: Plan, outcome: Outcome) -> None:
-    """Note what providers have removed."""
-    if engine.provided is None or engine.provided.is_empty:
-        return
-    from composer.engine.operations.providers import RemoveProvided
-
-    engine.provided.remove(
-        {
-            step.operation.service
-            for step in plan.steps
-            if isinstance(step.operation, RemoveProvided) and step.id in outcome.done
-        }
-    )
 
 
 def stop(

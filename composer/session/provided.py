@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from composer.engine import labels
 from composer.errors import ProviderFailed
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from composer.engine.engine import Engine
     from composer.engine.observed import Observed
     from composer.engine.planning.external import External
-    from composer.engine.planning.providing import Held
+    from composer.engine.planning.providing import Held, Kept
     from composer.schema.model import Project
 
 VERSION = 1
@@ -36,36 +36,24 @@ class Provided:
         """True where no provider made anything: the usual case, told without an import."""
         return not os.path.exists(self._path)
 
-    def read(self) -> dict[str, Held]:
-        """Return what providers made, by service. Raises ProviderFailed where the file cannot be read."""
-        from composer.engine.planning.providing import Held
+    def read(self) -> Kept:
+        """Return what providers made, and where models are served. Raises ProviderFailed for an unreadable file."""
+        from composer.engine.planning.providing import Held, Kept
 
-        try:
-            return {name: Held.from_json(held) for name, held in self._section("services").items()}
-        except (KeyError, TypeError, AttributeError, ValueError):
-            raise self._unreadable("it is damaged") from None
-
-    def endpoints(self) -> dict[str, str]:
-        """Return where models are served, by name. Raises ProviderFailed where the file cannot be read."""
-        return {name: url for name, url in self._section("models").items() if isinstance(url, str)}
-
-    def _section(self, name: str) -> dict[str, Any]:
         try:
             with open(self._path, encoding="utf-8") as file:
                 found = json.load(file)
+            version = found["version"]
+            if version != VERSION:
+                raise self._unreadable(f"it has version {version}, and this composer reads version {VERSION}")
+            services = {str(name): Held.from_json(held) for name, held in found["services"].items()}
+            return Kept(services, {str(name): str(url) for name, url in found["models"].items()})
         except FileNotFoundError:
-            return {}
+            return Kept()
         except OSError as error:
             raise self._unreadable((error.strerror or str(error)).lower()) from error
-        except (ValueError, RecursionError):
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
             raise self._unreadable("it is damaged") from None
-        version = found.get("version") if isinstance(found, dict) else None
-        if isinstance(version, int) and version > VERSION:
-            raise self._unreadable("a later version of composer wrote it")
-        section = found.get(name) if version == VERSION else None
-        if not isinstance(section, dict):
-            raise self._unreadable("it is damaged")
-        return section
 
     def _unreadable(self, reason: str) -> ProviderFailed:
         # Not as if there were none: only this file tells what providers still hold, and down removes it.
@@ -76,14 +64,19 @@ class Provided:
 
     def add(self, held: Mapping[str, Held], endpoints: Mapping[str, str] = {}) -> None:
         """Note what providers have made, and where models are served. Raises OSError."""
-        self._write({**self.read(), **held}, {**self.endpoints(), **endpoints})
+        from composer.engine.planning.providing import Kept
+
+        kept = self.read()
+        self._write(Kept({**kept.services, **held}, {**kept.endpoints, **endpoints}))
 
     def remove(self, names: set[str]) -> None:
         """Note that what providers made is gone. Raises OSError."""
-        self._write({name: held for name, held in self.read().items() if name not in names}, self.endpoints())
+        kept = self.read()
+        left = {name: held for name, held in kept.services.items() if name not in names}
+        self._write(kept._replace(services=left))
 
-    def _write(self, services: Mapping[str, Held], models: Mapping[str, str]) -> None:
-        if not services and not models:
+    def _write(self, kept: Kept) -> None:
+        if not kept.services and not kept.endpoints:
             if not self.is_empty:
                 os.unlink(self._path)
             return
@@ -92,8 +85,8 @@ class Provided:
         os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
         whole = {
             "version": VERSION,
-            "services": {name: held.to_json() for name, held in services.items()},
-            "models": dict(models),
+            "services": {name: held.to_json() for name, held in kept.services.items()},
+            "models": dict(kept.endpoints),
         }
         with whole_file(self._path, 0o600) as file:
             file.write(json.dumps(whole, indent=1).encode())
@@ -113,7 +106,9 @@ def externals(
     They are known from the ``up`` that made them. Where docker compose made them, a container depends on a service
     that has none, and only then ``model`` is asked for the compose files.
     """
-    held = engine.provided.read() if engine.provided is not None and not engine.provided.is_empty else {}
+    held: Mapping[str, Held] = {}
+    if engine.provided is not None and not engine.provided.is_empty:
+        held = engine.provided.read().services
     if not held and _misses_services(observed):
         found = model()
         if found is not None:

@@ -60,6 +60,16 @@ class Given(NamedTuple):
     endpoints: Mapping[str, str] = {}
 
 
+class Kept(NamedTuple):
+    """What is known from earlier commands: what providers made, by service, and where models are served, by name."""
+
+    services: Mapping[str, Held] = {}
+    endpoints: Mapping[str, str] = {}
+
+    def given(self) -> Given:
+        return Given({name: held.variables for name, held in self.services.items()}, self.endpoints)
+
+
 class Turn(NamedTuple):
     """Providers that may run at the same time, once the services in ``needs`` are up.
 

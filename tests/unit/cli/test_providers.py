@@ -277,7 +277,7 @@ def test_what_is_known_of_it_is_for_its_owner(console: Console, cloud: Cloud) ->
         ("[]", "it is damaged"),
         ('{"version": 1}', "it is damaged"),
         ('{"version": 1, "services": {"db": {}}, "models": {}}', "it is damaged"),
-        ('{"version": 2, "services": {}}', "a later version of composer wrote it"),
+        ('{"version": 2, "services": {}}', "it has version 2, and this composer reads version 1"),
     ],
 )
 def test_a_damaged_record_is_kept(console: Console, cloud: Cloud, text: str, reason: str) -> None:
