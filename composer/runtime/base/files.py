@@ -13,7 +13,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
 
@@ -125,3 +125,13 @@ def append_event(directory: str, kind: str, action: str, id: str, attributes: Ma
         os.write(fd, json.dumps(event, separators=(",", ":")).encode() + b"\n")
     finally:
         os.close(fd)
+
+
+def whole(chunks: Iterable[bytes], most_bytes: int) -> bytes:
+    """Return all bytes of a stream that somebody else wrote. Raises ValueError where there are more."""
+    found = bytearray()
+    for chunk in chunks:
+        found += chunk
+        if len(found) > most_bytes:
+            raise ValueError(f"it exceeds {most_bytes >> 20} MiB")
+    return bytes(found)

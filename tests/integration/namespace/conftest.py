@@ -15,6 +15,8 @@ from typing import TypeVar
 import pytest
 
 from tests import apart
+from tests.registries import registry
+from tests.uploads import Memory
 
 T = TypeVar("T")
 COMMAND = str(pathlib.Path(sys.executable).with_name("composer"))
@@ -216,3 +218,17 @@ def _state_left(state: pathlib.Path) -> Iterator[pathlib.Path]:
     parts = ("lib/containers", "lib/names", "lib/networks", "lib/volumes", "lib/supervision", "run/projects")
     for part in parts:
         yield from (state / part).glob("*")
+
+
+@pytest.fixture(scope="module")
+def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The registry of the distribution, by HOST:PORT."""
+    with registry(tmp_path_factory.mktemp("registry")) as host:
+        yield host
+
+
+@pytest.fixture
+def memory() -> Iterator[Memory]:
+    """A registry in memory."""
+    with Memory() as made:
+        yield made

@@ -11,7 +11,7 @@ import os
 import pathlib
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pytest
@@ -34,7 +34,6 @@ from tests.registries import (
     Proxy,
     push,
     refuse_connection,
-    registry,
     sha256,
     status,
 )
@@ -46,18 +45,6 @@ NOISE = os.urandom(700_000)
 BASE = archive(directory("etc", 0o711), file("noise", NOISE), file("text", b"again " * 100_000))
 TOP = archive(file("top", b"of one"))
 OTHER = archive(file("top", b"of another"))
-
-
-@pytest.fixture(scope="module")
-def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with registry(tmp_path_factory.mktemp("registry")) as host:
-        yield host
-
-
-@pytest.fixture
-def memory() -> Iterator[Memory]:
-    with Memory() as made:
-        yield made
 
 
 class Client(RegistryClient):

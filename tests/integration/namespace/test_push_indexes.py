@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,25 +14,13 @@ from composer.runtime.images import pull as pulling
 from composer.runtime.images.progress import Advance
 from tests.archives import archive, file
 from tests.integration.namespace.test_push import BASE, OTHER, SENDS, TOP, Client
-from tests.registries import ARCHITECTURE, DOCKER_MANIFEST, INDEX, MANIFEST, Proxy, registry, status
+from tests.registries import ARCHITECTURE, DOCKER_MANIFEST, INDEX, MANIFEST, Proxy, status
 from tests.uploads import Memory
 
 pytestmark = pytest.mark.root
 
 FOREIGN = "s390x"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-
-
-@pytest.fixture(scope="module")
-def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with registry(tmp_path_factory.mktemp("registry")) as host:
-        yield host
-
-
-@pytest.fixture
-def memory() -> Iterator[Memory]:
-    with Memory() as made:
-        yield made
 
 
 @pytest.fixture

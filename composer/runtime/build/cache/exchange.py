@@ -19,8 +19,8 @@ import threading
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from composer.errors import BuildFailed, ImageError
-from composer.runtime.base import making, shapes
+from composer.errors import ImageError
+from composer.runtime.base import files, making, shapes
 from composer.runtime.images import packing
 from composer.runtime.images.archive import Bounds, unpack
 from composer.runtime.images.content import canonical_json
@@ -264,25 +264,16 @@ def _list_of(place: Place, descriptor: dict[str, Any]) -> list[Any]:
     media_type = descriptor.get("mediaType")
     if media_type != _CONFIG and media_type not in _IMAGE_CONFIGS:
         raise ValueError("it is not a build cache of composer")
-    text = b"".join(_bounded(place.chunks(str(descriptor["digest"]))))
+    text = files.whole(place.chunks(str(descriptor["digest"])), _MOST_BYTES)
     if f"sha256:{hashlib.sha256(text).hexdigest()}" != descriptor["digest"]:
         raise ValueError("its configuration does not have the digest that its manifest says")
-    whole = json.loads(text)
+    found = json.loads(text)
     if media_type in _IMAGE_CONFIGS:
-        whole = whole.get(INLINE) if isinstance(whole, dict) else None
-        if not isinstance(whole, dict):
+        found = found.get(INLINE) if isinstance(found, dict) else None
+        if not isinstance(found, dict):
             raise ValueError("the image has no build cache: build it with cache_to: type=inline")
-    if not isinstance(whole, dict) or whole.get("version") != VERSION:
-        version = whole.get("version") if isinstance(whole, dict) else None
+    if not isinstance(found, dict) or found.get("version") != VERSION:
+        version = found.get("version") if isinstance(found, dict) else None
         raise ValueError(f"it has version {version}, and this composer reads version {VERSION}")
-    steps = whole.get("steps")
+    steps = found.get("steps")
     return steps if isinstance(steps, list) else []
-
-
-def _bounded(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    total = 0
-    for chunk in chunks:
-        total += len(chunk)
-        if total > _MOST_BYTES:
-            raise BuildFailed(f"the description of a build cache exceeds {_MOST_BYTES >> 20} MiB")
-        yield chunk

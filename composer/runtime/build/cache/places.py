@@ -75,7 +75,9 @@ class Directory:
         index = files.read_json(f"{self._path}/index.json")
         listed = index.get("manifests") if isinstance(index, dict) else ()
         found = [one for one in (listed if isinstance(listed, list) else ()) if isinstance(one, dict)]
-        return [b"".join(_bounded(self.chunks(str(one.get("digest"))))) for one in found[:_MOST_MANIFESTS]]
+        return [
+            files.whole(self.chunks(str(one.get("digest"))), _MOST_BYTES) for one in found[:_MOST_MANIFESTS]
+        ]
 
     def chunks(self, digest: str) -> Iterator[bytes]:
         # no FIFO is waited for, and no device is read
@@ -85,15 +87,6 @@ class Directory:
                 raise ValueError(f"blob {digest} is no regular file")
             while piece := file.read(_PIECE_BYTES):
                 yield piece
-
-
-def _bounded(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    total = 0
-    for chunk in chunks:
-        total += len(chunk)
-        if total > _MOST_BYTES:
-            raise ValueError(f"a manifest exceeds {_MOST_BYTES >> 20} MiB")
-        yield chunk
 
 
 def source(text: str, registry: Callable[[str], Place]) -> Place | None:

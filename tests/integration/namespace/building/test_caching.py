@@ -284,6 +284,21 @@ def test_a_manifest_that_is_none_is_a_warning(shop: Workshop, manifest: str) -> 
     assert f"cannot read the cache of '{shop.directory}/cache'" in output
 
 
+def test_a_description_that_is_too_large_is_a_warning(shop: Workshop) -> None:
+    blobs = shop.directory / "cache/blobs/sha256"
+    blobs.mkdir(parents=True)
+    config = {"digest": BLOB, "mediaType": "application/vnd.composer.build.cache.v1+json"}
+    manifest = json.dumps({"layers": [], "config": config}).encode()
+    digest = hashlib.sha256(manifest).hexdigest()
+    (blobs / digest).write_bytes(manifest)
+    with open(blobs / BLOB.removeprefix("sha256:"), "wb") as file:
+        file.truncate((64 << 20) + 1)
+    index = {"manifests": [{"digest": f"sha256:{digest}"}]}
+    (shop.directory / "cache/index.json").write_text(json.dumps(index))
+    output = shop.build("FROM base\nRUN echo 1\n", "--cache-from", "type=local,src=cache")
+    assert f"cannot read the cache of '{shop.directory}/cache': it exceeds 64 MiB" in output
+
+
 def test_forms_of_caches(shop: Workshop) -> None:
     assert "cache_from 'type=gha' is not used" in shop.build("FROM base\n", "--cache-from", "type=gha")
     assert "type 'gha' is not supported" in shop.refuse("FROM base\n", "--cache-to", "type=gha")

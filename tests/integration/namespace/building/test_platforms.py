@@ -7,7 +7,6 @@ import json
 import pathlib
 import subprocess
 import tarfile
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -33,12 +32,6 @@ COPY --from=cross /result /result
 ENV ARCH=$TARGETARCH
 CMD ["/none"]
 """
-
-
-@pytest.fixture
-def memory() -> Iterator[Memory]:
-    with Memory() as made:
-        yield made
 
 
 def inspected(shop: Workshop, name: str = "built") -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -13,12 +12,6 @@ from tests.uploads import Memory
 pytestmark = pytest.mark.root
 
 RECIPE = "FROM base\nRUN echo one > /one\nENV A=1\n"
-
-
-@pytest.fixture
-def memory() -> Iterator[Memory]:
-    with Memory() as made:
-        yield made
 
 
 def test_build_and_push_in_one(shop: Workshop, memory: Memory) -> None:
