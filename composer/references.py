@@ -2,7 +2,8 @@
 
 The grammar is that of the distribution specification (https://github.com/distribution/reference); the defaults
 are Docker's. Pure text. `parse` is for whoever uses a name: it knows the defaults and refuses what is none. `split`
-is for whoever shows one, or looks at a part of it: it takes any text apart and adds nothing.
+is for whoever shows one, or looks at a part of it: it takes any text apart and adds nothing. `without_login` is for
+whoever shows or keeps a reference that may be a URL.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ _HOSTS_OF_THE_HUB = ("index.docker.io", "registry-1.docker.io")
 _OFFICIAL = "library/"
 _DEFAULT_TAG = "latest"
 _MAX_NAME = 255
+_LOGIN = re.compile(r"\b((?:https?|oci)://)[^/?#\s]*@", re.I)
+_PASSWORD = re.compile(r"\b([a-z][a-z0-9+.-]*://[^/?#:@\s]*):[^/?#\s]*@", re.I)
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = re.compile(
     r"(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*"
@@ -110,3 +113,8 @@ def id_prefix(text: str) -> str | None:
 
 def _invalid(text: str, why: str) -> ImageError:
     return ImageError(f"invalid reference format '{text}': {why}", hint="use [HOST/]NAME[:TAG]")
+
+
+def without_login(text: str) -> str:
+    """Return a text in which no URL has a password; of a user, only those that are no secret (``ssh://git@…``)."""
+    return _PASSWORD.sub(r"\1@", _LOGIN.sub(r"\1", text))

@@ -147,7 +147,7 @@ class Context:
 
     def place_of(self, file: str) -> str:
         """Return where a compose file of the project is on this machine."""
-        from composer.schema.files import without_login
+        from composer.references import without_login
 
         known = self._remotes.fetched.items() if self._remotes is not None else ()
         return next((one.file for name, one in known if without_login(name) == file), file)

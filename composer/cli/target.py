@@ -49,10 +49,11 @@ def present(
 
 def absolute(context: Context, file: str) -> str:
     """Return a compose file of the command line as it can be named from anywhere, and as labels have it."""
+    from composer.references import without_login
     from composer.schema import files
 
     if file == "-" or files.is_remote(file):
-        return files.without_login(file)
+        return without_login(file)
     return os.path.join(context.working_dir, file)
 
 

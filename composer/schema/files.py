@@ -33,17 +33,11 @@ OVERRIDE_NAMES = (
 
 
 _REMOTE = re.compile(r"(?:https?|git|ssh|oci)://|github\.com/|[A-Za-z0-9_-]+@[A-Za-z0-9.-]+:", re.I)
-_LOGIN = re.compile(r"\b(https?://)[^/?#]*@", re.I)
 
 
 def is_remote(path: str) -> bool:
     """Tell whether a compose file is elsewhere: in a git repository or in a registry."""
     return _REMOTE.match(path) is not None
-
-
-def without_login(reference: str) -> str:
-    """Return a reference as it is shown and kept: a password in its URL is nobody's business."""
-    return _LOGIN.sub(r"\1", reference, count=1)
 
 
 def read_text(path: str, label: str, at: _Mark | None = None, *, what: str = "file") -> str:

@@ -10,6 +10,7 @@ import os.path
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import ComposerError, ConfigError, Mark, YamlError
+from composer.references import without_login
 from composer.schema import environment, files, kinds, profiles, shape
 from composer.schema.canonical import canonical, warn_shell
 from composer.schema.consistency import Consistency, check_model
@@ -174,9 +175,9 @@ class _Reader:
         return self._fetched[reference]
 
     def _fetch(self, reference: str, at: Mark | None, path: Path) -> Fetched | None:
-        shown = files.without_login(reference)
-        hint: str | None = f"include and extend at most {MAX_REMOTES} files from elsewhere"
+        shown = without_login(reference)
         if len(self._fetched) >= MAX_REMOTES:
+            hint = f"include and extend at most {MAX_REMOTES} files from elsewhere"
             self._problems.error("too many remote files", at, path, hint=hint)
             return None
         try:
@@ -193,7 +194,7 @@ class _Reader:
         """Return what was named: the reference of a file from elsewhere, without a login."""
         for reference, fetched in self._fetched.items():
             if fetched is not None and fetched.file == path:
-                return files.without_login(reference)
+                return without_login(reference)
         return path
 
     def documents(self, path: str, at: Mark | None = None) -> list[Document]:

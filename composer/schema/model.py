@@ -223,9 +223,11 @@ class Project:
             environment=self.environment,
             disabled=disabled,
             profiles=self.profiles,
+            home=self.home,
             warnings=self.warnings,
             enable=self._enable,
         )
+        made.provided = self.provided
         made.extensions = self.extensions
         made.name_origin, made.name_directory = self.name_origin, self.name_directory
         made.separator, made.all_resources = self.separator, self.all_resources

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from composer.errors import BackendError
@@ -41,9 +41,12 @@ def run(
     ``output`` gets the stream's name and what came on it. Raises BackendError.
     """
     wake = _Wake()
-    cancel.subscribe(wake)
-    session = backend.exec(id, spec)
-    try:
+    with ExitStack() as ends:
+        ends.callback(wake.close)
+        cancel.subscribe(wake)
+        ends.callback(cancel.unsubscribe, wake)
+        session = backend.exec(id, spec)
+        ends.callback(session.close)
         with selectors.DefaultSelector() as selector:
             selector.register(session.fileno(), selectors.EVENT_READ)
             selector.register(wake.reader, selectors.EVENT_READ)
@@ -58,7 +61,3 @@ def run(
         with suppress(BackendError):  # it has ended meanwhile
             session.signal(signal.SIGTERM)
         return None
-    finally:
-        cancel.unsubscribe(wake)
-        session.close()
-        wake.close()

@@ -7,7 +7,6 @@ the watch begins anew, and after so many that the other may have happened everyt
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,8 @@ _TIMEOUT_MS = 60_000
 _POLL_MS = 300
 _MANY = 4096
 """Changes at once, a quarter of what the kernel queues at least (fs.inotify.max_queued_events)."""
+
+_LIMITS = ("limit", "os error 24", "os error 28", "Too many open files", "No space left")
 
 
 class Notices:
@@ -49,7 +50,6 @@ class Notices:
         self._end = threading.Event()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
-        self._renewals = 0
         self._stops: list[threading.Event] = []
 
     def start(self) -> None:
@@ -74,10 +74,18 @@ class Notices:
         with self._lock:
             if self._end.is_set():
                 return
+            made: list[tuple[Any, bool]] = []
+            try:
+                for paths, recursive in ((deep, True), (shallow, False)):
+                    if paths:
+                        made.append((_notify(paths, recursive=recursive, polls=self._polls), recursive))
+            except BaseException:
+                for notify, _ in made:
+                    notify.close()
+                raise  # what was watched before still is
             before, self._stops = self._stops, []
-            for paths, recursive in ((deep, True), (shallow, False)):
-                if paths:
-                    self._watch(_notify(paths, recursive=recursive, polls=self._polls), recursive=recursive)
+            for notify, recursive in made:
+                self._watch(notify, recursive=recursive)
             for stop in before:
                 stop.set()
             self._threads = [thread for thread in self._threads if thread.is_alive()]
@@ -138,9 +146,12 @@ def _notify(paths: list[str], *, recursive: bool, polls: bool) -> Any:
     except FileNotFoundError:
         there = [path for path in paths if os.path.exists(path)]
         return RustNotify(there or ["/"], False, polls, _POLL_MS, recursive and bool(there), True)
-    except OSError as error:
+    except (
+        OSError,
+        RuntimeError,
+    ) as error:  # watchfiles has an error of its own, which says the number in its text
         hint = None
-        if error.errno in (errno.ENOSPC, errno.EMFILE) or "limit" in str(error):
+        if any(reason in str(error) for reason in _LIMITS):
             hint = "raise fs.inotify.max_user_watches and max_user_instances (sysctl), or watch fewer directories"
         raise ProjectError(f"cannot watch {', '.join(paths)}: {error}", hint=hint) from error
 

@@ -201,8 +201,8 @@ def _archive(items: Sequence[_Item], base: str, warnings: list[str]) -> Iterator
         else:
             try:
                 yield from _file(info, item.source)
-            except PermissionError:
-                warnings.append(f"cannot read '{item.source}': permission denied")
+            except _Unread as unread:
+                warnings.append(f"cannot read '{item.source}': {unread}")
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
@@ -217,17 +217,26 @@ def _gathered(pieces: Iterator[bytes]) -> Iterator[bytes]:
     yield bytes(kept)
 
 
+class _Unread(Exception):
+    """A file that cannot be opened, and why."""
+
+
 def _file(info: tarfile.TarInfo, source: str) -> Iterator[bytes]:
     try:
         descriptor = os.open(source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return  # its removal is the next change
+    except OSError as error:
+        raise _Unread((error.strerror or str(error)).lower()) from error
     with open(descriptor, "rb") as file:
         state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode):
             return  # it is something else by now, which is the next change
         if state.st_size <= _WHOLE_BYTES:
-            data = file.read(_WHOLE_BYTES)
+            try:
+                data = file.read(_WHOLE_BYTES)
+            except OSError as error:
+                raise _Unread((error.strerror or str(error)).lower()) from error
             info.size = len(data)
             yield _header(info) + data + bytes(-len(data) % tarfile.BLOCKSIZE)
             return
@@ -240,7 +249,12 @@ def _pieces(file: BinaryIO, size: int) -> Iterator[bytes]:
     """Yield as many bytes as were promised, zeros for those that somebody cut off meanwhile."""
     left = size
     while left:
-        piece = file.read(min(left, _PIECE_BYTES)) or bytes(min(left, _PIECE_BYTES))
+        try:
+            piece = file.read(min(left, _PIECE_BYTES)) or bytes(min(left, _PIECE_BYTES))
+        except OSError as error:
+            raise CopyFailed(
+                f"cannot read '{file.name}': {(error.strerror or str(error)).lower()}"
+            ) from error
         left -= len(piece)
         yield piece
     yield bytes(-size % tarfile.BLOCKSIZE)

@@ -90,6 +90,10 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
             timed(context, engine, project.name, given) as engine,
         ):
             up(engine, project, options, context.asker())
+        if given["watch"]:  # a dry run
+            from composer.cli.foreground import watching
+
+            watching.show(context, watching.rules_of(context, project.select(services)))
         return None
     from composer.cli.foreground.attached import run_attached
 
@@ -101,6 +105,8 @@ def _check(given: dict[str, Any]) -> None:
 
     if given["watch"] and given["no_build"]:
         raise ProjectError("--no-build and --watch are incompatible", hint="use only one of them")
+    if given["watch"] and given["no_start"]:
+        raise ProjectError("--no-start and --watch are incompatible", hint="use only one of them")
     aborts = (
         given["abort_on_container_exit"] or given["abort_on_container_failure"] or given["exit_code_from"]
     )

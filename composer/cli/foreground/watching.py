@@ -91,7 +91,9 @@ def run_watch(context: Context, project: Project, services: tuple[str, ...], giv
         with interruptible() as cancel:
             engine = context.engine(project.name, title="watch", cancel=cancel)
             if context.settings.dry_run:
-                _show(context, engine, project, watched, options, no_up=given["no_up"])
+                if not given["no_up"]:
+                    _up(context, engine, project, watched, options)
+                show(context, watched)
                 return 0
             screen = Screen(context, project.name)
             watcher = Watcher(
@@ -130,12 +132,8 @@ def _up(context: Context, engine: Engine, project: Project, watched: Watched, op
     actions.up(engine, project, options, context.asker())
 
 
-def _show(
-    context: Context, engine: Engine, project: Project, watched: Watched, options: Options, *, no_up: bool
-) -> None:
-    """``--dry-run``: show the plan of ``up``, and what would be watched."""
-    if not no_up:
-        _up(context, engine, project, watched, options)
+def show(context: Context, watched: Watched) -> None:
+    """Print what would be watched."""
     for rule in watched.rules:
         target = f" to {rule.target}" if rule.does.syncs else ""
         context.write(f"watch {rule.path}: {rule.action} {rule.service}{target}")

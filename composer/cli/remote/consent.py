@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.errors import ProjectError
+from composer.references import without_login
 from composer.schema import files
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def agree(context: Context, project: Project, *, yes: bool) -> None:
 
 
 def _agree_to_others(context: Context, project: Project) -> None:
-    others = [one for one in map(files.without_login, context.fetched) if one not in project.files]
+    others = [one for one in map(without_login, context.fetched) if one not in project.files]
     if not others:
         return
     lines = "".join(f"  - {one}\n" for one in others)

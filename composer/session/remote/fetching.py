@@ -38,7 +38,7 @@ class Remotes:
         return found
 
     def _fetched(self, reference: str) -> Fetched:
-        if reference.startswith("oci://"):
+        if reference.lower().startswith(switches.PREFIX):
             switches.check(switches.OCI, self._variable)
             from composer.session.remote.oci import OciFiles
 

@@ -12,10 +12,12 @@ import re
 import resource
 import subprocess
 import tempfile
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl
 
 from composer.errors import BuildFailed, ProjectError
+from composer.references import without_login
 from composer.runtime.build.context.git_references import parse_git_reference
 from composer.schema import files
 from composer.schema.options import Fetched
@@ -51,6 +53,7 @@ _OF_ANOTHER_REPOSITORY = (
 )
 """Set where we are called from a hook."""
 _LONGEST_S = 600
+_ENDING_S = 5
 _MAX_BYTES = 1 << 30
 _MAX_FILES = 200_000
 _MAX_OUTPUT = 64 << 20
@@ -76,7 +79,7 @@ class GitFiles:
             )
         root = self._cache.get(commit, lambda directory: repository.check_out(commit, directory))
         path = compose_file(root, reference.subdir)
-        prefix = f"{files.without_login(reference.remote)}#{reference.ref}:"
+        prefix = f"{reference.shown}#{reference.ref}:"
         return Fetched(path, root, prefix + os.path.relpath(path, root), prefix)
 
 
@@ -87,7 +90,7 @@ def parsed(text: str) -> GitReference:
         found = parse_git_reference(text, is_context=True)
     except (BuildFailed, ValueError) as error:
         raise ProjectError(
-            files.without_login(str(error)), hint="write https://HOST/PATH.git#REF:DIRECTORY"
+            without_login(str(error)), hint="write https://HOST/PATH.git#REF:DIRECTORY"
         ) from error
     if found is None:
         raise ProjectError(
@@ -215,8 +218,8 @@ class _Repository:
 
     def _failed(self, done: _Ended) -> ProjectError:
         remote = self._reference.remote
-        said = done.err.replace(remote, files.without_login(remote)).strip()[:_MOST_SAID].splitlines()
-        lines = [files.without_login(line) for line in said]
+        said = done.err.replace(remote, without_login(remote)).strip()[:_MOST_SAID].splitlines()
+        lines = [without_login(line) for line in said]
         causes = [line.removeprefix("fatal: ") for line in lines if line.startswith("fatal: ")]
         return ProjectError(
             f"cannot fetch from the repository: {(causes or lines or [f'git ended with {done.code}'])[0]}",
@@ -239,29 +242,49 @@ def _code_of(
     words: Sequence[str], directory: str, environment: Mapping[str, str], out: IO[bytes], err: IO[bytes]
 ) -> int:
     """Run a program to its end, with a bound on what it writes and how long it takes."""
-    limit, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    bounded = _MAX_BYTES if limit == resource.RLIM_INFINITY else min(limit, _MAX_BYTES)
-    # inherited by git and what it starts: a pack is one file, whose size nobody knows before it is here
-    resource.setrlimit(resource.RLIMIT_FSIZE, (bounded, hard))
     try:
         process = subprocess.Popen(
-            words, cwd=directory, env=dict(environment), stdin=subprocess.DEVNULL, stdout=out, stderr=err
+            words,
+            cwd=directory,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            umask=0o022,  # a container reads these files as another user
         )
     except FileNotFoundError:
         raise ProjectError(
             "git is not installed, and the file is in a git repository",
             hint="install git, for example with apt-get install git",
         ) from None
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    except OSError as error:
+        raise ProjectError(f"cannot run git: {(error.strerror or str(error)).lower()}") from error
     try:
+        _bound(process.pid)
         return process.wait(_LONGEST_S)
     except subprocess.TimeoutExpired:
         raise ProjectError(
             f"git did not end within {_LONGEST_S} seconds", hint="check the URL and the network"
         ) from None
     finally:
-        process.kill()  # where it has ended, that is nobody
+        _end(process)
+
+
+def _bound(pid: int) -> None:
+    """Bound the files that git writes, and what it starts: the size of a pack is not known before it is here."""
+    limit, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    bounded = _MAX_BYTES if limit == resource.RLIM_INFINITY else min(limit, _MAX_BYTES)
+    with suppress(ProcessLookupError):  # it has ended already
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (bounded, hard))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End git, and let it end first what it has started. Where it has ended, nothing is done."""
+    process.terminate()
+    try:
+        process.wait(_ENDING_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
         process.wait()
 
 
@@ -277,5 +300,14 @@ def _environment(given: Mapping[str, str]) -> dict[str, str]:
     found["GIT_TERMINAL_PROMPT"] = given.get("GIT_TERMINAL_PROMPT") or "0"
     if not given.get("GIT_SSH") and not given.get("GIT_SSH_COMMAND"):
         found["GIT_SSH_COMMAND"] = "ssh -o ControlMaster=no -o BatchMode=yes"
-    found |= {"GIT_ALLOW_PROTOCOL": _ALLOWED, "GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
+    if found["GIT_TERMINAL_PROMPT"] == "0":
+        found.setdefault("GIT_ASKPASS", "/bin/false")  # else a window asks
+    found.setdefault(
+        "GIT_LFS_SKIP_SMUDGE", "1"
+    )  # the repository would say which server large files come from
+    found |= {
+        "GIT_ALLOW_PROTOCOL": _ALLOWED,
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "LC_ALL": "C",
+    }
     return found

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from composer import references
 from composer.errors import ImageError, ProjectError
+from composer.references import without_login
 from composer.registry import settings
 from composer.registry.registry import Registries
 from composer.schema.options import Fetched
 from composer.session.remote import artifacts
+from composer.session.remote.switches import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from composer.registry.registry import Registry
     from composer.session.remote.artifacts import Layer
     from composer.session.remote.cache import Cache
-
-PREFIX = "oci://"
 
 
 class OciFiles:
@@ -35,14 +35,18 @@ class OciFiles:
 
     def fetch(self, text: str) -> Fetched:
         """Return the compose file of an artifact. Raises ProjectError."""
+        name, shown = text[len(PREFIX) :], without_login(text)
         try:
-            reference = references.parse(text.removeprefix(PREFIX))
+            reference = references.parse(name)
         except ImageError as error:
-            raise ProjectError(str(error), hint="write oci://HOST/NAME:TAG") from error
+            said = str(error).replace(name, shown[len(PREFIX) :])
+            raise ProjectError(
+                said, hint="write oci://HOST/NAME:TAG; composer login keeps a password"
+            ) from error
         root = self._cache.find(_key(reference.digest)) if reference.digest else None
         if root is None:
             root = self._pulled(reference)
-        return Fetched(os.path.join(root, artifacts.MAIN), root, text, f"{text}/")
+        return Fetched(os.path.join(root, artifacts.MAIN), root, shown, f"{shown}/")
 
     def _pulled(self, reference: Reference) -> str:
         registries = Registries(with_insecure(settings.read(self._environment), self._insecure))

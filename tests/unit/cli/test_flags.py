@@ -198,6 +198,8 @@ NOTHING_TO_WATCH = (
         (("watch", "--no-up", "--quiet", "--prune=false"), NOTHING_TO_WATCH),
         (("watch", "nosuch"), "no such service"),
         (("up", "-w", "--no-build"), "--no-build and --watch are incompatible"),
+        (("up", "-w", "--no-start"), "--no-start and --watch are incompatible"),
+        (("--dry-run", "up", "-w"), NOTHING_TO_WATCH),
         (("up", "-w", "-d"), "--detach cannot be combined with"),
         (("up", "-w", "--wait"), "--wait cannot be combined with"),
     ],
@@ -211,11 +213,12 @@ def test_a_watch_is_refused_before_anything_happens(
     assert states(console) == {}
 
 
-def test_a_dry_watch_shows_the_plan_and_the_rules(console: Console) -> None:
+@pytest.mark.parametrize("command", [("watch",), ("up", "--watch")])
+def test_a_dry_watch_shows_the_plan_and_the_rules(console: Console, command: tuple[str, ...]) -> None:
     console.write(
         "services: {web: {image: nginx, develop: {watch: [{path: src, action: sync, target: /app}]}}}"
     )
-    found = console("--dry-run", "watch")
+    found = console("--dry-run", *command)
     assert found.code == 0
     assert "app-web-1" in found.out
     assert found.out.splitlines()[-1] == f"watch {os.path.realpath(console.directory)}/src: sync web to /app"

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from composer.errors import ProjectError
+from composer.references import without_login
 from composer.registry.settings import Host, Settings
-from composer.schema.files import Labels, is_remote, without_login
+from composer.schema.files import Labels, is_remote
 from composer.schema.options import Fetched
 from composer.session.remote import git, switches
 from composer.session.remote.fetching import Remotes
@@ -124,6 +125,10 @@ def test_git_asks_nobody_and_belongs_to_no_other_repository() -> None:
     assert found["GIT_TERMINAL_PROMPT"] == "0"
     assert "BatchMode=yes" in found["GIT_SSH_COMMAND"]
     assert found["GIT_ALLOW_PROTOCOL"] == "git:http:https:ssh"
+    assert (found["GIT_ASKPASS"], found["GIT_LFS_SKIP_SMUDGE"]) == ("/bin/false", "1")
+    asked = git._environment({"GIT_TERMINAL_PROMPT": "1", "GIT_LFS_SKIP_SMUDGE": "0"})
+    assert "GIT_ASKPASS" not in asked
+    assert asked["GIT_LFS_SKIP_SMUDGE"] == "0"
     assert "GIT_SSH_COMMAND" not in git._environment({"GIT_SSH": "/my/ssh"})
 
 
@@ -162,3 +167,24 @@ def test_a_login_is_not_shown() -> None:
     assert without_login("https://me:pass@host/r.git#a@b") == "https://host/r.git#a@b"
     assert without_login("git@host:r.git") == "git@host:r.git"
     assert without_login("ssh://git@host/r.git") == "ssh://git@host/r.git"
+    assert without_login("ssh://git:pass@host/r.git") == "ssh://git@host/r.git"
+    assert without_login("GIT://me:p:a@ss@host/r.git") == "GIT://me@host/r.git"
+    assert without_login("oci://me:pass@host/r:1") == "oci://host/r:1"
+    assert without_login("oci://host/r@sha256:00") == "oci://host/r@sha256:00"
+    assert without_login("https://me:p%@h[/x") == "https://h[/x"
+    both = "cannot fetch 'https://a:b@h/x' or 'ssh://c:d@h/y'"
+    assert without_login(both) == "cannot fetch 'https://h/x' or 'ssh://c@h/y'"
+
+
+@pytest.mark.parametrize(
+    "text", ["oci://me:pass@host/r:1", "ssh://me:pass@h[/r.git", "https://me:pass@h/r.git#a:/b"]
+)
+def test_no_error_has_a_password(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ProjectError) as failed:
+        Remotes({}, lambda name: None, str(tmp_path)).fetch(text)
+    assert "pass" not in str(failed.value)
+
+
+def test_the_scheme_of_an_artifact_is_read_in_any_case(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="invalid reference format '///'"):
+        Remotes({}, lambda name: None, str(tmp_path)).fetch("OCI://///")

@@ -169,20 +169,34 @@ def test_a_file_that_shrinks_or_goes_while_it_is_read_breaks_nothing(
         assert [(info.name, info.size) for info in archive] == [("a", 4096), ("c", 4096)]
 
 
-def test_a_file_that_may_not_be_read_is_told(
-    stage: Stage, root: Path, removed: list[ExecSpec], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), "permission denied"),
+        (OSError(errno.ESTALE, "Stale file handle"), "stale file handle"),
+        (OSError(errno.ELOOP, "Too many levels of symbolic links"), "too many levels of symbolic links"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory"), ""),  # its removal is the next change
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told(
+    stage: Stage,
+    root: Path,
+    removed: list[ExecSpec],
+    monkeypatch: pytest.MonkeyPatch,
+    error: OSError,
+    said: str,
 ) -> None:
     """Root may read everything: it is the system that says no here."""
     opened = os.open
 
     def refuse(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         if str(path).endswith("secret"):
-            raise PermissionError(errno.EACCES, "Permission denied", path)
+            raise error
         return opened(path, flags, mode, dir_fd=dir_fd)
 
     (root / "secret").write_text("s")
     (root / "a").write_text("a")
     monkeypatch.setattr(os, "open", refuse)
     done = transfer(stage.backend, container(stage), entries(root, "secret", "a"))
-    assert done.warnings == (f"cannot read '{root}/secret': permission denied",)
+    assert done.warnings == ((f"cannot read '{root}/secret': {said}",) if said else ())
     assert inside(stage) == {"/app/a": b"a"}

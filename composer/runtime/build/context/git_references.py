@@ -11,6 +11,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from composer.errors import BuildFailed
+from composer.references import without_login
 
 _SCHEMES = ("http", "https", "ssh", "git")
 _SCP = re.compile(r"([A-Za-z0-9_-]+@[A-Za-z0-9.-]+:[^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
@@ -37,20 +38,6 @@ class GitReference(NamedTuple):
         return without_login(self.remote)
 
 
-def without_login(text: str) -> str:
-    """Return a URL without what a message must not show: user and password, of ssh the password alone."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return text
-    login, at, host = parts.netloc.rpartition("@")
-    if not at or not parts.scheme:
-        return text
-    if parts.scheme not in ("http", "https"):
-        host = f"{login.partition(':')[0]}@{host}"
-    return urlunsplit(parts._replace(netloc=host))
-
-
 def parse_git_reference(text: str, *, is_context: bool = False) -> GitReference | None:
     """Return what a source or a context refers to; None where it is no git repository.
 
@@ -65,7 +52,13 @@ def parse_git_reference(text: str, *, is_context: bool = False) -> GitReference 
     if separator:
         if scheme.lower() not in _SCHEMES:
             return None
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+        except ValueError as error:
+            raise BuildFailed(
+                f"invalid git reference '{without_login(text)}': {error}",
+                hint="write https://HOST/PATH.git#REF:DIRECTORY",
+            ) from None
         remote, query, fragment = (
             urlunsplit(parts._replace(query="", fragment="")),
             parts.query,
