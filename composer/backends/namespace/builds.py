@@ -149,10 +149,11 @@ def _agent(environment: Mapping[str, str]) -> str:
 
 _LATEST_S = 253402300799
 """The end of the year 9999: later times cannot be written."""
+_MOST_DIGITS = 20
 
 
 def _epoch(text: str) -> int:
-    if not text.isdecimal() or int(text) > _LATEST_S:
+    if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) > _LATEST_S:
         raise BuildFailed(
             f"invalid SOURCE_DATE_EPOCH '{text}'", hint="write seconds since 1970, such as 1700000000"
         )

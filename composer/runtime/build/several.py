@@ -71,14 +71,19 @@ def build(
         except BaseException as error:
             if not isinstance(error, Stopped):
                 failures.append(error)
-            for other in works:
-                other.stopped.set()
+            stop()
             raise
+
+    def stop() -> None:
+        for one in works:
+            one.stopped.set()
 
     try:
         made = parallel.each(works, build_one, _MOST_AT_ONCE, name="platform")
     except Stopped:
         raise failures[0] from None  # of another platform, which is why this one was stopped
+    finally:
+        stop()  # after Ctrl-C no step begins any more
     for one in works:
         work.add_steps(one)
     return dict(zip(wanted, made, strict=True))

@@ -21,7 +21,6 @@ import hashlib
 import json
 import os
 import re
-import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import references
@@ -166,18 +165,6 @@ class Content:
         found = files.read_json(f"{self.root}/references.json") or {}
         named = ((name, _named(name, entry)) for name, entry in found.items())
         return {name: entry for name, entry in named if entry is not None}
-
-    def change_references(
-        self, changes: Mapping[str, str | None], *, digest: str = "", wall: Callable[[], int] = time.time_ns
-    ) -> None:
-        """Point names at images; None removes a name. Safe beside other processes.
-
-        ``digest`` is what the registry has under these names.
-        """
-        now_ns = wall()
-        self.change_names(
-            {name: None if id is None else Named(id, digest, now_ns) for name, id in changes.items()}
-        )
 
     def change_names(self, changes: Mapping[str, Named | None]) -> None:
         """Say anew what names stand for; None removes a name. Safe beside other processes."""

@@ -6,6 +6,7 @@ mean the same. Pure.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -81,6 +82,7 @@ def platforms() -> list[tuple[str, str]]:
     return [(here, variant) for variant in _VARIANTS.get(here, ("",))]
 
 
+@functools.cache
 def _processor_flags() -> frozenset[str]:
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:

@@ -173,7 +173,7 @@ class Store:
         full = _taggable(name)
         with self._content.adding():
             id = import_rootfs(self._content, path, config)
-            self._content.change_references({full: id})
+            self._content.change_names({full: Named(id, tagged_ns=time.time_ns())})
         return self._must_have(id)
 
     def commit(self, base: Image, chunks: Iterator[bytes], made: Mapping[str, Any], name: str) -> Image:
@@ -184,7 +184,7 @@ class Store:
         with self._content.adding():
             id = commit(self._content, base.id, chunks, made)
             if full:
-                self._content.change_references({full: id})
+                self._content.change_names({full: Named(id, tagged_ns=time.time_ns())})
         return self._must_have(id)
 
     def load(self, path: str) -> list[Image]:

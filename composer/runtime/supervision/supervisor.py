@@ -75,7 +75,9 @@ class Supervisor:
             find=self.task,
             forget=self.forget,
             on_ended=self._on_task_ended,
-            on_changed=lambda id: renewal.settle(self._tasks[id], list(self._tasks.values())),
+            on_changed=lambda id: self._services.safely(
+                renewal.settle, self._tasks[id], list(self._tasks.values())
+            ),
         )
         self._control = control.Control(self, self._services, owner, run)
         self._guard = mending.Guard(self._services, lambda: self._tasks.values(), self._log)

@@ -81,10 +81,10 @@ class Probing:
         text = output[: health.MAX_OUTPUT_BYTES].decode("utf-8", "replace")
         changed = self._check.add(started_ns, time.time_ns(), exit_code, text)
         self._save()
+        self._schedule(self._check.delay_s(time.time_ns()))
         if changed:
             self._record.emit("health_status", health_status=self._check.status)
             self._on_change()
-        self._schedule(self._check.delay_s(time.time_ns()))
 
     def _save(self) -> None:
         try:

@@ -18,6 +18,11 @@ services:
 """
 
 
+def test_what_only_looks_like_one_is_passed_on(stack: Stack) -> None:
+    stack.up(PROJECT.format(attribute="environment: {A: 'x\\u0000y'}"))
+    assert stack.inside("web", "printenv", "A") == "x\\u0000y\n"
+
+
 @pytest.mark.parametrize(
     ("attribute", "place"),
     [

@@ -17,9 +17,13 @@ class Checked(NamedTuple):
 
 def read(text: str) -> Checked:
     """Raises ValueError where the text is no such report."""
-    found = json.loads(text)
-    if not isinstance(found, dict):
-        raise ValueError("it must be an object")
+    try:
+        return _checked(json.loads(text))
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(f"it is not as expected: {error!r}") from error
+
+
+def _checked(found: dict[str, Any]) -> Checked:
     sources = found.get("sources") or ()
     findings = [
         f"{_place(sources, one.get('location'))}{one.get('ruleName')}: {one.get('detail')}"

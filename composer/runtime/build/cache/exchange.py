@@ -43,6 +43,7 @@ _IMAGE_CONFIGS = (
 )
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 _MOST_BYTES = 64 << 20
+_MOST_SECONDS = 1 << 32
 _is_step = shapes.like(
     key=shapes.is_text,
     layer=shapes.is_number,
@@ -206,7 +207,7 @@ class Imports:
         place, digest, step = found
         try:
             snapshot = self._fetched(place, digest, step["created_ns"])
-        except (OSError, ImageError) as error:
+        except (OSError, ValueError, ImageError) as error:
             self._warn(f"cannot use the cache of '{place.name}': {error}")
             return False
         self._cache.keep(
@@ -241,7 +242,8 @@ class Imports:
 
 
 def _seconds(found: object) -> float:
-    return float(found) if isinstance(found, int | float) else 0.0
+    # compared, not converted: the number of somebody else may have any size
+    return float(found) if isinstance(found, int | float) and 0 <= found <= _MOST_SECONDS else 0.0
 
 
 def _steps_of(place: Place) -> Iterator[tuple[dict[str, Any], str]]:

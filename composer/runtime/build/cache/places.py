@@ -72,7 +72,10 @@ class Directory:
         files.write_bytes(f"{self._path}/index.json", json.dumps(index).encode(), mode=0o644)
 
     def manifests(self) -> list[bytes]:
-        index = files.read_json(f"{self._path}/index.json")
+        try:
+            index = json.loads(files.whole(_regular(f"{self._path}/index.json"), _MOST_BYTES))
+        except FileNotFoundError:
+            return []
         listed = index.get("manifests") if isinstance(index, dict) else ()
         found = [one for one in (listed if isinstance(listed, list) else ()) if isinstance(one, dict)]
         return [
@@ -80,13 +83,17 @@ class Directory:
         ]
 
     def chunks(self, digest: str) -> Iterator[bytes]:
-        # no FIFO is waited for, and no device is read
-        fd = os.open(self._blob(digest), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise ValueError(f"blob {digest} is no regular file")
-            while piece := file.read(_PIECE_BYTES):
-                yield piece
+        yield from _regular(self._blob(digest))
+
+
+def _regular(path: str) -> Iterator[bytes]:
+    """Yield what a file holds. Raises ValueError for another kind: no FIFO is waited for, and no device is read."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ValueError(f"'{os.path.basename(path)}' is no regular file")
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
 
 
 def source(text: str, registry: Callable[[str], Place]) -> Place | None:

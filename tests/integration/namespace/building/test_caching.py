@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pathlib
+import re
+from typing import Any
 
 import pytest
 
@@ -297,6 +300,57 @@ def test_a_description_that_is_too_large_is_a_warning(shop: Workshop) -> None:
     (shop.directory / "cache/index.json").write_text(json.dumps(index))
     output = shop.build("FROM base\nRUN echo 1\n", "--cache-from", "type=local,src=cache")
     assert f"cannot read the cache of '{shop.directory}/cache': it exceeds 64 MiB" in output
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"layers": [{"digest": "sha256:../../../../../../../etc/passwd"}]},
+        {"layers": [{"digest": BLOB}]},  # a FIFO
+        {"seconds": "1e999"},
+        {"seconds": "9" * 400},
+    ],
+    ids=["digest", "fifo", "infinite", "long"],
+)
+def test_a_step_of_somebody_else_leads_nowhere(shop: Workshop, change: dict[str, Any]) -> None:
+    dockerfile = "FROM base\nRUN echo 1 > /one\n"
+    shop.build(dockerfile, "--cache-to", "type=local,dest=cache")
+    forget_everything(shop)
+    blobs = shop.directory / "cache/blobs/sha256"
+    os.mkfifo(blobs / BLOB.removeprefix("sha256:"))
+    index = json.loads((shop.directory / "cache/index.json").read_text())
+    digest = index["manifests"][0]["digest"]
+    manifest = json.loads((blobs / digest.removeprefix("sha256:")).read_text())
+    config = (blobs / manifest["config"]["digest"].removeprefix("sha256:")).read_text()
+    if "seconds" in change:
+        config = re.sub(r'"seconds":[0-9.e-]+', f'"seconds":{change["seconds"]}', config)
+        assert change["seconds"] in config
+    else:
+        manifest["layers"] = change["layers"] * len(manifest["layers"])
+    manifest["config"]["digest"] = put(blobs, config)
+    index["manifests"][0]["digest"] = put(blobs, json.dumps(manifest))
+    (shop.directory / "cache/index.json").write_text(json.dumps(index))
+    output = shop.build(dockerfile, "--cache-from", "type=local,src=cache")
+    assert ("cannot use the cache of" in output) is ("layers" in change)
+    assert shop.text("/one") == "1\n"
+
+
+def put(blobs: pathlib.Path, text: str) -> str:
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    (blobs / digest).write_text(text)
+    return f"sha256:{digest}"
+
+
+@pytest.mark.parametrize("kind", ["fifo", "endless"])
+def test_an_index_that_never_ends_is_not_read(shop: Workshop, kind: str) -> None:
+    (shop.directory / "cache").mkdir()
+    index = shop.directory / "cache/index.json"
+    if kind == "fifo":
+        os.mkfifo(index)
+    else:
+        index.symlink_to("/dev/zero")
+    output = shop.build("FROM base\nRUN echo 1\n", "--cache-from", "type=local,src=cache")
+    assert "'index.json' is no regular file" in output
 
 
 def test_forms_of_caches(shop: Workshop) -> None:
