@@ -5,10 +5,11 @@ there: the supervisor does not end while one is open. Only the owner of the stat
 
     {"op": "start", "id": …, "seen_ns": …}                       → {"ok": true, "warnings": […]}
     … with "attach": true            the same, "tty" + what writes to its input, which nobody else then has
+    … with "tied": true              the container is killed when the connection ends before it
     {"op": "prepare" | "unprepare", "id": …}                     → {"ok": true}; it goes with the connection
     {"op": "stop", "id": …, "timeout_s": …, "signal": …}         → {"ok": true, "exit_code": …}
     {"op": "kill" | "wait" | "pause" | "unpause" | "remove", "id": …}
-    … "wait" with "tied": true       the container is killed when the connection ends before it
+    … "wait" with "tied": true       as with "start": for the time after a supervisor was killed
     {"op": "exec", "id": …, "process": {…}, "privileged": …} + stdin, stdout, stderr
                                      → {"started": true} (+ the terminal), then {"exit_code": n}
     … with "detached": true          without descriptors: nobody reads what it writes, and nobody ever closes that
@@ -214,6 +215,7 @@ class Peer:
         self._execution: executions.Execution | None = None
         self._prepared: list[Task] = []
         self._tied: list[Task] = []
+        self._is_closed = False
         connection.setblocking(False)
         services.loop.watch(connection.fileno(), lambda _: self._on_message())
 
@@ -271,8 +273,7 @@ class Peer:
     def _ask_task(self, op: str, message: dict[str, Any]) -> None:
         task = self._house.task(message["id"])
         if op == "start":
-            starter = Starter(self.reply, wants_input="attach" in message)
-            task.start(starter, message.get("seen_ns"))
+            self._start(task, message)
         elif op == "prepare":
             self._prepared.append(task)
             task.prepare(self)
@@ -285,7 +286,9 @@ class Peer:
         elif op == "kill":
             stopping.kill(task, int(message["signal"]), self.reply)
         elif op == "wait":
-            self._wait(task, is_tied=message.get("tied") is True)
+            if message.get("tied") is True:
+                self._tie(task)
+            task.wait(self.reply)
         elif op == "pause":
             task.pause(self.reply)
         elif op == "unpause":
@@ -305,17 +308,21 @@ class Peer:
         else:
             self.reply({"error": f"unknown request '{op}'", "kind": "Unsupported"})
 
-    def _wait(self, task: Task, *, is_tied: bool) -> None:
-        if not is_tied:
-            task.wait(self.reply)
+    def _start(self, task: Task, message: dict[str, Any]) -> None:
+        def answer(reply: dict[str, Any], descriptors: Sequence[int]) -> None:
+            if message.get("tied") is True and "error" not in reply:
+                self._tie(task)
+            self.reply(reply, descriptors)
+
+        task.start(Starter(answer, wants_input="attach" in message), message.get("seen_ns"))
+
+    def _tie(self, task: Task) -> None:
+        """Let a container that runs end with this connection, which may have ended while it was being started."""
+        if self._is_closed:
+            stopping.stop(task, lambda _: None, timeout_s=0)
             return
         self._tied.append(task)
-
-        def ended(answer: dict[str, Any]) -> None:
-            self._tied.remove(task)
-            self.reply(answer)
-
-        task.wait(ended)
+        task.wait(lambda _: self._tied.remove(task))
 
     def _attach(self, task: Task) -> None:
         if task.status != "running":
@@ -367,6 +374,7 @@ class Peer:
         )
 
     def close(self) -> None:
+        self._is_closed = True
         self._services.loop.forget(self._connection.fileno())
         self._connection.close()
 

@@ -158,7 +158,7 @@ class Runner:
             meta = records.meta(self._paths.container(id))
             for _, network_id in meta["networks"] if meta is not None else ():
                 self._networks.ensure_up(network_id)
-            client.ask({"op": "start", "id": id, "seen_ns": 0})
+            client.ask({"op": "start", "id": id, "seen_ns": 0, "tied": True})
             return -1, False
 
         def wait() -> int | None:

@@ -6,6 +6,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -169,6 +170,48 @@ def test_a_builder_that_is_killed_takes_its_command_along(shop: Workshop) -> Non
     wait_for(lambda: not _sleeping(shop), what="the end of the command")
     shop.build("FROM base\nRUN echo well > /well\n")
     assert shop.text("/well") == "well\n"
+    assert shop.stack.out("container", "ls", "-aq") == ""
+
+
+# A builder that is killed once it has sent a request, before it reads the answer.
+_DIES_AT = """
+import os, signal, sys
+from composer.cli.main import main
+from composer.runtime.base import wire
+from composer.runtime.objects.client import Client
+
+moment, really = sys.argv.pop(), Client.ask
+
+def ask(self, request):
+    if request["op"] != moment:
+        return really(self, request)
+    if moment == "start":
+        wire.send(self.take(), request)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Client.ask = ask
+sys.argv[1:] = ["--backend", "namespace", "image", "build", "-q", "."]
+main()
+"""
+
+
+@pytest.mark.parametrize("moment", ["start", "wait"])
+def test_a_builder_that_is_killed_while_it_starts_a_command_takes_it_along(
+    shop: Workshop, moment: str
+) -> None:
+    shop.write("Dockerfile", "FROM base\nRUN sleep 1000\n")
+    builder = subprocess.run(
+        [sys.executable, "-c", _DIES_AT, moment],
+        cwd=shop.directory,
+        env=shop.stack.environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert builder.returncode == -signal.SIGKILL, builder.stderr
+    (path,) = shop.stack.state.glob("lib/containers/*/state.json")
+    wait_for(lambda: '"exited"' in path.read_text(), what="the end of the command")
+    shop.build("FROM base\nRUN true\n")
     assert shop.stack.out("container", "ls", "-aq") == ""
 
 
