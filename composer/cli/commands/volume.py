@@ -186,9 +186,10 @@ def export_volume(context: Context, /, name: str, output: str, live: bool) -> No
     with (
         standard.written_to(context, output, "add --output FILE, or redirect the output") as path,
         volumes.opened(backend, name) as contents,
+        volumes.reading(contents) as pieces,
         whole_file(path) as file,
     ):
-        for piece in contents.read():
+        for piece in pieces:
             file.write(piece)
 
 

@@ -10,6 +10,7 @@ import hashlib
 import queue
 import tarfile
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from composer.archives import Pieces
@@ -28,20 +29,34 @@ def digest(archive: Iterable[bytes]) -> str:
     """Return the digest of a tar archive's files. Raises CopyFailed."""
     lines: dict[str, str] = {}
     links: dict[str, str] = {}
-    try:
-        with tarfile.open(fileobj=cast("BinaryIO", Pieces(archive)), mode="r|") as reader:
-            for info in reader:
-                name = info.name.strip("/")
-                if info.islnk():
-                    links[name] = info.linkname.strip("/")
-                else:
-                    lines[name] = _line(reader, info)
-    except tarfile.TarError as error:
-        raise CopyFailed(f"cannot read the archive of a volume: {error}") from error
+    with _opened(archive) as reader:
+        for info in reader:
+            name = info.name.strip("/")
+            if info.islnk():
+                links[name] = info.linkname.strip("/")
+            else:
+                lines[name] = _line(reader, info)
+            # kept for random access, which a stream does not have; a volume may have millions
+            reader.members = []  # type: ignore[attr-defined]
     whole = hashlib.sha256()
     for text in sorted([f"{name}\0{line}" for name, line in lines.items()] + _groups(links)):
         whole.update(text.encode("utf-8", "surrogateescape") + b"\n")
     return f"sha256:{whole.hexdigest()}"
+
+
+def is_empty(archive: Iterable[bytes]) -> bool:
+    """Tell whether an archive has nothing but the entry of its top directory. Raises CopyFailed."""
+    with _opened(archive) as reader:
+        return all("/" not in info.name.strip("/") for info in reader)
+
+
+@contextmanager
+def _opened(archive: Iterable[bytes]) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(fileobj=cast("BinaryIO", Pieces(archive)), mode="r|") as reader:
+            yield reader
+    except tarfile.TarError as error:
+        raise CopyFailed(f"cannot read the archive of a volume: {error}") from error
 
 
 def _line(reader: tarfile.TarFile, info: tarfile.TarInfo) -> str:

@@ -6,9 +6,11 @@ what was half copied is begun anew. A volume is done when its files on the targe
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import tempfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer import references
@@ -102,27 +104,24 @@ def migrate(source: Backend, target: Backend, wanted: Wanted, record: Record, te
     for volume in wanted.volumes:
         resource = Resource("volume", volume.name)
         with _told(resource, tell):
-            _bring_volume(source, target, volume, record, lambda done, r=resource: tell(_moved(r, done)))  # type: ignore[misc]
+            _bring_volume(source, target, volume, record, functools.partial(_tell_moved, tell, resource))
 
 
-class _told:
-    """Says that something is copied, and how that ended."""
-
-    def __init__(self, resource: Resource, tell: Tell) -> None:
-        self._resource, self._tell = resource, tell
-
-    def __enter__(self) -> None:
-        self._tell(Progress(WORKING, self._resource, "copying"))
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._tell(Progress(DONE, self._resource, "copied"))
-        else:
-            self._tell(Progress(FAILED, self._resource, "error"))
+@contextmanager
+def _told(resource: Resource, tell: Tell) -> Iterator[None]:
+    """Say that something is copied, and how that ended."""
+    tell(Progress(WORKING, resource, "copying"))
+    try:
+        yield
+    except BaseException:
+        tell(Progress(FAILED, resource, "error"))
+        raise
+    tell(Progress(DONE, resource, "copied"))
 
 
-def _moved(resource: Resource, done_bytes: int) -> Progress:
-    return Progress(WORKING, resource, "copying", advance=Advance("copying", done_bytes, done_bytes, "bytes"))
+def _tell_moved(tell: Tell, resource: Resource, done_bytes: int) -> None:
+    advance = Advance("copying", done_bytes, done_bytes, "bytes")
+    tell(Progress(WORKING, resource, "copying", advance=advance))
 
 
 # ------------------------------------------------------------------ images
@@ -153,7 +152,7 @@ def _bring_volume(
 ) -> None:
     name = volume.name
     if record.state(name) == COPIED and target.find_volume(name) is not None:
-        if _digest(source, name) == record.digest(name):
+        if volume.options or _digest(source, name) == record.digest(name):
             return  # it came over before, and has not changed since; what was done on the target stays
         raise Conflict(
             f"volume '{name}' was copied before, and has changed on the source since then",
@@ -166,6 +165,7 @@ def _bring_volume(
     attributes = {"driver_opts": dict(volume.options)} if volume.options else {}
     if volume.driver != "local":
         attributes["driver"] = volume.driver  # type: ignore[assignment]
+    record.write(name, BEGUN)  # before it is there: a kill in between leaves an empty one, that is ours
     target.create_volume(VolumeSpec(name, dict(volume.labels), attributes))
     made = target.find_volume(name)
     record.write(name, BEGUN, str(made.created_ns if made is not None else 0))
@@ -179,7 +179,9 @@ def _bring_volume(
 def _check_half(target: Backend, volume: ObservedVolume, record: Record) -> None:
     """Raise Conflict unless a volume is what an interrupted migration left, and nobody has used it since."""
     used = volumes.holders(target, volume.name)
-    if used or record.digest(volume.name) != str(volume.created_ns):
+    created = record.digest(volume.name)
+    is_ours = created == str(volume.created_ns) if created else _is_empty(target, volume.name)
+    if used or not is_ours:
         reason = f"it is used by {', '.join(used)}" if used else "it was created anew since then"
         raise Conflict(
             f"volume '{volume.name}' was not copied completely before, and {reason}",
@@ -196,12 +198,9 @@ def copy(
 ) -> str:
     """Copy the files of a volume into an empty one, and check them; return their digest. Raises CopyFailed."""
     with volumes.opened(source, volume) as read, volumes.opened(target, other, writable=True) as written:
-        pieces = read.read()
-        try:
+        with volumes.reading(read) as pieces:
             summed = content.Summed(_counted(pieces, report))
             written.write(summed)
-        finally:
-            _close(pieces)
         arrived = _digest_of(written)
     if arrived != summed.digest:
         raise CopyFailed(
@@ -216,12 +215,14 @@ def _digest(backend: Backend, volume: str) -> str:
         return _digest_of(contents)
 
 
+def _is_empty(backend: Backend, name: str) -> bool:
+    with volumes.opened(backend, name) as contents, volumes.reading(contents) as pieces:
+        return content.is_empty(pieces)
+
+
 def _digest_of(contents: volumes.Contents) -> str:
-    pieces = contents.read()
-    try:
+    with volumes.reading(contents) as pieces:
         return content.digest(pieces)
-    finally:
-        _close(pieces)
 
 
 def _counted(pieces: Iterator[bytes], report: Callable[[int], None]) -> Iterator[bytes]:
@@ -232,9 +233,3 @@ def _counted(pieces: Iterator[bytes], report: Callable[[int], None]) -> Iterator
         if done - told >= _STEP_BYTES:
             told = done
             report(done)
-
-
-def _close(pieces: Iterator[bytes]) -> None:
-    close = getattr(pieces, "close", None)
-    if close is not None:
-        close()

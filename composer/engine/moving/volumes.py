@@ -30,7 +30,7 @@ class Contents(NamedTuple):
     container: str
 
     def read(self) -> Iterator[bytes]:
-        """Return an archive of the volume; its names begin with ``volume``. The caller must close it."""
+        """Return an archive of the volume; its names begin with ``volume``. The caller must close it (`reading`)."""
         return self.backend.read_path(self.container, f"/{_PLACE}")[1]
 
     def write(self, archive: Iterable[bytes]) -> None:
@@ -55,7 +55,11 @@ def opened(backend: Backend, volume: str, *, writable: bool = False) -> Iterator
             mounts=(MountSpec("volume", volume, f"/{_PLACE}", read_only=not writable),),
             network_mode="none",
         )
-        id = backend.create_container(spec)
+        try:
+            id = backend.create_container(spec)
+        except NotFound:  # another command has removed the image just now
+            _import(backend)
+            id = backend.create_container(spec)
         try:
             yield Contents(backend, id)
         finally:
@@ -67,26 +71,41 @@ def _image(backend: Backend) -> Iterator[str]:
     """Yield an image without any file; it goes again, unless another command uses it."""
     _sweep(backend)
     if backend.find_image(_IMAGE) is None:
-        with tempfile.NamedTemporaryFile(suffix=".tar") as file:
-            tarfile.open(fileobj=file, mode="w").close()
-            file.flush()
-            backend.import_image(file.name, _IMAGE, {"Cmd": ["none"]})
-    yield _IMAGE
-    with suppress(BackendError):
-        backend.remove_image(_IMAGE)
+        _import(backend)
+    try:
+        yield _IMAGE
+    finally:
+        with suppress(BackendError):
+            backend.remove_image(_IMAGE)
+
+
+def _import(backend: Backend) -> None:
+    with tempfile.NamedTemporaryFile(suffix=".tar") as file:
+        tarfile.open(fileobj=file, mode="w").close()
+        file.flush()
+        backend.import_image(file.name, _IMAGE, {"Cmd": ["none"]})
+
+
+@contextmanager
+def reading(contents: Contents) -> Iterator[Iterator[bytes]]:
+    """Yield the archive of a volume, and close it whatever happens."""
+    pieces = contents.read()
+    try:
+        yield pieces
+    finally:
+        close = getattr(pieces, "close", None)
+        if close is not None:
+            close()
 
 
 def holders(backend: Backend, volume: str) -> list[str]:
     """Return the containers that have a volume, running or not, by name; helpers of commands that were killed go."""
-    found = []
-    for container in backend.containers():
-        if not any(mount.name == volume for mount in container.mounts):
-            continue
-        if _LABEL in container.labels:
-            backend.remove_container(container.id, force=True)
-        else:
-            found.append(container.name)
-    return found
+    _sweep(backend)
+    return [
+        container.name
+        for container in backend.containers()
+        if any(mount.name == volume for mount in container.mounts)
+    ]
 
 
 def _own() -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from composer.engine.wanted import RestartsWith
 
 _HEALTHY = "healthy"
+_END_NOTHING = frozenset(("1", "10", "12", "17", "18", "23", "28"))
+"""HUP, USR1, USR2, CHLD, CONT, URG, WINCH: programs that get these go on; who is to end gets another."""
 
 
 class Returning:
@@ -35,8 +37,12 @@ class Returning:
         service = event.attributes.get(labels.SERVICE, "")
         if event.kind != "container" or event.attributes.get(labels.ONEOFF) == "True" or not self._wishes:
             return ()
-        if event.action in ("kill", "stop"):
+        if event.action == "stop" or (
+            event.action == "kill" and event.attributes.get("signal") not in _END_NOTHING
+        ):
             self._asked.add(event.id)
+            if event.action == "stop":  # told after the end: it was no crash, whatever the signal of the stop
+                self._crashed.discard(event.id)
         elif event.action == "die":
             if event.id not in self._asked:
                 self._crashed.add(event.id)

@@ -133,6 +133,40 @@ def test_one_that_was_killed_goes_on(project: Moving) -> None:
     assert project.contents("namespace") == before
 
 
+def test_one_that_was_killed_before_the_volume_had_anything_goes_on(project: Moving) -> None:
+    """The volume is there, and of its making nothing is known but that it was begun."""
+    before = project.contents("docker")
+    project.on("docker", "stop")
+    project.migrate("docker")
+    (record,) = Path(project.command()["env"]["COMPOSER_ROOT"]).glob("migrations/*.json")
+    name = f"{project.name}_data"
+    begun = json.dumps({name: {"state": "begun", "digest": ""}})
+    record.write_text(begun)
+    assert "was not copied completely before" in project.migrate("docker", code=1)  # it has files
+    project.on("namespace", "volume", "rm", name)
+    project.on("namespace", "volume", "create", name)
+    record.write_text(begun)
+    project.migrate("docker")
+    project.on("namespace", "up", "-d")
+    assert project.contents("namespace") == before
+
+
+def test_a_volume_whose_files_are_elsewhere_is_made_again_and_not_read(project: Moving) -> None:
+    outside = project.directory / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("as it is")
+    project.on("docker", "down", "-v", "-t", "0")
+    options = f"{{type: none, o: bind, device: {outside}}}"
+    project.write(PROJECT.replace('labels: {kept: "yes"}', f"driver_opts: {options}"))
+    project.on("docker", "up", "-d")
+    project.on("docker", "stop")
+    project.migrate("docker")
+    (outside / "file").write_text("changed meanwhile")
+    project.migrate("docker")  # again: nothing of it was copied
+    project.on("namespace", "up", "-d")
+    assert project.on("namespace", "exec", "-T", "db", "cat", "/d/file") == "changed meanwhile"
+
+
 def test_a_half_of_it_that_was_used_is_not_thrown_away(project: Moving) -> None:
     project.on("docker", "stop")
     project.migrate("docker")

@@ -21,8 +21,9 @@ def seen(*actions: str, service: str = "db", **more: str) -> list[tuple[str, ...
     returning = Returning(WISHES)
     found = []
     for action in actions:
-        kind, _, health = action.partition(": ")
-        attributes = {labels.SERVICE: service, **more} | ({"health_status": health} if health else {})
+        kind, _, detail = action.partition(": ")
+        name = "signal" if kind == "kill" else "health_status"
+        attributes = {labels.SERVICE: service, **more} | ({name: detail} if detail else {})
         found.append(returning.see(Event(0, "container", kind, "1", attributes)))
     return [one for one in found if one]
 
@@ -46,6 +47,13 @@ def test_who_wants_it_healthy_waits_for_that() -> None:
 def test_what_somebody_asked_for_is_not_a_crash(asked: tuple[str, ...]) -> None:
     assert seen(*asked, "start", "restart") == []
     assert seen(*asked, "start", "die", "start") == [("both", "web")]
+
+
+def test_a_reload_is_no_end() -> None:
+    assert seen("kill: 1", "die", "start") == [("both", "web")]
+    assert seen("kill: 10", "kill: 28", "die", "start") == [("both", "web")]
+    assert seen("kill: 15", "die", "start") == []
+    assert seen("kill: 1", "die", "stop", "start") == []  # its stop_signal
 
 
 def test_others_do_not_count() -> None:
