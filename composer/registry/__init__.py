@@ -10,6 +10,7 @@
     push          the same in the other direction: questions, mounts, uploads, manifests
     logins        credentials checked with a registry, and kept or removed
     dockerconfig  changes of Docker's config.json
+    platforms     which system and processor an image is for, in one way of writing
     digests       what the registries have now, without any runtime
 
 https://github.com/opencontainers/distribution-spec/blob/main/spec.md. Names of images are in

@@ -93,9 +93,9 @@ def _read_again(found: Dockerfile) -> None:
 
 def _resolve(found: Dockerfile, data: bytes) -> None:
     from composer.errors import DockerfileInvalid
+    from composer.registry.platforms import Platform
     from composer.runtime.build.dockerfile import checks, directives, mounts, stages
     from composer.runtime.build.dockerfile.instructions import Run
-    from composer.runtime.build.dockerfile.platforms import Platform
 
     platform = Platform("linux", "amd64")
     try:

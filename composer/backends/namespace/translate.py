@@ -336,14 +336,20 @@ def _security_limits(value: Any) -> list[Limitation]:
 
 
 def _platform_limits(value: Any) -> list[Limitation]:
-    machine = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm"}.get(
-        os.uname().machine, os.uname().machine
-    )
-    wanted = str(value or f"linux/{machine}").lower().split("/")
-    if wanted[0] == machine or wanted[:2] == ["linux", machine]:
+    if not value:
         return []
-    reason = f"only linux/{machine} is supported on this machine: the built-in runtime has no emulation"
-    return [Limitation(("platform",), reason, hint=f"use linux/{machine}, or --backend docker")]
+    from composer.registry import platforms
+    from composer.runtime.images import configuration, manifests
+
+    own = platforms.Platform("linux", configuration.architecture())
+    try:
+        wanted = platforms.parse_platform(str(value), own)
+    except ValueError as error:
+        return [Limitation(("platform",), f"invalid platform '{value}': {error}", hint=f"use {own}")]
+    if wanted.system == "linux" and wanted.architecture in {name for name, _ in manifests.platforms()}:
+        return []
+    reason = f"only {own} is supported on this machine: the built-in runtime has no emulation"
+    return [Limitation(("platform",), reason, hint=f"use {own}, or --backend docker")]
 
 
 def _umask(config: Config, value: Any) -> None:

@@ -23,8 +23,8 @@ from composer.runtime.images.content import layer_of_record
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from composer.registry.platforms import Platform
     from composer.runtime.build.cache.cache import Cache, Snapshot
-    from composer.runtime.build.dockerfile.platforms import Platform
     from composer.runtime.build.telling import Showing
     from composer.runtime.images import Image, Store
     from composer.runtime.images.content import Content

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import BinaryIO
 
+    from composer.registry.platforms import Platform
     from composer.runtime.base.state import Paths
     from composer.runtime.build.context.contexts import Context
     from composer.runtime.build.dockerfile.instructions import Dockerfile
-    from composer.runtime.build.dockerfile.platforms import Platform
     from composer.runtime.build.requests import News, Request
     from composer.runtime.images import Image, Store
     from composer.runtime.objects.client import Client

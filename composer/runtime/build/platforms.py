@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import BuildFailed
-from composer.runtime.build.dockerfile.platforms import Platform, parse_platform
-from composer.runtime.images import configuration
+from composer.registry.platforms import Platform, parse_platform
+from composer.runtime.images import configuration, manifests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,9 +65,8 @@ def check_system(platform: Platform) -> None:
 
 def check(platform: Platform) -> None:
     """Raise BuildFailed where this machine cannot run programs of a platform."""
-    own = native()
     check_system(platform)
-    runs = {own.architecture, *({"386"} if own.architecture == "amd64" else ())}
+    runs = {architecture for architecture, _ in manifests.platforms()}
     if platform.architecture in runs or _has_handler(platform.architecture):
         return
     raise BuildFailed(

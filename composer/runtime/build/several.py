@@ -19,11 +19,11 @@ from composer.runtime.build.steps.work import Stopped
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from composer.registry.platforms import Platform
     from composer.runtime.build.cache.exchange import Used
     from composer.runtime.build.cache.filesystems import Filesystem
     from composer.runtime.build.context.contexts import Context
     from composer.runtime.build.dockerfile.instructions import Dockerfile
-    from composer.runtime.build.dockerfile.platforms import Platform
     from composer.runtime.build.requests import Request
     from composer.runtime.build.steps.stage import Stage
     from composer.runtime.build.steps.work import Work

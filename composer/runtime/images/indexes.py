@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import ImageError
+from composer.registry import platforms
 from composer.runtime.images import configuration, manifests
 from composer.runtime.images.content import Named, canonical_json
 
@@ -33,12 +34,19 @@ class Member(NamedTuple):
 
 def platform_of(whole: Mapping[str, Any]) -> str:
     """Return the platform of a whole configuration, as containerd writes it."""
-    system = str(whole.get("os") or "linux")
     architecture = str(whole.get("architecture") or configuration.architecture())
-    variant = str(whole.get("variant") or "")
-    if (architecture, variant) in (("arm64", "v8"), ("amd64", "v1")):
-        variant = ""
-    return "/".join(filter(None, (system, architecture, variant)))
+    return str(
+        platforms.normal(str(whole.get("os") or "linux"), architecture, str(whole.get("variant") or ""))
+    )
+
+
+def checked(platform: str) -> str:
+    """Return a platform that a user gave, as it is written here. Raises ImageError."""
+    own = platforms.Platform("linux", configuration.architecture())
+    try:
+        return str(platforms.parse_platform(platform, own))
+    except ValueError as error:
+        raise ImageError(f"invalid platform '{platform}': {error}") from error
 
 
 def as_descriptor(platform: str) -> dict[str, str]:

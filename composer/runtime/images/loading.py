@@ -39,12 +39,14 @@ def load(content: Content, path: str) -> list[Loaded]:
     try:
         with Archive(path, content.root) as archive:
             # the layout first: of several platforms, a docker-archive has one
-            if archive.has("index.json") and (
-                not archive.has("manifest.json") or _has_several_platforms(archive)
-            ):
-                return _merged(_load_layout(content, archive))
-            if archive.has("manifest.json"):
+            is_docker = archive.has("manifest.json")
+            listed = _listed(archive, is_needed=not is_docker) if archive.has("index.json") else []
+            if listed and (not is_docker or any(len(one.images) > 1 for one in listed)):
+                return _merged([_load_listed(content, archive, one) for one in listed])
+            if is_docker:
                 return _merged(_load_docker(content, archive))
+            if archive.has("index.json"):
+                return []
     except OSError as error:
         raise ImageError(f"cannot read '{path}': {error.strerror}") from error
     except ImageError as error:
@@ -86,66 +88,100 @@ def _load_docker(content: Content, archive: Archive) -> list[Loaded]:
 # ------------------------------------------------------------------ OCI layouts
 
 
-def _descriptors(archive: Archive) -> list[dict[str, Any]]:
-    index = manifests.mapping(manifests.parsed(archive.read("index.json"), "index.json"), "index.json")
-    return manifests.list_of_mappings(index.get("manifests"), "index.json")
-
-
-def _has_several_platforms(archive: Archive) -> bool:
-    """Tell whether an image of a layout is an index of which the archive has more than one image."""
-    for descriptor in _descriptors(archive):
-        found = _read_manifest(archive, descriptor)[1]
-        if manifests.is_index(found) and len(_images(archive, found)) > 1:
-            return True
-    return False
-
-
-def _load_layout(content: Content, archive: Archive) -> list[Loaded]:
-    loaded = []
-    for descriptor in _descriptors(archive):
-        names = _names(descriptor)
-        data, found = _read_manifest(archive, descriptor)
-        if not manifests.is_index(found):
-            loaded.append(Loaded((_load_image(content, archive, data),), names))
-            continue
-        # that of this machine first: what the index says of it counts, as in a pull
-        images = [one.data for one in sorted(_images(archive, found), key=lambda one: one.rank)]
-        ids = tuple(dict.fromkeys(_load_image(content, archive, one) for one in images))
-        is_whole = len(manifests.list_of_mappings(found.get("manifests"), "an index")) == len(ids)
-        loaded.append(Loaded(ids, names, data if is_whole and len(ids) > 1 else b""))
-    return loaded
-
-
 class _Listed(NamedTuple):
-    """The manifest of an image in an index. ``rank`` is how well it fits this machine, 0 best."""
+    """What index.json lists: an image, or the ``images`` of an index, those that fit this machine best first.
 
-    rank: int
-    data: bytes
+    They are the descriptors of manifests. ``listing`` is that of the index, where it lists these images and no more.
+    """
+
+    names: list[str]
+    images: Sequence[Mapping[str, Any]]
+    listing: Mapping[str, Any] | None = None
+
+
+def _listed(archive: Archive, *, is_needed: bool) -> list[_Listed]:
+    """Return what the index of a layout lists; nothing where it cannot be read, and ``is_needed`` is False."""
+    try:
+        found = manifests.mapping(manifests.parsed(archive.read("index.json"), "index.json"), "index.json")
+        known: dict[str, _Listed] = {}
+        listed = []
+        for entry in manifests.list_of_mappings(found.get("manifests"), "index.json"):
+            descriptor = manifests.descriptor(entry)
+            if descriptor["digest"] not in known:
+                known[descriptor["digest"]] = _entry(archive, descriptor)
+            listed.append(known[descriptor["digest"]]._replace(names=_names(entry)))
+        return listed
+    except ImageError:
+        if is_needed:
+            raise
+        return []
+
+
+def _entry(archive: Archive, descriptor: Mapping[str, Any]) -> _Listed:
+    found = _read_manifest(archive, descriptor)[1]
+    if not manifests.is_index(found):
+        return _Listed([], [descriptor])
+    ranked = _Ranked(archive)
+    ranked.add(found)
+    images = ranked.images()
+    is_whole = len(manifests.list_of_mappings(found.get("manifests"), "an index")) == len(images)
+    return _Listed([], images, descriptor if is_whole and len(images) > 1 else None)
+
+
+def _load_listed(content: Content, archive: Archive, one: _Listed) -> Loaded:
+    ids = tuple(
+        dict.fromkeys(_load_image(content, archive, _read_manifest(archive, each)[0]) for each in one.images)
+    )
+    is_whole = one.listing is not None and len(ids) == len(one.images)
+    return Loaded(ids, one.names, _blob(archive, one.listing) if one.listing and is_whole else b"")
 
 
 _NO_RANK = 1 << 10
+_MOST_IMAGES = 100
+_DEEPEST = 3
 
 
-def _images(archive: Archive, index: Mapping[str, Any], depth: int = 0) -> list[_Listed]:
-    """Return the images of an index that are in the archive, of all platforms. Raises ImageError where none is."""
-    choices = manifests.list_of_mappings(index.get("manifests"), "an index")
-    if depth > 3:
-        raise ImageError("its image indexes form a loop")
-    found = []
-    for choice in choices:
-        if not _is_image(choice) or not archive.has(_blob_name(manifests.descriptor(choice)["digest"])):
-            continue
-        data, manifest = _read_manifest(archive, choice)
+class _Ranked:
+    """The images of an index, and of the indexes in it, that are in an archive: of all platforms, each once."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._found: dict[str, tuple[int, Mapping[str, Any]]] = {}
+        self._read = 0
+
+    def images(self) -> list[Mapping[str, Any]]:
+        # that of this machine first: what the index says of it counts, as in a pull
+        return [one for _, one in sorted(self._found.values(), key=lambda one: one[0])]
+
+    def add(self, index: Mapping[str, Any], depth: int = 0) -> None:
+        """Add the images of an index. Raises ImageError where none is there."""
+        if depth > _DEEPEST:
+            raise ImageError("its image indexes form a loop")
+        choices = manifests.list_of_mappings(index.get("manifests"), "an index")
+        before = len(self._found)
+        seen: set[str] = set()
+        for choice in choices:
+            digest = manifests.descriptor(choice)["digest"]
+            if digest in seen or not _is_image(choice) or not self._archive.has(_blob_name(digest)):
+                continue
+            seen.add(digest)
+            self._add_one(choice, depth)
+        if len(self._found) == before and not seen & self._found.keys():
+            # raises where nothing fits this machine; else what is missing is said when it is read
+            chosen = manifests.descriptor(manifests.choose(choices))
+            self._found.setdefault(chosen["digest"], (0, chosen))
+
+    def _add_one(self, choice: Mapping[str, Any], depth: int) -> None:
+        self._read += 1
+        if self._read > _MOST_IMAGES:
+            raise ImageError(f"an index of it lists too many images (limit: {_MOST_IMAGES})")
+        manifest = _read_manifest(self._archive, choice)[1]
         if manifests.is_index(manifest):
-            found += _images(archive, manifest, depth + 1)
-        elif _is_whole(archive, manifest):
+            self.add(manifest, depth + 1)
+        elif _is_whole(self._archive, manifest):
             platform = choice.get("platform")
             rank = indexes.rank(indexes.platform_of(platform)) if isinstance(platform, dict) else None
-            found.append(_Listed(_NO_RANK if rank is None else rank, data))
-    if not found:
-        # raises where nothing fits this machine; else what is missing is said when it is read
-        found.append(_Listed(0, _read_manifest(archive, manifests.choose(choices))[0]))
-    return found
+            self._found.setdefault(choice["digest"], (_NO_RANK if rank is None else rank, choice))
 
 
 def _is_image(descriptor: Mapping[str, Any]) -> bool:

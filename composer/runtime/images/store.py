@@ -214,6 +214,7 @@ class Store:
         """
         full = _full(name)
         wanted = references.parse(full)
+        platform = indexes.checked(platform) if platform else ""
         with self._content.adding():
             known = self._content.names().get(full)
             if known is not None and known.digest and (has := self._for(known, platform)) is not None:

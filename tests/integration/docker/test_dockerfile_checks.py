@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from composer.errors import DockerfileInvalid
+from composer.registry.platforms import Platform
 from composer.runtime.build.dockerfile.checks import check
-from composer.runtime.build.dockerfile.platforms import Platform
 from composer.runtime.build.dockerfile.reading import parse
 from composer.runtime.build.dockerfile.rules import Finding
 

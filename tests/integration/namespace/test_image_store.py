@@ -13,11 +13,14 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
 
 import pytest
 
 from composer.errors import Conflict, ImageError, NotFound
-from composer.runtime.images import Image, Store
+from composer.runtime.images import Image, Store, loading
 from tests.archives import archive, directory, file, symlink
 
 pytestmark = pytest.mark.root
@@ -216,6 +219,56 @@ def test_what_does_not_fit_its_digest_is_not_loaded(
     with pytest.raises(ImageError, match=words):
         store.load(str(layout(tmp_path / "layout", **changes)))
     assert store.images() == []
+
+
+def change_index(path: pathlib.Path, change: Callable[[list[Any]], list[Any]]) -> None:
+    """Replace what the index of a layout's only entry lists."""
+    top = json.loads((path / "index.json").read_text())
+    blobs = path / "blobs" / "sha256"
+    index = json.loads((blobs / top["manifests"][0]["digest"][7:]).read_text())
+    data = json.dumps({**index, "manifests": change(index["manifests"])}).encode()
+    (blobs / sha256(data)[7:]).write_bytes(data)
+    top["manifests"][0] |= {"digest": sha256(data), "size": len(data)}
+    (path / "index.json").write_text(json.dumps(top))
+
+
+def test_an_image_that_an_index_lists_many_times_is_read_once(store: Store, tmp_path: pathlib.Path) -> None:
+    path = layout(tmp_path / "layout")
+    change_index(path, lambda listed: listed * 5_000)
+    with mock.patch.object(loading, "_read_manifest", side_effect=loading._read_manifest) as reading:
+        (made,) = store.load(str(path))
+    assert len(made.others) == 1
+    assert reading.call_count < 10
+
+
+def test_an_index_cannot_list_images_without_end(store: Store, tmp_path: pathlib.Path) -> None:
+    path = layout(tmp_path / "layout")
+    blobs = path / "blobs" / "sha256"
+
+    def many(listed: list[Any]) -> list[Any]:
+        manifest = json.loads((blobs / listed[1]["digest"][7:]).read_text())
+        made = []
+        for number in range(101):
+            data = json.dumps({**manifest, "annotations": {"n": str(number)}}).encode()
+            (blobs / sha256(data)[7:]).write_bytes(data)
+            made.append({**listed[1], "digest": sha256(data), "size": len(data)})
+        return made
+
+    change_index(path, many)
+    with pytest.raises(ImageError, match=r"too many images \(limit: 100\)"):
+        store.load(str(path))
+    assert store.images() == []
+
+
+@pytest.mark.parametrize("index", [b"[", b"{}", b'{"manifests":[{}]}', b'{"manifests":[]}'])
+def test_a_docker_archive_is_loaded_whatever_its_layout_is(
+    store: Store, tmp_path: pathlib.Path, index: bytes
+) -> None:
+    (path := tmp_path / "unpacked").mkdir()
+    subprocess.run(["tar", "-x", "-C", path], input=old_docker_archive(), check=True)
+    (path / "index.json").write_bytes(index)
+    (made,) = store.load(str(path))
+    assert made.references == ("app:1", "me/app:2")
 
 
 ONE_LAYER = b'[{"Config":"c","Layers":["l"]}]'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from composer.runtime.tasks import health
         ({"userns_mode": "keep-id"}, ("userns_mode",), True),
         ({"platform": "linux/s390x"}, ("platform",), True),
         ({"platform": "windows/amd64"}, ("platform",), True),
+        ({"platform": "linux/what/is/this"}, ("platform",), True),
         ({"runtime": "nvidia"}, ("runtime",), True),
         ({"isolation": "hyperv"}, ("isolation",), True),
         ({"cpu_count": 2}, ("cpu_count",), False),
@@ -72,6 +74,7 @@ def test_a_limitation_has_its_place_and_a_reason(
         {"logging": {"driver": "local", "options": {"max-size": "1m", "max-file": "3"}}},
         {"security_opt": ["seccomp=unconfined", "no-new-privileges", "systempaths=unconfined"]},
         {"runtime": "runc", "isolation": "default"},
+        *({"platform": form.format(os.uname().machine)} for form in ("{}", "linux/{}", "Linux/{}", "linux")),
         {"volumes": [{"type": "bind", "source": "/proc/", "target": "/proc"}], "tmpfs": ["/procs"]},
         {"volumes": [{"type": "bind", "source": "/x", "target": "/proc/meminfo"}]},
     ],

@@ -17,6 +17,9 @@ from composer.runtime.images import Image, indexes, manifests
         ({"os": "linux", "architecture": "arm", "variant": "v7"}, "linux/arm/v7"),
         ({"architecture": "amd64", "variant": "v1"}, "linux/amd64"),
         ({"architecture": "amd64", "variant": "v3"}, "linux/amd64/v3"),
+        ({"architecture": "arm"}, "linux/arm/v7"),
+        ({"architecture": "arm64", "variant": "8"}, "linux/arm64"),
+        ({"architecture": "aarch64"}, "linux/arm64"),
     ],
 )
 def test_a_platform_is_written_in_one_way(whole: dict[str, str], text: str) -> None:

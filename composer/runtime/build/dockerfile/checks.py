@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING
 
 from composer import references
 from composer.errors import DockerfileInvalid, ImageError
-from composer.runtime.build.dockerfile import platforms, stages, words
+from composer.registry import platforms
+from composer.runtime.build.dockerfile import stages, words
 from composer.runtime.build.dockerfile.directives import check_options
 from composer.runtime.build.dockerfile.instructions import Arg, Maintainer
+from composer.runtime.build.dockerfile.predefined import predefined
 from composer.runtime.build.dockerfile.rules import Findings
 from composer.runtime.build.dockerfile.stage_checks import StageChecks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from composer.registry.platforms import Platform
     from composer.runtime.build.dockerfile.directives import CheckOptions
     from composer.runtime.build.dockerfile.instructions import Dockerfile, Instruction, Stage, Statement
-    from composer.runtime.build.dockerfile.platforms import Platform
     from composer.runtime.build.dockerfile.rules import Finding
     from composer.runtime.build.dockerfile.stage_checks import BaseFacts
     from composer.runtime.build.dockerfile.words import Expansion
@@ -51,12 +53,12 @@ def check(
         build_platform=build_platform,
         contexts=contexts,
     )
-    predefined = platforms.predefined(build_platform, target_platform, target)
+    given = predefined(build_platform, target_platform, target)
     findings = Findings(options if options is not None else check_options(dockerfile.check))
     _check_writing(dockerfile, findings)
     _check_names(dockerfile, findings)
     _check_casing(dockerfile, findings)
-    _check_defaults(dockerfile, predefined, findings)
+    _check_defaults(dockerfile, given, findings)
     _check_bases(dockerfile, build.arguments, findings)
     checked = build.order if target else range(len(build.stages))
     StageChecks(dockerfile, build, build_args, target_platform, base, is_ignored, findings).run(checked)

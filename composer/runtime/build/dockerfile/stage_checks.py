@@ -6,7 +6,8 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.runtime.build.dockerfile import forms, platforms, words
+from composer.registry import platforms
+from composer.runtime.build.dockerfile import forms, words
 from composer.runtime.build.dockerfile.instructions import (
     Add,
     Arg,
@@ -30,8 +31,8 @@ from composer.runtime.build.dockerfile.stages import ImageOrigin, Scratch, Stage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from composer.registry.platforms import Platform
     from composer.runtime.build.dockerfile.instructions import Dockerfile, Instruction
-    from composer.runtime.build.dockerfile.platforms import Platform
     from composer.runtime.build.dockerfile.rules import Findings
     from composer.runtime.build.dockerfile.stages import Build, BuildStage
 

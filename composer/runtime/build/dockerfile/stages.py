@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from composer import references
 from composer.errors import BuildFailed, DockerfileInvalid, ImageError
-from composer.runtime.build.dockerfile import platforms, words
+from composer.registry import platforms
+from composer.runtime.build.dockerfile import words
 from composer.runtime.build.dockerfile.faults import Faults, did_you_mean, nearest, quoted
 from composer.runtime.build.dockerfile.instructions import Copy, Onbuild, Run, Stage
+from composer.runtime.build.dockerfile.predefined import predefined
 from composer.runtime.build.dockerfile.reading import parse_trigger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from composer.registry.platforms import Platform
     from composer.runtime.build.dockerfile.instructions import Arg, Dockerfile, Instruction, Place
-    from composer.runtime.build.dockerfile.platforms import Platform
 
 SCRATCH = "scratch"
 _UNCHANGED = (SCRATCH, "context")
@@ -119,11 +121,9 @@ def resolve(
     """
     faults = Faults(dockerfile.path, dockerfile.lines)
     wanted = target_stage(dockerfile, target)
-    predefined = platforms.predefined(
-        build_platform, target_platform, target or dockerfile.stages[wanted].base.name
-    )
-    predefined.update((name, build_args[name]) for name in predefined if name in build_args)
-    arguments = _global_arguments(dockerfile, build_args, predefined, faults)
+    given = predefined(build_platform, target_platform, target or dockerfile.stages[wanted].base.name)
+    given.update((name, build_args[name]) for name in given if name in build_args)
+    arguments = _global_arguments(dockerfile, build_args, given, faults)
     faults.raise_all()  # what is made of them would be wrong too
     resolver = _Resolver(dockerfile, arguments, {_context_name(name): name for name in contexts}, faults)
     stages, uses = resolver.all_stages()

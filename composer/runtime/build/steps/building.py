@@ -20,10 +20,10 @@ from composer.runtime.images import indexes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from composer.registry.platforms import Platform
     from composer.runtime.build.cache.filesystems import Filesystem
     from composer.runtime.build.context.contexts import Context
     from composer.runtime.build.dockerfile.instructions import Dockerfile, Instruction
-    from composer.runtime.build.dockerfile.platforms import Platform
     from composer.runtime.build.dockerfile.stages import BuildStage
     from composer.runtime.build.telling import Showing
 

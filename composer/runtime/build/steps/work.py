@@ -15,6 +15,7 @@ from composer.runtime.build.dockerfile import stages
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from composer.registry.platforms import Platform
     from composer.runtime.build.bases import Bases
     from composer.runtime.build.cache.cache import Cache, Snapshot
     from composer.runtime.build.cache.exchange import Imports
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from composer.runtime.build.context.contexts import Context
     from composer.runtime.build.context.statcache import StatCache
     from composer.runtime.build.contexts import Contexts
-    from composer.runtime.build.dockerfile.platforms import Platform
     from composer.runtime.build.requests import Request
     from composer.runtime.build.steps.running import Runner
     from composer.runtime.build.steps.stage import Stage

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from composer.errors import DockerfileInvalid
+from composer.registry.platforms import Platform
 from composer.runtime.build.dockerfile.checks import check
 from composer.runtime.build.dockerfile.directives import CheckOptions, check_options
-from composer.runtime.build.dockerfile.platforms import Platform
 from composer.runtime.build.dockerfile.reading import parse
 from composer.runtime.build.dockerfile.rules import DESCRIPTIONS, nearest_name
 from composer.runtime.build.dockerfile.stage_checks import BaseFacts

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from composer.errors import BuildFailed, DockerfileInvalid
-from composer.runtime.build.dockerfile.platforms import Platform, parse_platform, predefined
+from composer.registry.platforms import Platform, parse_platform
+from composer.runtime.build.dockerfile.predefined import predefined
 from composer.runtime.build.dockerfile.reading import parse
 from composer.runtime.build.dockerfile.stages import (
     Build,

@@ -1,4 +1,4 @@
-"""Platforms as FROM and the predefined arguments have them: ``linux/arm64/v8``, ``amd64``, ``windows``."""
+"""Platforms as images, FROM and the command line have them: ``linux/arm64/v8``, ``amd64``, ``windows``."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def parse_platform(text: str, default: Platform | None = None) -> Platform:
         name = parts[0].lower()
         if _OTHER_NAMES.get(name, name) not in _ARCHITECTURES:
             raise ValueError("it is neither a known system nor a known architecture")
-        return _normal(base.system, name, "", "")
+        return normal(base.system, name, "", "")
     variant = parts[2].lower() if len(parts) == 3 else ""
-    return _normal(system, parts[1].lower(), variant, version.removesuffix(")"))
+    return normal(system, parts[1].lower(), variant, version.removesuffix(")"))
 
 
-def _normal(system: str, architecture: str, variant: str, version: str) -> Platform:
+def normal(system: str, architecture: str, variant: str, version: str = "") -> Platform:
     """Return a platform as containerd writes it: 64-bit Arm is v8 and 32-bit Arm v7 where nothing is said."""
     name = _OTHER_NAMES.get(architecture, architecture)
     variant = variant or _VARIANTS.get(architecture, "")
@@ -68,20 +68,3 @@ def _normal(system: str, architecture: str, variant: str, version: str) -> Platf
     elif name == "amd64" and variant == "v1":
         variant = ""
     return Platform(system, name, variant, version)
-
-
-def predefined(build: Platform, target: Platform, stage: str) -> dict[str, str]:
-    """Return the arguments that every Dockerfile has. ``stage`` is the target's name, empty where it has none."""
-    return {
-        "BUILDPLATFORM": str(build),
-        "BUILDOS": build.system,
-        "BUILDOSVERSION": build.version,
-        "BUILDARCH": build.architecture,
-        "BUILDVARIANT": build.variant,
-        "TARGETPLATFORM": str(target),
-        "TARGETOS": target.system,
-        "TARGETOSVERSION": target.version,
-        "TARGETARCH": target.architecture,
-        "TARGETVARIANT": target.variant,
-        "TARGETSTAGE": stage or "default",
-    }
