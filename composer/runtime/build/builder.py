@@ -21,7 +21,6 @@ from composer.runtime.build.dockerfile.reading import parse
 from composer.runtime.build.dockerfile.stage_checks import BaseFacts
 from composer.runtime.build.requests import Built
 from composer.runtime.build.steps.looking import Unbuilt
-from composer.runtime.build.steps.running import Runner
 from composer.runtime.build.steps.work import Work
 from composer.runtime.build.telling import Teller
 from composer.runtime.images import indexes, leases
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from composer.runtime.build.context.contexts import Context
     from composer.runtime.build.dockerfile.instructions import Dockerfile
     from composer.runtime.build.requests import News, Request
+    from composer.runtime.build.steps.running import Runner
     from composer.runtime.images import Image, Store
     from composer.runtime.objects.client import Client
     from composer.runtime.objects.networks import Networks
@@ -198,7 +198,7 @@ class Builder:
             request,
             cache=self._cache,
             mounter=Mounter(self._content, empty),
-            runner=Runner(tools.paths, tools.store, tools.networks, tools.volumes, tools.client),
+            runner=self._runner,
             lease=lease,
             bases=Bases(
                 tools.store,
@@ -220,6 +220,12 @@ class Builder:
             ),
         )
         return work, context
+
+    def _runner(self) -> Runner:
+        from composer.runtime.build.steps.running import Runner
+
+        tools = self._tools
+        return Runner(tools.paths, tools.store, tools.networks, tools.volumes, tools.client)
 
     def _write_caches(
         self,

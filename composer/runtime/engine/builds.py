@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from composer.runtime.base import making
 from composer.runtime.build.builder import Builder, Tools
-from composer.runtime.build.steps import running
+from composer.runtime.build.steps import owned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ class Builds:
         """
         core = self._core
         making.sweep(core.paths)
-        running.sweep(core.paths, lambda: core.client(running.OWNER))
+        owned.sweep(core.paths, lambda: core.client(owned.OWNER))
         try:
             return Builder(self._tools()).build(request, tell, standard_input)
         finally:
@@ -58,7 +58,7 @@ class Builds:
             core.store,
             core.networks,
             core.volumes,
-            lambda: core.client(running.OWNER),
+            lambda: core.client(owned.OWNER),
             self._images.pull,
         )
 

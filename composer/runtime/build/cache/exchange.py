@@ -21,11 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from composer.errors import ImageError
 from composer.runtime.base import files, making, shapes
-from composer.runtime.images import packing
-from composer.runtime.images.archive import Bounds, unpack
 from composer.runtime.images.content import canonical_json
-from composer.runtime.images.pipeline import Pipeline
-from composer.runtime.images.tar import Reader, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -147,6 +143,8 @@ def _put_layer(cache: Cache, place: Place, snapshot: Snapshot) -> dict[str, Any]
 def _compress(directory: str, target: int) -> tuple[str, int]:
     """Write a layer's tar, compressed; equal layers give equal bytes."""
     digest, size = hashlib.sha256(), 0
+    from composer.runtime.images import packing
+
     packer = zlib.compressobj(6, zlib.DEFLATED, 31)
     source = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -227,6 +225,10 @@ class Imports:
 
     def _fetched(self, place: Place, digest: str, created_ns: int) -> Snapshot:
         """Unpack a layer as a snapshot. Raises ImageError where it is not what its digest says."""
+        from composer.runtime.images.archive import Bounds, unpack
+        from composer.runtime.images.pipeline import Pipeline
+        from composer.runtime.images.tar import Reader, Source
+
         with self._cache.making() as directory:
             layer = f"{directory}/files"
             with Pipeline(place.chunks(digest)) as pipeline:

@@ -8,10 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.runtime.base import making, syscalls
-from composer.runtime.build.cache import programs
 from composer.runtime.build.cache.cache import Snapshot, key_of
-from composer.runtime.container import rootfs
-from composer.runtime.objects import roots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,6 +68,8 @@ class Mounter:
                 os.close(fd)
             return
         if files.programs:
+            from composer.runtime.build.cache import programs
+
             with (
                 making.temporary_directory(f"{os.path.dirname(self._empty)}/snapshots") as scratch,
                 programs.mounted(self._empty, self.directories(files), files.programs, scratch) as fd,
@@ -87,6 +86,8 @@ class Mounter:
     def writing(self, files: Filesystem, upper: str, work: str) -> Iterator[int]:
         """Yield a descriptor of the root of these files; what changes goes into ``upper``."""
         if files.programs:
+            from composer.runtime.build.cache import programs
+
             with programs.mounted(self._empty, self.directories(files), files.programs, work, upper) as fd:
                 yield fd
             programs.merge(f"{work}/programs", upper, files.programs)
@@ -104,6 +105,8 @@ def _mounted(place: str, options: list[tuple[str, str]]) -> Iterator[int]:
         if error.errno not in (errno.EINVAL, errno.ENOSYS):
             raise
         # before Linux 6.5 layers are given by mount(2) alone, which wants a place
+        from composer.runtime.objects import roots
+
         with roots.held(lambda: _mount_in_place(place, options)) as fd:
             yield fd
         return
@@ -122,5 +125,7 @@ def _mount_in_place(place: str, options: list[tuple[str, str]]) -> int:
     overlay: dict[str, Any] = {"lower": lower}
     if "upperdir" in found:
         overlay = {"lower": lower, "upper": found["upperdir"], "work": found["workdir"]}
+    from composer.runtime.container import rootfs
+
     rootfs.mount_overlay(place, overlay)
     return os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

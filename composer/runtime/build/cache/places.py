@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -55,6 +54,8 @@ class Directory:
     def put(self, digest: str, path: str) -> None:
         os.makedirs(f"{self._path}/blobs/sha256", exist_ok=True)
         temporary = f"{self._blob(digest)}.{os.getpid()}.tmp"
+        import shutil
+
         shutil.copyfile(path, temporary)
         os.rename(temporary, self._blob(digest))
 

@@ -9,21 +9,18 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from composer.errors import BuildFailed, ComposerError
 from composer.runtime.build.cache.cache import key_of
-from composer.runtime.build.steps import history, runmounts, running
+from composer.runtime.build.steps import history, runmounts
 from composer.runtime.build.steps.carrying import Made, advance, carry_out
 from composer.runtime.build.steps.stage import directory_of
-from composer.runtime.objects import specs
 
 if TYPE_CHECKING:
-    from composer.runtime.build.cache.cache import Snapshot
     from composer.runtime.build.dockerfile import instructions as said
     from composer.runtime.build.steps.stage import Stage
     from composer.runtime.build.steps.work import Work
     from composer.runtime.build.telling import Showing
+    from composer.runtime.objects import specs
 
-_TAIL_LINES = 25
 _SCRIPTS = "/dev/pipes"
 
 
@@ -87,6 +84,9 @@ def run(work: Work, stage: Stage, one: said.Run, shown: Showing) -> None:
         )
 
         def make() -> Made:
+            # what runs containers is for builds that run something
+            from composer.runtime.build.steps import executing, running
+
             command = running.Command(
                 arguments,
                 [*stage.proxies(), *environment, *mounts.environment],
@@ -104,7 +104,7 @@ def run(work: Work, stage: Stage, one: said.Run, shown: Showing) -> None:
                 is_insecure=is_insecure,
                 keep_failed=request.keep_failed,
             )
-            return Made(key, _run(work, stage, one, command, shown))
+            return Made(key, executing.execute(work, stage, one, command, shown))
 
         advance(stage, carry_out(work, stage, shown, key, created_by, make), created_by)
 
@@ -118,40 +118,11 @@ def arguments_of(stage: Stage, one: said.Run) -> tuple[list[str], specs.File | N
         return list(one.command.words), None
     if one.program:
         path = f"{_SCRIPTS}/{one.program}"
+        from composer.runtime.objects import specs
+
         content = one.script.encode()
         return [*stage.shell(), path], specs.File("script", one.program, path, content=content, mode=0o755)
     return [*stage.shell(), one.script], None
-
-
-def _run(work: Work, stage: Stage, one: said.Run, command: running.Command, shown: Showing) -> Snapshot:
-    with work.mounter.reading(stage.files) as root:
-        try:
-            with work.runner.changes_of(command, root, shown.output) as changed:
-                return work.take(changed)
-        except running.CommandFailed as error:
-            raise _run_failed(work, stage, one, error, shown) from None
-        except ComposerError as error:
-            if isinstance(error, BuildFailed):
-                raise
-            raise stage.failed(one.at, f"cannot run the command: {error}", hint=error.hint) from error
-
-
-def _run_failed(
-    work: Work, stage: Stage, one: said.Run, error: running.CommandFailed, shown: Showing
-) -> BuildFailed:
-    code = "an unknown exit code" if error.exit_code is None else f"exit code: {error.exit_code}"
-    shell = " ".join(arguments_of(stage, one)[0])
-    hint = "correct the command, or keep its container with composer image build --keep-failed"
-    if error.container:
-        hint = f"look into container {error.container}, and remove it with composer container rm {error.container}"
-    if not error.had_room:
-        hint = f"there is no space left on the disk of {work.cache.root}: free up disk space, and build again"
-    failed = stage.failed(
-        one.at, f'process "{shell.strip()}" did not complete successfully: {code}', hint=hint
-    )
-    for line in shown.tail(_TAIL_LINES):
-        failed.add_note(f"  > {line}")
-    return failed
 
 
 def _network(work: Work, stage: Stage, one: said.Run) -> str:

@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from composer.runtime.base import locking, opening, state
 from composer.runtime.build.dockerfile import mounts
 from composer.runtime.build.dockerfile.directives import parse_bool
-from composer.runtime.build.steps import running, sources
-from composer.runtime.objects import specs
+from composer.runtime.build.steps import sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from composer.runtime.build.dockerfile import instructions as said
+    from composer.runtime.build.steps import running
     from composer.runtime.build.steps.stage import Stage
     from composer.runtime.build.steps.work import Work
+    from composer.runtime.objects import specs
 
 _SECRETS = "/run/secrets"
 _MAX_SECRET_BYTES = 500 << 10
@@ -96,6 +97,8 @@ def resolved(work: Work, stage: Stage, run: said.Run) -> Iterator[Mounts]:
 
 
 def _bind(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
+    from composer.runtime.build.steps import running
+
     source = wanted.options.get("source", "")
     key, layers, inside = sources.layers(
         wanted.work, wanted.stage, wanted.run.at, wanted.options.get("from", ""), source
@@ -106,6 +109,8 @@ def _bind(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
 
 
 def _cache(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
+    from composer.runtime.objects import specs
+
     target = wanted.target()
     id = wanted.options.get("id") or target
     sharing = wanted.options.get("sharing") or "shared"
@@ -166,6 +171,8 @@ def _make_cache(wanted: _Wanted, directory: str) -> None:
 
 
 def _tmpfs(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
+    from composer.runtime.objects import specs
+
     options: dict[str, Any] = {}
     if wanted.options.get("size"):
         from composer.units import parse_size_bytes
@@ -210,6 +217,8 @@ def _secret(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
     if variable:
         found.environment.append(f"{variable}={content.decode(errors='surrogateescape')}")
     if target:
+        from composer.runtime.objects import specs
+
         found.files.append(
             specs.File(
                 "secret",
@@ -250,6 +259,7 @@ def _ssh(wanted: _Wanted, found: Mounts, held: contextlib.ExitStack) -> None:
             )
         return
     from composer.runtime.build.steps import agents
+    from composer.runtime.objects import specs
 
     socket = held.enter_context(
         agents.serving(

@@ -13,8 +13,9 @@ import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import errors
-from composer.runtime.base import capabilities, files, records, state, syscalls
+from composer.runtime.base import capabilities, records, syscalls
 from composer.runtime.build.cache import programs
+from composer.runtime.build.steps.owned import BUILDER, KEPT, OWNER
 from composer.runtime.container import defaults
 from composer.runtime.objects import bundle, naming, specs
 from composer.runtime.objects.attaching import AttachSession
@@ -29,11 +30,6 @@ if TYPE_CHECKING:
     from composer.runtime.objects.networks import Networks
     from composer.runtime.objects.volumes import Volumes
 
-OWNER = "@builds"
-"""Whose the containers of builds are."""
-_BUILDER = "composer.builder"
-"""The label with the process that builds."""
-_KEPT = "kept"
 _LITTLE_BYTES = 1 << 20
 HOSTNAME = "buildkitsandbox"
 """What BuildKit calls its containers: scripts look for it."""
@@ -115,14 +111,14 @@ class Runner:
             programs.merge(f"{directory}/programs", f"{directory}/upper", command.programs)
             yield f"{directory}/upper"
         finally:
-            if not os.path.exists(f"{directory}/{_KEPT}"):
+            if not os.path.exists(f"{directory}/{KEPT}"):
                 self._remove(id)
 
     def _keep(self, id: str) -> str:
         """Keep a container for whoever wants to look into it; return its name."""
         directory = self._paths.container(id)
         meta = records.meta(directory)
-        with open(f"{directory}/{_KEPT}", "wb"):
+        with open(f"{directory}/{KEPT}", "wb"):
             pass
         return str(meta["name"]) if meta is not None else id
 
@@ -138,7 +134,7 @@ class Runner:
             lambda _: _configuration(command),
             mounts=command.mounts,
             files=command.files,
-            labels={_BUILDER: str(os.getpid())},
+            labels={BUILDER: str(os.getpid())},
             namespaces={"network": "bridge" if command.network == "default" else command.network},
             tells_hostname=False,
         )
@@ -187,19 +183,6 @@ class Runner:
 def _has_room(directory: str) -> bool:
     disk = os.statvfs(directory)
     return disk.f_bavail * disk.f_frsize >= _LITTLE_BYTES
-
-
-def sweep(paths: Paths, client: Callable[[], Client]) -> None:
-    """Remove the containers of builds that were killed; those that were kept for their user stay."""
-    for id in state.list_directory(paths.containers()):
-        directory = paths.container(id)
-        meta = records.meta(directory)
-        if meta is None or meta["project"] != OWNER or os.path.exists(f"{directory}/{_KEPT}"):
-            continue
-        if files.start_time(int(meta["labels"].get(_BUILDER) or 0)) is None:
-            with contextlib.suppress(errors.NotFound):
-                client().ask({"op": "remove", "id": id})
-            naming.remove_container(paths, id)
 
 
 class _NoImages:

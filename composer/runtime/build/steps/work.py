@@ -43,7 +43,7 @@ class Work:
         *,
         cache: Cache,
         mounter: Mounter,
-        runner: Runner,
+        runner: Callable[[], Runner],
         lease: Lease,
         bases: Bases,
         teller: Teller,
