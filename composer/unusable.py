@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import re
-import socket
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import references
 from composer.errors import ComposerError
-from composer.values import addresses_meet
+from composer.values import HOST_HINT, addresses_meet, host_pairs, host_problem, is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,7 +44,7 @@ class Mistake(NamedTuple):
 
 def mistakes(service: Mapping[str, Any]) -> Iterator[Mistake]:
     """Yield what of a canonical service cannot be used, in a fixed order."""
-    for look in (_restart, _image, _signal, _capabilities, _limits, _dns, _tmpfs, _health):
+    for look in (_restart, _image, _signal, _capabilities, _limits, _dns, _hosts, _tmpfs, _health):
         yield from look(service)
 
 
@@ -103,17 +102,16 @@ def _limits(service: Mapping[str, Any]) -> Iterator[Mistake]:
 
 def _dns(service: Mapping[str, Any]) -> Iterator[Mistake]:
     for index, text in enumerate(_listed(service.get("dns"))):
-        if not _is_address(str(text)):
+        if not is_address(str(text)):
             reason = f"invalid IP address '{str(text)[:60]}'"
             yield Mistake(("dns", index), reason, "use the IP address of a name server, such as 9.9.9.9")
 
 
-def _is_address(text: str) -> bool:
-    try:
-        socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text.partition("%")[0])
-    except (OSError, ValueError):
-        return False
-    return True
+def _hosts(service: Mapping[str, Any]) -> Iterator[Mistake]:
+    for index, (name, address) in enumerate(host_pairs(service.get("extra_hosts") or ())):
+        problem = host_problem(name, address)
+        if problem is not None:
+            yield Mistake(("extra_hosts", index), problem, HOST_HINT)
 
 
 def _tmpfs(service: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -19,6 +19,9 @@ MAX_NAME = 240
 LEAST_INTERVAL_NS = 100_000_000
 """The shortest time between two probes of a health check: each is a process that enters the container."""
 
+HOST_HINT = "write HOST=ADDRESS, with an IP address or host-gateway"
+"""What to do about a `host_problem`."""
+
 PROTOCOLS = ("tcp", "udp", "sctp")
 _MAC = re.compile(r"(?:[0-9a-f]{2}[:-]?){5}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}", re.IGNORECASE)
 _TMPFS_WORDS = frozenset(
@@ -70,6 +73,39 @@ def target_problem(target: object) -> str | None:
     if text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) < 65536:
         return None
     return f"invalid container port '{text[:40]}'" if text else "the container port is missing"
+
+
+def host_pairs(value: object) -> list[tuple[str, str]]:
+    """Return the names and addresses of ``extra_hosts``: ``HOST=ADDRESS``, ``HOST:ADDRESS``, or a mapping."""
+    if isinstance(value, dict):
+        every = ((str(name), [one] if isinstance(one, str) else one) for name, one in value.items())
+        pairs = [(name, str(address)) for name, addresses in every for address in addresses or ()]
+    else:
+        texts = [str(entry) for entry in value] if isinstance(value, list | tuple) else []
+        pairs = [
+            (name, address) for name, _, address in (t.partition("=" if "=" in t else ":") for t in texts)
+        ]
+    return [(name, address.removeprefix("[").removesuffix("]")) for name, address in pairs]
+
+
+def host_problem(name: str, address: str) -> str | None:
+    """Return why a container cannot have this line in its hosts file; ``host-gateway`` is an address, too."""
+    if not name:
+        return f"invalid host '{name}={address}'"
+    if address != "host-gateway" and not is_address(address):
+        return f"invalid IP address '{address[:60]}'"
+    return None
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is an IP address, with a zone where it has one."""
+    import socket
+
+    try:
+        socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text.partition("%")[0])
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def tmpfs_problem(options: str) -> str | None:

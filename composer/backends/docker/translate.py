@@ -259,15 +259,7 @@ _BLKIO_RATES = {
 
 
 def _extra_hosts(body: Body, value: Any) -> None:
-    found: list[str] = []
-    if isinstance(value, dict):
-        for name, addresses in value.items():
-            found += [f"{name}:{one}" for one in _words(addresses)]
-    else:
-        for entry in value:
-            name, _, address = str(entry).partition("=" if "=" in str(entry) else ":")
-            found.append(f"{name}:{address}")
-    body["HostConfig"]["ExtraHosts"] = found
+    body["HostConfig"]["ExtraHosts"] = [f"{name}:{address}" for name, address in values.host_pairs(value)]
 
 
 def _security_opt(body: Body, value: Any) -> None:

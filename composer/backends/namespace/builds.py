@@ -9,6 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from composer import values
 from composer.engine.observed import Advance
 from composer.errors import BuildFailed, Unsupported
 from composer.units import parse_size_bytes
@@ -174,29 +175,12 @@ def _put(name: str, convert: Callable[[Any], Any]) -> Callable[[dict[str, Any], 
 
 
 def _hosts(found: dict[str, Any], value: Any, spec: BuildSpec) -> None:
-    """Take ``HOST=ADDRESS`` and ``HOST:ADDRESS``, or a mapping; ``host-gateway`` is an address too."""
-    if isinstance(value, dict):
-        every = ((name, [one] if isinstance(one, str) else one) for name, one in value.items())
-        pairs = [(name, address) for name, addresses in every for address in addresses]
-    else:
-        pairs = [str(entry).partition("=" if "=" in str(entry) else ":")[::2] for entry in value]
-    pairs = [(name, address.removeprefix("[").removesuffix("]")) for name, address in pairs]
+    pairs = values.host_pairs(value)
     for name, address in pairs:
-        if not name or not _is_address(address):
-            raise BuildFailed(
-                f"cannot build {_what(spec)}: invalid host '{name}={address}'",
-                hint="write HOST=ADDRESS, with an IP address or host-gateway",
-            )
+        problem = values.host_problem(name, address)
+        if problem is not None:
+            raise BuildFailed(f"cannot build {_what(spec)}: {problem}", hint=values.HOST_HINT)
     found["extra_hosts"] = pairs
-
-
-def _is_address(text: str) -> bool:
-    import ipaddress
-
-    try:
-        return text == "host-gateway" or bool(ipaddress.ip_address(text))
-    except ValueError:
-        return False
 
 
 def _limits(value: Any) -> dict[str, tuple[int, int]]:

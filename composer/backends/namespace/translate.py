@@ -268,13 +268,7 @@ def _ports(config: Config, value: Any) -> None:
 
 
 def _extra_hosts(config: Config, value: Any) -> None:
-    entries: list[list[str]] = []
-    if isinstance(value, dict):
-        for name, address in value.items():
-            entries += [[name, one] for one in ([address] if isinstance(address, str) else address)]
-    else:
-        entries += [list(entry.partition("=" if "=" in entry else ":")[::2]) for entry in value]
-    records.extras(config)["network"]["extra_hosts"] = entries
+    records.extras(config)["network"]["extra_hosts"] = [list(pair) for pair in values.host_pairs(value)]
 
 
 def _dns(key: str) -> Callable[[Config, Any], None]:

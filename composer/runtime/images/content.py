@@ -171,13 +171,13 @@ class Content:
         with self._locked("references.lock", fcntl.LOCK_EX):
             self._write_names({**self.names(), **changes})
 
-    def change_name(self, name: str, change: Callable[[Named | None], Named]) -> Named:
-        """Say anew what a name stands for, by what it stands for now; return it. Safe beside other processes."""
+    def change_name(self, name: str, change: Callable[[Named | None], Named | None]) -> None:
+        """Say anew what a name stands for, by what it stands for now; None is no such name. Safe beside others."""
         with self._locked("references.lock", fcntl.LOCK_EX):
             names = self.names()
             changed = change(names.get(name))
-            self._write_names({**names, name: changed})
-            return changed
+            if changed != names.get(name):
+                self._write_names({**names, name: changed})
 
     def _write_names(self, names: Mapping[str, Named | None]) -> None:
         records = {name: entry._asdict() for name, entry in names.items() if entry is not None}

@@ -281,8 +281,9 @@ class Store:
                 )
             digest = pusher.push(known, wanted, tell, kind=compression)
             # It is called the same here, since when it was: only what the registry calls it is new.
-            if self._content.names().get(full) == known:
-                self._content.change_names({full: known._replace(digest=digest)})
+            self._content.change_name(
+                full, lambda now: known._replace(digest=digest) if now == known else now
+            )
         return digest
 
     def tag(self, name: str, new: str) -> None:
