@@ -97,6 +97,9 @@ class House:
             self._tasks[id].process.cgroup = cast("Cgroup", NoCgroup())
         return self._tasks[id]
 
+    def has(self, id: str) -> bool:
+        return id in self._tasks
+
     def forget(self, id: str) -> None:
         self._tasks.pop(id, None)
 

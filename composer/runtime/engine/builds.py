@@ -31,14 +31,18 @@ class Builds:
 
         ``standard_input`` is where the context ``-`` is read from.
         """
-        core = self._core
-        making.sweep(core.paths)
-        owned.sweep(core.paths, lambda: core.client(owned.OWNER))
+        self._sweep()
         try:
             return Builder(self._tools()).build(request, tell, standard_input)
         finally:
             self._containers.remove_forgotten_network()
             self._keep_small(request)
+
+    def _sweep(self) -> None:
+        """Remove what builds that were killed have left."""
+        core = self._core
+        making.sweep(core.paths)
+        owned.sweep(core.paths, lambda: core.client(owned.OWNER))
 
     def _keep_small(self, request: Request) -> None:
         from composer.runtime.build.cache import pruning
@@ -72,7 +76,7 @@ class Builds:
         root = self._core.paths.root
         cache = Cache(f"{root}/build")
         cache.prepare()
-        making.sweep(self._core.paths)
+        self._sweep()
         return pruning.prune(
             cache,
             f"{root}/images",

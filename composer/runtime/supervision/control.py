@@ -5,7 +5,7 @@ there: the supervisor does not end while one is open. Only the owner of the stat
 
     {"op": "start", "id": …, "seen_ns": …}                       → {"ok": true, "warnings": […]}
     … with "attach": true            the same, "tty" + what writes to its input, which nobody else then has
-    … with "tied": true              the container is killed when the connection ends before it
+    … with "tied": true              the container is killed and removed when the connection ends before it
     {"op": "prepare" | "unprepare", "id": …}                     → {"ok": true}; it goes with the connection
     {"op": "stop", "id": …, "timeout_s": …, "signal": …}         → {"ok": true, "exit_code": …}
     {"op": "kill" | "wait" | "pause" | "unpause" | "remove", "id": …}
@@ -30,7 +30,7 @@ import socket
 
 from composer.runtime.base import claims, files, syscalls, wire
 from composer.runtime.supervision import requests
-from composer.runtime.tasks import connecting, executions, handover, stopping
+from composer.runtime.tasks import autoremove, connecting, executions, handover, stopping
 from composer.runtime.tasks.starters import Starter
 
 TYPE_CHECKING = False
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
             """Return a container by its full id. Raises KeyError with the reason."""
             ...
 
+        def has(self, id: str) -> bool: ...
         def forget(self, id: str) -> None: ...
         def mend(self, reply: Callable[[dict[str, Any]], None]) -> None: ...
         def is_idle(self) -> bool: ...
@@ -319,10 +320,23 @@ class Peer:
     def _tie(self, task: Task) -> None:
         """Let a container that runs end with this connection, which may have ended while it was being started."""
         if self._is_closed:
-            stopping.stop(task, lambda _: None, timeout_s=0)
+            self._end(task)
             return
         self._tied.append(task)
         task.wait(lambda _: self._tied.remove(task))
+
+    def _end(self, task: Task) -> None:
+        """Kill and remove a container whose user has gone."""
+
+        def gone(_: dict[str, Any]) -> None:
+            if self._house.has(task.id):  # else another connection of that user has ended, too
+                self._services.safely(autoremove.remove, self._services, task.record, leave)
+
+        def leave() -> None:
+            task.release()
+            self._house.forget(task.id)
+
+        stopping.stop(task, gone, timeout_s=0)
 
     def _attach(self, task: Task) -> None:
         if task.status != "running":
@@ -384,5 +398,5 @@ class Peer:
             if task.is_prepared_by(self):
                 task.unprepare()
         for task in list(self._tied):
-            stopping.stop(task, lambda _: None, timeout_s=0)
+            self._end(task)
         self._control.leave(self)

@@ -139,6 +139,9 @@ class Supervisor:
             raise KeyError(f"no container {id[:12]} in project {self.owner}")
         return found
 
+    def has(self, id: str) -> bool:
+        return id in self._tasks
+
     def forget(self, id: str) -> None:
         self._tasks.pop(id, None)
 

@@ -114,6 +114,11 @@ def shop(stack: Stack) -> Iterator[Workshop]:
         stack.run("container", "rm", "-f", id)
 
 
+def containers(shop: Workshop) -> list[str]:
+    """Return the ids of all containers of a state directory, those of builds included."""
+    return [path.name for path in (shop.stack.state / "lib/containers").glob("[0-9a-f]*")]
+
+
 def cached(output: str, instruction: str) -> bool:
     """Tell whether the step of an instruction came from the cache. Fails where there is no such step."""
     number = next(line.split()[0] for line in output.splitlines() if instruction in line and "]" in line)

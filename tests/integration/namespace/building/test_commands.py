@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.integration.namespace.building.conftest import Workshop, cached
+from tests.integration.namespace.building.conftest import Workshop, cached, containers
 from tests.integration.namespace.conftest import COMMAND, wait_for
 
 pytestmark = pytest.mark.root
@@ -167,7 +167,7 @@ def test_a_builder_that_is_killed_takes_its_command_along(shop: Workshop) -> Non
     builder.send_signal(signal.SIGKILL)
     builder.wait()
     builder.stdout.close()
-    wait_for(lambda: not _sleeping(shop), what="the end of the command")
+    wait_for(lambda: not containers(shop), what="the end of the command")
     shop.build("FROM base\nRUN echo well > /well\n")
     assert shop.text("/well") == "well\n"
     assert shop.stack.out("container", "ls", "-aq") == ""
@@ -195,11 +195,8 @@ main()
 """
 
 
-@pytest.mark.parametrize("moment", ["start", "wait"])
-def test_a_builder_that_is_killed_while_it_starts_a_command_takes_it_along(
-    shop: Workshop, moment: str
-) -> None:
-    shop.write("Dockerfile", "FROM base\nRUN sleep 1000\n")
+def build_and_die(shop: Workshop, moment: str) -> None:
+    """Build, and kill the builder where it asks the supervisor for something: ``start``, ``wait`` or ``remove``."""
     builder = subprocess.run(
         [sys.executable, "-c", _DIES_AT, moment],
         cwd=shop.directory,
@@ -209,15 +206,23 @@ def test_a_builder_that_is_killed_while_it_starts_a_command_takes_it_along(
         timeout=120,
     )
     assert builder.returncode == -signal.SIGKILL, builder.stderr
-    (path,) = shop.stack.state.glob("lib/containers/*/state.json")
-    wait_for(lambda: '"exited"' in path.read_text(), what="the end of the command")
-    shop.build("FROM base\nRUN true\n")
-    assert shop.stack.out("container", "ls", "-aq") == ""
 
 
-def _sleeping(shop: Workshop) -> bool:
-    found = shop.stack.state.glob("lib/containers/*/state.json")
-    return any('"running"' in path.read_text() for path in found)
+@pytest.mark.parametrize("moment", ["start", "wait"])
+def test_a_builder_that_is_killed_while_it_starts_a_command_takes_it_along(
+    shop: Workshop, moment: str
+) -> None:
+    shop.write("Dockerfile", "FROM base\nRUN sleep 1000\n")
+    build_and_die(shop, moment)
+    wait_for(lambda: not containers(shop), what="the end of the command")
+
+
+def test_pruning_removes_the_container_of_a_killed_builder(shop: Workshop) -> None:
+    shop.write("Dockerfile", "FROM base\nRUN true\n")
+    build_and_die(shop, "remove")
+    assert containers(shop)
+    shop.stack.run("builder", "prune", "-f")
+    assert not containers(shop)
 
 
 def test_stages_from_this_machine_in_parallel_end(shop: Workshop) -> None:

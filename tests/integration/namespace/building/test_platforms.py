@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import pathlib
+import signal
 import subprocess
 import tarfile
 from typing import Any
 
 import pytest
 
-from tests.integration.namespace.building.conftest import Workshop, cached
+from tests.integration.namespace.building.conftest import Workshop, cached, containers
+from tests.integration.namespace.conftest import COMMAND, wait_for
 from tests.uploads import Memory
 
 pytestmark = pytest.mark.root
@@ -172,6 +174,33 @@ def test_a_failure_of_one_platform_is_what_is_said(shop: Workshop) -> None:
     )
     assert "exit code: 3" in said and "no arm" in said
     assert "Index" not in said
+
+
+def test_an_interrupt_ends_the_steps_of_every_platform(shop: Workshop) -> None:
+    shop.write(
+        "Dockerfile",
+        "FROM --platform=$BUILDPLATFORM base AS make\nARG TARGETARCH\nRUN echo begun $TARGETARCH; sleep 1000\n"
+        "FROM scratch\nCOPY --from=make /bin /bin\n",
+    )
+    command = [COMMAND, "--backend", "namespace", "image", "build", "--progress", "plain", *BOTH, "."]
+    with subprocess.Popen(
+        command,
+        cwd=shop.directory,
+        env=shop.stack.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as builder:
+        assert builder.stdout is not None
+        wanted = {"begun amd64", "begun arm64"}
+        while wanted:
+            line = builder.stdout.readline()
+            assert line, builder.poll()
+            wanted -= {one for one in wanted if line.rstrip().endswith(one)}
+        builder.send_signal(signal.SIGINT)
+        said = builder.stdout.read()
+        assert builder.wait(timeout=60) == 130, said
+    wait_for(lambda: not containers(shop), what="the end of the commands")
 
 
 def test_the_index_stays_with_its_name_and_goes_with_it(shop: Workshop) -> None:
