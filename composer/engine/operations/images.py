@@ -129,6 +129,7 @@ ROWS: dict[type, Row] = {
         field("spec.reference"),
         _build,
         progress=lambda operation: build_phases(operation.spec),
+        is_abandoned=True,
     ),
     PushImage: Row("push image", "pushing", "pushed", BRINGS, about("", "reference"), _REFERENCE, _push),
     RemoveImage: Row(

@@ -64,11 +64,10 @@ def _prepare(_: Backend, operation: PrepareModel, report: Report) -> str:
     return models.prepare(operation.model, operation.environment, tell)
 
 
-_COMMANDS = {StartProvider: "up", RemoveProvided: "down", StopProvided: "stop"}
-
-
 def _run(_: Backend, operation: StartProvider | RemoveProvided | StopProvided, report: Report) -> Variables:
     from composer.engine.providers import program, protocol
+
+    commands = {StartProvider: protocol.UP, RemoveProvided: protocol.DOWN, StopProvided: protocol.STOP}
 
     def tell(message: Message) -> None:
         if message.kind == protocol.INFO:
@@ -76,7 +75,7 @@ def _run(_: Backend, operation: StartProvider | RemoveProvided | StopProvided, r
 
     return program.run(
         operation.provider,
-        _COMMANDS[type(operation)],
+        commands[type(operation)],
         operation.service,
         operation.project,
         operation.environment,
@@ -105,6 +104,7 @@ ROWS: dict[type, Row] = {
         about("", "model.name"),
         field("model.name"),
         _prepare,
+        is_abandoned=True,  # it is the model runner that pulls
     ),
     StopProvided: Row("stop service", "stopping", "stopped", STOPS, _SERVICE, _NAME, _run, facts=_facts),
 }

@@ -105,6 +105,11 @@ def effect_of(operation: Operation) -> str:
     return ROWS[type(operation)].effect
 
 
+def is_abandoned(operation: Operation) -> bool:
+    """Tell whether nobody waits for its end once the command is cancelled."""
+    return ROWS[type(operation)].is_abandoned
+
+
 def facts_of(operation: Operation) -> Mapping[str, Any]:
     """Return what its JSON has besides what every operation has: ``service`` where it is about one."""
     return ROWS[type(operation)].facts(operation)

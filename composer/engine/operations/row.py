@@ -66,7 +66,8 @@ class Row(NamedTuple):
     container app-web-1``. ``brief`` is what is said of it below its resource; None: action and subject. ``facts`` is
     what its JSON has besides. ``perform`` carries it out, called by a worker, all effects through the backend, with
     every id filled in; it takes a function for news to the user, and returns what later operations need. None: the
-    coordinator waits by itself.
+    coordinator waits by itself. ``is_abandoned``: it leaves nothing half done wherever it ends, so that nobody waits
+    for it once the command is cancelled.
     """
 
     action: str
@@ -79,6 +80,7 @@ class Row(NamedTuple):
     progress: Callable[[Any], tuple[str, str]] | None = None
     brief: Callable[[Any], str] | None = None
     facts: Callable[[Any], Mapping[str, Any]] = same_for_all
+    is_abandoned: bool = False
 
 
 class DoneAndFailed(Exception):

@@ -9,11 +9,9 @@ docker-model status --json                                   where models are se
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer import userconfig
+from composer.engine.providers import calling
 from composer.errors import ProviderFailed
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 _PLUGIN = "docker-model"
 _HAS_FLAGS = (1, 0, 6)
 _TIMEOUT_S = 60.0
-_LAST_LINES = 10
 
 
 class Model(NamedTuple):
@@ -36,13 +33,13 @@ class Model(NamedTuple):
 
 def find(environment: Mapping[str, str]) -> str:
     """Return the plugin. Raises ProviderFailed."""
-    for path in userconfig.plugin_paths(environment, _PLUGIN):
-        if os.access(path, os.X_OK) and os.path.isfile(path):
-            return path
-    raise ProviderFailed(
-        "'models' support requires Docker Model plugin",
-        hint="install docker-model-plugin, or set the URL of a model server in the environment of the service",
-    )
+    found = calling.plugin(_PLUGIN, environment)
+    if found is None:
+        raise ProviderFailed(
+            "'models' support requires Docker Model plugin",
+            hint="install docker-model-plugin, or set the URL of a model server in the environment of the service",
+        )
+    return found
 
 
 def prepare(model: Model, environment: Mapping[str, str], tell: Callable[[str], None]) -> str:
@@ -96,32 +93,21 @@ def _json(path: str, environment: Mapping[str, str], *words: str) -> object:
     output = _run(path, environment, *words)
     try:
         return json.loads(output)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProviderFailed(
-            f"docker model {' '.join(words)} did not print JSON: {output[:100]!r}"
+            f"docker model {' '.join(words)} did not print JSON: {output[:100].decode(errors='replace')!r}",
+            hint="install another version of docker-model-plugin",
         ) from error
 
 
-def _run(path: str, environment: Mapping[str, str], *words: str, timeout_s: float | None = _TIMEOUT_S) -> str:
-    shown = f"docker model {' '.join(words)}"
-    try:
-        done = subprocess.run(
-            [path, *words],
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout_s,
-            check=False,
+def _run(
+    path: str, environment: Mapping[str, str], *words: str, timeout_s: float | None = _TIMEOUT_S
+) -> bytes:
+    done = calling.ask([path, *words], environment, timeout_s=timeout_s)
+    if done.code:
+        shown = f"docker model {' '.join(words)}"
+        failure = ProviderFailed(
+            f"{shown} failed: {calling.how_it_ended(done.code)}", hint=f"run {shown} to see why"
         )
-    except OSError as error:
-        raise ProviderFailed(f"cannot run '{path}': {(error.strerror or str(error)).lower()}") from error
-    except subprocess.TimeoutExpired as error:
-        raise ProviderFailed(f"{shown} did not end within {timeout_s:.0f} s") from error
-    if done.returncode:
-        failure = ProviderFailed(f"{shown} failed: exit status {done.returncode}")
-        for line in (done.stdout + done.stderr).splitlines()[-_LAST_LINES:]:
-            failure.add_note(f"  > {line.rstrip()}")
-        raise failure
-    return done.stdout
+        raise calling.with_tail(failure, done.output + done.tail)
+    return done.output

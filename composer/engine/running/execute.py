@@ -22,7 +22,7 @@ from composer.engine import labels
 from composer.engine.operations.containers import CreateContainer
 from composer.engine.operations.images import BuildImage, PullImage
 from composer.engine.operations.providers import PrepareModel, StartProvider
-from composer.engine.operations.registry import perform, progress_of, resource_of, text_of
+from composer.engine.operations.registry import is_abandoned, perform, progress_of, resource_of, text_of
 from composer.engine.operations.row import ContainerRef, DoneAndFailed, Kept
 from composer.engine.operations.waiting import READY, STEADY, WaitService
 from composer.engine.plan import PARALLEL, Outcome
@@ -478,13 +478,13 @@ class _Coordinator:
         self._abandon(everything=level > 1)
 
     def _abandon(self, *, everything: bool) -> None:
-        """Wait no longer for builds, which leave nothing half done, or for anything.
+        """Wait no longer for what leaves nothing half done, such as builds, or for anything.
 
         The workers are daemons: what they are doing ends with the process, or by itself.
         """
         for id in tuple(self._running):
             operation = self._steps[id].operation
-            if everything or isinstance(operation, BuildImage):
+            if everything or is_abandoned(operation):
                 if not everything:
                     self._events.progress(Progress(WARNING, resource_of(operation), "cancelled"))
                 self._release(self._finish(id, "cancelled"))

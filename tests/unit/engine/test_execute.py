@@ -13,6 +13,7 @@ from composer.engine import actions
 from composer.engine.observed import Health
 from composer.engine.options import Options
 from composer.engine.planning.lifecycle import Teardown
+from composer.engine.providers import models
 from composer.engine.running.execute import execute
 from composer.engine.wanted import ContainerSpec, ExecSpec, Limitation
 from composer.errors import (
@@ -421,6 +422,37 @@ def test_the_second_request_to_cancel_does_not_wait_for_the_backend(stage: Stage
     stage.cancel.request()
     running.join(0.1)
     assert running.is_alive(), "the first request waits for what is being done"
+    stage.cancel.request()
+    running.join(5)
+    assert not running.is_alive()
+    assert isinstance(failed[0], Cancelled)
+    release.set()
+
+
+def test_the_first_request_to_cancel_ends_the_wait_for_a_model(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the model runner that pulls, for hours perhaps: nothing is lost when nobody waits for it."""
+    entered, release = threading.Event(), threading.Event()
+
+    def stuck(*_: Any) -> str:
+        entered.set()
+        release.wait(10)
+        return "http://models/"
+
+    monkeypatch.setattr(models, "prepare", stuck)
+    monkeypatch.setattr(models, "find", lambda _: "docker-model")
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            stage.up("services: {web: {image: web, models: [llm]}}\nmodels: {llm: {model: ai/big}}")
+        except BaseException as error:
+            failed.append(error)
+
+    running = threading.Thread(target=run)
+    running.start()
+    assert entered.wait(5)
     stage.cancel.request()
     running.join(5)
     assert not running.is_alive()
