@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], **given: Any) -> None:
     from composer.cli.creation import engine_options, nothing_selected
+    from composer.cli.remote.consent import agree
     from composer.engine.actions import up
 
     project = context.project(makes=True, services=services)
     if nothing_selected(project, services):
         context.display().warn("no service selected")
+    agree(context, project, yes=given["yes"])
     options = engine_options(context, project, services, given)._replace(start=False)
     with context.changing(project.name, "create") as engine:
         up(engine, project, options, context.asker())
