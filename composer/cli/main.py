@@ -16,6 +16,7 @@ import click
 from composer import __version__
 from composer.backends import choice
 from composer.cli import flags, streams
+from composer.cli.completion import ASKS
 from composer.cli.context import Context, Settings, working_directory
 from composer.errors import OutputFailed
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from composer.backends.choice import Connect
 
 _CLOSED_PIPE = 141
-_ASKS = "_COMPOSER_COMPLETE"
-"""The variable with which a shell asks for what completes a line."""
 COMMANDS: dict[str, tuple[str, str]] = {
     "alpha": ("alpha", "Experimental commands of docker compose"),
     "apply": ("apply", "Apply a plan saved with composer plan --out"),
@@ -289,10 +288,10 @@ def run(
         try:
             if working_dir is None:
                 context.working_dir = working_directory(environment)
-            if _ASKS in environment:
+            if ASKS in environment:
                 from composer.cli.completion import shells
 
-                return shells.answer(environment[_ASKS], context, composer)
+                return shells.answer(environment[ASKS], context, composer)
             result = composer.main(list(arguments), prog_name="composer", standalone_mode=False, obj=context)
             context.stdout.flush()
             return result if isinstance(result, int) else 0

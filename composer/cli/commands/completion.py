@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from composer.cli.completion import SHELLS
+
 if TYPE_CHECKING:
     from composer.cli.context import Context
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     metavar="PROGRAM",
     help="Complete a program of this name.",
 )
-@click.argument("shell", type=click.Choice(("bash", "fish", "zsh")))
+@click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_obj
 def command(context: Context, shell: str, name: str) -> None:
     from composer.cli.completion import shells

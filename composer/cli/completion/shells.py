@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from click import shell_completion
 
-from composer.cli.completion import values
+from composer.cli import flags
+from composer.cli.completion import ASKS, SHELLS, values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from click.shell_completion import CompletionItem
 
     from composer.cli.context import Context
 
-SHELLS = ("bash", "fish", "zsh")
 _BASH = """\
 %(complete_func)s() {
     local IFS=$'\\n' type value
@@ -62,12 +62,9 @@ class _Bash(shell_completion.BashComplete):
         return f"{item.type},{kept}"
 
 
-_ASKS = "_COMPOSER_COMPLETE"  # for a program of any name
-
-
 def script(shell: str, name: str) -> str:
     """Return what a user of a shell loads to have a program of this name completed."""
-    return _kind(shell)(click.Command(name), {}, name, _ASKS).source()
+    return _kind(shell)(click.Command(name), {}, name, ASKS).source()
 
 
 def _kind(shell: str) -> type[shell_completion.ShellComplete]:
@@ -84,19 +81,25 @@ def answer(instruction: str, context: Context, program: click.Group) -> int:
     shell = instruction.partition("_")[0]
     if shell not in SHELLS:
         return 1
-    completer = _kind(shell)(program, {"obj": context}, "composer", _ASKS)
-    _dress(program, _words(context.environment))
+    completer = _kind(shell)(program, {"obj": context}, "composer", ASKS)
+    words, incomplete = completer.get_completion_args()
+    words = _without_compose(program, words)
+    _dress(program, words)
     try:
-        found = completer.complete()
+        found = completer.get_completions(words, incomplete)
     except click.ClickException:
         return 0
-    context.write(found)
+    context.write("\n".join(map(completer.format_completion, found)))
     return 0
 
 
-def _words(environment: Mapping[str, str]) -> list[str]:
-    line = environment.get("COMP_WORDS") or environment.get("COMP_LINE", "")
-    return shell_completion.split_arg_string(line)[1:]
+def _without_compose(program: click.Group, words: list[str]) -> list[str]:
+    """Return a line as it is without the word of ``composer compose up``."""
+    try:
+        options, rest = flags.split(program, words, click.Context(program))
+    except click.UsageError:
+        return words  # an option lacks its value, which is what is asked for
+    return [*options, *rest[1:]] if rest[:1] == [flags.COMPOSE] else words
 
 
 # ------------------------------------------------------------------ parameters
@@ -107,8 +110,9 @@ def _dress(program: click.Group, words: list[str]) -> None:
     ctx = click.Context(program)
     for param in program.params:
         _give(param, values.OPTIONS.get(param.name or "") or values.of_metavar(_metavar(param)))
-    verb = next(filter(None, (program.get_command(ctx, word) for word in words)), None)
-    for command in _all(verb) if verb is not None else ():
+    # every word that is one: the first may be the value of an option
+    verbs = filter(None, (program.get_command(ctx, word) for word in dict.fromkeys(words)))
+    for command in (below for verb in verbs for below in _all(verb)):
         for param in command.params:
             name = f"{command.name} {param.name}"
             _give(param, values.OPTIONS.get(name) or values.of_metavar(_metavar(param)))

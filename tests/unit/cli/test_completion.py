@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from composer.cli.completion.shells import SHELLS
+from composer.cli.completion import SHELLS
 from composer.cli.main import COMMANDS
 from tests.unit.cli.console import Console
 
@@ -58,6 +58,11 @@ def bash(console: Console, monkeypatch: pytest.MonkeyPatch) -> Bash:
         ("composer --progress p", ["plain"]),
         ("composer --backend name", ["namespace"]),
         ("composer help gr", ["graph"]),
+        ("composer -p ls exec w", ["web", "worker"]),
+        ("composer compose -p x exec w", ["web", "worker"]),
+        ("composer compose resta", ["restart"]),
+        ("composer -p compose exec w", ["web", "worker"]),
+        ("composer compose --profile d", ["data"]),
         ("composer image im", ["import"]),
         ("composer image load x", ["file,x"]),
         ("composer --project-directory x", ["dir,x"]),
