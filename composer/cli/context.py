@@ -329,6 +329,17 @@ class Context:
         """Write a line to standard output."""
         self.stdout.write(text + "\n")
 
+    def has_reader(self) -> bool:
+        """Tell whether whoever reads standard output takes more right now."""
+        import select
+
+        try:
+            poll = select.poll()
+            poll.register(self.stdout.fileno(), select.POLLOUT)
+            return any(event & select.POLLOUT for _, event in poll.poll(0))
+        except (OSError, ValueError):
+            return True  # it is no file
+
     def abandon_output(self) -> None:
         """Stop waiting for readers. A thread that is writing is abandoned."""
         for stream in (self._output, self._errors):

@@ -132,25 +132,25 @@ class Whole:
 
     def __init__(self, printer: Printer | JsonLines, matches: Callable[[str], object]) -> None:
         self._printer, self._matches = printer, matches
-        self._pieces: dict[tuple[str, str], LogLine] = {}
+        self._pieces: dict[tuple[str, str], tuple[LogLine, bytearray]] = {}
 
     def add(self, containers: Iterable[tuple[str, str]]) -> None:
         self._printer.add(containers)
 
     def write(self, line: LogLine) -> None:
         key = (line.container_id, line.stream)
-        before = self._pieces.pop(key, None)
-        if before is not None:
-            line = before._replace(data=before.data + line.data)
-        if line.data.endswith(b"\n") or len(line.data) >= self._MOST_BYTES:
-            self._pass_on(line)
+        first, data = self._pieces.get(key) or (line, bytearray())
+        data += line.data
+        if line.data.endswith(b"\n") or len(data) >= self._MOST_BYTES:
+            self._pieces.pop(key, None)
+            self._pass_on(first._replace(data=bytes(data)))
         else:
-            self._pieces[key] = line
+            self._pieces[key] = (first, data)
 
     def close(self) -> None:
         """Pass on what has come of lines that did not end."""
-        for line in self._pieces.values():
-            self._pass_on(line)
+        for first, data in self._pieces.values():
+            self._pass_on(first._replace(data=bytes(data)))
         self._pieces.clear()
 
     def _pass_on(self, line: LogLine) -> None:

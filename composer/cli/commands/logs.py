@@ -47,11 +47,16 @@ if TYPE_CHECKING:
     metavar="PATTERN",
     help="Print only lines that match this regular expression; (?i) at its beginning ignores case.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print each line as a JSON object.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print each line as a JSON object, with its time and its container.",
+)
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int | None:
-    from composer.cli.lines import Whole, short_name
+    from composer.cli.lines import short_name
     from composer.cli.target import present
     from composer.cli.times import moment
     from composer.engine import labels
@@ -85,12 +90,20 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
         else:
             printer.add((c.id, short_name(c.name, project)) for c in found)
             _print(backend.logs([c.id for c in found], **part), printer)
-        if isinstance(printer, Whole):
-            printer.close()
     except KeyboardInterrupt:
+        if context.has_reader():
+            _end(printer)
         context.abandon_output()
         return 130
+    _end(printer)
     return None
+
+
+def _end(printer: AnyPrinter) -> None:
+    from composer.cli.lines import Whole
+
+    if isinstance(printer, Whole):
+        printer.close()
 
 
 def _printer(context: Context, given: dict[str, Any], service_of: Callable[[str], str]) -> AnyPrinter:

@@ -41,13 +41,17 @@ def command(ctx: click.Context, /, short: bool, style: str, check: bool) -> None
     if check:
         from composer.cli.single.releases import newest
 
-        found = newest()
-        if found is None:
-            context.write("This is the newest version.")
-        else:
-            context.write(
-                f"Version {found} is available: pipx upgrade composer-stack, or pip install -U composer-stack"
-            )
+        is_for_people = not short and style in ("", "pretty")
+        stream = context.stdout if is_for_people else context.stderr
+        stream.write(_told(newest()) + "\n")
+
+
+def _told(newest: str | None) -> str:
+    if newest is None:
+        return "No version was released yet."
+    if newest == __version__:
+        return "This is the newest version."
+    return f"Version {newest} is available: pipx upgrade composer-stack, or pip install -U composer-stack"
 
 
 def _show(context: Context, short: bool, style: str, version: str, sentence: str) -> None:

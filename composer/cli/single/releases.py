@@ -18,7 +18,10 @@ _MOST_BYTES = 16 << 20
 
 
 def newest() -> str | None:
-    """Return the newest version if that is not this one; proxies of the environment are used. Raises ComposerError."""
+    """Return the newest version, at least this one; None where none was released. Raises ComposerError.
+
+    Proxies of the environment are used.
+    """
     import urllib.error
     import urllib.request
 
@@ -29,13 +32,13 @@ def newest() -> str | None:
         versions = [str(one) for one in found["versions"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, urllib.error.HTTPError) and error.code == 404:
-            return None  # nothing was released yet
+            return None
         reason = getattr(error, "reason", None) or error
         raise ComposerError(
             f"cannot ask {_INDEX} for the newest version: {reason}",
             hint="check the network, and HTTPS_PROXY if there is a proxy",
         ) from error
-    return later(versions, __version__)
+    return later(versions, __version__) or __version__
 
 
 def later(versions: Iterable[str], own: str) -> str | None:

@@ -6,7 +6,7 @@ import io
 import json
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -337,6 +337,24 @@ def test_a_line_in_pieces_matches_as_a_whole() -> None:
     assert out.getvalue() == "a  | one two\n"
     lines.close()
     assert out.getvalue() == "a  | one two\nb  | one two\n"
+
+
+def test_what_was_said_of_a_line_is_printed_after_an_interrupt(
+    stack: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted:
+        def __iter__(self) -> Iterator[LogLine]:
+            (web,) = (one for one in stack.backend.observe("app").containers if one.name == "app-web-1")
+            yield LogLine(web.id, 1, "stdout", b"Password: ")
+            raise KeyboardInterrupt
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    monkeypatch.setattr(stack.backend, "logs", lambda ids, **_: Interrupted())
+    said = stack("logs", "--json")
+    assert said.code == 130
+    assert json.loads(said.out)["message"] == "Password: "
 
 
 def test_wait_gives_the_code_of_the_last(stack: Console) -> None:
