@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: demo test lint unit clients interpreters bench compared builds-compared pages dist thorough loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile pulls runs storm builds-storm reboot adoption samples bench-inside bench-scale bench-engine bench-builds clean
+.PHONY: demo test lint unit clients interpreters bench compared builds-compared pages dist thorough loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile pulls runs storm builds-storm migrations reboot adoption samples bench-inside bench-scale bench-engine bench-builds clean
 
 setup: $(STAMP)
 
@@ -167,6 +167,11 @@ storm: setup
 builds-storm: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSER_STORM_ROUNDS=$(ROUNDS) COMPOSER_STORM_SEED=$(SEED) \
 	  $(PYTEST) -q -s tests/integration/namespace/building/test_storm.py
+
+# A PostgreSQL of 1 GB that migrates between the backends and back, killed ten times each way: needs an engine at
+# DOCKER_HOST, and mmdebstrap. make migrations SEED=7
+migrations: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.moving.run --seed $(SEED)
 
 # A Debian under qemu that reboots: DIR=… keeps what it is made of. Installs qemu and mmdebstrap where they are missing.
 reboot: setup

@@ -1,0 +1,1 @@
+"""A database that moves between the backends while the move is killed again and again."""
