@@ -49,6 +49,13 @@ class ImageManifest(Document):
     ImageData: ImageOfPlatform
 
 
+class ImageLayers(Document):
+    """The layers of an image, lowest first: the digests of their archives before compression."""
+
+    Type: Literal["layers"]
+    Layers: tuple[str, ...]
+
+
 class Image(Document):
     """An image."""
 
@@ -65,6 +72,7 @@ class Image(Document):
     Manifests: tuple[ImageManifest, ...] | None = Field(default=None, description="The images of the index.")
     Size: int = Field(description="Bytes.")
     Config: ImageSettings
+    RootFS: ImageLayers
 
 
 class Pool(Document):

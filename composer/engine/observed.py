@@ -189,6 +189,8 @@ class ObservedImage(NamedTuple):
     """``linux/amd64``; empty where the backend does not say."""
     config: Mapping[str, Any] = {}
     """The image configuration (OCI's ``config``), whole; empty where the backend does not say."""
+    layers: tuple[str, ...] = ()
+    """The digests of its layers as plain archives, lowest first; empty where the backend does not say."""
     index_digest: str = ""
     """The digest of the index of the image and of those for other platforms; empty for an image of one platform."""
     variants: tuple[ImageVariant, ...] = ()

@@ -278,6 +278,9 @@ def test_files_processes_and_images_of_containers(stack: Stack, tmp_path: pathli
             "image", "inspect", "--format", "{{index .RepoTags 0}} {{.Id}}", image
         ).stdout.split()
         assert found[0].startswith(image) and found[1].startswith("sha256:")
+        base, made = json.loads(stack.run("image", "inspect", IMAGE, image).stdout)
+        assert base["RootFS"]["Layers"] == made["RootFS"]["Layers"][:-1]
+        assert all(layer.startswith("sha256:") for layer in made["RootFS"]["Layers"])
         text = (
             f"services: {{again: {{image: '{image}', command: [sh, -c, 'cat /srv/in/file; echo $$ADDED']}}}}"
         )

@@ -246,4 +246,5 @@ def image(entry: Json) -> ObservedImage:
         tagged_ns=time_ns((entry.get("Metadata") or {}).get("LastTagTime")),
         platform="/".join(str(entry[key]) for key in ("Os", "Architecture", "Variant") if entry.get(key)),
         config=config,
+        layers=tuple((entry.get("RootFS") or {}).get("Layers") or ()),
     )

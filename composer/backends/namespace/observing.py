@@ -330,6 +330,7 @@ def observed_image(image: Image) -> ObservedImage:
         tagged_ns=image.tagged_ns,
         platform=image.platform,
         config=config,
+        layers=image.diff_ids,
         index_digest=image.index_digest,
         variants=tuple(map(_variant, (image, *image.others))) if image.index_digest else (),
     )

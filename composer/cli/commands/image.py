@@ -227,6 +227,7 @@ def inspect_images(context: Context, /, references: tuple[str, ...], style: str 
                 "Labels": dict(found.labels),
                 "Volumes": {path: {} for path in found.volumes},
             },
+            "RootFS": {"Type": "layers", "Layers": list(found.layers)},
             **images.variants(found),
         }
 

@@ -62,6 +62,8 @@ class Image(NamedTuple):
     """The digest of its manifest, as it is here."""
     index_digest: str = ""
     """The digest of the index that its name stands for; empty for an image of one platform."""
+    diff_ids: tuple[str, ...] = ()
+    """The digests of its layers as plain archives, lowest first."""
     others: tuple[Image, ...] = ()
     """The images of that index for other platforms."""
     others_bytes: int = 0

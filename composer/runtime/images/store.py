@@ -464,4 +464,5 @@ def _image_of(content: Content, id: str, record: Mapping[str, Any], names: Mappi
         tagged_ns=max((entry.tagged_ns for entry in mine.values()), default=0),
         platform=_platform(content, id, record),
         manifest=record["manifest"],
+        diff_ids=tuple(layer["diff_id"] for layer in record["layers"]),
     )
