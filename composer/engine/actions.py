@@ -179,11 +179,14 @@ def refresh_images(engine: Engine, project: Project, options: Options) -> None:
         engine.apply(project.name, plan)
 
 
-def down(engine: Engine, project: str, options: Teardown) -> Plan:
-    """Remove the containers and networks of a project, and volumes and images if requested."""
+def down(engine: Engine, project: str, options: Teardown, observed: Observed | None = None) -> Plan:
+    """Remove the containers and networks of a project, and volumes and images if requested.
+
+    ``observed`` is what the options were made from, under the project's lock; None: it is observed here.
+    """
     from composer.engine.planning.lifecycle import plan_down
 
-    plan = plan_down(project, engine.backend.observe(project), options)
+    plan = plan_down(project, observed or engine.backend.observe(project), options)
     outcome = engine.attempt(project, plan)
     if engine.provided is not None and not engine.provided.is_empty:
         from composer.engine.running import elsewhere
@@ -199,11 +202,12 @@ def stop(
     services: Sequence[str] = (),
     timeout_s: float | None = None,
     stops: Mapping[str, External] | None = None,
+    observed: Observed | None = None,
 ) -> Plan:
-    """Stop services; their containers are kept. ``stops`` are those of providers."""
+    """Stop services; their containers are kept. ``stops`` are those of providers; ``observed`` as in `down`."""
     from composer.engine.planning.lifecycle import plan_stop
 
-    plan = plan_stop(engine.backend.observe(project), services, timeout_s, stops)
+    plan = plan_stop(observed or engine.backend.observe(project), services, timeout_s, stops)
     engine.apply(project, plan)
     return plan
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from composer.cli.context import Context
     from composer.documents.plans import SavedDown, SavedUp
+    from composer.engine.engine import Engine
     from composer.engine.plan import Plan
 
 
@@ -35,21 +35,7 @@ def command(context: Context, file: str, yes: bool) -> None:
         if yes:
             engine = engine._replace(ask=lambda question: True)
         if isinstance(found, plans.SavedDown):
-            from composer.cli import target
-            from composer.cli.commands.down import found_images
-            from composer.engine.actions import down
-            from composer.engine.planning.lifecycle import Teardown
-            from composer.session import provided
-
-            values = dict(found.options)
-            for key in ("spare", "kept_volumes"):
-                values[key] = frozenset(values[key])
-            observed = engine.backend.observe(found.project)
-            model = functools.cache(lambda: target.model(context))
-            external = provided.externals(engine, observed, found.project, context.environment, model)
-            options = Teardown(**values, external=external)
-            images = found_images(engine.backend, options.images, options.services, model)
-            down(engine, found.project, options._replace(found_images=images))
+            _down(context, engine, found)
         else:
             _up(context, engine, found)
 
@@ -68,7 +54,20 @@ def _adopt(context: Context, found: SavedUp | SavedDown) -> None:
     )
 
 
-def _up(context: Context, engine: Any, found: SavedUp) -> None:
+def _down(context: Context, engine: Engine, found: SavedDown) -> None:
+    from composer.cli.commands.down import looked_up
+    from composer.engine.actions import down
+    from composer.engine.planning.lifecycle import Teardown
+
+    values = dict(found.options)
+    for key in ("spare", "kept_volumes"):
+        values[key] = frozenset(values[key])
+    observed = engine.backend.observe(found.project)
+    options = looked_up(context, engine, found.project, observed, Teardown(**values))
+    down(engine, found.project, options, observed)
+
+
+def _up(context: Context, engine: Engine, found: SavedUp) -> None:
     from composer.engine.actions import apply_up
     from composer.engine.options import Options
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from composer.cli.context import Context
     from composer.engine.backend import Backend
+    from composer.engine.engine import Engine
     from composer.engine.observed import Observed
     from composer.engine.planning.lifecycle import Teardown
     from composer.schema.model import Project
@@ -53,19 +54,13 @@ def command(
 
     project = context.project_name()
     with context.changing(project, "down") as engine:
-        observed = engine.backend.observe(project)
-        model = functools.cache(lambda: target.model(context))  # one warning where it cannot be loaded
-        external = provided.externals(engine, observed, project, context.environment, model)
-        chosen: tuple[str, ...] | None = ()
-        if services:
-            chosen = target.present(context, observed, services, oneoff=True, also=external)
-        if chosen is None:  # what was not created yet is no mistake
+        given = Given(services, volumes, rmi, timeout_s, remove_orphans)
+        meant = meaning(context, engine, project, given)
+        if meant.is_nothing:  # what was not created yet is no mistake
             context.display().warn(nothing_to_remove(project))
             return
-        options = teardown(context, observed, chosen, volumes, rmi, timeout_s, remove_orphans, model)
-        images = found_images(engine.backend, rmi, chosen, model)
-        options = options._replace(external=external, found_images=images)
-        actions.down(engine, project, options)
+        options = meant.teardown
+        actions.down(engine, project, options, meant.observed)
     if options.spare:
         context.display().warn(
             f"kept containers of services that the compose file does not define: {', '.join(sorted(options.spare))} "
@@ -83,28 +78,59 @@ def nothing_to_remove(project: str) -> str:
     return f'No resource found to remove for project "{project}"'
 
 
-def teardown(
-    context: Context,
-    observed: Observed,
-    services: tuple[str, ...],
-    volumes: bool,
-    rmi: str | None,
-    timeout_s: float | None,
-    remove_orphans: bool,
-    model: Callable[[], Project | None] | None = None,
-) -> Teardown:
-    """Return what a ``down`` with these options removes. ``model`` returns the project of the compose files."""
+class Given(NamedTuple):
+    """What the options of a ``down`` say; ``images`` is ``local``, ``all`` or None."""
+
+    services: tuple[str, ...] = ()
+    volumes: bool = False
+    images: str | None = None
+    timeout_s: float | None = None
+    remove_orphans: bool = False
+
+
+class Meant(NamedTuple):
+    """What a ``down`` removes of what was ``observed``. ``is_nothing``: no service that it names has anything."""
+
+    observed: Observed
+    teardown: Teardown
+    is_nothing: bool
+
+
+def meaning(context: Context, engine: Engine, project: str, given: Given) -> Meant:
+    """Return what a ``down`` with these options means now. Raises ProjectError for an unknown service."""
     from composer.engine.planning.lifecycle import Teardown
 
-    remove, _ = shared.orphans(context, remove_orphans)
-    model = model or functools.cache(lambda: target.model(context))
+    observed = engine.backend.observe(project)
+    model = functools.cache(lambda: target.model(context))  # one warning where it cannot be loaded
+    remove, _ = shared.orphans(context, given.remove_orphans)
     spare = frozenset() if remove else foreign_services(context, observed, model)
-    kept = _undeclared_volumes(observed, model) if volumes and not services else frozenset()
-    return Teardown(services, volumes, rmi or "", timeout_s, spare, kept)
+    kept = _undeclared_volumes(observed, model) if given.volumes and not given.services else frozenset()
+    teardown = Teardown(given.services, given.volumes, given.images or "", given.timeout_s, spare, kept)
+    teardown = looked_up(context, engine, project, observed, teardown, model)
+    chosen: tuple[str, ...] | None = ()
+    if given.services:
+        chosen = target.present(context, observed, given.services, oneoff=True, also=teardown.external)
+    return Meant(observed, teardown._replace(services=chosen or given.services), chosen is None)
 
 
-def found_images(
-    backend: Backend, rmi: str | None, services: Collection[str], model: Callable[[], Project | None]
+def looked_up(
+    context: Context,
+    engine: Engine,
+    project: str,
+    observed: Observed,
+    teardown: Teardown,
+    model: Callable[[], Project | None] | None = None,
+) -> Teardown:
+    """Return a ``down`` with what no option and no saved plan says: who asks providers, and which images there are."""
+    model = model or functools.cache(lambda: target.model(context))
+    return teardown._replace(
+        external=provided.externals(engine, observed, project, context.environment, model),
+        found_images=_found_images(engine.backend, teardown.images, teardown.services, model),
+    )
+
+
+def _found_images(
+    backend: Backend, rmi: str, services: Collection[str], model: Callable[[], Project | None]
 ) -> frozenset[str]:
     """Return the images that ``--rmi`` means, as far as they are there: whether or not a container has them."""
     project = model() if rmi else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,6 @@ import click
 
 from composer.cli import options as shared
 from composer.cli import target
-from composer.session import provided
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
@@ -94,38 +92,24 @@ _LOOKED_UP = ("external", "found_images")
 def _plan_down(
     context: Context, services: tuple[str, ...], given: dict[str, Any]
 ) -> tuple[Plan, str, dict[str, Any]]:
-    from composer.cli.commands.down import found_images, nothing_to_remove, teardown
+    from composer.cli.commands.down import Given, meaning, nothing_to_remove
     from composer.engine.plan import PlanBuilder
     from composer.engine.planning.lifecycle import plan_down
 
     project = context.project_name()
-    engine = context.engine(project)
-    observed = engine.backend.observe(project)
-    model = functools.cache(lambda: target.model(context))
-    external = provided.externals(engine, observed, project, context.environment, model)
-    chosen = target.present(context, observed, services, oneoff=True, also=external)
-    options = teardown(
-        context,
-        observed,
-        chosen or services,
-        given["volumes"],
-        given["rmi"],
-        None,
-        given["remove_orphans"],
-        model,
-    )
+    asked = Given(services, given["volumes"], given["rmi"], None, given["remove_orphans"])
+    meant = meaning(context, context.engine(project), project, asked)
+    options = meant.teardown
     values = {
         **{name: value for name, value in options._asdict().items() if name not in _LOOKED_UP},
         "spare": sorted(options.spare),
         "kept_volumes": sorted(options.kept_volumes),
     }
-    if chosen is None:
+    if meant.is_nothing:
         builder = PlanBuilder()
         builder.warn(nothing_to_remove(project))
         return builder.build(), project, values
-    images = found_images(engine.backend, given["rmi"], chosen, model)
-    options = options._replace(external=external, found_images=images)
-    return plan_down(project, observed, options), project, values
+    return plan_down(project, meant.observed, options), project, values
 
 
 def _inputs(context: Context, project: str) -> dict[str, Any]:

@@ -29,4 +29,4 @@ def command(context: Context, /, services: tuple[str, ...], timeout_s: float | N
         external = provided.externals(engine, observed, project, context.environment, model, stops=True)
         named = target.present(context, observed, services, also=external) if services else ()
         if named is not None:  # what was not created yet is no mistake
-            actions.stop(engine, project, named, timeout_s, external)
+            actions.stop(engine, project, named, timeout_s, external, observed)
