@@ -9,38 +9,26 @@ from __future__ import annotations
 
 import os
 import re
-import resource
-import subprocess
-import tempfile
-from contextlib import suppress
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from composer.errors import BuildFailed, ProjectError
 from composer.references import without_login
+from composer.runtime.build.context import git_program
+from composer.runtime.build.context.git_program import Git
 from composer.runtime.build.context.git_references import parse_git_reference
 from composer.schema import files
 from composer.schema.options import Fetched
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from composer.runtime.build.context.git_program import Ended
     from composer.runtime.build.context.git_references import GitReference
     from composer.session.remote.cache import Cache
 
 _COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
-_ALLOWED = "git:http:https:ssh"
-_OPTIONS = (
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "advice.detachedHead=false",
-    "submodule.recurse=false",
-    "fetch.recurseSubmodules=false",
-    "http.lowSpeedLimit=1",
-    "http.lowSpeedTime=60",
-)
+_OPTIONS = ("submodule.recurse=false", "fetch.recurseSubmodules=false")
 _OF_ANOTHER_REPOSITORY = (
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -53,11 +41,8 @@ _OF_ANOTHER_REPOSITORY = (
 )
 """Set where we are called from a hook."""
 _LONGEST_S = 600
-_ENDING_S = 5
 _MAX_BYTES = 1 << 30
 _MAX_FILES = 200_000
-_MAX_OUTPUT = 64 << 20
-_MOST_SAID = 2000
 
 
 class GitFiles:
@@ -65,12 +50,19 @@ class GitFiles:
 
     def __init__(self, cache: Cache, environment: Mapping[str, str]) -> None:
         self._cache = cache
-        self._environment = _environment(environment)
+        self._git = Git(
+            _environment(environment),
+            ProjectError,
+            "the file is in a git repository",
+            _OPTIONS,
+            longest_s=_LONGEST_S,
+            most_file_bytes=_MAX_BYTES,
+        )
 
     def fetch(self, text: str) -> Fetched:
         """Return the compose file that a reference leads to. Raises ProjectError."""
         reference = parsed(text)
-        repository = _Repository(reference, self._environment)
+        repository = _Repository(reference, self._git)
         commit = repository.commit()
         if not commit.startswith(reference.checksum):
             raise ProjectError(
@@ -145,17 +137,11 @@ def compose_file(root: str, subdir: str) -> str:
 # ------------------------------------------------------------------ the git program
 
 
-class _Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
 class _Repository:
     """A repository that is somewhere else."""
 
-    def __init__(self, reference: GitReference, environment: Mapping[str, str]) -> None:
-        self._reference, self._environment = reference, environment
+    def __init__(self, reference: GitReference, git: Git) -> None:
+        self._reference, self._git = reference, git
         self._ref = reference.ref or "HEAD"
 
     def commit(self) -> str:
@@ -216,82 +202,17 @@ class _Repository:
             raise self._failed(done)
         return done.out
 
-    def _failed(self, done: _Ended) -> ProjectError:
+    def _failed(self, done: Ended) -> ProjectError:
         remote = self._reference.remote
-        said = done.err.replace(remote, without_login(remote)).strip()[:_MOST_SAID].splitlines()
-        lines = [without_login(line) for line in said]
-        causes = [line.removeprefix("fatal: ") for line in lines if line.startswith("fatal: ")]
+        found = done._replace(err=done.err.replace(remote, without_login(remote)))
         return ProjectError(
-            f"cannot fetch from the repository: {(causes or lines or [f'git ended with {done.code}'])[0]}",
+            f"cannot fetch from the repository: {without_login(found.causes()[0])}",
             hint="check the URL and the network; a private repository needs a credential helper of git or an SSH key "
             "that asks no question",
         )
 
-    def _run(self, directory: str, *arguments: str) -> _Ended:
-        options = [word for option in _OPTIONS for word in ("-c", option)]
-        return _run(["git", *options, *arguments], directory, self._environment)
-
-
-def _run(words: Sequence[str], directory: str, environment: Mapping[str, str]) -> _Ended:
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        code = _code_of(words, directory, environment, out, err)
-        return _Ended(code, _text(out), _text(err))
-
-
-def _code_of(
-    words: Sequence[str], directory: str, environment: Mapping[str, str], out: IO[bytes], err: IO[bytes]
-) -> int:
-    """Run a program to its end, with a bound on what it writes and how long it takes."""
-    try:
-        process = subprocess.Popen(
-            words,
-            cwd=directory,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=err,
-            umask=0o022,  # a container reads these files as another user
-        )
-    except FileNotFoundError:
-        raise ProjectError(
-            "git is not installed, and the file is in a git repository",
-            hint="install git, for example with apt-get install git",
-        ) from None
-    except OSError as error:
-        raise ProjectError(f"cannot run git: {(error.strerror or str(error)).lower()}") from error
-    try:
-        _bound(process.pid)
-        return process.wait(_LONGEST_S)
-    except subprocess.TimeoutExpired:
-        raise ProjectError(
-            f"git did not end within {_LONGEST_S} seconds", hint="check the URL and the network"
-        ) from None
-    finally:
-        _end(process)
-
-
-def _bound(pid: int) -> None:
-    """Bound the files that git writes, and what it starts: the size of a pack is not known before it is here."""
-    limit, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    bounded = _MAX_BYTES if limit == resource.RLIM_INFINITY else min(limit, _MAX_BYTES)
-    with suppress(ProcessLookupError):  # it has ended already
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (bounded, hard))
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End git, and let it end first what it has started. Where it has ended, nothing is done."""
-    process.terminate()
-    try:
-        process.wait(_ENDING_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _text(output: IO[bytes]) -> str:
-    """Return what git has written: a server decides how much that is, so not all of it."""
-    output.seek(0)
-    return output.read(_MAX_OUTPUT).decode(errors="replace")
+    def _run(self, directory: str, *arguments: str) -> Ended:
+        return self._git.run(arguments, directory)
 
 
 def _environment(given: Mapping[str, str]) -> dict[str, str]:
@@ -305,9 +226,4 @@ def _environment(given: Mapping[str, str]) -> dict[str, str]:
     found.setdefault(
         "GIT_LFS_SKIP_SMUDGE", "1"
     )  # the repository would say which server large files come from
-    found |= {
-        "GIT_ALLOW_PROTOCOL": _ALLOWED,
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "LC_ALL": "C",
-    }
-    return found
+    return {**found, **git_program.FIXED}

@@ -1,8 +1,8 @@
 """Git repositories as sources and contexts: one commit, checked out into a directory of ours.
 
 The `git` program does it, with an environment of its own: no configuration of the user's or the machine's, no prompts,
-no hooks, and of the protocols those over a network alone, for submodules too (CVE-2022-39253 and its like). What was
-fetched is kept in a repository per remote, so that the next build fetches what is new.
+no hooks, and of the protocols those over a network alone. What was fetched is kept in a repository per remote, so that
+the next build fetches what is new.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 
 from composer.errors import BuildFailed
 from composer.runtime.base import locking, trees
+from composer.runtime.build.context import git_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from composer.runtime.build.context.git_program import Ended
     from composer.runtime.build.context.git_references import GitReference
 
 _PASSED = (
@@ -35,30 +37,19 @@ _PASSED = (
     "SSH_AUTH_SOCK",
 )
 _FIXED = {
+    **git_program.FIXED,
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "/bin/false",
-    "GIT_ALLOW_PROTOCOL": "git:http:https:ssh",
     "GIT_LFS_SKIP_SMUDGE": "1",
-    "GIT_NO_REPLACE_OBJECTS": "1",
     "GIT_OPTIONAL_LOCKS": "0",
-    "LC_ALL": "C",
 }
+_LOCAL = {"GIT_ALLOW_PROTOCOL": "file"}
+"""For a fetch from a repository of ours."""
 _SSH = "ssh -F /dev/null -o BatchMode=yes"
-_OPTIONS = (
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
-    "core.symlinks=true",
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "advice.detachedHead=false",
-    "init.defaultBranch=main",
-    "http.lowSpeedLimit=1",
-    "http.lowSpeedTime=60",
-)
+_OPTIONS = ("core.symlinks=true", "init.defaultBranch=main")
 _WHOLE_COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
-_MOST_SAID = 2000
 
 
 class Git:
@@ -69,9 +60,14 @@ class Git:
 
     def __init__(self, cache: str, environment: Mapping[str, str], *, known_hosts: str = "") -> None:
         self._cache = cache
-        self._environment = {key: environment[key] for key in _PASSED if key in environment} | _FIXED
+        passed = {key: environment[key] for key in _PASSED if key in environment}
         host_keys = f" -o UserKnownHostsFile={known_hosts}" if known_hosts else ""
-        self._environment["GIT_SSH_COMMAND"] = _SSH + host_keys
+        self._program = git_program.Git(
+            {**passed, **_FIXED, "GIT_SSH_COMMAND": _SSH + host_keys},
+            BuildFailed,
+            "a git repository is needed for this build",
+            _OPTIONS,
+        )
 
     def check_out(self, reference: GitReference, directory: str, *, keeps_git_dir: bool = False) -> str:
         """Put the files of a commit into ``directory``, which is empty; return the commit. Raises BuildFailed."""
@@ -98,46 +94,21 @@ class Git:
         self, arguments: Sequence[str], reference: GitReference, *, directory: str, local: bool = False
     ) -> str:
         """Run git in a directory and return what it prints. ``local``: it reads a repository of ours."""
-        done, out, err = self._run(arguments, directory, local=local)
-        if done:
-            said = err.replace(reference.remote, reference.shown).strip()[:_MOST_SAID].splitlines()
-            causes = [line.removeprefix("fatal: ") for line in said if line.startswith("fatal: ")]
+        done = self._run(arguments, directory, local=local)
+        if done.code:
+            found = done._replace(err=done.err.replace(reference.remote, reference.shown))
             raise BuildFailed(
-                f"cannot fetch '{reference.shown}': {(causes or said or [f'git ended with {done}'])[0]}",
+                f"cannot fetch '{reference.shown}': {found.causes()[0]}",
                 hint="check the URL and the reference; a private repository needs an SSH agent, or a login in its URL",
             )
-        return out
+        return done.out
 
     def succeeds(self, arguments: Sequence[str], *, directory: str) -> bool:
-        return self._run(arguments, directory)[0] == 0
+        return self._run(arguments, directory).code == 0
 
-    def _run(self, arguments: Sequence[str], directory: str, *, local: bool = False) -> tuple[int, str, str]:
-        import subprocess
-
-        options = [word for option in _OPTIONS for word in ("-c", option)]
-        environment = {**self._environment, **({"GIT_ALLOW_PROTOCOL": "file"} if local else {})}
-        try:
-            done = subprocess.run(
-                ["git", *options, *arguments],
-                cwd=directory,
-                env={
-                    **environment,
-                    "HOME": self._cache,
-                    "GIT_CEILING_DIRECTORIES": os.path.dirname(directory),
-                },
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                umask=0o022,
-                check=False,
-            )
-        except FileNotFoundError:
-            raise BuildFailed(
-                "git is not installed, and a git repository is needed for this build",
-                hint="install git, for example with apt-get install git",
-            ) from None
-        return done.returncode, done.stdout, done.stderr
+    def _run(self, arguments: Sequence[str], directory: str, *, local: bool = False) -> Ended:
+        more = {"HOME": self._cache, "GIT_CEILING_DIRECTORIES": os.path.dirname(directory)}
+        return self._program.run(arguments, directory, {**more, **(_LOCAL if local else {})})
 
 
 class _Repository:
