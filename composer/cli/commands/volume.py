@@ -173,7 +173,6 @@ _live = click.option("--live", is_flag=True, help="Also if running containers us
 @click.argument("name", metavar="VOLUME")
 @click.pass_obj
 def export_volume(context: Context, /, name: str, output: str, live: bool) -> None:
-    from composer.archives import whole_file
     from composer.cli.single import standard
     from composer.engine.moving import volumes
 
@@ -183,14 +182,11 @@ def export_volume(context: Context, /, name: str, output: str, live: bool) -> No
         return
     if not live:
         volumes.refuse_used(backend, name)
-    with (
-        standard.written_to(context, output, "add --output FILE, or redirect the output") as path,
-        volumes.opened(backend, name) as contents,
-        volumes.reading(contents) as pieces,
-        whole_file(path) as file,
-    ):
-        for piece in pieces:
-            file.write(piece)
+    is_printed = output == standard.STANDARD
+    if is_printed:
+        standard.refuse_terminal(context, "add --output FILE, or redirect the output")
+    with volumes.opened(backend, name) as contents:
+        standard.write_pieces(context, None if is_printed else output, contents.read())
 
 
 @command.command(

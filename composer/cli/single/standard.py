@@ -39,6 +39,39 @@ def read_from(context: Context, path: str, what: str) -> Iterator[str]:
         yield file.name
 
 
+def refuse_terminal(context: Context, remedy: str) -> None:
+    """Raise ProjectError where an archive would go to a terminal; ``remedy`` is the hint."""
+    if context.stdout.isatty():
+        raise ProjectError("refusing to write a tar archive to a terminal", hint=remedy)
+
+
+def write_pieces(context: Context, path: str | None, pieces: Iterator[bytes]) -> None:
+    """Write pieces to a file, which is there whole or not at all; to standard output for None. Closes them.
+
+    Raises CopyFailed.
+    """
+    from composer.archives import whole_file
+    from composer.errors import CopyFailed
+
+    try:
+        if path is None:
+            for piece in pieces:
+                context.stdout.buffer.write(piece)
+            context.stdout.buffer.flush()
+            return
+        target = os.path.normpath(os.path.join(context.working_dir, path))
+        try:
+            with whole_file(target) as file:
+                for piece in pieces:
+                    file.write(piece)
+        except OSError as error:
+            raise CopyFailed(f"cannot write '{target}': {(error.strerror or str(error)).lower()}") from error
+    finally:
+        close = getattr(pieces, "close", None)
+        if close is not None:
+            close()
+
+
 @contextmanager
 def written_to(context: Context, path: str, remedy: str) -> Iterator[str]:
     """Yield the absolute path that an archive is to be written to; for ``-`` print it at the end.
@@ -48,8 +81,7 @@ def written_to(context: Context, path: str, remedy: str) -> Iterator[str]:
     if path != STANDARD:
         yield os.path.normpath(os.path.join(context.working_dir, path))
         return
-    if context.stdout.isatty():
-        raise ProjectError("refusing to write a tar archive to a terminal", hint=remedy)
+    refuse_terminal(context, remedy)
     import shutil
     import tempfile
 

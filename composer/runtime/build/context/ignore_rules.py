@@ -10,6 +10,7 @@ import re
 
 from composer.errors import BuildFailed
 from composer.runtime.build.context.patterns import BadPattern, Patterns, State
+from composer.runtime.build.spaces import strip
 
 NAME = ".dockerignore"
 _MAX_PATTERNS = 10_000
@@ -78,10 +79,10 @@ class Ignore:
 
 def _normal(line: str) -> str:
     """Return a pattern relative to the context: without the blanks around it, dots in it and the slash before it."""
-    pattern = line.strip()
+    pattern = strip(line)
     takes_back = pattern.startswith("!")
     if takes_back:
-        pattern = pattern[1:].strip()
+        pattern = strip(pattern[1:])
     if pattern:
         pattern = re.sub("^/+(?=.)", "", posixpath.normpath(pattern))
     return f"!{pattern}" if takes_back else pattern

@@ -11,6 +11,8 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from composer.runtime.build.spaces import strip
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -195,7 +197,7 @@ class Patterns:
 
 def _parsed(texts: Iterable[str]) -> Iterator[_Pattern]:
     for text in texts:
-        stripped = text.strip()
+        stripped = strip(text)
         if not stripped:
             continue
         cleaned = posixpath.normpath(stripped)

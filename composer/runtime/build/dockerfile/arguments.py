@@ -27,6 +27,7 @@ from composer.runtime.build.dockerfile.instructions import (
 )
 from composer.runtime.build.dockerfile.running import read_run
 from composer.runtime.build.dockerfile.statements import TEXT
+from composer.runtime.build.spaces import lstrip, strip
 from composer.units import parse_duration_ns
 
 if TYPE_CHECKING:
@@ -155,9 +156,9 @@ def _read_volume(writing: Writing) -> Volume:
     if not words:
         raise writing.stop("VOLUME has no path", "write VOLUME /PATH")
     for word in words:
-        if not word.text.strip():
+        if not strip(word.text):
             writing.fault(word.offset, "VOLUME has an empty path", "write VOLUME /PATH")
-    return Volume(writing.at, writing.text, tuple(word.text.strip() for word in words))
+    return Volume(writing.at, writing.text, tuple(strip(word.text) for word in words))
 
 
 # ---------------------------------------------------------------------------- HEALTHCHECK
@@ -178,7 +179,7 @@ def _read_healthcheck(writing: Writing) -> Healthcheck:
         )
     rest = writing.arguments.text[len(kind) :]
     writing.arguments = forms.Token(
-        rest.lstrip(), writing.arguments.offset + len(writing.arguments.text) - len(rest.lstrip())
+        lstrip(rest), writing.arguments.offset + len(writing.arguments.text) - len(lstrip(rest))
     )
     command = _probe(writing, kind)
     interval, timeout, start_period, start_interval = (

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from composer.runtime.build.dockerfile.faults import quoted
 from composer.runtime.build.dockerfile.words import BLANKS
+from composer.runtime.build.spaces import strip
 
 _KNOWN = ("syntax", "escape", "check")
 _DIRECTIVE = re.compile(rf"#[{BLANKS}]*([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(\S.*?)[\t\n\f\r ]*")
@@ -44,11 +45,11 @@ def parse_bool(text: str) -> bool:
 def check_options(value: str) -> CheckOptions:
     """Return what ``skip=A,B;error=true;experimental=all`` says. Raises ValueError with the reason."""
     options = CheckOptions()
-    for part in value.split(";", 2) if value.strip() else ():
-        key, equals, text = (piece.strip() for piece in part.partition("="))
+    for part in value.split(";", 2) if strip(value) else ():
+        key, equals, text = (strip(piece) for piece in part.partition("="))
         if not equals or key not in ("skip", "experimental", "error"):
             raise ValueError(f"unknown check option {quoted(part)}: use skip=, error= or experimental=")
-        rules = frozenset(rule.strip() for rule in text.split(","))
+        rules = frozenset(strip(rule) for rule in text.split(","))
         if key == "error":
             options = options._replace(is_error=parse_bool(text))
         elif text == "all":

@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 
 from composer.runtime.build.dockerfile.words import BLANKS
+from composer.runtime.build.spaces import lstrip, strip
 
 _SEPARATORS = re.compile(r"[\t\v\f\r ]+")
 _NOT_BLANK = re.compile(f"[^{BLANKS}]")
@@ -35,17 +36,17 @@ class NotStrings(ValueError):
 
 def split_instruction(line: str, escape: str, offset: int = 0) -> Split:
     """Return the parts of an instruction on one line; offsets count from ``offset`` before its beginning."""
-    start = len(line) - len(line.lstrip())
-    text = line.strip()
+    start = len(line) - len(lstrip(line))
+    text = strip(line)
     separator = _SEPARATORS.search(text)
     if separator is None:
         return Split(Token(text, start + offset), (), Token("", start + len(text) + offset))
     keyword = Token(text[: separator.start()], start + offset)
     flags, position = _flags(text, separator.end(), escape)
     rest = text[position:]
-    position += len(rest) - len(rest.lstrip())
+    position += len(rest) - len(lstrip(rest))
     moved = tuple(Token(flag.text, flag.offset + start + offset) for flag in flags)
-    return Split(keyword, moved, Token(rest.strip(), position + start + offset))
+    return Split(keyword, moved, Token(strip(rest), position + start + offset))
 
 
 def _flags(text: str, position: int, escape: str) -> tuple[list[Token], int]:
@@ -95,7 +96,7 @@ def takes_heredocs(line: str, escape: str) -> bool:
 
 def exec_form(text: str) -> tuple[str, ...] | None:
     """Return the arguments of a JSON array of strings, or None where the text is none. Raises NotStrings."""
-    text = text.lstrip()
+    text = lstrip(text)
     if not text.startswith("["):
         return None
     try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from composer.runtime.build.dockerfile import directives, forms, heredocs
 from composer.runtime.build.dockerfile.words import BLANKS
+from composer.runtime.build.spaces import strip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -88,7 +89,7 @@ class LineReader:
         return line[start:], start + 1
 
     def _remember(self, line: str) -> None:
-        comment = line[1:].strip()
+        comment = strip(line[1:])
         if comment:
             self._comments.append(comment)
         else:

@@ -8,6 +8,7 @@ from composer.runtime.build.dockerfile import heredocs, mounts, words
 from composer.runtime.build.dockerfile.faults import quoted
 from composer.runtime.build.dockerfile.instructions import Heredoc, Run
 from composer.runtime.build.dockerfile.statements import TEXT, TEXTS
+from composer.runtime.build.spaces import strip
 
 if TYPE_CHECKING:
     from composer.runtime.build.dockerfile.instructions import Command, Mount
@@ -72,7 +73,7 @@ def _is_heredoc(line: str) -> bool:
 
 
 def _summary(content: str) -> str:
-    first, newline, _ = content.strip().partition("\n")
+    first, newline, _ = strip(content).partition("\n")
     return first.rstrip("\r") + ("..." if newline else "")
 
 

@@ -8,6 +8,7 @@ from composer.runtime.build.dockerfile import forms
 from composer.runtime.build.dockerfile.directives import parse_bool
 from composer.runtime.build.dockerfile.faults import did_you_mean, quoted
 from composer.runtime.build.dockerfile.instructions import Command, Place
+from composer.runtime.build.spaces import strip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +61,7 @@ class Writing:
 
     @property
     def text(self) -> str:
-        return self.line.text[self.parts.keyword.offset + len(self.parts.keyword.text) :].strip()
+        return strip(self.line.text[self.parts.keyword.offset + len(self.parts.keyword.text) :])
 
     @property
     def heredocs(self) -> tuple[RawHeredoc, ...]:

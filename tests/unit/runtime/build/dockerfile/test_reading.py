@@ -326,6 +326,16 @@ def test_mounts(text: str, expected: Mount) -> None:
     assert found.mounts == (expected,)
 
 
+@pytest.mark.parametrize("separator", ["\x1c", "\x1d", "\x1e", "\x1f"])
+def test_separators_of_ascii_are_no_white_space(separator: str) -> None:
+    """For Go they are none; for Python's `str.strip` they are."""
+    text = f"FROM x\nRUN {separator}--network=none a\nVOLUME {separator}/v{separator}\n"
+    run, volume = parse(text).stages[0].instructions
+    assert isinstance(run, Run) and isinstance(volume, Volume)
+    assert (run.script, run.network) == (f"{separator}--network=none a", "default")
+    assert volume.paths == (f"{separator}/v{separator}",)
+
+
 def test_a_trigger_of_onbuild_is_kept_as_text_and_read_again() -> None:
     found = one("ONBUILD COPY <<E /x\na\nE")
     assert isinstance(found, Onbuild)
