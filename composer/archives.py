@@ -413,6 +413,7 @@ class _Unpacking:
         owner = self._ownership.of(info)
         if owner is not None:
             os.chown(name, *owner, dir_fd=parent, follow_symlinks=False)
+        os.utime(name, (info.mtime, info.mtime), dir_fd=parent, follow_symlinks=False)
 
     def _set_attributes(self, fd: int, info: tarfile.TarInfo) -> None:
         owner = self._ownership.of(info)

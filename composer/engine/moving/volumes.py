@@ -133,17 +133,33 @@ def _sweep(backend: Backend) -> None:
 
 
 def check_archive(path: str) -> None:
-    """Raise CopyFailed unless a file is an archive as `Contents.read` returns it."""
+    """Raise CopyFailed unless a file is an archive as `Contents.read` returns it, to its end."""
     try:
         with tarfile.open(path, "r|") as reader:
             first = reader.next()
+            if first is None or (first.name == _PLACE and not first.isdir()):
+                raise _no_volume(path, first)
+            links: set[str] = set()
+            while first is not None:
+                parts = first.name.split("/")
+                above = ("/".join(parts[:end]) for end in range(1, len(parts)))
+                if parts[0] != _PLACE or ".." in parts or (links and not links.isdisjoint(above)):
+                    raise _no_volume(path, first)
+                if first.issym():
+                    links.add(first.name)
+                first = reader.next()
+                reader.members.clear()  # type: ignore[attr-defined]  # it keeps each, of a million files too
     except (OSError, tarfile.TarError) as error:
-        raise CopyFailed(f"cannot read '{path}' as a tar archive: {error}") from error
-    if first is None or first.name.split("/")[0] != _PLACE or (first.name == _PLACE and not first.isdir()):
         raise CopyFailed(
-            f"'{path}' is not an archive of a volume: its first entry is '{first.name if first else ''}'",
-            hint="make one with composer volume export",
-        )
+            f"cannot read '{path}' as a tar archive: {error}", hint="make one with composer volume export"
+        ) from error
+
+
+def _no_volume(path: str, member: tarfile.TarInfo | None) -> CopyFailed:
+    what = f"its entry '{member.name}' is not in the directory '{_PLACE}'" if member else "it is empty"
+    return CopyFailed(
+        f"'{path}' is not an archive of a volume: {what}", hint="make one with composer volume export"
+    )
 
 
 def users(backend: Backend, volume: str) -> list[str]:
