@@ -76,8 +76,10 @@ def transfer(
     if running:
         _remove(backend, id, _topmost(removed))
     warnings: list[str] = []
-    inner = [item for item in items if any(below(item.path, place) is not None for place in hidden)]
-    outer = [item for item in items if item not in inner] if inner else items
+    inner, outer = list[_Item](), list[_Item]()
+    for item in items:
+        is_hidden = any(below(item.path, place) is not None for place in hidden)
+        (inner if is_hidden else outer).append(item)
     if outer:
         _write(backend, id, outer, warnings)
     if inner and running:
