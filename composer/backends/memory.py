@@ -26,6 +26,7 @@ from composer.backends.memory_parts import (
     restarts,
 )
 from composer.backends.memory_parts import Behaviour as Behaviour
+from composer.engine.inspected import Settings
 from composer.engine.lacking import Lacking
 from composer.engine.observed import (
     Capability,
@@ -268,6 +269,16 @@ class MemoryBackend(Images, Networks, Files, Lacking):
     def volumes(self) -> Sequence[ObservedVolume]:
         with self.changed:
             return list(self._volumes.values())
+
+    def settings(self, id: str) -> Settings:
+        with self.changed:
+            given = self._find(id).spec.attributes
+        return Settings(
+            environment=dict(given.get("environment") or {}),
+            healthcheck=dict(given.get("healthcheck") or {}),
+            user=str(given.get("user") or ""),
+            restart=str(given.get("restart") or ""),
+        )
 
     def probes(self, id: str) -> Sequence[Probe]:
         with self.changed:

@@ -16,13 +16,6 @@ _INSTEAD = {
 }
 """Verbs of docker and docker compose that composer does not have, and what to use."""
 
-BELOW = {
-    "alpha generate": (
-        "composer makes no compose file from containers; show what is known of them with composer container inspect"
-    ),
-}
-"""The same of commands with two words."""
-
 
 def explain(verb: str, known: Collection[str]) -> str:
     """Return the sentence for a verb that is not among the known ones."""

@@ -5,10 +5,31 @@ Raw numbers; percentages and texts are the command's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from composer.engine.observed import ObservedContainer
+
+
+class Settings(NamedTuple):
+    """How a container was made, in the words of a Compose service; what it has from its image is in it, too.
+
+    ``network_mode`` is ``bridge``, ``host``, ``none`` or ``container:ID``; empty where it has networks of its own.
+    Durations of ``healthcheck`` are texts such as ``1m30s``.
+    """
+
+    environment: Mapping[str, str] = {}
+    healthcheck: Mapping[str, Any] = {}
+    user: str = ""
+    working_dir: str = ""
+    restart: str = ""
+    network_mode: str = ""
+    privileged: bool = False
+    read_only: bool = False
+    tty: bool = False
+    stdin_open: bool = False
 
 
 class PathStat(NamedTuple):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from composer.backends.docker.client import Client
     from composer.backends.docker.event_stream import EngineEvents
     from composer.backends.docker.log_stream import EngineLogs
-    from composer.engine.inspected import DiskUse, PathStat, Processes, Usage
+    from composer.engine.inspected import DiskUse, PathStat, Processes, Settings, Usage
     from composer.engine.observed import ObservedImage, ObservedNetwork, ObservedVolume, Probe
     from composer.engine.wanted import Limitation
 
@@ -105,6 +105,9 @@ class DockerObserver:
         from composer.backends.docker import usage
 
         return usage.usage(self.client, id)
+
+    def settings(self, id: str) -> Settings:
+        return reading.settings(self.client.get(f"/containers/{id}/json"))
 
     def probes(self, id: str) -> Sequence[Probe]:
         return reading.probes(self.client.get(f"/containers/{id}/json"))

@@ -27,6 +27,8 @@ from composer.engine.observed import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from composer.engine.inspected import Settings
+
     Json = Mapping[str, Any]
 
 _ZERO = "0001-01-01T"
@@ -123,6 +125,44 @@ def from_inspection(entry: Json) -> ObservedContainer:
         mounts=tuple(_mounts(entry.get("Mounts"))),
         network_of=_network_of(entry),
     )
+
+
+def settings(entry: Json) -> Settings:
+    """Return how a container was made, from its inspection."""
+    from composer.engine.inspected import Settings
+    from composer.units import format_duration
+
+    config, host = entry["Config"], entry.get("HostConfig") or {}
+    policy = host.get("RestartPolicy") or {}
+    name, count = policy.get("Name") or "", int(policy.get("MaximumRetryCount") or 0)
+    mode = str(host.get("NetworkMode") or "")
+    check = config.get("Healthcheck") or {}
+    times = {key: format_duration(int(check[field])) for key, field in _HEALTH.items() if check.get(field)}
+    return Settings(
+        environment=dict(text.partition("=")[::2] for text in config.get("Env") or ()),
+        healthcheck={
+            **({"test": list(check["Test"])} if check.get("Test") else {}),
+            **times,
+            **({"retries": int(check["Retries"])} if check.get("Retries") else {}),
+        },
+        user=config.get("User") or "",
+        working_dir=config.get("WorkingDir") or "",
+        restart="" if name == "no" else f"{name}:{count}" if count else name,
+        network_mode=mode if mode in _MODES or mode.startswith("container:") else "",
+        privileged=bool(host.get("Privileged")),
+        read_only=bool(host.get("ReadonlyRootfs")),
+        tty=bool(config.get("Tty")),
+        stdin_open=bool(config.get("OpenStdin")),
+    )
+
+
+_MODES = ("bridge", "host", "none")
+_HEALTH = {
+    "interval": "Interval",
+    "timeout": "Timeout",
+    "start_period": "StartPeriod",
+    "start_interval": "StartInterval",
+}
 
 
 def _ports(bound: Json | None, exposed: Json | None) -> Iterator[ObservedPort]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from composer.backends.namespace.streams import Events, Logs
-    from composer.engine.inspected import DiskUse, PathStat, Processes, Usage
+    from composer.engine.inspected import DiskUse, PathStat, Processes, Settings, Usage
     from composer.engine.wanted import Limitation
     from composer.runtime.base.state import Paths
     from composer.runtime.engine.core import Look
@@ -134,6 +134,11 @@ class NamespaceObserver:
         from composer.runtime.engine.inspecting import Inspection
 
         return Inspection(self._core)
+
+    def settings(self, id: str) -> Settings:
+        from composer.backends.namespace import settings
+
+        return settings.settings(self._inspection().configuration(id))
 
     def probes(self, id: str) -> Sequence[Probe]:
         return [Probe(**probe) for probe in self._inspection().probes(id)]

@@ -53,6 +53,60 @@ def viz(context: Context, /, size: int, spaces: bool, **shown: bool) -> None:
     context.write("\n".join([*lines, "}", ""]))
 
 
+@command.command(
+    name="generate",
+    help="Print a compose file for existing containers.\n\n"
+    "Containers of one service become one service. Networks and volumes are external, so that their data stays in use.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("yaml", "json")),
+    default="yaml",
+    show_default=True,
+    help="Set the output format.",
+)
+@click.option("--name", default="", metavar="PROJECT", help="Put this project name into the file.")
+@click.option(
+    "--project-dir",
+    "directory",
+    default="",
+    metavar="DIR",
+    help="Write paths below this directory relative to it.",
+)
+@click.argument("names", nargs=-1, metavar="[CONTAINER]...")
+@click.pass_obj
+def generate(context: Context, /, names: tuple[str, ...], form: str, name: str, directory: str) -> None:
+    import os
+
+    from composer.engine.resolving import generating
+    from composer.errors import NotFound, ProjectError
+    from composer.schema import render
+
+    context.stderr.write("generate command is EXPERIMENTAL\n")
+    if not names:
+        raise ProjectError(
+            "at least one container must be specified", hint="list them with composer container ls -a"
+        )
+    backend = context.backend()
+    found, missing = [], []
+    for one in dict.fromkeys(names):
+        try:
+            container = backend.container(one)
+            image = backend.find_image(container.image_id or container.image)
+            found.append(generating.Made(container, backend.settings(container.id), image))
+        except NotFound:
+            missing.append(one)
+    if missing:
+        raise ProjectError(
+            f"no container(s) found with the following name(s): {', '.join(missing)}",
+            hint="list them with composer container ls -a",
+        )
+    base = os.path.normpath(os.path.join(context.working_dir, directory)) if directory else ""
+    tree = render.escape_dollars(generating.project(found, name=name, directory=base))
+    context.stdout.write(render.to_json(tree) + "\n" if form == "json" else render.yaml_text(tree))
+
+
 def _label(name: str, service: Mapping[str, Any], image: str, shown: dict[str, bool]) -> Iterator[str]:
     yield f'<font point-size="15">{name}</font>'
     if shown["networks"] and service.get("networks"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from composer.engine.inspected import Settings
     from composer.engine.observed import Observed, ObservedContainer, ObservedImage, Probe
     from composer.engine.wanted import CommitSpec, ContainerSpec, Limitation
 
@@ -30,6 +31,10 @@ class ContainerObserver(Protocol):
 
     def container(self, id: str) -> ObservedContainer:
         """Return one container by id or name. Raises NotFound."""
+        ...
+
+    def settings(self, id: str) -> Settings:
+        """Return how a container was made. Raises NotFound."""
         ...
 
     def probes(self, id: str) -> Sequence[Probe]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from composer.errors import NotFound
 from composer.runtime.base import records
 
 if TYPE_CHECKING:
@@ -25,6 +26,13 @@ class Inspection:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+
+    def configuration(self, id: str) -> dict[str, Any]:
+        """Return a container's OCI configuration. Raises NotFound."""
+        found = records.config(self._core.bundle(id))
+        if found is None:
+            raise NotFound(f"no such container: {id}")
+        return found
 
     def probes(self, id: str) -> list[ProbeRecord]:
         """Return the last runs of a container's health check, oldest first."""

@@ -12,7 +12,6 @@ from tests.unit.cli import flag_table
 
 MISSING = {
     "bridge": "config prints the model that it converts: docker compose bridge reads that",
-    "alpha generate": "it writes a compose file from containers, as far as it can; container inspect shows all of them",
 }
 """Commands that composer does not have; what is below them is not there either."""
 

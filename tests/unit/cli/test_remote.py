@@ -247,5 +247,5 @@ def test_viz(console: Console) -> None:
     assert "<b>Image:</b><br/>app-db</font>" in full
 
 
-def test_what_alpha_does_not_have_is_refused_by_name(console: Console) -> None:
-    assert "composer makes no compose file from containers" in console("alpha", "generate", "x").err
+def test_what_alpha_does_not_have_is_refused(console: Console) -> None:
+    assert "unknown command 'alpha vizz'; did you mean 'viz'?" in console("alpha", "vizz").err
