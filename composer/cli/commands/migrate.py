@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -33,24 +34,21 @@ def command(context: Context, /, origin: str, live: bool, name: str | None) -> N
     if goal == origin:
         raise click.UsageError(f"--from and --backend are the same backend: {goal}")
     project = name or context.project_name()
-    source, target = context.connect(origin), context.connect(goal)
-    try:
-        images = _images(context) if name is None else ()
-        wanted = migration.wanted_of(source, project, images, live=live)
+    images = _images(context) if name is None else ()
+    with closing(context.connect(origin)) as source, closing(context.connect(goal)) as target:
         if context.settings.dry_run:
+            wanted = migration.wanted_of(source, project, images, live=live)
             for image in wanted.images:
                 context.write(f"copy image {image}")
             for volume in wanted.volumes:
                 context.write(f"copy volume {volume.name}")
             return
         with context.lock(project, "migrate"):
-            record = migration.Record(
-                f"{context.session().state_root.own}/migrations/{project}-{origin}-{goal}.json"
-            )
+            # under the lock: an up of the project may start a container that has a volume
+            wanted = migration.wanted_of(source, project, images, live=live)
+            place = f"{context.session().state_root.own}/migrations/{project}-{origin}-{goal}.json"
+            record = migration.Record(place)
             migration.migrate(source, target, wanted, record, context.display("migrate").progress)
-    finally:
-        source.close()
-        target.close()
     context.display().settle()
     context.write(f"Project '{project}' can be started on the other backend: composer --backend {goal} up -d")
 
