@@ -304,7 +304,8 @@ class Watcher:
         guard = nullcontext() if runs or container.state is ContainerState.PAUSED else self._locked()
         try:
             with guard:
-                done = transfer(backend, container.id, lacking, running=runs, hidden=hidden)
+                mounts = [mount.target for mount in container.mounts]
+                done = transfer(backend, container.id, lacking, running=runs, hidden=hidden, mounts=mounts)
         except (BackendError, CopyFailed) as error:
             if self._is_there(container.id):
                 count = f"{len(lacking)} change{'s' if len(lacking) > 1 else ''}"

@@ -15,6 +15,9 @@ from composer.watching.rules import below
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+_OF_THE_KERNEL = ("/proc", "/sys", "/dev")
+"""What no link is followed into."""
+
 
 class Seen(NamedTuple):
     """What was at a path: the type of file, and what differs once it was changed."""
@@ -137,7 +140,9 @@ class Tree:
 
     def _follow(self, link: str) -> bool:
         """Take note of a link to a directory elsewhere; False where it leads in a circle."""
-        target = os.path.realpath(link)
+        target = _real(link)
+        if any(below(target, place) is not None for place in _OF_THE_KERNEL):
+            return False  # there is no end to it, and nothing to copy
         passed = [
             self.root,
             *(real for path, real in self._links.items() if path != link and below(link, path)),
@@ -151,7 +156,7 @@ class Tree:
         """Return all names of a path that was told by one of them: several links may lead to the same directory."""
         directory, name = os.path.split(path)
         if directory not in real:
-            real[directory] = os.path.realpath(directory)
+            real[directory] = _real(directory)
         place = os.path.join(real[directory], name)
         names = [place] if below(place, self.root) is not None else []
         for link, target in self._links.items():
@@ -168,4 +173,12 @@ class Tree:
 
 def leads_out(link: str, root: str) -> bool:
     """Tell whether a symbolic link leads out of a directory: it means nothing elsewhere, so its target is taken."""
-    return below(os.path.realpath(link), root) is None
+    return below(_real(link), root) is None
+
+
+def _real(path: str) -> str:
+    """Return a path without links; one that cannot be followed, such as some of /proc, stays as it is."""
+    try:
+        return os.path.realpath(path)
+    except OSError:
+        return path

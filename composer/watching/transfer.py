@@ -59,23 +59,30 @@ def transfer(
     *,
     running: bool = True,
     hidden: Sequence[str] = (),
+    mounts: Sequence[str] = (),
 ) -> Transferred:
     """Bring a container's files up to date. Raises BackendError or CopyFailed; it may be done in part then.
 
     Removing needs a container that runs, and its ``rm``: what is to be removed from one that does not run waits. So
     does what goes below the paths ``hidden``, which the backend does not reach: that needs the container's ``tar``.
+    What is mounted at the paths ``mounts`` is not removed with a directory: files that came from elsewhere are in it.
     """
-    removed, items = list[str](), list[_Item]()
+    removed, files, items = list[str](), list[str](), list[_Item]()
+    warnings: list[str] = []
     for path in sorted(entries):
         entry = entries[path]
         found = _look(path, entry)
         if found is None or entry.replaces:
-            removed.append(path)
+            if path == "/" or any(below(place, path) is not None for place in mounts):
+                warnings.append(f"'{path}' is not removed: something is mounted there, or below it")
+            else:
+                (files if entry.is_target else removed).append(path)
         if found is not None and found.is_copied and (running or not entry.replaces):
             items.append(found)
     if running:
-        _remove(backend, id, _topmost(removed))
-    warnings: list[str] = []
+        _remove(backend, id, _topmost(removed), "-rf")
+        # a file was watched: if there is a directory in the container, that was never ours
+        _remove(backend, id, files, "-f")
     inner, outer = list[_Item](), list[_Item]()
     for item in items:
         is_hidden = any(below(item.path, place) is not None for place in hidden)
@@ -84,7 +91,7 @@ def transfer(
         _write(backend, id, outer, warnings)
     if inner and running:
         _write_inside(backend, id, inner, warnings)
-    waiting = frozenset() if running else frozenset((*removed, *(item.path for item in inner)))
+    waiting = frozenset() if running else frozenset((*removed, *files, *(item.path for item in inner)))
     return Transferred(frozenset(entries) - waiting, tuple(warnings))
 
 
@@ -118,22 +125,22 @@ def _topmost(paths: Sequence[str]) -> list[str]:
     return kept
 
 
-def _remove(backend: Backend, id: str, paths: Sequence[str]) -> None:
+def _remove(backend: Backend, id: str, paths: Sequence[str], how: str) -> None:
     group: list[str] = []
     size = 0
     for path in paths:
         if group and size + len(os.fsencode(path)) > _COMMAND_BYTES:
-            _run_rm(backend, id, group)
+            _run_rm(backend, id, group, how)
             group, size = [], 0
         group.append(path)
         size += len(os.fsencode(path)) + 1
     if group:
-        _run_rm(backend, id, group)
+        _run_rm(backend, id, group, how)
 
 
-def _run_rm(backend: Backend, id: str, paths: Sequence[str]) -> None:
+def _run_rm(backend: Backend, id: str, paths: Sequence[str], how: str) -> None:
     """Remove paths as the user root: what was copied may be in directories that only root may write to."""
-    spec = ExecSpec(("rm", "-rf", "--", *paths), user="0", working_dir="/", interactive=False)
+    spec = ExecSpec(("rm", how, "--", *paths), user="0", working_dir="/", interactive=False)
     _conclude(backend.exec(id, spec), f"cannot remove '{paths[0]}': rm")
 
 

@@ -29,6 +29,11 @@ class Entry(NamedTuple):
     root: str
     replaces: bool = False
 
+    @property
+    def is_target(self) -> bool:
+        """Tell whether it goes to the target of the rule itself."""
+        return self.source == self.root
+
 
 class Work(NamedTuple):
     """What is to be done, by service. ``syncs`` has the entries by their path in the container."""
@@ -69,10 +74,13 @@ def work_of(
 def entries_of(
     rule: Rule, found: Mapping[str, bool], is_directory: Callable[[str], bool]
 ) -> dict[str, Entry]:
-    """Return paths that a rule copies, by where they go."""
+    """Return paths that a rule copies, by where they go.
+
+    The target of a rule is never replaced: in the container there may be anything else in it.
+    """
     return {
         rule.target_of(path, is_directory=path == rule.path and is_directory(path)): Entry(
-            path, rule.path, replaces
+            path, rule.path, replaces and path != rule.path
         )
         for path, replaces in found.items()
     }

@@ -34,12 +34,14 @@ if TYPE_CHECKING:
 @click.option("--ssh", metavar="default|ID=PATH", help="Give the build access to an SSH agent or key.")
 @click.option("--with-dependencies", is_flag=True, help="Also build the images of dependencies.")
 @click.option("-q", "--quiet", is_flag=True, help="Do not show the progress of the build.")
+@click.option("-y", "--yes", is_flag=True, help="Answer all prompts with yes.")
 @shared.without_effect("--compress", "--force-rm", "--no-rm", "--parallel")
 @click.option("--progress", type=click.Choice(("auto", "tty", "plain", "json", "quiet")), hidden=True)
 @shared.services
 @click.pass_obj
 def command(context: Context, /, services: tuple[str, ...], arguments: tuple[str, ...], **given: Any) -> None:
     from composer.cli.image_selection import images_of
+    from composer.cli.remote.consent import agree
     from composer.engine.planning.images import plan_build, plan_push
     from composer.engine.resolving.bases import Bases
 
@@ -70,6 +72,7 @@ def command(context: Context, /, services: tuple[str, ...], arguments: tuple[str
         if given["check"]:
             _check(context, engine, chosen.name, plan)
             return
+        agree(context, chosen, yes=given["yes"])  # a build reads secrets, and runs commands
         engine.apply(chosen.name, plan)
         if given["push"]:
             engine.apply(chosen.name, plan_push(chosen))

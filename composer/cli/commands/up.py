@@ -139,11 +139,14 @@ def _check(given: dict[str, Any]) -> None:
     "--prune/--no-prune", default=True, help="Remove the images that a rebuild replaces (default: --prune)."
 )
 @click.option("--quiet", is_flag=True, help="Do not show the progress of builds.")
+@click.option("-y", "--yes", is_flag=True, help="Answer all prompts with yes.")
 @shared.services
 @click.pass_obj
 def watch(context: Context, /, services: tuple[str, ...], **given: Any) -> int:
     project = context.project(makes=True, services=services)
     shared.check_services(project.tree.get("services") or {}, project.disabled, services)
     from composer.cli.foreground.watching import run_watch
+    from composer.cli.remote.consent import agree
 
+    agree(context, project, yes=given["yes"])
     return run_watch(context, project, services, given)

@@ -68,12 +68,18 @@ def test_yes_and_a_dry_run_are_not_asked(app: Console) -> None:
     assert containers(app) == ["far-web-1"]
 
 
-@pytest.mark.parametrize("command", [("create",), ("scale", "web=1"), ("run", "-d", "web")])
+@pytest.mark.parametrize("command", [("create",), ("scale", "web=1"), ("run", "-d", "web"), ("build",)])
 def test_whatever_makes_containers_asks(app: Console, command: tuple[str, ...]) -> None:
     refused = app("-f", APP, *command, NEEDED="x")
     assert "Do you want to proceed with these variables?" in refused.err
     assert (refused.code, containers(app)) == (1, [])
     assert app("-f", APP, command[0], "-y", *command[1:], NEEDED="x").code == 0
+
+
+def test_a_watch_asks_before_anything_is_started(app: Console) -> None:
+    refused = app("-f", APP, "watch", NEEDED="x")
+    assert "Do you want to proceed with these variables?" in refused.err
+    assert (refused.code, containers(app)) == (1, [])
 
 
 def test_one_of_the_environment_is_asked_about_too(app: Console) -> None:

@@ -152,6 +152,17 @@ def test_links_within_are_files_and_links_out_are_followed(root: Path) -> None:
     assert looked.at("out") == ["out", "out/g", "out/s", "out/s/f"]
 
 
+def test_links_into_the_kernels_file_systems_are_not_followed(root: Path) -> None:
+    """Some cannot even be read: the program of a kernel thread has none."""
+    (root / "exe").symlink_to("/proc/2/exe")
+    (root / "proc").symlink_to("/proc")
+    (root / "sys").symlink_to("/sys/kernel")
+    looked = Looked(root)
+    assert sorted(os.path.relpath(path, root) for path in looked.tree.files()) == [
+        "a", "d/b", "d/e/c", "exe", "proc", "sys",
+    ]  # fmt: skip
+
+
 def test_links_that_lead_in_circles_end(root: Path) -> None:
     one, two = root.parent / "one", root.parent / "two"
     one.mkdir()

@@ -86,6 +86,29 @@ def test_modes_stay_and_the_owner_is_the_containers_user(
     assert (files["/app/run"][0].uid, files["/app/run"][0].gid) == (7, 8)
 
 
+def test_a_watched_file_that_is_gone_takes_no_directory_along(
+    stage: Stage, root: Path, removed: list[ExecSpec]
+) -> None:
+    file = str(root / "gone")
+    transfer(stage.backend, container(stage), {"/app": Entry(file, file)})
+    assert [list(spec.command) for spec in removed] == [["rm", "-f", "--", "/app"]]
+
+
+def test_what_is_mounted_is_not_removed(stage: Stage, root: Path, removed: list[ExecSpec]) -> None:
+    found = entries(root, "gone", "data", "data/old", "above", "above/deep")
+    found["/"] = Entry(str(root / "nothing"), str(root))
+    mounts = ("/app/data", "/app/above/deep/volume")
+    done = transfer(stage.backend, container(stage), found, mounts=mounts)
+    assert [list(spec.command) for spec in removed] == [["rm", "-rf", "--", "/app/data/old", "/app/gone"]]
+    assert [warning.partition("'")[2].partition("'")[0] for warning in done.warnings] == [
+        "/",
+        "/app/above",
+        "/app/above/deep",
+        "/app/data",
+    ]
+    assert done.paths == frozenset(found)
+
+
 def test_what_is_gone_here_is_removed_there_first(stage: Stage, root: Path, removed: list[ExecSpec]) -> None:
     (root / "was_directory").write_text("a file now")
     found = {

@@ -14,7 +14,7 @@ from composer.watching.actions import ACTIONS
 from composer.watching.batches import Batch
 from composer.watching.ledger import Ledger
 from composer.watching.rules import Rule
-from composer.watching.work import Entry, Work, work_of
+from composer.watching.work import Entry, Work, entries_of, work_of
 
 HOOK = ExecSpec(("true",))
 
@@ -77,6 +77,14 @@ def test_what_took_another_kinds_place_is_told() -> None:
         "/app/a": False,
         "/app/b": True,
     }
+
+
+@pytest.mark.parametrize("is_directory", [True, False])
+def test_the_target_itself_is_never_replaced(is_directory: bool) -> None:
+    """A file that is watched became a directory, or the reverse: what else is in the target is not ours."""
+    rule = Rule("web", "sync", "/s/conf", "/")
+    (entry,) = entries_of(rule, {"/s/conf": True}, lambda _: is_directory).values()
+    assert not entry.replaces and entry.is_target
 
 
 # ---------------------------------------------------------------- the ledger
