@@ -13,7 +13,7 @@ import os
 import stat
 import tarfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Self, cast
 
 from composer.errors import CopyFailed
 
@@ -31,7 +31,9 @@ _MOST_SPARSE_BYTES = 64 << 30
 _MAX_DEPTH = 400  # one descriptor for each level; no tree that people make is as deep
 _DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-_KEPT_XATTRS = ("security.capability",)
+_KEPT_XATTRS = ("security.capability", "system.posix_acl_access", "system.posix_acl_default")
+"""Attributes that change what files may do, or who may use them; and those of users, `_OF_USERS`."""
+_OF_USERS = "user."
 _XATTR = "SCHILY.xattr."
 _KINDS = {
     stat.S_IFREG: tarfile.REGTYPE,
@@ -207,11 +209,15 @@ def _header(info: tarfile.TarInfo) -> bytes:
 def _add_xattrs(info: tarfile.TarInfo, fd: int) -> None:
     if not hasattr(os, "getxattr"):
         return
-    for key in _KEPT_XATTRS:
+    try:
+        names = [key for key in os.listxattr(fd) if key in _KEPT_XATTRS or key.startswith(_OF_USERS)]
+    except OSError:
+        return  # the file system has no such thing
+    for key in names:
         try:
             value = os.getxattr(fd, key)
         except OSError:
-            continue  # it has none, or the file system has no such thing
+            continue  # it has gone
         info.pax_headers = {**info.pax_headers, _XATTR + key: value.decode("utf-8", "surrogateescape")}
 
 
@@ -255,7 +261,9 @@ def unpack(
     """
     unpacking = _Unpacking(open_directory, ownership)
     try:
-        with tarfile.open(fileobj=cast("BinaryIO", Pieces(archive)), mode="r|*") as reader:
+        with tarfile.open(
+            fileobj=cast("BinaryIO", Pieces(archive)), mode="r|*", tarinfo=StrictInfo
+        ) as reader:
             for info in reader:
                 parts = _parts(info.name, rename)
                 try:
@@ -268,9 +276,34 @@ def unpack(
         raise CopyFailed(f"not a tar archive, or a damaged one: {error}") from error
 
 
+class StrictInfo(tarfile.TarInfo):
+    """A header that is damaged is an error, and not the end of the archive as for `tarfile`."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(str(error)) from None
+
+
+class WholeInfo(StrictInfo):
+    """The same, and an archive has to have its end: two blocks of zeros."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        if not buf:
+            raise tarfile.ReadError("unexpected end of data")
+        return super().frombuf(buf, encoding, errors)
+
+
 def _parts(name: str, rename: str | None) -> tuple[str, ...]:
     """Split a name. Raises CopyFailed for one that leads out."""
     parts = [part for part in name.split("/") if part and part != "."]
+    if len(parts) > _MAX_DEPTH:
+        raise CopyFailed(
+            f"cannot unpack '{name[:80]}…': it is nested more than {_MAX_DEPTH} directories deep"
+        )
     if ".." in parts:
         raise CopyFailed(f"cannot unpack '{name}': its path points outside of the archive")
     if rename is None:
@@ -421,10 +454,18 @@ class _Unpacking:
             os.fchown(fd, *owner)
         os.fchmod(fd, self._ownership.mode(info))
         if owner is not None and hasattr(os, "setxattr"):
-            for key in _KEPT_XATTRS:
-                value = info.pax_headers.get(_XATTR + key)
-                if value is not None:
-                    os.setxattr(fd, key, value.encode("utf-8", "surrogateescape"))
+            for header, value in info.pax_headers.items():
+                key = header.removeprefix(_XATTR)
+                if header.startswith(_XATTR) and (key in _KEPT_XATTRS or key.startswith(_OF_USERS)):
+                    _set_xattr(fd, key, value.encode("utf-8", "surrogateescape"))
+
+
+def _set_xattr(fd: int, key: str, value: bytes) -> None:
+    try:
+        os.setxattr(fd, key, value)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP or not key.startswith(_OF_USERS):
+            raise  # of these nothing depends on, and some file systems have none
 
 
 def _write_sparsely(fd: int, piece: bytes) -> None:

@@ -19,6 +19,13 @@ _OFFICIAL = "library/"
 _DEFAULT_TAG = "latest"
 _MAX_NAME = 255
 _LOGIN = re.compile(r"\b((?:https?|oci)://)[^/?#\s]*@", re.I)
+_ODD_PASSWORD = re.compile(
+    r"\b((?:[a-z][a-z0-9+.-]*)://)[^/?#:@\s]*:(?![0-9]*(?:[/?#\s'\"]|$))[^@\s'\"]*@", re.I
+)
+"""One with characters that have another meaning in a URL; what is behind the colon is no port."""
+_TOKEN = re.compile(
+    r"([?&](?:access_token|api_key|auth|key|passw(?:or)?d|private_token|secret|token)=)[^&#\s'\"]+", re.I
+)
 _PASSWORD = re.compile(r"\b([a-z][a-z0-9+.-]*://[^/?#:@\s]*):[^/?#\s]*@", re.I)
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = re.compile(
@@ -117,4 +124,5 @@ def _invalid(text: str, why: str) -> ImageError:
 
 def without_login(text: str) -> str:
     """Return a text in which no URL has a password; of a user, only those that are no secret (``ssh://git@…``)."""
-    return _PASSWORD.sub(r"\1@", _LOGIN.sub(r"\1", text))
+    plain = _PASSWORD.sub(r"\1@", _LOGIN.sub(r"\1", text))
+    return _TOKEN.sub(r"\1***", _ODD_PASSWORD.sub(r"\1", plain))

@@ -13,6 +13,24 @@ if TYPE_CHECKING:
 
 
 @contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Let SIGTERM end the command as an exception, so that what is half done is taken back."""
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def interruptible(cancel: Cancellation | None = None) -> Iterator[Cancellation]:
     """Deliver SIGINT and SIGTERM to a `Cancellation` as long as the block lasts."""
     found = cancel or Cancellation()

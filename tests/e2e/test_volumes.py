@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import pathlib
+import signal
 import subprocess
-import tarfile
 from collections.abc import Iterator
 
 import pytest
 
 from tests.archives import archive, directory, file, symlink
 from tests.e2e.stack import Stack
+from tests.integration.namespace.conftest import wait_for
 
 PROJECT = """
 name: NAME
@@ -116,19 +116,36 @@ def test_a_link_of_an_archive_leads_nowhere(stack: Stack, tmp_path: pathlib.Path
     assert list(outside.iterdir()) == []
 
 
-def test_a_cut_archive_is_refused(stack: Stack, tmp_path: pathlib.Path) -> None:
-    path = tmp_path / "x.tar"
-    with tarfile.open(path, "w") as made:
-        made.addfile(_directory("volume"))
-        member = tarfile.TarInfo("volume/big")
-        member.size = 1 << 20
-        made.addfile(member, io.BytesIO(bytes(1 << 20)))
-    path.write_bytes(path.read_bytes()[: 1 << 19])
-    refused = stack.run("volume", "import", f"{stack.name}_new", str(path), code=1)
-    assert "unexpected end of data" in refused.stderr
+WHOLE = archive(directory("volume"), *(file(f"volume/{n}", bytes(1 << 10)) for n in range(6)))
 
 
-def _directory(name: str) -> tarfile.TarInfo:
-    found = tarfile.TarInfo(name)
-    found.type = tarfile.DIRTYPE
-    return found
+@pytest.mark.parametrize(
+    "data",
+    [
+        WHOLE[: 512 + 3 * 1536 + 700],
+        WHOLE[: 512 + 3 * 1536 + 200],
+        WHOLE[: 512 + 3 * 1536],
+        WHOLE[: 512 + 3 * 1536] + b"!" + WHOLE[512 + 3 * 1536 + 1 :],
+    ],
+    ids=["in a file", "in a header", "between files", "a damaged header"],
+)
+def test_a_cut_or_damaged_archive_is_refused(stack: Stack, tmp_path: pathlib.Path, data: bytes) -> None:
+    path, new = tmp_path / "x.tar", f"{stack.name}_new"
+    path.write_bytes(data)
+    refused = stack.run("volume", "import", new, str(path), code=1)
+    assert "as a tar archive: " in refused.stderr
+    assert new not in stack.run("volume", "ls", "-q").stdout.split()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_import_that_is_ended_leaves_no_half_of_a_volume(
+    stack: Stack, tmp_path: pathlib.Path, number: signal.Signals
+) -> None:
+    path, new = tmp_path / "x.tar", f"{stack.name}_new"
+    names = [file(f"volume/{n}", b"x") for n in range(50_000)]
+    path.write_bytes(archive(directory("volume"), *names))
+    with subprocess.Popen(**stack.command("volume", "import", new, str(path))) as process:
+        wait_for(lambda: new in stack.run("volume", "ls", "-q").stdout.split(), what="the volume")
+        process.send_signal(number)
+        assert process.wait(timeout=60) != 0
+    assert new not in stack.run("volume", "ls", "-q").stdout.split()

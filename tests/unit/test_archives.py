@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import struct
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,46 @@ def test_a_tree_comes_back_as_it_was(tree: Path, tmp_path: Path) -> None:
     assert stat.S_ISFIFO((out / "pipe").lstat().st_mode)
     assert (out / os.fsdecode(b"\xff\xfe")).read_text() == "not UTF-8"
     assert (out / "sub").stat().st_mtime == 1_000_000_000
+
+
+def _acl(*entries: tuple[int, int, int]) -> bytes:
+    """A POSIX access list as the kernel has it: version 2, then tag, rights and number of each entry."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *one) for one in entries)
+
+
+ANY = 0xFFFFFFFF
+ACL = _acl((1, 6, ANY), (2, 6, 1234), (4, 4, ANY), (16, 6, ANY), (32, 0, ANY))
+
+
+@pytest.mark.root
+def test_access_lists_and_attributes_of_users_come_along(tmp_path: Path) -> None:
+    """Without its list a file would have the rights of the mask, which are those of nobody in particular."""
+    (tmp_path / "tree").mkdir()
+    file = tmp_path / "tree" / "f"
+    file.write_text("x")
+    os.setxattr(file, "user.note", b"\xff\0kept")
+    os.setxattr(file, "system.posix_acl_access", ACL)
+    unpacked(packed(tmp_path / "tree"), tmp_path / "new", keep=True)
+    made = tmp_path / "new" / "tree" / "f"
+    assert os.getxattr(made, "user.note") == b"\xff\0kept"
+    assert os.getxattr(made, "system.posix_acl_access") == ACL
+
+
+@pytest.mark.parametrize("at", [700, 512 + 1024 + 3, 1024 + 8])
+def test_a_header_that_is_damaged_is_no_end(tmp_path: Path, at: int) -> None:
+    entries = []
+    for number in range(4):
+        info = tarfile.TarInfo(f"f{number}")
+        entries.append(info)
+    data = bytearray(archive_of(*entries))
+    data[at] ^= 0xFF
+    with pytest.raises(CopyFailed, match="damaged"):
+        unpacked(bytes(data), tmp_path / "new")
+
+
+def test_a_name_of_too_many_parts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CopyFailed, match="nested more than 400 directories deep"):
+        unpacked(archive_of(tarfile.TarInfo("d/" * 1500 + "x")), tmp_path / "new")
 
 
 def test_equal_trees_give_equal_bytes(tree: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,9 +10,10 @@ import click
 from composer.cli import options as shared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from composer.cli.context import Context
+    from composer.engine.backend import Backend
     from composer.engine.observed import ObservedVolume
 
 
@@ -202,7 +204,6 @@ def export_volume(context: Context, /, name: str, output: str, live: bool) -> No
 def import_volume(context: Context, /, name: str, path: str, live: bool) -> None:
     from composer.cli.single import standard
     from composer.engine.moving import volumes
-    from composer.engine.wanted import VolumeSpec
 
     backend = context.backend()
     if context.settings.dry_run:
@@ -212,11 +213,31 @@ def import_volume(context: Context, /, name: str, path: str, live: bool) -> None
         volumes.refuse_used(backend, name)
     with standard.read_from(context, path, "a volume") as archive:
         volumes.check_archive(archive)
-        if backend.find_volume(name) is None:
-            backend.create_volume(VolumeSpec(name, {}, {}))
-        with volumes.opened(backend, name, writable=True) as contents, open(archive, "rb") as file:
+        with (
+            _made(backend, name),
+            volumes.opened(backend, name, writable=True) as contents,
+            open(archive, "rb") as file,
+        ):
             contents.write(iter(lambda: file.read(1 << 20), b""))
     context.write(name)
+
+
+@contextmanager
+def _made(backend: Backend, name: str) -> Iterator[None]:
+    """Create a volume, unless it is there; it goes again where the block fails, or is interrupted."""
+    from composer.cli.interrupt import ended_in_order
+    from composer.engine.wanted import VolumeSpec
+
+    with ended_in_order():
+        is_new = backend.find_volume(name) is None
+        if is_new:
+            backend.create_volume(VolumeSpec(name, {}, {}))
+        try:
+            yield
+        except BaseException:
+            if is_new:
+                backend.remove_volume(name)
+            raise
 
 
 @command.command(name="clone", help="Copy a volume to a new one, with its labels left out.")
@@ -226,7 +247,6 @@ def import_volume(context: Context, /, name: str, path: str, live: bool) -> None
 @click.pass_obj
 def clone_volume(context: Context, /, name: str, other: str, live: bool) -> None:
     from composer.engine.moving import migration, volumes
-    from composer.engine.wanted import VolumeSpec
     from composer.errors import Conflict, NotFound
 
     backend = context.backend()
@@ -239,12 +259,8 @@ def clone_volume(context: Context, /, name: str, other: str, live: bool) -> None
         return
     if not live:
         volumes.refuse_used(backend, name)
-    backend.create_volume(VolumeSpec(other, {}, {}))
-    try:
+    with _made(backend, other):
         migration.copy(backend, name, backend, other)
-    except BaseException:
-        backend.remove_volume(other)
-        raise
     context.write(other)
 
 

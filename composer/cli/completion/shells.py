@@ -30,7 +30,7 @@ _BASH = """\
         case $type in
             dir) compopt -o dirnames ;;
             file) compopt -o default ;;
-            plain) COMPREPLY+=("$value") ;;
+            plain) printf -v value %%q "$value"; COMPREPLY+=("$value") ;;
         esac
         [[ $value != *[:=] ]] || compopt -o nospace
     done < <(COMP_LINE="$COMP_LINE" COMP_POINT="$COMP_POINT" COMP_WORDBREAKS="$COMP_WORDBREAKS" \\
@@ -82,14 +82,19 @@ def answer(instruction: str, context: Context, program: click.Group) -> int:
     if shell not in SHELLS:
         return 1
     completer = _kind(shell)(program, {"obj": context}, "composer", ASKS)
-    words, incomplete = completer.get_completion_args()
+    try:
+        words, incomplete = completer.get_completion_args()
+    except (KeyError, ValueError, IndexError):
+        return 0  # no script of ours asks so
     words = _without_compose(program, words)
     _dress(program, words)
     try:
         found = completer.get_completions(words, incomplete)
     except click.ClickException:
         return 0
-    context.write("\n".join(map(completer.format_completion, found)))
+    # a name of others with a line break would be two answers
+    lines = (completer.format_completion(one) for one in found if str(one.value).isprintable())
+    context.write("\n".join(lines))
     return 0
 
 

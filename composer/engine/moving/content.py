@@ -13,7 +13,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
-from composer.archives import Pieces
+from composer.archives import Pieces, StrictInfo
 from composer.errors import CopyFailed
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def is_empty(archive: Iterable[bytes]) -> bool:
 @contextmanager
 def _opened(archive: Iterable[bytes]) -> Iterator[tarfile.TarFile]:
     try:
-        with tarfile.open(fileobj=cast("BinaryIO", Pieces(archive)), mode="r|") as reader:
+        with tarfile.open(fileobj=cast("BinaryIO", Pieces(archive)), mode="r|", tarinfo=StrictInfo) as reader:
             yield reader
     except tarfile.TarError as error:
         raise CopyFailed(f"cannot read the archive of a volume: {error}") from error
@@ -69,7 +69,8 @@ def _line(reader: tarfile.TarFile, info: tarfile.TarInfo) -> str:
         contents = found.hexdigest()
     device = f"{info.devmajor}:{info.devminor}" if info.isdev() else ""
     # a directory's time is that of its last entry, and so of the copy
-    mtime = int(info.mtime) if info.isreg() else ""
+    # before 1970 there is no time for Docker Engine
+    mtime = max(0, int(info.mtime)) if info.isreg() else ""
     kind = info.type.decode() if not info.isreg() else "0"
     parts = (kind, f"{info.mode & 0o7777:o}", info.uid, info.gid, info.linkname, device, mtime, contents)
     return "\0".join((*map(str, parts), info.pax_headers.get(_CAPABILITIES, "")))

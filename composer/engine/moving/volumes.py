@@ -9,6 +9,7 @@ import tempfile
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from composer.archives import WholeInfo
 from composer.engine.observed import ACTIVE
 from composer.engine.wanted import ContainerSpec, MountSpec
 from composer.errors import BackendError, Conflict, CopyFailed, NotFound
@@ -135,7 +136,7 @@ def _sweep(backend: Backend) -> None:
 def check_archive(path: str) -> None:
     """Raise CopyFailed unless a file is an archive as `Contents.read` returns it, to its end."""
     try:
-        with tarfile.open(path, "r|") as reader:
+        with tarfile.open(path, "r|", tarinfo=WholeInfo) as reader:
             first = reader.next()
             if first is None or (first.name == _PLACE and not first.isdir()):
                 raise _no_volume(path, first)

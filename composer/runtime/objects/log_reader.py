@@ -41,7 +41,8 @@ class _Reader:
         # One that removes itself goes in the moment in which it ends, with its last lines.
         self._cursor = generations.Cursor(f"{directory}/logs", hold=meta is not None and meta["auto_remove"])
         self._latest_ns = 0
-        self._rests: list[bytes | None] = [None, None]
+        self._rests: list[list[bytes]] = [[], []]
+        """Pieces of each stream's last line, which has no end yet: joined once, however many they are."""
         self._torn = [False, False]
 
     def new_lines(self) -> Iterator[LogLine]:
@@ -54,23 +55,27 @@ class _Reader:
     def _lines(self, chunk: generations.Chunk) -> Iterator[LogLine]:
         stream, data = chunk.stream, chunk.data
         if chunk.gap:
-            self._rests[stream], self._torn[stream] = None, chunk.torn
+            self._rests[stream], self._torn[stream] = [], chunk.torn
         if self._torn[stream]:
             # The line whose beginning was dropped is left out.
             _, newline, data = data.partition(b"\n")
             self._torn[stream] = not newline
-        data = (self._rests[stream] or b"") + data
-        lines = data.split(b"\n")
-        self._rests[stream] = lines.pop() or None
-        for line in lines:
+        first, *lines = data.split(b"\n")
+        rest = self._rests[stream]
+        if first:
+            rest.append(first)
+        if not lines:
+            return
+        self._rests[stream] = [lines[-1]] if lines[-1] else []
+        for line in (b"".join(rest), *lines[:-1]):
             yield LogLine(self.id, self._latest_ns, generations.STREAMS[stream], line + b"\n")
 
     def rest(self) -> Iterator[LogLine]:
         """Yield the last line of each stream where it has no end; for when no more can come."""
         for stream, rest in enumerate(self._rests):
-            if rest is not None:
-                self._rests[stream] = None
-                yield LogLine(self.id, self._latest_ns, generations.STREAMS[stream], rest)
+            if rest:
+                self._rests[stream] = []
+                yield LogLine(self.id, self._latest_ns, generations.STREAMS[stream], b"".join(rest))
 
     def close(self) -> None:
         self._cursor.close()

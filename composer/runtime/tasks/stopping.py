@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 from composer.runtime.base.status import PAUSED, RESTARTING, RUNNING, STARTING
 from composer.runtime.container import sharing
+from composer.runtime.tasks import resting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     Reply = Callable[[dict[str, Any]], None]
 
+_LOOK_AGAIN_S = 0.1
 _SIGTIMEDWAIT = {"x86_64": "128", "aarch64": "137"}.get(os.uname().machine, "137")
 
 
@@ -47,11 +50,26 @@ def end(task: Task, *, timeout_s: float | None = None, number: int | None = None
     grace_s = configured["timeout_s"] if timeout_s is None else timeout_s
     record.emit("kill", signal=str(int(number)))
     is_first = sharing.has_own(record.config, "pid")
-    if grace_s <= 0 or (is_first and not would_notice(task.process.pid, number)):
+    if grace_s <= 0:
         task.process.cgroup.kill()
         return
     task.process.signal(number)
     task.after("stop", grace_s, lambda: _kill_all(task))
+    if is_first and not would_notice(task.process.pid, number):
+        _look_again(task, number, time.monotonic() + grace_s)
+
+
+def _look_again(task: Task, number: int, until_s: float) -> None:
+    """Follow a program that the signal did not reach: once it has a handler it gets it again.
+
+    One that would only sleep through the grace period is ended now.
+    """
+    if would_notice(task.process.pid, number):
+        task.process.signal(number)
+    elif resting.is_resting(task.process.pid, task.process.cgroup.processes(), until_s - time.monotonic()):
+        task.process.cgroup.kill()
+    else:
+        task.after("deaf", _LOOK_AGAIN_S, lambda: _look_again(task, number, until_s))
 
 
 def _mark_stopped(record: Record) -> None:
@@ -83,11 +101,10 @@ def kill(task: Task, number: int, reply: Reply) -> None:
 
 
 def would_notice(pid: int, number: int) -> bool:
-    """Tell whether the first process of a pid namespace can react to a signal.
+    """Tell whether the first process of a pid namespace can react to a signal now.
 
-    The kernel drops signals that such a process has no handler for (pid_namespaces(7)), so waiting for one that
-    can never have an effect would only waste the grace period. A blocked signal may be waited for (signalfd); one
-    that is waited for right now, as tini and dumb-init do, is not among the blocked for that long.
+    The kernel drops signals that such a process has no handler for (pid_namespaces(7)). A blocked signal may be waited
+    for (signalfd); one that is waited for right now, as tini and dumb-init do, is not among the blocked for that long.
     """
     if number == signal.SIGKILL:
         return False

@@ -186,12 +186,16 @@ class _Repository:
 
     def _check_size(self, commit: str, directory: str) -> None:
         """Refuse what would fill the disk: packed, a gigabyte of zeros is small."""
-        listed = self._must(directory, "ls-tree", "-r", "-l", "--full-tree", commit).splitlines()
-        sizes = [line.partition("\t")[0].split()[-1] for line in listed]
+        listing = ("ls-tree", "-r", "-l", "--full-tree", commit)
+        done = self._git.run(listing, directory, only_prints=True)
+        if done.code not in (0, git_program.TOO_MUCH):
+            raise self._failed(done)
+        sizes = [line.partition("\t")[0].split()[-1] for line in done.out.splitlines()]
         total = sum(int(size) for size in sizes if size.isdigit())
-        if len(sizes) > _MAX_FILES or total > _MAX_BYTES:
+        if done.code or len(sizes) > _MAX_FILES or total > _MAX_BYTES:
+            at_least = "at least " if done.code else ""
             raise ProjectError(
-                f"the repository is too large: {len(sizes)} files, {total >> 20} MiB "
+                f"the repository is too large: {at_least}{len(sizes)} files, {total >> 20} MiB "
                 f"(limit: {_MAX_FILES} files, {_MAX_BYTES >> 20} MiB)",
                 hint="clone it, and name the local file",
             )

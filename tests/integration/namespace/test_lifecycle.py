@@ -121,10 +121,42 @@ def test_the_stop_signal_comes_first_and_the_grace_period_is_kept(stack: Stack) 
     assert "no" in stack.out("logs", "stubborn")
 
 
-def test_a_signal_that_nobody_handles_is_not_waited_for(stack: Stack) -> None:
-    stack.up("services:\n  a: {image: host, command: [sleep, infinity], stop_grace_period: 1h}\n")
+def test_who_only_sleeps_is_not_waited_for(stack: Stack) -> None:
+    stack.up(
+        "services:\n  a: {image: host, command: [sleep, infinity], stop_grace_period: 1h}\n"
+        "  b: {image: host, command: [sh, -c, 'echo b; sleep 7200; echo'], stop_grace_period: 1h}\n"
+        "  c: {image: host, command: [tail, -f, /dev/null], stop_grace_period: 1h}\n"
+    )
     stack.run("stop")
-    assert rows(stack)["a-1"]["ExitCode"] == 137
+    assert {row["ExitCode"] for row in rows(stack).values()} == {137}
+
+
+def test_a_program_without_a_handler_may_finish_what_it_does(stack: Stack) -> None:
+    """As with Docker: the kernel drops the signal, and the grace period is time to end by itself."""
+    stack.up(
+        "services:\n"
+        "  job: {image: host, command: [sh, -c, 'echo working; sleep 2; echo finished']}\n"
+        "  busy: {image: host, command: [sh, -c, 'echo working; n=0; while [ $$n -lt 30 ]; do n=$$((n+1)); "
+        "sleep 0.1; done; echo finished']}\n"
+    )
+    wait_for(lambda: stack.out("logs").count("working") == 2, what="both")
+    stack.run("stop")
+    assert stack.out("logs").count("finished") == 2
+    assert {row["ExitCode"] for row in rows(stack).values()} == {0}
+
+
+def test_a_handler_that_comes_later_gets_the_signal(stack: Stack) -> None:
+    """An entry point without one, and then a server that has one: it ends in order."""
+    stack.up(
+        "services:\n"
+        "  db:\n    image: host\n    stop_grace_period: 60s\n"
+        "    command: [sh, -c, \"echo preparing; sleep 1.5; trap 'echo orderly; exit 5' TERM; echo ready; "
+        'while :; do sleep 0.1; done"]\n'
+    )
+    wait_for(lambda: "preparing" in stack.out("logs"), what="the start")
+    stack.run("stop")
+    assert "orderly" in stack.out("logs")
+    assert rows(stack)["db-1"]["ExitCode"] == 5
 
 
 # ------------------------------------------------------------------ health

@@ -172,6 +172,11 @@ def test_a_login_is_not_shown() -> None:
     assert without_login("oci://me:pass@host/r:1") == "oci://host/r:1"
     assert without_login("oci://host/r@sha256:00") == "oci://host/r@sha256:00"
     assert without_login("https://me:p%@h[/x") == "https://h[/x"
+    for odd in ("pw/secret", "pw#secret", "pw?secret"):
+        assert without_login(f"'https://user:{odd}@h:8080/x.git'").endswith("h:8080/x.git'")
+        assert "secret" not in without_login(f"https://user:{odd}@h/x.git")
+    assert without_login("https://h:8080/x.git#a@b:c") == "https://h:8080/x.git#a@b:c"
+    assert without_login("https://h/x.git?token=secret&ref=a") == "https://h/x.git?token=***&ref=a"
     both = "cannot fetch 'https://a:b@h/x' or 'ssh://c:d@h/y'"
     assert without_login(both) == "cannot fetch 'https://h/x' or 'ssh://c@h/y'"
 

@@ -51,6 +51,20 @@ def test_no_offset_in_a_file_grows_for_ever(tmp_path: pathlib.Path) -> None:
     log.close()
 
 
+@pytest.mark.timeout(30)
+def test_a_line_in_many_pieces_is_joined_once(tmp_path: pathlib.Path) -> None:
+    """80 MB without a line break: joined with each piece that comes, they would be moved for minutes."""
+    log = Log(str(tmp_path), {})
+    piece = b"x" * (1 << 14)
+    for _ in range(5_000):
+        log.append(0, piece)
+    log.append(0, b"\nlast\nrest")
+    reader = _Reader("id", str(tmp_path))
+    assert [len(line.data) for line in reader.new_lines()] == [5_000 * len(piece) + 1, 5]
+    assert [line.data for line in reader.rest()] == [b"rest"]
+    log.close()
+
+
 def test_a_burst_is_cut_to_what_a_generation_may_have(tmp_path: pathlib.Path) -> None:
     log = Log(str(tmp_path), {"most": 3_000, "least": 2_000})
     assert log.append(0, b"x" * 99 + b"\n" + b"".join(b"%099d\n" % n for n in range(300))) == 30_100

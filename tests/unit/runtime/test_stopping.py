@@ -1,4 +1,4 @@
-"""Which first processes would notice a signal: the others are killed at once instead of after their grace period."""
+"""Which first processes would notice a signal."""
 
 from __future__ import annotations
 

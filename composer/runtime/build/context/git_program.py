@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import signal
 import subprocess
 import tempfile
 from contextlib import suppress
@@ -33,6 +34,8 @@ FIXED = {
 _ENDING_S = 5
 _MAX_OUTPUT = 64 << 20
 _MOST_SAID = 2000
+TOO_MUCH = -signal.SIGXFSZ
+"""How git ended where it wrote more than it may."""
 
 
 class Ended(NamedTuple):
@@ -63,12 +66,23 @@ class Git(NamedTuple):
     longest_s: float | None = None
     most_file_bytes: int | None = None
 
-    def run(self, arguments: Sequence[str], directory: str, environment: Mapping[str, str] = {}) -> Ended:
-        """Run git in a directory. ``environment`` is in addition. Raises ``failure``."""
+    def run(
+        self,
+        arguments: Sequence[str],
+        directory: str,
+        environment: Mapping[str, str] = {},
+        *,
+        only_prints: bool = False,
+    ) -> Ended:
+        """Run git in a directory. ``environment`` is in addition. Raises ``failure``.
+
+        ``only_prints``: it writes no files, and is ended once it has printed more than is read.
+        """
         options = [word for option in (*OPTIONS, *self.options) for word in ("-c", option)]
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             words = ["git", *options, *arguments]
-            code = self._code_of(words, directory, {**self.environment, **environment}, out, err)
+            git = self._replace(most_file_bytes=_MAX_OUTPUT) if only_prints else self
+            code = git._code_of(words, directory, {**self.environment, **environment}, out, err)
             return Ended(code, _text(out), _text(err))
 
     def _code_of(
