@@ -106,6 +106,9 @@ def choose(
 ) -> Backend:
     """Return the backend for a project (None: for no project in particular); ``wanted`` is what was asked for.
 
+    Where several have something of the project, the one on which it runs goes before one that has its containers, and
+    that before one that has its volumes only.
+
     Raises Conflict when ``wanted`` is not the one that has the project, Unavailable when none works.
     """
     if wanted:
@@ -113,25 +116,39 @@ def choose(
         if project and not backend.holds(project):
             _refuse_elsewhere(project, wanted, environment, connect)
         return backend
-    first: Backend | None = None
+    best: Backend | None = None
+    most = -1
     reasons: list[str] = []
     for name in CHOICES:
         try:
             backend = connect(name, environment)
-            if project and backend.holds(project):
-                return backend
+            share = _share_of(backend, project) if project else 0
         except (Unavailable, PermissionDenied) as error:
             reasons.append(f"{name}: {error}")
             continue
-        if first is None:
-            first = backend
+        if share > most:
+            if best is not None:
+                best.close()
+            best, most = backend, share
         else:
             backend.close()
-        if project is None:
+        if project is None or most == _RUNS:
             break
-    if first is None:
+    if best is None:
         raise Unavailable(f"no usable backend on this machine: {'; '.join(reasons)}")
-    return first
+    return best
+
+
+_RUNS = 3
+
+
+def _share_of(backend: Backend, project: str) -> int:
+    """Return how much of a project a backend has: nothing, volumes, containers, or that it runs there."""
+    if backend.runs(project):
+        return _RUNS
+    if not backend.holds(project):
+        return 0
+    return 2 if backend.observe(project).containers else 1
 
 
 def _refuse_elsewhere(project: str, wanted: str, environment: Mapping[str, str], connect: Connect) -> None:

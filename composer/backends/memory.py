@@ -29,6 +29,7 @@ from composer.backends.memory_parts import Behaviour as Behaviour
 from composer.engine.inspected import Settings
 from composer.engine.lacking import Lacking
 from composer.engine.observed import (
+    ACTIVE,
     Capability,
     ContainerState,
     Event,
@@ -250,6 +251,9 @@ class MemoryBackend(Images, Networks, Files, Lacking):
     def holds(self, project: str) -> bool:
         seen = self.observe(project)
         return bool(seen.containers or seen.volumes)
+
+    def runs(self, project: str) -> bool:
+        return any(one.state in ACTIVE for one in self.observe(project).containers)
 
     def projects(self) -> Sequence[ObservedContainer]:
         with self.changed:

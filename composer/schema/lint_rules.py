@@ -259,12 +259,16 @@ def machine_sysctl(model: Model) -> Iterator[Advice]:
             yield Advice(reason, mark_at(service, ("sysctls", key)), hint)
 
 
-def unusable_value(model: Model) -> Iterator[Advice]:
+def refused_value(model: Model) -> Iterator[Advice]:
     for name, service in model.services.items():
-        yield from _unusable_of(name, service)
         for mistake in unusable.mistakes(service):
             words = f"{dotted(mistake.path)} of service '{name}': {mistake.reason}"
             yield Advice(words, mark_at(service, mistake.path), mistake.hint)
+
+
+def unusable_value(model: Model) -> Iterator[Advice]:
+    for name, service in model.services.items():
+        yield from _unusable_of(name, service)
     for name, mistake in unusable.conflicts(_map(model.tree, "services"), lambda service: True):
         at = mark_at(model.services[name], mistake.path)
         yield Advice(f"{dotted(mistake.path)} of service '{name}': {mistake.reason}", at, mistake.hint)
@@ -322,6 +326,12 @@ _TABLE = (
     Rule("obsolete-version", "warning", "the attribute version is obsolete and ignored"),
     Rule("unknown-rule", "warning", "an unknown rule is disabled"),
     Rule("mount-target", "warning", "a mount over / or inside /proc is not allowed", mount_target),
+    Rule(
+        "refused-value",
+        "error",
+        "a value that Compose accepts, and plan, up and run refuse",
+        refused_value,
+    ),
     Rule(
         "unusable-value",
         "warning",

@@ -66,6 +66,13 @@ class DockerObserver:
         except NotFound:
             return None
 
+    def runs(self, project: str) -> bool:
+        filters = {
+            "label": [f"{PROJECT_LABEL}={project}"],
+            "status": ["running", "paused", "restarting"],
+        }
+        return bool(self.client.get("/containers/json", {"limit": 1, "filters": filters}))
+
     def projects(self) -> Sequence[ObservedContainer]:
         listed = self.client.get("/containers/json", {"all": True, "filters": {"label": [PROJECT_LABEL]}})
         return [reading.from_list(entry) for entry in listed]

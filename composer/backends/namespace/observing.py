@@ -72,6 +72,14 @@ class NamespaceObserver:
             for record in records
         )
 
+    def runs(self, project: str) -> bool:
+        from composer.runtime.base import files, records, status
+
+        boot = files.boot_id()
+        mine = (meta["id"] for meta in self._core.metas() if meta["labels"].get(PROJECT_LABEL) == project)
+        states = (records.state(self.paths.container(id)) or {} for id in mine)
+        return any(one.get("status") in status.ACTIVE and one.get("boot_id", boot) == boot for one in states)
+
     def projects(self) -> Sequence[ObservedContainer]:
         return [container for container in self._all() if PROJECT_LABEL in container.labels]
 

@@ -45,11 +45,15 @@ def command(context: Context, /, origin: str, live: bool, name: str | None) -> N
             return
         with context.lock(project, "migrate"):
             # under the lock: an up of the project may start a container that has a volume
-            wanted = migration.wanted_of(source, project, images, live=live)
+            wanted = migration.wanted_of(source, project, images, live=live, goal=goal)
+            has_containers = bool(source.observe(project).containers)
             place = f"{context.session().state_root.own}/migrations/{project}-{origin}-{goal}.json"
             record = migration.Record(place)
             migration.migrate(source, target, wanted, record, context.display("migrate").progress)
     context.display().settle()
+    if has_containers:
+        # its networks may have the same addresses, and an up there would find the old containers
+        context.write(f"Remove its containers and networks first: composer --backend {origin} down")
     context.write(f"Project '{project}' can be started on the other backend: composer --backend {goal} up -d")
 
 

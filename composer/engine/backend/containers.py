@@ -21,6 +21,10 @@ class ContainerObserver(Protocol):
         """Return True if the project has a container or a volume on this backend; cheaper than `observe`."""
         ...
 
+    def runs(self, project: str) -> bool:
+        """Return True if a container of the project is running, paused or restarting; cheaper than `observe`."""
+        ...
+
     def projects(self) -> Sequence[ObservedContainer]:
         """Return every container that carries a project label, of all projects."""
         ...

@@ -65,14 +65,24 @@ class Record:
 
 
 class Wanted(NamedTuple):
-    """What is to be brought over: images by name, and volumes. ``live``: also of running containers."""
+    """What is to be brought over: images by name, and volumes. ``live``: also of running containers.
+
+    ``goal`` is the name of the backend that it goes to, for hints.
+    """
 
     images: Sequence[str]
     volumes: Sequence[ObservedVolume]
     live: bool = False
+    goal: str = ""
+
+    def removal(self, volume: str) -> str:
+        """Return how a volume is removed on the target, and nowhere else."""
+        return f"composer --backend {self.goal} volume rm {volume}"
 
 
-def wanted_of(source: Backend, project: str, images: Iterable[str], *, live: bool = False) -> Wanted:
+def wanted_of(
+    source: Backend, project: str, images: Iterable[str], *, live: bool = False, goal: str = ""
+) -> Wanted:
     """Return what a project has on a backend: volumes by their labels, images of its containers and of ``images``.
 
     Raises NotFound where it has nothing.
@@ -84,7 +94,7 @@ def wanted_of(source: Backend, project: str, images: Iterable[str], *, live: boo
     present = [
         name for name in sorted(names) if name and name != _HOST and source.find_image(name) is not None
     ]
-    return Wanted(present, sorted(observed.volumes, key=lambda volume: volume.name), live)
+    return Wanted(present, sorted(observed.volumes, key=lambda volume: volume.name), live, goal)
 
 
 def migrate(source: Backend, target: Backend, wanted: Wanted, record: Record, tell: Tell) -> None:
@@ -96,7 +106,7 @@ def migrate(source: Backend, target: Backend, wanted: Wanted, record: Record, te
         if there is not None and not record.state(volume.name):
             raise Conflict(
                 f"volume '{volume.name}' exists on the target already",
-                hint="remove it there first (composer volume rm), if its data is not needed",
+                hint=f"if its data there is not needed, remove it: {wanted.removal(volume.name)}",
             )
     for reference in wanted.images:
         with _told(Resource("image", reference), tell):
@@ -104,7 +114,8 @@ def migrate(source: Backend, target: Backend, wanted: Wanted, record: Record, te
     for volume in wanted.volumes:
         resource = Resource("volume", volume.name)
         with _told(resource, tell):
-            _bring_volume(source, target, volume, record, functools.partial(_tell_moved, tell, resource))
+            report = functools.partial(_tell_moved, tell, resource)
+            _bring_volume(source, target, volume, record, report, wanted.removal(volume.name))
 
 
 @contextmanager
@@ -148,7 +159,12 @@ def _bring_image(source: Backend, target: Backend, reference: str) -> None:
 
 
 def _bring_volume(
-    source: Backend, target: Backend, volume: ObservedVolume, record: Record, report: Callable[[int], None]
+    source: Backend,
+    target: Backend,
+    volume: ObservedVolume,
+    record: Record,
+    report: Callable[[int], None],
+    removal: str,
 ) -> None:
     name = volume.name
     if record.state(name) == COPIED and target.find_volume(name) is not None:
@@ -156,11 +172,11 @@ def _bring_volume(
             return  # it came over before, and has not changed since; what was done on the target stays
         raise Conflict(
             f"volume '{name}' was copied before, and has changed on the source since then",
-            hint="remove it on the target (composer volume rm), to have it copied again",
+            hint=f"to have it copied again, remove the copy: {removal}",
         )
     half = target.find_volume(name)
     if half is not None:
-        _check_half(target, half, record)
+        _check_half(target, half, record, removal)
         target.remove_volume(name)  # of a migration that was interrupted
     attributes = {"driver_opts": dict(volume.options)} if volume.options else {}
     if volume.driver != "local":
@@ -176,7 +192,7 @@ def _bring_volume(
     record.write(name, COPIED, copied)
 
 
-def _check_half(target: Backend, volume: ObservedVolume, record: Record) -> None:
+def _check_half(target: Backend, volume: ObservedVolume, record: Record, removal: str) -> None:
     """Raise Conflict unless a volume is what an interrupted migration left, and nobody has used it since."""
     used = volumes.holders(target, volume.name)
     created = record.digest(volume.name)
@@ -185,7 +201,7 @@ def _check_half(target: Backend, volume: ObservedVolume, record: Record) -> None
         reason = f"it is used by {', '.join(used)}" if used else "it was created anew since then"
         raise Conflict(
             f"volume '{volume.name}' was not copied completely before, and {reason}",
-            hint="remove it on the target (composer volume rm), if its data is not needed",
+            hint=f"if its data there is not needed, remove it: {removal}",
         )
 
 

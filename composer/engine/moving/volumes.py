@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import tarfile
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.archives import WholeInfo
@@ -56,15 +57,25 @@ def opened(backend: Backend, volume: str, *, writable: bool = False) -> Iterator
             mounts=(MountSpec("volume", volume, f"/{_PLACE}", read_only=not writable),),
             network_mode="none",
         )
-        try:
-            id = backend.create_container(spec)
-        except NotFound:  # another command has removed the image just now
-            _import(backend)
-            id = backend.create_container(spec)
-        try:
+        with ExitStack() as held:
+            with _undisturbed():  # else nobody would know of it
+                try:
+                    id = backend.create_container(spec)
+                except NotFound:  # another command has removed the image just now
+                    _import(backend)
+                    id = backend.create_container(spec)
+                held.callback(backend.remove_container, id, force=True)
             yield Contents(backend, id)
-        finally:
-            backend.remove_container(id, force=True)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold back Ctrl-C and SIGTERM for a moment."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

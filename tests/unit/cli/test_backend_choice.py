@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from composer.engine.wanted import VolumeSpec
 from tests.unit.cli.console import Console, Lasting
 
 
@@ -21,6 +22,24 @@ def test_a_project_stays_on_the_backend_that_has_it(console: Console) -> None:
     assert console.backend.observe("app").containers == ()
     console("down")
     assert other.observe("app").containers == ()
+
+
+def test_of_two_that_have_a_project_the_one_counts_where_it_runs(console: Console) -> None:
+    """As after a migration: the old volumes and containers are there for as long as nobody removes them."""
+    first, second = console.backend, Lasting()
+    second.name = "docker"
+    console.write("services: {web: {image: nginx}}")
+    console("create")
+    console.backends = {"docker": second}
+    console("up", "-d")
+    console.backends = {"namespace": first, "docker": second}
+    assert "Up" in console("ps").out, "what runs before what is only there"
+    first.create_volume(VolumeSpec("app_data", {"com.docker.compose.project": "app"}, {}))
+    console.backends = {"namespace": first}
+    console("down")
+    console.backends = {"namespace": first, "docker": second}
+    console("--backend", "docker", "stop")
+    assert "Exited" in console("ps", "-a").out, "containers before volumes"
 
 
 def test_the_backend_can_be_configured(console: Console, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ def rules(directory: Path, text: str, **files: str) -> list[str]:
 
 
 SPEAKS = [
+    ("refused-value", "services: {a: {image: 'i:1', restart: sometimes}}", "1:39"),
     ("unusable-value", "services: {a: {image: 'i:1', mac_address: zz}}", "1:43"),
     ("unusable-value", f"services: {{a: {{image: 'i:1', container_name: {'n' * 300}}}}}", "1:46"),
     ("unusable-value", "services: {a: {image: 'i:1', ports: [{target: 80, protocol: foo}]}}", "1:61"),
