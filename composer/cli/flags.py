@@ -171,7 +171,11 @@ def near(name: str, known: Iterable[str]) -> str:
 
 def unknown_below(group: click.Group, word: str, ctx: click.Context) -> str:
     """Return the sentence for a subcommand that a group does not have."""
+    from composer.cli.unknown_verbs import BELOW
+
     path = ctx.command_path.removeprefix("composer ")
+    if f"{path} {word}" in BELOW:
+        return f"unknown command '{path} {word}': {BELOW[f'{path} {word}']}"
     return f"unknown command '{path} {word}'{near(word, group.list_commands(ctx))}"
 
 

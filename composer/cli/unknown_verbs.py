@@ -16,6 +16,14 @@ _INSTEAD = {
 }
 """Verbs of docker and docker compose that composer does not have, and what to use."""
 
+BELOW = {
+    "system prune": (
+        "use composer container prune, composer network prune, composer image prune, composer builder prune and, for "
+        "data, composer volume prune"
+    ),
+}
+"""The same of commands with two words."""
+
 
 def explain(verb: str, known: Collection[str]) -> str:
     """Return the sentence for a verb that is not among the known ones."""

@@ -77,10 +77,13 @@ class Builds:
         cache = Cache(f"{root}/build")
         cache.prepare()
         self._sweep()
-        return pruning.prune(
+        found = pruning.prune(
             cache,
             f"{root}/images",
             everything=everything,
             most_bytes=most_bytes,
             unused_for_s=unused_for_s,
         )
+        # what a step and a removed image had in common is in the store
+        self._core.store.sweep()
+        return found

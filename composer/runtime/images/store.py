@@ -355,6 +355,13 @@ class Store:
                 _refuse_kept(id, name, names)
             return removal.remove(self._content, id, _without(name, id, names), keeps=keeps)
 
+    def sweep(self) -> None:
+        """Remove layers that no image needs any more, and no build."""
+        from composer.runtime.images import removal
+
+        with self._content.removing():
+            removal.sweep(self._content)
+
     def prune(self, *, unused: bool = False) -> tuple[list[str], int]:
         """Remove images without a name, or with ``unused`` all that no container uses.
 

@@ -363,3 +363,13 @@ def test_forms_of_caches(shop: Workshop) -> None:
     assert "dest is missing" in shop.refuse("FROM base\n", "--cache-to", "type=local")
     assert "mode 'all'" in shop.refuse("FROM base\n", "--cache-to", "type=local,dest=x,mode=all")
     shop.build("FROM base\n", "--cache-from", "type=gha")
+
+
+@pytest.mark.parametrize("order", [("image", "builder"), ("builder", "image")])
+def test_in_any_order_two_prunes_leave_nothing(shop: Workshop, order: tuple[str, str]) -> None:
+    shop.write("file", "x" * 100_000)
+    shop.build("FROM base\nRUN echo one > /one\nCOPY file /file\n")
+    for kind in order:
+        shop.stack.run(kind, "prune", "-af")
+    assert list((shop.stack.state / "lib/images/layers").iterdir()) == []
+    assert list((shop.stack.state / "lib/build/snapshots").iterdir()) == []
