@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from queue import Empty, Queue
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.cli.lines import short_name
-from composer.engine.observed import ACTIVE, ContainerState
+from composer.cli.lines import Whole, short_name
+from composer.engine.observed import ACTIVE, ContainerState, LogLine
 from composer.engine.operations.row import ContainerRef
 from composer.errors import BackendError, OutputFailed
 
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from composer.engine.observed import Event, ObservedContainer
 
 _PAUSE_S = 0.1
+_MOST_NEWS = 1024
+
+
+class _Ended(NamedTuple):
+    """A stream of output has ended, or failed."""
+
+    stream: LogStream
+    failure: Exception | None
 
 
 class Following:
@@ -43,7 +51,9 @@ class Following:
         self._changing = changing
         self._backend, self._project, self._wanted, self._printer = backend, project, wanted, printer
         self._lock = threading.Lock()
-        self._news: SimpleQueue[Exception | Event | None] = SimpleQueue()
+        self._news: Queue[Exception | Event | LogLine | _Ended | None] = Queue(_MOST_NEWS)
+        # A search can take very long, and only one of the main thread can be interrupted.
+        self._prints_here = isinstance(printer, Whole)
         self._open: dict[LogStream, frozenset[str]] = {}
         self._known: dict[str, int] = {}  # since when each is, or was, followed
         self._ends: dict[str, int] = {}
@@ -55,13 +65,7 @@ class Following:
         threading.Thread(target=self._read_events, name="events", daemon=True).start()
         try:
             while (pause_s := self._next_look_s()) != 0:
-                news = self._next(pause_s)
-                if isinstance(news, Exception):
-                    raise news
-                if news is not None and news.action == "start":
-                    self._started(news)
-                elif news is not None and news.action == "die":
-                    self._ends[news.id] = news.time_ns
+                self._learn(self._next(pause_s))
         finally:
             self._events.close()
             for stream in tuple(self._open):
@@ -76,11 +80,26 @@ class Following:
             return None
         return _PAUSE_S if self._changing() or self._is_going_on() else 0
 
-    def _next(self, timeout_s: float | None) -> Exception | Event | None:
+    def _next(self, timeout_s: float | None) -> Exception | Event | _Ended | None:
+        """Return the next of the news; lines that come before are printed."""
         try:
-            return self._news.get(timeout=timeout_s)
+            while isinstance(news := self._news.get(timeout=timeout_s), LogLine):
+                self._printer.write(news)
         except Empty:
             return None
+        return news
+
+    def _learn(self, news: Exception | Event | _Ended | None) -> None:
+        if isinstance(news, _Ended):
+            with self._lock:
+                self._open.pop(news.stream, None)
+            news = news.failure
+        if isinstance(news, Exception):
+            raise news
+        if news is not None and news.action == "start":
+            self._started(news)
+        elif news is not None and news.action == "die":
+            self._ends[news.id] = news.time_ns
 
     def _is_going_on(self) -> bool:
         """Tell whether something is followed or still to come; follow what started while its last stream ended."""
@@ -128,15 +147,16 @@ class Following:
         failure: Exception | None = None
         try:
             for line in stream:
+                if self._prints_here:
+                    self._news.put(line)
+                    continue
                 with self._lock:
                     self._printer.write(line)
         except (BackendError, OutputFailed, BrokenPipeError) as error:
             failure = error
         finally:
             stream.close()
-        with self._lock:
-            self._open.pop(stream, None)
-        self._news.put(failure)
+        self._news.put(_Ended(stream, failure))
 
     def _read_events(self) -> None:
         try:

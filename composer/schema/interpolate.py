@@ -337,7 +337,7 @@ class _Interpolation:
             self._problems.warn(
                 f'The "{name}" variable is not set. Defaulting to a blank string.',
                 mark,
-                hint=f"set {name}, or use ${{{name}:-}} if an empty value is intended",
+                hint=f"set {name}, or use ${{{name}:-}} if an empty value is intended, or $$ for the character $",
             )
 
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 import threading
 import time
@@ -77,8 +78,21 @@ def test_an_attached_up_goes_on(empty: Stack, extra: tuple[str, ...]) -> None:
         wait_for(lambda: up.count(ends[0]) > up.count(ends[1]), what="the end of the last run")
 
 
-def test_followed_logs_go_on(empty: Stack) -> None:
+@pytest.mark.parametrize("extra", [(), ("--grep", ".")])
+def test_followed_logs_go_on(empty: Stack, extra: tuple[str, ...]) -> None:
     empty.write(PROJECT)
     empty.run("up", "-d")
-    with following(empty, "logs", "-f") as logs:
+    with following(empty, "logs", "-f", *extra) as logs:
         go_through_it_all(empty, logs)
+
+
+def test_a_search_without_end_can_be_interrupted(empty: Stack) -> None:
+    """An expression that tries everything: nothing but a signal ends it."""
+    words = "a" * 45 + "!"
+    empty.write(PROJECT.replace("echo here", f"echo here; echo {words}"))
+    empty.run("up", "-d")
+    with following(empty, "logs", "-f", "--no-log-prefix", "--grep", "^(a+)+$|here") as followed:
+        followed.wait_for("here", 1)
+        time.sleep(1)
+        followed.process.send_signal(signal.SIGINT)
+        assert followed.process.wait(timeout=30) == 130

@@ -96,6 +96,13 @@ def open_shared(mounts: Sequence[Mapping[str, Any]], state: str) -> None:
                 os.close(source)
 
 
+_A_FILE_IS_THERE = (
+    "the source is a directory, but the image has a file there; check its path: "
+    "if it did not exist on this machine, it was created as an empty directory"
+)
+_A_DIRECTORY_IS_THERE = "the source is a file, but the image has a directory there"
+
+
 class Mounts:
     """The mounts of one container, of an OCI configuration.
 
@@ -265,12 +272,16 @@ class Mounts:
         there = self._in_image(destination) if is_directory and "copyup" in entry.get("options", ()) else -1
         try:
             make = rootfs.make_directory if is_directory else rootfs.make_file
-            target = make(self._root, destination)
+            try:
+                target = make(self._root, destination)
+            except MountFailed as error:
+                if is_directory and entry["type"] == "bind":
+                    raise MountFailed(_A_FILE_IS_THERE) from error
+                raise
             try:
                 self._check(target, _is_procfs(tree))
                 if is_directory != stat.S_ISDIR(os.fstat(target).st_mode):
-                    kinds = ("directory", "file") if is_directory else ("file", "directory")
-                    raise MountFailed(f"the source is a {kinds[0]}, but the image has a {kinds[1]} there")
+                    raise MountFailed(_A_FILE_IS_THERE if is_directory else _A_DIRECTORY_IS_THERE)
                 if there >= 0:
                     copy_up.copy_up(there, tree)
                 syscalls.move_mount(tree, target)

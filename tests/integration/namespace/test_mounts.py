@@ -288,3 +288,11 @@ def test_a_tmpfs_has_the_same_mode_at_every_start(stack: Stack) -> None:
     for _ in range(2):
         stack.run("restart", "-t", "0")
         assert modes() == first
+
+
+def test_a_source_that_was_missing_is_the_likely_cause(stack: Stack) -> None:
+    """Docker makes a directory of it, too; then it does not fit over a file, and nobody sees why."""
+    stack.write("services: {a: {image: host, command: ['true'], volumes: ['./typo.conf:/etc/passwd']}}\n")
+    said = stack.run("up", "-d", check=False).stderr
+    assert "at /etc/passwd: the source is a directory, but the image has a file there" in said
+    assert "if it did not exist on this machine, it was created as an empty directory" in said
