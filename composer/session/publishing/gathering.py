@@ -46,6 +46,8 @@ class Findings:
         self.contents: set[str] = set()
         """Configs whose content is in the file."""
         self.sensitive: list[sensitive.Sensitive] = []
+        self.binds: set[str] = set()
+        """Bind mounts of files that services extend, with their place: these files are published whole."""
 
 
 class Gathered(NamedTuple):
@@ -85,6 +87,7 @@ class _Gathering:
             if path not in done:
                 source = Source(path, path, os.path.dirname(path), _read(path))
                 done[path] = self.file(source, name)._replace(is_extended=True)
+                self._binds(source)
         return [done[path] for path in sorted(done)]
 
     def file(self, source: Source, name: str) -> File:
@@ -99,6 +102,7 @@ class _Gathering:
                     edits += self._service(service, nodes.fields(node), source)
             self._configs(top.get("configs"))
             self._look(document, source.shown)
+        self.findings.sensitive += sensitive.in_comments(text, source.shown)
         return File(name, nodes.edited(text, edits).encode())
 
     def env_file(self, path: str, name: str) -> File:
@@ -163,6 +167,18 @@ class _Gathering:
             content = nodes.text_of(nodes.fields(config).get("content"))
             if content and sensitive.is_literal(content):
                 self.findings.contents.add(name)
+
+    def _binds(self, source: Source) -> None:
+        """Note the bind mounts of a file, of services that nobody extends, too."""
+        for document in nodes.documents(source.text, source.shown):
+            for service, node in nodes.fields(nodes.fields(document).get("services")).items():
+                for entry in nodes.items(nodes.fields(node).get("volumes")):
+                    text, long = nodes.text_of(entry) or "", nodes.fields(entry)
+                    if nodes.text_of(long.get("type")) == "bind":
+                        target = nodes.text_of(long.get("target"))
+                        text = f"{nodes.text_of(long.get('source'))}:{target}"
+                    if text.startswith(("/", ".", "~")):
+                        self.findings.binds.add(f"{service} in {source.shown}: {text}\n")
 
     def _look(self, document: yaml.Node, shown: str) -> None:
         for key, value, line in nodes.pairs(document):

@@ -72,12 +72,13 @@ def line_of(node: yaml.Node) -> int:
 def pairs(
     node: yaml.Node, key: str = "", seen: frozenset[int] = frozenset()
 ) -> Iterator[tuple[str, str, int]]:
-    """Yield every scalar with its key and line; ``KEY=VALUE`` in a list is a pair too."""
+    """Yield every scalar with its key and line; ``KEY=VALUE`` in a list is a pair too, and a key is a scalar."""
     if id(node) in seen:
         return
     seen |= {id(node)}
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
+            yield from pairs(name, "", seen)
             yield from pairs(value, str(name.value) if isinstance(name, yaml.ScalarNode) else "", seen)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:

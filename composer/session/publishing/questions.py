@@ -39,7 +39,7 @@ def check(services: Services, findings: Findings) -> None:
 
 def questions(services: Services, findings: Findings, *, with_env: bool) -> Iterator[str]:
     """Yield what is asked, one after the other; ``with_env`` agrees to the part about environments."""
-    binds = "".join(_binds(services))
+    binds = "".join((*_binds(services), *sorted(findings.binds)))
     if binds:
         yield (
             "you are about to publish bind mounts declaration within your OCI artifact.\n"

@@ -49,8 +49,11 @@ _NAME = re.compile("|".join(_NAMES), re.I)
 _LITERAL = re.compile(r"[^${\s].+[^}\s]", re.DOTALL)
 _LEAST_OF_A_PASSWORD = 4.0
 _LEAST_OF_A_TEXT = 5.0
-_MOST_LOOKED_AT = 4096
-"""Of a value, or of a line. Some patterns take the square of it as time."""
+_WINDOW, _OVERLAP, _MOST_LOOKED_AT = 4096, 256, 1 << 20
+"""Of a value, or of a line: what is looked at, a part at a time. Some patterns take the square of a part as time."""
+_VARIABLE = re.compile(r"\$\{[^}:?+-]*(?::?[-+?]([^}]*))?\}|\$[A-Za-z_]\w*")
+_OPTION = re.compile(r"(?:^|(?<=[\s'\"]))--?([A-Za-z][\w-]*)[= ]([^\s'\"]+)")
+_COMMENT = re.compile(r"(?:^|\s)#(.*)$")
 
 
 def is_secret_name(name: str) -> bool:
@@ -135,23 +138,45 @@ _KINDS = (
 
 
 def in_value(key: str, value: str, place: str) -> Sensitive | None:
-    """Return what a value looks like, or its beginning where it is long; None where it looks harmless."""
-    value = value[:_MOST_LOOKED_AT]
-    for kind in _KINDS:
-        for found in kind.pattern.finditer(value):
-            if kind.is_one is None or kind.is_one(found[0]):
-                return Sensitive(kind.name, key, found[0], place)
-    if is_secret_name(key) and is_literal(value) and entropy(value) >= _LEAST_OF_A_PASSWORD:
-        return Sensitive("Keyword Detector", key, value, place)
-    return None
+    """Return what a value looks like; None where it looks harmless. Of a variable its default counts."""
+    for start in range(0, min(len(value), _MOST_LOOKED_AT) or 1, _WINDOW - _OVERLAP):
+        part = value[start : start + _WINDOW]
+        for kind in _KINDS:
+            for found in kind.pattern.finditer(part):
+                if kind.is_one is None or kind.is_one(found[0]):
+                    return Sensitive(kind.name, key, found[0], place)
+    plain = _without_variables(value[:_WINDOW])
+    if is_secret_name(key) and is_literal(plain) and entropy(plain) >= _LEAST_OF_A_PASSWORD:
+        return Sensitive("Keyword Detector", key, plain, place)
+    return next(
+        (
+            Sensitive("Keyword Detector", option, given, place)
+            for option, given in _OPTION.findall(value[:_WINDOW])
+            if is_secret_name(option) and is_literal(given) and entropy(given) >= _LEAST_OF_A_PASSWORD
+        ),
+        None,
+    )
+
+
+def _without_variables(value: str) -> str:
+    """Return what of a value is in the file itself: the text around variables, and their defaults."""
+    return _VARIABLE.sub(lambda found: found[1] or "", value.replace("$$", "X"))
+
+
+def in_comments(text: str, name: str) -> Iterator[Sensitive]:
+    """Yield what is in the comments of a YAML file: they are published, too."""
+    for number, line in enumerate(text.splitlines(), 1):
+        comment = _COMMENT.search(line[:_MOST_LOOKED_AT])
+        if comment is not None:
+            yield from in_text(comment[1].strip(), name, number)
 
 
 _PAIR = re.compile(r"""\s*(?:export\s+)?["']?([\w.\[\]~$/-]+)["']?\s*[:=]\s*["']?(.*?)["']?\s*,?\s*""")
 
 
-def in_text(text: str, name: str) -> Iterator[Sensitive]:
-    """Yield what is in a file of pairs, or in any text, line by line."""
-    for number, line in enumerate(text.splitlines(), 1):
+def in_text(text: str, name: str, first: int = 1) -> Iterator[Sensitive]:
+    """Yield what is in a file of pairs, or in any text, line by line; ``first`` is the number of its first line."""
+    for number, line in enumerate(text.splitlines(), first):
         line = line[:_MOST_LOOKED_AT]
         pair = _PAIR.fullmatch(line)
         found = in_value(pair[1], pair[2], f"{name}:{number}") if pair else None

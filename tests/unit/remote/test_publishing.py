@@ -134,6 +134,50 @@ def test_kinds(key: str, value: str, kind: str | None) -> None:
     assert (found.kind if found else None) == kind
 
 
+TOKEN = "ghp_" + "Ab1" * 12
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (f"# the token of the CI: {TOKEN}\nservices: {{a: {{image: i}}}}", "compose.yaml:1"),
+        ("services: {a: {image: i}} # DB_PASSWORD=S3cr3t-Pa5w0rdXyz+Qmk9Lv", "compose.yaml:1"),
+        (f"services: {{a: {{image: i, labels: {{{TOKEN}: x}}}}}}", "compose.yaml:1"),
+        ("services:\n  a:\n    command: app --password=S3cr3t-Pa5w0rdXyz+Qmk9Lv", "compose.yaml:3"),
+        ("services:\n  a:\n    command: [app, '--db-password=S3cr3t-Pa5w0rdXyz+Qmk9Lv']", "compose.yaml:3"),
+        (f"services:\n  a:\n    environment: {{LONG: '{'x ' * 3000}{TOKEN}'}}", "compose.yaml:3"),
+        ('services:\n  a:\n    environment: {API_TOKEN: "${T:-S3cr3t-Pa5w0rdXyz+Qmk9Lv}"}', "compose.yaml:3"),
+        ('services:\n  a:\n    environment: {MY_SECRET: "${T}S3cr3t-Pa5w0rdXyz+Qmk9Lv"}', "compose.yaml:3"),
+    ],
+    ids=["comment", "pair in a comment", "key", "option", "option in a list", "far", "default", "beside a variable"],
+)  # fmt: skip
+def test_secrets_are_found_wherever_they_stand(tmp_path: Path, text: str, place: str) -> None:
+    assert place in {one.place for one in gathered(tmp_path, text).findings.sensitive}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'services: {a: {environment: {DB_PASSWORD: "${DB_PASSWORD:?is required, see the README}"}}}',
+        'services: {a: {environment: {DB_PASSWORD: "${DB_PASSWORD:-postgres}", TOKEN: "$TOKEN"}}}',
+        "services: {a: {command: app --token-file=/run/secrets/token --password=$$PASSWORD}}",
+        "services: {} # set PASSWORD before you start it",
+    ],
+)
+def test_names_alone_are_no_secrets(tmp_path: Path, text: str) -> None:
+    assert gathered(tmp_path, text).findings.sensitive == []
+
+
+def test_bind_mounts_of_a_file_that_is_extended_are_asked_about(tmp_path: Path) -> None:
+    volumes = "['~/.ssh:/keys:ro', data:/d, {type: bind, source: /etc, target: /e}]"
+    base = f"services: {{b: {{image: i}}, other: {{image: i, volumes: {volumes}}}}}"
+    found = gathered(tmp_path, "services: {a: {extends: {file: base.yaml, service: b}}}", {"base.yaml": base})
+    (asked,) = questions.questions({}, found.findings, with_env=False)
+    assert f"other in {tmp_path}/base.yaml: ~/.ssh:/keys:ro\n" in asked
+    assert f"other in {tmp_path}/base.yaml: /etc:/e\n" in asked
+    assert "data:/d" not in asked
+
+
 def test_a_question_does_not_tell_the_secret() -> None:
     (found,) = sensitive.in_text("# comment\nexport TOKEN='ghp_" + "a" * 36 + "'\n", "x.env")
     assert str(found) == "Github authentication\nx.env:2: TOKEN: ghp_…"
