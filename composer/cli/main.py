@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import io
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any, cast
 
@@ -326,6 +327,9 @@ def main() -> None:
     frees anyway: so exit handlers run, output is flushed, and that is the end. The threads that are left are
     daemons, which would not be waited for either.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # in the background of a script; who sends it there means us, as with docker compose
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # whatever the locale: what a container prints goes through, if it is no UTF-8 too

@@ -86,6 +86,17 @@ def test_followed_logs_go_on(empty: Stack, extra: tuple[str, ...]) -> None:
         go_through_it_all(empty, logs)
 
 
+def test_a_command_in_the_background_of_a_script_can_be_interrupted(empty: Stack) -> None:
+    """A shell lets it begin with the signal ignored."""
+    empty.write(PROJECT)
+    empty.run("up", "-d")
+    command = empty.command("logs", "-f")
+    script = 'exec "$@" & pid=$!; sleep 2; kill -INT $pid; wait $pid; echo code $?'
+    command["args"] = ["sh", "-c", script, "sh", *command["args"]]
+    done = subprocess.run(**command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.endswith("code 130\n"), done.stdout
+
+
 def test_a_search_without_end_can_be_interrupted(empty: Stack) -> None:
     """An expression that tries everything: nothing but a signal ends it."""
     words = "a" * 45 + "!"

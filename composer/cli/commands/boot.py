@@ -28,7 +28,10 @@ def command() -> None:
     """Group the subcommands."""
 
 
-@command.command(name="enable", help="Start containers with restart: always or unless-stopped at boot.")
+@command.command(
+    name="enable",
+    help="Start containers with a restart policy at boot: always, unless-stopped, and on-failure if they ran.",
+)
 @_root
 @click.pass_obj
 def enable(context: Context, /, root: str) -> None:
@@ -95,7 +98,7 @@ def document(init: Init | None, found: Sequence[Returning]) -> dict[str, object]
 
 @command.command(
     name="start",
-    help="Start containers with restart: always or unless-stopped now. The init system runs this command at boot.",
+    help="Start the containers that start at boot now. The init system runs this command.",
 )
 @click.pass_obj
 def start(context: Context, /) -> int:
