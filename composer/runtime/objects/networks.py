@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from composer.runtime.base.record_types import EndpointRequest, NetworkRecord
+    from composer.runtime.network.addresses import Subnet
     from composer.runtime.network.subnets import Used
     from composer.runtime.objects import specs
 
@@ -219,6 +220,28 @@ class Networks:
                             f"{pool['subnet']} of network '{record['name']}'",
                             hint="use another subnet, or remove it to use a free one",
                         )
+            self._refuse_interface(name, wanted)
+
+    def _refuse_interface(self, name: str, wanted: Subnet) -> None:
+        """Refuse the subnet of an interface of others: of two equal routes only one leads to our containers."""
+        from composer.runtime.network import addresses, netlink
+
+        with netlink.Netlink() as link:
+            names = {one.index: one.name for one in link.links()}
+            found = [
+                names.get(one.index, "")
+                for one in link.addresses()
+                if one.prefix == wanted.prefix
+                and addresses.overlaps(wanted, addresses.parse_subnet(f"{one.ip}/{one.prefix}"))
+            ]
+        if found:
+            hint = "use another subnet, or remove that network first"
+            if found[0].startswith(("br-", "docker")):
+                hint = "remove the network of Docker first (composer --backend docker down), or use another subnet"
+            raise errors.Conflict(
+                f"cannot create network '{name}': interface {found[0]} of this machine has subnet {wanted} already",
+                hint=hint,
+            )
 
     def ensure_up(self, id: str) -> None:
         """Finish what a killed command began; make the bridge again where a reboot, or somebody, took it.

@@ -6,6 +6,7 @@ import ipaddress
 import itertools
 import json
 import pathlib
+import subprocess
 
 import pytest
 
@@ -49,3 +50,23 @@ def test_pools_of_the_configuration_file(stack: Stack, tmp_path: pathlib.Path) -
     assert [str(one) for one in _subnets(stack)] == ["10.213.128.0/26", "10.213.128.64/26"]
     stack.run("network", "rm", *stack.out("network", "ls", "-q").split())
     assert stack.out("network", "ls", "-q") == "", "an id as ls shows it names a network"
+
+
+@pytest.mark.parametrize("name", ["br-other", "other0"])
+def test_a_subnet_that_an_interface_of_others_has_is_refused(stack: Stack, name: str) -> None:
+    """As of a network that Docker still has of the same project: nobody would be reached, and nobody would know why."""
+    subnet = "10.213.77.0/24"
+    stack.write(
+        "services: {a: {image: host, command: [sleep, infinity]}}\n"
+        f"networks: {{default: {{ipam: {{config: [{{subnet: {subnet}}}]}}}}}}\n"
+    )
+    subprocess.run(["ip", "link", "add", name, "type", "bridge"], check=True)
+    try:
+        subprocess.run(["ip", "address", "add", "10.213.77.1/24", "dev", name], check=True)
+        refused = stack.run("up", "-d", check=False)
+        assert refused.returncode == 1
+        assert f"interface {name} of this machine has subnet {subnet} already" in refused.stderr
+        assert ("composer --backend docker down" in refused.stderr) is (name == "br-other")
+    finally:
+        subprocess.run(["ip", "link", "delete", name], check=True)
+    stack.run("up", "-d")
