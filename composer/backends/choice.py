@@ -144,10 +144,10 @@ _RUNS = 3
 
 def _share_of(backend: Backend, project: str) -> int:
     """Return how much of a project a backend has: nothing, volumes, containers, or that it runs there."""
-    if backend.runs(project):
-        return _RUNS
     if not backend.holds(project):
         return 0
+    if backend.runs(project):
+        return _RUNS
     return 2 if backend.observe(project).containers else 1
 
 
