@@ -7,8 +7,7 @@ import signal
 import time
 
 from composer.runtime.base.status import PAUSED, RESTARTING, RUNNING, STARTING
-from composer.runtime.container import sharing
-from composer.runtime.tasks import resting
+from composer.runtime.container import resting, sharing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from composer.runtime.tasks.resting import is_resting
+from composer.runtime.container.resting import is_resting
 
 pytestmark = pytest.mark.root
 
