@@ -7,6 +7,7 @@ table, which a test holds to `RULES`.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -279,6 +280,30 @@ def unusable_value(model: Model) -> Iterator[Advice]:
                 yield Advice(f"network '{name}': {problem}", config.mark("subnet"), "use a private subnet")
 
 
+def missing_file(model: Model) -> Iterator[Advice]:
+    for name, service in model.services.items():
+        build = _map(service, "build")
+        context = str(build.get("context") or "")
+        if not os.path.isabs(context):
+            continue  # there is none, or it is from elsewhere
+        if not os.path.isdir(context):
+            words = f"the build context of service '{name}' does not exist: {context}"
+            yield Advice(words, build.mark("context"), "correct the path")
+            continue
+        dockerfile = os.path.join(context, str(build.get("dockerfile") or "Dockerfile"))
+        if not build.get("dockerfile_inline") and not os.path.exists(dockerfile):
+            at = build.mark("dockerfile" if "dockerfile" in build else "context")
+            yield Advice(
+                f"the Dockerfile of service '{name}' does not exist: {dockerfile}", at, "correct the path"
+            )
+    for section in ("secrets", "configs"):
+        for name, one in _map(model.tree, section).items():
+            path = str(one.get("file") or "") if isinstance(one, Map) else ""
+            if os.path.isabs(path) and not os.path.exists(path):
+                words = f"the file of {section[:-1]} '{name}' does not exist: {path}"
+                yield Advice(words, one.mark("file"), "create it, or correct the path")
+
+
 _INTERVALS = ("interval", "start_interval")
 
 
@@ -337,6 +362,12 @@ _TABLE = (
         "warning",
         "a value that Compose accepts, but no container can use",
         unusable_value,
+    ),
+    Rule(
+        "missing-file",
+        "warning",
+        "a build context, a Dockerfile, a config or a secret is not on this machine",
+        missing_file,
     ),
     Rule(
         "unpinned-image",
