@@ -129,6 +129,7 @@ def from_inspection(entry: Json) -> ObservedContainer:
 
 def settings(entry: Json) -> Settings:
     """Return how a container was made, from its inspection."""
+    from composer.backends.docker.translate import HEALTH_TIMES
     from composer.engine.inspected import Settings
     from composer.units import format_duration
 
@@ -137,7 +138,9 @@ def settings(entry: Json) -> Settings:
     name, count = policy.get("Name") or "", int(policy.get("MaximumRetryCount") or 0)
     mode = str(host.get("NetworkMode") or "")
     check = config.get("Healthcheck") or {}
-    times = {key: format_duration(int(check[field])) for key, field in _HEALTH.items() if check.get(field)}
+    times = {
+        key: format_duration(int(check[field])) for key, field in HEALTH_TIMES.items() if check.get(field)
+    }
     return Settings(
         environment=dict(text.partition("=")[::2] for text in config.get("Env") or ()),
         healthcheck={
@@ -157,12 +160,6 @@ def settings(entry: Json) -> Settings:
 
 
 _MODES = ("bridge", "host", "none")
-_HEALTH = {
-    "interval": "Interval",
-    "timeout": "Timeout",
-    "start_period": "StartPeriod",
-    "start_interval": "StartInterval",
-}
 
 
 def _ports(bound: Json | None, exposed: Json | None) -> Iterator[ObservedPort]:

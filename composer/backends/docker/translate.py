@@ -158,7 +158,7 @@ def _healthcheck(body: Body, value: Any) -> None:
     check: Body = {}
     if test:
         check["Test"] = ["CMD-SHELL", test] if isinstance(test, str) else list(test)
-    for key, field in _HEALTH_TIMES.items():
+    for key, field in HEALTH_TIMES.items():
         if value.get(key):
             check[field] = parse_duration_ns(str(value[key]))
     if value.get("retries"):
@@ -166,7 +166,7 @@ def _healthcheck(body: Body, value: Any) -> None:
     body["Healthcheck"] = check
 
 
-_HEALTH_TIMES = {
+HEALTH_TIMES = {
     "interval": "Interval",
     "timeout": "Timeout",
     "start_period": "StartPeriod",

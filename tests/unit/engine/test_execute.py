@@ -429,6 +429,25 @@ def test_the_second_request_to_cancel_does_not_wait_for_the_backend(stage: Stage
     release.set()
 
 
+def cancelled(stage: Stage, entered: threading.Event, text: str) -> BaseException:
+    """Bring a project up, cancel it once ``entered`` is set, and return how it ended."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            stage.up(text)
+        except BaseException as error:
+            failed.append(error)
+
+    running = threading.Thread(target=run)
+    running.start()
+    assert entered.wait(5)
+    stage.cancel.request()
+    running.join(5)
+    assert not running.is_alive()
+    return failed[0]
+
+
 def test_the_first_request_to_cancel_ends_the_wait_for_a_model(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -442,21 +461,8 @@ def test_the_first_request_to_cancel_ends_the_wait_for_a_model(
 
     monkeypatch.setattr(models, "prepare", stuck)
     monkeypatch.setattr(models, "find", lambda _: "docker-model")
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            stage.up("services: {web: {image: web, models: [llm]}}\nmodels: {llm: {model: ai/big}}")
-        except BaseException as error:
-            failed.append(error)
-
-    running = threading.Thread(target=run)
-    running.start()
-    assert entered.wait(5)
-    stage.cancel.request()
-    running.join(5)
-    assert not running.is_alive()
-    assert isinstance(failed[0], Cancelled)
+    text = "services: {web: {image: web, models: [llm]}}\nmodels: {llm: {model: ai/big}}"
+    assert isinstance(cancelled(stage, entered, text), Cancelled)
     release.set()
 
 
@@ -469,21 +475,7 @@ def test_the_first_request_to_cancel_ends_builds(stage: Stage) -> None:
         release.wait(10)
 
     stage.backend.build_image = stuck  # type: ignore[method-assign]
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            stage.up("services: {web: {build: .}}")
-        except BaseException as error:
-            failed.append(error)
-
-    running = threading.Thread(target=run)
-    running.start()
-    assert entered.wait(5)
-    stage.cancel.request()
-    running.join(5)
-    assert not running.is_alive()
-    assert isinstance(failed[0], Cancelled)
+    assert isinstance(cancelled(stage, entered, "services: {web: {build: .}}"), Cancelled)
     release.set()
 
 
