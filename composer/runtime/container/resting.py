@@ -57,9 +57,16 @@ def is_resting(first: int, pids: list[int], seconds: float) -> bool:
         threads = [(pid, tid) for pid in awake for tid in os.listdir(f"/proc/{pid}/task")]
         if len(threads) > _MOST_THREADS:
             return False
-        return all(_rests(pid, tid, seconds) for pid, tid in threads)
+        known = set(pids)
+        return all(_children(pid, tid) <= known and _rests(pid, tid, seconds) for pid, tid in threads)
     except (OSError, ValueError, struct.error):
         return False  # it has ended meanwhile, or may not be looked at
+
+
+def _children(pid: int, tid: str) -> set[int]:
+    """Return the children of a thread: one in a cgroup of its own is not among the processes of the container."""
+    with open(f"/proc/{pid}/task/{tid}/children", encoding="ascii") as file:
+        return set(map(int, file.read().split()))
 
 
 def _keeps_alive(pid: int) -> bool:

@@ -67,6 +67,9 @@ def test_only_who_sleeps_longer_rests(command: tuple[str, ...], seconds: float, 
 
 
 def test_nothing_is_concluded_from_a_part() -> None:
+    with running("sh", "-c", "sleep 600; echo ended") as pids:
+        assert is_resting(pids[0], pids, 10)
+        assert not is_resting(pids[0], pids[:1], 10), "a child that is elsewhere may do anything"
     with running("sleep", "infinity") as pids:
         assert not is_resting(1, pids, 10)
         assert not is_resting(pids[0], [], 10)
