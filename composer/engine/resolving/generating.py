@@ -63,6 +63,8 @@ def project(found: Sequence[Made], *, name: str = "", directory: str = "") -> di
 
 def _service(made: Made, name: str, owners: Mapping[str, str], directory: str) -> dict[str, Any]:
     container, settings, image = made
+    # in an order of our own: an engine has none
+    mounts = sorted(container.mounts, key=lambda mount: mount.target)
     config: Mapping[str, Any] = image.config if image is not None else {}
     found: dict[str, Any] = {"image": container.image or container.image_id}
     found |= _command(container.command, config, is_known=image is not None)
@@ -85,9 +87,9 @@ def _service(made: Made, name: str, owners: Mapping[str, str], directory: str) -
     found |= {key: True for key in _FLAGS if getattr(settings, key)}
     found |= _network(made, name, owners)
     found["ports"] = list(_ports(container))
-    found["volumes"] = [_volume(mount, directory) for mount in container.mounts if not _secret(mount)]
+    found["volumes"] = [_volume(mount, directory) for mount in mounts if not _secret(mount)]
     found["secrets"] = [
-        {"source": _secret(mount), "target": mount.target} for mount in container.mounts if _secret(mount)
+        {"source": _secret(mount), "target": mount.target} for mount in mounts if _secret(mount)
     ]
     return {key: value for key, value in found.items() if value not in ("", {}, [])}
 
@@ -125,7 +127,7 @@ def _network(made: Made, name: str, owners: Mapping[str, str]) -> dict[str, Any]
     return {
         "networks": {
             one.network: {"aliases": aliases} if (aliases := [a for a in one.aliases if a not in own]) else {}
-            for one in container.endpoints
+            for one in sorted(container.endpoints)
             if one.network in networks
         }
     }
@@ -133,7 +135,7 @@ def _network(made: Made, name: str, owners: Mapping[str, str]) -> dict[str, Any]
 
 def _ports(container: ObservedContainer) -> Iterator[dict[str, Any]]:
     seen = set()
-    for port in container.ports:
+    for port in sorted(container.ports):
         if not port.host_port:
             continue
         address = "" if port.host_ip in _EVERY else port.host_ip

@@ -117,8 +117,8 @@ def test_mounts_ports_and_secrets() -> None:
     assert found["name"] == "new"
     assert found["services"]["web"]["volumes"] == [
         {"type": "volume", "source": "app_data", "target": "/data"},
-        {"type": "bind", "source": "./src", "target": "/src", "read_only": True},
         {"type": "bind", "source": "/etc/x", "target": "/etc/x"},
+        {"type": "bind", "source": "./src", "target": "/src", "read_only": True},
         {"type": "tmpfs", "target": "/t"},
     ]
     assert found["services"]["web"]["ports"] == [
