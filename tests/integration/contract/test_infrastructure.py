@@ -121,9 +121,11 @@ def test_what_is_to_go_when_it_has_ended_goes_with_its_anonymous_volumes(place: 
 def test_an_anonymous_volume_that_another_container_has_stays(place: Place) -> None:
     id = place.start(mounts=(MountSpec("volume", None, "/anonymous"),))
     (seen,) = place.backend.container(id).mounts
-    place.start("other", mounts=(MountSpec("volume", seen.name, "/theirs"),))
+    other = place.start("other", mounts=(MountSpec("volume", seen.name, "/theirs"),))
     place.backend.remove_container(id, force=True, volumes=True)
     assert place.backend.find_volume(str(seen.name)) is not None
+    place.backend.remove_container(other, force=True)
+    place.backend.remove_volume(str(seen.name))  # which has no label of this place
 
 
 @pytest.mark.real
