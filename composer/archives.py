@@ -124,8 +124,7 @@ class _Packing:
         if stat.S_ISREG(found.state.st_mode):
             yield from self._file(found)
             return
-        if stat.S_ISDIR(found.state.st_mode):
-            self._enter(found)
+        entered = self._enter(found) if stat.S_ISDIR(found.state.st_mode) else -1
         if not found.name:
             return
         try:
@@ -135,9 +134,12 @@ class _Packing:
                 raise _unreadable(found.name, error) from error
             return  # it went, or is no link any more
         for info in infos:
+            if entered >= 0 and info.isdir():
+                _add_xattrs(info, entered)
             yield _header(info)
 
-    def _enter(self, found: Found) -> None:
+    def _enter(self, found: Found) -> int:
+        """Open a directory, whose entries come next; return its descriptor, -1 where it is none any more."""
         if len(self._stack) >= _MAX_DEPTH:
             raise CopyFailed(
                 f"cannot read '{found.name[:80]}…': it is nested more than {_MAX_DEPTH} directories deep"
@@ -146,9 +148,10 @@ class _Packing:
             fd = os.open(found.base, _DIRECTORY, dir_fd=found.parent)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                return  # it is another thing by now: what is written of it is an empty directory
+                return -1  # it is another thing by now: what is written of it is an empty directory
             raise _unreadable(found.name, error) from error
         self._stack.append((fd, found.name, iter(sorted(os.listdir(fd)))))
+        return fd
 
     def _file(self, found: Found) -> Iterator[bytes]:
         try:

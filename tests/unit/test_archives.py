@@ -100,10 +100,12 @@ def test_access_lists_and_attributes_of_users_come_along(tmp_path: Path) -> None
     file.write_text("x")
     os.setxattr(file, "user.note", b"\xff\0kept")
     os.setxattr(file, "system.posix_acl_access", ACL)
+    os.setxattr(file.parent, "system.posix_acl_default", ACL)
     unpacked(packed(tmp_path / "tree"), tmp_path / "new", keep=True)
     made = tmp_path / "new" / "tree" / "f"
     assert os.getxattr(made, "user.note") == b"\xff\0kept"
     assert os.getxattr(made, "system.posix_acl_access") == ACL
+    assert os.getxattr(made.parent, "system.posix_acl_default") == ACL, "of what is made in it later"
 
 
 @pytest.mark.parametrize("at", [700, 512 + 1024 + 3, 1024 + 8])
