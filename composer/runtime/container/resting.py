@@ -9,6 +9,7 @@ here counts as something to do.
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import time
 
@@ -53,14 +54,29 @@ def is_resting(first: int, pids: list[int], seconds: float) -> bool:
     if first not in pids:
         return False
     try:
+        if any(map(_has_timer, pids)):
+            return False
         awake = [pid for pid in pids if not _keeps_alive(pid)]
         threads = [(pid, tid) for pid in awake for tid in os.listdir(f"/proc/{pid}/task")]
         if len(threads) > _MOST_THREADS:
             return False
         known = set(pids)
         return all(_children(pid, tid) <= known and _rests(pid, tid, seconds) for pid, tid in threads)
-    except (OSError, ValueError, struct.error):
+    except (OSError, ValueError, StopIteration, struct.error):
         return False  # it has ended meanwhile, or may not be looked at
+
+
+def _has_timer(pid: int) -> bool:
+    """Tell a process that a timer may wake, such as timeout(1): it has one, or a handler for that of alarm(2)."""
+    with open(f"/proc/{pid}/status", encoding="latin-1") as file:
+        caught = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt:"))
+    if caught & (1 << (signal.SIGALRM - 1)):
+        return True
+    try:
+        with open(f"/proc/{pid}/timers", "rb") as timers:
+            return bool(timers.read(1))
+    except FileNotFoundError:
+        return False  # a kernel that does not tell: the handler is what there is to see
 
 
 def _children(pid: int, tid: str) -> set[int]:

@@ -48,10 +48,13 @@ PYTHON = (sys.executable, "-S", "-c")
         (("sh", "-c", "while :; do sleep 1; done"), 10, False),
         (("sh", "-c", "while :; do :; done"), 10, False),
         (("sh", "-c", "sleep 600 & sleep 2"), 10, False),
+        (("timeout", "5", "sleep", "600"), 10, False),
+        (("sh", "-c", "timeout 5 sleep 600; echo ended"), 10, False),
         (("tail", "-f", "/dev/null"), 10, True),
         (("tail", "-f", "/dev/null", "/etc/hostname"), 10, False),
         (("cat",), 10, False),  # whoever writes to it may have something to say
         ((*PYTHON, "import signal; signal.pause()"), 10, True),
+        ((*PYTHON, "import signal; signal.signal(14, print); signal.alarm(5); signal.pause()"), 10, False),
         ((*PYTHON, "import time; time.sleep(600)"), 10, True),
         ((*PYTHON, "import time; time.sleep(5)"), 10, False),
         ((*PYTHON, "import threading; threading.Thread(target=threading.Event().wait).start()"), 10, True),
