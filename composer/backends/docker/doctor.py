@@ -104,7 +104,7 @@ def _disk(place: endpoint.Endpoint, info: Mapping[str, Any]) -> Iterator[Finding
 def _networks(client: Client) -> Iterator[Finding]:
     """Yield what takes an address range of the engine's small pool and is used by nobody."""
     query = {"filters": {"label": ["com.docker.compose.project"], "dangling": ["true"]}}
-    # an engine may call a network unused that a container has which it started before its own restart
+    # the engine's filter also lists networks that containers have
     containers = client.get("/containers/json", {"all": True}) or ()
     used = {name for one in containers for name in (one.get("NetworkSettings") or {}).get("Networks") or ()}
     found = (str(network["Name"]) for network in client.get("/networks", query) or ())

@@ -97,7 +97,7 @@ def open_shared(mounts: Sequence[Mapping[str, Any]], state: str) -> None:
 
 
 _A_FILE_IS_THERE = (
-    "the source is a directory, but the image has a file there; check its path: "
+    "the source is a directory, but the image has a file there, or on the way there; check its path: "
     "if it did not exist on this machine, it was created as an empty directory"
 )
 _A_DIRECTORY_IS_THERE = "the source is a file, but the image has a directory there"

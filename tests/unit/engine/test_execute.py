@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -91,22 +92,32 @@ def test_a_command_that_cannot_be_executed_fails_the_change_with_1(stage: Stage)
     assert getattr(caught.value.cause, "exit_code", None) == 127
 
 
-def test_an_unhealthy_dependency_is_diagnosed(stage: Stage) -> None:
-    stage.backend.behave("db", Behaviour(health=(), output=("starting", "disk full")))
+@contextmanager
+def failing(command: Callable[[], object]) -> Iterator[list[BaseException]]:
+    """Run a command beside the block, and see that it ends soon after; yield what it fails with."""
     failed: list[BaseException] = []
 
     def run() -> None:
         try:
-            stage.up(CHAIN)
+            command()
         except BaseException as error:
             failed.append(error)
 
     running = threading.Thread(target=run)
     running.start()
-    with stage.backend.changed:
-        stage.backend.changed.wait_for(lambda: "app-db-1" in stage.names() and _is_up(stage, "app-db-1"), 5)
-    stage.backend.set_health("app-db-1", Health.UNHEALTHY, "connection refused")
+    yield failed
     running.join(5)
+    assert not running.is_alive()
+
+
+def test_an_unhealthy_dependency_is_diagnosed(stage: Stage) -> None:
+    stage.backend.behave("db", Behaviour(health=(), output=("starting", "disk full")))
+    with failing(lambda: stage.up(CHAIN)) as failed:
+        with stage.backend.changed:
+            stage.backend.changed.wait_for(
+                lambda: "app-db-1" in stage.names() and _is_up(stage, "app-db-1"), 5
+            )
+        stage.backend.set_health("app-db-1", Health.UNHEALTHY, "connection refused")
     (error,) = failed
     assert isinstance(error, DependencyFailed)
     assert str(error) == "dependency failed to start: container app-db-1 is unhealthy"
@@ -215,21 +226,10 @@ def test_wait_ends_at_its_timeout(stage: Stage) -> None:
 
 def test_the_first_request_to_cancel_starts_nothing_new(stage: Stage) -> None:
     stage.backend.behave("db", Behaviour(health=()))
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            stage.up(CHAIN)
-        except BaseException as error:
-            failed.append(error)
-
-    running = threading.Thread(target=run)
-    running.start()
-    with stage.backend.changed:
-        stage.backend.changed.wait_for(lambda: len(stage.names()) == 3 and _is_up(stage, "app-db-1"), 5)
-    stage.cancel.request()
-    running.join(5)
-    assert not running.is_alive()
+    with failing(lambda: stage.up(CHAIN)) as failed:
+        with stage.backend.changed:
+            stage.backend.changed.wait_for(lambda: len(stage.names()) == 3 and _is_up(stage, "app-db-1"), 5)
+        stage.cancel.request()
     assert isinstance(failed[0], Cancelled)
     assert failed[0].exit_code == 130
     assert stage.states()["app-web-1"] == "created"
@@ -431,20 +431,9 @@ def test_the_second_request_to_cancel_does_not_wait_for_the_backend(stage: Stage
 
 def cancelled(stage: Stage, entered: threading.Event, text: str) -> BaseException:
     """Bring a project up, cancel it once ``entered`` is set, and return how it ended."""
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            stage.up(text)
-        except BaseException as error:
-            failed.append(error)
-
-    running = threading.Thread(target=run)
-    running.start()
-    assert entered.wait(5)
-    stage.cancel.request()
-    running.join(5)
-    assert not running.is_alive()
+    with failing(lambda: stage.up(text)) as failed:
+        assert entered.wait(5)
+        stage.cancel.request()
     return failed[0]
 
 
