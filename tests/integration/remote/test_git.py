@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from composer.errors import ProjectError
+from composer.runtime.build.context import git_program
 from composer.session.remote import git as git_files
 from composer.session.remote.fetching import Remotes
 from tests.integration.build.servers import GitServer, git
@@ -223,3 +224,24 @@ def test_several_commands_at_once_and_one_that_is_killed(
     assert [process.communicate(timeout=60)[0] for process in running] == ["two\n"] * 3
     (commit,) = os.listdir(tmp_path / ".cache/composer/remote/git")
     assert commit == git(repository.work, "rev-parse", "HEAD")
+
+
+def test_a_tree_that_is_small_and_lists_without_end_is_refused(
+    repository: Repository, server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nested trees with the same content ten times each: a few kilobytes are ten million files."""
+    monkeypatch.setattr(git_program, "_MAX_OUTPUT", 1 << 20)
+    work = repository.work
+    (tmp_path / "file").write_text("x")
+    entry = f"100644 blob {git(work, 'hash-object', '-w', str(tmp_path / 'file'))}"
+    for _ in range(7):
+        listed = "".join(f"{entry}\t{number}\n" for number in range(10))
+        made = subprocess.run(
+            ["git", "mktree"], cwd=work, input=listed, capture_output=True, text=True, check=True
+        )
+        entry = f"040000 tree {made.stdout.strip()}"
+    commit = git(work, "commit-tree", "-m", "bomb", made.stdout.strip())
+    git(work, "push", "--quiet", "origin", f"{commit}:refs/heads/bomb")
+    with pytest.raises(ProjectError, match=r"the repository is too large: at least \d+ files") as refused:
+        remotes(tmp_path).fetch(f"{server.url}/app.git#bomb")
+    assert refused.value.hint

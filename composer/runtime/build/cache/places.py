@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 _PIECE_BYTES = 1 << 20
 _MODES = ("min", "max")
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
-_MOST_MANIFESTS = 100
+MOST_MANIFESTS = 100
+"""Of a cache: what more there are is not looked at."""
 _MOST_BYTES = 4 << 20
 """The largest manifest."""
 
@@ -80,7 +81,7 @@ class Directory:
         listed = index.get("manifests") if isinstance(index, dict) else ()
         found = [one for one in (listed if isinstance(listed, list) else ()) if isinstance(one, dict)]
         return [
-            files.whole(self.chunks(str(one.get("digest"))), _MOST_BYTES) for one in found[:_MOST_MANIFESTS]
+            files.whole(self.chunks(str(one.get("digest"))), _MOST_BYTES) for one in found[:MOST_MANIFESTS]
         ]
 
     def chunks(self, digest: str) -> Iterator[bytes]:

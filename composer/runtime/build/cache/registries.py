@@ -11,6 +11,7 @@ from composer import references
 from composer.errors import BuildFailed, PullFailed
 from composer.registry.failures import RequestFailed, backoff_s
 from composer.registry.push import Outgoing, Repository
+from composer.runtime.build.cache.places import MOST_MANIFESTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _PIECE_BYTES = 1 << 20
 _TRIES = 4
-_MOST_MANIFESTS = 100
 
 
 class InRegistry:
@@ -65,9 +65,7 @@ class InRegistry:
         if not isinstance(listed, list):
             return [found]
         digests = [
-            str(one["digest"])
-            for one in listed[:_MOST_MANIFESTS]
-            if isinstance(one, dict) and "digest" in one
+            str(one["digest"]) for one in listed[:MOST_MANIFESTS] if isinstance(one, dict) and "digest" in one
         ]
         return [self._registry.manifest(self._reference, digest).data for digest in digests]
 
