@@ -160,3 +160,51 @@ def test_a_key_fetches_nothing_and_waits_for_nothing(
     assert bash("composer up w") == []
     for file in ("https://example.com/a.git", "oci://example.com/a", "-"):
         assert bash(f"composer -f {file} up w") == []
+
+
+HOSTILE = "$(touch owned)'; x"
+
+
+def test_a_name_is_typed_as_a_word_and_runs_nothing(console: Console, tmp_path: Path) -> None:
+    """What a compose file of somebody else calls its profiles stands on the command line once the key was pressed."""
+    console.write(f'services: {{web: {{image: nginx, profiles: ["{HOSTILE.replace("$", "$$")}"]}}}}')
+    script = """
+        source <(composer completion bash)
+        compopt() { :; }
+        COMP_LINE="composer --profile " COMP_POINT=19
+        _composer_completion composer
+        eval "set -- ${COMPREPLY[0]}"
+        printf '%s|%s' "$#" "$1"
+    """
+    environment = {**os.environ, "HOME": str(tmp_path), "COMPOSER_ROOT": str(tmp_path / "root")}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=console.directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == f"1|{HOSTILE}", done.stderr
+    assert not (console.directory / "owned").exists()
+
+
+def test_a_name_with_a_line_break_is_no_answer(bash: Bash, console: Console) -> None:
+    console.write('services: {web: {image: nginx, profiles: ["x\\nplain,injected", "xy"]}}')
+    assert bash("composer --profile x") == ["xy"]
+
+
+@pytest.mark.parametrize(
+    ("asks", "variables"), [("bash_complete", {"COMP_LINE": "x", "COMP_POINT": "abc"}), ("zsh_complete", {})]
+)
+def test_who_asks_in_an_odd_way_gets_no_answer(
+    console: Console, monkeypatch: pytest.MonkeyPatch, asks: str, variables: dict[str, str]
+) -> None:
+    for name in ("COMP_LINE", "COMP_POINT", "COMP_WORDS", "COMP_CWORD"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    result = console(_COMPOSER_COMPLETE=asks)
+    assert (result.code, result.out, result.err) == (0, "", "")
