@@ -85,6 +85,7 @@ def test_there_and_back_again(project: Moving) -> None:
     assert f"copy volume {project.name}_data" in project.migrate("docker", "--dry-run")
     told = project.migrate("docker")
     assert f" Volume {project.name}_data Copied" in told
+    assert "Remove its containers and networks first: composer --backend docker down" in told
     project.on("namespace", "up", "-d")
     assert project.contents("namespace") == before
     assert "nothing to do" in project.on("namespace", "plan")
@@ -110,13 +111,18 @@ def test_what_is_there_already_is_not_overwritten(project: Moving) -> None:
     project.on("namespace", "volume", "create", f"{project.name}_data")
     refused = project.migrate("docker", code=1)
     assert "exists on the target already" in refused
+    # on the source the same command would remove what is to be copied
+    removal = f"composer --backend namespace volume rm {project.name}_data"
+    assert removal in refused
     project.on("namespace", "volume", "rm", f"{project.name}_data")
     project.migrate("docker")
     project.migrate("docker")  # again: it is there, and equal
     project.on("docker", "start")
     project.on("docker", "exec", "-T", "db", "sh", "-c", "echo new > /d/new")
     project.on("docker", "stop")
-    assert "has changed on the source since then" in project.migrate("docker", code=1)
+    refused = project.migrate("docker", code=1)
+    assert "has changed on the source since then" in refused
+    assert removal in refused
 
 
 def test_one_that_was_killed_goes_on(project: Moving) -> None:
