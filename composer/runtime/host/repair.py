@@ -91,6 +91,11 @@ def repair(paths: Paths) -> tuple[list[str], list[str]]:
             done.append(f"{damage}: it was dropped from the build cache")
         else:
             kept.append(f"{damage}: a build uses it")
+    if done:
+        from composer.runtime.images import Store
+
+        # the files themselves are a layer of the store: the next build that makes the same would find them there
+        Store(f"{paths.root}/images").sweep()
     for one in find(paths):
         try:
             done.append(f"{one.kind} '{one.name}': {_REPAIR[one.kind](paths, one)}")

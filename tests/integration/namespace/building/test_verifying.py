@@ -40,6 +40,19 @@ def test_files_that_were_changed(shop: Workshop) -> None:
     assert shop.id() != id  # made at another time
 
 
+def test_files_that_were_changed_are_not_found_again_by_the_same_build(shop: Workshop) -> None:
+    """With times that are given, the next build makes a layer of the same digest, whose damaged files must be gone."""
+    same = ("--build-arg", "SOURCE_DATE_EPOCH=1700000000")
+    shop.build(DOCKERFILE, *same)
+    id = shop.id()
+    shop.stack.run("image", "rm", "built")
+    (snapshot(shop) / "one").write_text("wrong")
+    assert "dropped from the build cache" in shop.stack.run("doctor", "--repair").stdout
+    shop.build(DOCKERFILE, *same)
+    assert shop.text("/one") == "right\n"
+    assert shop.id() == id
+
+
 def test_files_that_were_changed_below_an_image(shop: Workshop) -> None:
     shop.build(DOCKERFILE)
     (snapshot(shop).resolve() / "one").write_text("wrong")
