@@ -23,7 +23,7 @@ GZIP, ZSTD = "gzip", "zstd"
 KINDS = (GZIP, ZSTD)
 _BLOCK_BYTES = 1 << 18
 _WINDOW_BYTES = 1 << 15
-_LEVEL = 5  # as small as Docker's, in less than half of the time
+_LEVEL = 4  # 1.4 % larger than Docker's on programs and documents, in 0.6 of the time
 _SEGMENT_BYTES = 1 << 15
 _SAMPLES, _SAMPLE_BYTES = 4, 1 << 9  # of each segment
 _WORTH = 0.97  # of a sample's size: what gets no smaller than that is stored
@@ -120,7 +120,8 @@ def _is_worth(block: bytes, start: int) -> bool:
     samples = b"".join(
         block[place : place + _SAMPLE_BYTES] for place in range(start, start + _SEGMENT_BYTES, step)
     )
-    counting = zlib.compressobj(1, zlib.DEFLATED, -15, 5, zlib.Z_HUFFMAN_ONLY)
+    # a small window: the usual one takes longer to set up than the sample to compress
+    counting = zlib.compressobj(1, zlib.DEFLATED, -10, 5, zlib.Z_HUFFMAN_ONLY)
     return len(counting.compress(samples)) + len(counting.flush()) < _WORTH * len(samples)
 
 

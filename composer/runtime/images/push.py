@@ -61,6 +61,7 @@ class Pusher:
         self._registries = Registries(settings, transport, pause=pause)
         self._slots = threading.BoundedSemaphore(_UPLOADS)
         self._lock = threading.Lock()
+        self._compressing = threading.Lock()
         self._busy: dict[str, threading.Lock] = {}
         self._there: set[tuple[str, str, str]] = set()
         self._executor: Executor | None = None
@@ -154,14 +155,20 @@ class Pusher:
         with busy, self._slots:
             yield
 
-    def executor(self) -> Executor:
-        """Return the threads that compress."""
+    @contextlib.contextmanager
+    def compressing(self, kind: str) -> Iterator[Executor]:
+        """Have the threads that compress, for gzip alone.
+
+        One layer after the other, on all processors, so that those before it are sent meanwhile: layers that are
+        compressed side by side are all ready at the end, and then there is only sending. zstd has one thread each.
+        """
         from concurrent.futures import ThreadPoolExecutor
 
         with self._lock:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(compressing.threads(), "compress")
-            return self._executor
+        with self._compressing if kind == compressing.GZIP else contextlib.nullcontext():
+            yield self._executor
 
     def is_there(self, reference: Reference, digest: str) -> bool:
         """Tell whether this command has seen a blob in a repository."""
@@ -226,15 +233,17 @@ class _Push:
         progress = (
             Progress([part for part, _ in parts], tell, what="pushed") if tell is not None and parts else None
         )
-        blobs = parallel.each(
-            parts,
-            lambda one: one[0].is_done(self._layer(one[0], as_it_is=one[1] or bool(one[0].kind))),
-            _UPLOADS,
-            name="push",
-        )
+        # the largest first: what is compressed last has nothing beside it while it is sent
+        order = sorted(range(len(parts)), key=lambda index: -parts[index][0].size_bytes)
+
+        def send(index: int) -> Packed:
+            part, is_fixed = parts[index]
+            return part.is_done(self._layer(part, as_it_is=is_fixed or bool(part.kind)))
+
+        blobs = dict(zip(order, parallel.each(order, send, _UPLOADS, name="push"), strict=True))
         if progress is not None and tell is not None:
             tell(progress.advance())
-        left = iter(blobs)
+        left = (blobs[index] for index in range(len(parts)))
         return [list(itertools.islice(left, len(image.layers))) for image in images]
 
     def manifest(self, image: outgoing.Image, blobs: Sequence[Packed], *, is_tagged: bool = True) -> _Pushed:
@@ -308,12 +317,13 @@ class _Push:
         if not layer.is_packed:
             plain = compression.decompress(plain)  # xz and bzip2, which registries do not know
         digest, size = hashlib.sha256(), 0
-        for piece in compressing.compress(self._kind, plain, self._pusher.executor()):
-            digest.update(piece)
-            size += len(piece)
-            view = memoryview(piece)
-            while view:
-                view = view[os.write(fd, view) :]
+        with self._pusher.compressing(self._kind) as executor:
+            for piece in compressing.compress(self._kind, plain, executor):
+                digest.update(piece)
+                size += len(piece)
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(fd, view) :]
         return Packed(f"sha256:{digest.hexdigest()}", size)
 
     def _send(self, part: _Sending, blob: Packed, path: str) -> None:

@@ -11,7 +11,9 @@ import os
 import pathlib
 import re
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from typing import NamedTuple
 
 import pytest
@@ -19,7 +21,7 @@ import pytest
 from composer.errors import NotFound, PushFailed
 from composer.registry import settings
 from composer.registry.transport import Transport
-from composer.runtime.images import Image, Store
+from composer.runtime.images import Image, Store, compressing
 from composer.runtime.images import pull as pulling
 from composer.runtime.images import push as pushing
 from composer.runtime.images.progress import Advance
@@ -153,6 +155,30 @@ def test_two_stores_send_the_same_bytes(client: Client, memory: Memory, tmp_path
         other.store.tag(f"{memory.host}/app:1", f"{proxy.host}/app:1")
         assert client.push(f"{proxy.host}/app:1") == other.push(f"{proxy.host}/app:1")
         assert proxy.count(SENDS) == 2, "a layer and a configuration, once"
+
+
+def test_one_layer_is_compressed_after_the_other_and_the_largest_first(
+    client: Client, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is ready is sent while the next one is compressed, and little is left to be sent alone at the end."""
+    happened: list[int] = []
+
+    def pieces(kind: str, chunks: Iterable[bytes], executor: Executor) -> Iterator[bytes]:
+        plain = b"".join(chunks)
+        happened.append(len(plain))
+        time.sleep(0.05)  # the next one could begin
+        yield gzip.compress(plain)
+        happened.append(-len(plain))
+
+    monkeypatch.setattr(compressing, "compress", pieces)
+    client.image(f"{memory.host}/app:1", TOP, BASE, archive(file("middle", NOISE[:100_000])))
+
+    client.push(f"{memory.host}/app:1")
+
+    sizes = happened[::2]
+    assert sizes == sorted(sizes, reverse=True)
+    assert happened == [step for size in sizes for step in (size, -size)]
+    assert len(sizes) == 3
 
 
 def test_zstd_on_request(client: Client, debian: str, tmp_path: pathlib.Path) -> None:
