@@ -34,7 +34,7 @@ from composer.engine.observed import (
     ContainerState,
     Event,
     Health,
-    LogLine,
+    LogPiece,
     Observed,
     ObservedContainer,
     ObservedImage,
@@ -139,7 +139,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
         """Let a container write a line."""
         with self.changed:
             found = self._find(container)
-            found.lines.append(LogLine(found.seen.id, self._clock(), stream, text.encode() + b"\n"))
+            found.lines.append(LogPiece(found.seen.id, self._clock(), stream, text.encode() + b"\n"))
             self.changed.notify_all()
 
     # ------------------------------------------------------------- inside

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from tarfile import TarInfo
 
-    from composer.engine.observed import Event, LogLine, ObservedContainer, ObservedImage, Probe
+    from composer.engine.observed import Event, LogPiece, ObservedContainer, ObservedImage, Probe
     from composer.engine.wanted import ContainerSpec, ExecSpec
     from composer.errors import StartFailed
 
@@ -50,7 +50,7 @@ class Container:
     def __init__(self, spec: ContainerSpec, seen: ObservedContainer) -> None:
         self.spec, self.seen = spec, seen
         self.runs = 0
-        self.lines: list[LogLine] = []
+        self.lines: list[LogPiece] = []
         self.probes: list[Probe] = []
         self.samples = 0
         self.files: dict[str, tuple[TarInfo, bytes]] = {}
@@ -96,7 +96,7 @@ class LogStream:
         # what is there now, before anybody iterates: ``tail`` counts from the moment of the call
         self._first = self._batch(tail)
 
-    def __iter__(self) -> Iterator[LogLine]:
+    def __iter__(self) -> Iterator[LogPiece]:
         while True:
             with self._backend.changed:
                 batch = self._first or self._batch(None)
@@ -110,15 +110,15 @@ class LogStream:
                     return
                 yield line
 
-    def _batch(self, tail: int | None) -> list[LogLine]:
-        lines: list[LogLine] = []
+    def _batch(self, tail: int | None) -> list[LogPiece]:
+        lines: list[LogPiece] = []
         for index, container in enumerate(self._containers):
             fresh = [line for line in container.lines[self._taken[index] :] if self._is_wanted(line)]
             self._taken[index] = len(container.lines)
             lines += fresh if tail is None else fresh[len(fresh) - min(tail, len(fresh)) :]
         return sorted(lines, key=lambda line: line.time_ns)
 
-    def _is_wanted(self, line: LogLine) -> bool:
+    def _is_wanted(self, line: LogPiece) -> bool:
         return line.time_ns >= self._since_ns and (self._until_ns is None or line.time_ns <= self._until_ns)
 
     def _is_over(self) -> bool:

@@ -12,7 +12,7 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.cli.lines import Whole, short_name
-from composer.engine.observed import ACTIVE, ContainerState, LogLine
+from composer.engine.observed import ACTIVE, ContainerState, LogPiece
 from composer.engine.operations.row import ContainerRef
 from composer.errors import BackendError, OutputFailed
 
@@ -51,7 +51,7 @@ class Following:
         self._changing = changing
         self._backend, self._project, self._wanted, self._printer = backend, project, wanted, printer
         self._lock = threading.Lock()
-        self._news: Queue[Exception | Event | LogLine | _Ended | None] = Queue(_MOST_NEWS)
+        self._news: Queue[Exception | Event | LogPiece | _Ended | None] = Queue(_MOST_NEWS)
         # A search can take very long, and only one of the main thread can be interrupted.
         self._prints_here = isinstance(printer, Whole)
         self._open: dict[LogStream, frozenset[str]] = {}
@@ -83,7 +83,7 @@ class Following:
     def _next(self, timeout_s: float | None) -> Exception | Event | _Ended | None:
         """Return the next of the news; lines that come before are printed."""
         try:
-            while isinstance(news := self._news.get(timeout=timeout_s), LogLine):
+            while isinstance(news := self._news.get(timeout=timeout_s), LogPiece):
                 self._printer.write(news)
         except Empty:
             return None

@@ -8,21 +8,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from composer import dates
+from composer.cli.safe import ESCAPE, paint, safe
 from composer.cli.safe import line as shown
-from composer.cli.safe import paint, safe
+from composer.engine.observed import lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import TextIO
 
     from composer.cli.safe import Safe
-    from composer.engine.observed import LogLine
+    from composer.engine.observed import LogPiece
 
 _COLORS = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")
 
 
 class Printer:
-    """Writes lines as bytes, as they came. ``add`` names a container before its first line.
+    """Writes output as it came. ``add`` names a container before its first line.
 
     A colour belongs to a name, by the order of names among those that were added together, so it does not change
     from one run to the next.
@@ -56,18 +57,20 @@ class Printer:
         self.reserve(found.values())
         self._names.update(found)
 
-    def write(self, line: LogLine) -> None:
-        data = line.data
-        text = data.decode("utf-8", errors="surrogateescape")
+    def write(self, piece: LogPiece) -> None:
+        text = piece.data.decode("utf-8", errors="surrogateescape")
         ends = text.endswith("\n")
-        stream = self._streams["stderr" if line.stream == "stderr" else "stdout"]
-        is_continued = self._open.get(line.container_id, False)
-        lead = "" if is_continued else self._lead(line)
-        stream.write(lead)
+        stream = self._streams["stderr" if piece.stream == "stderr" else "stdout"]
+        lead = self._lead(piece)
+        if lead and "\n" in text:
+            text = text.replace("\n", f"\n{lead}")
+            text = text.removesuffix(lead) if ends else text
+        if lead and not self._open.get(piece.container_id, False):
+            text = lead + text
         # what a container prints is its own, as with Docker
         stream.raw.write(text + ("" if ends or not self._prefix else "\n"))
         # without prefixes a piece of a line is passed on as it is; with them each piece is a line of its own
-        self._open[line.container_id] = not ends and not self._prefix
+        self._open[piece.container_id] = not ends and not self._prefix
         stream.flush()
 
     def say(self, id: str, sentence: str) -> None:
@@ -82,20 +85,21 @@ class Printer:
         self._streams["stdout"].write(f"{lead}{shown(sentence)}\n")
         self._streams["stdout"].flush()
 
-    def _lead(self, line: LogLine) -> str:
+    def _lead(self, piece: LogPiece) -> str:
+        """Return what each line begins with, as it is written to a terminal."""
         lead = ""
         if self._prefix:
-            name = self._names.get(line.container_id, line.container_id[:12])
-            lead = f"{name.ljust(self._width)}  | "
+            name = self._names.get(piece.container_id, piece.container_id[:12])
+            lead = shown(f"{name.ljust(self._width)}  | ")
             if self._color:
-                lead = paint(self._codes.get(name, "0"), lead)
-        return f"{lead}{dates.utc_ns(line.time_ns)} " if self._timestamps else lead
+                lead = paint(self._codes.get(name, "0"), lead).replace(ESCAPE, "\x1b")
+        return f"{lead}{dates.utc_ns(piece.time_ns)} " if self._timestamps else lead
 
 
 class JsonLines:
-    """Writes each line as a JSON object: the document ``logs``. Used as a `Printer` is.
+    """Writes each line as a JSON object: the document ``logs``. Used as a `Printer` is, behind a `Whole`.
 
-    ``service_of`` returns the service of a container, by its id. Pieces of a line are put together.
+    ``service_of`` returns the service of a container, by its id.
     """
 
     def __init__(self, stdout: TextIO | Safe, service_of: Callable[[str], str]) -> None:
@@ -107,16 +111,16 @@ class JsonLines:
         """Name containers, as (id, name)."""
         self._names.update(containers)
 
-    def write(self, line: LogLine) -> None:
+    def write(self, piece: LogPiece) -> None:
         import json
 
         found = {
-            "container": self._names.get(line.container_id, line.container_id[:12]),
-            "service": self._service_of(line.container_id),
-            "stream": line.stream,
-            "time": dates.utc_ns(line.time_ns),
+            "container": self._names.get(piece.container_id, piece.container_id[:12]),
+            "service": self._service_of(piece.container_id),
+            "stream": piece.stream,
+            "time": dates.utc_ns(piece.time_ns),
             # bytes that are no UTF-8 cannot stand in JSON as they are
-            "message": line.data.decode("utf-8", errors="replace").removesuffix("\n"),
+            "message": piece.data.decode("utf-8", errors="replace").removesuffix("\n"),
         }
         self._stream.raw.write(json.dumps(found, ensure_ascii=False) + "\n")
         self._stream.flush()
@@ -132,20 +136,21 @@ class Whole:
 
     def __init__(self, printer: Printer | JsonLines, matches: Callable[[str], object]) -> None:
         self._printer, self._matches = printer, matches
-        self._pieces: dict[tuple[str, str], tuple[LogLine, bytearray]] = {}
+        self._pieces: dict[tuple[str, str], tuple[LogPiece, bytearray]] = {}
 
     def add(self, containers: Iterable[tuple[str, str]]) -> None:
         self._printer.add(containers)
 
-    def write(self, line: LogLine) -> None:
-        key = (line.container_id, line.stream)
-        first, data = self._pieces.get(key) or (line, bytearray())
-        data += line.data
-        if line.data.endswith(b"\n") or len(data) >= self._MOST_BYTES:
-            self._pieces.pop(key, None)
-            self._pass_on(first._replace(data=bytes(data)))
-        else:
-            self._pieces[key] = (first, data)
+    def write(self, piece: LogPiece) -> None:
+        key = (piece.container_id, piece.stream)
+        for line in lines((piece,)):
+            first, data = self._pieces.get(key) or (piece, bytearray())
+            data += line
+            if line.endswith(b"\n") or len(data) >= self._MOST_BYTES:
+                self._pieces.pop(key, None)
+                self._pass_on(first._replace(data=bytes(data)))
+            else:
+                self._pieces[key] = (first, data)
 
     def close(self) -> None:
         """Pass on what has come of lines that did not end."""
@@ -153,7 +158,7 @@ class Whole:
             self._pass_on(first._replace(data=bytes(data)))
         self._pieces.clear()
 
-    def _pass_on(self, line: LogLine) -> None:
+    def _pass_on(self, line: LogPiece) -> None:
         if self._matches(line.data.decode("utf-8", errors="surrogateescape").removesuffix("\n")):
             self._printer.write(line)
 

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 class ContainerState(Enum):
@@ -252,10 +252,19 @@ class Event(NamedTuple):
     attributes: Mapping[str, str] = {}
 
 
-class LogLine(NamedTuple):
-    """A piece of a container's output: at most one line, ``data`` with its newline where it had one."""
+class LogPiece(NamedTuple):
+    """A part of a container's output: whole lines that came together, or one that has no newline at its end."""
 
     container_id: str
     time_ns: int
     stream: str
     data: bytes
+
+
+def lines(pieces: Iterable[LogPiece]) -> Iterator[bytes]:
+    """Yield single lines, each with its newline where it has one."""
+    for piece in pieces:
+        *whole, rest = piece.data.split(b"\n")
+        yield from (line + b"\n" for line in whole)
+        if rest:
+            yield rest

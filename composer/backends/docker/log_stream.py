@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from composer.backends.docker import failures, reading
 from composer.backends.docker.event_stream import EngineEvents
 from composer.backends.docker.http import Broken
-from composer.engine.observed import ContainerState, LogLine
+from composer.engine.observed import ContainerState, LogPiece
 from composer.errors import BackendError, NotFound, Unsupported
 
 if TYPE_CHECKING:
@@ -34,13 +34,13 @@ class _Source:
     def __init__(self, response: Response, id: str, *, tty: bool) -> None:
         self._response, self._id, self._tty = response, id, tty
 
-    def lines(self) -> Iterator[LogLine]:
+    def lines(self) -> Iterator[LogPiece]:
         pieces = (
             (("stdout", line + b"\n") for line in self._response.lines()) if self._tty else self._frames()
         )
         for stream, data in pieces:
             stamp, _, text = data.partition(b" ")
-            yield LogLine(self._id, reading.time_ns(stamp.decode("latin-1")), stream, text)
+            yield LogPiece(self._id, reading.time_ns(stamp.decode("latin-1")), stream, text)
 
     def _frames(self) -> Iterator[tuple[str, bytes]]:
         """Yield stream and content of each frame (Engine API, "Attach to a container": stream format)."""
@@ -78,19 +78,19 @@ class EngineLogs:
         self._client = client
         self._ids = list(ids)
         self._follow, self._since_ns, self._until_ns, self._tail = follow, since_ns, until_ns, tail
-        self._queue: SimpleQueue[tuple[str, LogLine | BackendError | None]] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[str, LogPiece | BackendError | None]] = SimpleQueue()
         self._lock = threading.Lock()
         self._sources: dict[str, _Source] = {}
         self._last_ns: dict[str, int] = {}
         self._events: EngineEvents | None = None
         self._closed = False
 
-    def __iter__(self) -> Iterator[LogLine]:
+    def __iter__(self) -> Iterator[LogPiece]:
         return self._followed() if self._follow else self._past()
 
     # ------------------------------------------------------------- what is there
 
-    def _past(self) -> Iterator[LogLine]:
+    def _past(self) -> Iterator[LogPiece]:
         sources = [self._open(id, follow=False, since_ns=self._since_ns, tail=self._tail) for id in self._ids]
         try:
             yield from heapq.merge(
@@ -101,7 +101,7 @@ class EngineLogs:
                 if source is not None:
                     source.close()
 
-    def _checked(self, lines: Iterator[LogLine]) -> Iterator[LogLine]:
+    def _checked(self, lines: Iterator[LogPiece]) -> Iterator[LogPiece]:
         try:
             for line in lines:
                 if self._closed:
@@ -136,7 +136,7 @@ class EngineLogs:
 
     # ------------------------------------------------------------- following
 
-    def _followed(self) -> Iterator[LogLine]:
+    def _followed(self) -> Iterator[LogPiece]:
         """Yield lines of all containers as they come, until none of them runs and none will."""
         self._events = EngineEvents(self._client, None)
         threading.Thread(target=self._watch, args=(self._events,), name="log events", daemon=True).start()
@@ -147,7 +147,7 @@ class EngineLogs:
         try:
             while not self._closed and (running or self._any_active()):
                 id, found = self._queue.get()
-                if isinstance(found, LogLine):
+                if isinstance(found, LogPiece):
                     yield found
                 elif isinstance(found, BackendError):
                     raise found
@@ -180,7 +180,7 @@ class EngineLogs:
     def _next_ns(self, id: str) -> int:
         return self._last_ns[id] + 1 if id in self._last_ns else self._since_ns
 
-    def _rest(self) -> Iterator[LogLine]:
+    def _rest(self) -> Iterator[LogPiece]:
         """Yield what was written in a run that was over before it could be followed."""
         for id in self._ids:
             # with none of its lines shown, ``tail`` may be why: then there is nothing to catch up with

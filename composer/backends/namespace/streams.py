@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.engine.observed import Event, LogLine
+from composer.engine.observed import Event, LogPiece
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +18,8 @@ class Logs:
     def __init__(self, lines: log_reader.Logs) -> None:
         self._lines = lines
 
-    def __iter__(self) -> Iterator[LogLine]:
-        return (LogLine(*line) for line in self._lines)
+    def __iter__(self) -> Iterator[LogPiece]:
+        return (LogPiece(*line) for line in self._lines)
 
     def close(self) -> None:
         self._lines.close()

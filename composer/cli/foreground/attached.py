@@ -20,7 +20,7 @@ from composer.cli.interrupt import interruptible
 from composer.cli.lines import Printer
 from composer.engine import actions, labels
 from composer.engine.actions import carry_out
-from composer.engine.observed import ACTIVE, Capability, LogLine
+from composer.engine.observed import ACTIVE, Capability, LogPiece
 from composer.engine.operations.row import Resource
 from composer.engine.progress import WORKING, Progress
 from composer.engine.running.attach import RETURNING, Attachment, Death, Return
@@ -186,7 +186,7 @@ class _Screen(Screen):
         self._output.remark(sentence)
 
     def output(self, container: str, stream: str, data: bytes) -> None:
-        self._output.write(LogLine(container, time.time_ns(), stream, data))
+        self._output.write(LogPiece(container, time.time_ns(), stream, data))
 
     def ended(self, error: BaseException) -> None:
         self.say(f"Watch disabled with errors: {error}")
@@ -231,7 +231,7 @@ class _Output:
                 self._stdout.flush()
                 self._greeting = ""
 
-    def write(self, line: LogLine) -> None:
+    def write(self, line: LogPiece) -> None:
         self.settle()
         with self._alone:
             self._printer.write(line)

@@ -11,7 +11,7 @@ from composer.cli.creation import engine_options
 from composer.cli.interrupt import interruptible
 from composer.cli.lines import Printer
 from composer.engine import actions
-from composer.engine.observed import LogLine
+from composer.engine.observed import LogPiece
 from composer.watching import dockerignore, rebuilding
 from composer.watching.rules import nothing_to_watch, read_rules
 from composer.watching.session import Watcher
@@ -55,7 +55,7 @@ class Screen:
 
     def output(self, container: str, stream: str, data: bytes) -> None:
         with self._alone:
-            self._printer.write(LogLine(container, time.time_ns(), stream, data))
+            self._printer.write(LogPiece(container, time.time_ns(), stream, data))
 
     def lock(self) -> AbstractContextManager[None]:
         return self._context.lock(self._project, "watch")

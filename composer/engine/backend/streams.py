@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from composer.engine.observed import Event, LogLine
+    from composer.engine.observed import Event, LogPiece
     from composer.engine.wanted import ExecSpec
 
 
 class LogStream(Protocol):
-    """Lines merged by time. Iterating ends at the end, or soon after ``close()``, from any thread."""
+    """Output merged by time. Iterating ends at the end, or soon after ``close()``, from any thread."""
 
-    def __iter__(self) -> Iterator[LogLine]: ...
+    def __iter__(self) -> Iterator[LogPiece]: ...
     def close(self) -> None: ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer.engine.observed import Advance
+from composer.engine.observed import Advance, lines
 from composer.engine.operations.row import (
     CHANGES,
     MAKES,
@@ -97,7 +97,7 @@ def _run_hook(backend: Backend, operation: RunHook, _: Report) -> None:
         return
     stream = backend.logs([id], tail=_HOOK_LINES)
     try:
-        output = [line.data.decode(errors="replace").rstrip() for line in stream]
+        output = [line.decode(errors="replace").rstrip() for line in lines(stream)]
     finally:
         stream.close()
     failure = "exited with an unknown status" if code is None else f"exited with status {code}"

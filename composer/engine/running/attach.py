@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from composer.engine.backend import Backend, LogStream
-    from composer.engine.observed import Event, LogLine, ObservedContainer
+    from composer.engine.observed import Event, LogPiece, ObservedContainer
     from composer.engine.plan import Plan
     from composer.engine.running.returning import Returning
 
@@ -43,7 +43,7 @@ class Output(Protocol):
 
     def reserve(self, names: Collection[str]) -> None: ...
     def add(self, containers: Collection[tuple[str, str]]) -> None: ...
-    def write(self, line: LogLine) -> None: ...
+    def write(self, line: LogPiece) -> None: ...
     def say(self, id: str, sentence: str) -> None: ...
 
 

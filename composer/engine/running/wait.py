@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.engine.observed import ContainerState, Health
+from composer.engine.observed import ContainerState, Health, lines
 from composer.engine.operations.waiting import READY, STEADY
 from composer.errors import ComposerError, DependencyFailed, NotFound, Timeout, Unhealthy
 from composer.graph import COMPLETED, HEALTHY
@@ -164,7 +164,7 @@ def _last_words(observer: Observer, container: ObservedContainer) -> str:
 def _output(observer: Observer, container: ObservedContainer, count: int) -> list[str]:
     stream = observer.logs([container.id], tail=count)
     try:
-        return [line.data.decode(errors="replace").rstrip("\r\n") for line in stream]
+        return [line.decode(errors="replace").rstrip("\r\n") for line in lines(stream)]
     finally:
         stream.close()
 

@@ -16,7 +16,7 @@ from composer import errors
 from composer.runtime.base import records, status, syscalls
 from composer.runtime.container import console
 from composer.runtime.objects.session import write_all
-from composer.runtime.streams import generations
+from composer.runtime.streams import generations, seeking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,8 +59,7 @@ class AttachSession:
         self._inotify = syscalls.inotify_init()
         for path in (directory, f"{directory}/logs"):
             syscalls.inotify_add_watch(self._inotify, path, _WATCHED)
-        for _ in self._cursor.chunks(read=False):
-            pass  # what was said before is not for us
+        self._pass_over()
         self._thread = threading.Thread(target=self._pump, name="attach", daemon=True)
         self._is_closed = False
         try:
@@ -70,6 +69,14 @@ class AttachSession:
             raise
         self._thread.start()
         threading.Thread(target=self._keep_watched, name="watch", daemon=True).start()
+
+    def _pass_over(self) -> None:
+        """Go to the end of the log: what was said before is not for us."""
+        while True:
+            with seeking.Seeker(f"{self._directory}/logs") as seeker:
+                place = seeker.end()
+            if place is None or self._cursor.seek(place.number, place.position, place.ends):
+                return
 
     def _keep_watched(self) -> None:
         """Wait for the end at the supervisor, so that there is one: who asks brings it back when all were killed."""

@@ -6,24 +6,25 @@ The format is `runtime.generations`'. A line belongs to the moment at which its 
 from __future__ import annotations
 
 import heapq
+import itertools
 import os
 import select
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.runtime.base import records, status, syscalls
-from composer.runtime.streams import generations
+from composer.runtime.streams import generations, seeking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from composer.runtime.base.state import Paths
 
 _WATCHED = 0x00000002 | 0x00000100 | 0x00000080 | 0x00000400 | 0x00000800  # modify, create, moved to, gone
 
 
-class LogLine(NamedTuple):
-    """A piece of a container's output: at most one line, ``data`` with its newline where it had one."""
+class LogPiece(NamedTuple):
+    """A part of a container's output: whole lines that came together, or one that has no newline at its end."""
 
     container_id: str
     time_ns: int
@@ -45,14 +46,27 @@ class _Reader:
         """Pieces of each stream's last line, which has no end yet: joined once, however many they are."""
         self._torn = [False, False]
 
-    def new_lines(self) -> Iterator[LogLine]:
+    def begin(self, since_ns: int, until_ns: int | None, tail: int | None) -> None:
+        """Pass over what is not wanted, or most of it, without reading it."""
+        with seeking.Seeker(f"{self.directory}/logs") as seeker:
+            place = seeker.since(since_ns) if tail is None else seeker.last(tail, since_ns, until_ns)
+        if place is None or not self._cursor.seek(place.number, place.position, place.ends):
+            return  # nothing has come yet, or the oldest of it has just been dropped
+        self._latest_ns, self._torn = place.time_ns, list(place.torn)
+        for stream, (start, end) in enumerate(zip(place.starts, place.ends, strict=True)):
+            if start < end:
+                at, begun = generations.read_at(f"{self.directory}/logs", stream, start, end - start)
+                self._rests[stream] = [begun] if at == start else []
+                self._torn[stream] = at != start
+
+    def new_lines(self) -> Iterator[LogPiece]:
         """Yield complete lines that have come since the last call."""
         for chunk in self._cursor.chunks():
             # The order of the index is the order in which things came, whatever a clock that was set says.
             self._latest_ns = max(self._latest_ns, chunk.time_ns)
             yield from self._lines(chunk)
 
-    def _lines(self, chunk: generations.Chunk) -> Iterator[LogLine]:
+    def _lines(self, chunk: generations.Chunk) -> Iterator[LogPiece]:
         stream, data = chunk.stream, chunk.data
         if chunk.gap:
             self._rests[stream], self._torn[stream] = [], chunk.torn
@@ -60,22 +74,21 @@ class _Reader:
             # The line whose beginning was dropped is left out.
             _, newline, data = data.partition(b"\n")
             self._torn[stream] = not newline
-        first, *lines = data.split(b"\n")
+        end = data.rfind(b"\n") + 1
         rest = self._rests[stream]
-        if first:
-            rest.append(first)
-        if not lines:
-            return
-        self._rests[stream] = [lines[-1]] if lines[-1] else []
-        for line in (b"".join(rest), *lines[:-1]):
-            yield LogLine(self.id, self._latest_ns, generations.STREAMS[stream], line + b"\n")
+        if end:
+            self._rests[stream] = [data[end:]] if end < len(data) else []
+            lines = b"".join((*rest, data[:end]))
+            yield LogPiece(self.id, self._latest_ns, generations.STREAMS[stream], lines)
+        elif data:
+            rest.append(data)
 
-    def rest(self) -> Iterator[LogLine]:
+    def rest(self) -> Iterator[LogPiece]:
         """Yield the last line of each stream where it has no end; for when no more can come."""
         for stream, rest in enumerate(self._rests):
             if rest:
                 self._rests[stream] = []
-                yield LogLine(self.id, self._latest_ns, generations.STREAMS[stream], b"".join(rest))
+                yield LogPiece(self.id, self._latest_ns, generations.STREAMS[stream], b"".join(rest))
 
     def close(self) -> None:
         self._cursor.close()
@@ -102,13 +115,14 @@ class Logs:
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._closed = False
 
-    def __iter__(self) -> Iterator[LogLine]:
+    def __iter__(self) -> Iterator[LogPiece]:
         inotify = self._watch() if self._follow else -1
         try:
             yield from self._past(last=not self._follow)
             while self._follow and not self._closed:
                 active = self._any_active()
-                yield from self._wanted(sorted(self._fresh(last=not active), key=lambda line: line.time_ns))
+                fresh = sorted(self._fresh(last=not active), key=lambda piece: piece.time_ns)
+                yield from (piece for piece in fresh if self._is_wanted(piece))
                 if not active:
                     return
                 ready, _, _ = select.select([inotify, self._wake], [], [])
@@ -136,20 +150,29 @@ class Logs:
                     continue  # it has just gone
         return inotify
 
-    def _past(self, *, last: bool) -> Iterator[LogLine]:
+    def _past(self, *, last: bool) -> Iterator[LogPiece]:
         sources = [self._of(reader, last=last) for reader in self._readers]
-        yield from heapq.merge(*sources, key=lambda line: line.time_ns)
+        if len(sources) == 1:
+            return sources[0]
+        return heapq.merge(*sources, key=lambda piece: piece.time_ns)
 
-    def _of(self, reader: _Reader, *, last: bool) -> Iterator[LogLine]:
-        wanted = self._wanted([*reader.new_lines(), *(reader.rest() if last else ())])
-        return iter(deque(wanted, maxlen=self._tail)) if self._tail is not None else wanted
+    def _of(self, reader: _Reader, *, last: bool) -> Iterator[LogPiece]:
+        if self._tail is not None or self._since_ns:
+            reader.begin(self._since_ns, self._until_ns, self._tail)
+        found = self._up_to_the_last(reader, last=last)
+        return found if self._tail is None else iter(_last_lines(found, self._tail))
 
-    def _wanted(self, lines: Sequence[LogLine]) -> Iterator[LogLine]:
-        for line in lines:
-            if line.time_ns >= self._since_ns and (self._until_ns is None or line.time_ns <= self._until_ns):
-                yield line
+    def _up_to_the_last(self, reader: _Reader, *, last: bool) -> Iterator[LogPiece]:
+        for piece in itertools.chain(reader.new_lines(), reader.rest() if last else ()):
+            if self._is_wanted(piece):
+                yield piece
+            elif last and self._until_ns is not None and piece.time_ns > self._until_ns:
+                return  # all that follows came later
 
-    def _fresh(self, *, last: bool) -> Iterator[LogLine]:
+    def _is_wanted(self, piece: LogPiece) -> bool:
+        return piece.time_ns >= self._since_ns and (self._until_ns is None or piece.time_ns <= self._until_ns)
+
+    def _fresh(self, *, last: bool) -> Iterator[LogPiece]:
         for reader in self._readers:
             yield from reader.new_lines()
             if last:
@@ -172,3 +195,20 @@ class Logs:
         os.close(self._waker)
         for reader in self._readers:
             reader.close()
+
+
+def _last_lines(pieces: Iterable[LogPiece], count: int) -> deque[LogPiece]:
+    """Return the last lines, however they came together. A line without end is one too."""
+    found: deque[LogPiece] = deque()
+    counts: deque[int] = deque()
+    total = 0
+    for piece in pieces:
+        found.append(piece)
+        counts.append(max(1, piece.data.count(b"\n")))
+        total += counts[-1]
+        while found and total - counts[0] >= count:
+            total -= counts.popleft()
+            found.popleft()
+    if found and total > count:
+        found[0] = found[0]._replace(data=found[0].data.split(b"\n", total - count)[-1])
+    return found

@@ -25,6 +25,7 @@ STREAMS = ("stdout", "stderr")
 _BASE = struct.Struct("<QQ??")
 _START = struct.Struct("<QQQ")
 _RECORDS_AT_ONCE = 4096
+_WINDOW_BYTES = 1 << 16
 
 
 class Generation:
@@ -128,9 +129,22 @@ class Cursor:
         self._position = 0
         self._ends = [0, 0]
         self._gaps = [False, False]
+        self._windows = [(0, b""), (0, b"")]
 
-    def chunks(self, *, read: bool = True) -> Iterator[Chunk]:
-        """Yield what has come since the last call; without ``read`` it is passed over, and has no data."""
+    def seek(self, number: int, position: int, ends: Sequence[int]) -> bool:
+        """Begin at a position in the index of a generation, each stream at an offset; for before the first reading.
+
+        False, and nothing done, when the generation has just been dropped. Who seeks knows what is before the offsets.
+        """
+        if not self._enter(number):
+            return False
+        self._position = max(self._position, position)
+        self._ends = [max(end, begin) for end, begin in zip(ends, self._ends, strict=True)]
+        self._gaps = [False, False]
+        return True
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield what has come since the last call."""
         while True:
             # Listed before it is read: where there is a next one now, nothing is added to this one any more.
             found = numbers(self._logs)
@@ -138,7 +152,7 @@ class Cursor:
             is_known = self._at is not None and (self._at.number in found or self._held is not None)
             if is_known or (later and self._enter(later.pop(0))):
                 try:
-                    yield from self._read(read=read)
+                    yield from self._read()
                 except FileNotFoundError:
                     if not later:
                         return  # the container was removed
@@ -152,6 +166,7 @@ class Cursor:
         except FileNotFoundError:
             return False
         self._at, self._position = entered, entered.first_record
+        self._windows = [(0, b""), (0, b"")]
         for stream, begin in enumerate(entered.begins):
             if begin > self._ends[stream]:
                 self._ends[stream], self._gaps[stream] = begin, True
@@ -167,7 +182,7 @@ class Cursor:
             number = later[0]
         return True
 
-    def _read(self, *, read: bool) -> Iterator[Chunk]:
+    def _read(self) -> Iterator[Chunk]:
         assert self._at is not None
         fds = self._held or self._at.open()
         if self._hold:
@@ -182,7 +197,7 @@ class Cursor:
                 ends = [base + os.fstat(fd).st_size for base, fd in zip(self._at.bases, fds, strict=False)]
                 for record in RECORD.iter_unpack(data[:whole]):
                     self._position += RECORD.size
-                    chunk = self._chunk(fds, ends, record, read=read)
+                    chunk = self._chunk(fds, ends, record)
                     if chunk is not None:
                         yield chunk
         finally:
@@ -190,9 +205,7 @@ class Cursor:
                 for fd in fds:
                     os.close(fd)
 
-    def _chunk(
-        self, fds: Sequence[int], ends: Sequence[int], record: tuple[int, int, int], *, read: bool
-    ) -> Chunk | None:
+    def _chunk(self, fds: Sequence[int], ends: Sequence[int], record: tuple[int, int, int]) -> Chunk | None:
         assert self._at is not None
         time_ns, stream, end = record
         if stream >= len(STREAMS):
@@ -201,10 +214,26 @@ class Cursor:
         end = min(end, ends[stream])  # a damaged record may say anything
         if end <= start:
             return None  # dropped, by a version that emptied a log from its front
-        data = os.pread(fds[stream], end - start, start - self._at.bases[stream]) if read else b""
+        data = self._data(fds[stream], stream, (start, end, ends[stream]))
         gap, self._gaps[stream] = self._gaps[stream], False
         self._ends[stream] = end
         return Chunk(time_ns, stream, data, gap=gap, torn=gap and self._at.torn[stream])
+
+    def _data(self, fd: int, stream: int, part: tuple[int, int, int]) -> bytes:
+        """Return what is between two offsets of a stream; the third is up to which there is something.
+
+        Where one record follows the other with little data each, many of them are read at once.
+        """
+        assert self._at is not None
+        start, end, limit = part
+        base = self._at.bases[stream]
+        if end - start >= _WINDOW_BYTES:
+            return os.pread(fd, end - start, start - base)
+        begin, window = self._windows[stream]
+        if not begin <= start <= end <= begin + len(window):
+            begin, window = start, os.pread(fd, min(_WINDOW_BYTES, limit - start), start - base)
+            self._windows[stream] = begin, window
+        return window[start - begin : end - begin]
 
     def close(self) -> None:
         if self._held is not None:

@@ -14,7 +14,7 @@ import os
 import time
 
 from composer.runtime.base import files, syscalls, trees
-from composer.runtime.streams import generations
+from composer.runtime.streams import generations, seeking
 from composer.runtime.streams.generations import RECORD, STREAMS
 
 TYPE_CHECKING = False
@@ -47,6 +47,7 @@ class Log:
         "_files",
         "_index",
         "_keep",
+        "_latest_ns",
         "_limit",
         "_most",
         "_offsets",
@@ -59,6 +60,7 @@ class Log:
         self._most, least = int(limits.get("most", 0)), int(limits.get("least", 0))
         self._limit = max(1, self._most - least) if self._most else _LONGEST
         self._count = least // self._limit
+        self._latest_ns = 0
         self._directory = f"{bundle}/logs"
         os.makedirs(self._directory, 0o700, exist_ok=True)
         found = generations.generations(self._directory)
@@ -79,13 +81,12 @@ class Log:
         size = os.fstat(self._index).st_size
         if size % RECORD.size:
             os.ftruncate(self._index, size - size % RECORD.size)
-        position = self._at.first_record
-        while data := os.pread(self._index, RECORD.size * 4096, position):
-            position += len(data)
-            for _, stream, end in RECORD.iter_unpack(data):
-                if stream >= len(STREAMS):
-                    continue  # the disk has torn it
-                self._recorded[stream] = end - self._at.bases[stream]
+        size -= size % RECORD.size
+        fds = (*self._files, self._index)
+        for stream in range(len(STREAMS)):
+            end, _ = seeking.end_before(self._at, fds, stream, size)
+            self._recorded[stream] = end - self._at.bases[stream]
+        self._latest_ns = seeking.time_at(self._at, fds, size - RECORD.size)
         for stream in range(len(STREAMS)):
             if self._offsets[stream] > self._recorded[stream]:
                 self._record(stream, os.fstat(self._files[stream]).st_mtime_ns)
@@ -117,7 +118,9 @@ class Log:
 
     def _record(self, stream: int, time_ns: int) -> None:
         end = self._offsets[stream]
-        record = RECORD.pack(time_ns, stream, self._at.bases[stream] + end)
+        # a clock may be set back; what is looked for by its time needs times that do not fall
+        self._latest_ns = max(self._latest_ns, time_ns)
+        record = RECORD.pack(self._latest_ns, stream, self._at.bases[stream] + end)
         size = os.fstat(self._index).st_size
         written = os.pwrite(self._index, record, size)
         if written < len(record):

@@ -8,20 +8,21 @@ import time
 import pytest
 
 from composer.backends.memory import Behaviour
-from composer.engine.observed import Health, LogLine
+from composer.engine.observed import Health, LogPiece, lines
 from composer.engine.wanted import ExecSpec
 from composer.errors import BackendError
 from tests.integration.contract.conftest import Place, eventually, until
 
 
-def _text(lines: list[LogLine]) -> str:
+def _text(lines: list[LogPiece]) -> str:
     return b"".join(line.data for line in lines).decode()
 
 
-def _lines(place: Place, *ids: str, **options: object) -> list[LogLine]:
+def _lines(place: Place, *ids: str, **options: object) -> list[LogPiece]:
+    """Return the lines, each as a piece of its own."""
     stream = place.backend.logs(list(ids), **options)  # type: ignore[arg-type]
     try:
-        return list(stream)
+        return [piece._replace(data=line) for piece in stream for line in lines((piece,))]
     finally:
         stream.close()
 
@@ -89,7 +90,7 @@ def test_following_goes_on_over_restarts(place: Place) -> None:
 def test_following_can_be_stopped_from_outside(place: Place) -> None:
     id = place.start(shell="echo one; sleep 600", does=Behaviour(output=("one",)))
     stream = place.backend.logs([id], follow=True)
-    found: list[LogLine] = []
+    found: list[LogPiece] = []
     thread = threading.Thread(target=lambda: found.extend(stream))
     thread.start()
     eventually(lambda: found or _lines(place, id), what="the first line")

@@ -15,7 +15,7 @@ import pytest
 from composer.backends.memory import Behaviour
 from composer.cli.lines import Printer, Whole
 from composer.cli.single.releases import later
-from composer.engine.observed import Event, Health, LogLine
+from composer.engine.observed import Event, Health, LogPiece
 from composer.engine.wanted import ExecSpec
 from composer.errors import BackendError
 from tests.unit.cli.console import STACK, Console, states
@@ -333,7 +333,7 @@ def test_a_line_in_pieces_matches_as_a_whole() -> None:
     printer.add([("1", "a"), ("2", "b")])
     lines = Whole(printer, re.compile("one two$").search)
     for id, data in (("1", b"one "), ("2", b"one "), ("1", b"two\n"), ("2", b"three\n"), ("2", b"one two")):
-        lines.write(LogLine(id, 0, "stdout", data))
+        lines.write(LogPiece(id, 0, "stdout", data))
     assert out.getvalue() == "a  | one two\n"
     lines.close()
     assert out.getvalue() == "a  | one two\nb  | one two\n"
@@ -343,9 +343,9 @@ def test_what_was_said_of_a_line_is_printed_after_an_interrupt(
     stack: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Interrupted:
-        def __iter__(self) -> Iterator[LogLine]:
+        def __iter__(self) -> Iterator[LogPiece]:
             (web,) = (one for one in stack.backend.observe("app").containers if one.name == "app-web-1")
-            yield LogLine(web.id, 1, "stdout", b"Password: ")
+            yield LogPiece(web.id, 1, "stdout", b"Password: ")
             raise KeyboardInterrupt
 
         def close(self) -> None:

@@ -14,7 +14,7 @@ import pytest
 from composer.cli import safe, table
 from composer.cli.display import open_display
 from composer.cli.lines import Printer
-from composer.engine.observed import LogLine
+from composer.engine.observed import LogPiece
 from composer.engine.operations.row import Resource
 from composer.engine.progress import DONE, FAILED, WORKING, Progress
 from composer.errors import ComposerError, ImageError
@@ -95,7 +95,7 @@ def test_what_a_container_prints_is_passed_on_as_it_is() -> None:
     raw = io.StringIO()
     printer = Printer(raw, raw, color=False)
     printer.add([("id", "web-1")])
-    printer.write(LogLine("id", 0, "stdout", b"\x1b[1mbold\x1b[0m\r\n"))
+    printer.write(LogPiece("id", 0, "stdout", b"\x1b[1mbold\x1b[0m\r\n"))
     assert raw.getvalue() == "web-1  | \x1b[1mbold\x1b[0m\r\n"
     printer.say("id", HOSTILE)
     assert raw.getvalue().count("\n") == 2

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import pytest
 
 from composer.backends.memory import Behaviour
-from composer.engine.observed import LogLine
+from composer.engine.observed import LogPiece
 from composer.engine.running import attach
 from composer.engine.running.attach import Attachment, Death
 from composer.errors import OutputFailed
@@ -33,7 +33,7 @@ class Reader:
     def add(self, containers: Collection[tuple[str, str]]) -> None:
         """Nothing to prepare."""
 
-    def write(self, line: LogLine) -> None:
+    def write(self, line: LogPiece) -> None:
         self.asked.set()
         self.may.wait()
         if self.failure:

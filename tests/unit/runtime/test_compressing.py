@@ -69,9 +69,9 @@ def test_neither_threads_nor_pieces_change_a_byte() -> None:
 
 def test_it_is_no_larger_than_it_has_to_be() -> None:
     assert len(packed(NOISE)) < len(NOISE) * 1.001
-    assert len(packed(TEXT)) < len(gzip.compress(TEXT, 5)) * 1.02
+    assert len(packed(TEXT)) < len(gzip.compress(TEXT, 4)) * 1.02
     mixed = (NOISE[: 2 * SEGMENT] + TEXT[: 2 * SEGMENT]) * 8
-    assert len(packed(mixed)) < len(gzip.compress(mixed, 5)) * 1.03
+    assert len(packed(mixed)) < len(gzip.compress(mixed, 4)) * 1.03
 
 
 @settings(max_examples=40, deadline=None)

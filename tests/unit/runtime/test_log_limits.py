@@ -10,15 +10,21 @@ from typing import Any
 
 import pytest
 
+from composer.engine.observed import LogPiece, lines
 from composer.runtime.base import syscalls
 from composer.runtime.objects.log_reader import _Reader
 from composer.runtime.streams import generations, log
 from composer.runtime.streams.generations import Cursor, read_at
 from composer.runtime.streams.log import Log
+from composer.runtime.streams.seeking import Seeker
 
 
 def _lines(directory: pathlib.Path) -> list[bytes]:
-    return [line.data for line in _Reader("id", str(directory)).new_lines()]
+    return _new(_Reader("id", str(directory)))
+
+
+def _new(reader: _Reader) -> list[bytes]:
+    return list(lines(LogPiece(*piece) for piece in reader.new_lines()))
 
 
 def _write(log: Log, first: int, last: int, stream: int = 0) -> None:
@@ -60,7 +66,7 @@ def test_a_line_in_many_pieces_is_joined_once(tmp_path: pathlib.Path) -> None:
         log.append(0, piece)
     log.append(0, b"\nlast\nrest")
     reader = _Reader("id", str(tmp_path))
-    assert [len(line.data) for line in reader.new_lines()] == [5_000 * len(piece) + 1, 5]
+    assert [len(line) for line in _new(reader)] == [5_000 * len(piece) + 1, 5]
     assert [line.data for line in reader.rest()] == [b"rest"]
     log.close()
 
@@ -114,9 +120,9 @@ def test_both_streams_count(tmp_path: pathlib.Path) -> None:
     for number in range(0, 4_000, 2):
         _write(log, number, number + 1, stream=0)
         _write(log, number + 1, number + 2, stream=1)
-    lines = list(_Reader("id", str(tmp_path)).new_lines())
+    found = list(_Reader("id", str(tmp_path)).new_lines())
     for stream, last in (("stdout", b"line 003998\n"), ("stderr", b"line 003999\n")):
-        mine = [line.data for line in lines if line.stream == stream]
+        mine = [piece.data for piece in found if piece.stream == stream]
         assert mine[-1] == last
         assert 11_500 < len(mine) * 36 <= 24_100
     log.close()
@@ -247,9 +253,9 @@ def test_a_kill_at_any_step_loses_nothing_and_doubles_nothing(tmp_path: pathlib.
         os.write(writers[number % 2], line)
         expected.append(line)
         kills += _write_and_be_killed(str(tmp_path), limits, dice.randrange(1, 90))
-        seen += [found.data for found in reader.new_lines()]
+        seen += _new(reader)
     assert not _write_and_be_killed(str(tmp_path), limits, 1_000)
-    seen += [found.data for found in reader.new_lines()]
+    seen += _new(reader)
     assert kills > 75
     assert sorted(seen) == expected, "a line is lost, or came twice"
     assert len(generations.numbers(str(tmp_path / "logs"))) <= 2
@@ -280,7 +286,10 @@ def test_a_cursor_passes_over_what_was_before(tmp_path: pathlib.Path) -> None:
     log = Log(str(tmp_path), {"most": 1_000, "least": 500})
     _write(log, 0, 200)
     cursor = Cursor(str(tmp_path / "logs"))
-    assert all(chunk.data == b"" for chunk in cursor.chunks(read=False))
+    with Seeker(str(tmp_path / "logs")) as seeker:
+        place = seeker.end()
+    assert place is not None
+    assert cursor.seek(place.number, place.position, place.ends)
     _write(log, 200, 202)
     assert b"".join(chunk.data for chunk in cursor.chunks()) == b"line 000200\nline 000201\n"
     log.close()
