@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Describe = Callable[["Found"], list[tarfile.TarInfo]]
     OpenDirectory = Callable[[tuple[str, ...]], int]
 
-_PIECE_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 18
 _HOLE = bytes(4096)
 """A block of the usual file systems."""
 _MOST_SPARSE_BYTES = 64 << 30
@@ -264,19 +264,39 @@ def unpack(
     """
     unpacking = _Unpacking(open_directory, ownership)
     try:
-        with tarfile.open(
-            fileobj=cast("BinaryIO", Pieces(archive)), mode="r|*", tarinfo=StrictInfo
-        ) as reader:
+        pieces = Pieces(archive)
+        with tarfile.open(fileobj=cast("BinaryIO", pieces), mode="r:", tarinfo=StrictInfo) as reader:
             for info in reader:
                 parts = _parts(info.name, rename)
+                link = _parts(info.linkname, rename) if info.islnk() else ()
                 try:
-                    unpacking.add(parts, info, reader, _parts(info.linkname, rename) if info.islnk() else ())
+                    unpacking.add(parts, info, _data(info, reader, pieces), link)
                 except OSError as error:
                     reason = (error.strerror or str(error)).lower()
                     raise CopyFailed(f"cannot write '{'/'.join(parts) or '.'}': {reason}") from error
+                reader.members = []  # type: ignore[attr-defined]  # it keeps all that it has read
         unpacking.finish()
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise CopyFailed(f"not a tar archive, or a damaged one: {error}") from error
+
+
+def _data(info: tarfile.TarInfo, reader: tarfile.TarFile, pieces: Pieces) -> Iterator[bytes]:
+    """Yield the contents of a file, in pieces of which each but the last is whole blocks.
+
+    Where nothing has to be put between them they pass by `tarfile`, which would copy them several times.
+    """
+    if info.issparse():
+        contents = reader.extractfile(info)
+        while contents is not None and (piece := contents.read(_PIECE_BYTES)):
+            yield piece
+        return
+    left = info.size
+    while left:
+        piece = pieces.read(min(left, _PIECE_BYTES))
+        if not piece:
+            raise tarfile.ReadError("unexpected end of data")
+        left -= len(piece)
+        yield piece
 
 
 class StrictInfo(tarfile.TarInfo):
@@ -325,7 +345,7 @@ class _Unpacking:
         self,
         parts: tuple[str, ...],
         info: tarfile.TarInfo,
-        reader: tarfile.TarFile,
+        data: Iterable[bytes],
         link: tuple[str, ...],
     ) -> None:
         if not parts:
@@ -336,7 +356,7 @@ class _Unpacking:
             if info.isdir():
                 self._directory(parent, parts, info)
             elif info.isreg():
-                self._file(parent, parts[-1], info, reader)
+                self._file(parent, parts[-1], info, data)
             elif info.islnk():
                 self._hard_link(parent, parts[-1], link)
             else:
@@ -402,7 +422,7 @@ class _Unpacking:
             os.close(fd)
         self._times[parts] = int(info.mtime)
 
-    def _file(self, parent: int, name: str, info: tarfile.TarInfo, reader: tarfile.TarFile) -> None:
+    def _file(self, parent: int, name: str, info: tarfile.TarInfo, data: Iterable[bytes]) -> None:
         if info.issparse() and info.size > _MOST_SPARSE_BYTES:
             raise CopyFailed(
                 f"'{info.name}' is too large: {info.size >> 30} GiB, most of it holes",
@@ -413,10 +433,11 @@ class _Unpacking:
         except FileExistsError:
             fd = _open_mounted(parent, name)
         try:
-            contents = reader.extractfile(info)
-            while contents is not None and (piece := contents.read(_PIECE_BYTES)):
+            piece = b""
+            for piece in data:
                 _write_sparsely(fd, piece)
-            os.ftruncate(fd, info.size)  # a hole at the end
+            if piece[-1:] in (b"", b"\0"):
+                os.ftruncate(fd, info.size)  # a hole at the end
             self._set_attributes(fd, info)
             os.utime(fd, (info.mtime, info.mtime))
         finally:
@@ -437,9 +458,8 @@ class _Unpacking:
         elif info.isdev():
             kind = stat.S_IFIFO if info.isfifo() else stat.S_IFCHR if info.ischr() else stat.S_IFBLK
             number = 0 if info.isfifo() else os.makedev(info.devmajor, info.devminor)
-            umask = os.umask(
-                0
-            )  # the exact mode at once: a chmod afterwards follows whatever is put in its place
+            # the exact mode at once: a chmod afterwards follows whatever is put in its place
+            umask = os.umask(0)
             try:
                 os.mknod(name, kind | self._ownership.mode(info), number, dir_fd=parent)
             finally:
@@ -500,21 +520,42 @@ def _open_mounted(parent: int, name: str) -> int:
 
 
 class Pieces:
-    """An iterable of bytes as a file to read, such as tarfile wants."""
+    """An iterable of bytes as a file that is read from its front to its end, such as tarfile wants."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
-        self._rest = b""
+        self._piece, self._used = b"", 0
+        self._position = 0
 
     def read(self, size: int) -> bytes:
-        collected = [self._rest]
-        have = len(self._rest)
-        while have < size and (piece := next(self._pieces, None)) is not None:
-            collected.append(piece)
-            have += len(piece)
-        data = b"".join(collected)
-        self._rest = data[size:]
-        return data[:size]
+        return b"".join(self.take(size))
+
+    def take(self, size: int) -> Iterator[bytes]:
+        """Yield the next bytes, whole pieces as they are; fewer than ``size`` at the end."""
+        while size > 0:
+            have = len(self._piece) - self._used
+            if not have:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    return
+                self._piece, self._used = piece, 0
+                continue
+            taken = min(size, have)
+            start, self._used = self._used, self._used + taken
+            self._position += taken
+            size -= taken
+            yield self._piece if taken == len(self._piece) else self._piece[start : start + taken]
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        """Go on. Raises ValueError for a place that has been passed."""
+        if whence != os.SEEK_SET or position < self._position:
+            raise ValueError("only what follows can be read")
+        for _ in self.take(position - self._position):
+            pass
+        return self._position
 
 
 def directory_below(top: int, parts: tuple[str, ...]) -> int:

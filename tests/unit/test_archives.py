@@ -7,7 +7,7 @@ import os
 import stat
 import struct
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -275,6 +275,31 @@ def test_holes_of_a_file_stay_holes(tmp_path: Path) -> None:
     assert (target / "source" / "plain").read_bytes() == (source / "plain").read_bytes()
     assert (target / "source" / "disk").read_bytes() == (source / "disk").read_bytes()
     assert (target / "source" / "disk").stat().st_blocks * 512 < 1 << 20
+
+
+def test_contents_are_passed_on_without_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `pack` has read is what is written: 300 MB took three times as long when each layer had its copies."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(os.urandom(3 << 20) + b"end")
+    read: list[bytes] = []
+    written: list[object] = []
+    monkeypatch.setattr(archives, "_write_sparsely", lambda fd, piece: written.append(piece))
+
+    def noted() -> Iterator[bytes]:
+        fd = os.open(tmp_path, os.O_RDONLY)
+        for piece in archives.pack(fd, "tree", "tree"):
+            read.append(piece)
+            yield piece
+        os.close(fd)
+
+    top = os.open(tmp_path, os.O_RDONLY)
+    archives.unpack(
+        noted(), lambda parts: archives.directory_below(top, parts), archives.Ownership(), rename="to"
+    )
+    os.close(top)
+    large = [piece for piece in read if len(piece) > 4096]
+    assert len(large) >= 12
+    assert [id(piece) for piece in written[: len(large)]] == [id(piece) for piece in large]
 
 
 def test_zeros_replace_what_a_file_had(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def is_empty(archive: Iterable[bytes]) -> bool:
 @contextmanager
 def _opened(archive: Iterable[bytes]) -> Iterator[tarfile.TarFile]:
     try:
-        with tarfile.open(fileobj=cast("BinaryIO", Pieces(archive)), mode="r|", tarinfo=StrictInfo) as reader:
+        with tarfile.open(fileobj=cast("BinaryIO", Pieces(archive)), mode="r:", tarinfo=StrictInfo) as reader:
             yield reader
     except tarfile.TarError as error:
         raise CopyFailed(f"cannot read the archive of a volume: {error}") from error
