@@ -12,30 +12,31 @@ import re
 from typing import NamedTuple
 
 from composer.errors import ImageError
+from composer.patterns import pattern
 
 _DEFAULT_HOST = "docker.io"
 _HOSTS_OF_THE_HUB = ("index.docker.io", "registry-1.docker.io")
 _OFFICIAL = "library/"
 _DEFAULT_TAG = "latest"
 _MAX_NAME = 255
-_LOGIN = re.compile(r"\b((?:https?|oci)://)[^/?#\s]*@", re.I)
-_ODD_PASSWORD = re.compile(
+_LOGIN = pattern(r"\b((?:https?|oci)://)[^/?#\s]*@", re.I)
+_ODD_PASSWORD = pattern(
     r"\b((?:[a-z][a-z0-9+.-]*)://)[^/?#:@\s]*:(?![0-9]*(?:[/?#\s'\"]|$))[^@\s'\"]*@", re.I
 )
 """One with characters that have another meaning in a URL; what is behind the colon is no port."""
-_TOKEN = re.compile(
+_TOKEN = pattern(
     r"([?&](?:access_token|api_key|auth|key|passw(?:or)?d|private_token|secret|token)=)[^&#\s'\"]+", re.I
 )
-_PASSWORD = re.compile(r"\b([a-z][a-z0-9+.-]*://[^/?#:@\s]*):[^/?#\s]*@", re.I)
+_PASSWORD = pattern(r"\b([a-z][a-z0-9+.-]*://[^/?#:@\s]*):[^/?#\s]*@", re.I)
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_HOST = re.compile(
+_HOST = pattern(
     r"(?:(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])(?:\.(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9]))*"
     r"|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
 )
-_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_ID_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{12,64})")
+_PATH = pattern(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG = pattern(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST = pattern(r"sha256:[0-9a-f]{64}")
+_ID_PREFIX = pattern(r"(?:sha256:)?([0-9a-f]{12,64})")
 
 
 class Parts(NamedTuple):

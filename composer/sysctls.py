@@ -5,13 +5,13 @@ Every other one would change the whole machine. The names are those that Docker 
 
 from __future__ import annotations
 
-import re
+from composer.patterns import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PART = re.compile(r"[A-Za-z0-9_@:+-]+\Z")
+_PART = pattern(r"[A-Za-z0-9_@:+-]+\Z")
 _OF_IPC = frozenset(
     f"kernel.{name}" for name in "msgmax msgmnb msgmni sem shmall shmmax shmmni shm_rmid_forced".split()
 )

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from composer.patterns import pattern
+
 _DURATION_UNITS_NS = {
     "ns": 1,
     "us": 1_000,
@@ -20,8 +22,8 @@ _DURATION_UNITS_NS = {
     "d": 86_400_000_000_000,
     "w": 604_800_000_000_000,
 }
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)([a-zµμ]+)", re.ASCII)
-_SIZE = re.compile(
+_DURATION_PART = pattern(r"(\d+(?:\.\d*)?|\.\d+)([a-zµμ]+)", re.ASCII)
+_SIZE = pattern(
     r"([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?) ?(?:([kmgtp])(?:i?b)?|b)?", re.IGNORECASE | re.ASCII
 )
 _SIZE_FACTOR = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}

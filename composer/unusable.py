@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import references
 from composer.errors import ComposerError
+from composer.patterns import pattern
 from composer.values import HOST_HINT, addresses_meet, host_pairs, host_problem, is_address
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ _SIGNALS = frozenset(
     "HUP INT QUIT ILL TRAP ABRT IOT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CLD CONT STOP TSTP TTIN "
     "TTOU URG XCPU XFSZ VTALRM PROF WINCH IO POLL PWR SYS RTMIN RTMAX".split()
 )
-_SIGNAL = re.compile(r"(?:SIG)?([A-Z0-9]+?)(?:(?<=RTMIN)\+[0-9]{1,2}|(?<=RTMAX)-[0-9]{1,2})?")
-_RESTART = re.compile(r"no|none|any|always|unless-stopped|on-failure(?::[0-9]{1,9})?")
+_SIGNAL = pattern(r"(?:SIG)?([A-Z0-9]+?)(?:(?<=RTMIN)\+[0-9]{1,2}|(?<=RTMAX)-[0-9]{1,2})?")
+_RESTART = pattern(r"no|none|any|always|unless-stopped|on-failure(?::[0-9]{1,9})?")
 
 Path = tuple[str | int, ...]
 

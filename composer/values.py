@@ -10,6 +10,8 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, Any
 
+from composer.patterns import pattern
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -23,23 +25,23 @@ HOST_HINT = "write HOST=ADDRESS, with an IP address or host-gateway"
 """What to do about a `host_problem`."""
 
 PROTOCOLS = ("tcp", "udp", "sctp")
-_MAC = re.compile(r"(?:[0-9a-f]{2}[:-]?){5}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}", re.IGNORECASE)
+_MAC = pattern(r"(?:[0-9a-f]{2}[:-]?){5}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}", re.IGNORECASE)
 _TMPFS_WORDS = frozenset(
     "rw ro exec noexec suid nosuid dev nodev sync async dirsync atime noatime diratime nodiratime relatime norelatime "
     "strictatime nostrictatime iversion noiversion mand nomand defaults bind rbind private rprivate slave rslave "
     "unbindable runbindable swap noswap".split()
 )
-_SIZE = re.compile(r"[0-9]+(?:\.[0-9]+)?[kmgtpe]?i?b?%?", re.IGNORECASE)
-_COUNT = re.compile(r"[0-9]+[kmg]?", re.IGNORECASE)
+_SIZE = pattern(r"[0-9]+(?:\.[0-9]+)?[kmgtpe]?i?b?%?", re.IGNORECASE)
+_COUNT = pattern(r"[0-9]+[kmg]?", re.IGNORECASE)
 _TMPFS_VALUES = {
     "size": _SIZE,
-    "mode": re.compile(r"[0-7]{1,5}"),
-    "uid": re.compile(r"[0-9]{1,10}"),
-    "gid": re.compile(r"[0-9]{1,10}"),
+    "mode": pattern(r"[0-7]{1,5}"),
+    "uid": pattern(r"[0-9]{1,10}"),
+    "gid": pattern(r"[0-9]{1,10}"),
     "nr_inodes": _COUNT,
     "nr_blocks": _COUNT,
-    "mpol": re.compile(r"[a-z=:,0-9-]+"),
-    "huge": re.compile(r"[a-z_]+"),
+    "mpol": pattern(r"[a-z=:,0-9-]+"),
+    "huge": pattern(r"[a-z_]+"),
 }
 _UNUSABLE_4 = (
     (0x00000000, 8, "means 'this network' (RFC 1122)"),

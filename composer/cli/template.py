@@ -19,14 +19,15 @@ from typing import Any, NamedTuple
 import click
 
 from composer.cli.record import NO_VALUE, Record, to_json
+from composer.patterns import pattern
 
-_ACTION = re.compile(r"\{\{(?P<left>-(?=\s))?(?P<body>.*?)(?P<right>(?<=\s)-)?\}\}", re.DOTALL)
-_TOKEN = re.compile(
+_ACTION = pattern(r"\{\{(?P<left>-(?=\s))?(?P<body>.*?)(?P<right>(?<=\s)-)?\}\}", re.DOTALL)
+_TOKEN = pattern(
     r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*"|`[^`]*`)|(?P<number>[-+]?\d+(?:\.\d+)?)|(?P<variable>\$\w*)"""
     r"""|(?P<field>\.\w+|\.)|(?P<word>\w+)|(?P<sign>:=|[|(),=]))"""
 )
 _UNSUPPORTED = ("define", "template", "block", "break", "continue")
-_VERB = re.compile(r"%([-+# 0]*)(\d*)(?:\.(\d+))?([vsqdxXtfgeTc%])")
+_VERB = pattern(r"%([-+# 0]*)(\d*)(?:\.(\d+))?([vsqdxXtfgeTc%])")
 
 
 def fault(text: str) -> click.BadParameter:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from composer.errors import PullFailed
+from composer.patterns import pattern
 from composer.registry import credentials
 from composer.registry.failures import RequestFailed
 
@@ -29,7 +30,7 @@ _CLIENT = "composer"
 _LEAST_LIFE_S = 60  # what the specification grants a token that states no time
 _EARLY_S = 10.0
 _MAX_ANSWER_BYTES = 1 << 20
-_PARAMETER = re.compile(r'\s*,?\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_PARAMETER = pattern(r'\s*,?\s*([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 
 
 class Challenge(NamedTuple):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from composer import userconfig
 from composer.errors import ImageError, LoginFailed
+from composer.patterns import pattern
 from composer.registry import credentials
 from composer.registry.auth import parse_challenges
 from composer.registry.endpoint import Endpoint, discard, errors_in
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from composer.registry.transport import Response, Transport
 
 HUB = "docker.io"
-_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
+_HOST = pattern(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
 _NAMES_OF_THE_HUB = ("", HUB, "index.docker.io", "registry-1.docker.io")
 _CLIENT = "composer"
 _MAX_ANSWER_BYTES = 1 << 20
-_TOKEN = re.compile(r"[\x21-\x7e]+")
+_TOKEN = pattern(r"[\x21-\x7e]+")
 
 
 class Kept(NamedTuple):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
-_COMPONENT = re.compile(r"[A-Za-z0-9_.-]+(?:\([A-Za-z0-9_.+-]*\))?")
+from composer.patterns import pattern
+
+_COMPONENT = pattern(r"[A-Za-z0-9_.-]+(?:\([A-Za-z0-9_.+-]*\))?")
 _SYSTEMS = frozenset(
     "aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9 solaris windows "
     "zos".split()

@@ -10,11 +10,11 @@ upload any more, a new one begins. https://github.com/opencontainers/distributio
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from composer.errors import ImageError, PullFailed, PushFailed
+from composer.patterns import pattern
 from composer.registry.endpoint import discard, errors_in
 from composer.registry.failures import RequestFailed, backoff_s
 from composer.registry.registry import TRIES
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _PIECE_BYTES = 32 << 20  # what is sent again at most after a cut, where the registry takes pieces
 _LEAST_PIECE_BYTES = 1 << 20
 _COMMIT_S = 300.0  # a registry hashes, or copies, the whole blob before it answers
-_RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
+_RANGE = pattern(r"(?:bytes=)?0-(\d+)")
 _TRANSIENT = frozenset((408, 425, 429))
 _FORGOTTEN = frozenset(("BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"))
 _BYTES = {"Content-Type": "application/octet-stream"}

@@ -6,10 +6,10 @@ surroundings), single quotes literal, double quotes with escapes, ``${…}`` out
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from composer.errors import ConfigError, Mark
+from composer.patterns import pattern
 from composer.schema.interpolate import MAX_TEMPLATES, TemplateError, substitute
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ MAX_CHARS = 32 << 20
 _ESCAPES = {"a": "\a", "b": "\b", "c": "\\c", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
-_OCTAL = re.compile(r"0([0-9]{0,3})")
+_OCTAL = pattern(r"0([0-9]{0,3})")
 
 
 class EnvValue(str):

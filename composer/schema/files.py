@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from composer.errors import ConfigError, Mark
 from composer.opening import NotRegular, open_regular
+from composer.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,7 @@ OVERRIDE_NAMES = (
 )
 
 
-_REMOTE = re.compile(r"(?:https?|git|ssh|oci)://|github\.com/|[A-Za-z0-9_-]+@[A-Za-z0-9.-]+:", re.I)
+_REMOTE = pattern(r"(?:https?|git|ssh|oci)://|github\.com/|[A-Za-z0-9_-]+@[A-Za-z0-9.-]+:", re.I)
 
 
 def is_remote(path: str) -> bool:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from composer.patterns import pattern
+
 UNSURE: Final = object()
 
-_TOP_LINE = re.compile(r"^[^ \t\n#].*$", re.M)
-_KEY = re.compile(r"([A-Za-z_][A-Za-z0-9_.-]*):(?:[ \t]|$)")
-_VERSION = re.compile(r"version:[ \t]+(['\"]?)[0-9.]+\1[ \t]*$")
+_TOP_LINE = pattern(r"^[^ \t\n#].*$", re.M)
+_KEY = pattern(r"([A-Za-z_][A-Za-z0-9_.-]*):(?:[ \t]|$)")
+_VERSION = pattern(r"version:[ \t]+(['\"]?)[0-9.]+\1[ \t]*$")
 # One line, a plain text in YAML's eyes too, and nothing indented after it that would continue it.
-_NAME = re.compile(
+_NAME = pattern(
     r"name:[ \t]+(['\"]?)([a-z][a-z0-9_-]*)\1[ \t]*(?:[ \t]#.*)?"
     r"(?:\n(?:[ \t]*(?:#.*)?\n)*(?=[^ \t\n])|\s*\Z)"
 )
-_OTHER_BREAKS = re.compile("[\r\x85\u2028\u2029\ufeff\0]")
+_OTHER_BREAKS = pattern("[\r\x85\u2028\u2029\ufeff\0]")
 _NO_TEXTS = frozenset({"true", "false", "null"})
 
 

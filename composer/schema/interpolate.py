@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import InterpolationError, Mark
+from composer.patterns import pattern
 from composer.schema.tree import INVALID, WORKLOADS, Map, Seq
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     Lookup = Callable[[str], str | None]
     Missing = Callable[[str], None]
 
-_NAME = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
-_OPERATOR = re.compile(r":?[-+?]")
-_BRACE = re.compile("[{}]")
+_NAME = pattern(r"[_a-zA-Z][_a-zA-Z0-9]*")
+_OPERATOR = pattern(r":?[-+?]")
+_BRACE = pattern("[{}]")
 _MAX_NESTING = 20
 _MAX_CHARS = 1 << 20
 """A variable may be long, and several of them longer; lists of doublings end here."""
@@ -171,8 +172,8 @@ def _invalid(template: str) -> TemplateError:
 
 # ------------------------------------------------------------------ the pass
 
-_ATOI = re.compile(r"[-+]?[0-9]+")
-_GO_FLOAT = re.compile(
+_ATOI = pattern(r"[-+]?[0-9]+")
+_GO_FLOAT = pattern(
     r"[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?(?:inf|infinity)|nan", re.IGNORECASE
 )
 _TRUE, _FALSE = frozenset({"true", "y", "yes", "on"}), frozenset({"false", "n", "no", "off"})

@@ -7,10 +7,10 @@ together to structs.
 
 from __future__ import annotations
 
-import re
 from struct import pack, unpack
 from typing import TYPE_CHECKING, Any, Final
 
+from composer.patterns import pattern
 from composer.schema.golang import ShellWordsError, go_text, shell_words
 from composer.schema.interpolate import CastError, to_bool, to_float, to_int
 from composer.schema.tree import INVALID, LookedUp, Map, Seq
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     Kind = Callable[[Any, Path, Mark, "Decoder"], Any]
 
 
-_OCTAL = re.compile("[-+]?[0-7]+")
-_UMASK = re.compile("(0o?(?=[0-7]+$)|)([0-9]+)")
+_OCTAL = pattern("[-+]?[0-7]+")
+_UMASK = pattern("(0o?(?=[0-7]+$)|)([0-9]+)")
 
 
 class _Omit:

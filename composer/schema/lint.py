@@ -20,6 +20,7 @@ from composer.errors import (
     SchemaError,
     YamlError,
 )
+from composer.patterns import pattern
 from composer.schema.lint_rules import RULES, model_of
 from composer.schema.load import load
 from composer.schema.problems import Problems, did_you_mean
@@ -38,7 +39,7 @@ _KINDS: dict[type[ConfigError], str] = {
     MergeError: "merge",
     CycleError: "cycle",
 }
-_COMMENT = re.compile(r"(?:^|\s)#\s*composer-lint:\s*disable=([\w-]+(?:\s*,\s*[\w-]+)*)")
+_COMMENT = pattern(r"(?:^|\s)#\s*composer-lint:\s*disable=([\w-]+(?:\s*,\s*[\w-]+)*)")
 _CONFIGURED = ("x-composer", "lint", "disable")
 
 

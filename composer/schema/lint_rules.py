@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import references, unusable
+from composer.patterns import pattern
 from composer.schema.profiles import used_resources
 from composer.schema.tree import Map, Seq, dotted, mark_at
 from composer.sysctls import find_faults
@@ -114,15 +115,15 @@ def latest_never_pulled(model: Model) -> Iterator[Advice]:
             )
 
 
-_SECRET_KEY = re.compile(
+_SECRET_KEY = pattern(
     r"(?:PASSWORD|PASSWD|PASSPHRASE"
     r"|(?:^|_)(?:PASS|SECRET|SECRET_KEY_BASE|TOKEN|CREDENTIALS?)"
     r"|(?:^|_)(?:API|SECRET|PRIVATE|ACCESS|ENCRYPTION|SIGNING)_?KEY"
     r"|_PWD)$",
     re.IGNORECASE,
 )
-_SECRET_URL = re.compile(r"^[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
-_SWITCH = re.compile(r"(?:true|false|yes|no|on|off|none|null|[01])$", re.IGNORECASE)
+_SECRET_URL = pattern(r"^[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
+_SWITCH = pattern(r"(?:true|false|yes|no|on|off|none|null|[01])$", re.IGNORECASE)
 
 
 def _is_secret(key: str, value: Any) -> bool:

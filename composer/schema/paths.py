@@ -7,9 +7,9 @@ in by ``extends`` or ``include``. ``~`` is the home directory of whoever runs co
 from __future__ import annotations
 
 import os.path
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer.patterns import pattern
 from composer.schema.files import is_remote as is_remote_file
 from composer.schema.tree import NOWHERE, WORKLOADS, Map, Rules, Seq, walk
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from composer.errors import Mark
     from composer.schema.tree import Path, Rule
 
-_WINDOWS = re.compile(r"[a-zA-Z]:[\\/]|\\\\")
+_WINDOWS = pattern(r"[a-zA-Z]:[\\/]|\\\\")
 _REMOTE = ("https://", "http://", "git://", "ssh://", "github.com/", "git@", "oci://", "docker-image://")
 
 

@@ -6,14 +6,15 @@ level by kind and leaves out what Go's YAML encoder calls zero.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
+from composer.patterns import pattern
 from composer.schema.golang import go_float, go_json_float
 from composer.schema.tree import WORKLOADS
 from composer.schema.yaml_scalars import is_simple_key, scalar, sorted_keys
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Mapping
 
     from composer.schema.tree import Path
@@ -114,7 +115,7 @@ def _json_scalar(value: Any) -> str:
     return go_json_float(value) if isinstance(value, float) else str(value)
 
 
-_ESCAPED = re.compile('[\\x00-\\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
+_ESCAPED = pattern('[\\x00-\\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"}
 
 

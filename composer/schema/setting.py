@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.errors import ConfigError, Mark, NoComposeFile, ProjectError
+from composer.patterns import pattern
 from composer.schema import dotenv, files
 from composer.schema.interpolate import TemplateError, Variables, substitute
 from composer.schema.model import DIRECTORY, GIVEN, WRITTEN
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from composer.schema.problems import Problems
     from composer.schema.tree import Map
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_NAME = pattern(r"[a-z0-9][a-z0-9_-]*")
 
 
 class Setting(NamedTuple):

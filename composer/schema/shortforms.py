@@ -10,8 +10,10 @@ import posixpath
 import re
 from typing import Any
 
+from composer.patterns import pattern
+
 _PROPAGATIONS = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
-_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
+_IPV4 = pattern(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
 PORT_FORMS = "use [[ip:]published:]target[/protocol], such as 8080:80 or 127.0.0.1:53:53/udp"
 
 

@@ -7,10 +7,10 @@ expand to is counted and capped. ``!reset`` and ``!override`` come out as paths 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import Mark, YamlError
+from composer.patterns import pattern
 from composer.schema.tree import Map, Seq
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ _WORDS: dict[str, Any] = {
     **{sign + word: float("inf") for word in (".inf", ".Inf", ".INF") for sign in ("", "+")},
     **{"-" + word: float("-inf") for word in (".inf", ".Inf", ".INF")},
 }
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_INT = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)")
-_TIME = re.compile(
+_FLOAT = pattern(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INT = pattern(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)")
+_TIME = pattern(
     r"\d{4}-\d{1,2}-\d{1,2}"
     r"(?:(?:[Tt]\d{1,2}:\d{1,2}:\d{1,2}(?:\.\d*)?(?:Z|[-+]\d\d:\d\d))|(?: \d{1,2}:\d{1,2}:\d{1,2}(?:\.\d*)?))?"
 )

@@ -6,30 +6,30 @@ limited, and everything printable is written as it is.
 
 from __future__ import annotations
 
-import re
 from functools import cmp_to_key
 from typing import TYPE_CHECKING, NamedTuple
 
+from composer.patterns import pattern
 from composer.schema.source import resolve_scalar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MAX_SIMPLE_KEY = 128
-_NATURAL_ANYWAY = re.compile("[a-z_]*")
+_NATURAL_ANYWAY = pattern("[a-z_]*")
 _OLD_BOOLS = frozenset(
     word
     for lower in ("y", "yes", "on", "n", "no", "off")
     for word in (lower, lower.capitalize(), lower.upper())
 )
-_BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
+_BASE_60 = pattern(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
 _BREAKS = "\r\n\x85\u2028\u2029"
 _BLANKS = " \t" + _BREAKS
 _INDICATORS = frozenset("#,[]{}&*!|>'\"%@`")
-_SPACE_BREAK = re.compile(f" [{_BREAKS}]")
-_BREAK_SPACE = re.compile(f"[{_BREAKS}] ")
-_INDICATED = re.compile(f"(?:^[-?:]|:)(?:[{_BLANKS}]|$)|(?:^|[{_BLANKS}])#")
-_UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
+_SPACE_BREAK = pattern(f" [{_BREAKS}]")
+_BREAK_SPACE = pattern(f"[{_BREAKS}] ")
+_INDICATED = pattern(f"(?:^[-?:]|:)(?:[{_BLANKS}]|$)|(?:^|[{_BLANKS}])#")
+_UNPRINTABLE = pattern("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
 _ESCAPES = {
     "\0": "\\0",
     "\x07": "\\a",

@@ -6,7 +6,6 @@ Two sources tell of a container: its line in the list (``from_list``), and its w
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from composer import dates
@@ -23,6 +22,7 @@ from composer.engine.observed import (
     ObservedVolume,
     Probe,
 )
+from composer.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Json = Mapping[str, Any]
 
 _ZERO = "0001-01-01T"
-_EXITED = re.compile(r"(?:Exited|Restarting) \((\d+)\)")
+_EXITED = pattern(r"(?:Exited|Restarting) \((\d+)\)")
 _HAS_EXITED = frozenset((ContainerState.EXITED, ContainerState.RESTARTING, ContainerState.DEAD))
 
 

@@ -7,12 +7,12 @@ says so where it has none. Facts: OCI runtime-spec, config-linux; the kernel's c
 from __future__ import annotations
 
 import os
-import re
 import stat
 from typing import TYPE_CHECKING, Any
 
 from composer.attributes import Row, nothing, unheeded
 from composer.engine.wanted import Limitation
+from composer.patterns import pattern
 from composer.runtime.base import records
 from composer.units import parse_duration_ns, parse_size_bytes
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Config = dict[str, Any]
 
 _MIN_MEMORY_BYTES = 6 << 20
-_DEVICE_RULE = re.compile(r"([abc]) (\*|\d+):(\*|\d+) ([rwm]{1,3})")
+_DEVICE_RULE = pattern(r"([abc]) (\*|\d+):(\*|\d+) ([rwm]{1,3})")
 _THROTTLES = {
     "device_read_bps": "throttleReadBpsDevice",
     "device_write_bps": "throttleWriteBpsDevice",

@@ -13,12 +13,14 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from composer.patterns import pattern
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LINE = re.compile(r"#(\d+) (.*)", re.DOTALL)
-_OUTPUT = re.compile(r"\d+\.\d+ (.*)", re.DOTALL)
-_DONE = re.compile(r"DONE (\d+\.\d+)s")
+_LINE = pattern(r"#(\d+) (.*)", re.DOTALL)
+_OUTPUT = pattern(r"\d+\.\d+ (.*)", re.DOTALL)
+_DONE = pattern(r"DONE (\d+\.\d+)s")
 _MOST_LINES = 6
 _MOST_ENDED = 40
 RUNNING, CACHED, ENDED, FAILED = "running", "cached", "done", "failed"

@@ -15,6 +15,7 @@ from composer import references
 from composer.engine.resolving.resolve import image_of
 from composer.errors import ComposerError, CycleError
 from composer.opening import open_regular
+from composer.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 _MOST_BYTES = 256 << 10
 _LONGEST_LINE = 16 << 10
 _CONTEXT = "service:"
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::?-([^}$]*))?\})")
-_ESCAPE = re.compile(r"#\s*escape\s*=\s*(\S)", re.IGNORECASE)
+_VARIABLE = pattern(r"\$(?:(\w+)|\{(\w+)(?::?-([^}$]*))?\})")
+_ESCAPE = pattern(r"#\s*escape\s*=\s*(\S)", re.IGNORECASE)
 _BLANKS = " \t"
 
 

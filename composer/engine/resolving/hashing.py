@@ -7,10 +7,10 @@ the reverse. What versions of docker compose print differently is a `Form`, and 
 
 from __future__ import annotations
 
-import re
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer.patterns import pattern
 from composer.schema.render import to_json
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ DEFAULT = V5
 
 _LATER = FORMS[-1].later
 _BIND = ("selinux", "propagation", "create_host_path", "recursive")
-_VERSION = re.compile(r"v?([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})")
+_VERSION = pattern(r"v?([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})")
 
 
 def version_of(text: str) -> Version | None:

@@ -6,9 +6,9 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
 from typing import TYPE_CHECKING
 
+from composer.patterns import pattern
 from composer.runtime.base import files, trees
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from composer.runtime.base.state import Paths
 
-_TEMPORARY = re.compile(r"\.[0-9a-f]+\.([0-9]+)\.tmp")
+_TEMPORARY = pattern(r"\.[0-9a-f]+\.([0-9]+)\.tmp")
 
 
 @contextlib.contextmanager

@@ -17,16 +17,16 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.errors import BackendError, NotFound
+from composer.patterns import pattern
 from composer.runtime.base import files, records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_ESCAPED = re.compile(rb"\\([0-7]{3})")
+_ESCAPED = pattern(rb"\\([0-7]{3})")
 
 
 class Paths(NamedTuple):

@@ -7,9 +7,9 @@ and what is damaged is as if it were not there.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer.patterns import pattern
 from composer.runtime.base import files
 from composer.runtime.images.content import hex_of
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from composer.runtime.images.content import Content
 
 _MOST_PLACES = 16
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_DIGEST = pattern(r"sha256:[0-9a-f]{64}")
 
 
 class Packed(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from composer.patterns import pattern
 from composer.runtime.base import records
 from composer.units import parse_size_bytes
 
@@ -34,10 +35,10 @@ _FACILITIES = (
     "kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp security console solaris-cron "
     "local0 local1 local2 local3 local4 local5 local6 local7"
 ).split()
-_ADDRESS = re.compile(r"(?:unix|unixgram):///\S+|(?:udp|tcp)://(?:\[[0-9a-f:]+\]|[^:/\s]+)(?::\d+)?")
+_ADDRESS = pattern(r"(?:unix|unixgram):///\S+|(?:udp|tcp)://(?:\[[0-9a-f:]+\]|[^:/\s]+)(?::\d+)?")
 DEVLOG = "/dev/log"
 JOURNAL = "/run/systemd/journal/socket"
-_TAG = re.compile(r"\{\{\s*\.(\w+)\s*\}\}")
+_TAG = pattern(r"\{\{\s*\.(\w+)\s*\}\}")
 
 
 def apply(config: Config, value: Mapping[str, Any]) -> None:

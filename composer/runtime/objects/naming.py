@@ -6,17 +6,17 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 
 from composer.errors import BackendError, NotFound
+from composer.patterns import pattern
 from composer.runtime.base import files, state
 
 if TYPE_CHECKING:
     from composer.runtime.base.state import Paths
 
 # Docker's rule for names of containers and volumes.
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_NAME = pattern(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
 
 def check_name(name: str, what: str) -> None:

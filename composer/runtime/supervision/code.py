@@ -13,7 +13,13 @@ import sys
 from composer.runtime.base import files
 
 _ROOMS = ("base", "network", "container", "streams", "tasks", "supervision")
-_SINGLE = ("composer/errors.py", "composer/state_root.py", "composer/sysctls.py", "composer/units.py")
+_SINGLE = (
+    "composer/errors.py",
+    "composer/patterns.py",
+    "composer/state_root.py",
+    "composer/sysctls.py",
+    "composer/units.py",
+)
 
 
 def runtime_zip(cache: str) -> bytes:

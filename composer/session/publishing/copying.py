@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from composer.errors import PullFailed
+from composer.patterns import pattern
 from composer.registry.push import Outgoing
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from composer.registry.registry import Manifest, Registry
 
 _BLOCK = 1 << 17
-_DIGEST = re.compile("sha256:[0-9a-f]{64}")
+_DIGEST = pattern("sha256:[0-9a-f]{64}")
 _MAX_MANIFESTS = 100
 
 

@@ -11,6 +11,8 @@ import math
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from composer.patterns import pattern
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -45,15 +47,15 @@ _NAMES = (
     "token",
     "contrase(?:ñ|n)a",
 )
-_NAME = re.compile("|".join(_NAMES), re.I)
-_LITERAL = re.compile(r"[^${\s].+[^}\s]", re.DOTALL)
+_NAME = pattern("|".join(_NAMES), re.I)
+_LITERAL = pattern(r"[^${\s].+[^}\s]", re.DOTALL)
 _LEAST_OF_A_PASSWORD = 4.0
 _LEAST_OF_A_TEXT = 5.0
 _WINDOW, _OVERLAP, _MOST_LOOKED_AT = 4096, 256, 1 << 20
 """Of a value, or of a line: what is looked at, a part at a time. Some patterns take the square of a part as time."""
-_VARIABLE = re.compile(r"\$\{[^}:?+-]*(?::?[-+?]([^}]*))?\}|\$[A-Za-z_]\w*")
-_OPTION = re.compile(r"(?:^|(?<=[\s'\"]))--?([A-Za-z][\w-]*)[= ]([^\s'\"]+)")
-_COMMENT = re.compile(r"(?:^|\s)#(.*)$")
+_VARIABLE = pattern(r"\$\{[^}:?+-]*(?::?[-+?]([^}]*))?\}|\$[A-Za-z_]\w*")
+_OPTION = pattern(r"(?:^|(?<=[\s'\"]))--?([A-Za-z][\w-]*)[= ]([^\s'\"]+)")
+_COMMENT = pattern(r"(?:^|\s)#(.*)$")
 
 
 def is_secret_name(name: str) -> bool:
@@ -171,7 +173,7 @@ def in_comments(text: str, name: str) -> Iterator[Sensitive]:
             yield from in_text(comment[1].strip(), name, number)
 
 
-_PAIR = re.compile(r"""\s*(?:export\s+)?["']?([\w.\[\]~$/-]+)["']?\s*[:=]\s*["']?(.*?)["']?\s*,?\s*""")
+_PAIR = pattern(r"""\s*(?:export\s+)?["']?([\w.\[\]~$/-]+)["']?\s*[:=]\s*["']?(.*?)["']?\s*,?\s*""")
 
 
 def in_text(text: str, name: str, first: int = 1) -> Iterator[Sensitive]:

@@ -8,11 +8,11 @@ no network once it is there.
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from composer.errors import BuildFailed, ProjectError
+from composer.patterns import pattern
 from composer.references import without_login
 from composer.runtime.build.context import git_program
 from composer.runtime.build.context.git_program import Git
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from composer.runtime.build.context.git_references import GitReference
     from composer.session.remote.cache import Cache
 
-_COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+_COMMIT = pattern("[0-9a-f]{40}|[0-9a-f]{64}")
 _OPTIONS = ("submodule.recurse=false", "fetch.recurseSubmodules=false")
 _OF_ANOTHER_REPOSITORY = (
     "GIT_DIR",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.errors import BuildFailed
+from composer.patterns import pattern
 from composer.runtime.base import files
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _PIECE_BYTES = 1 << 20
 _MODES = ("min", "max")
-_DIGEST = re.compile("sha256:[0-9a-f]{64}")
+_DIGEST = pattern("sha256:[0-9a-f]{64}")
 MOST_MANIFESTS = 100
 """Of a cache: what more there are is not looked at."""
 _MOST_BYTES = 4 << 20

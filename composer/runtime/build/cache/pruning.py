@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from composer.patterns import pattern
 from composer.runtime.base import files, locking, state, trees
 from composer.runtime.build.cache import fetched
 from composer.runtime.build.cache.cache import Cache
@@ -29,7 +29,7 @@ _GIT, _FILE = "source.git.checkout", "source.http"
 """What BuildKit calls the kinds of what was fetched."""
 
 
-_WRITTEN = re.compile(r"\.([0-9]+)\.[0-9a-f]+\.tmp$")
+_WRITTEN = pattern(r"\.([0-9]+)\.[0-9a-f]+\.tmp$")
 """A record on its way (`files.write_json`), by which process."""
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from typing import NamedTuple
 
+from composer.patterns import pattern
 from composer.runtime.base import files
 
-_DIGEST = re.compile("sha256:[0-9a-f]{64}")
+_DIGEST = pattern("sha256:[0-9a-f]{64}")
 
 
 class Known(NamedTuple):

@@ -9,11 +9,11 @@ import base64
 import hashlib
 import os
 import posixpath
-import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from composer.errors import BuildFailed, PullFailed
+from composer.patterns import pattern
 from composer.registry.failures import RequestFailed, backoff_s
 from composer.runtime.build.context.downloads import Known
 
@@ -27,7 +27,7 @@ _TRIES = 5
 _MAX_BYTES = 64 << 30
 _BLOCK_BYTES = 1 << 18
 _UNNAMED = "__unnamed__"
-_CHECKSUM = re.compile("(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})")
+_CHECKSUM = pattern("(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})")
 
 
 class Fetched(NamedTuple):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from typing import TYPE_CHECKING
 
 from composer.errors import BuildFailed
+from composer.patterns import pattern
 from composer.runtime.base import locking, trees
 from composer.runtime.build.context import git_program
 
@@ -49,7 +49,7 @@ _LOCAL = {"GIT_ALLOW_PROTOCOL": "file"}
 """For a fetch from a repository of ours."""
 _SSH = "ssh -F /dev/null -o BatchMode=yes"
 _OPTIONS = ("core.symlinks=true", "init.defaultBranch=main")
-_WHOLE_COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+_WHOLE_COMMIT = pattern("[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 class Git:

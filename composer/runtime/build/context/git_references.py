@@ -11,11 +11,12 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from composer.errors import BuildFailed
+from composer.patterns import pattern
 from composer.references import without_login
 
 _SCHEMES = ("http", "https", "ssh", "git")
-_SCP = re.compile(r"([A-Za-z0-9_-]+@[A-Za-z0-9.-]+:[^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
-_COMMIT = re.compile("[0-9a-f]{7,64}")
+_SCP = pattern(r"([A-Za-z0-9_-]+@[A-Za-z0-9.-]+:[^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
+_COMMIT = pattern("[0-9a-f]{7,64}")
 _BOOLEANS = {text: text[0] in "1tT" for text in "1 0 t f T F true false True False TRUE FALSE".split()}
 
 

@@ -7,14 +7,15 @@ import stat
 from typing import NamedTuple
 
 from composer.errors import BuildFailed
+from composer.patterns import pattern
 
 _ALL = 0o777
 _SET_ID = stat.S_ISUID | stat.S_ISGID
 _WHO = {"u": stat.S_ISUID | 0o700, "g": stat.S_ISGID | 0o070, "o": 0o007, "a": _SET_ID | _ALL}
 _SHIFTS = {"u": 6, "g": 3, "o": 0}
 _BITS = {"r": 0o444, "w": 0o222, "x": 0o111}
-_CLAUSE = re.compile("([ugoa]*)((?:[+=-][rwxXstugo]*)+)")
-_ACTION = re.compile("([+=-])([rwxXstugo]*)")
+_CLAUSE = pattern("([ugoa]*)((?:[+=-][rwxXstugo]*)+)")
+_ACTION = pattern("([+=-])([rwxXstugo]*)")
 
 
 class _Change(NamedTuple):

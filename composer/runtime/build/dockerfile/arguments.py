@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from composer.patterns import pattern
 from composer.runtime.build.dockerfile import forms
 from composer.runtime.build.dockerfile.faults import did_you_mean, quoted
 from composer.runtime.build.dockerfile.files import read_add, read_copy
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from composer.runtime.build.dockerfile.instructions import Command, Instruction
     from composer.runtime.build.dockerfile.statements import Flags, Writing
 
-_STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*")
-_RETRIES = re.compile(r"\+?[0-9]+", re.ASCII)
+_STAGE_NAME = pattern(r"[a-z][a-z0-9-_.]*")
+_RETRIES = pattern(r"\+?[0-9]+", re.ASCII)
 _MAX_RETRIES = (1 << 31) - 1
 _MAX_DURATION_NS = (1 << 63) - 1
 _LEAST_DURATION_NS = 1_000_000

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
+from composer.patterns import pattern
 from composer.runtime.build.dockerfile.faults import quoted
 from composer.runtime.build.dockerfile.words import BLANKS
 from composer.runtime.build.spaces import strip
 
 _KNOWN = ("syntax", "escape", "check")
-_DIRECTIVE = re.compile(rf"#[{BLANKS}]*([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(\S.*?)[\t\n\f\r ]*")
+_DIRECTIVE = pattern(rf"#[{BLANKS}]*([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(\S.*?)[\t\n\f\r ]*")
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 _FALSE = ("0", "f", "F", "false", "FALSE", "False")
 

@@ -6,13 +6,14 @@ import json
 import re
 from typing import NamedTuple
 
+from composer.patterns import pattern
 from composer.runtime.build.dockerfile.words import BLANKS
 from composer.runtime.build.spaces import lstrip, strip
 
-_SEPARATORS = re.compile(r"[\t\v\f\r ]+")
-_NOT_BLANK = re.compile(f"[^{BLANKS}]")
+_SEPARATORS = pattern(r"[\t\v\f\r ]+")
+_NOT_BLANK = pattern(f"[^{BLANKS}]")
 _HEREDOCS = ("ADD", "COPY", "RUN")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = pattern("[\ud800-\udfff]")
 
 
 class Token(NamedTuple):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from composer.patterns import pattern
 from composer.runtime.build.dockerfile import words
 
-_WORD = re.compile(r"\d*<<(-?)[\t\n\f\r ]*([^<]*)")
-_LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)
+_WORD = pattern(r"\d*<<(-?)[\t\n\f\r ]*([^<]*)")
+_LEADING_TABS = pattern(r"^\t+", re.MULTILINE)
 
 
 class HeredocWord(NamedTuple):

@@ -5,10 +5,10 @@ A logical line still knows the place of each of its characters in the file.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
+from composer.patterns import pattern
 from composer.runtime.build.dockerfile import directives, forms, heredocs
 from composer.runtime.build.dockerfile.words import BLANKS
 from composer.runtime.build.spaces import strip
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from composer.runtime.build.dockerfile.heredocs import HeredocWord
 
-_LEADING_BLANKS = re.compile(f"[{BLANKS}]*")
+_LEADING_BLANKS = pattern(f"[{BLANKS}]*")
 
 
 class RawHeredoc(NamedTuple):

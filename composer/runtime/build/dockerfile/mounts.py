@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from composer.patterns import pattern
 from composer.runtime.build.dockerfile import forms, words
 from composer.runtime.build.dockerfile.directives import parse_bool
 from composer.runtime.build.dockerfile.faults import did_you_mean, quoted
@@ -35,8 +36,8 @@ _ONLY = {
 }
 """Options that only some types have."""
 
-_ID = re.compile(r"[0-9]+", re.ASCII)
-_OCTAL = re.compile(r"[0-7]+", re.ASCII)
+_ID = pattern(r"[0-9]+", re.ASCII)
+_OCTAL = pattern(r"[0-7]+", re.ASCII)
 _MAX_32 = 0xFFFFFFFF
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from composer.patterns import pattern
 from composer.runtime.build.dockerfile import arguments, directives, forms
 from composer.runtime.build.dockerfile.faults import Faults
 from composer.runtime.build.dockerfile.instructions import (
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from composer.runtime.build.dockerfile.lines import LogicalLine
 
 _BOM = "\ufeff"
-_UNUSABLE = re.compile("[\0\ud800-\udfff]")
+_UNUSABLE = pattern("[\0\ud800-\udfff]")
 """What no command line, no path and no JSON document can have."""
 
 

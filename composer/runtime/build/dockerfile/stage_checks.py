@@ -6,6 +6,7 @@ import posixpath
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from composer.patterns import pattern
 from composer.registry import platforms
 from composer.runtime.build.dockerfile import forms, words
 from composer.runtime.build.dockerfile.instructions import (
@@ -36,13 +37,13 @@ if TYPE_CHECKING:
     from composer.runtime.build.dockerfile.rules import Findings
     from composer.runtime.build.dockerfile.stages import Build, BuildStage
 
-_SECRET = re.compile(
+_SECRET = pattern(
     r"(?:_|^)(?:apikey|auth|credential|credentials|key|password|pword|passwd|secret|token)(?:_|$)",
     re.IGNORECASE,
 )
-_NO_SECRET = re.compile(r"(?:_|^)(?:public|file|version)(?:_|$)", re.IGNORECASE)
+_NO_SECRET = pattern(r"(?:_|^)(?:public|file|version)(?:_|$)", re.IGNORECASE)
 _NOT_IN_THE_ENVIRONMENT = ("BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE")
-_REMOTE = re.compile(r"[a-z+]+://|git@", re.IGNORECASE)
+_REMOTE = pattern(r"[a-z+]+://|git@", re.IGNORECASE)
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MAX_VALUES = 16 << 20
 """Characters of all values of a stage: nobody has that many, and each is kept."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from composer import references
 from composer.errors import BuildFailed, DockerfileInvalid, ImageError
+from composer.patterns import pattern
 from composer.registry import platforms
 from composer.runtime.build.dockerfile import words
 from composer.runtime.build.dockerfile.faults import Faults, did_you_mean, nearest, quoted
@@ -24,7 +25,7 @@ SCRATCH = "scratch"
 _UNCHANGED = (SCRATCH, "context")
 """Names that no named context replaces."""
 
-_NUMBER = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
+_NUMBER = pattern(r"[+-]?[0-9]{1,9}", re.ASCII)
 
 
 class StageOrigin(NamedTuple):

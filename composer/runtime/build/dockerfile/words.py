@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from composer.patterns import pattern
 from composer.runtime.build.dockerfile import patterns
 
 if TYPE_CHECKING:
@@ -24,11 +25,11 @@ MAX_LENGTH = 16 << 20
 BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 """White space as Go has it, for a class of a regular expression."""
 
-_BLANK = re.compile(f"[{BLANKS}]")
-_BLANK_OR_NOT = re.compile(f"[{BLANKS}]+|[^{BLANKS}]+")
-_NAME = re.compile(r"\d+|[@*#?\-$!0]|\w+")
-_SINGLE = re.compile("[^']*")
-_AFTER_HEREDOC = re.compile(r"[\t\r ]*")
+_BLANK = pattern(f"[{BLANKS}]")
+_BLANK_OR_NOT = pattern(f"[{BLANKS}]+|[^{BLANKS}]+")
+_NAME = pattern(r"\d+|[@*#?\-$!0]|\w+")
+_SINGLE = pattern("[^']*")
+_AFTER_HEREDOC = pattern(r"[\t\r ]*")
 
 
 class WordInvalid(ValueError):

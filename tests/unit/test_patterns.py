@@ -1,0 +1,89 @@
+"""Patterns that are compiled at their first use: each one is valid, and none is compiled by an import."""
+
+from __future__ import annotations
+
+import importlib
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+import composer
+from composer import patterns
+
+PACKAGE = pathlib.Path(composer.__file__).parent
+
+
+def test_every_pattern_of_the_package_is_one() -> None:
+    found = 0
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if "pattern(" not in path.read_text():
+            continue
+        module = importlib.import_module(
+            ".".join(("composer", *path.relative_to(PACKAGE).with_suffix("").parts))
+        )
+        for value in vars(module).values():
+            for one in value.values() if isinstance(value, dict) else (value,):
+                if isinstance(one, patterns._Later):
+                    re.compile(*one._given)
+                    found += 1
+    assert found > 90
+
+
+def test_it_is_used_as_any_other() -> None:
+    later = patterns.pattern(r"(a+)b", re.IGNORECASE)
+    assert (match := later.fullmatch("AAB"))
+    assert match[1] == "AA"
+    assert later.sub("-", "xab ab") == "x- -"
+    assert later.pattern == r"(a+)b"
+    with pytest.raises(AttributeError):
+        _ = later.nothing  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("verb", ["ps", "version", "exec -T web true"])
+def test_a_command_imports_nothing_that_only_others_need(verb: str, tmp_path: pathlib.Path) -> None:
+    """Most of the time of a short command is that of its imports."""
+    (tmp_path / "compose.yaml").write_text("name: none\nservices: {web: {image: host}}\n")
+    command = [sys.executable, "-X", "importtime", "-m", "composer", "--backend", "namespace", *verb.split()]
+    result = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": str(PACKAGE.parent),
+            "COMPOSER_ROOT": str(tmp_path / "state"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "Traceback" not in result.stderr
+    found = {
+        line.rpartition("|")[2].strip()
+        for line in result.stderr.splitlines()
+        if line.startswith("import time")
+    }
+    assert "click.core" in found
+    assert not found & {"ast", "dis", "inspect", "platform", "uuid", "gettext", "locale"}
+    if verb == "ps":
+        assert not found & {"yaml", "ctypes", "subprocess"}
+        assert len(found) <= 160
+
+
+def test_what_click_asks_later_is_the_real_thing(tmp_path: pathlib.Path) -> None:
+    script = """
+import composer.__main__ as start
+start.import_click()
+import click, uuid, inspect, gettext
+assert uuid.UUID(int=1) and inspect.isfunction(start.main) and gettext.gettext("a") == "a"
+assert click.UUID.convert("12345678-1234-5678-1234-567812345678", None, None) == uuid.UUID(
+    "12345678-1234-5678-1234-567812345678")
+option = click.Option(["--value"], default=start.main, show_default=True, help="One.\\n\\n    Two.")
+assert option.help == "One.\\n\\nTwo."
+context = click.Context(click.Command("c", params=[option]))
+assert "(dynamic)" in option.get_help_record(context)[1]
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=PACKAGE.parent, check=True, timeout=60)
