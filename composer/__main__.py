@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import types
 
 _ALLOCATIONS = 100_000
 
@@ -19,7 +18,12 @@ def main() -> None:
     gc.set_threshold(_ALLOCATIONS)
     speak_utf8()
     open_missing()
-    import_click()
+    from composer import bundle
+
+    bundle.use()
+    from composer import starting
+
+    starting.import_click()
     from composer.cli.main import main as command
 
     command()
@@ -49,53 +53,6 @@ def open_missing() -> None:
             os.set_inheritable(opened, True)
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(descriptor, mode, closefd=False))
-
-
-class _StandIn(types.ModuleType):
-    """A module whose real one is imported when something is asked of it that is not here."""
-
-    def __getattr__(self, name: str) -> object:
-        import importlib
-
-        if name.startswith("__"):
-            raise AttributeError(name)  # what the import itself asks
-        return getattr(importlib.import_module(self.__name__), name)
-
-
-def import_click() -> None:
-    """Import click without what it imports for commands that are none of ours: a fifth of the time of a ``ps``.
-
-    ``inspect`` is there for `cleandoc` and for what a terminal is asked, ``uuid`` for a type of values that no option
-    has. ``gettext`` looks for catalogues of translated messages, of which there are none, in many places. Only click
-    sees these stand-ins; whoever else imports the modules gets them.
-    """
-    if "click" in sys.modules:
-        return
-    inspect, uuid, gettext = (_StandIn(name) for name in ("inspect", "uuid", "gettext"))
-    vars(inspect).update(cleandoc=_clean)
-    vars(gettext).update(
-        gettext=lambda text: text, ngettext=lambda one, many, count: one if count == 1 else many
-    )
-    vars(uuid).update(
-        UUID=object
-    )  # for a base class, which wants its name; what is asked later is the real one
-    stand_ins = {one.__name__: one for one in (inspect, uuid, gettext) if one.__name__ not in sys.modules}
-    sys.modules.update(stand_ins)
-    try:
-        import click  # noqa: F401 - for those who import it after us
-    finally:
-        for name in stand_ins:
-            del sys.modules[name]
-        del uuid.UUID
-
-
-def _clean(text: str) -> str:
-    """Return a help text as ``inspect.cleandoc`` does, which is not needed for one line."""
-    if "\n" not in text:
-        return text.expandtabs().lstrip()
-    import inspect
-
-    return inspect.cleandoc(text)
 
 
 if __name__ == "__main__":

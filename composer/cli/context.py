@@ -14,7 +14,7 @@ from composer import userconfig
 from composer.backends import choice
 from composer.cli import streams
 from composer.cli.safe import safe
-from composer.errors import ConfigError, ProjectError
+from composer.errors import ComposerError, ConfigError, ProjectError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from composer.schema.setting import Named
     from composer.session.remote.fetching import Remotes
     from composer.session.session import Session
+
+
+_STARTING = frozenset(("up", "run", "start", "restart", "scale", "apply"))
+"""Commands that start containers, as a rule."""
 
 
 class Settings(NamedTuple):
@@ -89,6 +93,7 @@ class Context:
         self._remotes: Remotes | None = None
         self._named: Named | None = None
         self._makes = False
+        self._expects = False
         self._connect = connect
         self._session: Session | None = None
         self._display: Display | None = None
@@ -167,11 +172,16 @@ class Context:
         base = self.environment.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else None)
         return f"{base}/composer" if base else None
 
-    def project(self, *, makes: bool = False, services: tuple[str, ...] = ()) -> Project:
+    def project(
+        self, *, makes: bool = False, starts: bool = False, services: tuple[str, ...] = ()
+    ) -> Project:
         """Load the project, and show the loader's warnings. ``makes``: for a command that creates what is missing.
 
-        ``services`` are those that it is about: mistakes of others that do not matter to them are none.
+        ``starts``: and that starts containers. ``services`` are those that it is about: mistakes of others that do
+        not matter to them are none.
         """
+        if starts and not self.settings.dry_run:
+            self._expect_starts()
         from composer.schema.load import load
         from composer.schema.setting import Named
 
@@ -184,6 +194,20 @@ class Context:
         for notice in project.warnings:
             self.display().warn(str(notice))
         return project
+
+    def _expect_starts(self) -> None:
+        """Let the backend get ready while the project is loaded. Whatever is wrong is said when it is needed."""
+        from composer.schema.naming import find_name
+        from composer.schema.problems import Problems
+
+        problems = Problems()
+        try:
+            named = find_name(self.load_options(), problems)
+            if not problems.errors:
+                backend = self.session().backend(named.name, named, makes=True)
+                self.expect_starts(backend, named.name, creates=True)
+        except ComposerError:
+            return
 
     @property
     def name_origin(self) -> str:
@@ -274,7 +298,17 @@ class Context:
             engine = self.engine(project, title=verb, cancel=cancel)
             if not self.settings.dry_run:
                 engine.backend.recover(project)
+                if verb in _STARTING:
+                    self.expect_starts(engine.backend, project, creates=True)
             yield engine
+
+    def expect_starts(self, backend: Backend, project: str, *, creates: bool = False) -> None:
+        """Let a backend get ready for starts, where it can, while the command goes on."""
+        from composer.engine.observed import Capability
+
+        if not self._expects and Capability.PREPARES_STARTS in backend.capabilities:
+            self._expects = True
+            backend.expect_starts(project, creates=creates)
 
     @contextmanager
     def lock(self, project: str, verb: str) -> Iterator[None]:

@@ -26,6 +26,9 @@ class Lacking:
     def move_ports(self, source: str, target: str) -> None:
         self._lack("cannot move published ports between running containers")
 
+    def expect_starts(self, project: str, *, creates: bool) -> None:
+        self._lack("does not prepare container starts")
+
     def prepare_container(self, id: str) -> None:
         self._lack("does not prepare container starts")
 

@@ -60,9 +60,10 @@ class Session:
         on another backend than the one asked for, Unavailable when none works, ProjectError.
         """
         if self._backend is None:
-            self._backend = choice.choose(project, self._wanted, self.environment, self._connect)
+            backend = choice.choose(project, self._wanted, self.environment, self._connect)
             if named is not None and project == named.name:
-                self._look_for_earlier(named, self._backend, makes=makes)
+                self._look_for_earlier(named, backend, makes=makes)
+            self._backend = backend
         return self._backend
 
     def _look_for_earlier(self, named: Named, backend: Backend, *, makes: bool) -> None:

@@ -75,13 +75,13 @@ def test_a_command_imports_nothing_that_only_others_need(verb: str, tmp_path: pa
 
 def test_what_click_asks_later_is_the_real_thing(tmp_path: pathlib.Path) -> None:
     script = """
-import composer.__main__ as start
+import composer.starting as start
 start.import_click()
 import click, uuid, inspect, gettext
-assert uuid.UUID(int=1) and inspect.isfunction(start.main) and gettext.gettext("a") == "a"
+assert uuid.UUID(int=1) and inspect.isfunction(start.import_click) and gettext.gettext("a") == "a"
 assert click.UUID.convert("12345678-1234-5678-1234-567812345678", None, None) == uuid.UUID(
     "12345678-1234-5678-1234-567812345678")
-option = click.Option(["--value"], default=start.main, show_default=True, help="One.\\n\\n    Two.")
+option = click.Option(["--value"], default=start.import_click, show_default=True, help="One.\\n\\n    Two.")
 assert option.help == "One.\\n\\nTwo."
 context = click.Context(click.Command("c", params=[option]))
 assert "(dynamic)" in option.get_help_record(context)[1]

@@ -109,6 +109,14 @@ class NamespaceBackend(NamespaceObserver):
     def start_container(self, id: str) -> None:
         self._engine.containers.start(id)
 
+    def expect_starts(self, project: str, *, creates: bool) -> None:
+        from composer.runtime.objects.expecting import expect_starts
+
+        if creates:
+            _ = self._engine  # it says what is done before a supervisor is started
+        client = (lambda: self._core.client(project)) if creates else None
+        expect_starts(self._core.paths.root, project, client)
+
     def prepare_container(self, id: str) -> None:
         self._engine.containers.prepare(id)
 

@@ -44,6 +44,7 @@ def command(context: Context, /, service: str, words: tuple[str, ...], **given: 
 
     project = context.project_name()
     backend = context.backend(project)
+    context.expect_starts(backend, project)
     container = container_of(backend.observe(project), service, given["index"], running=True)
     has_terminal = context.stdin.isatty() and context.stdout.isatty()
     spec = ExecSpec(

@@ -83,7 +83,7 @@ def command(context: Context, /, service: str, words: tuple[str, ...], **given: 
     from composer.engine.options import Options
 
     context.build_output = context.stderr  # standard output is the command's
-    project = context.project(makes=True, services=(service,))
+    project = context.project(makes=True, starts=True, services=(service,))
     known = project.tree.get("services") or {}
     shared.check_services(known, project.disabled, (service,))
     agree(context, project, yes=given["yes"])

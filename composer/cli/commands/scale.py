@@ -22,7 +22,7 @@ def command(context: Context, /, scales: tuple[str, ...], no_deps: bool, yes: bo
     from composer.cli.remote.consent import agree
     from composer.engine.actions import up
 
-    project = context.project(makes=True)
+    project = context.project(makes=True, starts=True)
     agree(context, project, yes=yes)
     services = tuple(shared.scale(scales))
     options = engine_options(context, project, services, {"scales": scales, "no_deps": no_deps})

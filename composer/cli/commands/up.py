@@ -65,7 +65,7 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
     from composer.cli.creation import engine_options, nothing_selected
     from composer.cli.remote.consent import agree
 
-    project = context.project(makes=True, services=services)
+    project = context.project(makes=True, starts=not given["no_start"], services=services)
     _check(given)
     given["build"] = given["build"] or given["watch"]
     nothing = nothing_selected(project, services)

@@ -65,6 +65,14 @@ class Containers(ContainerObserver, Protocol):
         """Start a container; return when its command has been executed. Raises StartFailed if that fails."""
         ...
 
+    def expect_starts(self, project: str, *, creates: bool) -> None:
+        """Begin to get ready, beside the command, for processes that will be started in containers of a project.
+
+        ``creates``: containers may be created too. Only an optimization, which leaves nothing where it is not needed.
+        Only where the backend has `Capability.PREPARES_STARTS`.
+        """
+        ...
+
     def prepare_container(self, id: str) -> None:
         """Do those parts of a start that are not visible from outside, so that `start_container` takes less time.
 

@@ -240,7 +240,7 @@ class Client:
             # meanwhile, the next waits instead of starting a second supervisor.
             ready_fds = f"{writer},{lock}"
             arguments = [self._project, self._paths.root, self._directory, ready_fds, "-1"]
-            spawn.daemon(image, "keeper", arguments, [writer, lock], f"{self._directory}/supervisor.log")
+            spawn.daemon(image, arguments, [writer, lock], f"{self._directory}/supervisor.log")
         finally:
             for fd in (writer, image.code, image.directory):
                 os.close(fd)

@@ -1,27 +1,9 @@
-"""What the zip in memory executes: ``ROLE CODE-FD DIRECTORY-FD INTERPRETER ARGUMENT…``."""
+"""What is started from the zip in memory: a keeper, ``CODE-FD DIRECTORY-FD INTERPRETER ARGUMENT…``."""
 
 from __future__ import annotations
 
-import gc
 import sys
 
+from composer.runtime.supervision import keeper, spawn
 
-def main() -> None:
-    role, code, directory, interpreter = sys.argv[1:5]
-    from composer.runtime.supervision import spawn
-
-    image = spawn.Image(int(code), int(directory), interpreter)
-    if role == "keeper":
-        from composer.runtime.supervision import keeper
-
-        keeper.main(image, sys.argv[5:])
-    else:
-        from composer.runtime.supervision import supervisor
-
-        # What is loaded now is never collected: forked children do not touch, and so do not copy, these pages.
-        gc.collect()
-        gc.freeze()
-        supervisor.main(image, sys.argv[5:])
-
-
-main()
+keeper.main(spawn.Image(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]), sys.argv[4:])

@@ -65,8 +65,6 @@ def _build(base: str, sources: list[str]) -> bytes:
             with open(f"{base}/{name}", "rb") as file:
                 data = file.read()
             archive.writestr(zipfile.ZipInfo(f"{name}c"), _compiled(data, name))
-        main = b"import composer.runtime.supervision.__main__\n"
-        archive.writestr(zipfile.ZipInfo("__main__.pyc"), _compiled(main, "__main__.py"))
     return buffer.getvalue()
 
 

@@ -8,7 +8,7 @@
                  ◄──────────────── {"reaped": pid, "status": n}, to a new supervisor and as it happens
                  ◄──────────────── {"restored": true}
 
-It does five things and imports next to nothing: holds descriptors (pidfds, name server sockets, port
+It does five things: holds descriptors (pidfds, name server sockets, port
 reservations, terminals), reaps what is re-parented to it, remembers exits and writes them to ``<run>/exits`` (fsync),
 starts the supervisor again when it dies, and hands the descriptors back. When the keeper dies, the supervisor starts a
 new one and sends everything again. A full disk, or a run state that somebody removed, stops none of this.
@@ -16,6 +16,7 @@ new one and sends everything again. A full disk, or a run state that somebody re
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -63,11 +64,23 @@ class Keeper:
         passed = [int(fd) for fd in ready.split(",") if fd]
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._started_s = time.monotonic()
+        # Imported before the fork: the two share these pages, and the next supervisor is there at once. What is
+        # loaded now is never collected, so that neither touches, and copies, a page for that.
+        from composer.runtime.supervision import supervisor
+
+        gc.collect()
+        gc.freeze()
         if os.fork() == 0:
             try:
                 signal.set_wakeup_fd(-1)
-                arguments = [self._project, self._root, self._run, str(theirs.fileno()), ready]
-                spawn.execute(self._image, "supervisor", arguments, [theirs.fileno(), *passed])
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                ours.detach()  # its number may soon be another file's
+                syscalls.close_all_but(
+                    {0, 1, 2, self._image.code, self._image.directory, theirs.fileno(), *passed}
+                )
+                supervisor.main(self._image, self._project, self._root, self._run, theirs, passed)
+            except BaseException as error:
+                supervisor.log(error)
             finally:
                 os._exit(127)
         theirs.close()

@@ -1,4 +1,4 @@
-"""Starting keepers and supervisors: a Python of ours, from code in memory, behind a read-only mount.
+"""Starting keepers: a Python of ours, from code in memory, behind a read-only mount.
 
 The code is a zip in a sealed memfd that goes from process to process, so upgrading or removing the package under
 a running stack changes nothing for it. The interpreter is executed through a detached read-only overlay of its
@@ -14,8 +14,6 @@ from composer.runtime.base import syscalls
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import NoReturn
-
 _MOUNT_ATTR_RDONLY = 1
 # Room in the argument vector for the title that the process gives itself.
 _TITLE_ROOM = "-" * 120
@@ -53,22 +51,14 @@ def seal_interpreter(interpreter: str) -> int:
     return fd
 
 
-def execute(image: Image, role: str, arguments: Sequence[str], keep: Sequence[int]) -> NoReturn:
-    """Become a process of ours. ``keep`` are the descriptors that stay open beside the image's and stdio."""
-    for fd in (*keep, image.code, image.directory):
-        os.set_inheritable(fd, True)
-    syscalls.close_all_but({0, 1, 2, image.code, image.directory, *keep})
-    os.execve(*_command(image, role, arguments), _ENVIRONMENT)
-
-
-def _command(image: Image, role: str, arguments: Sequence[str]) -> tuple[str, list[str]]:
+def _command(image: Image, arguments: Sequence[str]) -> tuple[str, list[str]]:
     path = f"/proc/self/fd/{image.directory}/{os.path.basename(image.interpreter)}"
-    code = f"/proc/self/fd/{image.code}"
-    return path, [image.interpreter, "-I", "-S", code, role, *image.arguments(), *arguments, _TITLE_ROOM]
+    start = f"import sys; sys.path.insert(0, '/proc/self/fd/{image.code}'); import {__package__}.__main__"
+    return path, [image.interpreter, "-I", "-S", "-c", start, *image.arguments(), *arguments, _TITLE_ROOM]
 
 
-def daemon(image: Image, role: str, arguments: Sequence[str], keep: Sequence[int], log: str) -> None:
-    """Start a process of ours that is nobody's child; stderr goes to ``log``. It detaches itself (`detach`)."""
+def daemon(image: Image, arguments: Sequence[str], keep: Sequence[int], log: str) -> None:
+    """Start a keeper that is nobody's child; stderr goes to ``log``. It detaches itself (`detach`)."""
     for fd in (*keep, image.code, image.directory):
         os.set_inheritable(fd, True)
     actions = [
@@ -76,7 +66,7 @@ def daemon(image: Image, role: str, arguments: Sequence[str], keep: Sequence[int
         (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_RDWR, 0),
         (os.POSIX_SPAWN_OPEN, 2, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
     ]
-    path, argv = _command(image, role, arguments)
+    path, argv = _command(image, arguments)
     pid = os.posix_spawn(path, argv, _ENVIRONMENT, file_actions=actions)
     for fd in keep:
         os.set_inheritable(fd, False)

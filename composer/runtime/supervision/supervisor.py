@@ -11,14 +11,12 @@ active and nobody is connected; what it knows is on the disk.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import sys
 import time
-import traceback
 
-from composer.runtime.base import claims, files, loop, records, status, syscalls, wire
+from composer.runtime.base import claims, files, loop, records, status, syscalls, trees, wire
 from composer.runtime.container import cgroups, process, sandbox, seccomp
 from composer.runtime.network import endpoints, names, nftables
 from composer.runtime.supervision import control, mending, renewal, spawn
@@ -35,7 +33,7 @@ from composer.runtime.tasks import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, NoReturn
 
 
 class Supervisor:
@@ -80,7 +78,7 @@ class Supervisor:
             ),
         )
         self._control = control.Control(self, self._services, owner, run)
-        self._guard = mending.Guard(self._services, lambda: self._tasks.values(), self._log)
+        self._guard = mending.Guard(self._services, lambda: self._tasks.values(), _log)
 
     # -------------------------------------------------------------- life
 
@@ -160,8 +158,8 @@ class Supervisor:
         self._keeper.bye()
         files.remove_file(f"{self.run_directory}/exits")
         if not self._has_containers():
-            shutil.rmtree(self.run_directory, ignore_errors=True)
-            shutil.rmtree(claims.directory(self.root, self.owner), ignore_errors=True)
+            for path in (self.run_directory, claims.directory(self.root, self.owner)):
+                self._services.safely(trees.remove_tree, path)
         if not self._containers():
             cgroups.remove_parents()  # the command that removed the last container may have been killed
         self.loop.stop()
@@ -185,7 +183,7 @@ class Supervisor:
         arguments = [self.owner, self.root, self.run_directory, "", str(theirs.fileno())]
         log = f"{self.run_directory}/supervisor.log"
         try:
-            spawn.daemon(self._image, "keeper", arguments, [theirs.fileno()], log)
+            spawn.daemon(self._image, arguments, [theirs.fileno()], log)
         except OSError:
             ours.close()
             raise
@@ -210,35 +208,42 @@ class Supervisor:
         os.close(fd)
 
     def on_error(self, error: BaseException) -> None:
-        self._log("".join(traceback.format_exception(error)))
+        log(error)
 
-    def _log(self, text: str) -> None:
-        """Write to the supervisor's own log."""
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S")
-        try:
-            sys.stderr.write(f"{stamp} {text}\n")
-            sys.stderr.flush()
-        except OSError:
-            pass  # the log's disk is full: there is nowhere left to say it
+
+def log(error: BaseException) -> None:
+    """Write an error to the supervisor's own log."""
+    import traceback
+
+    _log("".join(traceback.format_exception(error)))
+
+
+def _log(text: str) -> None:
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S")
+    try:
+        sys.stderr.write(f"{stamp} {text}\n")
+        sys.stderr.flush()
+    except OSError:
+        pass  # the log's disk is full: there is nowhere left to say it
 
 
 def _host_upstreams() -> list[str]:
     return list(sandbox.host_resolv_conf().nameservers)
 
 
-def main(image: spawn.Image, arguments: list[str]) -> None:
-    """Run as ``supervisor PROJECT ROOT RUN KEEPER-FD READY-FDS``."""
-    project, root, run, keeper, ready = arguments[:5]
+def main(
+    image: spawn.Image, project: str, root: str, run: str, keeper: socket.socket, ready: list[int]
+) -> NoReturn:
+    """Be a supervisor in a process that has been forked for it; ``ready`` are closed once it listens."""
     syscalls.set_title(f"composer: supervisor {project}")
     syscalls.set_process_name("composer-superv")
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     os.umask(0o022)
-    os.set_inheritable(int(keeper), False)
-    waiting = [int(fd) for fd in ready.split(",") if fd]
-    for fd in waiting:
+    for fd in ready:
         os.set_inheritable(fd, False)
     process.forget_ignored_signals()
     process.raise_descriptor_limit()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_IGN)
-    Supervisor(image, project, root, run, socket.socket(fileno=int(keeper))).main(waiting)
+    Supervisor(image, project, root, run, keeper).main(ready)
+    os._exit(0)

@@ -29,6 +29,9 @@ class PreparingBackend(MemoryBackend):
         if self.broken:
             raise BackendError("no room")
 
+    def expect_starts(self, project: str, *, creates: bool) -> None:
+        """No process is needed ahead."""
+
     def prepare_container(self, id: str) -> None:
         self._note("prepare", id)
 

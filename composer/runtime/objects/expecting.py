@@ -1,0 +1,74 @@
+"""Getting ready for starts while the command still reads and plans: what takes time, and shows nowhere.
+
+A supervisor is started where the owner has none and no containers. One that turns out not to be needed ends by itself
+when the command does, and leaves nothing.
+
+Moving a process between cgroups waits for an RCU grace period, 6 to 16 ms, unless another move ended less than one
+such period ago. So this process is moved to where it is already, again and again until the first start has come. Where
+all controllers are in cgroup v2 processes are born in their cgroup, and nothing is done.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from composer import errors
+from composer.runtime.base import claims
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from composer.runtime.objects.client import Client
+
+_PAUSE_S = 0.008
+_MOVES = 25
+
+
+def expect_starts(root: str, owner: str, client: Callable[[], Client] | None) -> None:
+    """Begin to get ready, on threads of their own, and return.
+
+    ``client`` returns the owner's, where containers may be created too.
+    """
+    if client is not None and not os.path.exists(claims.directory(root, owner)):
+        threading.Thread(target=_raise_supervisor, args=(client,), name="expect", daemon=True).start()
+    threading.Thread(target=_keep_moves_fast, name="moves", daemon=True).start()
+
+
+def _raise_supervisor(client: Callable[[], Client]) -> None:
+    try:
+        found = client()
+        found.give_back(found.take())
+    except (errors.ComposerError, OSError):
+        return  # the first request tries again, and says what is wrong
+
+
+def _keep_moves_fast() -> None:
+    try:
+        place = own_cgroup()
+        if not place:
+            return
+        with open(f"{place}/cgroup.procs", "wb", buffering=0) as file:
+            for _ in range(_MOVES):
+                file.write(b"0")
+                time.sleep(_PAUSE_S)
+    except OSError:
+        return  # not ours to move
+
+
+def own_cgroup(directory: str = "/proc/self") -> str:
+    """Return where this process is in one of the version 1 hierarchies; empty where there are none."""
+    with open(f"{directory}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        mounts = [line.split(" - cgroup ") for line in file if " - cgroup " in line]
+    with open(f"{directory}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+        ours = [line.rstrip("\n").split(":", 2) for line in file]
+    for mount, filesystem in mounts:
+        _, _, _, root, point, *_ = mount.split(" ")
+        kinds = set(filesystem.rstrip("\n").split(" ")[-1].split(","))
+        for _, controllers, path in ours:
+            if controllers and set(controllers.split(",")) <= kinds and path.startswith(root):
+                inner = path.removeprefix(root) if root != "/" else path
+                return f"{point}{inner}".rstrip("/")
+    return ""

@@ -1,0 +1,89 @@
+"""Getting ready for starts: where this process is in a version 1 hierarchy, and when a supervisor is started."""
+
+from __future__ import annotations
+
+import pathlib
+import threading
+from typing import Any
+
+import pytest
+
+from composer.errors import Unavailable
+from composer.runtime.objects import expecting
+
+HYBRID = """\
+31 23 0:27 / /sys/fs/cgroup rw - tmpfs tmpfs rw
+32 31 0:28 / /sys/fs/cgroup/unified rw shared:4 - cgroup2 cgroup2 rw,nsdelegate
+33 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+34 31 0:30 /docker/abc /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
+"""
+UNIFIED = "31 23 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+
+
+@pytest.mark.parametrize(
+    ("mounts", "cgroups", "expected"),
+    [
+        (HYBRID, "12:cpu,cpuacct:/\n9:pids:/docker/abc\n0::/\n", "/sys/fs/cgroup/cpu,cpuacct"),
+        (HYBRID, "12:cpu,cpuacct:/user/1\n0::/\n", "/sys/fs/cgroup/cpu,cpuacct/user/1"),
+        (HYBRID, "9:pids:/docker/abc/inner\n0::/\n", "/sys/fs/cgroup/pids/inner"),
+        (HYBRID, "9:pids:/elsewhere\n0::/\n", ""),
+        (UNIFIED, "0::/user.slice\n", ""),
+        ("", "", ""),
+    ],
+)
+def test_where_this_process_is(tmp_path: pathlib.Path, mounts: str, cgroups: str, expected: str) -> None:
+    (tmp_path / "mountinfo").write_text(mounts)
+    (tmp_path / "cgroup").write_text(cgroups)
+    assert expecting.own_cgroup(str(tmp_path)) == expected
+
+
+class _Client:
+    def __init__(self, *, fails: bool = False) -> None:
+        self.fails, self.calls = fails, threading.Semaphore(0)
+        self.given: list[Any] = []
+
+    def take(self) -> str:
+        self.calls.release()
+        if self.fails:
+            raise Unavailable("no supervisor")
+        return "a connection"
+
+    def give_back(self, connection: Any) -> None:
+        self.given.append(connection)
+        self.calls.release()
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expecting, "_keep_moves_fast", lambda: None)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_new_project_gets_its_supervisor_ahead(tmp_path: pathlib.Path) -> None:
+    client = _Client()
+    expecting.expect_starts(str(tmp_path), "app", lambda: client)  # type: ignore[arg-type, return-value]
+    assert client.calls.acquire(timeout=10)
+    assert client.calls.acquire(timeout=10)
+    assert client.given == ["a connection"]
+
+
+@pytest.mark.usefixtures("quiet")
+def test_what_fails_ahead_is_said_by_who_needs_it(tmp_path: pathlib.Path) -> None:
+    failures: list[Any] = []
+    hook, threading.excepthook = threading.excepthook, failures.append
+    try:
+        client = _Client(fails=True)
+        expecting._raise_supervisor(lambda: client)  # type: ignore[arg-type, return-value]
+    finally:
+        threading.excepthook = hook
+    assert not failures
+    assert not client.given
+
+
+@pytest.mark.usefixtures("quiet")
+def test_one_that_has_containers_is_left_alone(tmp_path: pathlib.Path) -> None:
+    """Its supervisor would go on with them, start what a reboot has stopped, while the command still looks."""
+    (tmp_path / "supervision" / "app").mkdir(parents=True)
+    expecting.expect_starts(str(tmp_path), "app", lambda: pytest.fail("it was asked for"))
+    expecting.expect_starts(str(tmp_path), "other", None)
+    assert not [thread for thread in threading.enumerate() if thread.name == "expect"]
