@@ -82,7 +82,8 @@ class Fleet:
         ordered = after_needs(
             sorted(self.containers), lambda name: [need.service for need in self.needs[name]]
         )
-        return [name for name in ordered if name in self.selected]
+        selected = frozenset(self.selected)
+        return [name for name in ordered if name in selected]
 
     def with_needs(self, services: Iterable[str]) -> set[str]:
         """Return services with all that they depend on."""
@@ -110,8 +111,13 @@ class Fleet:
             found += new
             known |= set(new)
 
-    def dependents(self, service: str) -> list[str]:
-        return [name for name in self.order() if any(n.service == service for n in self.needs[name])]
+    def dependents(self) -> dict[str, list[str]]:
+        """Return the selected services that depend on each service, in their order."""
+        found: dict[str, list[str]] = {name: [] for name in self.containers}
+        for name in self.order():
+            for needed in {need.service: None for need in self.needs[name]}:
+                found[needed].append(name)
+        return found
 
 
 def _needs(container: ObservedContainer, services: Mapping[str, str]) -> list[Need]:
@@ -150,10 +156,11 @@ def plan_down(project: str, observed: Observed, options: Teardown) -> Plan:
     fleet = Fleet(observed, options.services, oneoff=True, external=options.external)
     removals = Removals(options.timeout_s)
     gone: dict[str, list[int]] = {}
+    dependents = fleet.dependents()
     for service in reversed(fleet.order()):
         if service in options.spare:
             continue
-        needs = [step for dependent in fleet.dependents(service) for step in gone.get(dependent, ())]
+        needs = [step for dependent in dependents.get(service, ()) for step in gone.get(dependent, ())]
         needs += fleet.external.end(removals.builder, fleet.uses, gone, before=service)
         gone[service] = [
             # what failed to go must not keep the rest from going
@@ -204,8 +211,9 @@ def plan_stop(
 
 def _stop_all(fleet: Fleet, removals: Removals, order: Iterable[str], cause: str) -> None:
     stopped: dict[str, list[int]] = {}
+    dependents = fleet.dependents()
     for service in reversed(list(order)):
-        after = [step for dependent in fleet.dependents(service) for step in stopped.get(dependent, ())]
+        after = [step for dependent in dependents.get(service, ()) for step in stopped.get(dependent, ())]
         after += fleet.external.end(removals.builder, fleet.uses, stopped, before=service)
         stopped[service] = [
             step for c in fleet.containers[service] for step in removals.stop(c, cause, after=after)

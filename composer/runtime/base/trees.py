@@ -70,9 +70,20 @@ class _Removal:
         self._mount, self._device = mount_id(parent), os.fstat(parent).st_dev
 
     def run(self, name: str) -> None:
-        self._entry(self._parent, name, 0)
+        self._directory(self._parent, name, 0)
 
-    def _entry(self, parent: int, name: str, depth: int) -> None:
+    def _entry(self, parent: int, name: str, depth: int, *, is_directory: bool) -> None:
+        if not is_directory:
+            try:
+                os.unlink(name, dir_fd=parent)
+                return
+            except FileNotFoundError:
+                return  # another command sweeps the same leftovers
+            except OSError:
+                pass  # it is a directory by now
+        self._directory(parent, name, depth)
+
+    def _directory(self, parent: int, name: str, depth: int) -> None:
         try:
             os.rmdir(name, dir_fd=parent)  # most directories are empty; a mount point is not removed
             return
@@ -104,13 +115,18 @@ class _Removal:
 
     def _children(self, fd: int, depth: int) -> None:
         if depth:
-            for entry in os.listdir(fd):
-                self._entry(fd, entry, depth + 1)
+            for entry, is_directory in _entries(fd):
+                self._entry(fd, entry, depth + 1, is_directory=is_directory)
             return
         self._top = fd
-        while entries := os.listdir(fd):
-            for entry in entries:
-                self._entry(fd, entry, 1)
+        while entries := _entries(fd):
+            for entry, is_directory in entries:
+                self._entry(fd, entry, 1, is_directory=is_directory)
+
+
+def _entries(fd: int) -> list[tuple[str, bool]]:
+    with os.scandir(fd) as found:
+        return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
 
 
 def _gone_is_fine(remove: Callable[..., None], name: str, parent: int) -> None:

@@ -54,7 +54,7 @@ def end(task: Task, *, timeout_s: float | None = None, number: int | None = None
         return
     task.process.signal(number)
     task.after("stop", grace_s, lambda: _kill_all(task))
-    if is_first and not would_notice(task.process.pid, number):
+    if is_first and number != signal.SIGKILL and not would_notice(task.process.pid, number):
         _look_again(task, number, time.monotonic() + grace_s)
 
 
