@@ -82,6 +82,7 @@ lint: setup
 
 bench: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.bench.run
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.bench.commands
 
 # Situations played with docker compose and with composer, into docs/compared.md: needs docker compose and an engine.
 compared: setup

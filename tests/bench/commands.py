@@ -1,0 +1,160 @@
+"""What people do all day with one service that runs: composer beside docker compose, taking turns.
+
+    python -m tests.bench.commands [--rounds N] [--write]
+
+Needs root, docker with its compose plugin on PATH, an engine at DOCKER_HOST, and busybox-static for a small image.
+Each row is a whole command. `logs` reads 300 MB, 3 million lines; `cp` moves 300 MB, or 5,000 small files from and to
+a tmpfs: on a disk most of that is the file system's time for new files. ``--write`` puts the table into
+docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from tests.bench.page import write_section
+from tests.bench.run import COMPOSER, IMAGE, make_image, row, versions
+
+_LINES, _FILES = 3_000_000, 5_000
+_LINE = (
+    "%08d a line of a log that is one hundred characters long, as many lines of programs and servers are.\n"
+)
+_FILE = """\
+name: {name}
+services:
+  idle: {{image: {image}, command: [{shell}, sleep, infinity], stop_signal: SIGKILL, tmpfs: [/t]}}
+  said: {{image: {image}, command: [{shell}, cat, /data/lines], volumes: ["{directory}/lines:/data/lines:ro"]}}
+"""
+ROWS: tuple[tuple[str, str, str], ...] = (
+    # name, words, what is done before, in the directory
+    ("ps", "ps", ""),
+    ("up, nothing to do", "up -d idle", ""),
+    ("exec true", "exec -T idle {shell} true", ""),
+    ("run --rm true", "run --rm -T idle {shell} true", ""),
+    ("restart", "restart idle", ""),
+    ("top", "top idle", ""),
+    ("stats --no-stream", "stats --no-stream idle", ""),
+    ("logs --tail 10 of 300 MB", "logs --tail 10 said", ""),
+    ("logs --since 1h --tail 10", "logs --since 1h --tail 10 said", ""),
+    ("logs of 300 MB", "logs said", ""),
+    ("cp of 300 MB in", "cp lines idle:/t/lines", ""),
+    ("cp of 300 MB out", "cp idle:/t/lines out", "out"),
+    ("cp of 5,000 files in", "cp many idle:/t/", ""),
+    ("cp of 5,000 files out", "cp idle:/t/many some", "some"),
+)
+
+
+def prepare(directory: pathlib.Path) -> None:
+    with open(directory / "lines", "w") as file:
+        for number in range(_LINES):
+            file.write(_LINE % number)
+    (directory / "many").mkdir()
+    for number in range(_FILES):
+        (directory / "many" / f"file{number}").write_text(f"file {number} of five thousand\n")
+
+
+def measured(command: list[str], directory: pathlib.Path, environment: dict[str, str], out: str) -> float:
+    """Return the seconds of a command whose output goes to a file."""
+    if out:
+        shutil.rmtree(directory / out, ignore_errors=True)
+        (directory / out).unlink(missing_ok=True)
+    with open(directory / "output", "wb") as output:
+        started_s = time.perf_counter()
+        result = subprocess.run(
+            command,
+            cwd=directory,
+            env=environment,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=300,
+        )
+        elapsed_s = time.perf_counter() - started_s
+    if result.returncode:
+        raise SystemExit(f"{' '.join(command)}: exit {result.returncode}\n{result.stderr.decode()[-2000:]}")
+    return elapsed_s
+
+
+def wait_for_said(command: list[str], directory: pathlib.Path, environment: dict[str, str]) -> None:
+    """Wait until the engine has taken in all lines."""
+    for _ in range(120):
+        found = subprocess.run(
+            [*command, "logs", "--no-log-prefix", "--tail", "1", "said"],
+            cwd=directory,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        if found.startswith(f"{_LINES - 1:08d} "):
+            return
+        time.sleep(0.5)
+    raise SystemExit("the log did not become complete within 60 s")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    if not os.environ.get("DOCKER_HOST") or shutil.which("docker") is None:
+        raise SystemExit("no Docker Engine at DOCKER_HOST: there is nothing to be measured beside")
+    make_image()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, tempfile.TemporaryDirectory() as state:
+        text = table(pathlib.Path(folder), state, options.rounds)
+    print(text)
+    if options.write:
+        write_section("commands", text)
+    return 0
+
+
+def table(directory: pathlib.Path, state: str, rounds: int) -> str:
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment["COMPOSER_ROOT"] = state
+    prepare(directory)
+    sides = {"ours": [COMPOSER, "--backend", "namespace"], "theirs": ["docker", "compose"]}
+    images = {"ours": ("host", "busybox"), "theirs": (IMAGE, "/bin/busybox")}
+    for side, command in sides.items():
+        image, shell = images[side]
+        file = directory / f"{side}.yaml"
+        file.write_text(_FILE.format(name=f"bench{side}", image=image, shell=shell, directory=directory))
+        command += ["-f", str(file)]
+    found: dict[str, dict[str, list[float]]] = {side: {} for side in sides}
+    try:
+        for command in sides.values():
+            subprocess.run(
+                [*command, "up", "-d"], cwd=directory, env=environment, check=True, capture_output=True
+            )
+        for command in sides.values():
+            wait_for_said(command, directory, environment)
+        for _ in range(rounds):
+            for name, words, out in ROWS:
+                for side, command in sides.items():
+                    said = words.format(shell=images[side][1]).split()
+                    seconds = measured([*command, *said], directory, environment, out)
+                    found[side].setdefault(name, []).append(seconds)
+    finally:
+        for command in sides.values():
+            subprocess.run(
+                [*command, "down", "-t", "0"],
+                cwd=directory,
+                env=environment,
+                check=False,
+                capture_output=True,
+            )
+    rows = [row(name, found["ours"][name], found["theirs"][name]) for name, *_ in ROWS]
+    head = "| what, median (range) in ms | composer, built-in | docker compose | ratio |\n| --- | --- | --- | --- |"
+    return "\n".join((versions(environment, True) + "\n", head, *rows)) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
