@@ -15,6 +15,7 @@ import atexit
 import marshal
 import os
 import sys
+import zlib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from typing import Any
 
-    Table = dict[str, tuple[bool, int, int, int, int]]
+    Entry = tuple[bool, int, int, int, int, int]
+    Table = dict[str, Entry]
 
 _PACKAGE = __name__.partition(".")[0]
 _BELOW = f"{_PACKAGE}."
 _HEAD = 16
-"""Bytes before the table: the interpreter's magic number, and the length of the table."""
+"""Bytes before the table: the interpreter's magic number, the checksum of the table, and its length."""
 _MOST_BYTES = 1 << 26
 
 
@@ -52,8 +54,8 @@ class Bundle:
         self._missed: set[str] = set()
         try:
             self._fd, self._begin, self._table = _opened(path)
-        except (OSError, ValueError, EOFError, TypeError):
-            pass  # there is none yet, or none of this interpreter
+        except (OSError, ValueError):
+            pass  # there is none yet, or none of this interpreter, or the disk has torn it
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         if not name.startswith(_BELOW):
@@ -73,8 +75,8 @@ class Bundle:
             spec.submodule_search_locations = [os.path.dirname(source)]
         return spec
 
-    def _code(self, source: str, entry: tuple[bool, int, int, int, int]) -> bytes | None:
-        _, mtime_ns, size, offset, length = entry
+    def _code(self, source: str, entry: Entry) -> bytes | None:
+        _, mtime_ns, size, offset, length, checksum = entry
         try:
             found = os.stat(source)
             if (found.st_mtime_ns, found.st_size) != (mtime_ns, size):
@@ -82,7 +84,7 @@ class Bundle:
             code = os.pread(self._fd, length, self._begin + offset)
         except OSError:
             return None
-        return code if len(code) == length else None
+        return code if len(code) == length and zlib.crc32(code) == checksum else None
 
     def renew(self) -> None:
         """Write a bundle that also has what this command had to import from elsewhere."""
@@ -130,19 +132,17 @@ def _magic() -> bytes:
 
 
 def _opened(path: str) -> tuple[int, int, Table]:
-    """Return a bundle's descriptor, where its code begins, and its table.
-
-    Raises OSError, ValueError, EOFError or TypeError.
-    """
+    """Return a bundle's descriptor, where its code begins, and its table. Raises OSError or ValueError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         head = os.pread(fd, _HEAD, 0)
-        length = int.from_bytes(head[8:], "little")
+        length = int.from_bytes(head[12:], "little")
         if head[:8] != _magic() or not 0 < length < _MOST_BYTES:
             raise ValueError("it is of another interpreter")
-        table = marshal.loads(os.pread(fd, length, _HEAD))
-        if not isinstance(table, dict):
-            raise TypeError("it has no table")
+        data = os.pread(fd, length, _HEAD)
+        if zlib.crc32(data).to_bytes(4, "little") != head[8:12]:
+            raise ValueError("it is damaged")
+        table: Table = marshal.loads(data)
     except BaseException:
         os.close(fd)
         raise
@@ -155,14 +155,18 @@ def _write(path: str, codes: dict[str, tuple[bool, int, int, bytes]]) -> None:
     table: Table = {}
     offset = 0
     for name, (is_package, mtime_ns, size, code) in codes.items():
-        table[name] = (is_package, mtime_ns, size, offset, len(code))
+        table[name] = (is_package, mtime_ns, size, offset, len(code), zlib.crc32(code))
         offset += len(code)
     data = marshal.dumps(table)
     temporary = f"{path}.{os.getpid()}"
+    if os.path.lexists(temporary):
+        os.unlink(temporary)  # of a process of that number that was killed
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         with open(fd, "wb") as file:
-            file.write(_magic() + len(data).to_bytes(8, "little") + data)
+            file.write(
+                _magic() + zlib.crc32(data).to_bytes(4, "little") + len(data).to_bytes(4, "little") + data
+            )
             for *_, code in codes.values():
                 file.write(code)
         os.replace(temporary, path)

@@ -20,6 +20,8 @@ class _Later:
         self._given = text, flags
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)  # what copying and pickling ask, of an object that is not made yet
         found = getattr(re.compile(*self._given), name)
         setattr(self, name, found)
         return found

@@ -206,7 +206,7 @@ class Context:
             if not problems.errors:
                 backend = self.session().backend(named.name, named, makes=True)
                 self.expect_starts(backend, named.name, creates=True)
-        except ComposerError:
+        except (ComposerError, OSError):
             return
 
     @property

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 import composer
+from composer import bundle
 
 PACKAGE = pathlib.Path(composer.__file__).parent
 PROGRAM = """
@@ -91,7 +92,7 @@ def test_a_changed_source_counts(made: Copy) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", ["empty", "cut", "garbage", "other interpreter", "a directory", "no table"]
+    "damage", ["empty", "cut", "garbage", "code", "other interpreter", "a directory", "table"]
 )
 def test_one_that_is_damaged_is_as_none(made: Copy, damage: str) -> None:
     made.run()
@@ -106,8 +107,9 @@ def test_one_that_is_damaged_is_as_none(made: Copy, damage: str) -> None:
                 "empty": b"",
                 "cut": whole[:1000],
                 "garbage": whole[:16] + os.urandom(len(whole) - 16),
+                "code": whole[: len(whole) // 10] + bytes(len(whole) - len(whole) // 10),
                 "other interpreter": b"\0\0" + whole[2:],
-                "no table": whole[:8] + (5).to_bytes(8, "little") + b"i\x01\0\0\0",
+                "table": whole[:100] + bytes([whole[100] ^ 1]) + whole[101:],
             }[damage]
         )
     try:
@@ -132,6 +134,13 @@ def test_many_commands_at_once_leave_one_that_is_whole(made: Copy) -> None:
     assert [process.wait(60) for process in running] == [0] * 6
     assert made.run()[1] == "_Loader"
     assert not list(made.bundle.parent.glob("*.bundle.*"))
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_no_hindrance(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "modules.bundle"
+    (tmp_path / f"modules.bundle.{os.getpid()}").write_text("half")
+    bundle._write(str(path), {"composer.a": (False, 1, 2, b"code")})
+    assert [entry.name for entry in tmp_path.iterdir()] == ["modules.bundle"]
 
 
 def test_nothing_is_written_where_no_bytecode_is(made: Copy) -> None:

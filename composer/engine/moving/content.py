@@ -55,7 +55,7 @@ def _opened(archive: Iterable[bytes]) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(fileobj=cast("BinaryIO", Pieces(archive)), mode="r:", tarinfo=StrictInfo) as reader:
             yield reader
-    except tarfile.TarError as error:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise CopyFailed(f"cannot read the archive of a volume: {error}") from error
 
 

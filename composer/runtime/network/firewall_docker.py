@@ -43,13 +43,13 @@ class _Tables:
             found["DOCKER-USER"] = self.chain("DOCKER-USER")
         return {name: text for name, text in found.items() if text is not None}
 
-    def restore(self, commands: str) -> None:
-        """Run commands on the filter table as one transaction."""
+    def restored_by(self, commands: str) -> tuple[list[str], str]:
+        """Return the program, and its input, that runs commands on the filter table as one transaction."""
         name = "iptables" if self.family == "ip" else "ip6tables"
         program = _program(f"{name}-{'legacy' if self.legacy else 'nft'}-restore", f"{name}-restore")
         if program is None:
             raise _no_iptables(name)
-        _run([program, "--noflush"], f"*filter\n{commands}COMMIT\n")
+        return [program, "--noflush"], f"*filter\n{commands}COMMIT\n"
 
     def _nft_chain(self, chain: str) -> str | None:
         try:
@@ -72,6 +72,7 @@ def ensure(session: nftables.Session) -> bool:
     """Put our chain in where the host's FORWARD chain would drop our packets; tell whether one was met."""
     met = False
     named: list[str] | None = None
+    changes: list[tuple[list[str], str]] = []
     for tables in _all_tables(session):
         chains = tables.chains()
         entry = _entry(chains)
@@ -83,17 +84,20 @@ def ensure(session: nftables.Session) -> bool:
         jump = "" if _jumps(chains[entry]) else f"-I {entry} 1 -j {CHAIN}\n"
         text = (tables.chain(CHAIN) or "") if named and not jump else ""
         if jump or not all(_knows(text, name) for name in named):
-            tables.restore(f":{CHAIN} - [0:0]\n{_rules(named)}{jump}")
+            changes.append(tables.restored_by(f":{CHAIN} - [0:0]\n{_rules(named)}{jump}"))
+    _run_all(changes)
     return met
 
 
 def remove(session: nftables.Session) -> None:
     """Take our chain out again, wherever it is."""
+    changes: list[tuple[list[str], str]] = []
     for tables in _all_tables(session):
         entries = [name for name, text in tables.chains().items() if _jumps(text)]
         if entries:
             jumps = "".join(f"-D {name} -j {CHAIN}\n" for name in entries)
-            tables.restore(f"{jumps}-F {CHAIN}\n-X {CHAIN}\n")
+            changes.append(tables.restored_by(f"{jumps}-F {CHAIN}\n-X {CHAIN}\n"))
+    _run_all(changes)
 
 
 def _all_tables(session: nftables.Session) -> list[_Tables]:
@@ -167,15 +171,31 @@ def _program(*names: str) -> str | None:
 
 
 def _run(arguments: list[str], text: str) -> str:
+    return _run_all([(arguments, text)])[0]
+
+
+def _run_all(programs: list[tuple[list[str], str]]) -> list[str]:
+    """Run programs side by side, each with its input, and return what they print. Raises OSError when one fails.
+
+    Each of those that change something waits for an RCU grace period when it ends.
+    """
+    if not programs:
+        return []
     import subprocess
 
-    done = subprocess.run(
-        arguments, input=text, capture_output=True, text=True, check=False, env={"PATH": ":".join(_PATH)}
-    )
-    if done.returncode:
-        reason = done.stderr.strip().splitlines()
-        raise OSError(22, f"'{arguments[0]}' failed: {reason[0] if reason else done.returncode}")
-    return done.stdout
+    pipe = subprocess.PIPE
+    begun = [
+        subprocess.Popen(
+            arguments, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env={"PATH": ":".join(_PATH)}
+        )
+        for arguments, _ in programs
+    ]
+    ended = [process.communicate(text) for process, (_, text) in zip(begun, programs, strict=True)]
+    for process, (_, error), (arguments, _) in zip(begun, ended, programs, strict=True):
+        if process.returncode:
+            reason = error.strip().splitlines()
+            raise OSError(22, f"'{arguments[0]}' failed: {reason[0] if reason else process.returncode}")
+    return [output for output, _ in ended]
 
 
 def _no_iptables(name: str) -> Exception:

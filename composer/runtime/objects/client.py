@@ -64,6 +64,27 @@ class Client:
         self._lock = threading.Lock()
         self._idle: list[socket.socket] = []
         self._watched: dict[int, int] = {}
+        self._begun: tuple[int, int] | None = None
+        """A keeper that is on its way: its first process, and what closes once its supervisor listens."""
+
+    def begin(self) -> None:
+        """Start a supervisor where there is none, without waiting for it: who asks for something does."""
+        with self._lock:
+            lock = self._locked_directory()
+            try:
+                if not self._is_supervised():
+                    state.make_directory(self._directory)
+                    self._before_start()
+                    self._begun = self._spawned(lock)
+            finally:
+                os.close(lock)
+
+    def _await_begun(self) -> None:
+        if self._begun is not None:
+            (pid, ready), self._begun = self._begun, None
+            os.waitpid(pid, 0)
+            select.select([ready], [], [], _ANSWER_S)
+            os.close(ready)
 
     def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Send one request and return the answer. Raises what the supervisor says, as the class it names."""
@@ -112,6 +133,7 @@ class Client:
 
     def _connect(self) -> socket.socket:
         """Connect under the project's lock: a supervisor that holds it is on its way out, and then a new one starts."""
+        self._await_begun()
         lock = self._locked_directory()
         try:
             connection = self._try_connect()
@@ -225,6 +247,11 @@ class Client:
         if self._is_coming_back():
             return
         self._before_start()
+        self._begun = self._spawned(lock)
+        self._await_begun()
+
+    def _spawned(self, lock: int) -> tuple[int, int]:
+        """Start a keeper; return its first process, a child of ours, and what closes once its supervisor listens."""
         from composer.runtime.supervision import code
 
         interpreter = os.path.realpath(sys.executable)
@@ -240,12 +267,14 @@ class Client:
             # meanwhile, the next waits instead of starting a second supervisor.
             ready_fds = f"{writer},{lock}"
             arguments = [self._project, self._paths.root, self._directory, ready_fds, "-1"]
-            spawn.daemon(image, arguments, [writer, lock], f"{self._directory}/supervisor.log")
+            pid = spawn.daemon(image, arguments, [writer, lock], f"{self._directory}/supervisor.log")
+        except BaseException:
+            os.close(ready)
+            raise
         finally:
             for fd in (writer, image.code, image.directory):
                 os.close(fd)
-        select.select([ready], [], [], _ANSWER_S)
-        os.close(ready)
+        return pid, ready
 
     def _is_coming_back(self) -> bool:
         """Wait for a supervisor that its keeper starts again, or that lost its socket; False when there is none."""
@@ -276,14 +305,24 @@ class Client:
     def close(self, *, wait: bool = False) -> None:
         """Close the connections; with ``wait`` return when an idle supervisor has gone, so that nothing is left."""
         with self._lock:
+            if wait and self._begun is not None:
+                self._greet_begun()
             for connection in self._idle:
                 connection.close()
             self._idle.clear()
-            for fd in self._watched.values():
-                if wait:
-                    select.select([fd], [], [], _ANSWER_S)
-                os.close(fd)
-            self._watched.clear()
+            watched, self._watched = list(self._watched.values()), {}
+        # without the lock: who has a connection still gives it back
+        for fd in watched:
+            if wait:
+                select.select([fd], [], [], _ANSWER_S)
+            os.close(fd)
+
+    def _greet_begun(self) -> None:
+        """Connect to a supervisor that nobody needed after all: it ends with the last connection."""
+        try:
+            self._idle.append(self._connect())
+        except (errors.ComposerError, OSError):
+            pass  # it did not come, or ends by itself when nobody comes
 
 
 def checked(answer: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from composer import errors
 from composer.runtime.base import claims
 
 if TYPE_CHECKING:
@@ -28,21 +27,14 @@ _MOVES = 25
 
 
 def expect_starts(root: str, owner: str, client: Callable[[], Client] | None) -> None:
-    """Begin to get ready, on threads of their own, and return.
+    """Begin to get ready, and return. Raises ComposerError or OSError.
 
     ``client`` returns the owner's, where containers may be created too.
     """
-    if client is not None and not os.path.exists(claims.directory(root, owner)):
-        threading.Thread(target=_raise_supervisor, args=(client,), name="expect", daemon=True).start()
+    if client is not None and not os.path.exists(f"{claims.directory(root, owner)}/keeper"):
+        client().begin()
+    # It imports nothing: an interrupt may leave the lock of imports to the main thread.
     threading.Thread(target=_keep_moves_fast, name="moves", daemon=True).start()
-
-
-def _raise_supervisor(client: Callable[[], Client]) -> None:
-    try:
-        found = client()
-        found.give_back(found.take())
-    except (errors.ComposerError, OSError):
-        return  # the first request tries again, and says what is wrong
 
 
 def _keep_moves_fast() -> None:
@@ -68,7 +60,7 @@ def own_cgroup(directory: str = "/proc/self") -> str:
         _, _, _, root, point, *_ = mount.split(" ")
         kinds = set(filesystem.rstrip("\n").split(" ")[-1].split(","))
         for _, controllers, path in ours:
-            if controllers and set(controllers.split(",")) <= kinds and path.startswith(root):
-                inner = path.removeprefix(root) if root != "/" else path
-                return f"{point}{inner}".rstrip("/")
+            above = root.rstrip("/")
+            if controllers and set(controllers.split(",")) <= kinds and f"{path}/".startswith(f"{above}/"):
+                return f"{point}{path.removeprefix(above)}".rstrip("/")
     return ""

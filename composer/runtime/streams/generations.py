@@ -4,6 +4,7 @@
     <container>/logs/index              24-byte records: time (ns), stream, end offset: the first generation
     <container>/logs/<n>/               the same three and ``base``, from the n-th change of files on
     <container>/logs/start              where each of the three begins: of a log that an earlier version has emptied
+    <container>/logs/ordered            says that no time of the index is less than the one before it
 
 Offsets count from the first byte that the container ever wrote; ``base`` has the one at which a generation begins, and
 whether that is inside a line. A generation that has one after it is never written again; one that has no ``index`` is
@@ -93,6 +94,15 @@ def _is_whole(directory: str) -> bool:
         return os.path.exists(f"{directory}/index") and os.path.getsize(f"{directory}/base") == _BASE.size
     except FileNotFoundError:
         return False
+
+
+def mark_ordered(logs: str) -> None:
+    """Say of a new log that its times do not fall. Those of earlier versions do, where a clock was set back."""
+    os.close(os.open(f"{logs}/ordered", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def is_ordered(logs: str) -> bool:
+    return os.path.exists(f"{logs}/ordered")
 
 
 def generations(logs: str) -> list[Generation]:

@@ -60,10 +60,12 @@ class Log:
         self._most, least = int(limits.get("most", 0)), int(limits.get("least", 0))
         self._limit = max(1, self._most - least) if self._most else _LONGEST
         self._count = least // self._limit
-        self._latest_ns = 0
         self._directory = f"{bundle}/logs"
         os.makedirs(self._directory, 0o700, exist_ok=True)
         found = generations.generations(self._directory)
+        if not found:
+            generations.mark_ordered(self._directory)
+        self._latest_ns = seeking.latest(found)
         self._open(found[-1] if found else generations.Generation(self._directory, 0))
         self._remove_old()
         self._fifos = [_open_fifo(fifo_path(bundle, stream)) for stream in STREAMS]
@@ -86,7 +88,6 @@ class Log:
         for stream in range(len(STREAMS)):
             end, _ = seeking.end_before(self._at, fds, stream, size)
             self._recorded[stream] = end - self._at.bases[stream]
-        self._latest_ns = seeking.time_at(self._at, fds, size - RECORD.size)
         for stream in range(len(STREAMS)):
             if self._offsets[stream] > self._recorded[stream]:
                 self._record(stream, os.fstat(self._files[stream]).st_mtime_ns)

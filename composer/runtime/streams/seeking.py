@@ -5,7 +5,8 @@
     data    …─────line─┬───line────┬──…   `ends`: how far each stream had come then, mostly within a line
                   ▲ starts                `starts`: where that line begins
 
-The times of an index never fall, so a time is found by halving; from the end, a search goes back by 1, 2, 4, … records
+The times of an index do not fall, so a time is found by halving (in a log of an earlier version they may, and then the
+place is the beginning); from the end, a search goes back by 1, 2, 4, … records
 until enough lines follow. What it costs depends on what is wanted, not on how long the log is. A place may be earlier
 than what was asked for, never later: who reads on from it leaves out what comes too early.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from composer.runtime.streams.generations import RECORD, STREAMS, Generation, generations
+from composer.runtime.streams.generations import RECORD, STREAMS, Generation, generations, is_ordered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Seeker:
     def __init__(self, logs: str) -> None:
         self._open: list[tuple[Generation, tuple[int, int, int], int]] = []
         self._known: dict[tuple[int, int], tuple[int, int, int]] = {}
+        self._is_ordered = is_ordered(logs)
         try:
             for one in generations(logs):
                 try:
@@ -83,14 +85,17 @@ class Seeker:
         return self._place(len(self._open) - 1, self._open[-1][2])
 
     def since(self, time_ns: int) -> Place | None:
-        """Return a place from which everything follows that came at a time or later."""
-        if not self._open:
+        """Return a place from which everything follows that came at a time or later; None for the beginning."""
+        if not self._open or not self._is_ordered:
             return None
         return self._place(*self._first_from(time_ns))
 
     def last(self, lines: int, since_ns: int = 0, until_ns: int | None = None) -> Place | None:
-        """Return a place from which so many lines follow, or all from ``since_ns`` on, before ``until_ns`` is over."""
-        if not self._open:
+        """Return a place from which so many lines follow, or all from ``since_ns`` on, before ``until_ns`` is over.
+
+        None is the beginning.
+        """
+        if not self._open or not (self._is_ordered or (since_ns == 0 and until_ns is None)):
             return None
         first = self._first_from(since_ns) if since_ns else (0, self._open[0][0].first_record)
         stop = (
@@ -187,6 +192,23 @@ class Seeker:
                     found += os.pread(fds[stream], min(1 << 20, end - start), start).count(b"\n")
                     start += 1 << 20
         return found
+
+
+def latest(found: Sequence[Generation]) -> int:
+    """Return the time of the last record of a log; 0 where there is none."""
+    for one in reversed(found):
+        try:
+            fds = one.open()
+        except FileNotFoundError:
+            continue
+        try:
+            size = os.fstat(fds[2]).st_size
+            if time_ns := time_at(one, fds, size - size % RECORD.size - RECORD.size):
+                return time_ns
+        finally:
+            for fd in fds:
+                os.close(fd)
+    return 0
 
 
 def time_at(one: Generation, fds: Sequence[int], position: int) -> int:

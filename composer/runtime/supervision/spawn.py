@@ -57,8 +57,11 @@ def _command(image: Image, arguments: Sequence[str]) -> tuple[str, list[str]]:
     return path, [image.interpreter, "-I", "-S", "-c", start, *image.arguments(), *arguments, _TITLE_ROOM]
 
 
-def daemon(image: Image, arguments: Sequence[str], keep: Sequence[int], log: str) -> None:
-    """Start a keeper that is nobody's child; stderr goes to ``log``. It detaches itself (`detach`)."""
+def daemon(image: Image, arguments: Sequence[str], keep: Sequence[int], log: str) -> int:
+    """Start a keeper that is nobody's child; stderr goes to ``log``. It detaches itself (`detach`).
+
+    Return the process that does so: the caller's child, which ends at once, and is the caller's to wait for.
+    """
     for fd in (*keep, image.code, image.directory):
         os.set_inheritable(fd, True)
     actions = [
@@ -70,7 +73,7 @@ def daemon(image: Image, arguments: Sequence[str], keep: Sequence[int], log: str
     pid = os.posix_spawn(path, argv, _ENVIRONMENT, file_actions=actions)
     for fd in keep:
         os.set_inheritable(fd, False)
-    os.waitpid(pid, 0)
+    return pid
 
 
 def detach() -> None:

@@ -183,7 +183,7 @@ class Supervisor:
         arguments = [self.owner, self.root, self.run_directory, "", str(theirs.fileno())]
         log = f"{self.run_directory}/supervisor.log"
         try:
-            spawn.daemon(self._image, arguments, [theirs.fileno()], log)
+            os.waitpid(spawn.daemon(self._image, arguments, [theirs.fileno()], log), 0)
         except OSError:
             ours.close()
             raise

@@ -156,3 +156,39 @@ def test_records_that_a_power_cut_emptied_are_passed_over(
     whole = _read(paths)
     assert [one for one in whole if one[0] >= 150] == _read(paths, since_ns=150)
     assert whole[-20:] == _read(paths, tail=20)
+
+
+def test_a_log_of_an_earlier_version_may_have_times_that_fall(paths: Paths) -> None:
+    """Its writer took the clock as it was; it is read from its beginning where a time is asked for."""
+    logs = pathlib.Path(paths.container("c")) / "logs"
+    logs.mkdir(parents=True)
+    times = [*range(100, 110), *range(50, 65)]
+    text = [b"l%d\n" % number for number in range(len(times))]
+    (logs / "stdout").write_bytes(b"".join(text))
+    (logs / "stderr").touch()
+    ends = [sum(map(len, text[: number + 1])) for number in range(len(text))]
+    (logs / "index").write_bytes(
+        b"".join(generations.RECORD.pack(at, 0, end) for at, end in zip(times, ends, strict=True))
+    )
+    whole = _read(paths)
+    assert [line for _, _, line in whole] == text
+    assert _read(paths, since_ns=105) == whole[5:]
+    assert _read(paths, since_ns=105, tail=3) == whole[-3:]
+    assert _read(paths, until_ns=105, tail=3) == whole[3:6]
+    assert [line for _, _, line in _read(paths, tail=3)] == text[-3:]
+
+
+def test_times_go_on_over_a_change_of_files_and_of_the_writer(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = {"most": 600, "least": 500}
+    _clock(monkeypatch, iter([10_000]))
+    written = Log(paths.container("c"), limits)
+    assert written.append(0, b"x" * 75 + b"\n") == 76  # it fills its files: the next are empty
+    written.close()
+    _clock(monkeypatch, iter([9_000]))
+    again = Log(paths.container("c"), limits)
+    again.append(0, b"new\n")
+    again.close()
+    assert _read(paths)[-1] == (10_000, "stdout", b"new\n")
+    assert _read(paths, since_ns=9_500, tail=1) == _read(paths)[-1:]
