@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from composer.runtime.build.steps import looking
@@ -31,9 +32,10 @@ def carry_out(
     The key that ``make`` gives is the one that counts: it is another where the user changed the files meanwhile.
     """
     base = stage.files.key
-    with work.cache.carrying_out(key):
-        ignores_cache = work.ignores_cache(stage.name) and key not in work.made
-        found = None if ignores_cache else _found(work, key)
+    is_uncached = work.ignores_cache(stage.name)
+    # without the cache nothing of another build would be taken: only steps of this one are waited for
+    with work.cache.carrying_out(work.own(key) if is_uncached else key):
+        found = None if is_uncached and key not in work.made else _found(work, key)
         if found is not None:
             work.lease.add([found.snapshot.directory])
             work.used(key, found.snapshot, what, base, found.seconds)
@@ -41,18 +43,22 @@ def carry_out(
             return Made(key, found.snapshot)
         if work.request.only_looks:
             raise looking.Unbuilt(looking.reason(work.cache, base, what))
-        return _made(work, stage, shown, what, make)
+        return _made(work, stage, shown, what, make, is_locked=not is_uncached)
 
 
-def _made(work: Work, stage: Stage, shown: Showing, what: str, make: Callable[[], Made]) -> Made:
+def _made(
+    work: Work, stage: Stage, shown: Showing, what: str, make: Callable[[], Made], *, is_locked: bool
+) -> Made:
     begun_s = time.monotonic()
     with shown.running():
         made = make()
     seconds = time.monotonic() - begun_s
     base = stage.files.key
-    work.cache.keep(made.key, made.snapshot, what=what, base=base, seconds=seconds)
-    work.made.add(made.key)
-    work.lease.add([made.snapshot.directory])
+    # a prune removes a step under its lock: none comes between what is kept and the lease of it
+    with nullcontext() if is_locked else work.cache.carrying_out(made.key):
+        work.cache.keep(made.key, made.snapshot, what=what, base=base, seconds=seconds)
+        work.made.add(made.key)
+        work.lease.add([made.snapshot.directory])
     work.used(made.key, made.snapshot, what, base, seconds)
     return made
 

@@ -100,6 +100,10 @@ class Work:
         """Return the steps of this build, in the order in which they were ready."""
         return list(self._used.values())
 
+    def own(self, key: str) -> str:
+        """Return a name for a step that no other build has; that for other platforms has the same."""
+        return f"{key}.{os.getpid()}.{id(self.made):x}"
+
     def ignores_cache(self, stage: str) -> bool:
         return self.request.no_cache or stage.lower() in self._not_cached
 

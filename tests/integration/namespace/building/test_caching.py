@@ -83,6 +83,25 @@ def test_the_cache_can_be_left_out(shop: Workshop) -> None:
     assert not cached(output, "RUN echo b")
 
 
+def test_builds_that_leave_it_out_do_not_wait_for_each_other(shop: Workshop) -> None:
+    """Each waits for the other within the step that both have; one after the other would wait in vain."""
+    shop.write(
+        "Dockerfile",
+        """\
+        FROM base
+        RUN --mount=type=cache,id=meeting,target=/meeting mkdir /meeting/$(cat /proc/sys/kernel/random/uuid) && \\
+            for i in $(seq 600); do [ $(ls /meeting | wc -l) -ge 2 ] && exit 0; sleep 0.05; done; exit 1
+        """,
+    )
+    command = ("image", "build", "--no-cache", "-t")
+    running = [shop.stack.popen(*command, name, ".") for name in ("one", "two")]
+    for process in running:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, out + err
+    assert shop.id("one")
+    assert shop.id("two")
+
+
 def test_another_project_and_another_image_share_steps(shop: Workshop) -> None:
     shop.build("FROM base\nRUN echo shared > /s\n", tag="one")
     assert cached(shop.build("FROM base\nRUN echo shared > /s\nCMD x\n", tag="two"), "RUN echo shared")
