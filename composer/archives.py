@@ -281,9 +281,10 @@ def unpack(
 
 
 def _data(info: tarfile.TarInfo, reader: tarfile.TarFile, pieces: Pieces) -> Iterator[bytes]:
-    """Yield the contents of a file, in pieces of which each but the last is whole blocks.
+    """Yield the contents of a file in pieces. The size of each but the last is a multiple of the block size.
 
-    Where nothing has to be put between them they pass by `tarfile`, which would copy them several times.
+    The contents of a file without holes are read directly: `tarfile` would copy them several times. Raises
+    tarfile.ReadError where the archive ends too early.
     """
     if info.issparse():
         contents = reader.extractfile(info)

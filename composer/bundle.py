@@ -2,9 +2,10 @@
 
     composer/__pycache__/modules.cpython-311.bundle     a table {module: where, and of which source}, and their code
 
-Finding and reading modules one by one is a tenth of a short command. A module comes from here only while its source
-has the size and the time that the table says; any other comes as always, and is in the next bundle, which the command
-writes when it ends. The code is that of the ``.pyc`` files, in whose directory it lies, and as trustworthy as these.
+Finding and reading modules one by one is a tenth of a short command. A module is loaded from here only while its
+source has the size and modification time in the table. Any other is imported as usual, and the command adds it to the
+bundle when it ends, where it may write there. The code is that of the ``.pyc`` files, in whose directory it lies, and
+as trustworthy as these.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ class Bundle:
 
 
 def use() -> None:
-    """Have the package's modules from its bundle from now on, and the bundle renewed when this process ends."""
+    """Load the package's modules from its bundle from now on, and update the bundle when this process ends."""
     root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     cached = _frozen_importlib_external.cache_from_source(f"{root}/{_PACKAGE}/modules.py")
     made = Bundle(root, f"{cached.removesuffix('.pyc')}.bundle")

@@ -22,7 +22,7 @@ def import_click() -> None:
 
     ``inspect`` is there for `cleandoc` and for what a terminal is asked, ``uuid`` for a type of values that no option
     has. ``gettext`` looks for catalogues of translated messages, of which there are none, in many places. Only click
-    sees these stand-ins; whoever else imports the modules gets them.
+    gets these stand-ins. Any other import of the three names gets the real module.
     """
     if "click" in sys.modules:
         return

@@ -177,8 +177,8 @@ class Context:
     ) -> Project:
         """Load the project, and show the loader's warnings. ``makes``: for a command that creates what is missing.
 
-        ``starts``: and that starts containers. ``services`` are those that it is about: mistakes of others that do
-        not matter to them are none.
+        ``starts``: for a command that also starts containers. ``services`` are the services that the command is
+        about: errors in others are ignored where these do not depend on them.
         """
         if starts and not self.settings.dry_run:
             self._expect_starts()

@@ -253,7 +253,10 @@ class Event(NamedTuple):
 
 
 class LogPiece(NamedTuple):
-    """A part of a container's output: whole lines that came together, or one that has no newline at its end."""
+    """A part of one output stream: whole lines that came together, or a last line without a newline.
+
+    ``time_ns`` is in ns since the epoch.
+    """
 
     container_id: str
     time_ns: int

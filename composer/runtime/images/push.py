@@ -157,10 +157,11 @@ class Pusher:
 
     @contextlib.contextmanager
     def compressing(self, kind: str) -> Iterator[Executor]:
-        """Have the threads that compress, for gzip alone.
+        """Yield the thread pool for compression; a gzip layer has it to itself.
 
-        One layer after the other, on all processors, so that those before it are sent meanwhile: layers that are
-        compressed side by side are all ready at the end, and then there is only sending. zstd has one thread each.
+        gzip layers are compressed one at a time, each on all processors, while the finished ones are sent. Layers that
+        are compressed side by side would all be ready at the end, with only sending left. A zstd layer is compressed
+        in one thread of its own.
         """
         from concurrent.futures import ThreadPoolExecutor
 

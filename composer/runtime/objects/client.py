@@ -65,10 +65,10 @@ class Client:
         self._idle: list[socket.socket] = []
         self._watched: dict[int, int] = {}
         self._begun: tuple[int, int] | None = None
-        """A keeper that is on its way: its first process, and what closes once its supervisor listens."""
+        """A keeper that is starting: the PID of our child, and a pipe that ends once the supervisor listens."""
 
     def begin(self) -> None:
-        """Start a supervisor where there is none, without waiting for it: who asks for something does."""
+        """Start a supervisor where there is none, and do not wait for it. The first request waits."""
         with self._lock:
             lock = self._locked_directory()
             try:
@@ -251,7 +251,7 @@ class Client:
         self._await_begun()
 
     def _spawned(self, lock: int) -> tuple[int, int]:
-        """Start a keeper; return its first process, a child of ours, and what closes once its supervisor listens."""
+        """Start a keeper. Return the PID of our child, and a pipe that ends once the supervisor listens."""
         from composer.runtime.supervision import code
 
         interpreter = os.path.realpath(sys.executable)
@@ -311,7 +311,7 @@ class Client:
                 connection.close()
             self._idle.clear()
             watched, self._watched = list(self._watched.values()), {}
-        # without the lock: who has a connection still gives it back
+        # not under the lock: a thread that still uses a connection needs it to return that
         for fd in watched:
             if wait:
                 select.select([fd], [], [], _ANSWER_S)

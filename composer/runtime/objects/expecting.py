@@ -1,11 +1,11 @@
 """Getting ready for starts while the command still reads and plans: what takes time, and shows nowhere.
 
-A supervisor is started where the owner has none and no containers. One that turns out not to be needed ends by itself
-when the command does, and leaves nothing.
+A supervisor is started where the owner has neither a supervisor nor containers: no keeper is on record. One that turns
+out not to be needed ends by itself when the command does, and leaves nothing.
 
 Moving a process between cgroups waits for an RCU grace period, 6 to 16 ms, unless another move ended less than one
-such period ago. So this process is moved to where it is already, again and again until the first start has come. Where
-all controllers are in cgroup v2 processes are born in their cgroup, and nothing is done.
+such period ago. So a thread moves this process into the cgroup that it is already in, every 8 ms for 200 ms. Where no
+version 1 hierarchy is mounted, nothing is done: cgroup v2 can start a process directly in its cgroup.
 """
 
 from __future__ import annotations

@@ -24,7 +24,10 @@ _WATCHED = 0x00000002 | 0x00000100 | 0x00000080 | 0x00000400 | 0x00000800  # mod
 
 
 class LogPiece(NamedTuple):
-    """A part of a container's output: whole lines that came together, or one that has no newline at its end."""
+    """A part of one output stream: whole lines that came together, or a last line without a newline.
+
+    ``time_ns`` is in ns since the epoch.
+    """
 
     container_id: str
     time_ns: int

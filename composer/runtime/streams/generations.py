@@ -142,9 +142,10 @@ class Cursor:
         self._windows = [(0, b""), (0, b"")]
 
     def seek(self, number: int, position: int, ends: Sequence[int]) -> bool:
-        """Begin at a position in the index of a generation, each stream at an offset; for before the first reading.
+        """Start at a byte position in the index of a generation, with each stream at its offset in ``ends``.
 
-        False, and nothing done, when the generation has just been dropped. Who seeks knows what is before the offsets.
+        Call it before the first read. Return False, and change nothing, when the generation has just been dropped. What
+        lies before the offsets is not reported as a gap.
         """
         if not self._enter(number):
             return False
@@ -230,9 +231,9 @@ class Cursor:
         return Chunk(time_ns, stream, data, gap=gap, torn=gap and self._at.torn[stream])
 
     def _data(self, fd: int, stream: int, part: tuple[int, int, int]) -> bytes:
-        """Return what is between two offsets of a stream; the third is up to which there is something.
+        """Return the bytes of a stream for ``part``: (start, end, end of the data on disk), all offsets.
 
-        Where one record follows the other with little data each, many of them are read at once.
+        Small records are read many at a time, in windows of 64 KiB.
         """
         assert self._at is not None
         start, end, limit = part

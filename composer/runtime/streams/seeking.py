@@ -5,10 +5,11 @@
     data    …─────line─┬───line────┬──…   `ends`: how far each stream had come then, mostly within a line
                   ▲ starts                `starts`: where that line begins
 
-The times of an index do not fall, so a time is found by halving (in a log of an earlier version they may, and then the
-place is the beginning); from the end, a search goes back by 1, 2, 4, … records
-until enough lines follow. What it costs depends on what is wanted, not on how long the log is. A place may be earlier
-than what was asked for, never later: who reads on from it leaves out what comes too early.
+The times of an index never decrease, so a time is found by binary search. They may decrease in a log of an earlier
+version, which is read from its beginning where a time is given. For the last lines, the search goes back from the end
+by 1, 2, 4, … records until enough lines follow. The cost grows with what is wanted, and hardly with the length of the
+log. A place may be earlier than what was asked for, never later: who reads on from it leaves out what comes too
+early.
 """
 
 from __future__ import annotations
@@ -91,9 +92,9 @@ class Seeker:
         return self._place(*self._first_from(time_ns))
 
     def last(self, lines: int, since_ns: int = 0, until_ns: int | None = None) -> Place | None:
-        """Return a place from which so many lines follow, or all from ``since_ns`` on, before ``until_ns`` is over.
+        """Return a place after which at least ``lines`` lines end by ``until_ns``.
 
-        None is the beginning.
+        Where fewer have come since ``since_ns``, it is the place of ``since_ns``. None is the beginning of the log.
         """
         if not self._open or not (self._is_ordered or (since_ns == 0 and until_ns is None)):
             return None
@@ -158,7 +159,7 @@ class Seeker:
         return tuple(self._end_before(at[0], stream, at[1]) for stream in range(len(STREAMS)))
 
     def _end_before(self, index: int, stream: int, position: int) -> int:
-        """As `end_before`; a record that is far away is looked for once."""
+        """Like `end_before`, but remembers the last answer and the positions for which it holds."""
         one, fds, _ = self._open[index]
         low, high, end = self._known.get((index, stream), (0, 0, 0))
         if not low < position <= high:
@@ -222,9 +223,10 @@ def time_at(one: Generation, fds: Sequence[int], position: int) -> int:
 
 
 def end_before(one: Generation, fds: Sequence[int], stream: int, position: int) -> tuple[int, int]:
-    """Return up to which offset a stream had come before a record of a generation, and the record that says so.
+    """Return the end offset of a stream before the record at ``position``, and the position of the record that has it.
 
-    The records of one stream may be far apart: their blocks are searched without looking at each.
+    The position is -1 where there is none. The records of one stream may be far apart, so whole blocks are searched for
+    the stream's byte, and only matches are unpacked.
     """
     size = os.fstat(fds[stream]).st_size
     if one.begins[stream] - one.bases[stream] >= size:

@@ -60,7 +60,8 @@ def _command(image: Image, arguments: Sequence[str]) -> tuple[str, list[str]]:
 def daemon(image: Image, arguments: Sequence[str], keep: Sequence[int], log: str) -> int:
     """Start a keeper that is nobody's child; stderr goes to ``log``. It detaches itself (`detach`).
 
-    Return the process that does so: the caller's child, which ends at once, and is the caller's to wait for.
+    Return the PID of the process that was started. It is the caller's child and ends once the keeper has detached;
+    the caller must wait for it.
     """
     for fd in (*keep, image.code, image.directory):
         os.set_inheritable(fd, True)
