@@ -27,7 +27,7 @@ _PIECE_BYTES = 1 << 18
 _HOLE = bytes(4096)
 """A block of the usual file systems."""
 _MOST_SPARSE_BYTES = 64 << 30
-"""The largest file of which a few bytes of an archive may say that it is nearly all holes: these are gone through."""
+"""The largest file of which a few bytes of an archive may say that it is nearly all holes."""
 _MAX_DEPTH = 400  # one descriptor for each level; no tree that people make is as deep
 _DIRECTORY = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
@@ -283,8 +283,7 @@ def unpack(
 def _data(info: tarfile.TarInfo, reader: tarfile.TarFile, pieces: Pieces) -> Iterator[bytes]:
     """Yield the contents of a file in pieces. The size of each but the last is a multiple of the block size.
 
-    The contents of a file without holes are read directly: `tarfile` would copy them several times. Raises
-    tarfile.ReadError where the archive ends too early.
+    Those of a file without holes are read directly: `tarfile` would copy them several times. Raises ReadError.
     """
     if info.issparse():
         contents = reader.extractfile(info)

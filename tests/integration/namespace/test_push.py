@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
+from composer import parallel
 from composer.errors import NotFound, PushFailed
 from composer.registry import settings
 from composer.registry.transport import Transport
@@ -171,12 +172,22 @@ def test_one_layer_is_compressed_after_the_other_and_the_largest_first(
         happened.append(-len(plain))
 
     monkeypatch.setattr(compressing, "compress", pieces)
+    orders: list[list[int]] = []
+    each = parallel.each
+
+    def ordered(
+        items: Iterable[int], work: Callable[[int], object], limit: int, *, name: str
+    ) -> list[object]:
+        orders.append(list(items))
+        return each(orders[-1], work, limit, name=name)
+
+    monkeypatch.setattr(parallel, "each", ordered)
     client.image(f"{memory.host}/app:1", TOP, BASE, archive(file("middle", NOISE[:100_000])))
 
     client.push(f"{memory.host}/app:1")
 
     sizes = happened[::2]
-    assert sizes == sorted(sizes, reverse=True)
+    assert orders == [[1, 2, 0]]
     assert happened == [step for size in sizes for step in (size, -size)]
     assert len(sizes) == 3
 

@@ -25,21 +25,25 @@ def _services(first: int, last: int) -> list[str]:
 
 
 def test_reads_and_writes_of_the_supervisor(stack: Stack) -> None:
+    """Of three rounds the fewest: what it looks after every few seconds is counted, too, on a busy machine."""
     service = "{image: host, command: [sleep, infinity], stop_signal: SIGKILL, ports: ['127.0.0.1::80']}"
     stack.write("services:\n" + "".join(f"  {name}: {service}\n" for name in _services(0, _MANY)))
-    marks = []
     stack.run("up", "-d", *_services(0, _FEW))
-    for first, last in ((_FEW, _MORE), (_MORE, _MANY)):
+    fewest: dict[tuple[str, int], float] = {}
+
+    def play(verb: tuple[str, ...], first: int, last: int) -> None:
         before = _calls(stack)
-        stack.run("up", "-d", *_services(first, last))
-        marks.append((_calls(stack) - before) / (last - first))
-    few, many = marks
-    assert few > 10, "it has seen the work"
-    assert many < 1.5 * few
-    ends = []
-    for first, last in ((_MORE, _MANY), (_FEW, _MORE)):
-        before = _calls(stack)
-        stack.run("stop", *_services(first, last))
-        ends.append((_calls(stack) - before) / (last - first))
-    many, few = ends
-    assert many < 1.5 * few
+        stack.run(*verb, *_services(first, last))
+        each = (_calls(stack) - before) / (last - first)
+        key = (verb[0], last - first)
+        fewest[key] = min(each, fewest.get(key, each))
+
+    for _ in range(3):
+        play(("up", "-d"), _FEW, _MORE)
+        play(("up", "-d"), _MORE, _MANY)
+        play(("stop",), _MORE, _MANY)
+        play(("stop",), _FEW, _MORE)
+    few, many = _MORE - _FEW, _MANY - _MORE
+    assert fewest["up", few] > 10, "it has seen the work"
+    assert fewest["up", many] < 1.5 * fewest["up", few]
+    assert fewest["stop", many] < 1.5 * fewest["stop", few]

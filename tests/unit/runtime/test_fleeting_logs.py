@@ -27,9 +27,15 @@ def test_its_last_lines_are_not_lost_with_it(tmp_path: pathlib.Path) -> None:
     log.close()
     shutil.rmtree(tmp_path)
     assert [line.data for line in reader.new_lines()] == [b"to stdout\n", b"to stderr\n"]
-    before = len(os.listdir("/proc/self/fd"))
+    assert len(_open_below(tmp_path)) == 3
     reader.close()
-    assert len(os.listdir("/proc/self/fd")) == before - 3
+    assert not _open_below(tmp_path)
+
+
+def _open_below(directory: pathlib.Path) -> list[str]:
+    links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+    targets = [os.readlink(link) for link in links if os.path.lexists(link)]
+    return [target for target in targets if target.startswith(f"{directory}/")]
 
 
 def test_one_that_goes_in_the_middle_is_no_error(tmp_path: pathlib.Path) -> None:
