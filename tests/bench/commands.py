@@ -10,7 +10,6 @@ docs/benchmarks.md.
 
 from __future__ import annotations
 
-import argparse
 import os
 import pathlib
 import shutil
@@ -19,7 +18,7 @@ import sys
 import tempfile
 import time
 
-from tests.bench.page import write_section
+from tests.bench.page import options, write_section
 from tests.bench.run import COMPOSER, IMAGE, make_image, row, versions
 
 _LINES, _FILES = 3_000_000, 5_000
@@ -104,19 +103,14 @@ def wait_for_said(command: list[str], directory: pathlib.Path, environment: dict
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--write", action="store_true")
-    options = parser.parse_args()
+    given = options(__doc__, rounds=5)
     if not os.environ.get("DOCKER_HOST") or shutil.which("docker") is None:
         raise SystemExit("no Docker Engine at DOCKER_HOST: there is nothing to be measured beside")
     make_image()
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, tempfile.TemporaryDirectory() as state:
-        text = table(pathlib.Path(folder), state, options.rounds)
+        text = table(pathlib.Path(folder), state, given.rounds)
     print(text)
-    if options.write:
+    if given.write:
         write_section("commands", text)
     return 0
 

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import pathlib
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+
+
+def options(description: str | None, *, rounds: int) -> argparse.Namespace:
+    """Read ``--rounds N`` and ``--write``, which puts the figures into the page."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/benchmarks.md")
+    return parser.parse_args()
 
 
 def write_section(name: str, text: str) -> None:

@@ -7,37 +7,31 @@ Needs root. ``--write`` puts the table into docs/benchmarks.md.
 
 from __future__ import annotations
 
-import argparse
 import os
 import pathlib
 import statistics
 import sys
 import tempfile
 
-from tests.bench.page import write_section
+from tests.bench.page import options, write_section
 from tests.bench.run import COMPOSER, compose_file, pss_mb, timed
 
 SIZES = (50, 200)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--write", action="store_true")
-    options = parser.parse_args()
+    given = options(__doc__, rounds=3)
     found: dict[int, dict[str, list[float]]] = {size: {} for size in SIZES}
     with tempfile.TemporaryDirectory() as folder:
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         environment["COMPOSER_ROOT"] = f"{folder}/state"
-        for _ in range(options.rounds):
+        for _ in range(given.rounds):
             for size in SIZES:
                 file = compose_file(pathlib.Path(folder), size, "host")
                 play([COMPOSER, "--backend", "namespace", "-f", str(file)], environment, found[size])
     text = table(found)
     print(text)
-    if options.write:
+    if given.write:
         write_section("scale", text)
     return 0
 
