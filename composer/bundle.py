@@ -42,7 +42,8 @@ class _Loader(_frozen_importlib_external.SourceFileLoader):
         self._code = code
 
     def get_code(self, fullname: str) -> Any:
-        return marshal.loads(self._code)
+        data, self._code = self._code, b""  # once: a long command need not keep it
+        return marshal.loads(data) if data else super().get_code(fullname)
 
 
 class Bundle:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from composer.session.session import Session
 
 
-_STARTING = frozenset(("up", "run", "start", "restart", "scale", "apply"))
-"""Commands that start containers, as a rule."""
+_STARTING = frozenset(("start", "restart", "apply"))
+"""Commands that start containers, as a rule, and do not load the project for it (`Context.project`, ``starts``)."""
 
 
 class Settings(NamedTuple):
@@ -93,7 +93,6 @@ class Context:
         self._remotes: Remotes | None = None
         self._named: Named | None = None
         self._makes = False
-        self._expects = False
         self._connect = connect
         self._session: Session | None = None
         self._display: Display | None = None
@@ -181,7 +180,7 @@ class Context:
         about: errors in others are ignored where these do not depend on them.
         """
         if starts and not self.settings.dry_run:
-            self._expect_starts()
+            self._expect_starts_soon()
         from composer.schema.load import load
         from composer.schema.setting import Named
 
@@ -195,7 +194,7 @@ class Context:
             self.display().warn(str(notice))
         return project
 
-    def _expect_starts(self) -> None:
+    def _expect_starts_soon(self) -> None:
         """Let the backend get ready while the project is loaded. Whatever is wrong is said when it is needed."""
         from composer.schema.naming import find_name
         from composer.schema.problems import Problems
@@ -203,11 +202,12 @@ class Context:
         problems = Problems()
         try:
             named = find_name(self.load_options(), problems)
-            if not problems.errors:
-                backend = self.session().backend(named.name, named, makes=True)
-                self.expect_starts(backend, named.name, creates=True)
+            if problems.errors:
+                return
+            backend = self.session().backend(named.name, named, makes=True)
         except (ComposerError, OSError):
             return
+        self.expect_starts(backend, named.name, creates=True)
 
     @property
     def name_origin(self) -> str:
@@ -303,12 +303,14 @@ class Context:
             yield engine
 
     def expect_starts(self, backend: Backend, project: str, *, creates: bool = False) -> None:
-        """Let a backend get ready for starts, where it can, while the command goes on."""
+        """Let a backend get ready for starts, where it can, while the command goes on. Only an optimization."""
         from composer.engine.observed import Capability
 
-        if not self._expects and Capability.PREPARES_STARTS in backend.capabilities:
-            self._expects = True
-            backend.expect_starts(project, creates=creates)
+        if Capability.PREPARES_STARTS in backend.capabilities:
+            try:
+                backend.expect_starts(project, creates=creates)
+            except (ComposerError, OSError, RuntimeError):
+                return  # such as no room for a thread: who starts something says what is wrong
 
     @contextmanager
     def lock(self, project: str, verb: str) -> Iterator[None]:

@@ -143,7 +143,7 @@ def _check(given: dict[str, Any]) -> None:
 @shared.services
 @click.pass_obj
 def watch(context: Context, /, services: tuple[str, ...], **given: Any) -> int:
-    project = context.project(makes=True, services=services)
+    project = context.project(makes=True, starts=not given["no_up"], services=services)
     shared.check_services(project.tree.get("services") or {}, project.disabled, services)
     from composer.cli.foreground.watching import run_watch
     from composer.cli.remote.consent import agree

@@ -77,7 +77,6 @@ def run_attached(context: Context, project: Project, options: Options, given: di
     with ExitStack() as lock, interruptible() as cancel:
         lock.enter_context(context.lock(project.name, "up"))
         engine = context.engine(project.name, title="up", cancel=cancel)
-        context.expect_starts(engine.backend, project.name, creates=True)
         engine = lock.enter_context(timed(context, engine, project.name, given))
         output = _Output(context, given)
         watching = _Watching(context, engine, project, options, output) if given["watch"] else None

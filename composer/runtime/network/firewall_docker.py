@@ -183,14 +183,18 @@ def _run_all(programs: list[tuple[list[str], str]]) -> list[str]:
         return []
     import subprocess
 
-    pipe = subprocess.PIPE
-    begun = [
-        subprocess.Popen(
-            arguments, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env={"PATH": ":".join(_PATH)}
-        )
-        for arguments, _ in programs
-    ]
-    ended = [process.communicate(text) for process, (_, text) in zip(begun, programs, strict=True)]
+    pipe, begun = subprocess.PIPE, []
+    for arguments, text in programs:
+        # all of its input is there when it begins: it waits for none of the others
+        with open(os.memfd_create("rules"), "w+b") as file:
+            file.write(text.encode())
+            file.seek(0)
+            begun.append(
+                subprocess.Popen(
+                    arguments, stdin=file, stdout=pipe, stderr=pipe, text=True, env={"PATH": ":".join(_PATH)}
+                )
+            )
+    ended = [process.communicate() for process in begun]
     for process, (_, error), (arguments, _) in zip(begun, ended, programs, strict=True):
         if process.returncode:
             reason = error.strip().splitlines()

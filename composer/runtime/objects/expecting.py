@@ -27,7 +27,7 @@ _MOVES = 25
 
 
 def expect_starts(root: str, owner: str, client: Callable[[], Client] | None) -> None:
-    """Begin to get ready, and return. Raises ComposerError or OSError.
+    """Begin to get ready, and return. Raises ComposerError, OSError, or RuntimeError where there can be no thread.
 
     ``client`` returns the owner's, where containers may be created too.
     """

@@ -8,9 +8,9 @@
                  ◄──────────────── {"reaped": pid, "status": n}, to a new supervisor and as it happens
                  ◄──────────────── {"restored": true}
 
-It does five things: holds descriptors (pidfds, name server sockets, port
-reservations, terminals), reaps what is re-parented to it, remembers exits and writes them to ``<run>/exits`` (fsync),
-starts the supervisor again when it dies, and hands the descriptors back. When the keeper dies, the supervisor starts a
+It does five things: holds descriptors (pidfds, name server sockets, port reservations, terminals), reaps what is
+re-parented to it, remembers exits and writes them to ``<run>/exits`` (fsync), starts the supervisor again when it dies,
+and hands the descriptors back. When the keeper dies, the supervisor starts a
 new one and sends everything again. A full disk, or a run state that somebody removed, stops none of this.
 """
 

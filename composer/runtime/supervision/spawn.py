@@ -14,6 +14,7 @@ from composer.runtime.base import syscalls
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
 _MOUNT_ATTR_RDONLY = 1
 # Room in the argument vector for the title that the process gives itself.
 _TITLE_ROOM = "-" * 120

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import pathlib
+from typing import cast
 
 import pytest
 
+from composer.backends.memory import MemoryBackend
+from composer.cli.context import Context
+from composer.engine.observed import Capability
+from composer.errors import Unavailable
 from composer.runtime.objects import expecting
 
 HYBRID = """\
@@ -78,3 +83,20 @@ def test_what_a_thread_does_needs_no_import(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("builtins.__import__", refuse)
     expecting._keep_moves_fast()
     assert moved
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("can't start new thread"), OSError(24, "no descriptors"), Unavailable("no")]
+)
+def test_what_cannot_be_got_ready_is_no_failure_of_the_command(error: Exception) -> None:
+    class Backend(MemoryBackend):
+        capabilities = MemoryBackend.capabilities | {Capability.PREPARES_STARTS}
+        asked = 0
+
+        def expect_starts(self, project: str, *, creates: bool) -> None:
+            self.asked += 1
+            raise error
+
+    backend = Backend()
+    Context.expect_starts(cast("Context", None), backend, "app", creates=True)
+    assert backend.asked == 1
