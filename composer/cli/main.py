@@ -70,6 +70,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "Run a one-off command in a new container of a service"),
     "scale": ("scale", "Set the number of containers of services"),
     "schema": ("schema", "Print the JSON Schema of a document that composer writes or reads"),
+    "serve": ("serve", "Serve Docker's REST API for the containers of the built-in runtime"),
     "start": ("start", "Start services"),
     "stats": ("stats", "Show a live view of the resource usage of containers"),
     "stop": ("stop", "Stop services"),

@@ -119,7 +119,10 @@ ALLOWED: dict[str, set[str]] = {
     # files from elsewhere: the only place where the loader's wishes, git and registries meet
     "session.remote": {"schema", "registry", "runtime.base", "runtime.build", "references", "errors"},
     "session.publishing": {"session.remote", "schema", "registry", "references", "errors"},
+    # a second door to the runtime: the table of attributes is the backend's, see docs/adr/0016
+    "api": {"backends.namespace", "engine.wanted", "runtime", "registry", *_VALUES, ""},
     "cli": {
+        "api",
         "session",
         "state_root",
         "userconfig",
@@ -260,7 +263,7 @@ def test_no_circle_of_imports() -> None:
 # ---------------------------------------------------------------------------- siblings
 
 _MOST_SIBLINGS = 24
-_CROWDED = {".": 27, "cli": 36, "cli/commands": len(COMMANDS), "schema": 34}
+_CROWDED = {".": 28, "cli": 36, "cli/commands": len(COMMANDS), "schema": 34}
 """Folders above that number, and how many they have: none grows, but for one file for each command."""
 
 

@@ -112,6 +112,20 @@ class Engine:
             for client in self.core.clients().values():
                 client.close()
 
+    def settle(self) -> None:
+        """Finish removals, for whoever goes on: see `close`. The supervisors that still have something stay."""
+        core = self.core
+        with core.lock:
+            touched = set(core.aftermath.owners)
+            for owner in touched:
+                client = core.clients().get(owner)
+                if client is not None and not any(meta["project"] == owner for meta in core.metas()):
+                    client.close(wait=True)
+        if touched:
+            self._clear_away()
+            for owner in touched:
+                self._sweep_owner(owner)
+
     def close(self) -> None:
         """Let go of the supervisors; wait for those that have nothing left to do, so that nothing stays behind."""
         core, touched = self.core, self.core.aftermath.owners

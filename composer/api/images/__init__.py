@@ -1,0 +1,1 @@
+"""Images: seen, changed, moved and built."""

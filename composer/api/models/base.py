@@ -1,0 +1,47 @@
+"""How bodies are read: Docker's names, unknown fields ignored, null like a missing value, numbers never texts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from composer.api.http.problems import Problem
+
+if TYPE_CHECKING:
+    from composer.api.http.call import Call
+
+
+class Body(BaseModel):
+    """The root of all bodies. Go takes names in any case, and null for what is not there."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _like_go(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        fields = {name.lower(): name for name in cls.model_fields}
+        found: dict[str, Any] = {}
+        for key, value in given.items():
+            if value is not None:
+                found[fields.get(str(key).lower(), str(key))] = value
+        return found
+
+
+AnyBody = TypeVar("AnyBody", bound=Body)
+
+
+def read(model: type[AnyBody], document: Any) -> AnyBody:
+    """Return a document as a model. Raises Problem, naming the field."""
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise Problem(400, f"invalid JSON: {place}: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
+
+
+def body_of(call: Call, model: type[AnyBody]) -> AnyBody:
+    return read(model, call.document())
