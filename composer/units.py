@@ -92,3 +92,29 @@ def parse_size_bytes(text: str) -> int:
     if not -(2.0**63) <= number < 2.0**63:
         raise ValueError(f"size '{text}' is out of range (64 bits)")
     return int(number)
+
+
+_HUMAN_UNITS = ((1, "hour"), (24, "day"), (24 * 7, "week"), (24 * 30, "month"), (24 * 365, "year"))
+"""Hours. A unit counts from two of it on: 47 hours are hours."""
+
+
+def human_duration(seconds: float) -> str:
+    """Return a duration as go-units' HumanDuration: ``About a minute``, ``5 hours``, ``6 years``."""
+    if seconds < 1:
+        return "Less than a second"
+    if 60 <= seconds < 120:
+        return "About a minute"
+    if seconds < 3600:
+        return _counted(int(seconds), "second") if seconds < 60 else _counted(int(seconds / 60), "minute")
+    hours = int(seconds / 3600 + 0.5)
+    if hours == 1:
+        return "About an hour"
+    for unit_h, unit in _HUMAN_UNITS:
+        if hours < 2 * unit_h:
+            break
+        found = _counted(hours // unit_h, unit)
+    return found
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count} {unit}{'s' if count != 1 else ''}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from composer.cli import safe
 from composer.engine.observed import ContainerState, Health
+from composer.units import human_duration as duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,8 +17,6 @@ _GAP = 3
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 """As in Go's strconv.Quote."""
 _LEAST = 10
-_UNITS = ((1, "hour"), (24, "day"), (24 * 7, "week"), (24 * 30, "month"), (24 * 365, "year"))
-"""Hours. A unit counts from two of it on: 47 hours are hours."""
 
 
 def render(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -39,28 +38,6 @@ def align(lines: Sequence[Sequence[str]], *, gap: int = _GAP, least: int = _LEAS
         ).rstrip()
         for line in lines
     )
-
-
-def duration(seconds: float) -> str:
-    """Return a duration as go-units' HumanDuration: ``About a minute``, ``5 hours``, ``6 years``."""
-    if seconds < 1:
-        return "Less than a second"
-    if 60 <= seconds < 120:
-        return "About a minute"
-    if seconds < 3600:
-        return _counted(int(seconds), "second") if seconds < 60 else _counted(int(seconds / 60), "minute")
-    hours = int(seconds / 3600 + 0.5)
-    if hours == 1:
-        return "About an hour"
-    for unit_h, unit in _UNITS:
-        if hours < 2 * unit_h:
-            break
-        found = _counted(hours // unit_h, unit)
-    return found
-
-
-def _counted(count: int, unit: str) -> str:
-    return f"{count} {unit}{'s' if count != 1 else ''}"
 
 
 def status(container: ObservedContainer, now_ns: int) -> str:

@@ -42,6 +42,7 @@ class PathStat(NamedTuple):
     size_bytes: int
     mode: int
     link_target: str = ""
+    modified_ns: int = 0
 
 
 class Processes(NamedTuple):

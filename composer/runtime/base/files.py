@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+NOBODY = "@nobody"
+"""The owner of all objects that have none; see `records.NOBODY`."""
+
 _USUAL_BYTES = 1 << 16
 
 
@@ -114,13 +117,20 @@ def lock_host() -> int:
 
 
 def append_event(directory: str, kind: str, action: str, id: str, attributes: Mapping[str, str]) -> None:
-    """Append an event to a project's journal: one line, one write, so that lines of several writers never mix."""
+    """Append an event to a project's journal: one line, one write, so that lines of several writers never mix.
+
+    Where the project has no journal (nothing of it runs, nobody listens to it alone), whoever listens to all is told
+    through nobody's.
+    """
     event = {"time_ns": time.time_ns(), "kind": kind, "action": action, "id": id, "attributes": attributes}
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     try:
         fd = os.open(f"{directory}/events", flags, 0o600)
     except FileNotFoundError:
-        return  # the project has just been taken down, and its journal with it
+        try:
+            fd = os.open(f"{os.path.dirname(directory)}/{NOBODY}/events", flags, 0o600)
+        except FileNotFoundError:
+            return  # nobody listens
     try:
         os.write(fd, json.dumps(event, separators=(",", ":")).encode() + b"\n")
     finally:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from composer.runtime.base.shapes import Shape
 
 VERSION = 2
-NOBODY = "@nobody"
+NOBODY = files.NOBODY
 """The owner of all objects that have none: no project can have this name, so its run state is nobody else's."""
 
 ANONYMOUS = "com.docker.volume.anonymous"
@@ -301,6 +301,15 @@ def config(bundle: str) -> Config | None:
 def write_config(bundle: str, record: Config) -> None:
     extras(record)["version"] = VERSION
     files.write_json(f"{bundle}/config.json", record)
+
+
+def request(bundle: str) -> dict[str, Any]:
+    """Return what a container's maker wanted to be kept; nothing where it is damaged, for it says how to show it."""
+    return files.read_json(f"{bundle}/request.json") or {}
+
+
+def write_request(bundle: str, record: Mapping[str, Any]) -> None:
+    _write(f"{bundle}/request.json", record)
 
 
 def extras(record: Mapping[str, Any]) -> Extras:

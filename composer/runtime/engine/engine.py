@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from composer.runtime.engine.builds import Builds
     from composer.runtime.engine.core import Core
     from composer.runtime.engine.images import Images
-    from composer.runtime.engine.inspecting import Handling
+    from composer.runtime.engine.inspecting import Handling, Inspection
     from composer.runtime.engine.networks import Networks, Volumes
 
 _LINKS_GONE_S = 5.0
@@ -70,6 +70,12 @@ class Engine:
         from composer.runtime.engine.inspecting import Handling
 
         return Handling(self.core, self.containers)
+
+    @property
+    def reading(self) -> Inspection:
+        from composer.runtime.engine.inspecting import Inspection
+
+        return Inspection(self.core)
 
     # -------------------------------------------------------------- the begin of a command
 

@@ -56,7 +56,7 @@ def create(
     holder = naming.name_holder(paths, spec.name)
     if holder is not None and os.path.isdir(paths.container(holder)):
         found = records.meta(paths.container(holder))
-        if found is not None and found["labels"] == dict(spec.labels):
+        if spec.repeatable and found is not None and found["labels"] == dict(spec.labels):
             return holder  # an earlier try made it: every step is safe to repeat
         _refuse_name(paths, spec.name, holder)
     id = os.urandom(32).hex()
@@ -82,6 +82,8 @@ def create(
             records.write_config(temporary, config)
             records.write_meta(temporary, meta)
             records.write_state(temporary, {"status": "created"})
+            if spec.request is not None:
+                records.write_request(temporary, spec.request)
     except BaseException:
         for volume in made:
             volumes.remove(volume)
@@ -268,7 +270,7 @@ def _meta(
             [endpoint["network"], endpoint["network_id"]] for endpoint in extras["network"]["endpoints"]
         ],
         "aliases": {endpoint.network: list(endpoint.aliases) for endpoint in spec.endpoints},
-        "exposed": configuration.exposed(image.config),
+        "exposed": list(dict.fromkeys([*configuration.exposed(image.config), *spec.exposed])),
         "health": bool(extras["health"]),
         "auto_remove": spec.auto_remove,
     }

@@ -155,7 +155,7 @@ def disk_use(paths: state.Paths, images: Sequence[Image], metas: Sequence[Meta],
             )
             for image in images
         ),
-        tuple(ContainerUse(id, _own_size(paths.container(id)), len(names)) for id, names in mounted.items()),
+        tuple(ContainerUse(id, own_size(paths.container(id)), len(names)) for id, names in mounted.items()),
         tuple(
             VolumeUse(record["name"], tree_size(volumes.data(record["name"])), links[record["name"]])
             for record in volumes.all()
@@ -169,7 +169,7 @@ def _layer_size(directory: str) -> int:
     return size if isinstance(size, int) else 0
 
 
-def _own_size(bundle: str) -> int:
+def own_size(bundle: str) -> int:
     """Return the bytes of a container's writable layers: its own, and those over the host's programs."""
     programs = (f"{bundle}/programs/{name}/upper" for name in state.list_directory(f"{bundle}/programs"))
     return sum(tree_size(path) for path in (f"{bundle}/upper", *programs))

@@ -34,6 +34,7 @@ class PathStat(NamedTuple):
     size_bytes: int
     mode: int
     link_target: str = ""
+    modified_ns: int = 0
 
 
 def stat_path(bundle: str, path: str) -> PathStat:
@@ -118,7 +119,7 @@ def _stat(root: int, path: str) -> PathStat:
         os.close(fd)
     name = posixpath.basename(path.rstrip("/")) or "."
     target = _evaluate(root, path) if stat.S_ISLNK(state.st_mode) else ""
-    return PathStat(name, state.st_size, state.st_mode, target)
+    return PathStat(name, state.st_size, state.st_mode, target, state.st_mtime_ns)
 
 
 def _failure(path: str, error: OSError) -> NotFound | CopyFailed:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from composer.runtime.base.state import Paths
 
+_COMES = 0x00000100 | 0x00000080 | 0x01000000  # create, moved to; only a directory
 _WATCHED = 0x00000002 | 0x00000100 | 0x00000080 | 0x00000400  # modify, create, moved to, the directory went
 
 
@@ -29,7 +30,7 @@ class Event(NamedTuple):
 
 
 class ProjectEvents:
-    """Events from now on, of one project, or of all that exist now; with ``since_ns`` those in the journal too."""
+    """Events from now on, of one project or of all; with ``since_ns`` those in the journals too."""
 
     def __init__(
         self, paths: Paths, project: str | None, since_ns: int | None = None, until_ns: int | None = None
@@ -37,22 +38,46 @@ class ProjectEvents:
         self._since_ns, self._until_ns = since_ns or 0, until_ns
         everybody = {*state.list_directory(f"{paths.run}/projects"), records.NOBODY}
         names = [project] if project else sorted(everybody)
+        self._paths, self._follows_all = paths, project is None
         self._journals: list[_Journal] = []
         self._inotify = syscalls.inotify_init()
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._pending: list[Event] = []
         self._closed = False
+        if self._follows_all:
+            # whoever comes later is heard from the begin on
+            self._watch_for_others()
         for name in names:
             self._journals.append(_Journal(self._inotify, paths.project(name), whole=since_ns is not None))
+
+    def _watch_for_others(self) -> None:
+        directory = state.make_directory(f"{self._paths.run}/projects")
+        syscalls.inotify_add_watch(self._inotify, directory, _COMES)
+
+    def _take_others(self) -> None:
+        """Follow the journals of projects that have come since the last look."""
+        known = {journal.directory for journal in self._journals}
+        for name in state.list_directory(f"{self._paths.run}/projects"):
+            directory = self._paths.project(name)
+            if directory not in known:
+                self._journals.append(_Journal(self._inotify, directory, whole=True))
+
+    def fileno(self) -> int:
+        """Return what is readable when something may have happened."""
+        return self._inotify
 
     def next(self, timeout_s: float | None) -> Event | None:
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._closed:
+            if self._follows_all:
+                self._take_others()
             for journal in self._journals:
                 self._pending += [event for event in journal.read() if event.time_ns >= self._since_ns]
             if self._pending:
                 event = self._pending.pop(0)
                 return event if self._until_ns is None or event.time_ns <= self._until_ns else None
+            if timeout_s == 0 and self._drain_notes():
+                continue
             left_s = None if deadline_s is None else deadline_s - time.monotonic()
             if self._until_ns is not None:
                 until_s = (self._until_ns - time.time_ns()) / 1e9
@@ -63,6 +88,13 @@ class ProjectEvents:
             if self._inotify in ready:
                 os.read(self._inotify, 1 << 16)
         return None
+
+    def _drain_notes(self) -> bool:
+        """Take what inotify has told; return whether there was something."""
+        if not select.select([self._inotify], [], [], 0)[0]:
+            return False
+        os.read(self._inotify, 1 << 16)
+        return True
 
     def close(self) -> None:
         if not self._closed:

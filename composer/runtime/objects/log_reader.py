@@ -9,6 +9,7 @@ import heapq
 import itertools
 import os
 import select
+import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -109,7 +110,10 @@ class Logs:
         since_ns: int,
         until_ns: int | None,
         tail: int | None,
+        reader: int = -1,
     ) -> None:
+        """``reader`` is the connection of whoever reads: following ends when it does, and at ``until_ns``."""
+        self._reader = reader
         self._readers = [_Reader(id, paths.container(id)) for id in ids]
         self._follow = follow
         self._since_ns = since_ns
@@ -126,14 +130,24 @@ class Logs:
                 active = self._any_active()
                 fresh = sorted(self._fresh(last=not active), key=lambda piece: piece.time_ns)
                 yield from (piece for piece in fresh if self._is_wanted(piece))
-                if not active:
+                if not active or not self._await(inotify):
                     return
-                ready, _, _ = select.select([inotify, self._wake], [], [])
-                if inotify in ready:
-                    os.read(inotify, 1 << 16)
         finally:
             if inotify >= 0:
                 os.close(inotify)
+
+    def _await(self, inotify: int) -> bool:
+        """Wait for something new; return False where nothing of it is wanted any more."""
+        poll = select.poll()
+        for fd in (inotify, self._wake):
+            poll.register(fd, select.POLLIN)
+        if self._reader >= 0:
+            poll.register(self._reader, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
+        left_ms = None if self._until_ns is None else max(0, (self._until_ns - time.time_ns()) // 1_000_000)
+        ready = [fd for fd, _ in poll.poll(left_ms)]
+        if inotify in ready:
+            os.read(inotify, 1 << 16)
+        return bool(ready) and self._reader not in ready
 
     def _watch(self) -> int:
         inotify = syscalls.inotify_init()

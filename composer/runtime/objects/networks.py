@@ -77,7 +77,7 @@ class Networks:
             existing = self._existing(spec.name)
             if existing is not None:
                 records.refuse_later(existing, f"network '{spec.name}'")
-                if dict(existing["labels"]) == dict(spec.labels):
+                if spec.repeatable and dict(existing["labels"]) == dict(spec.labels):
                     self._raise_up(existing)
                     return str(existing["id"])
                 raise errors.Conflict(f"network '{spec.name}' already exists with different labels")

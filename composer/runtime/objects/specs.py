@@ -21,7 +21,8 @@ class Network(NamedTuple):
     ``ipam`` has ``config``: a list of ``subnet``, ``gateway``, ``ip_range``, ``aux_addresses``. ``bridge`` is the
     interface's name, empty for one of the runtime's choice. ``host_bindings`` are the host's addresses at which ports
     without an address are published. ``address_pools`` are (range, prefix length) to take subnets from, in place of the
-    default ones. ``attributes`` are kept for whoever asked, and mean nothing here.
+    default ones. ``attributes`` are kept for whoever asked, and mean nothing here. ``repeatable``: one that is there
+    already with this name and these labels is what an earlier try made, and is returned.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Network(NamedTuple):
     host_bindings: tuple[str, ...] = ()
     address_pools: tuple[tuple[str, int], ...] = ()
     attributes: Mapping[str, Any] = {}
+    repeatable: bool = True
 
 
 class Volume(NamedTuple):
@@ -108,7 +110,8 @@ class Container(NamedTuple):
     ``ipc``, ``uts`` and ``cgroup`` what a container does not have of its own: ``host``, ``container:NAME``, for the
     network ``none`` and ``bridge``. ``names`` are names by which others find it beside its own. ``subject`` is what
     messages call it (``service 'web'``). ``tells_hostname``: HOSTNAME and /etc/hostname are there, as in
-    Docker's containers.
+    Docker's containers. ``exposed`` are ports (``80/tcp``) beside the image's. ``request`` is kept for whoever asked,
+    and means nothing here. ``repeatable``: as of a network.
     """
 
     name: str
@@ -130,6 +133,9 @@ class Container(NamedTuple):
     takes_over: str = ""
     replaces: str = ""
     tells_hostname: bool = True
+    exposed: Sequence[str] = ()
+    request: Mapping[str, Any] | None = None
+    repeatable: bool = True
 
 
 class Exec(NamedTuple):

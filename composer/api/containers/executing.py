@@ -1,0 +1,262 @@
+"""Commands in running containers: made, started (attached or not), looked at."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from composer import errors
+from composer.api.containers import conversation, execs, pictures
+from composer.api.containers.attaching import size_of
+from composer.api.http.problems import Problem
+from composer.api.http.wire import Gone
+from composer.api.models import execs as models
+from composer.api.models.base import body_of
+from composer.runtime.objects import specs
+
+if TYPE_CHECKING:
+    from composer.api.http.call import Call
+    from composer.api.world import World
+    from composer.runtime.base.record_types import Meta
+    from composer.runtime.objects.session import ExecSession
+
+Record = dict[str, Any]
+
+
+def create(call: Call) -> tuple[int, Any]:
+    world, meta = call.world, call.world.container(call.parameters["id"])
+    asked = body_of(call, models.Create)
+    if not asked.Cmd:
+        raise Problem(400, "No exec command specified")
+    _check_running(world, meta)
+    keys = asked.DetachKeys
+    conversation.keys_of(keys)
+    id = execs.add(
+        world,
+        {
+            "container": meta["id"],
+            "command": asked.Cmd,
+            "environment": asked.Env or [],
+            "user": asked.User,
+            "working_dir": asked.WorkingDir,
+            "tty": asked.Tty,
+            "privileged": asked.Privileged,
+            "stdin": asked.AttachStdin,
+            "stdout": asked.AttachStdout,
+            "stderr": asked.AttachStderr,
+            "keys": keys,
+            "size": asked.ConsoleSize,
+        },
+    )
+    _emit(world, meta, f"exec_create: {' '.join(asked.Cmd)}", id)
+    return 201, {"Id": id}
+
+
+def _check_running(world: World, meta: Meta) -> None:
+    status = pictures.status_of(world.core.look(meta, {}))
+    if status == "paused":
+        raise Problem(409, f"container {meta['id']} is paused, unpause the container before exec")
+    if status == "restarting":
+        raise Problem(409, f"container {meta['id']} is restarting, wait until the container is running")
+    if status != "running":
+        raise Problem(409, f"container {meta['id']} is not running")
+
+
+def _emit(world: World, meta: Meta, action: str, id: str, **more: str) -> None:
+    about = {**meta["event"], "execID": id, **more}
+    world.core.emit_of(str(meta["project"]), about, "container", action, meta["id"], meta["name"])
+
+
+def start(call: Call) -> tuple[int, Any] | None:
+    world, id = call.world, call.parameters["id"]
+    record, meta = _take(world, id)
+    asked = body_of(call, models.Start)
+    try:
+        _check_running(world, meta)
+    except Problem:
+        execs.write(world, id, {key: value for key, value in record.items() if key != "running"})
+        raise
+    size = asked.ConsoleSize or record.get("size")
+    if asked.Detach:
+        _start_detached(world, meta, id, record)
+        return 200, None
+    _start_attached(call, meta, id, record, size)
+    return None
+
+
+def _take(world: World, id: str) -> tuple[Record, Meta]:
+    """Take a command for this request: no other one can start it. Raises Problem."""
+    with execs.running(world).lock:
+        record = execs.read(world, id)
+        if record.get("running"):
+            raise Problem(409, f"Error: Exec command {id} is already running")
+        if "exit_code" in record:
+            raise Problem(409, f"Error: Exec command {id} has already run")
+        meta = world.container(str(record["container"]))
+        record["running"] = True
+        execs.write(world, id, record)
+    return record, meta
+
+
+def _session(world: World, meta: Meta, record: Record, *, detach: bool) -> ExecSession:
+    spec = specs.Exec(
+        record["command"],
+        record["environment"],
+        record["user"] or None,
+        record["working_dir"] or None,
+        record["tty"],
+        record["stdin"],
+        record["privileged"],
+        detach,
+    )
+    return world.engine.containers.exec(meta["id"], spec)
+
+
+def _end(world: World, meta: Meta, id: str, record: Record, code: int | None) -> None:
+    execs.write(world, id, {**record, "running": False, "exit_code": code, "time_ns": time.time_ns()})
+    _emit(world, meta, "exec_die", id, exitCode="" if code is None else str(code))
+
+
+def _start_detached(world: World, meta: Meta, id: str, record: Record) -> None:
+    _emit(world, meta, f"exec_start: {' '.join(record['command'])}", id)
+    try:
+        session = _session(world, meta, record, detach=True)
+    except errors.StartFailed as error:
+        _end(world, meta, id, record, error.exit_code)
+        raise Problem(400, words_of(error, record)) from None
+
+    def await_end() -> None:
+        code: int | None = None
+        try:
+            code = session.wait()
+        except errors.BackendError:
+            code = None  # the supervisor went: nobody has seen how the command ended
+        finally:
+            session.close()
+            _end(world, meta, id, record, code)
+
+    threading.Thread(target=await_end, name="exec", daemon=True).start()
+
+
+def words_of(error: errors.StartFailed, record: Record) -> str:
+    command = record["command"][0]
+    start_of = "OCI runtime exec failed: exec failed: unable to start container process"
+    if error.exit_code == 127:
+        return f'{start_of}: exec: "{command}": executable file not found in $PATH: unknown'
+    if error.exit_code == 126:
+        return f'{start_of}: exec: "{command}": permission denied: {error}'
+    return f"{start_of}: {error}"
+
+
+def _start_attached(call: Call, meta: Meta, id: str, record: Record, size: list[int] | None) -> None:
+    world, tty = call.world, bool(record["tty"])
+    first = call.rest()
+    wire = call.take_over(conversation.kind_of(call, tty=tty))
+    code: int | None = None
+    has_begun = False
+    try:
+        _emit(world, meta, f"exec_start: {' '.join(record['command'])}", id)
+        session = _session(world, meta, record, detach=False)
+        has_begun = True
+        with execs.running(world).lock:
+            execs.running(world).sessions[id] = session
+        try:
+            if tty and size and len(size) == 2 and all(size):
+                session.resize(size[0], size[1])
+            code = _converse(call, record, session, first)
+            wire.linger()
+        finally:
+            with execs.running(world).lock:
+                execs.running(world).sessions.pop(id, None)
+            if code is None:
+                _leave(world, meta, id, record, session)
+            else:
+                session.close()
+    except errors.StartFailed as error:
+        code = error.exit_code
+        text = f"{words_of(error, record)}\r\n".encode()
+        wire.send(text if tty else conversation.frame("stdout", text))
+    except errors.BackendError as error:
+        text = f"{error}\r\n".encode()
+        wire.send(text if tty else conversation.frame("stderr", text))
+    except Gone:
+        return
+    finally:
+        if code is not None or not has_begun:
+            _end(world, meta, id, record, code)
+        wire.close()
+
+
+def _converse(call: Call, record: Record, session: ExecSession, first: bytes) -> int | None:
+    """Return the exit code; None when the client has gone or has detached before."""
+    streams = tuple(name for name in ("stdout", "stderr") if record[name])
+    talk = conversation.Conversation(
+        call.wire,
+        session,
+        tty=bool(record["tty"]),
+        streams=streams,
+        takes_input=bool(record["stdin"]),
+        keys=conversation.keys_of(record["keys"]) if record["stdin"] else b"",
+        first=first,
+    )
+    if not talk.run():
+        return None
+    return session.wait()
+
+
+def _leave(world: World, meta: Meta, id: str, record: Record, session: ExecSession) -> None:
+    """Let a command go on whose client has gone: its output is read, and dropped, until it ends."""
+
+    def drain() -> None:
+        code: int | None = None
+        try:
+            if not record["tty"]:
+                session.close_stdin()
+            code = session.wait()
+        except errors.BackendError:
+            code = None  # the supervisor went
+        finally:
+            session.close()
+            _end(world, meta, id, record, code)
+
+    threading.Thread(target=drain, name="exec", daemon=True).start()
+
+
+def resize(call: Call) -> tuple[int, Any]:
+    world, id = call.world, call.parameters["id"]
+    execs.read(world, id)
+    rows, columns = size_of(call)
+    with execs.running(world).lock:
+        session = execs.running(world).sessions.get(id)
+        if session is None:
+            raise Problem(409, f"exec command {id} is not running")
+        session.resize(rows, columns)
+    return 200, None
+
+
+def inspect(call: Call) -> tuple[int, Any]:
+    world, id = call.world, call.parameters["id"]
+    record = execs.read(world, id)
+    command = record["command"]
+    code = record.get("exit_code")
+    is_over = "exit_code" in record
+    return 200, {
+        "ID": id,
+        "Running": bool(record.get("running")),
+        "ExitCode": (255 if code is None else code) if is_over else None,
+        "ProcessConfig": {
+            "tty": record["tty"],
+            "entrypoint": command[0],
+            "arguments": command[1:],
+            "privileged": record["privileged"],
+            **({"user": record["user"]} if record["user"] else {}),
+        },
+        "OpenStdin": record["stdin"],
+        "OpenStderr": record["stderr"],
+        "OpenStdout": record["stdout"],
+        "CanRemove": is_over,
+        "ContainerID": record["container"],
+        "DetachKeys": record["keys"],
+        "Pid": 0,
+    }

@@ -1,0 +1,225 @@
+"""`GET /containers/json`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.api import filters as filtering
+from composer.api.containers import host, pictures
+from composer.api.http.problems import Problem
+from composer.runtime.base import records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from composer.api.filters import Filters
+    from composer.api.http.call import Call
+    from composer.api.world import World
+    from composer.runtime.engine.core import Look
+
+_FILTERS = (
+    "ancestor before expose exited health id is-task isolation label label! name network publish since status volume"
+).split()
+_STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
+
+
+def list_containers(call: Call) -> tuple[int, Any]:
+    world, query = call.world, call.query
+    filters = filtering.read(call, _FILTERS)
+    _check(filters)
+    limit = query.number("limit") or 0
+    wants_all = query.flag("all") or limit > 0 or "status" in filters or "exited" in filters
+    looks = sorted(_looks(world), key=lambda look: -look.meta["created_ns"])
+    looks = [look for look in looks if wants_all or _is_up(look)]
+    looks = list(_fitting(world, looks, filters))
+    if limit > 0:
+        looks = looks[:limit]
+    with_sizes = query.flag("size")
+    return 200, [_line(world, look, with_sizes=with_sizes) for look in looks]
+
+
+def _is_up(look: Look) -> bool:
+    return pictures.status_of(look) in (*pictures.RUNNING, "restarting")
+
+
+def _looks(world: World) -> Iterator[Look]:
+    watched: dict[str, bool] = {}
+    for meta in world.core.metas():
+        yield world.core.look(meta, watched)
+
+
+# ------------------------------------------------------------------ filters
+
+
+def _check(filters: Filters) -> None:
+    for status in filters.texts("status"):
+        if status not in _STATUSES:
+            raise Problem(
+                400,
+                f"invalid filter 'status={status}': invalid value for state ({status}): must be one of "
+                f"{', '.join(_STATUSES)}",
+            )
+    for code in filters.texts("exited"):
+        if not code.lstrip("-").isdecimal():
+            raise Problem(400, f"invalid filter 'exited={code}'")
+    for health in filters.texts("health"):
+        if health not in ("none", "starting", "healthy", "unhealthy"):
+            raise Problem(400, f"invalid filter 'health={health}'")
+    for name in ("is-task",):
+        filters.flag(name)
+
+
+def _fitting(world: World, looks: list[Look], filters: Filters) -> Iterator[Look]:
+    after = max((_created(world, name) for name in filters.texts("since")), default=0)
+    before = min((_created(world, name) for name in filters.texts("before")), default=0)
+    images = _ancestors(world, filters) if "ancestor" in filters else None
+    for look in looks:
+        meta = look.meta
+        if after and meta["created_ns"] <= after or before and meta["created_ns"] >= before:
+            continue
+        if images is not None and meta["image_id"] not in images and meta["image"] not in images:
+            continue
+        if _fits(look, filters):
+            yield look
+
+
+def _created(world: World, name: str) -> int:
+    return world.container(name)["created_ns"]
+
+
+def _ancestors(world: World, filters: Filters) -> set[str]:
+    """Return the ids of the images that are meant, and of those that are made on top of them."""
+    found: set[str] = set()
+    store = world.core.store
+    for name in filters.texts("ancestor"):
+        image = store.find(name)
+        if image is None:
+            continue
+        found.add(image.id)
+        layers = image.diff_ids
+        found |= {one.id for one in store.images() if layers and one.diff_ids[: len(layers)] == layers}
+    return found
+
+
+def _fits(look: Look, filters: Filters) -> bool:
+    meta = look.meta
+    exit_code = str(pictures.exit_code_of(look))
+    return (
+        filters.fits("id", lambda text: meta["id"].startswith(text))
+        and filters.fits_name("name", (meta["name"], f"/{meta['name']}"))
+        and filters.fits_labels(meta["labels"])
+        and filters.fits_exactly("status", pictures.status_of(look))
+        and filters.fits_exactly("health", pictures.health_of(look))
+        and (
+            "exited" not in filters
+            or (pictures.status_of(look) == "exited" and filters.fits_exactly("exited", exit_code))
+        )
+        and filters.flag("is-task") is not True
+        and filters.fits("network", lambda text: _joins(look, text))
+        and filters.fits("volume", lambda text: _mounts(look, text))
+        and filters.fits("publish", lambda text: _has_port(text, pictures.published(look)))
+        and filters.fits("expose", lambda text: _has_port(text, [*pictures.exposed(look), *pictures.published(look)]))
+    )
+
+
+def _joins(look: Look, text: str) -> bool:
+    return any(name == text or id.startswith(text) for name, id in look.meta["networks"])
+
+
+def _mounts(look: Look, text: str) -> bool:
+    return any(text in (mount.get("name"), mount["target"], mount["source"]) for mount in look.meta["mounts"])
+
+
+def _has_port(text: str, ports: Any) -> bool:
+    """Read ``80``, ``80/udp``, ``8000-8080/tcp``."""
+    numbers, _, protocol = text.partition("/")
+    first, _, last = numbers.partition("-")
+    if not first.isdecimal() or (last and not last.isdecimal()):
+        raise Problem(400, f"invalid filter: '{text}' is no port")
+    wanted = range(int(first), int(last or first) + 1)
+    return any(number in wanted and (protocol or "tcp") == kind for number, kind in ports)
+
+
+# ------------------------------------------------------------------ lines
+
+
+class _Known(NamedTuple):
+    """What a listing needs of a configuration, which changes seldom."""
+
+    stamp: tuple[int, int, int]
+    mode: str
+    modes: dict[str, tuple[str, str]]
+    requests: dict[str, Any]
+    annotations: dict[str, str]
+
+
+class Configurations:
+    """What is known of configurations, read again where a file is another one."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Known] = {}
+
+    def of(self, world: World, look: Look) -> _Known:
+        id = look.meta["id"]
+        bundle = world.paths.container(id)
+        try:
+            stamp = pictures.config_stamp(bundle)
+        except FileNotFoundError:
+            stamp = (0, 0, 0)
+        known = self._known.get(id)
+        if known is None or known.stamp != stamp:
+            known = self._read(bundle, look, stamp)
+            if len(self._known) > _MOST_KNOWN:
+                self._known.clear()
+            self._known[id] = known
+        return known
+
+    def _read(self, bundle: str, look: Look, stamp: tuple[int, int, int]) -> _Known:
+        from composer.api.containers import inspecting
+
+        config = records.config(bundle)
+        said = records.request(bundle)
+        if config is None:
+            return _Known(stamp, "", {}, {}, {})
+        endpoints = records.extras(config)["network"].get("endpoints") or ()
+        requests = {one["network"]: one for one in endpoints}
+        notes = (said.get("host") or {}).get("Annotations") or {}
+        return _Known(stamp, host.network_mode(config, look), inspecting.modes_of(said), requests, notes)
+
+
+_MOST_KNOWN = 20_000
+
+
+def _line(world: World, look: Look, *, with_sizes: bool) -> dict[str, Any]:
+    meta = look.meta
+    known = world.kept("configurations", Configurations).of(world, look)
+    found: dict[str, Any] = {
+        "Id": meta["id"],
+        "Names": [f"/{meta['name']}"],
+        "Image": meta["image"],
+        "ImageID": meta["image_id"],
+        "Command": command_line(meta["command"]),
+        "Created": meta["created_ns"] // 1_000_000_000,
+        "Ports": pictures.port_lines(look),
+        "Labels": dict(meta["labels"]),
+        "State": pictures.status_of(look),
+        "Status": pictures.status_text(look),
+        "HostConfig": {
+            "NetworkMode": known.mode,
+            **({"Annotations": known.annotations} if known.annotations else {}),
+        },
+        "NetworkSettings": {"Networks": pictures.networks_of(look, known.requests, mode=known.mode)},
+        "Mounts": pictures.mount_lines(look, known.modes),
+    }
+    if with_sizes:
+        image = world.core.store.find(meta["image_id"]) if meta["image_id"] else None
+        bundle = world.paths.container(meta["id"])
+        own, whole = pictures.sizes(bundle, look, image.size_bytes if image is not None else 0)
+        found["SizeRw"], found["SizeRootFs"] = own, whole
+    return found
+
+
+def command_line(arguments: list[str]) -> str:
+    """Return a command as Docker shows it: an argument with a space in it is in single quotes."""
+    quoted = (f"'{word}'" if " " in word else word for word in arguments[1:])
+    return " ".join([*arguments[:1], *quoted])

@@ -1,0 +1,26 @@
+"""Limits and the restart policy of a container that is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from composer import errors
+from composer.api.http.problems import Problem
+from composer.backends.namespace import translate
+
+if TYPE_CHECKING:
+    from composer.api.world import World
+    from composer.runtime.base.record_types import Meta
+
+
+def update(world: World, meta: Meta, attributes: dict[str, Any]) -> list[str]:
+    """Change what these attributes say; return warnings. Raises Problem."""
+    for one in translate.limitations(attributes):
+        if one.fatal:
+            raise Problem(400, f"{'.'.join(map(str, one.path))}: {one.reason}")
+    try:
+        return translate.update(world.engine.containers, meta["id"], attributes)
+    except ValueError as error:
+        raise Problem(400, str(error)) from None
+    except errors.Conflict as error:
+        raise Problem(409, str(error)) from None
