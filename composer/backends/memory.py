@@ -461,6 +461,15 @@ class MemoryBackend(Images, Networks, Files, Lacking):
                     del self._volumes[name]
         self._emit("container", "destroy", container)
 
+    def update_container(self, id: str, attributes: Mapping[str, Any]) -> Sequence[str]:
+        with self.changed:
+            container = self._find(id)
+            self._called("update_container", container.seen.name)
+            changed = {**container.spec.attributes, **attributes}
+            container.spec = container.spec._replace(attributes=changed)
+            self._emit("container", "update", container)
+            return ()
+
     def rename_container(self, id: str, name: str) -> None:
         with self.changed:
             container = self._find(id)

@@ -10,7 +10,16 @@ import stat
 from typing import TYPE_CHECKING
 
 from composer.backends.memory_parts import Part
-from composer.engine.inspected import ContainerUse, DiskUse, ImageUse, PathStat, Processes, Usage, VolumeUse
+from composer.engine.inspected import (
+    Change,
+    ContainerUse,
+    DiskUse,
+    ImageUse,
+    PathStat,
+    Processes,
+    Usage,
+    VolumeUse,
+)
 from composer.engine.observed import ContainerState
 from composer.errors import Conflict, CopyFailed, NotFound
 
@@ -79,6 +88,14 @@ class Files(Part):
                 ),
                 layers_bytes=sum(image.size_bytes for image in images),
             )
+
+    def changes(self, id: str) -> Sequence[Change]:
+        with self.changed:
+            found = dict.fromkeys(self._find(id).files, 1)
+        for path in list(found):
+            while (path := posixpath.dirname(path)) not in ("/", ""):
+                found.setdefault(path, 0)
+        return [Change(kind, path) for path, kind in sorted(found.items())]
 
     def export_container(self, id: str) -> Iterator[bytes]:
         return self.read_path(id, "/")[1]

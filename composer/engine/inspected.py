@@ -45,6 +45,13 @@ class PathStat(NamedTuple):
     modified_ns: int = 0
 
 
+class Change(NamedTuple):
+    """A path of a container that is not as in its image. ``kind`` is Docker's: 0 changed, 1 added, 2 deleted."""
+
+    kind: int
+    path: str
+
+
 class Processes(NamedTuple):
     """The processes of a container, as ``ps -ef`` on the host shows them: ``titles``, and a row of texts for each."""
 

@@ -280,6 +280,7 @@ def seeds() -> Iterator[bytes]:
             "unpause",
             "remove",
             "reload",
+            "update",
             "reconnect",
             "attach",
         )

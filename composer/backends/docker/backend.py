@@ -208,6 +208,14 @@ class DockerBackend(DockerObserver, Lacking):
         except NotFound:
             pass  # as above
 
+    def update_container(self, id: str, attributes: Mapping[str, Any]) -> Sequence[str]:
+        from composer.backends.docker import translate
+
+        host = translate.body_of(attributes, "")["HostConfig"]
+        # the SDK's update_container has no words for some of these
+        found = self._sdk.post("/containers/{0}/update", id, body=host)
+        return [str(one) for one in (found or {}).get("Warnings") or ()]
+
     def rename_container(self, id: str, name: str) -> None:
         if self.container(id).name != name:
             with self._sdk.call() as api:

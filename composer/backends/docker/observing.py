@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from composer.backends.docker.client import Client
     from composer.backends.docker.event_stream import EngineEvents
     from composer.backends.docker.log_stream import EngineLogs
-    from composer.engine.inspected import DiskUse, PathStat, Processes, Settings, Usage
+    from composer.engine.inspected import Change, DiskUse, PathStat, Processes, Settings, Usage
     from composer.engine.observed import ObservedImage, ObservedNetwork, ObservedVolume, Probe
     from composer.engine.wanted import Limitation
 
@@ -102,6 +102,11 @@ class DockerObserver:
         from composer.backends.docker import housekeeping
 
         return housekeeping.disk_use(self.client)
+
+    def changes(self, id: str) -> Sequence[Change]:
+        from composer.backends.docker import usage
+
+        return usage.changes(self.client, id)
 
     def processes(self, id: str) -> Processes:
         from composer.backends.docker import usage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from composer.backends.docker.reading import time_ns
-from composer.engine.inspected import Processes, Usage
+from composer.engine.inspected import Change, Processes, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 def processes(client: Client, id: str) -> Processes:
     found = client.get(f"/containers/{id}/top")
     return Processes(tuple(found["Titles"]), tuple(tuple(row) for row in found.get("Processes") or ()))
+
+
+def changes(client: Client, id: str) -> list[Change]:
+    found = client.get(f"/containers/{id}/changes") or ()
+    return sorted((Change(int(one["Kind"]), str(one["Path"])) for one in found), key=lambda one: one.path)
 
 
 def usage(client: Client, id: str) -> Usage | None:

@@ -132,6 +132,12 @@ class NamespaceBackend(NamespaceObserver):
     def remove_container(self, id: str, *, force: bool = False, volumes: bool = False) -> None:
         self._engine.containers.remove(id, force=force, volumes=volumes)
 
+    def update_container(self, id: str, attributes: Mapping[str, Any]) -> Sequence[str]:
+        from composer.backends.namespace import translate
+
+        resources, restart = translate.update_of(attributes)
+        return self._engine.containers.update(id, resources=resources, restart=restart)
+
     def rename_container(self, id: str, name: str) -> None:
         self._engine.containers.rename(id, name)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from composer.backends.namespace.streams import Events, Logs
-    from composer.engine.inspected import DiskUse, PathStat, Processes, Settings, Usage
+    from composer.engine.inspected import Change, DiskUse, PathStat, Processes, Settings, Usage
     from composer.engine.wanted import Limitation
     from composer.runtime.base.state import Paths
     from composer.runtime.engine.core import Look
@@ -164,6 +164,11 @@ class NamespaceObserver:
 
     def export_container(self, id: str) -> Iterator[bytes]:
         return self._inspection().export(id)
+
+    def changes(self, id: str) -> Sequence[Change]:
+        from composer.engine.inspected import Change
+
+        return [Change(*one) for one in self._inspection().changes(id)]
 
     def processes(self, id: str) -> Processes:
         from composer.engine.inspected import Processes

@@ -220,5 +220,5 @@ ROWS: dict[str, Row[Probe]] = {
     "mem_swappiness": Row(_resource("memory", "swappiness", _swappiness)),
     "memswap_limit": Row(_memswap_limit),
     "oom_kill_disable": Row(_resource("memory", "disableOOMKiller", bool)),
-    "pids_limit": Row(_resource("pids", "limit", int)),
+    "pids_limit": Row(_resource("pids", "limit", lambda value: int(value) or -1)),
 }

@@ -107,6 +107,22 @@ def spec_of(spec: ContainerSpec) -> specs.Container:
     )
 
 
+def update_of(attributes: Mapping[str, Any]) -> tuple[Config, Config | None]:
+    """Return what an update is to change: OCI's `linux.resources`, and the restart policy. Raises BackendError."""
+    config: Config = {"linux": {"resources": {}}, "composer": {}}
+    for name, value in attributes.items():
+        try:
+            ATTRIBUTES[name].apply(config, value)
+        except ValueError as error:
+            raise errors.BackendError(f"cannot change {name}: {error}") from error
+    found = config["linux"]["resources"]
+    if "mem_limit" in attributes and "memswap_limit" not in attributes:
+        del found["memory"]["swap"]  # only a new container gets the usual one
+    if "blockIO" in found:
+        found["blockIO"] = {key: value for key, value in found["blockIO"].items() if value}
+    return found, config["composer"].get("restart")
+
+
 def oci_config(spec: ContainerSpec, image: Mapping[str, Any]) -> Config:
     """Return the OCI configuration of a container, without what depends on its id and on other objects.
 

@@ -12,6 +12,26 @@ if TYPE_CHECKING:
     from composer.engine.wanted import CommitSpec, ContainerSpec, Limitation
 
 
+UPDATABLE = frozenset(
+    (
+        "blkio_config",
+        "cpu_period",
+        "cpu_quota",
+        "cpu_rt_period",
+        "cpu_rt_runtime",
+        "cpu_shares",
+        "cpus",
+        "cpuset",
+        "mem_limit",
+        "mem_reservation",
+        "memswap_limit",
+        "pids_limit",
+        "restart",
+    )
+)
+"""What can be changed of a container that is there; of ``blkio_config`` the weight alone."""
+
+
 class ContainerObserver(Protocol):
     """Reads containers, and projects, which are defined by the labels of containers."""
 
@@ -100,6 +120,13 @@ class Containers(ContainerObserver, Protocol):
     def unpause_container(self, id: str) -> None: ...
     def wait_container(self, id: str) -> int | None:
         """Return the exit code once the container is not running (at once when it is not); None if unknown."""
+        ...
+
+    def update_container(self, id: str, attributes: Mapping[str, Any]) -> Sequence[str]:
+        """Change limits and the restart policy of a container, running or not; return warnings.
+
+        ``attributes`` are those of a service that `UPDATABLE` names, with canonical values.
+        """
         ...
 
     def rename_container(self, id: str, name: str) -> None: ...

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from composer.engine.inspected import DiskUse, PathStat, Processes, Usage
+    from composer.engine.inspected import Change, DiskUse, PathStat, Processes, Usage
 
 
 class FileObserver(Protocol):
@@ -30,6 +30,10 @@ class FileObserver(Protocol):
 
     def export_container(self, id: str) -> Iterator[bytes]:
         """Return a tar archive of a container's root file system, without mounts. The caller must close it."""
+        ...
+
+    def changes(self, id: str) -> Sequence[Change]:
+        """Return what of a container's files is not as in its image, sorted by path."""
         ...
 
     def processes(self, id: str) -> Processes:

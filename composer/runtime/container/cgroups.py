@@ -145,6 +145,49 @@ class Cgroup:
 
     def apply(self, resources: Mapping[str, Any]) -> list[str]:
         """Write OCI `linux.resources`; return a warning for each field that this kernel cannot do."""
+        warnings = self._limit(resources)
+        if self.v2 and "devices" not in self._hierarchies.v1:
+            device_filter.attach(self.v2, resources.get("devices", ()))
+        return warnings
+
+    def update(self, resources: Mapping[str, Any]) -> list[str]:
+        """Write limits, none of devices, while programs run in it; return the warnings as `apply` does.
+
+        Each group of ``resources`` is whole. One that needs a hierarchy where the container is not yet moves it there.
+        """
+        missing = [directory for directory in self.directories() if not os.path.isdir(directory)]
+        if missing:
+            self.create()
+        limits = {key: value for key, value in resources.items() if key != "devices"}
+        swap = limits.get("memory", {}).get("swap")
+        if swap is not None and self._is_more_swap(swap):
+            # Of version 1: memory can never have a higher limit than memory and swap together.
+            self._limit({"memory": {"swap": swap}})
+        warnings = self._limit(limits)
+        for directory in missing:
+            self._move_into(directory, [one for one in self.directories() if one not in missing])
+        return warnings
+
+    def _is_more_swap(self, swap: int) -> bool:
+        directory = self.paths.get("memory")
+        try:
+            with open(f"{directory}/memory.memsw.limit_in_bytes", encoding="ascii") as file:
+                return directory is not None and (swap < 0 or swap > int(file.read()))
+        except FileNotFoundError:
+            return False  # version 2, or a kernel that does not count swap
+
+    def _move_into(self, directory: str, others: Iterable[str]) -> None:
+        """Move every process that is in the others, also those that are born meanwhile."""
+        moved: set[int] = set()
+        while new := [pid for pid in _processes(others) if pid not in moved]:
+            for pid in new:
+                try:
+                    _write(f"{directory}/cgroup.procs", str(pid))
+                except ProcessLookupError:
+                    pass  # it has just ended
+            moved.update(new)
+
+    def _limit(self, resources: Mapping[str, Any]) -> list[str]:
         warnings = []
         opened: dict[str, int] = {}
         try:
@@ -157,8 +200,6 @@ class Cgroup:
         finally:
             for fd in opened.values():
                 os.close(fd)
-        if self.v2 and "devices" not in self._hierarchies.v1:
-            device_filter.attach(self.v2, resources.get("devices", ()))
         return warnings
 
     def _write_limit(
@@ -199,14 +240,7 @@ class Cgroup:
                 pass  # it went by itself
 
     def processes(self) -> list[int]:
-        for directory in [self.v2, *self.paths.values()]:
-            if directory:
-                try:
-                    with open(f"{directory}/cgroup.procs", encoding="utf-8") as file:
-                        return [int(line) for line in file]
-                except FileNotFoundError:
-                    continue
-        return []
+        return _processes(directory for directory in (self.v2, *self.paths.values()) if directory)
 
     def freeze(self, frozen: bool) -> None:
         """Stop or resume every process (pause)."""
@@ -243,6 +277,17 @@ class Cgroup:
             if not _is_marked(parent) or not _rmdir_tree(parent, recurse=False):
                 return
             parent = os.path.dirname(parent)
+
+
+def _processes(directories: Iterable[str]) -> list[int]:
+    """Return what is in the first of several directories of one container that is there."""
+    for directory in directories:
+        try:
+            with open(f"{directory}/cgroup.procs", encoding="utf-8") as file:
+                return [int(line) for line in file]
+        except FileNotFoundError:
+            continue
+    return []
 
 
 def _is_marked(directory: str) -> bool:

@@ -144,10 +144,37 @@ class Containers:
         self.reload(id, meta)
         self._emit({**meta, "name": name}, "rename")
 
-    def reload(self, id: str, meta: Mapping[str, Any]) -> None:
+    def update(
+        self, id: str, *, resources: Mapping[str, Any] | None = None, restart: Mapping[str, Any] | None = None
+    ) -> list[str]:
+        """Change limits, of a running container at once, and the restart policy; return what this kernel cannot do.
+
+        ``resources`` is OCI's `linux.resources`: what it does not name stays as it is. ``restart`` has a ``policy``
+        and a ``maximum`` of retries, as in a configuration. Raises NotFound, Conflict, and BackendError where the
+        kernel refuses a value: then nothing has changed.
+        """
+        from composer.runtime.engine import updating
+
+        core = self._core
+        id, meta = core.meta(id)
+        directory, before = core.paths.container(id), core.config(id)
+        after = updating.changed(before, meta, resources or {}, restart)
+        records.write_config(directory, after)
+        try:
+            self.reload(id, meta, op="update")
+            warnings = updating.apply(before, after, id, resources or {}) if core.pid(id) is not None else []
+        except BaseException:
+            records.write_config(directory, before)
+            with contextlib.suppress(errors.BackendError):  # the first failure is what is told
+                self.reload(id, meta)
+            raise
+        self._emit(meta, "update")
+        return warnings
+
+    def reload(self, id: str, meta: Mapping[str, Any], *, op: str = "reload") -> None:
         """Let the supervisor, where there is one, read a container's configuration again: it may know it."""
         if os.path.exists(f"{self._core.paths.project(str(meta['project']))}/control.sock"):
-            self._core.ask(meta, {"op": "reload", "id": id})
+            self._core.ask(meta, {"op": op, "id": id})
 
     # -------------------------------------------------------------- started and stopped
 

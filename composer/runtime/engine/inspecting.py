@@ -54,6 +54,16 @@ class Inspection:
 
         return OwnFiles(self._core.bundle(id))
 
+    def changes(self, id: str) -> list[tuple[int, str]]:
+        """Return what of a container's files is not as in its image: 0 changed, 1 added, 2 deleted, sorted by path.
+
+        Raises NotFound.
+        """
+        from composer.runtime.engine import changes
+
+        id, _ = self._core.meta(id)
+        return changes.changes(self._core.config(id))
+
     def disk_use(self) -> DiskUse:
         from composer.runtime.objects import housekeeping
 

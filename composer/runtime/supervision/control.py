@@ -16,6 +16,7 @@ there: the supervisor does not end while one is open. Only the owner of the stat
     {"op": "signal", "signal": n}    to the command that this connection executes; no answer
     {"op": "mend"}                   put back what others took of the kernel's state
     {"op": "reload", "id": …}        it was renamed
+    {"op": "update", "id": …}        its limits or its restart policy changed
     {"op": "reconnect", "id": …}     its networks changed
     {"op": "attach", "id": …}        → {"ok": true, "tty": …} + what writes to its input, if anything does
     {"op": "move_ports", "id": …, "source": …}     the answer comes when nobody uses ``source`` any more
@@ -297,7 +298,7 @@ class Peer:
             self.reply({"ok": True})
         elif op == "remove":
             self._remove(message["id"])
-        elif op == "reload":
+        elif op in ("reload", "update"):
             task.reload()
             self.reply({"ok": True})
         elif op == "reconnect":

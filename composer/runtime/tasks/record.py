@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from composer.runtime.base import records
 from composer.runtime.base.status import ACTIVE, CREATED, MOVES, STARTING
+from composer.runtime.container import cgroups
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ class Record:
     def network(self) -> NetworkExtras:
         """What the configuration says of the container's network."""
         return self.extras["network"]
+
+    def cgroup(self) -> cgroups.Cgroup:
+        """Return the cgroup that it has, or gets with its next start."""
+        resources = self.config["linux"].get("resources", {})
+        parent = self.extras.get("cgroup_parent")
+        return cgroups.Cgroup(self._services.hierarchies, self.id, resources, parent=parent)
 
     @property
     def status(self) -> str:

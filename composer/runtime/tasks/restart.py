@@ -51,9 +51,14 @@ class Restarts:
     """The restarts of one container, as its record and its configuration want them."""
 
     def __init__(self, record: Record) -> None:
-        wanted = record.extras.get("restart", {})
         self._record = record
-        self._policy = Policy(wanted.get("policy", "no"), wanted.get("maximum", 0))
+        self._policy = Policy()
+        self.take_policy()
+
+    def take_policy(self) -> None:
+        """Read the policy from the configuration, which may be another now; what was counted stays."""
+        wanted = self._record.extras.get("restart", {})
+        self._policy.name, self._policy.maximum = wanted.get("policy", "no"), wanted.get("maximum", 0)
 
     def begin_anew(self) -> None:
         """Somebody asked for a start: what failed before does not count."""

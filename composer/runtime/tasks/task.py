@@ -26,7 +26,7 @@ from composer.runtime.base.status import (
     STARTING,
     exit_code_of,
 )
-from composer.runtime.container import cgroups, container, process, sharing
+from composer.runtime.container import container, process, sharing
 from composer.runtime.network import endpoints
 from composer.runtime.streams.input import Input
 from composer.runtime.streams.output import Output
@@ -64,10 +64,7 @@ class Task:
         self._services, self._neighbours = services, neighbours
         self.id = id
         self.record = Record(services, id, bundle, config, neighbours.on_ended)
-        extras = self.record.extras
-        resources = config["linux"].get("resources", {})
-        cgroup = cgroups.Cgroup(services.hierarchies, id, resources, parent=extras.get("cgroup_parent"))
-        self.process = FirstProcess(services, id, cgroup)
+        self.process = FirstProcess(services, id, self.record.cgroup())
         self.networking = Networking(services, self.record)
         self._output = Output(services.loop, services.keeper, id, bundle)
         self._input = Input(services.keeper, id)
@@ -534,9 +531,14 @@ class Task:
         self._neighbours.on_ended()
 
     def reload(self) -> None:
-        """Take over a new name: in events, in error messages, and for those who look it up."""
+        """Take over a new name (in events, in error messages, for those who look it up), limits, a restart policy.
+
+        Who asks writes the limits of a cgroup that is there: the kernel may let them wait.
+        """
         self.unprepare()
         self.record.reload()
+        self.process.cgroup = self.record.cgroup()
+        self._restarts.take_policy()
         if self.status in (RUNNING, PAUSED):
             self.networking.announce()
 
