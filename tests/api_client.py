@@ -225,8 +225,8 @@ class Client:
                 lines.update({"Connection": "Upgrade", "Upgrade": upgrade})
             head = [f"{method} {self._target(path, query)} HTTP/1.1", "Host: docker"]
             head += [f"{name}: {value}" for name, value in lines.items()]
-            connection.sendall("\r\n".join([*head, "", ""]).encode() + data)
-            _send_chunks(connection, pieces)
+            connection.sendall("\r\n".join([*head, "", ""]).encode())
+            _send_body(connection, data, pieces)
             return Stream(connection, method)
         except BaseException:
             connection.close()
@@ -299,15 +299,16 @@ def _encoded(body: Any, headers: dict[str, str]) -> tuple[bytes, Iterable[bytes]
     return b"", body
 
 
-def _send_chunks(connection: socket.socket, pieces: Iterable[bytes] | None) -> None:
-    if pieces is None:
-        return
+def _send_body(connection: socket.socket, data: bytes, pieces: Iterable[bytes] | None) -> None:
     try:
+        connection.sendall(data)
+        if pieces is None:
+            return
         for piece in pieces:
             if piece:
                 connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
         connection.sendall(b"0\r\n\r\n")
-    except BrokenPipeError:
+    except (BrokenPipeError, ConnectionResetError):
         return  # it was refused before the end: the answer says why
 
 
