@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import time
 
 _ALLOCATIONS = 100_000
 
@@ -15,6 +16,7 @@ def main() -> None:
     The garbage collector's threshold is raised before any import: collections during imports take a tenth of a short
     command's time and free nothing. Long-running commands are still collected, only less often.
     """
+    began = (time.monotonic(), time.process_time())
     gc.set_threshold(_ALLOCATIONS)
     speak_utf8()
     open_missing()
@@ -26,7 +28,7 @@ def main() -> None:
     starting.import_click()
     from composer.cli.main import main as command
 
-    command()
+    command(began)
 
 
 def speak_utf8() -> None:

@@ -70,6 +70,7 @@ class Context:
         stderr: TextIO,
         working_dir: str,
         connect: Connect = choice.connect,
+        began: tuple[float, float] | None = None,
     ) -> None:
         self.environment = environment
         self.stdin = stdin
@@ -82,6 +83,8 @@ class Context:
         self.errors = safe(cast("TextIO", self._errors))
         """What containers write there, as ``stderr`` is what we say."""
         self.working_dir = working_dir
+        self.began = began
+        """When the interpreter ran our first line, and the processor time until then; None in a process of others."""
         self.settings = Settings()
         self.build_output: Safe | None = None
         """What builders print goes there; None: to standard output, as with Docker Compose."""

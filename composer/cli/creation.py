@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from composer.cli.context import Context
+    from composer.cli.timeline import Timeline
     from composer.engine.engine import Engine
     from composer.schema.model import Project
 
@@ -89,13 +90,11 @@ def nothing_selected(project: Project, services: tuple[str, ...]) -> ProjectErro
 @contextmanager
 def timed(context: Context, engine: Engine, project: str, given: dict[str, Any]) -> Iterator[Engine]:
     """Watch the clock where ``--timeline`` asks for it; the file is written after a failure too."""
-    if not given["timeline"]:
+    timeline: Timeline | None = given["timeline"]
+    if timeline is None:
         yield engine
         return
-    from composer.cli.timeline import Timeline
-
-    timeline = Timeline(engine.events)
     try:
-        yield engine._replace(events=timeline)
+        yield timeline.watching(engine)
     finally:
-        timeline.write(os.path.join(context.working_dir, given["timeline"]), project)
+        timeline.write(os.path.join(context.working_dir, timeline.path), project)

@@ -276,8 +276,9 @@ def run(
     stderr: TextIO | None = None,
     working_dir: str | None = None,
     connect: Connect = choice.connect,
+    began: tuple[float, float] | None = None,
 ) -> int:
-    """Run one command and return its exit code. What is not given is the process's own."""
+    """Run one command and return its exit code. What is not given is the process's own. ``began``: see `Context`."""
     context = Context(
         environment,
         stdin=stdin or sys.stdin,
@@ -285,6 +286,7 @@ def run(
         stderr=stderr or sys.stderr,
         working_dir=working_dir or "/",
         connect=connect,
+        began=began,
     )
     try:
         try:
@@ -321,7 +323,7 @@ def _closed_pipe() -> int:
     return _CLOSED_PIPE
 
 
-def main() -> None:
+def main(began: tuple[float, float] | None = None) -> None:
     """Run the process's command and end the process.
 
     Taking the interpreter apart in order costs a fifth of a short command (15 ms of 75) and frees what the kernel
@@ -337,7 +339,7 @@ def main() -> None:
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
     output = streams.Output(sys.stdout, "standard output")
     sys.stdout = cast("TextIO", output)  # for click, which writes help by itself
-    code = run(sys.argv[1:], os.environ)
+    code = run(sys.argv[1:], os.environ, began=began)
     atexit._run_exitfuncs()
     try:
         output.flush()

@@ -79,6 +79,16 @@ def lived(timeline: Timeline, services: Mapping[str, str]) -> dict[str, Live]:
     return found
 
 
+def phases_text(timeline: Timeline) -> str:
+    """Return how long each phase of the command took that wrote a timeline; empty where it says nothing of them."""
+    phases = timeline.command
+    ends = [*(phase.at_s for phase in phases), timeline.total_s][1:]
+    return ", ".join(
+        f"{phase.phase} {max(0.0, end - phase.at_s) * 1000:.0f} ms"
+        for phase, end in zip(phases, ends, strict=True)
+    )
+
+
 # ------------------------------------------------------------------ the critical path
 
 

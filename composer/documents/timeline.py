@@ -11,9 +11,12 @@ from composer.documents.reading import read_json
 
 
 class Phase(Document):
-    """A change of a resource's state."""
+    """A change of a resource's state, or a phase of the command."""
 
-    phase: str = Field(description="pulling, created, started, healthy, …")
+    phase: str = Field(
+        description="Of a resource: pulling, created, started, healthy, … Of the command: interpreter, imports, "
+        "loading, opening, observing, planning, executing, starting."
+    )
     at_s: float = Field(description="Seconds since the start of the command.")
 
 
@@ -26,12 +29,19 @@ class Resource(Document):
 
 
 class Timeline(Document):
-    """The times at which each resource was pulled, created, started and became healthy. Written after failures too."""
+    """The phases of the command, and the times at which each resource was pulled, created, started and became healthy.
+
+    Written after failures too.
+    """
 
     version: Literal[1]
     project: str
     began: float = Field(description="Unix time of the start, in seconds.")
     total_s: float
+    command: tuple[Phase, ...] = Field(
+        default=(),
+        description="The phases of the command itself. Each lasts until the next one; the last, until the end.",
+    )
     resources: tuple[Resource, ...]
 
 

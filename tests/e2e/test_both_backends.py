@@ -75,6 +75,9 @@ def test_a_day(stack: Stack) -> None:
 def test_every_document_of_a_running_stack_is_as_described(stack: Stack) -> None:
     stack.run("up", "-d", "--wait", "--timeline", "times.json", "web")
     check("timeline", (stack.directory / "times.json").read_text())
+    phases = [one["phase"] for one in json.loads((stack.directory / "times.json").read_text())["command"]]
+    assert phases[:3] == ["interpreter", "imports", "loading"]
+    assert phases[-1] == "starting"
     for name, *arguments in (
         ("doctor", "doctor", "--json"),
         ("events", "events", "--json", "--since", "5m", "--until", "0s"),

@@ -12,6 +12,7 @@ from composer.errors import CycleError, ProjectInvalid
 if TYPE_CHECKING:
     from composer.cli.context import Context
     from composer.cli.pictures import Live
+    from composer.documents.timeline import Timeline
     from composer.graph import Graph, Node
     from composer.schema.model import Project
 
@@ -64,9 +65,10 @@ def command(
     graph = Graph(project.tree, project.mark)
     graph.order()  # a cycle is an error, and no picture
     asked = graph.find(needs or needed_by or "") if needs is not None or needed_by is not None else None
-    found = None
+    found, phases = None, ""
     if timeline is not None:
-        found = _lived(context, project, timeline)
+        read = _read(context, project, timeline)
+        found, phases = _lived(project, read), pictures.phases_text(read)
     elif not no_live:
         found = pictures.live(context.backend(project.name).observe(project.name).containers)
     if critical_path and form == "text":
@@ -84,6 +86,8 @@ def command(
         reduced=not unreduced,
     )
     context.write(pictures.FORMATS[form](shown))
+    if phases and form == "text":
+        context.write(f"\nphases of the command: {phases}")
 
 
 def _within(
@@ -107,9 +111,8 @@ def _within(
     return {node for node in nodes if node.kind == "service" or node == asked or not only_services}
 
 
-def _lived(context: Context, project: Project, file: str) -> dict[str, Live]:
-    """Return what a timeline says. Raises ProjectError."""
-    from composer.cli.pictures import lived
+def _read(context: Context, project: Project, file: str) -> Timeline:
+    """Read a timeline of a project. Raises ProjectError."""
     from composer.documents import timeline
     from composer.errors import ProjectError
 
@@ -123,14 +126,21 @@ def _lived(context: Context, project: Project, file: str) -> dict[str, Live]:
         raise ProjectError(
             f"the timeline '{file}' belongs to project '{found.project}', not to '{project.name}'"
         )
+    return found
+
+
+def _lived(project: Project, timeline: Timeline) -> dict[str, Live]:
+    """Return what a timeline says of the services."""
+    from composer.cli.pictures import lived
+
     services = project.tree.get("services") or {}
     begins = {f"{project.name}{project.separator}{name}": name for name in services}
     names = {one["container_name"]: name for name, one in services.items() if "container_name" in one}
-    for resource in found.resources:
+    for resource in timeline.resources:
         begin, _, number = resource.name.rpartition(project.separator)
         if begin in begins and number.isdigit():
             names[resource.name] = begins[begin]
-    return lived(found, names)
+    return lived(timeline, names)
 
 
 def _path(graph: Graph, found: dict[str, Live] | None) -> str:

@@ -10,6 +10,17 @@ from composer.cli import options as shared
 
 if TYPE_CHECKING:
     from composer.cli.context import Context
+    from composer.cli.timeline import Timeline
+
+
+def _timeline(ctx: click.Context, _option: click.Parameter, path: str | None) -> Timeline | None:
+    """Look at the clock from now on, where ``--timeline`` is given."""
+    if not path:
+        return None
+    from composer.cli.timeline import Timeline
+
+    context: Context = ctx.obj
+    return Timeline(path, context.began)
 
 
 @click.command(name="up", help="Create and start containers.")
@@ -25,7 +36,9 @@ if TYPE_CHECKING:
 @click.option(
     "--timeline",
     metavar="FILE",
-    help="Write the times at which each resource was created, started and became healthy to FILE.",
+    callback=_timeline,
+    help="Write the times of the phases of the command, and those at which each resource was created, started and "
+    "became healthy, to FILE.",
 )
 @click.option("--no-start", is_flag=True, help="Create containers without starting them.")
 @click.option("--abort-on-container-exit", is_flag=True, help="Stop all containers when any container exits.")
@@ -66,6 +79,8 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> int
     from composer.cli.remote.consent import agree
 
     project = context.project(makes=True, starts=not given["no_start"], services=services)
+    if given["timeline"] is not None:
+        given["timeline"].enter("opening")
     _check(given)
     given["build"] = given["build"] or given["watch"]
     nothing = nothing_selected(project, services)

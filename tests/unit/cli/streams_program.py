@@ -34,7 +34,7 @@ def child(arguments: list[str], closed: str, full: str, backend: MemoryBackend) 
         setattr(sys, name, None if str(number) in closed else os.fdopen(number, mode, closefd=False))
     open_missing()
     assert all(os.readlink(f"/proc/self/fd/{digit}") == "/dev/null" for digit in closed)
-    cli.run = lambda *given: run(*given, connect=lambda name, environment: backend)
+    cli.run = lambda *given, **more: run(*given, **more, connect=lambda name, environment: backend)
     sys.argv[1:] = arguments
     cli.main()
 

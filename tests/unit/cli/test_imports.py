@@ -162,6 +162,11 @@ def test_up_on_a_project_that_was_seen_before_imports_nothing_heavy(directory: P
     ]
 
 
+def test_who_asks_for_no_timeline_pays_for_none(directory: Path) -> None:
+    assert "composer.cli.timeline" not in modules_of(directory, "up", "-d")
+    assert "composer.cli.timeline" in modules_of(directory, "up", "-d", "--timeline", "times.json")
+
+
 def test_every_verb_of_the_table_exists_and_has_help() -> None:
     from composer.cli.main import COMMANDS, composer
 

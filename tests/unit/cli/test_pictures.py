@@ -9,6 +9,7 @@ import pytest
 
 from composer.backends.memory import Behaviour
 from composer.cli.pictures import Live, critical_path
+from composer.cli.timeline import Timeline
 from composer.graph import Graph
 from tests.unit.cli.console import STACK, Console
 
@@ -255,6 +256,39 @@ def test_the_timeline_of_an_up_is_read_again(console: Console) -> None:
     }
 
 
+def test_the_phases_of_the_command_are_the_last_line(console: Console) -> None:
+    console.write("services: {a: {image: i}}")
+    found = {
+        "version": 1,
+        "project": "app",
+        "began": 1,
+        "total_s": 0.75,
+        "command": [{"phase": "loading", "at_s": 0.25}, {"phase": "observing", "at_s": 0.5}],
+        "resources": [],
+    }
+    (console.directory / "t.json").write_text(json.dumps(found))
+    lines = console("graph", "--timeline", "t.json").out.splitlines()
+    assert lines[-2:] == ["", "phases of the command: loading 250 ms, observing 250 ms"]
+    del found["command"]  # of an earlier version
+    (console.directory / "t.json").write_text(json.dumps(found))
+    assert "phases" not in console("graph", "--timeline", "t.json").out
+
+
+def test_a_command_has_the_phases_before_its_first_import() -> None:
+    now = iter((10.0, 10.5, 11.0, 11.5, 12.0))
+    timeline = Timeline("t.json", (9.0, 0.25), clock=lambda: next(now))
+    timeline.enter("opening")
+    timeline.enter("opening")
+    found = timeline.document("app")
+    assert [(one["phase"], one["at_s"]) for one in found["command"]] == [
+        ("interpreter", 0.0),
+        ("imports", 0.25),
+        ("loading", 1.75),
+        ("opening", 2.25),
+    ]
+    assert found["total_s"] == 3.25
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -327,6 +361,9 @@ def test_the_timeline_has_every_phase_in_order(console: Console) -> None:
     phases = {r["name"]: [p["phase"] for p in r["phases"]] for r in found["resources"]}
     assert phases["app-db-1"] == ["creating", "created", "starting", "started", "waiting", "healthy"]
     assert phases["app-web-1"] == ["creating", "created", "starting", "started"]
+    assert [p["phase"] for p in found["command"]] == [
+        *("loading", "opening", "observing", "planning", "executing", "starting")
+    ]
     times = [p["at_s"] for r in found["resources"] for p in r["phases"]]
     assert all(0 <= at <= found["total_s"] for at in times)
     db = {p["phase"]: p["at_s"] for r in found["resources"] if r["name"] == "app-db-1" for p in r["phases"]}
