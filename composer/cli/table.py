@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from composer.cli import safe
 from composer.engine.observed import ContainerState, Health
-from composer.units import human_duration as duration
+from composer.units import human_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _GAP = 3
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 """As in Go's strconv.Quote."""
+duration = human_duration
 _LEAST = 10
 
 
@@ -43,14 +44,14 @@ def align(lines: Sequence[Sequence[str]], *, gap: int = _GAP, least: int = _LEAS
 def status(container: ObservedContainer, now_ns: int) -> str:
     """Return Docker's status text: ``Up 5 minutes (healthy)``, ``Exited (0) 2 hours ago``."""
     if container.state in (ContainerState.RUNNING, ContainerState.PAUSED):
-        text = f"Up {duration((now_ns - container.started_ns) / 1e9)}"
+        text = f"Up {human_duration((now_ns - container.started_ns) / 1e9)}"
         if container.state is ContainerState.PAUSED:
             return f"{text} (Paused)"
         if container.health is Health.STARTING:
             return f"{text} (health: starting)"
         return text if container.health is Health.NONE else f"{text} ({container.health.value})"
     code = "unknown" if container.exit_code is None else container.exit_code
-    ago = duration((now_ns - container.finished_ns) / 1e9)
+    ago = human_duration((now_ns - container.finished_ns) / 1e9)
     if container.state is ContainerState.RESTARTING:
         return f"Restarting ({code}) {ago} ago"
     if container.state is ContainerState.EXITED:

@@ -123,7 +123,7 @@ def attach_by_websocket(call: Call) -> None:
     from composer.api.http.websocket import WebSocket
 
     world, meta = call.world, _attachable(call)
-    tty, streams, takes_input = _asked(call, meta)
+    _, streams, takes_input = _asked(call, meta)
     socket = WebSocket(call)
     try:
         if call.query.flag("logs"):
@@ -178,6 +178,8 @@ def size_of(call: Call) -> tuple[int, int]:
     for name in ("h", "w"):
         number = call.query.number(name)
         if number is None or not 0 <= number < 65536:
-            raise Problem(400, f"invalid resize {'height' if name == 'h' else 'width'} {call.query.text(name)!r}")
+            raise Problem(
+                400, f"invalid resize {'height' if name == 'h' else 'width'} {call.query.text(name)!r}"
+            )
         found.append(number)
     return found[0], found[1]

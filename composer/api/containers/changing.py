@@ -113,7 +113,9 @@ def kill(call: Call) -> Answer:
     world, meta, status = _found(call)
     number = _signal(call) or 9
     if status not in ("running", "paused"):
-        raise Problem(409, f"cannot kill container: {call.parameters['id']}: container {meta['id']} is not running")
+        raise Problem(
+            409, f"cannot kill container: {call.parameters['id']}: container {meta['id']} is not running"
+        )
     try:
         world.engine.containers.kill(meta["id"], str(number))
     except errors.Conflict:
@@ -173,7 +175,9 @@ def update(call: Call) -> Answer:
     policy = asked.RestartPolicy
     if policy is not None and policy.Name:
         if meta["auto_remove"] and policy.Name != "no":
-            raise Problem(409, "Restart policy cannot be updated because AutoRemove is enabled for the container")
+            raise Problem(
+                409, "Restart policy cannot be updated because AutoRemove is enabled for the container"
+            )
         attributes["restart"] = wishes.restart_text(policy)
     return 200, {"Warnings": updating.update(world, meta, attributes) or None}
 
@@ -220,10 +224,6 @@ def prune(call: Call) -> Answer:
             continue  # it was started in this moment
         gone.append(meta["id"])
         freed += size
-    world.core.emit_of(
-        records.NOBODY, {"reclaimed": str(freed)}, "container", "prune", "", ""
-    )
+    world.core.emit_of(records.NOBODY, {"reclaimed": str(freed)}, "container", "prune", "", "")
     world.settle()
     return 200, {"ContainersDeleted": gone or None, "SpaceReclaimed": freed}
-
-

@@ -15,8 +15,6 @@ from composer.api.http.problems import Problem
 from composer.api.http.wire import Gone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from composer.api.http.call import Call
     from composer.api.http.wire import Wire
 

@@ -74,7 +74,7 @@ def _myself() -> list[int]:
 
 def _is_alive(record: dict[str, Any]) -> bool:
     server = record.get("server") or [0, 0]
-    return files.start_time(int(server[0])) == server[1]
+    return bool(files.start_time(int(server[0])) == server[1])
 
 
 def all_of(world: World) -> list[tuple[str, dict[str, Any]]]:

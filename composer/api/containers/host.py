@@ -240,8 +240,10 @@ def container_config(
     of_image: Mapping[str, Any] = image.config if image is not None else {}
     said = said or {}
     entrypoint, command = _words(process["args"], of_image, said)
-    exposed = {port if "/" in port else f"{port}/tcp": {} for port in meta["exposed"]}
-    exposed |= {f"{port['container_port']}/{port['protocol']}": {} for port in extras["network"].get("ports") or ()}
+    exposed: dict[str, Any] = {port if "/" in port else f"{port}/tcp": {} for port in meta["exposed"]}
+    exposed |= {
+        f"{port['container_port']}/{port['protocol']}": {} for port in extras["network"].get("ports") or ()
+    }
     own = (f"HOSTNAME={config.get('hostname')}", *_OURS)
     found: dict[str, Any] = {
         "Hostname": config.get("hostname") or "",

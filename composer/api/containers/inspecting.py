@@ -135,7 +135,10 @@ def modes_of(said: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
         mode = parts[2] if len(parts) > 2 else ""
         if parts[0].startswith("/"):
             words = mode.split(",")
-            found[parts[1]] = (mode, next((word for word in words if "private" in word or "sha" in word), "rprivate"))
+            found[parts[1]] = (
+                mode,
+                next((word for word in words if "private" in word or "sha" in word), "rprivate"),
+            )
         elif len(parts) > 1:
             found[parts[1]] = (mode or "z", "")
     for mount in asked.get("Mounts") or ():

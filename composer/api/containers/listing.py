@@ -75,7 +75,7 @@ def _fitting(world: World, looks: list[Look], filters: Filters) -> Iterator[Look
     images = _ancestors(world, filters) if "ancestor" in filters else None
     for look in looks:
         meta = look.meta
-        if after and meta["created_ns"] <= after or before and meta["created_ns"] >= before:
+        if (after and meta["created_ns"] <= after) or (before and meta["created_ns"] >= before):
             continue
         if images is not None and meta["image_id"] not in images and meta["image"] not in images:
             continue
@@ -118,7 +118,9 @@ def _fits(look: Look, filters: Filters) -> bool:
         and filters.fits("network", lambda text: _joins(look, text))
         and filters.fits("volume", lambda text: _mounts(look, text))
         and filters.fits("publish", lambda text: _has_port(text, pictures.published(look)))
-        and filters.fits("expose", lambda text: _has_port(text, [*pictures.exposed(look), *pictures.published(look)]))
+        and filters.fits(
+            "expose", lambda text: _has_port(text, [*pictures.exposed(look), *pictures.published(look)])
+        )
     )
 
 

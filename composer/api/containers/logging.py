@@ -31,8 +31,8 @@ def logs(call: Call) -> None:
         world.paths,
         [meta["id"]],
         follow=query.flag("follow"),
-        since_ns=times.read(query.text("since"), "value for \"since\"") or 0,
-        until_ns=times.read(query.text("until"), "value for \"until\""),
+        since_ns=times.read(query.text("since"), 'value for "since"') or 0,
+        until_ns=times.read(query.text("until"), 'value for "until"'),
         tail=_tail(query.text("tail")),
         reader=call.wire.fileno(),
     )

@@ -90,7 +90,9 @@ def port_lines(look: Look) -> list[dict[str, Any]]:
     ]
     if status_of(look) in RUNNING:
         lines += [
-            {"PrivatePort": port, "Type": protocol} for port, protocol in exposed(look) if (port, protocol) not in found
+            {"PrivatePort": port, "Type": protocol}
+            for port, protocol in exposed(look)
+            if (port, protocol) not in found
         ]
     return lines
 
@@ -189,7 +191,7 @@ def _endpoint(
         "IPAMConfig": ipam_of(request) if request is not None else None,
         "Links": [":".join(link) for link in request["links"]] or None if request is not None else None,
         "Aliases": list(aliases) or None,
-        "MacAddress": record.get("mac", "") or ((request or {}).get("mac") or ""),
+        "MacAddress": record.get("mac", "") or ((request["mac"] or "") if request is not None else ""),
         "DriverOpts": None,
         "GwPriority": int(request["gw_priority"]) if request is not None else 0,
         "NetworkID": network_id if running or has_names else "",

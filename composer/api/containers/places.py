@@ -72,7 +72,7 @@ def _bind(text: str) -> MountSpec:
     if source.startswith("/"):
         options.pop("nocopy", None)
         return MountSpec("bind", os.path.normpath(source), target, read_only, options)
-    if not values_name(source):
+    if not is_volume_name(source):
         raise Problem(
             400,
             f'"{source}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" '
@@ -81,7 +81,7 @@ def _bind(text: str) -> MountSpec:
     return MountSpec("volume", source, target, read_only, options)
 
 
-def values_name(text: str) -> bool:
+def is_volume_name(text: str) -> bool:
     from composer.errors import BackendError
     from composer.runtime.objects import naming
 
@@ -137,7 +137,7 @@ def _volume_mount(mount: models.Mount) -> MountSpec:
             **({"nocopy": True} if asked.NoCopy else {}),
             **({"subpath": asked.Subpath} if asked.Subpath else {}),
         }
-    if mount.Source and not values_name(mount.Source):
+    if mount.Source and not is_volume_name(mount.Source):
         raise Problem(400, f'"{mount.Source}" includes invalid characters for a local volume name')
     return MountSpec("volume", mount.Source or None, mount.Target, mount.ReadOnly, options)
 

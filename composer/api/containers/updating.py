@@ -19,8 +19,9 @@ def update(world: World, meta: Meta, attributes: dict[str, Any]) -> list[str]:
         if one.fatal:
             raise Problem(400, f"{'.'.join(map(str, one.path))}: {one.reason}")
     try:
-        return translate.update(world.engine.containers, meta["id"], attributes)
-    except ValueError as error:
-        raise Problem(400, str(error)) from None
+        resources, restart = translate.update_of(attributes)
+        return world.engine.containers.update(meta["id"], resources=resources, restart=restart)
     except errors.Conflict as error:
         raise Problem(409, str(error)) from None
+    except errors.BackendError as error:
+        raise Problem(400, str(error)) from None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from composer.runtime.objects import specs
     from composer.runtime.objects.housekeeping import DiskUse
     from composer.runtime.objects.inside import PathStat
-    from composer.runtime.objects.usage import Processes, Usage
+    from composer.runtime.objects.usage import Counters, Processes, Usage
 
 
 class Inspection:
@@ -87,6 +87,14 @@ class Inspection:
         id, _ = self._core.meta(id)
         pid = self._core.pid(id)
         return None if pid is None else usage.usage(usage.cgroup_of(self._config(id), id), pid)
+
+    def counters(self, id: str) -> Counters | None:
+        """Return all counters of a container; None where it does not run."""
+        from composer.runtime.objects import usage
+
+        id, _ = self._core.meta(id)
+        pid = self._core.pid(id)
+        return None if pid is None else usage.counters(usage.cgroup_of(self._config(id), id), pid)
 
     def _config(self, id: str) -> Mapping[str, Any]:
         return records.config(self._core.paths.container(id)) or {"linux": {}, "composer": {}}

@@ -100,12 +100,14 @@ class Networks:
             self._containers.reload(id, meta)
             raise
 
-    def prune(self, wanted: Wanted) -> list[str]:
-        """Remove the networks that no container is in; return their names."""
+    def prune(self, wanted: Wanted, *, among: Collection[str] | None = None) -> list[str]:
+        """Remove the networks that no container is in, or those of them in ``among``; return their names."""
         from composer.runtime.objects import housekeeping
 
         gone = []
         for record in housekeeping.unused_networks(self._core.networks, list(self._core.metas()), wanted):
+            if among is not None and record["id"] not in among:
+                continue
             try:
                 self.remove(record["id"])
             except errors.Conflict:

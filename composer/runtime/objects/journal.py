@@ -73,6 +73,7 @@ class ProjectEvents:
                 self._take_others()
             for journal in self._journals:
                 self._pending += [event for event in journal.read() if event.time_ns >= self._since_ns]
+            self._pending.sort(key=lambda event: event.time_ns)
             if self._pending:
                 event = self._pending.pop(0)
                 return event if self._until_ns is None or event.time_ns <= self._until_ns else None
@@ -88,6 +89,10 @@ class ProjectEvents:
             if self._inotify in ready:
                 os.read(self._inotify, 1 << 16)
         return None
+
+    def left_ms(self) -> int | None:
+        """Return how long events may still come; None for ever."""
+        return None if self._until_ns is None else max(0, (self._until_ns - time.time_ns()) // 1_000_000)
 
     def _drain_notes(self) -> bool:
         """Take what inotify has told; return whether there was something."""

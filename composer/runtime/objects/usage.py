@@ -76,6 +76,92 @@ def usage(cgroup: cgroups.Cgroup, pid: int) -> Usage:
     )
 
 
+class Counters(NamedTuple):
+    """All that is counted of a running container, in the kernel's words; empty where this machine counts nothing.
+
+    ``interfaces`` has the eight counters of each interface but loopback: bytes, packets, errors and dropped, received
+    and then sent. ``disks`` are (major, minor, ``Read`` or ``Write``, bytes). Times of ``cpu`` are nanoseconds:
+    ``total``, ``user``, ``system``, and ``periods``, ``throttled_periods``, ``throttled`` of a limit.
+    """
+
+    usage: Usage
+    cpu: Mapping[str, int]
+    memory_bytes: int
+    memory_most_bytes: int
+    memory: Mapping[str, int]
+    interfaces: Mapping[str, tuple[int, ...]]
+    disks: tuple[tuple[int, int, str, int], ...]
+    most_processes: int
+
+
+def counters(cgroup: cgroups.Cgroup, pid: int) -> Counters:
+    """Read all counters, one by one."""
+    if "memory" in cgroup.paths:
+        directory, used, most = cgroup.paths["memory"], "memory.usage_in_bytes", "memory.max_usage_in_bytes"
+    else:
+        directory, used, most = str(cgroup.v2), "memory.current", "memory.peak"
+    pids_directory = cgroup.paths.get("pids") or cgroup.v2
+    return Counters(
+        usage(cgroup, pid),
+        _cpu(cgroup),
+        _number(f"{directory}/{used}"),
+        _number(f"{directory}/{most}"),
+        _pairs(f"{directory}/memory.stat"),
+        _interfaces(pid),
+        tuple(_disk_lines(cgroup)),
+        _number(f"{pids_directory}/pids.max"),
+    )
+
+
+def _cpu(cgroup: cgroups.Cgroup) -> dict[str, int]:
+    found = {"total": _cpu_ns(cgroup)}
+    if "cpuacct" in cgroup.paths:
+        ticks = _pairs(f"{cgroup.paths['cpuacct']}/cpuacct.stat")
+        tick_ns = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+        found |= {"user": ticks.get("user", 0) * tick_ns, "system": ticks.get("system", 0) * tick_ns}
+        limited = _pairs(f"{cgroup.paths['cpu']}/cpu.stat") if "cpu" in cgroup.paths else {}
+        found["throttled"] = limited.get("throttled_time", 0)
+    else:
+        limited = _pairs(f"{cgroup.v2}/cpu.stat")
+        found |= {"user": limited.get("user_usec", 0) * 1000, "system": limited.get("system_usec", 0) * 1000}
+        found["throttled"] = limited.get("throttled_usec", 0) * 1000
+    found |= {"periods": limited.get("nr_periods", 0), "throttled_periods": limited.get("nr_throttled", 0)}
+    return found
+
+
+def _interfaces(pid: int) -> dict[str, tuple[int, ...]]:
+    found = {}
+    for line in _lines(f"/proc/{pid}/net/dev"):
+        name, colon, rest = line.partition(":")
+        fields = rest.split()
+        if colon and name.strip() != "lo" and len(fields) >= 12:
+            found[name.strip()] = tuple(int(fields[index]) for index in (0, 1, 2, 3, 8, 9, 10, 11))
+    return found
+
+
+def _disk_lines(cgroup: cgroups.Cgroup) -> Iterator[tuple[int, int, str, int]]:
+    if "blkio" in cgroup.paths:
+        for line in _lines(f"{cgroup.paths['blkio']}/blkio.throttle.io_service_bytes_recursive"):
+            fields = line.split()
+            if len(fields) == 3 and fields[1] in ("Read", "Write"):
+                major, _, minor = fields[0].partition(":")
+                yield int(major), int(minor), fields[1], int(fields[2])
+        return
+    for line in _lines(f"{cgroup.v2}/io.stat"):
+        device, *pairs = line.split()
+        major, _, minor = device.partition(":")
+        values = dict(entry.partition("=")[::2] for entry in pairs)
+        for key, word in (("rbytes", "Read"), ("wbytes", "Write")):
+            if major.isdecimal() and minor.isdecimal():
+                yield int(major), int(minor), word, int(values.get(key, 0))
+
+
+def machine_cpu_ns() -> int:
+    """Return the time that all processors of this machine have been used or idle: proc(5), stat."""
+    fields = _lines("/proc/stat")[0].split()[1:8]
+    return sum(map(int, fields)) * (1_000_000_000 // os.sysconf("SC_CLK_TCK"))
+
+
 def _cpu_ns(cgroup: cgroups.Cgroup) -> int:
     if "cpuacct" in cgroup.paths:
         return _number(f"{cgroup.paths['cpuacct']}/cpuacct.usage")
