@@ -98,7 +98,7 @@ class World:
 
     def settle(self) -> None:
         """Wait for what goes by itself after a removal: interfaces and cgroups, so that nothing is seen of it."""
-        self.engine.settle()
+        self.engine.settle(records.NOBODY)
 
     def close(self) -> None:
         self.engine.close()

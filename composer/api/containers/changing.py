@@ -43,6 +43,9 @@ def start_it(world: World, meta: Meta) -> None:
     try:
         attachments.start(world, meta)
     except errors.StartFailed as error:
+        if meta["auto_remove"]:
+            world.engine.containers.remove(meta["id"], force=True, volumes=True)
+            world.settle()
         raise Problem(400 if error.exit_code in (126, 127) else 500, words_of(error, meta)) from None
     except errors.NotFound as error:
         if "no such container" in str(error) or "was removed" in str(error):

@@ -21,6 +21,8 @@ NOBODY = "@nobody"
 """The owner of all objects that have none; see `records.NOBODY`."""
 
 _USUAL_BYTES = 1 << 16
+_MOVED_EVENTS = 256
+"""As many as Docker Engine keeps."""
 
 
 def read_json(path: str) -> dict[str, Any] | None:
@@ -135,6 +137,28 @@ def append_event(directory: str, kind: str, action: str, id: str, attributes: Ma
         os.write(fd, json.dumps(event, separators=(",", ":")).encode() + b"\n")
     finally:
         os.close(fd)
+
+
+def move_events(directory: str) -> None:
+    """Keep the last events of a project that ends in nobody's journal, where there is one: for who asks later.
+
+    They are marked: whoever has listened all the time has them already.
+    """
+    try:
+        target = os.open(f"{os.path.dirname(directory)}/{NOBODY}/events", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return  # nobody has listened to nobody
+    try:
+        with open(f"{directory}/events", "rb") as file:
+            lines = file.read().splitlines()[-_MOVED_EVENTS:]
+    except FileNotFoundError:
+        lines = []
+    try:
+        for line in lines:
+            if line.startswith(b"{"):
+                os.write(target, b'{"moved":true,' + line[1:] + b"\n")
+    finally:
+        os.close(target)
 
 
 def whole(chunks: Iterable[bytes], most_bytes: int) -> bytes:

@@ -131,6 +131,8 @@ def sweep_run_state(paths: Paths, project: str) -> None:
     from composer.runtime.base import claims
 
     directory, place = paths.project(project), paths.supervision(project)
+    if project != records.NOBODY:
+        files.move_events(directory)
     for name in list_directory(directory):
         files.remove_file(f"{directory}/{name}")
     remove_directory(directory)

@@ -118,16 +118,19 @@ class Engine:
             for client in self.core.clients().values():
                 client.close()
 
-    def settle(self) -> None:
-        """Finish removals, for whoever goes on: see `close`. The supervisors that still have something stay."""
+    def settle(self, keep: str) -> None:
+        """Finish removals, for whoever goes on: see `close`.
+
+        The supervisors that still have something stay, and that of the owner ``keep`` in any case.
+        """
         core = self.core
         with core.lock:
-            touched = set(core.aftermath.owners)
+            touched = set(core.aftermath.owners) - {keep}
             for owner in touched:
                 client = core.clients().get(owner)
                 if client is not None and not any(meta["project"] == owner for meta in core.metas()):
                     client.close(wait=True)
-        if touched:
+        if core.aftermath.owners:
             self._clear_away()
             for owner in touched:
                 self._sweep_owner(owner)

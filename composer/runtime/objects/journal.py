@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from composer.runtime.base.state import Paths
 
+_MOVED = b'{"moved":true,'
 _COMES = 0x00000100 | 0x00000080 | 0x01000000  # create, moved to; only a directory
 _WATCHED = 0x00000002 | 0x00000100 | 0x00000080 | 0x00000400  # modify, create, moved to, the directory went
 
@@ -145,6 +146,7 @@ class _Journal:
         self.directory = directory
         self._file: BinaryIO | None = None
         self._rest = b""
+        self._has_read = not whole
         self._follow()
         if self._file is not None and not whole:
             self._file.seek(0, os.SEEK_END)
@@ -178,6 +180,10 @@ class _Journal:
         if self._file is None:
             return []
         *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
+        if self._has_read:
+            # what a project that ended left here was in its own journal before
+            lines = [line for line in lines if not line.startswith(_MOVED)]
+        self._has_read = True
         return [event for line in lines if (event := _event(line)) is not None]
 
     def close(self) -> None:
