@@ -13,6 +13,8 @@ from composer.errors import ProjectError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+GIVEN = "DOCKER_AUTH_CONFIG"
+"""The variable with logins, and where they are in what `read_docker` returns."""
 _PLUGINS = (
     "/usr/local/lib/docker/cli-plugins",
     "/usr/local/libexec/docker/cli-plugins",
@@ -51,7 +53,30 @@ def docker_path(environment: Mapping[str, str]) -> str:
 
 
 def read_docker(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return what config.json holds; nothing where there is none. Raises ProjectError when it is no JSON."""
+    """Return what config.json holds; nothing where there is none. Raises ProjectError when it is no JSON.
+
+    Logins in the variable DOCKER_AUTH_CONFIG come before those of the file and of helpers, as for the docker command.
+    """
+    found = _file_of_docker(environment)
+    text = environment.get(GIVEN)
+    return _with_logins(found, text) if text else found
+
+
+def _with_logins(found: dict[str, Any], text: str) -> dict[str, Any]:
+    import json
+
+    try:
+        auths = json.loads(text)["auths"]
+        added = {str(server): dict(entry) for server, entry in auths.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise ProjectError(
+            "cannot read the variable DOCKER_AUTH_CONFIG: it has no JSON object with auths",
+            hint='correct it, such as {"auths": {"HOST": {"auth": "…"}}}, or unset it',
+        ) from None
+    return {**found, GIVEN: added}
+
+
+def _file_of_docker(environment: Mapping[str, str]) -> dict[str, Any]:
     name = docker_path(environment)
     try:
         with open(name, "rb") as file:

@@ -13,6 +13,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer import userconfig
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -61,6 +63,9 @@ def server_of(host: str) -> str:
 def find(docker: Mapping[str, Any], environment: Mapping[str, str], host: str) -> Credentials:
     """Return the credentials for a registry, by Docker's configuration; empty ones when there are none."""
     server = server_of(host)
+    given = _in_file(docker.get(userconfig.GIVEN), server)
+    if given:
+        return given
     helper = helper_of(docker, host)
     complaint = ""
     if helper:
@@ -91,6 +96,8 @@ def every(docker: Mapping[str, Any], environment: Mapping[str, str]) -> tuple[di
         complaints.append(answer.complaint)
         if answer:
             found[server] = answer
+    given = docker.get(userconfig.GIVEN)
+    found.update((server, _in_file(given, server)) for server in (given if isinstance(given, dict) else ()))
     return {server: one for server, one in found.items() if one}, next(filter(None, complaints), "")
 
 

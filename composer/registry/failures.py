@@ -21,6 +21,10 @@ class RequestFailed(PullFailed):
         self.retry_after = retry_after
 
 
+class NotThere(PullFailed):
+    """The registry has no such image."""
+
+
 class AccessDenied(PullFailed):
     """The registry refuses to show an image. The message is a whole one: scripts match how it begins."""
 

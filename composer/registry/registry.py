@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from composer.errors import ImageError, PullFailed
 from composer.registry.endpoint import Endpoint, what_is_said
-from composer.registry.failures import AccessDenied, RequestFailed, backoff_s
+from composer.registry.failures import AccessDenied, NotThere, RequestFailed, backoff_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,6 +27,7 @@ TRIES = 5
 _MIRROR_TRIES = 2
 _MAX_MANIFEST_BYTES = 4 << 20
 _MAX_SMALL_BYTES = 8 << 20
+_MOST_TAGS = 1000
 _ACCEPT = ", ".join(
     (
         "application/vnd.oci.image.index.v1+json",
@@ -99,6 +100,20 @@ class Registry:
 
         found = self._anywhere(read)
         return found if found.startswith("sha256:") else self.manifest(reference).digest
+
+    def tags(self, reference: Reference) -> list[str]:
+        """Return the tags of a repository, at most a thousand. Raises PullFailed."""
+
+        def read(endpoint: Endpoint) -> list[str]:
+            kind = f"tags/list?n={_MOST_TAGS}"
+            data = self._ask(endpoint, "GET", reference, kind, {}).body(_MAX_MANIFEST_BYTES)
+            try:
+                found = json.loads(data)["tags"] or []
+            except (ValueError, KeyError, TypeError, RecursionError):
+                raise PullFailed(f"{endpoint.host} returned no list of tags") from None
+            return [tag for tag in found if isinstance(tag, str)][:_MOST_TAGS]
+
+        return self._anywhere(read)
 
     # -------------------------------------------------------------- blobs
 
@@ -183,8 +198,9 @@ class Registry:
         said = what_is_said(response)
         name = reference.familiar()
         if status == 404:
-            what = "image" if kind.startswith("manifests") else "a part of the image"
-            return PullFailed(
+            is_image = kind.startswith("manifests")
+            what = "image" if is_image else "a part of the image"
+            return (NotThere if is_image else PullFailed)(
                 f"{what} not found on {endpoint.host}{': ' + said if said else ''}",
                 hint=f"check the name and tag of '{name}'",
             )

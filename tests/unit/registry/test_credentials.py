@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -150,3 +151,18 @@ def test_where_the_file_is(tmp_path: pathlib.Path) -> None:
     assert userconfig.read_docker({"HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path)}) == {}
     (tmp_path / "config.json").write_text("[]")
     assert userconfig.read_docker({"DOCKER_CONFIG": str(tmp_path)}) == {}
+
+
+def test_logins_of_the_variable_come_first(helper: Helper) -> None:
+    variable = json.dumps({"auths": {"a.test": {"auth": ME}}})
+    environment = {**helper(knows=KNOWS), "HOME": "/nowhere", "DOCKER_AUTH_CONFIG": variable}
+    docker = {**userconfig.read_docker(environment), "credsStore": "knows"}
+    assert credentials.find(docker, environment, "a.test") == Credentials("me", "se:cret")
+    assert credentials.find(docker, environment, "docker.io") == Credentials(identity_token="of the hub")
+    assert credentials.every(docker, environment)[0]["a.test"] == Credentials("me", "se:cret")
+
+
+@pytest.mark.parametrize("text", ["nonsense", "[]", "{}", '{"auths": 1}', '{"auths": {"a": 1}}'])
+def test_a_variable_that_has_no_logins_is_refused(text: str) -> None:
+    with pytest.raises(ProjectError, match="DOCKER_AUTH_CONFIG"):
+        userconfig.read_docker({"HOME": "/nowhere", "DOCKER_AUTH_CONFIG": text})
