@@ -7,12 +7,13 @@ something failed.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from queue import SimpleQueue
 
 T = TypeVar("T")
@@ -29,6 +30,42 @@ def each(items: Iterable[T], work: Callable[[T], R], limit: int, *, name: str = 
     if len(todo) < 2 or limit < 2:
         return [work(item) for item in todo]
     return _Round(todo, work).run(min(limit, len(todo)), name)
+
+
+class Stop:
+    """The wish that something comes to its end, said by one thread and heard by others. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self._called: dict[object, Callable[[], None]] = {}
+
+    def set(self) -> None:
+        """Say it. What `calling` has named is called by this thread, each once."""
+        with self._lock:
+            self._event.set()
+            called, self._called = list(self._called.values()), {}
+        for one in called:
+            one()
+
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    @contextlib.contextmanager
+    def calling(self, end: Callable[[], None]) -> Iterator[None]:
+        """Have ``end`` called when it is said before the end of the block, or was said already."""
+        key = object()
+        with self._lock:
+            is_late = self._event.is_set()
+            if not is_late:
+                self._called[key] = end
+        if is_late:
+            end()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._called.pop(key, None)
 
 
 class _Round(Generic[T, R]):

@@ -11,10 +11,12 @@ from composer.runtime.base import making
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from composer.references import Reference
+    from composer.registry.registry import Manifest
     from composer.runtime.engine.core import Core
     from composer.runtime.images import Image
     from composer.runtime.images.manifests import Step
-    from composer.runtime.images.progress import Advance
+    from composer.runtime.images.progress import Advance, Watcher
     from composer.runtime.images.pull import Puller
     from composer.runtime.images.push import Pusher
     from composer.runtime.images.removal import Removed
@@ -35,14 +37,32 @@ class Images:
         return self._core.store.images()
 
     def pull(
-        self, reference: str, progress: Callable[[Advance], None] | None = None, platform: str = ""
+        self,
+        reference: str,
+        progress: Callable[[Advance], None] | None = None,
+        platform: str = "",
+        *,
+        watcher: Watcher | None = None,
     ) -> Image:
         """Pull an image; one for another ``platform`` than this machine's stays beside what the name stands for."""
-        return self._core.store.pull(reference, self._puller_for_all(), progress, platform=platform)
+        puller = self._puller_for_all()
+        return self._core.store.pull(reference, puller, progress, platform=platform, watcher=watcher)
 
     def resolve(self, reference: str) -> str:
         """Return the digest that the registry has for a reference now. Raises PullFailed."""
         return self._puller_for_all().resolve(parse(reference))
+
+    def tags(self, reference: Reference) -> list[str]:
+        """Return the tags that a registry has of a reference's repository. Raises PullFailed."""
+        return self._puller_for_all().tags(reference)
+
+    def manifest(self, reference: Reference) -> Manifest:
+        """Return the manifest, or the index, of a reference at its registry. Raises PullFailed."""
+        return self._puller_for_all().manifest(reference)
+
+    def small_blob(self, reference: Reference, digest: str, size_bytes: int) -> bytes:
+        """Return a small blob of a reference's repository. Raises PullFailed."""
+        return self._puller_for_all().small_blob(reference, digest, size_bytes)
 
     def _puller_for_all(self) -> Puller:
         """Return the one that all threads share, so that what several images have in common is fetched once."""
@@ -57,13 +77,15 @@ class Images:
         progress: Callable[[Advance], None] | None = None,
         *,
         compression: str = "gzip",
+        watcher: Watcher | None = None,
     ) -> str:
         """Push an image; return its digest at the registry. Raises NotFound or PushFailed."""
         making.sweep(self._core.paths)
         with self._core.lock:
             if self._pusher is None:
                 self._pusher = self._core.store.pusher(self._environment)
-        return self._core.store.push(reference, self._pusher, progress, compression=compression)
+            pusher = self._pusher
+        return self._core.store.push(reference, pusher, progress, compression=compression, watcher=watcher)
 
     def history(self, reference: str) -> list[Step]:
         return self._core.store.history(reference)
@@ -111,15 +133,22 @@ class Images:
         making.sweep(self._core.paths)
         return self._core.store.load(path)
 
+    def load_named(self, path: str, platform: str = "") -> Sequence[tuple[Image, Sequence[str]]]:
+        """Load an archive; return its images, or the ones for a platform, with the names that it gives them."""
+        making.sweep(self._core.paths)
+        return self._core.store.load_named(path, platform)
+
     def tag(self, reference: str, name: str) -> None:
         self._core.store.tag(reference, name)
 
     def save(self, references: Sequence[str], path: str) -> None:
         self._core.store.save(references, path)
 
-    def prune(self, *, unused: bool = False) -> tuple[Sequence[str], int]:
+    def prune(
+        self, *, unused: bool = False, wanted: Callable[[str], bool] = lambda id: True
+    ) -> tuple[Sequence[str], int]:
         making.sweep(self._core.paths)
-        return self._core.store.prune(unused=unused)
+        return self._core.store.prune(unused=unused, wanted=wanted)
 
     def close(self) -> None:
         for one in (self._puller, self._pusher):

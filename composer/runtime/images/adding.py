@@ -39,6 +39,22 @@ def import_rootfs(content: Content, path: str, config: Mapping[str, Any]) -> str
     return add_image(content, canonical_json(whole), [layer])
 
 
+def import_chunks(content: Content, chunks: Iterator[bytes], made: Mapping[str, Any]) -> str:
+    """Store a tarball, as it comes, as an image of one layer; return its id. ``made``: see `Store.import_chunks`."""
+    layer = content.add_layer(chunks, ())
+    entry = {key: made[key] for key in ("created", "comment") if made.get(key)}
+    whole = {
+        "architecture": made.get("architecture") or configuration.architecture(),
+        "os": made.get("os") or "linux",
+        **({"variant": made["variant"]} if made.get("variant") else {}),
+        "created": made["created"],
+        "config": checked_changes(made["config"]),
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
+        "history": [entry],
+    }
+    return add_image(content, canonical_json(whole), [layer])
+
+
 def commit(content: Content, base: str, chunks: Iterator[bytes], made: Mapping[str, Any]) -> str:
     """Store an image of another and one more layer; return its id. ``made``: config, created, author, comment."""
     record = content.record(base)
@@ -47,7 +63,7 @@ def commit(content: Content, base: str, chunks: Iterator[bytes], made: Mapping[s
     below = [layer_of_record(layer) for layer in record["layers"]]
     layer = content.add_layer(chunks, below)
     whole = json.loads(content.read(base))
-    entry = {key: made[key] for key in ("created", "author", "comment") if made[key]}
+    entry = {key: made[key] for key in ("created", "created_by", "author", "comment") if made.get(key)}
     whole = {
         **{key: value for key, value in whole.items() if not key.startswith("container")},
         **{key: made[key] for key in ("created", "author") if made[key]},

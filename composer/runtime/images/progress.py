@@ -22,6 +22,30 @@ class Advance(NamedTuple):
     parts: tuple[tuple[int, int], ...]
 
 
+class Part(NamedTuple):
+    """A layer that is pulled or pushed. ``digest`` is of its blob in a pull, of its plain form in a push."""
+
+    digest: str
+    size_bytes: int
+    is_there: bool = False
+
+
+class Watcher:
+    """Told of each layer of a pull or a push, by several threads. What one of its methods raises, ends the transfer."""
+
+    def begun(self, parts: Sequence[Part]) -> None:
+        """The manifest is known, and these are its layers, lowest first."""
+
+    def moved(self, digest: str, done_bytes: int, total_bytes: int) -> None:
+        """Bytes came or went. Called with each piece."""
+
+    def ended(self, digest: str, how: str) -> None:
+        """A layer is where it is to be: ``pulled``, ``pushed``, ``there``, or ``mounted from NAME``."""
+
+    def described(self, digest: str, size_bytes: int) -> None:
+        """The registry has this manifest or index under the name now."""
+
+
 class Moving(Protocol):
     """A blob on its way: how much of it has come or gone, and who is told when that changes."""
 

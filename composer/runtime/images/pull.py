@@ -20,7 +20,7 @@ from composer.runtime.images import adding, manifests
 from composer.runtime.images.content import Content, Layer, chain_id
 from composer.runtime.images.distributed import Distributed
 from composer.runtime.images.download import Download, Restarted
-from composer.runtime.images.progress import Progress
+from composer.runtime.images.progress import Part, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from composer.registry.registry import Manifest, Registry
     from composer.registry.settings import Settings
     from composer.registry.transport import Transport
-    from composer.runtime.images.progress import Advance
+    from composer.runtime.images.progress import Advance, Watcher
 
 _DOWNLOADS = 4
 _UNPACKERS = 2
@@ -62,19 +62,32 @@ class Puller:
         """Return the digest that the registry has for a reference. Raises PullFailed."""
         return self._registries.resolve(reference)
 
+    def tags(self, reference: Reference) -> list[str]:
+        """Return the tags of a reference's repository. Raises PullFailed."""
+        return self._registries.of(reference).tags(reference)
+
+    def manifest(self, reference: Reference) -> Manifest:
+        """Return the manifest, or the index, that a reference stands for at its registry. Raises PullFailed."""
+        return self._registries.of(reference).manifest(reference)
+
+    def small_blob(self, reference: Reference, digest: str, size_bytes: int) -> bytes:
+        """Return a small blob of a reference's repository, checked. Raises PullFailed."""
+        return self._registries.of(reference).small_blob(reference, digest, size_bytes)
+
     def pull(
         self,
         reference: Reference,
         tell: Callable[[Advance], None] | None = None,
         *,
         platform: str = "",
+        watcher: Watcher | None = None,
     ) -> tuple[str, str]:
         """Bring an image into the store; return its id and the registry's digest for it. Raises PullFailed.
 
         ``platform`` is another one than this machine's, such as ``linux/arm64``.
         """
         try:
-            return self._pull(reference, tell, platform)
+            return self._pull(reference, tell, platform, watcher)
         except AccessDenied:
             raise
         except ImageError as error:
@@ -88,7 +101,11 @@ class Puller:
             ) from error
 
     def _pull(
-        self, reference: Reference, tell: Callable[[Advance], None] | None, platform: str
+        self,
+        reference: Reference,
+        tell: Callable[[Advance], None] | None,
+        platform: str,
+        watcher: Watcher | None,
     ) -> tuple[str, str]:
         registry = self._registries.of(reference)
         top = registry.manifest(reference)
@@ -100,7 +117,7 @@ class Puller:
             for layer in manifests.list_of_mappings(found.get("layers"), "its manifest")
         ]
         layers = _Layers.planned(manifests.diff_ids(config, len(parts)), parts)
-        stored = self._fetch(registry, reference, layers, tell)
+        stored = self._fetch(registry, reference, layers, tell, watcher)
         blobs = [(layer.diff_id, layer.blob) for layer in stored]
         Distributed(self._content).note_place(blobs, reference.host, reference.path)
         return adding.add_image(self._content, config, stored, manifest.data), top.digest
@@ -137,29 +154,41 @@ class Puller:
         reference: Reference,
         planned: Sequence[_Planned],
         tell: Callable[[Advance], None] | None,
+        watcher: Watcher | None,
     ) -> list[Layer]:
         known = [self._content.layer_of(layer.chain) for layer in planned]
-        work = _Layers(self._content, planned)
+        if watcher is not None:
+            watcher.begun(
+                [
+                    Part(layer.blob, layer.size_bytes, there is not None and there.blob == layer.blob)
+                    for layer, there in zip(planned, known, strict=True)
+                ]
+            )
+        work = _Layers(self._content, planned, watcher)
         jobs = []
         for index, (layer, there) in enumerate(zip(planned, known, strict=True)):
             if there is not None and there.blob == layer.blob:
                 work.finish(index, there)
             else:
-                jobs.append((index, self._download(registry, reference, layer)))
+                jobs.append((index, self._download(registry, reference, layer, watcher)))
         if jobs and tell is not None:
             Progress(list({id(d): d for _, d in jobs}.values()), tell)
         work.run(jobs)
         self._content.flush()
         return work.stored()
 
-    def _download(self, registry: Registry, reference: Reference, layer: _Planned) -> Download:
+    def _download(
+        self, registry: Registry, reference: Reference, layer: _Planned, watcher: Watcher | None
+    ) -> Download:
         """Return the download of a layer's blob, which another image may have begun."""
         with self._lock:
             found = self._downloads.get(layer.blob)
             if found is not None and found.size_bytes == layer.size_bytes and found.is_usable():
                 return found
-            found = Download(self._content, registry, reference, layer.blob, layer.size_bytes)
+            made = found = Download(self._content, registry, reference, layer.blob, layer.size_bytes)
             self._downloads[layer.blob] = found
+        if watcher is not None:
+            made.watch(lambda: watcher.moved(made.digest, made.done_bytes, made.size_bytes))
         self._downloaders.submit(found.run)
         return found
 
@@ -176,8 +205,8 @@ class _Planned(NamedTuple):
 class _Layers:
     """The layers of one image on their way; a few threads take them from the bottom up."""
 
-    def __init__(self, content: Content, planned: Sequence[_Planned]) -> None:
-        self._content, self._planned = content, planned
+    def __init__(self, content: Content, planned: Sequence[_Planned], watcher: Watcher | None = None) -> None:
+        self._content, self._planned, self._watcher = content, planned, watcher
         self._changed = threading.Condition()
         self._stored: dict[int, Layer] = {}
         self._failure: BaseException | None = None
@@ -204,6 +233,8 @@ class _Layers:
         def work(job: tuple[int, Download]) -> None:
             try:
                 self.finish(job[0], self._unpack(*job))
+                if self._watcher is not None:
+                    self._watcher.ended(job[1].digest, "pulled")
             except BaseException as error:  # the layers that wait for this one end as well
                 with self._changed:
                     self._failure = self._failure or error

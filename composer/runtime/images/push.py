@@ -28,7 +28,7 @@ from composer.runtime.base import making
 from composer.runtime.images import compressing, compression, indexes, outgoing
 from composer.runtime.images.content import canonical_json
 from composer.runtime.images.distributed import Distributed, Packed
-from composer.runtime.images.progress import Progress
+from composer.runtime.images.progress import Part, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from composer.registry.settings import Settings
     from composer.registry.transport import Transport
     from composer.runtime.images.content import Content, Layer, Named
-    from composer.runtime.images.progress import Advance
+    from composer.runtime.images.progress import Advance, Watcher
 
 _UPLOADS = 3  # at once, of all images, as Docker has it
 _READ_BYTES = 1 << 17  # one piece on the wire: it has 15 s to be taken
@@ -78,6 +78,7 @@ class Pusher:
         tell: Callable[[Advance], None] | None = None,
         *,
         kind: str = compressing.GZIP,
+        watcher: Watcher | None = None,
     ) -> str:
         """Send what a name stands for to the repository and the tag of a reference; return its digest there.
 
@@ -89,7 +90,7 @@ class Pusher:
             images = [outgoing.image(self._content, id) for id in self._in_order(named)]
             for attempt in range(1, _AGAIN + 1):
                 try:
-                    return self._sent(_Push(self, reference, kind), images, named, tell)
+                    return self._sent(_Push(self, reference, kind, watcher), images, named, tell)
                 except BlobsMissing:
                     self._forget(reference)  # the registry removed it between our question and the manifest
                     if attempt == _AGAIN:
@@ -188,8 +189,9 @@ class Pusher:
 class _Sending:
     """How much of a layer has gone. The size is that of the layer as it is here until its blob is known."""
 
-    def __init__(self, layer: Layer, kind: str) -> None:
-        self.layer, self.kind = layer, kind
+    def __init__(self, layer: Layer, kind: str, watcher: Watcher | None) -> None:
+        self.layer, self.kind, self._watcher = layer, kind, watcher
+        self.how = "there"
         self.done_bytes, self.size_bytes = 0, layer.blob_bytes
         self._watchers: list[Callable[[], None]] = []
 
@@ -200,10 +202,15 @@ class _Sending:
         self.done_bytes = done_bytes
         for watcher in self._watchers:
             watcher()
+        if self._watcher is not None:
+            self._watcher.moved(self.layer.diff_id, done_bytes, self.size_bytes)
 
     def is_done(self, blob: Packed) -> Packed:
-        self.size_bytes = blob.size_bytes
-        self.moved(blob.size_bytes)
+        self.size_bytes = self.done_bytes = blob.size_bytes
+        for watcher in self._watchers:
+            watcher()
+        if self._watcher is not None:
+            self._watcher.ended(self.layer.diff_id, self.how)
         return blob
 
 
@@ -218,8 +225,8 @@ class _Pushed(NamedTuple):
 class _Push:
     """What one name stands for on its way to one repository. ``kind`` is how layers are compressed that are not."""
 
-    def __init__(self, pusher: Pusher, reference: Reference, kind: str) -> None:
-        self._pusher, self._reference, self._kind = pusher, reference, kind
+    def __init__(self, pusher: Pusher, reference: Reference, kind: str, watcher: Watcher | None) -> None:
+        self._pusher, self._reference, self._kind, self._watcher = pusher, reference, kind, watcher
         self._repository = pusher.repository(reference)
 
     def layers(
@@ -227,10 +234,12 @@ class _Push:
     ) -> list[list[Packed]]:
         """Send the layers of all images; return what each image's are in the registry."""
         parts = [
-            (_Sending(*pair), image.manifest is not None)
+            (_Sending(*pair, self._watcher), image.manifest is not None)
             for image in images
             for pair in zip(image.layers, image.kinds, strict=True)
         ]
+        if self._watcher is not None:
+            self._watcher.begun([Part(part.layer.diff_id, part.size_bytes) for part, _ in parts])
         progress = (
             Progress([part for part, _ in parts], tell, what="pushed") if tell is not None and parts else None
         )
@@ -267,6 +276,8 @@ class _Push:
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         if is_tagged or not self._repository.has_manifest(digest, media_type):
             self._repository.put_manifest(data, media_type, self._reference.tag if is_tagged else digest)
+        if is_tagged and self._watcher is not None:
+            self._watcher.described(digest, len(data))
         return _Pushed(digest, data, media_type)
 
     def index(self, described: Sequence[dict[str, Any]], own: bytes) -> str:
@@ -276,13 +287,15 @@ class _Push:
         """
         tag = self._reference.tag
         if [one["digest"] for one in described] == outgoing.digests(own):
-            media_type = str(json.loads(own).get("mediaType") or indexes.OCI_INDEX)
-            return self._repository.put_manifest(own, media_type, tag)
-        is_old = any(one["mediaType"] == outgoing.DOCKER_MANIFEST for one in described)
-        media_type = indexes.DOCKER_LIST if is_old else indexes.OCI_INDEX
-        return self._repository.put_manifest(
-            canonical_json(indexes.made(described, media_type)), media_type, tag
-        )
+            data, media_type = own, str(json.loads(own).get("mediaType") or indexes.OCI_INDEX)
+        else:
+            is_old = any(one["mediaType"] == outgoing.DOCKER_MANIFEST for one in described)
+            media_type = indexes.DOCKER_LIST if is_old else indexes.OCI_INDEX
+            data = canonical_json(indexes.made(described, media_type))
+        digest = self._repository.put_manifest(data, media_type, tag)
+        if self._watcher is not None:
+            self._watcher.described(digest, len(data))
+        return digest
 
     def _config(self, image: outgoing.Image) -> None:
         data, reference = image.config, self._reference
@@ -299,17 +312,17 @@ class _Push:
         with pusher.working_on(layer.diff_id):
             if as_it_is:
                 known = Packed(layer.blob, layer.blob_bytes)
-                if not self._is_there(layer, known):
+                if not self._is_there(part, known):
                     self._send(part, known, pusher.content.blob(layer.blob))
                 return known
             noted = pusher.notes.packed(layer.diff_id, self._kind)
-            if noted is not None and self._is_there(layer, noted):
+            if noted is not None and self._is_there(part, noted):
                 return noted
             with making.temporary_file(f"{pusher.content.root}/blobs") as (path, fd):
                 made = self._compress(layer, fd)
                 if made != noted:
                     pusher.notes.note_packed(layer.diff_id, self._kind, made)
-                if made == noted or not self._is_there(layer, made):
+                if made == noted or not self._is_there(part, made):
                     self._send(part, made, path)
                 return made
 
@@ -339,19 +352,22 @@ class _Push:
             if start < end:
                 raise PushFailed(f"blob {blob.digest} is damaged in the store: it is too short")
 
+        part.how = "pushed"
         self._repository.send(Outgoing(blob.digest, blob.size_bytes, read), part.moved)
         self._found(part.layer, blob)
 
-    def _is_there(self, layer: Layer, blob: Packed) -> bool:
+    def _is_there(self, part: _Sending, blob: Packed) -> bool:
         """Tell whether the repository has a blob, or gets it from another one of the same registry."""
-        reference, pusher = self._reference, self._pusher
+        reference, pusher, layer = self._reference, self._pusher, part.layer
         if pusher.is_there(reference, blob.digest):
             return True
         if not self._repository.has(blob.digest):
             places = pusher.notes.places(layer.diff_id, blob.digest, reference.host)
             others = [path for path in places if path != reference.path][:_MOUNTS]
-            if not any(self._repository.mount(blob.digest, path) for path in others):
+            source = next((path for path in others if self._repository.mount(blob.digest, path)), None)
+            if source is None:
                 return False
+            part.how = f"mounted from {source}"
         self._found(layer, blob)
         return True
 

@@ -14,7 +14,7 @@ from composer.runtime.images import host, leases
 from composer.runtime.images.content import Content, hex_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from composer.runtime.images.content import Named
 
@@ -70,8 +70,8 @@ def _digests(names: Mapping[str, Named]) -> set[str]:
     return {name._replace(tag="", digest=digest).familiar() for name, digest in parsed if digest}
 
 
-def prune(content: Content, *, unused: bool) -> tuple[list[str], int]:
-    """Remove images that have no name (or that no container uses) and everything unreachable."""
+def prune(content: Content, *, unused: bool, wanted: Callable[[str], bool]) -> tuple[list[str], int]:
+    """Remove wanted images that have no name (or that no container uses) and everything unreachable."""
     names = content.names().values()
     used_images = _used_by_containers(content)[1]
     kept = used_images.union(*(entry.others for entry in names if entry.id in used_images))
@@ -79,7 +79,7 @@ def prune(content: Content, *, unused: bool) -> tuple[list[str], int]:
         kept = kept.union(*(entry.ids for entry in names))
     gone = []
     for id, _ in list(content.records()):
-        if id in kept:
+        if id in kept or not wanted(id):
             continue
         files.remove_file(content.image(id))
         gone.append(id)

@@ -20,19 +20,22 @@ if TYPE_CHECKING:
 
 
 def save(content: Content, chosen: Sequence[tuple[Named, tuple[str, ...]]], path: str) -> None:
-    """Write images, each with its full references, to ``path``, which is replaced only when all went well.
+    """Write images, each with its full references, to ``path``, which is replaced only when all went well."""
+    try:
+        with whole_file(path) as file:
+            write(content, chosen, file)
+    except OSError as error:
+        raise ImageError(f"cannot write '{path}': {error.strerror}") from error
+
+
+def write(content: Content, chosen: Sequence[tuple[Named, tuple[str, ...]]], file: BinaryIO) -> None:
+    """Write images to a file that is only written to, from its begin to its end.
 
     With images of several platforms, the layout has all of them and their index; to the docker-archive, which knows
     no platforms, the first is the image.
     """
-    try:
-        with (
-            whole_file(path) as file,
-            tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as tar,
-        ):
-            _write(content, chosen, tar)
-    except OSError as error:
-        raise ImageError(f"cannot write '{path}': {error.strerror}") from error
+    with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+        _write(content, chosen, tar)
 
 
 def _write(content: Content, chosen: Sequence[tuple[Named, tuple[str, ...]]], tar: tarfile.TarFile) -> None:

@@ -19,9 +19,10 @@ from composer.runtime.images.content import Content, Named, hex_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from typing import BinaryIO
 
     from composer.runtime.images.manifests import Step
-    from composer.runtime.images.progress import Advance
+    from composer.runtime.images.progress import Advance, Watcher
     from composer.runtime.images.pull import Puller
     from composer.runtime.images.push import Pusher
     from composer.runtime.images.removal import Removed
@@ -80,6 +81,10 @@ class Store:
         if id is None or record is None:
             raise NotFound(f"no such image: {name}", hint="list them with composer image ls")
         return manifests.history(self._content.read(id), record["layers"], id)
+
+    def read(self, digest: str) -> bytes:
+        """Return a configuration, a manifest or an index. Raises FileNotFoundError."""
+        return self._content.read(digest)
 
     def images(self) -> Sequence[Image]:
         """Return all stored images, those without a name too. The host is none of them.
@@ -176,6 +181,20 @@ class Store:
             self._content.change_names({full: Named(id, tagged_ns=time.time_ns())})
         return self._must_have(id)
 
+    def import_chunks(self, chunks: Iterator[bytes], name: str, made: Mapping[str, Any]) -> Image:
+        """Make an image of one layer from a tarball, plain or compressed, as it comes. ``name`` may be empty.
+
+        ``made``: config, created, comment, and architecture, os and variant where they are not this machine's.
+        """
+        from composer.runtime.images.adding import import_chunks
+
+        full = _taggable(name) if name else ""
+        with self._content.adding():
+            id = import_chunks(self._content, chunks, made)
+            if full:
+                self._content.change_names({full: Named(id, tagged_ns=time.time_ns())})
+        return self._must_have(id)
+
     def commit(self, base: Image, chunks: Iterator[bytes], made: Mapping[str, Any], name: str) -> Image:
         """Make an image of another and one more layer. ``made``: config, created, author, comment."""
         from composer.runtime.images.adding import commit
@@ -189,16 +208,29 @@ class Store:
 
     def load(self, path: str) -> list[Image]:
         """Read the images of a docker-archive or an OCI layout, packed or not. Raises ImageError."""
+        return [image for image, _ in self.load_named(path)]
+
+    def load_named(self, path: str, platform: str = "") -> list[tuple[Image, list[str]]]:
+        """Read the images of an archive, or those for one platform; return each with the names that it has there."""
         from composer.runtime.images.loading import load
 
         with self._content.adding():
-            loaded = load(self._content, path)
-            entries = [
-                (one, indexes.named(self._content, one.ids, tagged_ns=time.time_ns(), index=one.index_data))
-                for one in loaded
-            ]
-            self._content.change_names({name: entry for one, entry in entries for name in one.names})
-        return [self._with_index(self._must_have(entry.id), entry) for _, entry in entries]
+            entries = []
+            for one in load(self._content, path):
+                ids = [id for id in one.ids if platform in ("", indexes.platform_of_image(self._content, id))]
+                if not ids:
+                    raise ImageError(f"no image in the archive is for platform {platform}")
+                index = one.index_data if len(ids) == len(one.ids) else b""
+                named = indexes.named(self._content, ids, tagged_ns=time.time_ns(), index=index)
+                entries.append((one.names, named))
+            self._content.change_names({name: entry for names, entry in entries for name in names})
+        return [
+            (
+                self._with_index(self._must_have(entry.id), entry),
+                [references.parse(name).familiar() for name in names],
+            )
+            for names, entry in entries
+        ]
 
     def pull(
         self,
@@ -207,6 +239,7 @@ class Store:
         tell: Callable[[Advance], None] | None = None,
         *,
         platform: str = "",
+        watcher: Watcher | None = None,
     ) -> Image:
         """Get an image from its registry, or find that it is what the registry has. Raises PullFailed.
 
@@ -222,7 +255,7 @@ class Store:
                 if digest == known.digest:
                     self._content.change_name(full, lambda now: _renewed(now or known, digest))
                     return self._must_have(has)
-            id, digest = puller.pull(wanted, tell, platform=platform)
+            id, digest = puller.pull(wanted, tell, platform=platform, watcher=watcher)
             self._content.change_name(full, lambda now: self._pulled(now, id, digest))
         return self._must_have(id)
 
@@ -261,6 +294,7 @@ class Store:
         tell: Callable[[Advance], None] | None = None,
         *,
         compression: str = "gzip",
+        watcher: Watcher | None = None,
     ) -> str:
         """Send an image to the registry of its name; return its digest there. Raises NotFound or PushFailed.
 
@@ -279,7 +313,7 @@ class Store:
                     f"an image does not exist locally with the tag: {wanted.familiar()}",
                     hint="list them with composer image ls, and name one with composer image tag",
                 )
-            digest = pusher.push(known, wanted, tell, kind=compression)
+            digest = pusher.push(known, wanted, tell, kind=compression, watcher=watcher)
             # It is called the same here, since when it was: only what the registry calls it is new.
             self._content.change_name(
                 full, lambda now: known._replace(digest=digest) if now == known else now
@@ -309,19 +343,37 @@ class Store:
         from composer.runtime.images.saving import save
 
         with self._content.adding():
-            chosen = []
-            for name in names:
-                found = self.find(name)
-                if found is None or found.id == host.digest():
-                    raise NotFound(f"no such image in the store: {name}")
-                if found.programs:
-                    raise ImageError(
-                        f"cannot save image '{name}': it was built FROM host, and its programs are this machine's",
-                        hint="build it from another base image",
-                    )
-                by_id = references.id_prefix(name) is not None and _full(name) not in self._content.names()
-                chosen.append((_meant(name, found), () if by_id else (_full(name),)))
-            save(self._content, chosen, path)
+            save(self._content, self._chosen(names, ""), path)
+
+    def write(self, names: Sequence[str], open_file: Callable[[], BinaryIO], *, platform: str = "") -> None:
+        """Write images, or those for one platform, as `save` does, to a file that is opened when all are found."""
+        from composer.runtime.images.saving import write
+
+        with self._content.adding():
+            chosen = self._chosen(names, platform)
+            write(self._content, chosen, open_file())
+
+    def _chosen(self, names: Sequence[str], platform: str) -> list[tuple[Named, tuple[str, ...]]]:
+        """Return what is to be saved, each with its names in the archive. Raises NotFound or ImageError."""
+        chosen: list[tuple[Named, tuple[str, ...]]] = []
+        for name in names:
+            found = self.find(name)
+            if found is None or found.id == host.digest():
+                raise NotFound(f"no such image in the store: {name}")
+            if found.programs:
+                raise ImageError(
+                    f"cannot save image '{name}': it was built FROM host, and its programs are this machine's",
+                    hint="build it from another base image",
+                )
+            by_id = references.id_prefix(name) is not None and _full(name) not in self._content.names()
+            meant = _meant(name, found)
+            if platform:
+                fitting = [one.id for one in (found, *found.others) if one.platform == platform]
+                if not fitting:
+                    raise ImageError(f"no suitable export target found for platform {platform}")
+                meant = Named(fitting[0])
+            chosen.append((meant, () if by_id else (_full(name),)))
+        return chosen
 
     def save_as(self, ids: Sequence[str], names: Sequence[str], path: str) -> None:
         """Write an image, or those of several platforms, to such an archive under names that it need not have here."""
@@ -362,15 +414,17 @@ class Store:
         with self._content.removing():
             removal.sweep(self._content)
 
-    def prune(self, *, unused: bool = False) -> tuple[list[str], int]:
-        """Remove images without a name, or with ``unused`` all that no container uses.
+    def prune(
+        self, *, unused: bool = False, wanted: Callable[[str], bool] = lambda id: True
+    ) -> tuple[list[str], int]:
+        """Remove images without a name, or with ``unused`` all that no container uses; those that are ``wanted``.
 
         Returns the ids that are gone, and the bytes that the disk got back.
         """
         from composer.runtime.images import removal
 
         with self._content.removing():
-            return removal.prune(self._content, unused=unused)
+            return removal.prune(self._content, unused=unused, wanted=wanted)
 
 
 def _full(name: str) -> str:

@@ -78,7 +78,8 @@ def commit(store: Store, config: Mapping[str, Any], meta: Mapping[str, Any], spe
         chunks = archives.pack(upper, ".", "", describe(upper, _hidden(config)))
         made = {
             "config": merged(_configuration(image.config, config, meta), checked_changes(spec.changes)),
-            "created": dates.utc(time.time()),
+            "created": dates.utc_ns(time.time_ns()),
+            "created_by": " ".join(config["process"]["args"]),
             "author": spec.author,
             "comment": spec.message,
         }
