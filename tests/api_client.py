@@ -198,8 +198,12 @@ class Client:
 
     def connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(self.timeout_s)
-        connection.connect(self.path)
+        try:
+            connection.settimeout(self.timeout_s)
+            connection.connect(self.path)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def open(

@@ -38,6 +38,11 @@ def list_containers(call: Call) -> tuple[int, Any]:
     return 200, [_line(world, look, with_sizes=with_sizes) for look in looks]
 
 
+def every_line(world: World) -> list[dict[str, Any]]:
+    """Return all containers as listings have them, with their sizes."""
+    return [_line(world, look, with_sizes=True) for look in _looks(world)]
+
+
 def _is_up(look: Look) -> bool:
     return pictures.status_of(look) in (*pictures.RUNNING, "restarting")
 
