@@ -265,6 +265,12 @@ class Registries:
         except ImageError as error:
             raise PullFailed(f"cannot resolve '{reference.familiar()}': {error}", hint=error.hint) from error
 
+    def abort(self) -> None:
+        """End what is under way, from another thread."""
+        with self._lock:
+            transport = self._opened()
+        transport.abort()
+
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()

@@ -13,6 +13,7 @@ import http.client
 import socket
 import ssl
 import threading
+import weakref
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -104,6 +105,13 @@ class Response:
         """Let go of a body that is not wanted to its end."""
         self._inner.close()
 
+    def abort(self) -> None:
+        """End it for a thread that reads; for any other thread."""
+        try:
+            self._inner.shutdown()
+        except (ValueError, RuntimeError, OSError):
+            return  # it has been read to its end
+
 
 class Transport:
     """Connections to any number of places. Safe to use from several threads."""
@@ -113,6 +121,16 @@ class Transport:
         self._timeout = Timeout(connect=_CONNECT_S, read=idle_s)
         self._lock = threading.Lock()
         self._pools: dict[Place, urllib3.PoolManager] = {}
+        self._reading: weakref.WeakSet[Response] = weakref.WeakSet()
+        self._is_aborted = False
+
+    def abort(self) -> None:
+        """End what is under way: whoever reads or asks is told that the connection is lost."""
+        with self._lock:
+            self._is_aborted = True
+            reading = list(self._reading)
+        for response in reading:
+            response.abort()
 
     def close(self) -> None:
         with self._lock:
@@ -159,6 +177,8 @@ class Transport:
         sent: tuple[Body | None, float | None],
     ) -> Response:
         body, idle_s = sent
+        if self._is_aborted:
+            raise RequestFailed(f"connection to {place} given up", is_transient=False)
         try:
             inner = self._pool(place).urlopen(
                 method,
@@ -177,7 +197,12 @@ class Transport:
             if isinstance(_cause(error), http.client.InvalidURL):
                 raise _no_place(url) from None
             raise _failed(place, error) from error
-        return Response(url, place, inner)
+        response = Response(url, place, inner)
+        with self._lock:
+            self._reading.add(response)
+            if self._is_aborted:
+                response.abort()
+        return response
 
     def _pool(self, place: Place) -> urllib3.PoolManager:
         with self._lock:

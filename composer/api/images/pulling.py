@@ -28,7 +28,7 @@ def pull(call: Call) -> None:
     environment = registries.environment_for(call, wanted.host)
 
     def work(lines: Lines, stop: Stop) -> None:
-        with registries.images(call.world, environment) as images:
+        with registries.images(call.world, environment) as images, stop.calling(images.abort):
             every = _tags(images, wanted) if is_whole else [wanted]
             told = wanted.familiar_name() if is_whole else wanted.familiar()
             is_new = False
@@ -65,7 +65,7 @@ def _has_tag(name: str) -> bool:
 
 
 def _tags(images: Images, wanted: Reference) -> list[Reference]:
-    found = [wanted._replace(tag=tag) for tag in images.tags(wanted)]
+    found = [wanted._replace(tag=tag) for tag in sorted(images.tags(wanted))]
     if not found:
         raise NotThere(f"no tags of {wanted.familiar_name()} on {wanted.host}")
     return found

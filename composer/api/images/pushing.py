@@ -29,7 +29,7 @@ def push(call: Call) -> None:
 
     def work(lines: Lines, stop: Stop) -> None:
         lines.write({"status": f"The push refers to repository [{wanted.host}/{wanted.path}]"})
-        with registries.images(call.world, environment) as images:
+        with registries.images(call.world, environment) as images, stop.calling(images.abort):
             for one in _here(call, wanted, is_whole=is_whole):
                 _push(call, images, one, lines, stop)
 

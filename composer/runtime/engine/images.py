@@ -150,6 +150,13 @@ class Images:
         making.sweep(self._core.paths)
         return self._core.store.prune(unused=unused, wanted=wanted)
 
+    def abort(self) -> None:
+        """End the pulls and pushes that are under way, from another thread."""
+        with self._core.lock:
+            moving = [one for one in (self._puller, self._pusher) if one is not None]
+        for one in moving:
+            one.abort()
+
     def close(self) -> None:
         for one in (self._puller, self._pusher):
             if one is not None:

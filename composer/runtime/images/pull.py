@@ -54,6 +54,10 @@ class Puller:
         self._downloads: dict[str, Download] = {}
         self._downloaders = parallel.Workers(_DOWNLOADS, "download")
 
+    def abort(self) -> None:
+        """End what is under way, from another thread."""
+        self._registries.abort()
+
     def close(self) -> None:
         self._downloaders.close()
         self._registries.close()

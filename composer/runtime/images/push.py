@@ -66,6 +66,10 @@ class Pusher:
         self._there: set[tuple[str, str, str]] = set()
         self._executor: Executor | None = None
 
+    def abort(self) -> None:
+        """End what is under way, from another thread."""
+        self._registries.abort()
+
     def close(self) -> None:
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
