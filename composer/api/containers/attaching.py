@@ -102,6 +102,7 @@ def _stream(
             tty=tty,
             streams=streams,
             takes_input=takes_input,
+            closes_input=_closes_input(world, id),
             keys=keys if takes_input else b"",
             first=first,
         )
@@ -116,6 +117,11 @@ def _stream(
         if waiting is not None:
             registry.discard(id, waiting)
             waiting.close()
+
+
+def _closes_input(world: World, id: str) -> bool:
+    """Tell whether the container's input ends with the first client (StdinOnce); a command's container says nothing."""
+    return bool((records.request(world.paths.container(id)).get("config") or {}).get("StdinOnce", True))
 
 
 def attach_by_websocket(call: Call) -> None:

@@ -90,11 +90,18 @@ class Conversation:
         tty: bool,
         streams: tuple[str, ...] = ("stdout", "stderr"),
         takes_input: bool = False,
+        closes_input: bool = True,
         keys: bytes = b"",
         first: bytes = b"",
     ) -> None:
+        """``closes_input``: the end of what the client sends is the end of the program's input.
+
+        Of a terminal it never is: there it ends the conversation.
+        """
         self._wire, self._session = wire, session
         self._tty, self._streams, self._takes_input = tty, streams, takes_input
+        self._closes_input = closes_input
+        self._has_left = False
         self._detaching = Detaching(keys) if keys and tty else None
         self._first = first
         self.is_detached = False
@@ -117,7 +124,7 @@ class Conversation:
         poll.register(self._wire.fileno(), select.POLLHUP | select.POLLERR)
         while True:
             ready = dict(poll.poll(_LOOK_MS))
-            if self.is_detached or ready.get(self._wire.fileno(), 0) & (select.POLLHUP | select.POLLERR):
+            if self.is_detached or self._has_left or ready.get(self._wire.fileno(), 0) & (select.POLLHUP | select.POLLERR):
                 return False
             if self._session.fileno() not in ready:
                 continue
@@ -140,7 +147,10 @@ class Conversation:
                     data = b""
                     continue
                 if not data:
-                    self._session.close_stdin()
+                    if self._tty:
+                        self._has_left = True
+                    elif self._closes_input:
+                        self._session.close_stdin()
                     return
         except (Gone, OSError, ValueError):
             return  # the other side has ended, and with it the conversation
