@@ -69,8 +69,8 @@ def _search(text: str, value: str) -> bool:
         return text in value
 
 
-def read(call: Call, known: Iterable[str]) -> Filters:
-    """Return the filters of a request. Raises Problem for one that is not known."""
+def read(call: Call, known: Iterable[str] | None) -> Filters:
+    """Return the filters of a request. Raises Problem for one that is not ``known``; None takes all."""
     found = call.query.document("filters") or {}
     if not isinstance(found, dict):
         raise Problem(400, "invalid filter: an object is expected")
@@ -83,7 +83,7 @@ def read(call: Call, known: Iterable[str]) -> Filters:
         if not isinstance(values, list) or not all(isinstance(value, (str, int)) for value in values):
             raise Problem(400, f"invalid filter '{name}': a list of strings is expected")
         result[name] = tuple(map(str, values))
-    unknown = sorted(set(result) - set(known))
+    unknown = sorted(set(result) - set(known)) if known is not None else []
     if unknown:
         raise Problem(400, f"invalid filter '{unknown[0]}'")
     return Filters(result)

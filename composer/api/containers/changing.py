@@ -141,7 +141,7 @@ def pause(call: Call) -> Answer:
 def unpause(call: Call) -> Answer:
     world, meta, status = _found(call)
     if status != "paused":
-        raise Problem(409, f"container {meta['id']} is not paused")
+        raise Problem(500, f"Container {meta['id']} is not paused")
     world.engine.containers.unpause(meta["id"])
     return 204, None
 

@@ -124,7 +124,11 @@ class Conversation:
         poll.register(self._wire.fileno(), select.POLLHUP | select.POLLERR)
         while True:
             ready = dict(poll.poll(_LOOK_MS))
-            if self.is_detached or self._has_left or ready.get(self._wire.fileno(), 0) & (select.POLLHUP | select.POLLERR):
+            if (
+                self.is_detached
+                or self._has_left
+                or ready.get(self._wire.fileno(), 0) & (select.POLLHUP | select.POLLERR)
+            ):
                 return False
             if self._session.fileno() not in ready:
                 continue

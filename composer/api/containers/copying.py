@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.api import times
-from composer.api.http.call import JSON, TAR
+from composer.api.http.call import TAR
 from composer.api.http.problems import Problem
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def stat(call: Call) -> None:
         found = world.engine.reading.stat_path(meta["id"], path)
     except errors.NotFound:
         raise _missing(call, path) from None
-    call.send_whole(200, b"", JSON, [_header(found)])
+    call.send_whole(200, b"", "", [_header(found)])
 
 
 def read(call: Call) -> None:

@@ -28,7 +28,18 @@ _TIMES = {
 
 def shown(derived: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
     """Return what was derived, with what the client said over it."""
-    return {**derived, **{key: value for key, value in said.items() if key in derived or value}}
+    found = {**derived, **dict.fromkeys(_NULL)}
+    found |= {key: value for key, value in said.items() if value or key not in _OMITTED}
+    return found
+
+
+_NULL = (
+    "BlkioDeviceReadBps BlkioDeviceReadIOps BlkioDeviceWriteBps BlkioDeviceWriteIOps BlkioWeightDevice Devices Dns "
+    "DnsOptions DnsSearch PortBindings Ulimits"
+).split()
+"""What a client that says nothing of it sees as null, and one that says that there is none as empty."""
+_OMITTED = ("Annotations", "Mounts", "StorageOpt", "Sysctls", "Tmpfs")
+"""What is not shown where it is empty."""
 
 
 # ------------------------------------------------------------------ HostConfig
@@ -151,7 +162,12 @@ def _shm_size(config: Mapping[str, Any]) -> int:
 
 
 def _security(config: Mapping[str, Any]) -> list[str] | None:
-    found = ["no-new-privileges"] if config["process"].get("noNewPrivileges") else []
+    shares = records.extras(config).get("privileged") or "host" in (
+        _mode_of(config, "pid"),
+        _mode_of(config, "ipc"),
+    )
+    found = ["label=disable"] if shares else []
+    found += ["no-new-privileges"] if config["process"].get("noNewPrivileges") else []
     if config["linux"].get("seccomp") is None and not records.extras(config).get("privileged"):
         found.append("seccomp=unconfined")
     return found or None
@@ -266,6 +282,9 @@ def container_config(
         "OnBuild": of_image.get("OnBuild"),
         "Labels": dict(meta["labels"]),
     }
+    endpoints = extras["network"].get("endpoints") or ()
+    if endpoints and endpoints[0]["mac"]:
+        found["MacAddress"] = endpoints[0]["mac"]
     if said.get("StopSignal") or of_image.get("StopSignal"):
         found["StopSignal"] = said.get("StopSignal") or of_image.get("StopSignal")
     elif not said and extras["stop"]["signal"] != signals.number("SIGTERM"):

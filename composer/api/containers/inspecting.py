@@ -78,7 +78,7 @@ def picture(
         },
         "Mounts": pictures.mount_lines(look, modes_of(said)),
         "Config": host.container_config(config, look, image, said.get("config")),
-        "NetworkSettings": _network_settings(look, requests, mode, said, running=running),
+        "NetworkSettings": _network_settings(world, look, requests, mode, said, running=running),
     }
 
 
@@ -98,7 +98,7 @@ def _state(look: Look) -> dict[str, Any]:
         "StartedAt": times.written(int(state.get("started_ns") or 0)),
         "FinishedAt": times.written(int(state.get("finished_ns") or 0)),
     }
-    if look.meta["health"]:
+    if look.meta["health"] and state.get("started_ns"):
         found["Health"] = _health(look)
     return found
 
@@ -151,9 +151,22 @@ def modes_of(said: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 
 
 def _network_settings(
-    look: Look, requests: Mapping[str, Any], mode: str, said: Mapping[str, Any], *, running: bool
+    world: World,
+    look: Look,
+    requests: Mapping[str, Any],
+    mode: str,
+    said: Mapping[str, Any],
+    *,
+    running: bool,
 ) -> dict[str, Any]:
     networks = pictures.networks_of(look, requests, mode=mode)
+    for endpoint in networks.values() if len(networks) > 1 else ():
+        # only one network is the way out; the others have a gateway, too
+        record = records.network(f"{world.paths.networks()}/{endpoint['NetworkID']}") if running else None
+        pools = record["pools"] if record is not None and not record["internal"] else []
+        endpoint["Gateway"] = endpoint["Gateway"] or next(
+            (p["gateway"] for p in pools if ":" not in p["gateway"]), ""
+        )
     options = said.get("networks") or {}
     for name, endpoint in networks.items():
         endpoint["DriverOpts"] = (options.get(name) or {}).get("DriverOpts") or None

@@ -122,7 +122,7 @@ def _fits(look: Look, filters: Filters) -> bool:
         and filters.flag("is-task") is not True
         and filters.fits("network", lambda text: _joins(look, text))
         and filters.fits("volume", lambda text: _mounts(look, text))
-        and filters.fits("publish", lambda text: _has_port(text, pictures.published(look)))
+        and filters.fits("publish", lambda text: _has_port(text, _host_ports(look)))
         and filters.fits(
             "expose", lambda text: _has_port(text, [*pictures.exposed(look), *pictures.published(look)])
         )
@@ -135,6 +135,10 @@ def _joins(look: Look, text: str) -> bool:
 
 def _mounts(look: Look, text: str) -> bool:
     return any(text in (mount.get("name"), mount["target"], mount["source"]) for mount in look.meta["mounts"])
+
+
+def _host_ports(look: Look) -> list[tuple[int, str]]:
+    return [(port, kind) for (_, kind), places in pictures.published(look).items() for _, port in places]
 
 
 def _has_port(text: str, ports: Any) -> bool:
@@ -222,7 +226,8 @@ def _line(world: World, look: Look, *, with_sizes: bool) -> dict[str, Any]:
         image = world.core.store.find(meta["image_id"]) if meta["image_id"] else None
         bundle = world.paths.container(meta["id"])
         own, whole = pictures.sizes(bundle, look, image.size_bytes if image is not None else 0)
-        found["SizeRw"], found["SizeRootFs"] = own, whole
+        sizes = {"SizeRw": own, "SizeRootFs": whole}
+        found |= {name: size for name, size in sizes.items() if size}
     return found
 
 

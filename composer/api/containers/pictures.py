@@ -94,7 +94,7 @@ def port_lines(look: Look) -> list[dict[str, Any]]:
             for port, protocol in exposed(look)
             if (port, protocol) not in found
         ]
-    return lines
+    return sorted(lines, key=lambda line: (line["PrivatePort"], line["Type"], line.get("IP", "")))
 
 
 def port_map(look: Look) -> dict[str, Any]:
@@ -142,6 +142,11 @@ def _mount(mount: MountRecord, modes: Mapping[str, tuple[str, str]]) -> dict[str
 # ------------------------------------------------------------------ networks
 
 
+def id_of_always(name: str) -> str:
+    """Return the id of a network that is always there: ``bridge``, ``host``, ``none``."""
+    return hashlib.sha256(f"composer network {name}".encode()).hexdigest()
+
+
 def endpoint_id(container: str, network: str) -> str:
     """Return the id of a container's place in a network: nothing of ours needs one, so it is made of both ids."""
     return hashlib.sha256(f"{container} {network}".encode()).hexdigest()
@@ -152,9 +157,11 @@ def networks_of(
 ) -> dict[str, Any]:
     """Return a container's networks; ``requests`` are what it asked for, by network, for an inspection."""
     meta, running = look.meta, status_of(look) in RUNNING
+    has_run = bool(look.state.get("started_ns"))
     attached = {record["network_id"]: record for record in look.state.get("endpoints", ())} if running else {}
     if not meta["networks"] and mode in ("host", "none"):
-        return {mode: _endpoint({}, None, (), mode, "", running=False)}
+        id = id_of_always(mode) if has_run else ""
+        return {mode: _endpoint({}, None, (), meta["id"], id, running=running, has_run=has_run)}
     found = {}
     for name, network_id in meta["networks"]:
         names = tuple(meta["aliases"].get(name, ()))
@@ -165,6 +172,7 @@ def networks_of(
             meta["id"],
             network_id,
             running=running,
+            has_run=has_run,
             own_name=meta["name"],
             has_names=name != "bridge",
         )
@@ -179,6 +187,7 @@ def _endpoint(
     network_id: str,
     *,
     running: bool,
+    has_run: bool,
     own_name: str = "",
     has_names: bool = False,
 ) -> dict[str, Any]:
@@ -186,7 +195,7 @@ def _endpoint(
     ipv4 = next((pair for pair in addresses if ":" not in pair[0]), ("", 0))
     ipv6 = next((pair for pair in addresses if ":" in pair[0]), ("", 0))
     gateways = record.get("gateways") or ()
-    names = list(dict.fromkeys([own_name, *aliases, container[:12]])) if has_names else None
+    names = list(dict.fromkeys([own_name, *aliases, container[:12]])) if has_names and has_run else None
     return {
         "IPAMConfig": ipam_of(request) if request is not None else None,
         "Links": [":".join(link) for link in request["links"]] or None if request is not None else None,
@@ -194,7 +203,7 @@ def _endpoint(
         "MacAddress": record.get("mac", "") or ((request["mac"] or "") if request is not None else ""),
         "DriverOpts": None,
         "GwPriority": int(request["gw_priority"]) if request is not None else 0,
-        "NetworkID": network_id if running or has_names else "",
+        "NetworkID": network_id if has_run else "",
         "EndpointID": endpoint_id(container, network_id) if running and network_id else "",
         "Gateway": next((address for address in gateways if ":" not in address), ""),
         "IPAddress": ipv4[0],

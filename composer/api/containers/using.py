@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from composer import errors
 from composer.api import times
 from composer.api.containers import pictures
-from composer.api.http.call import JSON, Gone
+from composer.api.http.call import JSON, NULL, Gone
 from composer.api.http.problems import Problem
 from composer.runtime.objects import usage
 
@@ -76,7 +76,7 @@ def _by_ps(arguments: str, pids: set[str]) -> tuple[list[str], list[list[str]]]:
 def changes(call: Call) -> tuple[int, Any]:
     world, meta = call.world, call.world.container(call.parameters["id"])
     found = world.engine.reading.changes(meta["id"])
-    return 200, [{"Path": path, "Kind": kind} for kind, path in found] or None
+    return 200, [{"Path": path, "Kind": kind} for kind, path in found] or NULL
 
 
 # ------------------------------------------------------------------ stats
@@ -90,7 +90,9 @@ def stats(call: Call) -> None:
     sample = _sample(world, meta)
     sink = call.begin(200, JSON)
     if one_shot:
-        sink.write_line(_document(meta, sample, None))
+        document = _document(meta, sample, None)
+        hidden = ("id", "name") if sample.counters is None else ()
+        sink.write_line({key: value for key, value in document.items() if key not in hidden})
     else:
         before = sample
         while _pause(call):
@@ -168,6 +170,7 @@ def _cpu(sample: _Sample | None) -> dict[str, Any]:
     document: dict[str, Any] = {
         "cpu_usage": {
             "total_usage": found.get("total", 0),
+            **({"percpu_usage": list(counters.processors_ns)} if counters and counters.processors_ns else {}),
             "usage_in_kernelmode": found.get("system", 0),
             "usage_in_usermode": found.get("user", 0),
         },
@@ -209,4 +212,6 @@ def _disks(counters: Counters | None) -> dict[str, Any]:
         "io_serviced_recursive io_queue_recursive io_service_time_recursive io_wait_time_recursive "
         "io_merged_recursive io_time_recursive sectors_recursive"
     ).split()
-    return {"io_service_bytes_recursive": lines or None, **dict.fromkeys(others)}
+    if counters is None or not counters.is_v1:
+        return {"io_service_bytes_recursive": lines or None, **dict.fromkeys(others)}
+    return {"io_service_bytes_recursive": lines, **{name: [] for name in others}}

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from composer.api.http.wire import Wire
     from composer.api.world import World
 
+NULL: Any = object()
+"""An answer that is JSON's null, where None is an answer without a body."""
 JSON = "application/json"
 STREAM = "application/vnd.docker.raw-stream"
 FRAMES = "application/vnd.docker.multiplexed-stream"
@@ -167,6 +169,7 @@ class Call:
         elif document is None:
             self.send_whole(status, b"", JSON if status >= 400 else "", headers)
         else:
+            document = None if document is NULL else document
             text = json.dumps(document, separators=(",", ":"), ensure_ascii=False)
             data = text.encode("utf-8", "surrogatepass") + b"\n"
             self.send_whole(status, data, JSON, headers)
@@ -210,7 +213,8 @@ class Call:
             ]
         else:
             self.status = 200
-            lines = ["HTTP/1.1 200 OK", f"Content-Type: {kind}"]
+            # the content type of frames is for clients that upgrade
+            lines = ["HTTP/1.1 200 OK", f"Content-Type: {STREAM}"]
         lines += [f"{name}: {value}" for name, value in self.common]
         self.wire.send("\r\n".join((*lines, "", "")).encode())
         return self.wire
@@ -243,4 +247,4 @@ class Sink:
         self._wire.send(self._http.send(h11.EndOfMessage()) or b"")
 
 
-__all__ = ["FRAMES", "JSON", "STREAM", "TAR", "Call", "Gone", "Problem", "Query", "Sink"]
+__all__ = ["FRAMES", "JSON", "NULL", "STREAM", "TAR", "Call", "Gone", "Problem", "Query", "Sink"]

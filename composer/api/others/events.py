@@ -15,14 +15,11 @@ if TYPE_CHECKING:
     from composer.api.http.call import Call
     from composer.runtime.objects.journal import Event
 
-_FILTERS = (
-    "config container daemon event image label label! network node plugin scope secret service type volume"
-).split()
 _OURS = ("willRestart",)
 
 
 def events(call: Call) -> None:
-    filters = filtering.read(call, _FILTERS)
+    filters = filtering.read(call, None)
     since_ns = times.read(call.query.text("since"), 'value for "since"')
     until_ns = times.read(call.query.text("until"), 'value for "until"')
     found = ProjectEvents(call.world.paths, None, since_ns, until_ns)

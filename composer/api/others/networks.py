@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
@@ -29,23 +28,25 @@ if TYPE_CHECKING:
     from composer.runtime.engine.core import Look
 
 Answer = tuple[int, Any]
+_BRIDGE = "com.docker.network.bridge"
 _ALWAYS = {DEFAULT_NETWORK: "bridge", "host": "host", "none": "null"}
+_BRIDGE_OPTIONS = {
+    "com.docker.network.bridge.default_bridge": "true",
+    "com.docker.network.bridge.enable_icc": "true",
+    "com.docker.network.bridge.enable_ip_masquerade": "true",
+    "com.docker.network.bridge.host_binding_ipv4": "0.0.0.0",
+    "com.docker.network.driver.mtu": "1500",
+}
 _FILTERS = ("dangling", "driver", "id", "label", "label!", "name", "scope", "type")
 
 
 # ------------------------------------------------------------------ shown
 
 
-def id_of_always(name: str) -> str:
-    """Return the id of a network that is always there."""
-    return hashlib.sha256(f"composer network {name}".encode()).hexdigest()
-
-
 def _always(name: str) -> dict[str, Any]:
-    options = {"com.docker.network.bridge.default_bridge": "true"} if name == DEFAULT_NETWORK else {}
     return {
         "Name": name,
-        "Id": id_of_always(name),
+        "Id": pictures.id_of_always(name),
         "Created": times.NEVER,
         "Scope": "local",
         "Driver": _ALWAYS[name],
@@ -58,7 +59,7 @@ def _always(name: str) -> dict[str, Any]:
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": False,
         "Containers": {},
-        "Options": options,
+        "Options": _BRIDGE_OPTIONS if name == DEFAULT_NETWORK else {},
         "Labels": {},
     }
 
@@ -77,7 +78,7 @@ def picture(record: NetworkRecord) -> dict[str, Any]:
         "EnableIPv6": any(":" in pool["subnet"] for pool in record["pools"]),
         "IPAM": {
             "Driver": "default",
-            "Options": ipam.get("options") or {},
+            "Options": ipam.get("options"),
             "Config": [_pool(pool) for pool in record["pools"]],
         },
         "Internal": record["internal"],
@@ -86,7 +87,14 @@ def picture(record: NetworkRecord) -> dict[str, Any]:
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": False,
         "Containers": {},
-        "Options": {str(key): str(value) for key, value in (attributes.get("driver_opts") or {}).items()},
+        "Options": {
+            **(
+                {**_BRIDGE_OPTIONS, f"{_BRIDGE}.name": record["bridge"]}
+                if record["name"] == DEFAULT_NETWORK
+                else {}
+            ),
+            **{str(key): str(value) for key, value in (attributes.get("driver_opts") or {}).items()},
+        },
         "Labels": dict(record["labels"]),
     }
 
@@ -170,7 +178,7 @@ def inspect(call: Call) -> Answer:
 
 
 def _is_id_of(name: str, text: str) -> bool:
-    return len(text) >= 12 and id_of_always(name).startswith(text)
+    return len(text) >= 12 and pictures.id_of_always(name).startswith(text)
 
 
 # ------------------------------------------------------------------ made and removed
@@ -237,7 +245,7 @@ def _attributes(asked: models.Create) -> dict[str, Any]:
         "enable_ipv6": bool(asked.EnableIPv6),
         "ipam": {
             "driver": (ipam.Driver if ipam is not None else "") or "default",
-            "options": (ipam.Options if ipam is not None else None) or {},
+            "options": ipam.Options if ipam is not None else None,
             **({"config": pools} if pools else {}),
         },
     }
@@ -318,7 +326,7 @@ def disconnect(call: Call) -> Answer:
     record = world.network(call.parameters["id"])
     meta = world.container(asked.Container)
     if not any(joined == record["id"] for _, joined in meta["networks"]):
-        raise Problem(403, f"container {meta['id']} is not connected to network {record['name']}")
+        raise Problem(500, f"container {meta['id']} is not connected to network {record['name']}")
     try:
         world.engine.networks.disconnect(meta["id"], record["id"])
     except errors.BackendError as error:

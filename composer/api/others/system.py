@@ -158,6 +158,7 @@ def _abilities(found: cgroups.Hierarchies) -> dict[str, bool]:
         "CPUShares": has("cpu"),
         "CPUSet": has("cpuset"),
         "PidsLimit": has("pids"),
+        **({"KernelMemoryTCP": True} if "memory" in found.v1 else {}),
         "OomKillDisable": "memory" in found.v1,
     }
 

@@ -116,4 +116,4 @@ def prune(call: Call) -> Answer:
     everything = bool(filters.flag("all")) or call.version < (1, 42)
     gone, freed = call.world.engine.volumes.prune(filters.fits_labels, everything=everything)
     call.world.core.emit_of(records.NOBODY, {"reclaimed": str(freed)}, "volume", "prune", "", "")
-    return 200, {"VolumesDeleted": list(gone) or None, "SpaceReclaimed": freed}
+    return 200, {"VolumesDeleted": list(gone), "SpaceReclaimed": freed}

@@ -145,7 +145,9 @@ def move_events(directory: str) -> None:
     They are marked: whoever has listened all the time has them already.
     """
     try:
-        target = os.open(f"{os.path.dirname(directory)}/{NOBODY}/events", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        target = os.open(
+            f"{os.path.dirname(directory)}/{NOBODY}/events", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+        )
     except FileNotFoundError:
         return  # nobody has listened to nobody
     try:

@@ -92,6 +92,9 @@ class Counters(NamedTuple):
     interfaces: Mapping[str, tuple[int, ...]]
     disks: tuple[tuple[int, int, str, int], ...]
     most_processes: int
+    processors_ns: tuple[int, ...] = ()
+    """What each processor of the machine was used, where version 1 counts it."""
+    is_v1: bool = False
 
 
 def counters(cgroup: cgroups.Cgroup, pid: int) -> Counters:
@@ -110,7 +113,14 @@ def counters(cgroup: cgroups.Cgroup, pid: int) -> Counters:
         _interfaces(pid),
         tuple(_disk_lines(cgroup)),
         _number(f"{pids_directory}/pids.max"),
+        _processors(cgroup),
+        bool(cgroup.paths),
     )
+
+
+def _processors(cgroup: cgroups.Cgroup) -> tuple[int, ...]:
+    lines = _lines(f"{cgroup.paths['cpuacct']}/cpuacct.usage_percpu") if "cpuacct" in cgroup.paths else []
+    return tuple(map(int, lines[0].split())) if lines else ()
 
 
 def _cpu(cgroup: cgroups.Cgroup) -> dict[str, int]:
