@@ -91,7 +91,7 @@ def stats(call: Call) -> None:
     sink = call.begin(200, JSON)
     if one_shot:
         document = _document(meta, sample, None)
-        hidden = ("id", "name") if sample.counters is None else ()
+        hidden = ("id", "name") if sample.counters is not None else ()
         sink.write_line({key: value for key, value in document.items() if key not in hidden})
     else:
         before = sample
