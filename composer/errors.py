@@ -286,7 +286,10 @@ class PushFailed(ImageError):
 
 
 class BuildFailed(ImageError):
-    """A build step failed."""
+    """A build step failed. ``command`` and ``code`` are those of a command that ended with one."""
+
+    command: tuple[str, ...] = ()
+    code: int | None = None
 
 
 class Fault(NamedTuple):

@@ -92,6 +92,7 @@ class Stream:
         self.headers: Mapping[str, str] = {name.strip().lower(): value.strip() for name, value in pairs}
         self.is_upgraded = self.status == 101
         self._empty = method == "HEAD" or self.status in (204, 304)
+        self._body = self._pieces()
 
     def __enter__(self) -> Stream:
         return self
@@ -112,7 +113,10 @@ class Stream:
         return found
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the body as it comes. Raises ConnectionError where it breaks off."""
+        """Return the body as it comes: always the rest of it. Raises ConnectionError where it breaks off."""
+        return self._body
+
+    def _pieces(self) -> Iterator[bytes]:
         if self._empty:
             return
         if self.headers.get("transfer-encoding") == "chunked":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 import time
 import traceback
 from typing import TYPE_CHECKING
@@ -152,7 +151,7 @@ class Answerer:
 def _endpoint(name: str) -> Callable[[Call], Any]:
     """Return an endpoint's function; its module is imported when it is first asked for."""
     module_name, _, function = name.partition(":")
-    full = f"composer.api.{module_name}"
-    module = sys.modules.get(full) or importlib.import_module(full)
+    # not from sys.modules: there, another thread's import may be half done
+    module = importlib.import_module(f"composer.api.{module_name}")
     found: Callable[[Call], Any] = getattr(module, function)
     return found

@@ -32,6 +32,7 @@ class Lines:
         self._call, self._stop = call, stop
         self._lock = threading.Lock()
         self._sink: Sink | None = None
+        self.is_gone = False
 
     @property
     def has_begun(self) -> bool:
@@ -40,15 +41,18 @@ class Lines:
     def write(self, document: Any) -> None:
         """Send a line. Raises Cancelled once the client has gone."""
         with self._lock:
-            if self._stop.is_set():
+            if self.is_gone:
                 raise Cancelled("the client has gone")
             try:
                 if self._sink is None:
                     self._sink = self._call.begin(200, JSON)
                 self._sink.write_line(document)
+                return
             except Gone:
-                self._stop.set()
-                raise Cancelled("the client has gone") from None
+                self.is_gone = True
+        # not under the lock: whoever ends may have something to say
+        self._stop.set()
+        raise Cancelled("the client has gone")
 
     def begin(self) -> None:
         """Send the head, if it has not gone out yet."""
@@ -61,15 +65,22 @@ class Lines:
         self._sink.end()
 
 
-def run(call: Call, work: Callable[[Lines, Stop], None], translate: Translate = lambda error: error) -> None:
+def run(
+    call: Call,
+    work: Callable[[Lines, Stop], None],
+    translate: Translate = lambda error: error,
+    *,
+    stop: Stop | None = None,
+) -> None:
     """Do the work and send its lines. Raises what it failed with before the first of them; later that is the last line.
 
-    ``translate`` returns an error in Docker's words. Raises Gone where the client has gone, once the work has ended.
+    ``translate`` returns an error in Docker's words. ``stop`` is said when the client goes; others may say it, too.
+    Raises Gone where the client has gone, once the work has ended.
     """
-    stop = Stop()
+    stop = stop or Stop()
     lines = Lines(call, stop)
-    failure = _beside(call, lambda: work(lines, stop), stop)
-    if stop.is_set():
+    failure = _beside(call, lambda: work(lines, stop), lines, stop)
+    if lines.is_gone:
         raise Gone
     if failure is not None:
         if not isinstance(failure, Exception):
@@ -87,12 +98,12 @@ def error_line(failure: Exception) -> dict[str, Any]:
     problem = problem_of(failure)
     detail: dict[str, Any] = {"message": problem.message}
     code = getattr(failure, "code", None)
-    if isinstance(code, int):
+    if code is not None:
         detail = {"code": code, **detail}
     return {"errorDetail": detail, "error": problem.message}
 
 
-def _beside(call: Call, work: Callable[[], None], stop: Stop) -> BaseException | None:
+def _beside(call: Call, work: Callable[[], None], lines: Lines, stop: Stop) -> BaseException | None:
     """Do the work in a thread; say ``stop`` when the client goes. Return what it failed with, when it has ended."""
     failures: list[BaseException] = []
     ended = os.eventfd(0, os.EFD_CLOEXEC)
@@ -112,6 +123,7 @@ def _beside(call: Call, work: Callable[[], None], stop: Stop) -> BaseException |
         watched.register(ended, select.POLLIN)
         watched.register(call.wire.fileno(), select.POLLRDHUP)
         if not any(fd == ended for fd, _ in watched.poll()):
+            lines.is_gone = True
             stop.set()
         thread.join()
     finally:

@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from composer import references
-from composer.errors import BuildFailed, ComposerError
+from composer.errors import BuildFailed, Cancelled, ComposerError
 from composer.runtime.build import platforms
 from composer.runtime.build.cache import filesystems
 from composer.runtime.build.cache.cache import key_of
@@ -23,6 +23,7 @@ from composer.runtime.images.content import layer_of_record
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from composer.parallel import Stop
     from composer.registry.platforms import Platform
     from composer.runtime.build.cache.cache import Cache, Snapshot
     from composer.runtime.build.telling import Showing
@@ -48,6 +49,7 @@ class Bases:
         layouts: Mapping[str, Image],
         always: bool,
         only_looks: bool = False,
+        stop: Stop | None = None,
     ) -> None:
         """With ``always``, the registry is asked whether it has a newer one.
 
@@ -58,6 +60,7 @@ class Bases:
         self.platform, self._layouts = platform, layouts
         self._always, self._only_looks = always and not only_looks, only_looks
         self._pulled: set[str] = set()
+        self._stop = stop
 
     def of(self, platform: Platform) -> Bases:
         """Return the same for another platform."""
@@ -141,13 +144,17 @@ class Bases:
         """Pull an image; return its id."""
         is_own = platform is None or platform == platforms.native()
         try:
-            return self._pull(reference, lambda advance: None, "" if is_own else str(platform)).id
+            return self._pull(reference, self._go_on, "" if is_own else str(platform)).id
         except ComposerError as error:
-            if isinstance(error, BuildFailed):
+            if isinstance(error, BuildFailed | Cancelled):
                 raise
             raise BuildFailed(
                 f"cannot get base image '{_familiar(reference)}': {error}", hint=error.hint
             ) from error
+
+    def _go_on(self, advance: Any) -> None:
+        if self._stop is not None and self._stop.is_set():
+            raise Cancelled("the build was stopped")
 
     def _check(self, reference: str, whole: Mapping[str, Any], wanted: Platform | None) -> None:
         have = indexes.platform_of(whole)

@@ -119,7 +119,7 @@ class Builder:
         self._cache.prepare()
         with self._content.adding():
             pass  # makes its directories
-        teller = Teller(tell)
+        teller = Teller(tell, tells_all=request.tells_all)
         with contextlib.ExitStack() as held:
             lease = held.enter_context(leases.leasing(self._content.root))
             registry = _in_registries(request.environment, held)
@@ -210,6 +210,7 @@ class Builder:
                 layouts=self._layouts,
                 always=request.pull,
                 only_looks=request.only_looks,
+                stop=request.stop,
             ),
             teller=teller,
             contexts=opened,

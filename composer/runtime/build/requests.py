@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from composer.parallel import Stop
     from composer.runtime.build.outputs import Output
     from composer.runtime.images import Image
 
@@ -27,6 +28,8 @@ class Request(NamedTuple):
     ``names`` are what the image is to be called. With ``outputs`` it is in the store only if one of them says so.
     With several ``platforms`` there is an image for each; with none, it is for this machine's.
     ``environment`` has proxies, git's settings and what registries need. ``source_date_epoch`` is in seconds.
+    ``resources`` limit each RUN, in OCI's words. Once ``stop`` is said, the build fails, and what it runs is killed.
+    With ``tells_all`` each instruction is told as a step, as it is written, and then what it led to.
     """
 
     context: str
@@ -44,6 +47,7 @@ class Request(NamedTuple):
     extra_hosts: Sequence[tuple[str, str]] = ()
     shm_bytes: int | None = None
     limits: Mapping[str, tuple[int, int]] = {}
+    resources: Mapping[str, Mapping[str, Any]] = {}
     no_cache: bool = False
     no_cache_stages: Sequence[str] = ()
     pull: bool = False
@@ -57,6 +61,8 @@ class Request(NamedTuple):
     cache_from: Sequence[str] = ()
     cache_to: Sequence[str] = ()
     outputs: Sequence[Output] = ()
+    stop: Stop | None = None
+    tells_all: bool = False
     environment: Mapping[str, str] = {}
 
 
@@ -70,7 +76,8 @@ class Vertex(NamedTuple):
 class News(NamedTuple):
     """What happens in a build.
 
-    ``kind`` is ``begun``, ``line`` (``text`` is output), ``cached``, ``done``, ``failed`` or ``warning``.
+    ``kind`` is ``begun``, ``line`` (``text`` is output), ``cached``, ``done``, ``failed`` or ``warning``; where all is
+    told, also ``planned`` (``text`` is the number of instructions) and ``result`` (what a step led to).
 
     ``seconds`` is since the step began.
     """

@@ -25,8 +25,8 @@ _TAIL_BYTES = 64 << 10
 class Teller:
     """Numbers the steps of a build in the order in which they begin."""
 
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
+    def __init__(self, tell: Tell, *, tells_all: bool = False) -> None:
+        self._tell, self.tells_all = tell, tells_all
         self._lock = threading.Lock()
         self._numbers = 0
 
@@ -37,6 +37,11 @@ class Teller:
     def warn(self, text: str) -> None:
         """Tell what everybody wants to read, and stops nothing."""
         self.news(News(Vertex(self.next_number(), ""), "warning", text))
+
+    def planned(self, count: int) -> None:
+        """Tell how many instructions there are, where everything is told."""
+        if self.tells_all:
+            self.news(News(Vertex(0, ""), "planned", str(count)))
 
     def next_number(self) -> int:
         with self._lock:
@@ -85,6 +90,12 @@ class Showing:
             raise
         self._flush()
         self._say("done")
+
+    def result(self, key: str) -> None:
+        """Tell what the files are called after the step, where everything is told."""
+        if self._teller.tells_all:
+            self._begin()
+            self._say("result", key)
 
     def line(self, text: str) -> None:
         """Tell a line of the builder's own."""

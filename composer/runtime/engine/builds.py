@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import BinaryIO
 
+    from composer.runtime.build.cache.pruning import Entry
     from composer.runtime.build.requests import Built, News, Request
     from composer.runtime.engine.containers import Containers
     from composer.runtime.engine.core import Core
@@ -67,7 +68,12 @@ class Builds:
         )
 
     def prune(
-        self, *, everything: bool, most_bytes: int | None, unused_for_s: float
+        self,
+        *,
+        everything: bool,
+        most_bytes: int | None,
+        unused_for_s: float,
+        wanted: Callable[[Entry], bool] = lambda entry: True,
     ) -> tuple[list[str], int]:
         """Make the build cache smaller; return the ids that are gone, and the bytes freed."""
         from composer.runtime.build.cache import pruning
@@ -83,6 +89,7 @@ class Builds:
             everything=everything,
             most_bytes=most_bytes,
             unused_for_s=unused_for_s,
+            wanted=wanted,
         )
         # what a step and a removed image had in common is in the store
         self._core.store.sweep()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from composer.errors import BuildFailed
+from composer.errors import BuildFailed, Cancelled
 from composer.parallel import each
 from composer.runtime.build import platforms
 from composer.runtime.build.cache import filesystems
@@ -92,6 +92,8 @@ def _check_runs(dockerfile: Dockerfile, instruction: Instruction, platform: Plat
 def build_planned(work: Work, dockerfile: Dockerfile) -> Stage:
     """Build what is planned. Raises BuildFailed."""
     work.expect(work.plan.order)
+    planned = [work.plan.stages[number] for number in work.plan.order]
+    work.teller.planned(sum(1 + len(one.triggers) + len(one.stage.instructions) for one in planned))
     building = _Building(work, dockerfile)
     try:
         # the earlier ones first, so that one that waits for another waits for who has begun
@@ -119,30 +121,58 @@ class _Building:
             raise
 
     def _stage(self, planned: BuildStage) -> Stage:
-        stage = self._begin(planned)
+        first = self._first(planned)
+        stage = self._begin(planned, first)
+        first.result(stage.files.key)
         names = _Names(self._title(planned), planned)
         for instruction in [*self._triggers(stage, planned), *planned.stage.instructions]:
-            if self._work.stopped.is_set():
-                raise Stopped("the build was stopped: another stage failed")
+            self._check_stop()
+            shown = self._shown(stage, names, instruction)
             step = _STEPS.get(type(instruction))
-            if step is None:
+            if step is None or shown is None:
                 configure(stage, instruction)
             else:
                 _check_layers(stage, instruction)
                 if isinstance(instruction, said.Run):
                     # also of ONBUILD in an image, which nobody knew before it was there
                     _check_runs(self._dockerfile, instruction, _platform_of(stage))
-                step(self._work, stage, instruction, self._shown(stage, names.of(stage, instruction)))
+                step(self._work, stage, instruction, shown)
+            if shown is not None:
+                shown.result(stage.files.key)
         return stage
 
-    def _shown(self, stage: Stage, name: str) -> Showing:
-        return self._work.step(name, _platform_of(stage))
+    def _check_stop(self) -> None:
+        stop = self._work.request.stop
+        if stop is not None and stop.is_set():
+            raise Cancelled("the build was stopped")
+        if self._work.stopped.is_set():
+            raise Stopped("the build was stopped: another stage failed")
+
+    def _shown(self, stage: Stage, names: _Names, instruction: Instruction) -> Showing | None:
+        """Return the step that an instruction is shown as; None for one that changes no files, and is not shown."""
+        if self._work.request.tells_all:
+            return self._work.teller.step(f"{_word(instruction)} {instruction.text}")
+        if type(instruction) not in _STEPS:
+            return None
+        return self._work.step(names.of(stage, instruction), _platform_of(stage))
+
+    def _first(self, planned: BuildStage) -> Showing:
+        """Return the step that a stage's base is shown as."""
+        if self._work.request.tells_all:
+            return self._work.teller.step(f"FROM {planned.stage.base.text}")
+        origin = planned.base
+        reference = (
+            "" if isinstance(origin, stages.StageOrigin | stages.Scratch) else self._work.image_of(origin)
+        )
+        total = _Names(self._title(planned), planned).total
+        name = f"{_prefix(self._title(planned), 1, total)} FROM {reference}"
+        return self._work.step(name, _platform(self._work, planned))
 
     def _title(self, planned: BuildStage) -> str:
         """Return what steps are called by: nothing where there is one stage, without a name."""
         return planned.title if planned.stage.base.name or len(self._work.plan.stages) > 1 else ""
 
-    def _begin(self, planned: BuildStage) -> Stage:
+    def _begin(self, planned: BuildStage, shown: Showing) -> Stage:
         origin = planned.base
         if isinstance(origin, stages.StageOrigin):
             base = self._work.stage(origin.stage)
@@ -162,8 +192,6 @@ class _Building:
             assert isinstance(origin, stages.ContextOrigin)
             image = platforms.as_configuration(platform)
             return self._new(planned, image, sources.of_context(self._work, origin.name))
-        total = _Names(self._title(planned), planned).total
-        shown = self._work.step(f"{_prefix(self._title(planned), 1, total)} FROM {reference}", platform)
         try:
             image, files = self._work.bases.image(reference, platform, shown)
         except BuildFailed as error:
@@ -201,6 +229,10 @@ def _check_layers(stage: Stage, instruction: Instruction) -> None:
         )
 
 
+def _word(instruction: Instruction) -> str:
+    return type(instruction).__name__.upper()
+
+
 class _Names:
     """What the steps of a stage are called: ``[web 2/4] RUN make``."""
 
@@ -212,7 +244,7 @@ class _Names:
 
     def of(self, stage: Stage, instruction: Instruction) -> str:
         self._count += 1
-        text = f"{type(instruction).__name__.upper()} {instruction.text}"
+        text = f"{_word(instruction)} {instruction.text}"
         text = expand_shown(text, stage.variables(), stage.dockerfile.escape)
         return f"{_prefix(self._title, self._count, max(self.total, self._count))} {text}"
 

@@ -101,6 +101,8 @@ def run(work: Work, stage: Stage, one: said.Run, shown: Showing) -> None:
                 extra_hosts=request.extra_hosts,
                 shm_bytes=request.shm_bytes,
                 limits=request.limits,
+                resources=request.resources,
+                stop=request.stop,
                 is_insecure=is_insecure,
                 keep_failed=request.keep_failed,
             )

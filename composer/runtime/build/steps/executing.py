@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer.errors import BuildFailed, ComposerError
+from composer.errors import BuildFailed, Cancelled, ComposerError
 from composer.runtime.build.steps import running
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def execute(work: Work, stage: Stage, one: said.Run, command: running.Command, s
         except running.CommandFailed as error:
             raise _failed(work, stage, one, command, error, shown) from None
         except ComposerError as error:
-            if isinstance(error, BuildFailed):
+            if isinstance(error, BuildFailed | Cancelled):
                 raise
             raise stage.failed(one.at, f"cannot run the command: {error}", hint=error.hint) from error
 
@@ -49,6 +49,7 @@ def _failed(
     failed = stage.failed(
         one.at, f'process "{shell.strip()}" did not complete successfully: {code}', hint=hint
     )
+    failed.command, failed.code = tuple(command.arguments), error.exit_code
     for line in shown.tail(_TAIL_LINES):
         failed.add_note(f"  > {line}")
     return failed

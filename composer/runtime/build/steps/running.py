@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import stat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,6 +25,7 @@ from composer.runtime.objects.networks import DEFAULT_NETWORK
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from composer.parallel import Stop
     from composer.runtime.base.state import Paths
     from composer.runtime.images import Image, Store
     from composer.runtime.objects.client import Client
@@ -54,6 +56,8 @@ class Command(NamedTuple):
     extra_hosts: Sequence[tuple[str, str]] = ()
     shm_bytes: int | None = None
     limits: Mapping[str, tuple[int, int]] = {}
+    resources: Mapping[str, Mapping[str, Any]] = {}
+    stop: Stop | None = None
     is_insecure: bool = False
     keep_failed: bool = False
 
@@ -102,7 +106,8 @@ class Runner:
             config = records.config(directory)
             assert config is not None
             stubs = list(_stubs(root, [str(mount["destination"]) for mount in config["mounts"]]))
-            code = self._run(id, output)
+            with self._ending(id, command.stop):
+                code = self._run(id, output)
             if code != 0:
                 raise CommandFailed(
                     code, self._keep(id) if command.keep_failed else "", had_room=_has_room(directory)
@@ -113,6 +118,26 @@ class Runner:
         finally:
             if not os.path.exists(f"{directory}/{KEPT}"):
                 self._remove(id)
+
+    @contextlib.contextmanager
+    def _ending(self, id: str, stop: Stop | None) -> Iterator[None]:
+        """Kill a container as soon as the build is to end."""
+
+        def kill() -> None:
+            with contextlib.suppress(
+                errors.BackendError
+            ):  # it has ended, or has not begun: then it is not begun
+                self._client().ask({"op": "kill", "id": id, "signal": signal.SIGKILL})
+
+        if stop is None:
+            yield
+            return
+        if stop.is_set():
+            raise errors.Cancelled("the build was stopped")
+        with stop.calling(kill):
+            yield
+        if stop.is_set():
+            raise errors.Cancelled("the build was stopped")
 
     def _keep(self, id: str) -> str:
         """Keep a container for whoever wants to look into it; return its name."""
@@ -214,6 +239,8 @@ def _configuration(command: Command) -> dict[str, Any]:
         linux["maskedPaths"], linux["readonlyPaths"], linux["seccomp"] = [], [], None
         linux["resources"]["devices"] = [{"allow": True, "type": "a", "access": "rwm"}]
         extras["privileged"] = True
+    for group, values in command.resources.items():
+        linux["resources"][group] = {**linux["resources"].get(group, {}), **values}
     for mount in config["mounts"]:
         if command.shm_bytes is not None and mount["destination"] == "/dev/shm":
             mount["options"] = [o for o in mount["options"] if not o.startswith("size=")]
