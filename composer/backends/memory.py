@@ -414,7 +414,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
                 raise error
             self._run(container)
 
-    def stop_container(self, id: str, *, timeout_s: float | None = None) -> None:
+    def stop_container(self, id: str, *, timeout_s: float | None = None, signal: str = "") -> None:
         with self.changed:
             container = self._find(id)
             self._called("stop_container", container.seen.name)

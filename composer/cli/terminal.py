@@ -18,7 +18,7 @@ from composer.cli.keys import Watch
 from composer.errors import BackendError, Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any, TextIO
 
     from composer.cli.context import Context
@@ -30,6 +30,7 @@ _CHUNK_BYTES = 65536
 _FORWARDED = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
+_OUTPUTS = frozenset(("stdout", "stderr"))
 _KEYS = ("SIGINT", "SIGQUIT")
 """Signals that keys send: in raw mode the keys themselves go through."""
 
@@ -42,10 +43,13 @@ def converse(
     interactive: bool,
     signals: bool = True,
     detach: bytes = b"",
+    streams: frozenset[str] = _OUTPUTS,
+    on_detach: Callable[[], None] = lambda: None,
 ) -> int:
     """Copy in both directions until the command has ended; return its exit code.
 
-    ``signals``: pass ours on. ``detach``: the keys after which it is left running, and the code is 0.
+    ``signals``: pass ours on. ``detach``: the keys after which it is left running, and the code is 0; ``on_detach`` is
+    called then. ``streams``: which output is shown.
     """
     stdin = _descriptor(context.stdin) if interactive else None
     with (
@@ -53,7 +57,8 @@ def converse(
         _window(session, context.stdout if tty else None),
         _signals(session, tty) if signals else nullcontext(),
     ):
-        if not _copy(session, stdin, context, Watch(detach)):
+        if not _copy(session, stdin, context, Watch(detach), streams):
+            on_detach()
             return 0
         return session.wait()
 
@@ -61,8 +66,9 @@ def converse(
 def run_created(context: Context, id: str, given: dict[str, Any], *, tty: bool) -> int:
     """Start a container and stay with it to its end; return its exit code. With ``detach`` print its id and leave it.
 
-    ``given``: ``detach``, ``interactive`` and ``remove`` of the command. With ``remove`` nothing of it stays, whatever
-    ends it; one that is left running removes itself.
+    ``given``: ``detach``, ``interactive`` and ``remove`` of the command, and where it has them ``detach_keys``,
+    ``signals`` and ``streams`` as `converse` takes them. With ``remove`` nothing of it stays, whatever ends it, but
+    what was detached from by keys; one that is left running from the start removes itself.
     """
     backend = context.backend()
     if given["detach"]:
@@ -74,14 +80,24 @@ def run_created(context: Context, id: str, given: dict[str, Any], *, tty: bool) 
             raise
         context.write(id)
         return 0
+    left: list[bool] = []
     try:
         session = backend.attach(id, stdin=given["interactive"], start=True)
         try:
-            return converse(session, context, tty=tty, interactive=given["interactive"])
+            return converse(
+                session,
+                context,
+                tty=tty,
+                interactive=given["interactive"],
+                signals=given.get("signals", True),
+                detach=given.get("detach_keys", b""),
+                streams=given.get("streams", _OUTPUTS),
+                on_detach=lambda: left.append(True),
+            )
         finally:
             session.close()
     finally:
-        if given["remove"]:
+        if given["remove"] and not left:
             backend.remove_container(id, force=True, volumes=True)
 
 
@@ -92,7 +108,9 @@ def _descriptor(stream: TextIO | Safe) -> int | None:
         return None
 
 
-def _copy(session: Session, stdin: int | None, context: Context, watch: Watch) -> bool:
+def _copy(
+    session: Session, stdin: int | None, context: Context, watch: Watch, streams: frozenset[str]
+) -> bool:
     """Copy until all output has come; False when the keys to detach came first."""
     with selectors.DefaultSelector() as selector:
         selector.register(session.fileno(), selectors.EVENT_READ, "session")
@@ -107,7 +125,8 @@ def _copy(session: Session, stdin: int | None, context: Context, watch: Watch) -
                     chunk = session.read()
                     if chunk is None:
                         return True
-                    _write(context, *chunk)
+                    if chunk[0] in streams:
+                        _write(context, *chunk)
                 elif _send(session, selector, key.fd, watch):
                     return False
 

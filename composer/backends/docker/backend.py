@@ -182,9 +182,14 @@ class DockerBackend(DockerObserver, Lacking):
             with self._range_lock:
                 api.start(id)
 
-    def stop_container(self, id: str, *, timeout_s: float | None = None) -> None:
+    def stop_container(self, id: str, *, timeout_s: float | None = None, signal: str = "") -> None:
+        from composer.backends.docker.sdk import send
+
+        wanted = {"t": None if timeout_s is None else int(timeout_s), "signal": signal or None}
+        query = {key: value for key, value in wanted.items() if value is not None}
         with self._sdk.call(patient=True) as api:
-            api.stop(id, None if timeout_s is None else int(timeout_s))
+            # the SDK's stop has no signal
+            send(api, "post", "/containers/{0}/stop", id, params=query)
 
     def kill_container(self, id: str, signal: str) -> None:
         with self._sdk.call() as api:

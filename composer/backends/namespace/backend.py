@@ -123,8 +123,8 @@ class NamespaceBackend(NamespaceObserver):
     def unprepare_container(self, id: str) -> None:
         self._engine.containers.unprepare(id)
 
-    def stop_container(self, id: str, *, timeout_s: float | None = None) -> None:
-        self._engine.containers.stop(id, timeout_s=timeout_s)
+    def stop_container(self, id: str, *, timeout_s: float | None = None, signal: str = "") -> None:
+        self._engine.containers.stop(id, timeout_s=timeout_s, signal=signal)
 
     def kill_container(self, id: str, signal: str) -> None:
         self._engine.containers.kill(id, signal)

@@ -58,9 +58,9 @@ def command(
     containers = _containers(backend.observe(project), service, index, everything=everything)
     if ends[0].service:
         # Without the project's lock: a look disturbs no start, and an `up` that waits for long keeps nobody from it.
-        _out(context, backend, containers[0], ends[0].path, ends[1].path, follow=follow_link)
+        copy_out(context, backend, containers[0], ends[0].path, ends[1].path, follow=follow_link)
         return
-    copying = _In(context, backend, project, follow_link, archive)
+    copying = In(context, backend, project, follow_link, archive)
     copying.run(containers, ends[0].path, ends[1].path)
 
 
@@ -108,7 +108,7 @@ def _local(context: Context, path: str) -> str:
     return f"{clean}{os.sep}" if path.endswith(os.sep) and clean != os.sep else clean
 
 
-def _out(
+def copy_out(
     context: Context,
     backend: Backend,
     container: ObservedContainer,
@@ -143,7 +143,7 @@ def _undisturbed(context: Context, project: str, container: ObservedContainer) -
         yield
 
 
-class _In:
+class In:
     """Copying into one or more containers. One that does not run is not started meanwhile by another command."""
 
     def __init__(self, context: Context, backend: Backend, project: str, follow: bool, to_user: bool) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from composer.engine.observed import ObservedContainer
 
 _INTERVAL_S = 1.0
-_HEADERS = {
+HEADERS = {
     "ID": "CONTAINER ID",
     "Name": "NAME",
     "CPUPerc": "CPU %",
@@ -58,7 +58,7 @@ def command(
     screen = Screen(context)
     found = chosen(context, backend, project, services, oneoff=True)
     if found is None:  # what was not created yet is no mistake
-        screen.show(listing.render(style, [], _HEADERS))
+        screen.show(listing.render(style, [], HEADERS))
         return None
     before: dict[str, Usage] = {}
     is_first = True
@@ -71,7 +71,7 @@ def command(
                     row(container, before.get(container.id), usage, whole=no_trunc)
                     for container, usage in samples
                 ]
-                screen.show(listing.render(style, rows, _HEADERS, others={"Container": "CONTAINER"}))
+                screen.show(listing.render(style, rows, HEADERS, others={"Container": "CONTAINER"}))
                 if no_stream:
                     return None
             before, is_first = now, False

@@ -105,10 +105,10 @@ class Containers(ContainerObserver, Protocol):
         """Undo `prepare_container`, because there will be no start. Safe to repeat, and after a start."""
         ...
 
-    def stop_container(self, id: str, *, timeout_s: float | None = None) -> None:
+    def stop_container(self, id: str, *, timeout_s: float | None = None, signal: str = "") -> None:
         """Send the stop signal, and SIGKILL after the grace period; return when the container has exited.
 
-        ``timeout_s`` is the grace period in seconds; None: the container's own.
+        ``timeout_s`` is the grace period in seconds; None: the container's own. ``signal`` is sent instead of its own.
         """
         ...
 

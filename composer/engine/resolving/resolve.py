@@ -223,12 +223,12 @@ def mounts(project: Project, tree: Tree, carried: Mapping[str, str]) -> Iterator
     for text in _strings(tree.get("tmpfs")):
         target, _, options = text.partition(":")
         targets.add(target)
-        yield MountSpec("tmpfs", None, target, options=_tmpfs_options(options))
+        yield MountSpec("tmpfs", None, target, options=tmpfs_options(options))
     for target in sorted(carried.keys() - targets):
         yield MountSpec("volume", carried[target], target, anonymous=True)
 
 
-def _tmpfs_options(text: str) -> dict[str, Any]:
+def tmpfs_options(text: str) -> dict[str, Any]:
     """``size=64m,mode=1777,noexec`` → the long syntax's ``size`` and ``mode``, the rest under ``options``."""
     found: dict[str, Any] = {}
     rest = []

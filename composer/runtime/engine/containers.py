@@ -205,11 +205,15 @@ class Containers:
         with self._filesystems.mounted(volumes_of(meta)):
             yield core.client(str(meta["project"])), {"op": "start", "id": id, "seen_ns": seen_ns}
 
-    def stop(self, id: str, *, timeout_s: float | None = None) -> None:
-        """Send the stop signal, and SIGKILL after the grace period; return when it has exited."""
+    def stop(self, id: str, *, timeout_s: float | None = None, signal: str = "") -> None:
+        """Send the stop signal, and SIGKILL after the grace period; return when it has exited.
+
+        ``signal`` is sent instead of the container's own.
+        """
         id, meta = self._core.meta(id)
+        number = _signal_number(signal) if signal else None
         if self._core.is_active(id):
-            self._core.ask(meta, {"op": "stop", "id": id, "timeout_s": timeout_s})
+            self._core.ask(meta, {"op": "stop", "id": id, "timeout_s": timeout_s, "signal": number})
 
     def kill(self, id: str, signal: str) -> None:
         id, meta = self._core.meta(id)

@@ -16,7 +16,7 @@ from composer.cli.main import run
 class Slow(MemoryBackend):
     delay_s = 0.0
 
-    def stop_container(self, id: str, *, timeout_s: float | None = None) -> None:
+    def stop_container(self, id: str, *, timeout_s: float | None = None, signal: str = "") -> None:
         if timeout_s != 0:
             time.sleep(self.delay_s)
         super().stop_container(id, timeout_s=timeout_s)

@@ -402,7 +402,7 @@ def test_the_second_request_to_cancel_does_not_wait_for_the_backend(stage: Stage
     entered, release = threading.Event(), threading.Event()
     original = stage.backend.stop_container
 
-    def stuck(id: str, *, timeout_s: float | None = None) -> None:
+    def stuck(id: str, *, timeout_s: float | None = None, signal: str = "") -> None:
         entered.set()
         release.wait(10)
         original(id, timeout_s=timeout_s)
