@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from typing import Any, AnyStr
 
 
+_compile = re.compile  # the real one, whoever puts another in its place (`starting.import_yaml`)
+
+
 class _Later:
     """A pattern that is not compiled yet. What is asked of it stays, so that each further use costs nothing."""
 
@@ -22,7 +25,7 @@ class _Later:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)  # what copying and pickling ask, of an object that is not made yet
-        found = getattr(re.compile(*self._given), name)
+        found = getattr(_compile(*self._given), name)
         setattr(self, name, found)
         return found
 

@@ -10,7 +10,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from composer import userconfig
+from composer import starting, userconfig
 from composer.backends import choice
 from composer.cli import streams
 from composer.cli.safe import safe
@@ -184,6 +184,7 @@ class Context:
         """
         if starts and not self.settings.dry_run:
             self._expect_starts_soon()
+        starting.import_yaml()
         from composer.schema.load import load
         from composer.schema.setting import Named
 

@@ -58,7 +58,7 @@ def plan_refresh(
         reference = resolve.image_of(project, name, tree)
         if not tree.get("image") or tree.get("provider") or reference in pulled:
             continue
-        cause = _refresh_cause(tree, find(reference), override, now_ns)
+        cause = _refresh_cause(tree, lambda reference=reference: find(reference), override, now_ns)  # type: ignore[misc]
         if cause:
             from composer.engine.operations.images import PullImage
 
@@ -92,12 +92,14 @@ _ALWAYS = "pull policy: always"
 
 
 def _refresh_cause(
-    tree: Mapping[str, Any], found: ObservedImage | None, override: str | None, now_ns: int
+    tree: Mapping[str, Any], find: Callable[[], ObservedImage | None], override: str | None, now_ns: int
 ) -> str:
+    """Return why an image is asked about; most policies are not even interested in whether it is here."""
     policy = override or tree.get("pull_policy") or "missing"
     if policy == "always":
         return _ALWAYS
     window = window_ns(policy)
+    found = find() if window is not None else None
     if window is None or found is None or now_ns <= found.tagged_ns + window:
         return ""
     return f"pull policy: {policy}"

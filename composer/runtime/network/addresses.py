@@ -13,7 +13,7 @@ import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
 BITS = {4: 32, 6: 128}
@@ -75,13 +75,19 @@ def ip_number(text: str) -> tuple[int, int]:
     return int.from_bytes(packed, "big"), family
 
 
-def _is_address(text: str) -> bool:
-    """Tell an address from what somebody has put into a directory of leases."""
-    try:
-        ip_number(text)
-    except ValueError:
-        return False
-    return True
+def _numbers(names: Iterable[str], family: int) -> Iterator[int]:
+    """Yield the numbers of the names that are addresses of a family; others are somebody else's files.
+
+    Each start does this with all leases of its network. Nothing is remembered for the next: a supervisor that touches
+    what it keeps copies these pages after each fork, which took longer than reading the names anew.
+    """
+    kind, colon, read = (socket.AF_INET6 if family == 6 else socket.AF_INET), family == 6, socket.inet_pton
+    for name in names:
+        if (":" in name) == colon:
+            try:
+                yield int.from_bytes(read(kind, name), "big")
+            except (OSError, ValueError):
+                continue
 
 
 def ip_text(number: int, family: int) -> str:
@@ -244,15 +250,15 @@ class Leases:
 
     def _allocate_next(self, pool: Pool, owner: str, former: str) -> str:
         family = pool.subnet.family
+        names = os.listdir(self._directory)
+        leased = (name for name in names if name[0] != ".")
         taken = {
-            ip_number(ip)[0]
-            for ip in (*filter(_is_address, self._names()), pool.gateway, *pool.reserved)
-            if (":" in ip) == (family == 6)
+            number for given in (leased, (pool.gateway, *pool.reserved)) for number in _numbers(given, family)
         }
         low, high = _hosts(pool.subnet)
         low, high = max(low, pool.range.first), min(high, pool.range.last)
         remembered = [
-            (number, one) for number, one in self._remembered(family, former) if low <= number <= high
+            (number, one) for number, one in self._remembered(names, family, former) if low <= number <= high
         ]
         wanted = [number for whose in (owner, former) for number, one in remembered if one == whose]
         for number in wanted:
@@ -275,20 +281,20 @@ class Leases:
                 return ip
             taken.add(free)  # somebody was faster
 
-    def _remembered(self, family: int, former: str) -> list[tuple[int, str]]:
+    def _remembered(self, names: Sequence[str], family: int, former: str) -> list[tuple[int, str]]:
         """Return numbers of addresses and who had them before; what containers had that are no more is forgotten.
 
         ``former`` may be gone: its address is not, until this one has it.
         """
         found = []
-        for name in os.listdir(self._directory):
+        for name in names:
             if not name.startswith(".was."):
                 continue
             ip, _, owner = name.removeprefix(".was.").rpartition(".")
             if owner != former and not self._exists(owner):
                 self._unlink(name)
-            elif _is_address(ip) and (":" in ip) == (family == 6):
-                found.append((ip_number(ip)[0], owner))
+                continue
+            found += [(number, owner) for number in _numbers((ip,), family)]
         return found
 
     def _static(self, pool: Pool, static: str) -> str:

@@ -36,6 +36,8 @@ _GROUPS = {_ROUTE: (1, 5, 7, 9, 11, 24, 25), _NETFILTER: (7,)}
 _SOL_NETLINK, _ADD_MEMBERSHIP = 270, 1
 _SETTLED_S = 0.3
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
+_REST = 20
+"""The pause after a look, in times of its own length: each start of a container is news, and a look asks for all."""
 
 
 class _Found:
@@ -100,9 +102,11 @@ class Guard:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        began_s = time.monotonic()
         found = self._find()
         if not found.faults:
-            self._pause_s = 0.0
+            now_s = time.monotonic()
+            self._pause_s, self._not_before_s = 0.0, now_s + _REST * (now_s - began_s)
             self._answer([])
             return
         if self._pause_s >= _FIRST_PAUSE_S and self._waiting:
@@ -119,11 +123,12 @@ class Guard:
             if task.status not in (RUNNING, PAUSED) or not sharing.has_own(task.record.config, "network"):
                 continue
             found.tasks.append(task)
-            for attachment in task.networking.attachments:
-                try:
-                    found.records[attachment.network_id] = networks.read(attachment.network_id)
-                except endpoints.NetworkFailed:
-                    continue  # it is being removed
+        ids = {one.network_id: None for task in found.tasks for one in task.networking.attachments}
+        for id in ids:  # a network is read once, however many containers are in it
+            try:
+                found.records[id] = networks.read(id)
+            except endpoints.NetworkFailed:
+                continue  # it is being removed
         if not found.records:
             return found
         kernel = integrity.Kernel()
