@@ -26,7 +26,7 @@ system:
 	command -v ip >/dev/null || missing="$$missing iproute2"; \
 	command -v mmdebstrap >/dev/null || missing="$$missing mmdebstrap"; \
 	command -v docker-registry >/dev/null || missing="$$missing docker-registry"; \
-	for tool in openssl zstd; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	for tool in openssl zstd strace; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	command -v curl >/dev/null || missing="$$missing curl"; \
 	command -v busybox >/dev/null || missing="$$missing busybox-static"; \
 	ldconfig -p | grep -q libnftables.so.1 || missing="$$missing libnftables1"; \

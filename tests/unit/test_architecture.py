@@ -124,6 +124,7 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {
         "api",
         "session",
+        "starting",
         "state_root",
         "userconfig",
         "watching",

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer.runtime.base import files, records, state, status
+from composer.runtime.base.remembering import Remembered
 from composer.runtime.objects import naming, networks, volumes
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Core:
         """Called before an owner's supervisor is started, which goes on with what it finds."""
         self.aftermath = Aftermath()
         self._clients: dict[str, Client] = {}
+        self._metas = Remembered("meta.json", records.meta)
 
     @property
     def store(self) -> Store:
@@ -70,11 +72,8 @@ class Core:
     # -------------------------------------------------------------- records
 
     def metas(self) -> Iterator[Meta]:
-        """Yield the record of every container."""
-        for id in state.list_directory(self.paths.containers()):
-            meta = records.meta(self.paths.container(id))
-            if meta is not None:
-                yield meta
+        """Return the record of every container."""
+        return self._metas.all(self.paths.containers(), state.list_directory(self.paths.containers()))
 
     def bundle(self, id: str) -> str:
         """Return the directory of a container by id or name. Raises NotFound."""
@@ -85,7 +84,7 @@ class Core:
         from composer.errors import NotFound
 
         full = naming.find_container(self.paths, id)
-        meta = records.meta(self.paths.container(full))
+        meta = self._metas.record(self.paths.container(full))
         if meta is None:
             raise NotFound(
                 f"no such container: {id}"

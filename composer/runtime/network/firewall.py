@@ -149,8 +149,8 @@ class Firewall:
                 # Somebody without our lock made the table in between: it has the same rules.
                 self._session.run(batch)
 
-    def remove_network(self, name: str) -> None:
-        """Forget a network and its published ports; the table goes with the last one. Idempotent."""
+    def remove_network(self, *names: str) -> None:
+        """Forget networks and their published ports; the table goes with the last one. Idempotent."""
         from composer.runtime.network import firewall_docker
 
         with _Lock(self._lock_path):
@@ -158,20 +158,20 @@ class Firewall:
             if state is None:
                 return
             networks, ports = state
-            if not set(networks) - {name}:
+            if not set(networks) - set(names):
                 # The table last: as long as it is there, whoever comes after a kill does this again.
                 firewall_docker.remove(self._session)
                 self._session.run(f"delete table {_TABLE}\n")
                 return
-            if name not in networks:
-                return
-            subnets, batch = networks[name], ""
-            for set_name, element in subnets:
-                batch += f"delete element {_TABLE} {set_name} {{ {element} }}\n"
-            for publication in ports:
-                if publication.bridge == name:
-                    batch += _port_command("delete", publication)
-            self._session.run(batch)
+            going = [name for name in names if name in networks]
+            batch = [
+                f"delete element {_TABLE} {set_name} {{ {element} }}\n"
+                for name in going
+                for set_name, element in networks[name]
+            ]
+            batch += [_port_command("delete", one) for one in ports if one.bridge in going]
+            if batch:
+                self._session.run("".join(batch))
 
     def restore(self) -> None:
         """Make the table's rules again where somebody took some of them, with all networks and ports that it has."""

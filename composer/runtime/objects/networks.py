@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.runtime.base import records, state
+from composer.runtime.base.remembering import Remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from composer.runtime.base.record_types import EndpointRequest, NetworkRecord
     from composer.runtime.network.addresses import Subnet
+    from composer.runtime.network.firewall import Firewall
     from composer.runtime.network.subnets import Used
     from composer.runtime.objects import specs
 
@@ -34,13 +38,12 @@ class Networks:
 
     def __init__(self, paths: state.Paths) -> None:
         self._paths = paths
+        self._records = Remembered("network.json", records.network)
+        self._removals: deque[_Removal] = deque()
 
     def all(self) -> Iterator[NetworkRecord]:
         directory = self._paths.networks()
-        for id in state.list_directory(directory):
-            record = records.network(f"{directory}/{id}")
-            if record is not None:
-                yield record
+        return self._records.all(directory, state.list_directory(directory))
 
     def find(self, name: str) -> NetworkRecord | None:
         """Return a network by name or id."""
@@ -71,6 +74,7 @@ class Networks:
     def create(self, spec: specs.Network) -> str:
         """Make a network, or return the one of this name when it carries the same labels."""
         from composer.runtime.base import making
+        from composer.runtime.network import firewall
         from composer.runtime.objects import links
 
         with state.host_lock():
@@ -97,7 +101,7 @@ class Networks:
             try:
                 self._raise_up(record)
             except OSError as error:
-                self._take_down(record)
+                self._take_down([record], firewall.Firewall())
                 raise errors.BackendError(
                     f"cannot create network '{spec.name}': {error.strerror or error}"
                 ) from error
@@ -107,7 +111,7 @@ class Networks:
         """Return the network of this name. Raises Conflict where it is there, and its record cannot be read."""
         unread = []
         for id in state.list_directory(self._paths.networks()):
-            record = records.network(f"{self._paths.networks()}/{id}")
+            record = self._records.record(f"{self._paths.networks()}/{id}")
             if record is None:
                 unread.append(id)
             elif name in (record["name"], record["id"]):
@@ -261,22 +265,62 @@ class Networks:
         bridges.raise_up(record, f"{self._paths.networks()}/{record['id']}")
 
     def remove(self, id: str) -> None:
-        """Remove a network. Raises Conflict, naming who is in it, while it is in use."""
+        """Remove a network. Raises Conflict, naming who is in it, while it is in use.
+
+        The kernel takes many links away in the time of one, some 40 ms. So whoever has the lock removes also the
+        networks of all threads that wait for it. Where that fails, each of these tries its own.
+        """
+        from composer.runtime.network import firewall
+
+        mine = _Removal(id)
+        self._removals.append(mine)
+        wall = firewall.Firewall()
+        try:
+            with state.host_lock():
+                if not mine.is_done:
+                    self._remove_together([mine, *self._others(mine)], wall)
+        finally:
+            wall.close()  # without the lock: the kernel waits here, too
+        if mine.refusal is not None:
+            raise mine.refusal
+
+    def _others(self, mine: _Removal) -> Iterator[_Removal]:
+        """Take over what waits. What was taken over by somebody who failed is in nobody's queue any more."""
+        while self._removals:
+            with suppress(IndexError):  # another thread's was the last
+                other = self._removals.popleft()
+                if other is not mine:
+                    yield other
+
+    def _remove_together(self, removals: Sequence[_Removal], wall: Firewall) -> None:
+        going = []
+        for removal in removals:
+            try:
+                record = self._unused(removal.id)
+            except errors.ComposerError as error:
+                removal.refusal = error
+            else:
+                going += [record] if record is not None else []
+        self._take_down(going, wall)
+        for removal in removals:
+            removal.is_done = True
+
+    def _unused(self, id: str) -> NetworkRecord | None:
+        """Return a network that nobody is in; None where there is none. Raises Conflict."""
         from composer.runtime.network import addresses
 
-        with state.host_lock():
-            record = self.find(id)
-            if record is None:
-                return
-            records.refuse_later(record, f"network '{record['name']}'")
-            users = set(addresses.Leases(self._leases(record)).held().values())
-            names = sorted(self._container_name(user) for user in users)
-            if names:
-                raise errors.Conflict(
-                    f"network '{record['name']}' is in use by {', '.join(names)}",
-                    hint="remove these containers first",
-                )
-            self._take_down(record)
+        record = self.find(id)
+        if record is None:
+            return None
+        records.refuse_later(record, f"network '{record['name']}'")
+        users = set(addresses.Leases(self._leases(record)).held().values())
+        names = sorted(self._container_name(user) for user in users)
+        if names:
+            raise errors.Conflict(
+                f"network '{record['name']}' is in use by {', '.join(names)}",
+                hint="remove these containers first",
+            )
+        return record
 
     def _leases(self, record: NetworkRecord) -> str:
         return f"{self._paths.networks()}/{record['id']}/leases"
@@ -285,18 +329,33 @@ class Networks:
         meta = records.meta(self._paths.container(id))
         return str(meta["name"]) if meta else id[:12]
 
-    def _take_down(self, record: NetworkRecord) -> None:
+    def _take_down(self, going: Sequence[NetworkRecord], wall: Firewall) -> None:
+        if not going:
+            return
         from composer.runtime.base import trees
-        from composer.runtime.network import firewall, netlink
+        from composer.runtime.network import netlink
 
         with netlink.Netlink() as link:
-            index = link.link_index(record["bridge"])
-            if index is not None:
-                link.set_down(index)  # first: from now on it is not complete, see `ensure_up`
-            firewall.Firewall().remove_network(record["bridge"])
-            if index is not None:
-                link.delete_link(index)
-        trees.put_away(f"{self._paths.networks()}/{record['id']}")
+            indices = []
+            for record in going:
+                index = link.link_index(record["bridge"])
+                if index is not None:
+                    link.set_down(index)  # first: from now on it is not complete, see `ensure_up`
+                    indices.append(index)
+            wall.remove_network(*(record["bridge"] for record in going))
+            link.delete_links(indices)
+        for record in going:
+            trees.put_away(f"{self._paths.networks()}/{record['id']}")
+
+
+class _Removal:
+    """A network that a thread removes; ``refusal`` is why it cannot be."""
+
+    __slots__ = ("id", "is_done", "refusal")
+
+    def __init__(self, id: str) -> None:
+        self.id, self.is_done = id, False
+        self.refusal: errors.ComposerError | None = None
 
 
 def _is_up(interface: str) -> bool:
