@@ -87,3 +87,45 @@ context = click.Context(click.Command("c", params=[option]))
 assert "(dynamic)" in option.get_help_record(context)[1]
 """
     subprocess.run([sys.executable, "-c", script], cwd=PACKAGE.parent, check=True, timeout=60)
+
+
+def test_yaml_is_imported_without_compiling_and_is_the_real_one(tmp_path: pathlib.Path) -> None:
+    script = """
+import re, threading
+import composer.starting as start
+from composer import patterns
+compile = re.compile
+start.import_yaml()
+assert re.compile is compile
+import yaml, yaml.reader, yaml.resolver
+assert type(yaml.reader.Reader.NON_PRINTABLE) is patterns._Later
+found = yaml.safe_load("a: [1, 2001-01-01, 0x10, yes, 'b']")["a"]
+assert (found[0], str(found[1]), *found[2:]) == (1, "2001-01-01", 16, True, "b")
+assert yaml.load("x: 1.5", Loader=yaml.SafeLoader) == {"x": 1.5}
+try:
+    yaml.load("a: \\x07", Loader=yaml.SafeLoader)
+except yaml.YAMLError as error:
+    assert "special characters" in str(error)
+else:
+    raise AssertionError("it was taken")
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=PACKAGE.parent, check=True, timeout=60)
+
+
+def test_what_another_thread_compiles_meanwhile_is_compiled_at_once() -> None:
+    script = """
+import re, sys, threading
+import composer.starting as start
+found = []
+class Watching:
+    def find_spec(self, name, path=None, target=None):
+        if name == "yaml" and not found:
+            other = threading.Thread(target=lambda: found.append(re.compile("a+(?#one that no cache has)")))
+            other.start()
+            other.join()
+        return None
+sys.meta_path.insert(0, Watching())
+start.import_yaml()
+assert type(found[0]) is re.Pattern, found
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=PACKAGE.parent, check=True, timeout=60)

@@ -69,9 +69,9 @@ def _build(base: str, sources: list[str]) -> bytes:
 
 
 def _compiled(source: bytes, name: str) -> bytes:
-    """Return the bytes of a .pyc: magic, flags, no source to compare with, code."""
+    """Return the bytes of a .pyc: magic, flags, no source to compare with, and code without docstrings."""
     import marshal
     from importlib.util import MAGIC_NUMBER
 
-    code = compile(source, f"<composer>/{name}", "exec", dont_inherit=True, optimize=1)
+    code = compile(source, f"<composer>/{name}", "exec", dont_inherit=True, optimize=2)
     return MAGIC_NUMBER + bytes(12) + marshal.dumps(code)
