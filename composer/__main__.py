@@ -25,6 +25,7 @@ def main() -> None:
     bundle.use()
     from composer import starting
 
+    starting.leave_annotations()
     starting.import_click()
     from composer.cli.main import main as command
 

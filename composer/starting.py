@@ -49,6 +49,26 @@ def import_click() -> None:
         del uuid.UUID
 
 
+def leave_annotations() -> None:
+    """Let fields of a NamedTuple keep the text that ``from __future__ import annotations`` makes of their annotations.
+
+    ``typing`` would compile each of them, which is half of the time that such a class takes, and there are some ninety
+    in an ``up``. ``typing.get_type_hints`` reads them all the same.
+    """
+    import typing
+
+    check = getattr(typing, "_type_check", None)
+    if check is None:
+        return  # a later Python, which has other ways
+
+    def checked(annotation: Any, message: str, *more: Any, **named: Any) -> Any:
+        if type(annotation) is str and message.startswith("field "):
+            return annotation
+        return check(annotation, message, *more, **named)
+
+    typing._type_check = checked  # type: ignore[attr-defined]
+
+
 def import_yaml() -> None:
     """Import PyYAML with its regular expressions compiled at their first use: half of the time of this import.
 

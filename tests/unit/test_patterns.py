@@ -129,3 +129,24 @@ start.import_yaml()
 assert type(found[0]) is re.Pattern, found
 """
     subprocess.run([sys.executable, "-c", script], cwd=PACKAGE.parent, check=True, timeout=60)
+
+
+def test_annotations_that_are_left_are_read_all_the_same() -> None:
+    script = """
+from __future__ import annotations
+import composer.starting as start
+start.leave_annotations()
+from typing import NamedTuple, Optional, get_type_hints
+class Pair(NamedTuple):
+    one: int
+    other: Optional["Pair"] = None
+assert Pair.__annotations__["one"] == "int" and type(Pair.__annotations__["other"]) is str
+assert get_type_hints(Pair) == {"one": int, "other": Optional[Pair]}
+assert Pair(1) == (1, None)
+from pydantic import TypeAdapter
+assert TypeAdapter(Pair).validate_python([2, [3, None]]) == Pair(2, Pair(3))
+from composer.engine.options import Options
+import composer.documents.plans
+assert Options().services == ()
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=PACKAGE.parent, check=True, timeout=60)
