@@ -19,6 +19,8 @@ BOOLEANS = {
     **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
 }
 """What strconv.ParseBool reads."""
+DOCKER = "docker"
+"""The word that our launcher ``docker`` puts before what it was told."""
 COMPOSE = "compose"
 """The word that a program puts behind the ``docker`` that it was told to run; once said, it is in ``ctx.meta``."""
 

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "commit": ("commit", "Create an image from the changes in a service container"),
     "config": ("config", "Check the compose files and print the resolved project"),
     "container": ("container", "Manage individual containers"),
+    "context": ("apicontext", "Print the DOCKER_HOST setting for clients of composer serve"),
     "cp": ("cp", "Copy files between service containers and the local filesystem"),
     "create": ("create", "Create containers without starting them"),
     "doctor": ("doctor", "Check which backends work on this machine"),
@@ -60,6 +61,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "network": ("network", "Manage networks"),
     "pause": ("pause", "Pause services"),
     "plan": ("plan", "Show what up would change, and why"),
+    "plugin": ("shim:plugin", "Manage composer as docker's compose plugin"),
     "port": ("port", "Print the host address that a container port is published on"),
     "ps": ("ps", "List containers"),
     "pull": ("registry.pull", "Pull service images"),
@@ -71,6 +73,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scale": ("scale", "Set the number of containers of services"),
     "schema": ("schema", "Print the JSON Schema of a document that composer writes or reads"),
     "serve": ("serve", "Serve Docker's REST API for the containers of the built-in runtime"),
+    "shim": ("shim", "Manage launchers named docker and docker-compose that run composer"),
     "start": ("start", "Start services"),
     "stats": ("stats", "Show a live view of the resource usage of containers"),
     "stop": ("stop", "Stop services"),
@@ -145,8 +148,16 @@ class Verbs(click.Group):
 
 
 def _read(group: click.Group, args: list[str], ctx: click.Context) -> list[str]:
-    """Return the words of a command line; programs that run ``docker compose …`` say ``composer compose …``."""
+    """Return the words of a command line.
+
+    Programs that run ``docker compose …`` say ``composer compose …``, and the launcher ``docker`` says
+    ``composer docker …``.
+    """
     options, rest = flags.split(group, args, ctx)
+    if rest[:1] == [flags.DOCKER]:
+        from composer.cli.single import docker_words
+
+        options, rest = flags.split(group, [*options, *docker_words.translate(rest[1:])], ctx)
     if rest[:1] == [flags.COMPOSE]:
         ctx.meta[flags.COMPOSE] = True
         further, rest = flags.split(group, rest[1:], ctx)

@@ -52,6 +52,19 @@ def show_usage(context: Context, /, verbose: bool, style: str) -> None:
     context.write("\n\n".join(f"{title}\n\n{text}" for title, text in sections))
 
 
+@command.command(
+    name="dial-stdio",
+    help="Connect standard input and output to the server of composer serve.",
+    epilog="Docker's clients run it on a remote machine for DOCKER_HOST=ssh://HOST.",
+)
+@click.option("--socket", "path", metavar="PATH", help="Use this Unix socket, as given to composer serve.")
+@click.pass_obj
+def dial_standard_streams(context: Context, /, path: str | None) -> None:
+    from composer.cli.booting import dialling, serving
+
+    dialling.dial(path or serving.socket_path(context.environment))
+
+
 # ------------------------------------------------------------------ the summary
 
 
