@@ -135,9 +135,8 @@ TABLE: tuple[Route, ...] = (
         "POST /build build*",
         "POST /build/prune prune",
         "POST /build/cancel cancel",
-        "POST /grpc grpc",
-        "POST /session session",
     ),
+    *_answered("buildkit.services", "POST /grpc grpc_endpoint", "POST /session session_endpoint"),
     *_refused(
         "searching is Docker Hub's own service, which is not asked: look for images at hub.docker.com",
         501,

@@ -9,6 +9,7 @@ from composer import errors
 from composer.api import filters
 from composer.api.http.problems import Problem
 from composer.api.images import building_requests, finding, registries, streams, telling
+from composer.api.images.builders import builds_with
 from composer.api.images.classic import Classic
 from composer.parallel import Stop
 
@@ -19,14 +20,8 @@ if TYPE_CHECKING:
     from composer.api.images.streams import Lines
     from composer.api.world import World
     from composer.runtime.build.requests import Built, Request
-    from composer.runtime.engine.builds import Builds
-    from composer.runtime.engine.images import Images
 
 _SHORT = 12
-_BUILDKIT = (
-    "the protocol of BuildKit is not spoken here: set DOCKER_BUILDKIT=0 to build with the docker command, and with "
-    "docker compose"
-)
 
 
 class Running:
@@ -54,13 +49,6 @@ class Running:
 def running(world: World) -> Running:
     found: Running = world.kept("builds", Running)
     return found
-
-
-def builds_with(world: World, images: Images) -> Builds:
-    """Return the builder, with base images pulled by what has a request's logins."""
-    from composer.runtime.engine.builds import Builds
-
-    return Builds(world.core, world.engine.containers, images)
 
 
 def build(call: Call) -> None:
@@ -220,14 +208,3 @@ def cancel(call: Call) -> tuple[int, Any]:
         raise Problem(400, "build ID not provided")
     running(call.world).cancel(id)
     return 200, None
-
-
-# ------------------------------------------------------------------ BuildKit
-
-
-def grpc(call: Call) -> None:
-    raise Problem(501, _BUILDKIT)
-
-
-def session(call: Call) -> None:
-    raise Problem(501, _BUILDKIT)

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 _NETWORKS = {"": "", "default": "", "bridge": "", "host": "host", "none": "none"}
 _NO_SESSION = (
-    "the protocol of BuildKit is not spoken here: set DOCKER_BUILDKIT=0 to build with the docker command, and with "
-    "docker compose"
+    "a build by BuildKit does not begin here: clients open /session and /grpc, or set DOCKER_BUILDKIT=0"
 )
 
 
