@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 _HUB = "registry-1.docker.io"
 _MOST_BYTES = 16 << 20
-_LONGEST_SOCKET = 107
 _FIRST_NUMBER = 1 << 20
 """Of the steps that are told here: beyond those of any builder."""
 
@@ -176,12 +175,10 @@ class Preparing:
         return registries.environment_of(self._world, logins)
 
     def _agent(self, id: str) -> str:
-        path = f"{self.scratch}/agent-{len(os.listdir(self.scratch))}"
-        if len(path) > _LONGEST_SOCKET:
-            raise BuildFailed(
-                f"cannot lead to the SSH agent of the client: the path '{path}' is too long for a socket",
-                hint="set COMPOSER_ROOT of composer serve to a shorter path",
-            )
+        directory = os.open(self.scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._held.callback(os.close, directory)
+        # by the descriptor: the path itself may be longer than a socket's name can be
+        path = f"/proc/self/fd/{directory}/agent-{directory}"
         return path if self._held.enter_context(self._session.agent(id, path)) else ""
 
 
