@@ -172,7 +172,7 @@ class _Receiving:
     @contextlib.contextmanager
     def _above(self, path: str) -> Iterator[tuple[int, str]]:
         """Yield the directory that a name is in, open, and the last part of the name. Raises BuildFailed."""
-        parts = path.replace("\\", "/").strip("/").split("/")
+        parts = path.strip("/").split("/")
         if "\0" in path or any(part in ("", ".", "..") for part in parts):
             raise BuildFailed(f"the client sends a file with an invalid name: {path[:200]!r}")
         above = "/".join(parts[:-1]) or "."
