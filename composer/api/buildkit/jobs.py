@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.api.buildkit import exports, grpc
+from composer.api.buildkit import checks, exports, grpc
 from composer.api.buildkit.http2 import Reset
 from composer.api.buildkit.options import Options, cache_text
 from composer.api.buildkit.preparing import Preparing
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _PATIENCE_S = 20.0
 _MOST_KEPT = 64
-_FRONTEND = "dockerfile.v0"
+_FRONTEND, _CHECK = "dockerfile.v0", "frontend.lint"
 
 
 class Job:
@@ -147,7 +147,7 @@ def _text(error: errors.ComposerError) -> str:
 def _build(
     world: World, session: Session, job: Job, options: Options, imports: Sequence[Any]
 ) -> dict[str, bytes]:
-    if options.subrequest:
+    if options.subrequest not in ("", _CHECK):
         raise errors.BuildFailed(
             f"the request '{options.subrequest}' is not supported",
             hint="check a Dockerfile with composer image build --check",
@@ -157,11 +157,15 @@ def _build(
         wanted = exports.planned(_wanted(job), preparing.scratch)
         prepared = preparing.run()
         request = _with_exports(prepared.request, job, wanted, imports)
+        if options.subrequest:
+            request = request._replace(only_checks=True, outputs=())
         images = held.enter_context(registries.images(world, request.environment))
         held.enter_context(job.stop.calling(images.abort))
         from composer.api.images.builders import builds_with
 
         built = builds_with(world, images).build(request, job.showing.tell, prepared.standard_input)
+        if options.subrequest:
+            return checks.documents(built.warnings, options.filename, preparing.dockerfile)
         for line in built.warnings:
             job.showing.warn(line)
         for export in wanted:

@@ -52,6 +52,8 @@ class Preparing:
         self._world, self._session, self._options = world, session, options
         self._tell, self._held = tell, held
         self._numbers = _FIRST_NUMBER
+        self.dockerfile = b""
+        """The client's, once it is there."""
         downloads = state.make_directory(f"{world.paths.root}/build/downloads")
         self.scratch = held.enter_context(making.temporary_directory(downloads))
 
@@ -59,7 +61,6 @@ class Preparing:
         """Raises BuildFailed."""
         options, fields = self._options, self._options.fields
         standard_input: BinaryIO | None = None
-        dockerfile = b""
         if options.context:
             url = urlsplit(options.context)
             if url.hostname == UPLOADS:
@@ -69,15 +70,15 @@ class Preparing:
                 fields["context"] = options.context
             fields["dockerfile"] = options.filename
             if options.dockerfile_key:
-                dockerfile = self._local_dockerfile(options.dockerfile_key)
+                self.dockerfile = self._local_dockerfile(options.dockerfile_key)
         else:
-            dockerfile = self._local_dockerfile(options.dockerfile_name)
+            self.dockerfile = self._local_dockerfile(options.dockerfile_name)
             fields["context"] = self._synced(
                 options.context_name, "context", "load build context", own_ignore=True
             )
         for name, local in options.local_contexts.items():
             fields["contexts"][name] = self._synced(local, f"named-{len(fields['contexts'])}", f"load {name}")
-        self._lend(dockerfile)
+        self._lend(self.dockerfile)
         return Prepared(Request(**fields), standard_input)
 
     # -------------------------------------------------------------- files

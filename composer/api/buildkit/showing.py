@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     Update = dict[str, Any]
 
-_MOST_WAITING = 10_000
+_MOST_WAITING, _MOST_UNSEEN = 10_000, 1_000
+"""How many updates are kept for a client that looks, and for one that may begin to."""
 _EXPORTING = "exporting"
 
 
@@ -43,7 +44,7 @@ class Showing:
                 self._changed.wait_for(
                     lambda: self._is_over or not self._is_looked_at or len(self._waiting) < _MOST_WAITING
                 )
-                if len(self._waiting) < _MOST_WAITING:
+                if len(self._waiting) < (_MOST_WAITING if self._is_looked_at else _MOST_UNSEEN):
                     self._waiting.append(update)
                 self._changed.notify_all()
 

@@ -180,6 +180,14 @@ def test_a_failed_command_of_a_build_is_told(command: Docker, project: pathlib.P
     assert "Dockerfile:1" in build(command, str(project), check=False).stderr
 
 
+def test_a_dockerfile_is_checked(client: Client, command: Docker, project: pathlib.Path) -> None:
+    assert "no warnings found" in build(command, "--check", str(project)).stdout
+    (project / "Dockerfile").write_text(f"FROM {BASE} as x\nRUN never\n")
+    done = build(command, "--check", str(project), check=False)
+    assert done.returncode == 1 and "FromAsCasing" in done.stdout
+    assert len(client.get("/images/json")) == 1
+
+
 def test_secrets_and_agents_are_lent(command: Docker, project: pathlib.Path, tmp_path: pathlib.Path) -> None:
     (tmp_path / "secret").write_text("of a file\n")
     (project / "Dockerfile").write_text(
