@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
@@ -329,8 +329,27 @@ def credentials(user: str, password: str, server: str = "") -> str:
 class Server:
     """A server of its own process: ``composer serve``."""
 
-    def __init__(self, process: subprocess.Popen[bytes], path: pathlib.Path, log: pathlib.Path) -> None:
-        self.process, self.path, self._log = process, path, log
+    def __init__(
+        self, start: Callable[[], subprocess.Popen[bytes]], path: pathlib.Path, log: pathlib.Path
+    ) -> None:
+        self._start, self.path, self._log = start, path, log
+        self.process = start()
+        _await_answer(self)
+
+    def replace(self) -> None:
+        """Kill the server, and start another one."""
+        self.process.kill()
+        self.process.wait()
+        self.process = self._start()
+        _await_answer(self)
+
+    def clear(self) -> None:
+        """Remove all containers and networks, so that nothing of them stays on the machine."""
+        client = self.client()
+        for container in client.get("/containers/json", {"all": 1}):
+            client.ask("DELETE", f"/containers/{container['Id']}", {"force": 1, "v": 1})
+        for network in client.get("/networks", {"filters": {"type": ["custom"]}}):
+            client.ask("DELETE", f"/networks/{network['Id']}")
 
     def client(self, version: str = VERSION) -> Client:
         return Client(self.path, version=version)
@@ -355,19 +374,32 @@ def served(
 ) -> Iterator[Server]:
     """Run a server with its socket and its log in a directory; ``environment`` (COMPOSER_ROOT) is added to ours."""
     path, log = directory / "api.sock", directory / "api.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "composer", "serve", "--socket", str(path), "--log-requests", *arguments],
-            env={**os.environ, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
-    server = Server(process, path, log)
+
+    def start() -> subprocess.Popen[bytes]:
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "composer",
+                    "serve",
+                    "--socket",
+                    str(path),
+                    "--log-requests",
+                    *arguments,
+                ],
+                env={**os.environ, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    server = Server(start, path, log)
     try:
-        _await_answer(server)
         yield server
-        assert process.poll() is None, f"the server has ended by itself:\n{server.log()[-4000:]}"
+        assert server.process.poll() is None, f"the server has ended by itself:\n{server.log()[-4000:]}"
+        assert "Traceback" not in server.log(), server.log()[-4000:]
+        server.clear()
     finally:
         server.stop()
 

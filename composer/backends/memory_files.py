@@ -7,7 +7,7 @@ from __future__ import annotations
 import io
 import posixpath
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from composer.backends.memory_parts import Part
 from composer.engine.inspected import (
@@ -24,7 +24,7 @@ from composer.engine.observed import ContainerState
 from composer.errors import Conflict, CopyFailed, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from composer.backends.memory_parts import Behaviour, Container
     from composer.engine.observed import ObservedImage, ObservedVolume
@@ -62,6 +62,17 @@ class Files(Part):
             samples = self._behaviour(container).usage
             container.samples += 1
             return samples[min(container.samples, len(samples)) - 1]
+
+    def system_info(self) -> Mapping[str, Any]:
+        with self.changed:
+            states = [container.seen.state for container in self.by_id.values()]
+        return {
+            "Containers": len(states),
+            "ContainersRunning": states.count(ContainerState.RUNNING),
+            "ContainersPaused": states.count(ContainerState.PAUSED),
+            "Images": len(self.images()),
+            "Name": "memory",
+        }
 
     def disk_use(self) -> DiskUse:
         with self.changed:

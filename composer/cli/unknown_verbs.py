@@ -17,10 +17,7 @@ _INSTEAD = {
 """Verbs of docker and docker compose that composer does not have, and what to use."""
 
 BELOW = {
-    "system prune": (
-        "use composer container prune, composer network prune, composer image prune, composer builder prune and, for "
-        "data, composer volume prune"
-    ),
+    "volume update": "it changes cluster volumes, which are of Docker Swarm; make a new volume instead",
 }
 """The same of commands with two words."""
 

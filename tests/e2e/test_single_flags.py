@@ -104,11 +104,8 @@ def test_networks_and_ports(place: Place) -> None:
         assert address == "10.214.3.7"
         assert inspect(place, name, f'{{{{(index .NetworkSettings.Networks "{nets[1]}").IPAddress}}}}')
         client = make(place, "c", "--network", nets[0], "--link", f"{name}:alias")
-        for host in ("web", "alias", name):
-            wait_for(
-                lambda host=host: inside(place, client, f"wget -qO- http://{host}/index || true") == "hello",
-                what=f"an answer of {host}",
-            )
+        fetch = f"for n in web alias {name}; do wget -qO- http://$n/index; done || true"
+        wait_for(lambda: inside(place, client, fetch).split() == ["hello"] * 3, what="an answer")
         lines = place("container", "port", name).splitlines()
         assert [line.partition(" -> ")[0] for line in lines if "[" not in line] == ["80/tcp", "81/udp"]
         assert place("container", "port", name, "80").startswith("127.0.0.1:")

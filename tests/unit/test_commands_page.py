@@ -9,13 +9,16 @@ import click
 import pytest
 
 from composer.cli import main
+from tests.unit.cli import docker_flags
 
 PAGE = pathlib.Path(main.__file__).parents[2] / "docs/commands.md"
 
 HEAD = """# Commands
 
 All commands and options, generated from the commands themselves. Commands and options have the names and meanings
-that they have in docker compose; differences are described below each command. Lists take `--format table`, `json`,
+that they have in docker compose, and those on single objects (`container`, `image`, `network`, `volume`, `system`)
+those of the docker CLI; differences are described below each command, and in a
+[table](#flags-of-the-docker-cli) at the end. Lists take `--format table`, `json`,
 `table TEMPLATE` or `TEMPLATE`, where TEMPLATE is a Go template with fields, `index`, `range`, `if`/`else`, `with`,
 variables, pipes, comparisons, `and`, `or`, `not`, `len`, `print`, `printf`, `println`, `json`, `join`, `split`,
 `lower`, `upper`, `title`, `pad`, `truncate`. `define`, `template`, `block`, `break` and `continue` are not supported.
@@ -72,6 +75,18 @@ NOTES = {
         "Accepts several services. If the output is not a terminal, each update is a plain table without control "
         "sequences."
     ),
+    "container diff": (
+        "As with Docker, a directory is listed as changed if its mode or owner is another, or something in it was "
+        "changed. For `image: host`, what a container wrote over the programs of this machine is included."
+    ),
+    "container update": (
+        "The new values also apply after a restart. On the built-in runtime, a memory limit above the limit of memory "
+        "and swap together is refused, as Docker Engine does."
+    ),
+    "system prune": (
+        "With a filter for labels the build cache stays, because its entries have no labels; Docker's command "
+        "removes it."
+    ),
     "system df": "On the built-in runtime, a size is the sum of the sizes of the files, each counted once.",
     "volume prune": "Removes only anonymous volumes, unless `-a` is given. `--filter` supports labels.",
     "network prune": (
@@ -100,7 +115,7 @@ def page() -> str:
             parts.append(f"\n{NOTES[name]}\n")
         options = _options(command)
         parts.append(f"\n{options}" if options else "")
-    return "".join(parts)
+    return "".join((*parts, docker_flags.section(dict(commands()))))
 
 
 def values_of(command: click.Command) -> list[str]:

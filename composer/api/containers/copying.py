@@ -105,8 +105,10 @@ def write(call: Call) -> tuple[int, Any]:
     try:
         found = reading.stat_path(meta["id"], posixpath.join(path, "."))
     except errors.NotFound:
-        raise _missing(call, path) from None
-    except errors.CopyFailed:
+        try:
+            reading.stat_path(meta["id"], path)
+        except errors.NotFound:
+            raise _missing(call, path) from None
         raise Problem(400, "extraction point is not a directory") from None
     if not modes.S_ISDIR(found.mode):
         raise Problem(400, "extraction point is not a directory")

@@ -165,7 +165,6 @@ def _start_attached(call: Call, meta: Meta, id: str, record: Record, size: list[
             if tty and size and len(size) == 2 and all(size):
                 session.resize(size[0], size[1])
             code = _converse(call, record, session, first)
-            wire.linger()
         finally:
             with execs.running(world).lock:
                 execs.running(world).sessions.pop(id, None)
@@ -173,18 +172,21 @@ def _start_attached(call: Call, meta: Meta, id: str, record: Record, size: list[
                 _leave(world, meta, id, record, session)
             else:
                 session.close()
+                # before the stream's end: the next that a client asks is the exit code
+                _end(world, meta, id, record, code)
+        wire.linger()
     except errors.StartFailed as error:
-        code = error.exit_code
+        _end(world, meta, id, record, error.exit_code)
         text = f"{words_of(error, record)}\r\n".encode()
         wire.send(text if tty else conversation.frame("stdout", text))
     except errors.BackendError as error:
+        if not has_begun:
+            _end(world, meta, id, record, None)
         text = f"{error}\r\n".encode()
         wire.send(text if tty else conversation.frame("stderr", text))
     except Gone:
         return
     finally:
-        if code is not None or not has_begun:
-            _end(world, meta, id, record, code)
         wire.close()
 
 

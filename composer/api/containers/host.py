@@ -50,7 +50,7 @@ def host_config(config: Mapping[str, Any], look: Look, said: Mapping[str, Any] |
     derived = {
         **dict(_identity(config, look)),
         **dict(_isolation(config, look)),
-        **resources(config),
+        **resources(config, shares=not (said or {}).get("CpuQuota")),
     }
     if said is None:
         return {**derived, **dict(_of_commands(config, look))}
@@ -60,7 +60,10 @@ def host_config(config: Mapping[str, Any], look: Look, said: Mapping[str, Any] |
     return found
 
 
-_CHANGEABLE = ("NetworkMode", "RestartPolicy", "ShmSize", "IpcMode", "CgroupnsMode", "Runtime")
+_CHANGEABLE = (
+    "NetworkMode RestartPolicy ShmSize IpcMode CgroupnsMode Runtime BlkioWeight CpuPeriod CpuQuota CpuShares "
+    "CpusetCpus CpusetMems Memory MemoryReservation MemorySwap NanoCpus PidsLimit"
+).split()
 
 
 def network_mode(config: Mapping[str, Any], look: Look) -> str:
@@ -173,12 +176,15 @@ def _security(config: Mapping[str, Any]) -> list[str] | None:
     return found or None
 
 
-def resources(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the limits, all of them, with Docker's zero for those that are not set."""
+def resources(config: Mapping[str, Any], *, shares: bool = True) -> dict[str, Any]:
+    """Return the limits, all of them, with Docker's zero for those that are not set.
+
+    With ``shares`` a quota of the usual period is shown as a number of processors.
+    """
     found = config["linux"].get("resources") or {}
     cpu, memory, disks = found.get("cpu") or {}, found.get("memory") or {}, found.get("blockIO") or {}
     quota, period = int(cpu.get("quota") or 0), int(cpu.get("period") or 0)
-    is_share = quota > 0 and period == 100_000
+    is_share = shares and quota > 0 and period == 100_000
     limits = config["process"].get("rlimits") or ()
     return {
         "CpuShares": int(cpu.get("shares") or 0),

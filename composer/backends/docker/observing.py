@@ -28,7 +28,7 @@ class DockerObserver:
     """Reads an engine."""
 
     name = "docker"
-    capabilities = frozenset[Capability]()
+    capabilities = frozenset({Capability.KEEPS_IMAGES})
 
     def __init__(self, client: Client, environment: Mapping[str, str]) -> None:
         self.client = client
@@ -97,6 +97,10 @@ class DockerObserver:
         from composer.backends.docker import files
 
         return files.Pieces(self.client, self.client.open(f"/containers/{id}/export"))
+
+    def system_info(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.client.get("/info")
+        return found
 
     def disk_use(self) -> DiskUse:
         from composer.backends.docker import housekeeping

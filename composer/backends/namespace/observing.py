@@ -181,6 +181,9 @@ class NamespaceObserver:
         found = self._inspection().usage(id)
         return None if found is None else Usage(*found)
 
+    def system_info(self) -> Mapping[str, Any]:
+        return self._inspection().info()
+
     def disk_use(self) -> DiskUse:
         from composer.engine.inspected import CacheUse, ContainerUse, DiskUse, ImageUse, VolumeUse
         from composer.runtime.build.cache import pruning

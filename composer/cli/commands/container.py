@@ -423,9 +423,9 @@ def remove_containers(context: Context, /, names: tuple[str, ...], force: bool, 
 )
 @click.pass_obj
 def prune_containers(context: Context, /, filters: tuple[str, ...], force: bool) -> None:
-    from composer.cli.single import lifecycle
+    from composer.cli.single import pruning
 
-    lifecycle.prune(context, filters, force=force)
+    pruning.stopped(context, filters, force=force)
 
 
 # ------------------------------------------------------------------ commands in them, and new ones

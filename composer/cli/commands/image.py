@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import options as shared
-from composer.cli.single import building, standard
+from composer.cli.single import building, flags, standard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,9 +20,19 @@ if TYPE_CHECKING:
     from composer.engine.observed import ObservedImage
 
 
-@click.group(name="image", help="Manage images.")
+class _Group(click.Group):
+    command_class = flags.Command
+
+
+@click.group(name="image", cls=_Group, help="Manage images.")
 def command() -> None:
     """Group the subcommands."""
+
+
+_no_platform = flags.refused("--platform", reason="a name stands for all of its platforms: use an image ID")
+_no_trust = flags.without_effect(
+    "--disable-content-trust", reason="the docker CLI verifies no images either, by default"
+)
 
 
 @command.command(name="ls", help="List images.")
@@ -39,6 +49,7 @@ def command() -> None:
     help="Select images: dangling=true, label=KEY[=VALUE], reference=PATTERN, before=IMAGE, since=IMAGE, until=TIME.",
 )
 @shared.style
+@flags.refused("--tree", reason="image inspect shows the platforms of an image", takes_value=False)
 @click.argument("name", required=False, metavar="[NAME]")
 @click.pass_obj
 def list_images(context: Context, /, name: str | None, style: str, everything: bool, **given: Any) -> None:
@@ -58,6 +69,7 @@ def list_images(context: Context, /, name: str | None, style: str, everything: b
     help="Print sizes and times for people (default), or bytes and dates.",
 )
 @shared.style
+@_no_platform
 @click.argument("reference", metavar="IMAGE")
 @click.pass_obj
 def history(context: Context, /, reference: str, style: str, **given: Any) -> None:
@@ -74,6 +86,8 @@ def history(context: Context, /, reference: str, style: str, **given: Any) -> No
     help="Set the compression of layers that are not compressed yet (default: gzip).",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print only the name of the image.")
+@_no_platform
+@_no_trust
 @click.argument("reference", metavar="NAME[:TAG]")
 @click.pass_obj
 def push_image(context: Context, /, reference: str, all_tags: bool, **given: Any) -> None:
@@ -122,6 +136,8 @@ def build_image(context: Context, /, path: str, **given: Any) -> None:
 @click.option("-u", "--user", metavar="USER[:GROUP]", help="Set the user that the command runs as.")
 @click.option("--volume", multiple=True, metavar="PATH", help="Declare a directory as a volume.")
 @click.option("-w", "--workdir", metavar="PATH", help="Set the working directory of the command.")
+@flags.refused("-m", "--message", reason="imported images have no history to put it in")
+@flags.refused("--platform", reason="imported images are of the platform of this machine")
 @click.argument("path", type=click.Path())
 @click.argument("reference")
 @click.pass_obj
@@ -190,6 +206,9 @@ def _read_config(context: Context, path: str | None) -> dict[str, Any]:
 
 @command.command(name="pull", help="Pull images from their registries.")
 @click.option("-q", "--quiet", is_flag=True, help="Do not show the progress of pulls.")
+@flags.refused("-a", "--all-tags", reason="name the tags that are wanted", takes_value=False)
+@flags.refused("--platform", reason="images are pulled for the platform of this machine")
+@_no_trust
 @click.argument("references", nargs=-1, required=True, metavar="IMAGE...")
 @click.pass_obj
 def pull_images(context: Context, /, references: tuple[str, ...], quiet: bool) -> None:
@@ -208,6 +227,7 @@ def pull_images(context: Context, /, references: tuple[str, ...], quiet: bool) -
 
 @command.command(name="inspect", help="Print detailed information about images.")
 @shared.template
+@_no_platform
 @click.argument("references", nargs=-1, required=True, metavar="IMAGE...")
 @click.pass_obj
 def inspect_images(context: Context, /, references: tuple[str, ...], style: str | None) -> None:
@@ -241,6 +261,7 @@ def inspect_images(context: Context, /, references: tuple[str, ...], style: str 
 )
 @click.option("-i", "--input", "path_option", metavar="FILE", type=click.Path(), help="Read this archive.")
 @click.option("-q", "--quiet", is_flag=True, help="Do not print the loaded images.")
+@flags.refused("--platform", reason="all images of an archive are loaded")
 @click.argument("path", type=click.Path(), required=False, metavar="[PATH]")
 @click.pass_obj
 def load_images(context: Context, /, path: str | None, path_option: str | None, quiet: bool) -> None:
@@ -261,6 +282,7 @@ def load_images(context: Context, /, path: str | None, path_option: str | None, 
     "Without --output, the archive goes to standard output.",
 )
 @click.option("-o", "--output", type=click.Path(), default="-", help="Write the archive to this file.")
+@_no_platform
 @click.argument("references", nargs=-1, required=True, metavar="IMAGE...")
 @click.pass_obj
 def save_images(context: Context, /, references: tuple[str, ...], output: str) -> None:
@@ -288,10 +310,19 @@ def tag_image(context: Context, /, reference: str, name: str) -> None:
     "-a", "--all", "unused", is_flag=True, help="Remove all unused images, not only those without a name."
 )
 @shared.force
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Select images: until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE].",
+)
 @click.pass_obj
-def prune_images(context: Context, /, unused: bool, force: bool) -> None:
+def prune_images(context: Context, /, filters: tuple[str, ...], unused: bool, force: bool) -> None:
     from composer.cli import table
+    from composer.cli.single import pruning
 
+    wanted = pruning.Wanted.of(filters)
     shared.refuse_dry_run(context, "image prune", "image ls")
     store = _store(context)
     which = (
@@ -299,7 +330,7 @@ def prune_images(context: Context, /, unused: bool, force: bool) -> None:
     )
     if not shared.agreed(context, f"This will remove {which}.", force=force):
         return
-    gone, freed_bytes = store.prune_images(unused=unused)
+    gone, freed_bytes = pruning.images(store, wanted, unused=unused)
     for id in gone:
         context.write(f"Removed: {id}")
     context.write(f"Total reclaimed space: {table.size(freed_bytes)}")
@@ -324,6 +355,10 @@ def _store(context: Context) -> Backend:
 @click.option(
     "-f", "--force", is_flag=True, help="Also remove images that containers use, and all names of an ID."
 )
+@flags.refused(
+    "--no-prune", reason="layers that nothing uses are removed with their image", takes_value=False
+)
+@_no_platform
 @click.argument("references", nargs=-1, required=True, metavar="IMAGE...")
 @click.pass_obj
 def remove_images(context: Context, /, references: tuple[str, ...], force: bool) -> None:

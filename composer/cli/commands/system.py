@@ -1,13 +1,14 @@
-"""``composer system``: what the backend keeps on the disk."""
+"""``composer system``: what the backend is, what happens on it, and what it keeps on the disk."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from composer.cli import options as shared
+from composer.cli.single import flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,9 +26,69 @@ _HEADERS = {
 }
 
 
-@click.group(name="system", help="Show disk usage.")
+class _Group(click.Group):
+    command_class = flags.Command
+
+
+@click.group(
+    name="system", cls=_Group, help="Show disk usage, events and facts of the backend; remove unused data."
+)
 def command() -> None:
     """Group the subcommands."""
+
+
+@command.command(name="info", help="Show facts of the backend and of the machine that it runs on.")
+@shared.template
+@click.pass_obj
+def show_info(context: Context, /, style: str | None) -> None:
+    from composer.cli.single import system
+
+    system.info(context, style)
+
+
+@command.command(name="events", help="Print events of all objects in real time.")
+@click.option(
+    "-f",
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Select events: container, image, volume, network, event, type, label, scope.",
+)
+@click.option(
+    "--format", "style", metavar="json|TEMPLATE", help="Set the output format: json, or a Go template."
+)
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Print only events after this time, such as 2026-01-02T13:23:37Z, or 42m for 42 minutes ago.",
+)
+@click.option("--until", metavar="TIME", help="Stop at this time or relative time.")
+@click.pass_obj
+def show_events(context: Context, /, **given: Any) -> int | None:
+    from composer.cli.single import system
+
+    return system.events(context, **given)
+
+
+@command.command(name="prune", help="Remove unused containers, networks, images and build cache.")
+@click.option(
+    "-a", "--all", "everything", is_flag=True, help="Remove all unused images and the whole build cache."
+)
+@click.option("--volumes", is_flag=True, help="Also remove unused anonymous volumes. Their data is lost.")
+@shared.force
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Select objects: until=TIME, label=KEY[=VALUE], label!=KEY[=VALUE].",
+)
+@click.pass_obj
+def prune(context: Context, /, filters: tuple[str, ...], **given: Any) -> None:
+    from composer.cli.single import pruning
+
+    pruning.system(context, filters, **given)
 
 
 @command.command(name="df", help="Show the disk usage of images, containers and volumes.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import options as shared
+from composer.cli.single import filtering, flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -17,17 +18,25 @@ if TYPE_CHECKING:
     from composer.engine.observed import ObservedVolume
 
 
-@click.group(name="volume", help="Manage volumes.")
+class _Group(click.Group):
+    command_class = flags.Command
+
+
+@click.group(name="volume", cls=_Group, help="Manage volumes.")
 def command() -> None:
     """Group the subcommands."""
 
 
 @command.command(name="ls", help="List volumes.")
+@click.option("-f", "--filter", "filters", multiple=True, metavar="KEY=VALUE", help=filtering.VOLUME_HELP)
 @click.option("-q", "--quiet", is_flag=True, help="Print only names.")
+@flags.refused("--cluster", reason="cluster volumes are of Docker Swarm", takes_value=False)
 @shared.style
 @click.pass_obj
-def list_volumes(context: Context, /, quiet: bool, style: str) -> None:
-    show_volumes(context, context.backend().volumes(), _HEADERS, quiet=quiet, style=style)
+def list_volumes(context: Context, /, filters: tuple[str, ...], quiet: bool, style: str) -> None:
+    backend = context.backend()
+    found = filtering.volumes(backend, backend.volumes(), filters)
+    show_volumes(context, found, _HEADERS, quiet=quiet, style=style)
 
 
 def show_volumes(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from composer.cli import options as shared
-from composer.cli.single import standard
+from composer.cli.single import flags, standard
 from composer.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -73,6 +73,13 @@ _OPTIONS = (
     click.option("--sbom", metavar="MODE", help="Add an SBOM attestation to the image."),
     click.option("--keep-failed", is_flag=True, help="Keep the container of a RUN that fails."),
     click.option("--check", is_flag=True, help="Check the Dockerfile, and build nothing."),
+    flags.without_effect("--load", reason="the image of a build is always kept"),
+    flags.without_effect("-D", "--debug", reason="--keep-failed keeps the container of a failed step"),
+    flags.refused("--annotation", reason="set a label instead"),
+    flags.refused("--attest", reason="use --provenance and --sbom"),
+    flags.refused("--builder", reason="the backend has one builder"),
+    flags.refused("--call", reason="use --check"),
+    flags.refused("--cgroup-parent", reason="steps of a build run in the cgroup of the builder"),
     click.option("--push", is_flag=True, help="Push the image after the build."),
     click.option("--iidfile", metavar="PATH", help="Write the image ID to a file."),
     click.option("--metadata-file", "metadata", metavar="PATH", help="Write what was built to a JSON file."),
@@ -249,14 +256,12 @@ def _agent(context: Context, entry: str) -> str:
 
 
 def _limits(given: tuple[str, ...]) -> dict[str, Any]:
-    found = {}
-    for text in given:
-        name, equals, limit = text.partition("=")
-        soft, _, hard = limit.partition(":")
-        if not equals or not all(part.lstrip("-").isdecimal() for part in (soft, hard or soft)):
-            raise click.BadParameter(f"'{text}': write NAME=SOFT[:HARD]", param_hint="--ulimit")
-        found[name] = {"soft": int(soft), "hard": int(hard or soft)}
-    return found
+    from composer.cli.single import reading
+
+    try:
+        return dict(reading.ulimits(given))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--ulimit") from None
 
 
 def _size(text: str) -> str:

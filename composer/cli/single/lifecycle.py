@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer.cli.single.container_list import RUNNING
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -86,45 +84,6 @@ def update(context: Context, names: Sequence[str], attributes: dict[str, Any]) -
             context.stderr.write(f"WARNING: {warning}\n")
 
     each(context, names, "update", act)
-
-
-def prune(context: Context, filters: tuple[str, ...], *, force: bool) -> None:
-    """Remove what does not run, and say what has become free."""
-    from composer.cli import options as shared
-    from composer.cli import table
-    from composer.cli.single import container_filters
-    from composer.cli.single.container_list import sizes_of
-    from composer.errors import BackendError
-    from composer.session.session import NOBODY
-
-    shared.refuse_dry_run(context, "container prune", "container ls -a")
-    rest, limit_ns = container_filters.until(filters)
-    labels = shared.read_label_filters(rest)
-    if not shared.agreed(context, "This will remove all stopped containers.", force=force):
-        return
-    with context.lock(NOBODY, "container prune"):
-        context.backend().recover(NOBODY)  # what removed itself may have left its network
-    wanted = [
-        container
-        for container in context.backend().containers()
-        if container.state.value not in RUNNING
-        and all(one.matches(container.labels) for one in labels)
-        and (limit_ns is None or container.created_ns < limit_ns)
-    ]
-    sizes = sizes_of(context.backend(), wanted) if wanted else {}
-    gone = []
-    for container in wanted:
-        try:
-            with changing(context, container.id, "prune") as (backend, found):
-                if found.state.value not in RUNNING:
-                    backend.remove_container(found.id)
-                    gone.append(found.id)
-        except BackendError:
-            continue  # it was started, or removed, in this moment
-    if gone:
-        context.write("\n".join(("Deleted Containers:", *gone, "")))
-    freed_bytes = sum(sizes.get(id, (0, 0))[0] for id in gone)
-    context.write(f"Total reclaimed space: {table.size(freed_bytes, 4)}")
 
 
 # ------------------------------------------------------------------ connected

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from composer.engine.inspected import Change, DiskUse, PathStat, Processes, Usage
 
@@ -42,6 +42,10 @@ class FileObserver(Protocol):
 
     def usage(self, id: str) -> Usage | None:
         """Return the current resource usage of a container; None if it is not running. Takes a single sample."""
+        ...
+
+    def system_info(self) -> Mapping[str, Any]:
+        """Return facts of the backend and of its machine, under the names of Docker's API (``GET /info``)."""
         ...
 
     def disk_use(self) -> DiskUse:

@@ -64,6 +64,12 @@ class Inspection:
         id, _ = self._core.meta(id)
         return changes.changes(self._core.config(id))
 
+    def info(self) -> dict[str, Any]:
+        """Return facts of this machine and of what there is here, under the names of Docker's API."""
+        from composer.runtime.engine import machine
+
+        return machine.info(self._core)
+
     def disk_use(self) -> DiskUse:
         from composer.runtime.objects import housekeeping
 

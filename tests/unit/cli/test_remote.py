@@ -253,8 +253,8 @@ def test_viz(console: Console) -> None:
     assert "<b>Image:</b><br/>app-db</font>" in full
 
 
-def test_what_system_does_not_have_is_explained(console: Console) -> None:
-    assert "unknown command 'system prune': use composer container prune" in console("system", "prune").err
+def test_what_volume_does_not_have_is_explained(console: Console) -> None:
+    assert "unknown command 'volume update': it changes cluster volumes" in console("volume", "update").err
 
 
 def test_what_alpha_does_not_have_is_refused(console: Console) -> None:
