@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import NamedTuple
 
 from tests.bench.page import options, write_section
 from tests.bench.run import COMPOSER, IMAGE, make_image, row, versions
@@ -33,22 +34,40 @@ services:
   idle: {{image: {image}, command: [{shell}, sleep, infinity], stop_signal: SIGKILL, tmpfs: [/t]}}
   said: {{image: {image}, command: [{shell}, cat, /data/lines], volumes: ["{directory}/lines:/data/lines:ro"]}}
 """
-ROWS: tuple[tuple[str, str, str], ...] = (
-    # name, words, what is done before, in the directory
-    ("ps", "ps", ""),
-    ("up, nothing to do", "up -d idle", ""),
-    ("exec true", "exec -T idle {shell} true", ""),
-    ("run --rm true", "run --rm -T idle {shell} true", ""),
-    ("restart", "restart idle", ""),
-    ("top", "top idle", ""),
-    ("stats --no-stream", "stats --no-stream idle", ""),
-    ("logs --tail 10 of 300 MB", "logs --tail 10 said", ""),
-    ("logs --since 1h --tail 10", "logs --since 1h --tail 10 said", ""),
-    ("logs of 300 MB", "logs said", ""),
-    ("cp of 300 MB in", "cp lines idle:/t/lines", ""),
-    ("cp of 300 MB out", "cp idle:/t/lines out", "out"),
-    ("cp of 5,000 files in", "cp many idle:/t/", ""),
-    ("cp of 5,000 files out", "cp idle:/t/many some", "some"),
+
+
+class Row(NamedTuple):
+    """A command that is measured: ``out`` is what it writes in the directory, ``given`` a file for its standard input,
+    ``then`` the command that puts back what it changed. ``lines``: it is ended when it has written so many."""
+
+    name: str
+    words: str
+    out: str = ""
+    given: str = ""
+    then: str = ""
+    lines: int = 0
+
+
+ROWS = (
+    Row("ps", "ps"),
+    Row("up, nothing to do", "up -d idle"),
+    Row("exec true", "exec -T idle {shell} true"),
+    Row("exec, 500 MB out", "exec -T idle {shell} head -c 500000000 /dev/zero"),
+    Row("exec, 300 MB in", "exec -T idle {shell} wc -c", given="lines"),
+    Row("run --rm true", "run --rm -T idle {shell} true"),
+    Row("run --rm, 300 MB of output", "run --rm -T said {shell} cat /data/lines"),
+    Row("restart", "restart idle"),
+    Row("kill", "kill idle", then="start idle"),
+    Row("top", "top idle"),
+    Row("stats --no-stream", "stats --no-stream idle"),
+    Row("logs --tail 10 of 300 MB", "logs --tail 10 said"),
+    Row("logs -f --tail 10 of 300 MB", "logs -f --tail 10 said", lines=10),
+    Row("logs --since 1h --tail 10", "logs --since 1h --tail 10 said"),
+    Row("logs of 300 MB", "logs said"),
+    Row("cp of 300 MB in", "cp lines idle:/t/lines"),
+    Row("cp of 300 MB out", "cp idle:/t/lines out", out="out"),
+    Row("cp of 5,000 files in", "cp many idle:/t/"),
+    Row("cp of 5,000 files out", "cp idle:/t/many some", out="some"),
 )
 
 
@@ -61,19 +80,23 @@ def prepare(directory: pathlib.Path) -> None:
         (directory / "many" / f"file{number}").write_text(f"file {number} of five thousand\n")
 
 
-def measured(command: list[str], directory: pathlib.Path, environment: dict[str, str], out: str) -> float:
+def measured(command: list[str], directory: pathlib.Path, environment: dict[str, str], row: Row) -> float:
     """Return the seconds of a command whose output goes to a file."""
-    if out:
-        shutil.rmtree(directory / out, ignore_errors=True)
-        (directory / out).unlink(missing_ok=True)
+    if row.out:
+        shutil.rmtree(directory / row.out, ignore_errors=True)
+        (directory / row.out).unlink(missing_ok=True)
     os.sync()  # what the other side has left to be written does not count
     time.sleep(_SETTLE_S)
-    with open(directory / "output", "wb") as output:
+    if row.lines:
+        return _until_lines(command, directory, environment, row.lines)
+    given = directory / row.given if row.given else os.devnull
+    with open(directory / "output", "wb") as output, open(given, "rb") as stdin:
         started_s = time.perf_counter()
         result = subprocess.run(
             command,
             cwd=directory,
             env=environment,
+            stdin=stdin,
             stdout=output,
             stderr=subprocess.PIPE,
             check=False,
@@ -82,6 +105,21 @@ def measured(command: list[str], directory: pathlib.Path, environment: dict[str,
         elapsed_s = time.perf_counter() - started_s
     if result.returncode:
         raise SystemExit(f"{' '.join(command)}: exit {result.returncode}\n{result.stderr.decode()[-2000:]}")
+    return elapsed_s
+
+
+def _until_lines(
+    command: list[str], directory: pathlib.Path, environment: dict[str, str], lines: int
+) -> float:
+    """Return the seconds until a command that does not end has written some lines."""
+    started_s = time.perf_counter()
+    with subprocess.Popen(command, cwd=directory, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for _ in range(lines):
+            if not process.stdout.readline():
+                raise SystemExit(f"{' '.join(command)}: ended before it has written {lines} lines")
+        elapsed_s = time.perf_counter() - started_s
+        process.terminate()
     return elapsed_s
 
 
@@ -135,11 +173,19 @@ def table(directory: pathlib.Path, state: str, rounds: int) -> str:
         for command in sides.values():
             wait_for_said(command, directory, environment)
         for _ in range(rounds):
-            for name, words, out in ROWS:
+            for one in ROWS:
                 for side, command in sides.items():
-                    said = words.format(shell=images[side][1]).split()
-                    seconds = measured([*command, *said], directory, environment, out)
-                    found[side].setdefault(name, []).append(seconds)
+                    said = one.words.format(shell=images[side][1]).split()
+                    seconds = measured([*command, *said], directory, environment, one)
+                    found[side].setdefault(one.name, []).append(seconds)
+                    if one.then:
+                        subprocess.run(
+                            [*command, *one.then.split()],
+                            cwd=directory,
+                            env=environment,
+                            check=True,
+                            capture_output=True,
+                        )
     finally:
         for command in sides.values():
             subprocess.run(
@@ -149,7 +195,7 @@ def table(directory: pathlib.Path, state: str, rounds: int) -> str:
                 check=False,
                 capture_output=True,
             )
-    rows = [row(name, found["ours"][name], found["theirs"][name]) for name, *_ in ROWS]
+    rows = [row(one.name, found["ours"][one.name], found["theirs"][one.name]) for one in ROWS]
     head = "| what, median (range) in ms | composer, built-in | docker compose | ratio |\n| --- | --- | --- | --- |"
     return "\n".join((versions(environment, True) + "\n", head, *rows)) + "\n"
 

@@ -106,12 +106,13 @@ def one_container(count: int, environment: dict[str, str]) -> list[float]:
     return found
 
 
-def pss_mb() -> float:
-    """Return what all our long-lived processes on this machine weigh: their proportional set size, MB."""
+def pss_mb(project: str = "bench") -> float:
+    """Return what our long-lived processes of a project weigh: their proportional set size, MB."""
+    titles = [f"composer: {role} {project}".encode() for role in ("keeper", "supervisor")]
     total_kb = 0
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if pathlib.Path(f"/proc/{entry}/cmdline").read_bytes().startswith(b"composer: "):
+            if pathlib.Path(f"/proc/{entry}/cmdline").read_bytes().rstrip(b"\0 ") in titles:
                 rollup = pathlib.Path(f"/proc/{entry}/smaps_rollup").read_text()
                 total_kb += int(rollup.split("Pss:")[1].split()[0])
         except OSError:

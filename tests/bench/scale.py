@@ -1,4 +1,4 @@
-"""Two hundred containers on one machine: how long ``up`` and ``ps`` take, and what our processes weigh.
+"""Up to five hundred containers in a project: how long ``up`` and ``down`` take, and what our processes weigh.
 
     python -m tests.bench.scale [--rounds N] [--write]
 
@@ -7,6 +7,7 @@ Needs root. ``--write`` puts the table into docs/benchmarks.md.
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 import statistics
@@ -16,7 +17,7 @@ import tempfile
 from tests.bench.page import options, write_section
 from tests.bench.run import COMPOSER, compose_file, pss_mb, timed
 
-SIZES = (50, 200)
+SIZES = (50, 125, 250, 500)
 
 
 def main() -> int:
@@ -46,23 +47,31 @@ def play(command: list[str], environment: dict[str, str], found: dict[str, list[
     for _ in range(3):
         note("ps", timed([*command, "ps"], environment))
     note("memory", pss_mb())
+    note("idle", timed([*command, "up", "-d"], environment))
     note("down", timed([*command, "down"], environment))
 
 
 def table(found: dict[int, dict[str, list[float]]]) -> str:
     rows = [
-        "| containers | `up -d` s | `ps` ms | `down` s | our processes, MB PSS |",
-        "| ---: | ---: | ---: | ---: | ---: |",
+        "| containers | `up -d` s | nothing to do, ms | `ps` ms | `down` s | our processes, MB PSS |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for size, by in found.items():
         middle = {name: statistics.median(values) for name, values in by.items()}
         rows.append(
             f"| {size} | {middle['up']:.2f} ({min(by['up']):.2f}–{max(by['up']):.2f}) "
+            f"| {middle['idle'] * 1000:.0f} "
             f"| {middle['ps'] * 1000:.0f} ({min(by['ps']) * 1000:.0f}–{max(by['ps']) * 1000:.0f}) "
             f"| {middle['down']:.2f} | {middle['memory']:.1f} |"
         )
-    few, many = (statistics.median(found[size]["up"]) for size in SIZES)
-    return "\n".join(rows) + f"\n\n`up` of {SIZES[1]} took {many / few:.1f} times as long as of {SIZES[0]}.\n"
+    twice = [
+        f"`{verb}` of {many} took {statistics.median(found[many][verb]) / statistics.median(found[few][verb]):.1f} "
+        f"times as long as of {few}."
+        for verb in ("up", "down")
+        for few, many in itertools.pairwise(SIZES)
+        if many == 2 * few
+    ]
+    return "\n".join([*rows, "", *twice]) + "\n"
 
 
 if __name__ == "__main__":
