@@ -118,6 +118,7 @@ pages: setup
 	$(VENV)/bin/python -m tests.unit.test_man_pages
 	$(VENV)/bin/python -m tests.unit.test_attributes_table
 	$(VENV)/bin/python -m tests.unit.documents.test_documents_page
+	$(VENV)/bin/python -m tests.unit.api.test_api_page
 
 # What a release consists of, in dist/: the sdist, the wheel, and one file for any CPython from 3.11 to 3.13; tried in bare
 # environments, with every PYTHONS.

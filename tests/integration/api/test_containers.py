@@ -247,6 +247,22 @@ def test_a_command_starts_once(client: Client) -> None:
     assert client.get(f"/exec/{made}/json")["ExitCode"] == 137
 
 
+def test_the_terminal_of_a_command_has_a_size(client: Client) -> None:
+    id = run(client, "sleep", "1000")
+    asked = {"Cmd": ["sh"], "Tty": True, "AttachStdin": True, "AttachStdout": True}
+    made = client.post(f"/containers/{id}/exec", body=asked).json["Id"]
+    with client.open("POST", f"/exec/{made}/start", body={"ConsoleSize": [20, 70]}, upgrade="tcp") as stream:
+        stream.send(b"stty size\r")
+        stream.receive_until(b"20 70")
+        client.post(f"/exec/{made}/resize", {"h": 44, "w": 132}, status=200)
+        stream.send(b"stty size\r")
+        stream.receive_until(b"44 132")
+        stream.send(b"exit 5\r")
+        while stream.receive():
+            pass
+    assert client.get(f"/exec/{made}/json")["ExitCode"] == 5
+
+
 def test_files_go_in_and_come_out(client: Client) -> None:
     id = create(client, "true")
     buffer = io.BytesIO()
@@ -295,6 +311,22 @@ def test_what_a_client_said_is_shown_again(client: Client) -> None:
     client.post(f"/containers/{id}/update", body={"Memory": 134217728, "RestartPolicy": {"Name": "always"}})
     changed = client.get(f"/containers/{id}/json")["HostConfig"]
     assert changed["Memory"] == 134217728 and changed["RestartPolicy"]["Name"] == "always"
+
+
+def test_a_container_is_renamed_restarted_listed_and_exported(client: Client) -> None:
+    id = run(client, "sleep", "1000", name="before")
+    client.post(f"/containers/{id}/rename", {"name": "after"}, status=204)
+    assert client.ask("POST", f"/containers/{id}/rename", {"name": "after"}).status == 400
+    started = state(client, "after")["StartedAt"]
+    client.post(f"/containers/{id}/restart", {"t": 0}, status=204)
+    assert state(client, id)["StartedAt"] > started
+    found = client.get(f"/containers/{id}/top")
+    assert [row[found["Titles"].index("CMD")] for row in found["Processes"]] == ["sleep 1000"]
+    assert client.ask("POST", f"/containers/{id}/kill", {"signal": "NOTHING"}).status == 400
+    assert [one["Names"] for one in client.get("/containers/json")] == [["/after"]]
+    data = client.ask("GET", f"/containers/{id}/export", status=200).body
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        assert "bin/busybox" in {name.removeprefix("./") for name in tar.getnames()}
 
 
 def test_links_lead_to_a_container_by_another_name(client: Client) -> None:
