@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import bz2
+import contextlib
 import gzip
 import http.server
 import json
@@ -19,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.api_client import Client, Server, credentials
+from tests.api_client import Client, Server, credentials, served
 from tests.api_images import imported, layer, rootfs, tar
 from tests.registries import PASSWORD, USER, push, registry
 
@@ -264,3 +265,38 @@ def test_memory_does_not_grow_with_what_passes(server: Server, builder: Client) 
     with builder.open("GET", "/images/large/get") as stream:
         assert sum(map(len, stream.pieces())) > 120 << 20
     assert peak() - before < 40 << 10, f"from {before} kB to {peak()} kB"
+
+
+def test_a_server_that_is_killed_leaves_no_build(tmp_path: pathlib.Path) -> None:
+    environment = {"COMPOSER_ROOT": str(tmp_path / "state"), "HOME": str(tmp_path)}
+    first = tmp_path / "first"
+    first.mkdir()
+    with served_until_killed(first, environment) as server:
+        client = server.client()
+        imported(client, BASE)
+        stream = wait_for(server, client, SLEEPS, {"t": "made"})
+        server.process.kill()
+        server.process.wait()
+        stream.close()
+    second = tmp_path / "second"
+    second.mkdir()
+    with served(second, environment) as server:
+        client = server.client()
+        assert [one["RepoTags"] for one in client.get("/images/json")] == [[f"{BASE}:latest"]]
+        assert "aux" in lines(client, "FROM BASE\nRUN echo again\n", {"t": "made"})[-3]
+        deadline = time.monotonic() + 30
+        while not no_container_of_builds(tmp_path / "state"):
+            assert time.monotonic() < deadline, "the command of the killed build is still there"
+            time.sleep(0.05)
+        assert os.listdir(tmp_path / "state/lib/build/downloads") == []
+
+
+@contextmanager
+def served_until_killed(directory: pathlib.Path, environment: dict[str, str]) -> Iterator[Server]:
+    """Run a server that is killed in the block."""
+    held = contextlib.ExitStack()
+    try:
+        yield held.enter_context(served(directory, environment))
+    finally:
+        with pytest.raises(AssertionError, match="ended by itself"):
+            held.close()
