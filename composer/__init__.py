@@ -1,6 +1,62 @@
 """Runs Compose projects on a built-in container runtime or on Docker Engine.
 
-Nothing is imported here: a command pays only for the modules that it uses.
+    with composer.Stack("compose.yaml") as stack:
+        stack.up()
+        stack["web"].wait_http(80)
+
+Nothing is imported here before it is used: a command pays only for the modules that it uses.
 """
 
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from composer import errors as errors
+    from composer.schema.model import Project as Project
+    from composer.stacks.asynchronous import AsyncStack as AsyncStack
+    from composer.stacks.loading import load as load
+    from composer.stacks.reports import ServiceReport as ServiceReport
+    from composer.stacks.reports import StackFailed as StackFailed
+    from composer.stacks.results import Address as Address
+    from composer.stacks.results import CommandFailed as CommandFailed
+    from composer.stacks.results import LogLine as LogLine
+    from composer.stacks.results import Result as Result
+    from composer.stacks.service import Service as Service
+    from composer.stacks.stack import Stack as Stack
+
 __version__ = "0.1.0"
+
+_PLACES = {
+    "Address": "stacks.results",
+    "AsyncStack": "stacks.asynchronous",
+    "CommandFailed": "stacks.results",
+    "LogLine": "stacks.results",
+    "Project": "schema.model",
+    "Result": "stacks.results",
+    "Service": "stacks.service",
+    "ServiceReport": "stacks.reports",
+    "Stack": "stacks.stack",
+    "StackFailed": "stacks.reports",
+    "load": "stacks.loading",
+}
+
+__all__ = [*_PLACES, "errors"]
+
+
+def __getattr__(name: str) -> object:
+    """Import what is asked for (PEP 562)."""
+    if name == "errors":
+        import composer.errors
+
+        return composer.errors
+    if name not in _PLACES:
+        raise AttributeError(f"module 'composer' has no attribute '{name}'")
+    from importlib import import_module
+
+    found = getattr(import_module(f"composer.{_PLACES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -55,7 +55,7 @@ def load(options: LoadOptions, problems: Problems | None = None) -> Project:
     setting = find_setting(options, problems)
     reader = _Reader(options, setting.working_dir, problems)
     setting = reader.located(setting)
-    sources = [(path, reader.documents(path)) for path in setting.files]
+    sources = [(path, reader.documents(path)) for path in (*setting.files, *options.texts)]
     named = _name(options, setting, sources)
     name = named.name
     # what --no-interpolate prints holds no variable's value: Compose gives it no environment but the files' own
@@ -69,6 +69,7 @@ def load(options: LoadOptions, problems: Problems | None = None) -> Project:
         tree.put("name", name, tree.mark("name") if "name" in tree else Mark("", why="project name"))
     project = _finish(tree, name, options, setting._replace(variables=variables), problems, reader.label)
     project.name_origin, project.name_directory = named.origin, named.directory
+    project.loaded_with = options
     return project
 
 
@@ -197,6 +198,13 @@ class _Reader:
                 return without_login(reference)
         return path
 
+    def _text(self, path: str, label: str, at: Mark | None) -> str:
+        if path in self._options.texts:
+            return self._options.texts[path]
+        if path == "-" and self._options.stdin:
+            return self._options.stdin()
+        return files.read_text(path, label, at)
+
     def documents(self, path: str, at: Mark | None = None) -> list[Document]:
         """Return the documents of a file; what cannot be read is reported, at ``at`` when another file named it."""
         if path in self._parsed:
@@ -205,11 +213,7 @@ class _Reader:
         self._problems.opened(label, at)
         documents: list[Document] = []
         try:
-            text = (
-                self._options.stdin()
-                if path == "-" and self._options.stdin
-                else files.read_text(path, label, at)
-            )
+            text = self._text(path, label, at)
             before = len(self._problems.errors)
             documents = parse(text, label, self._problems)
             if all(document.tree is None for document in documents):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from composer.errors import Mark
     from composer.schema import views
+    from composer.schema.options import LoadOptions
     from composer.schema.tree import Path
 
 
@@ -61,6 +62,7 @@ class Project:
         "extensions",
         "files",
         "home",
+        "loaded_with",
         "name",
         "name_directory",
         "name_origin",
@@ -100,6 +102,8 @@ class Project:
         """`GIVEN`, `WRITTEN` or `DIRECTORY`."""
         self.name_directory = directory
         """The directory that the name may be from: another one than ``directory`` where files are from elsewhere."""
+        self.loaded_with: LoadOptions | None = None
+        """What it was loaded with, for who loads it again under another name."""
         self.separator = "-"
         self.all_resources = False
         self.warnings = warnings

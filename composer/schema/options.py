@@ -57,3 +57,5 @@ class LoadOptions(NamedTuple):
     all_resources: bool = False
     services: tuple[str, ...] = ()
     remote: Remote | None = None
+    texts: Mapping[str, str] = {}
+    """Texts that are merged over the files, in this order, by the name that messages call each."""

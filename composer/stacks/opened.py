@@ -1,0 +1,259 @@
+"""A project opened on a backend, for a program: up, down, and what is there."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from composer import errors
+from composer.engine import actions, labels
+from composer.engine.observed import lines
+from composer.engine.options import Options
+from composer.engine.planning.lifecycle import Teardown
+from composer.engine.progress import Silence
+from composer.schema.model import Project
+from composer.session.session import Session
+from composer.stacks import loading, reports, surroundings
+from composer.stacks.results import LogLine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from composer.engine.backend import Backend, LogStream
+    from composer.engine.engine import Engine
+    from composer.engine.observed import Event, ObservedContainer
+    from composer.engine.plan import Plan
+    from composer.engine.progress import Events
+
+_LOOK_S = 0.5
+
+
+class Lines:
+    """Lines of logs as they come. `close` ends them, from any thread."""
+
+    def __init__(self, stream: LogStream, containers: Mapping[str, ObservedContainer]) -> None:
+        self._stream, self._containers = stream, containers
+
+    def __iter__(self) -> Iterator[LogLine]:
+        try:
+            for piece in self._stream:
+                container = self._containers[piece.container_id]
+                service = labels.service_of(container)
+                for line in lines([piece]):
+                    text = line.decode(errors="replace").rstrip("\r\n")
+                    yield LogLine(service, container.name, piece.time_ns, piece.stream, text)
+        finally:
+            self._stream.close()
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+class Opened:
+    """A project opened on a backend: what its stack and its services share. Safe for threads."""
+
+    def __init__(
+        self,
+        project: Project | str | Iterable[str],
+        *,
+        backend: str | None = None,
+        name: str | None = None,
+        services: Iterable[str] = (),
+        env: Mapping[str, str | None] | None = None,
+        watch: Events | None = None,
+    ) -> None:
+        """``project`` is one from `load`, or the paths of its files. ``name`` is the stack's, instead of the project's.
+
+        ``backend`` is ``namespace`` or ``docker``; without it the one that has the project, or that works here.
+        ``services`` limits `up` to these and what they depend on. ``watch`` is told of progress.
+        """
+        loaded = project if isinstance(project, Project) else loading.load(project, env=env, name=name)
+        self.project = loading.renamed(loaded, name) if name else loaded
+        self.chosen = tuple(services)
+        self._watch: Events = watch or Silence()
+        self._session = Session(surroundings.environment(env), wanted=backend)
+        self._lock = threading.RLock()
+        self._opened: Backend | None = None
+        self._made = False
+
+    @property
+    def name(self) -> str:
+        return self.project.name
+
+    @property
+    def backend(self) -> Backend:
+        """The backend, opened when it is first needed. Raises Unavailable."""
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._session.backend(self.name)
+            return self._opened
+
+    # -------------------------------------------------------------- up and down
+
+    def plan(self, *, services: Iterable[str] = (), build: bool | None = None) -> Plan:
+        """Return what `up` would do now; nothing is changed."""
+        return actions.plan_up(self._engine(), self.project, self._options(services, build=build))
+
+    def up(
+        self,
+        *,
+        services: Iterable[str] = (),
+        wait: bool = True,
+        timeout: float | None = None,
+        build: bool | None = None,
+        recreate: bool = False,
+        scale: Mapping[str, int] | None = None,
+    ) -> Plan:
+        """Create and start what is missing or has changed; return what was done.
+
+        With ``wait`` it returns when all services are healthy, or running where they have no health check; ``timeout``
+        is in seconds. ``build``: True builds images anew, False none. Raises StackFailed.
+        """
+        options = self._options(services, build=build)._replace(
+            wait=wait,
+            wait_timeout_s=timeout,
+            recreate="force" if recreate else "diverged",
+            scale=scale or {},
+        )
+        with self.changing("up") as engine:
+            self.note_made()
+            try:
+                return actions.up(engine, self.project, options)
+            except (errors.ComposerError, ExceptionGroup) as error:
+                raise self._failed(error) from error
+
+    def down(self, *, volumes: bool = True, timeout: float | None = None, images: str = "") -> Plan:
+        """Remove containers and networks, and with ``volumes`` the data. Nothing to remove is no error.
+
+        ``timeout`` is the grace period in seconds; ``images`` is ``local`` or ``all`` to remove these too.
+        """
+        with self.changing("down") as engine:
+            plan = actions.down(engine, self.name, Teardown((), volumes, images, timeout))
+            self._made = False
+            return plan
+
+    def note_made(self) -> None:
+        """Take the stack down at the end of its block."""
+        self._made = True
+
+    def _options(self, services: Iterable[str], *, build: bool | None) -> Options:
+        named = tuple(services) or self.chosen
+        return Options(services=named, build=build, remove_orphans=False, ignore_orphans=True)
+
+    def _engine(self) -> Engine:
+        _ = self.backend
+        return self._session.engine(self.name, self._watch)
+
+    @contextmanager
+    def changing(self, verb: str) -> Iterator[Engine]:
+        """Hold the project's lock: other commands and stacks of the same project wait."""
+        backend = self.backend
+        with self._lock, self._session.lock(self.name, verb):
+            backend.recover(self.name)
+            try:
+                yield self._engine()
+            finally:
+                backend.rest()
+
+    def _failed(self, error: BaseException) -> reports.StackFailed:
+        causes = list(error.exceptions) if isinstance(error, BaseExceptionGroup) else [error]
+        try:
+            plan: Plan | None = self.plan()
+        except errors.ComposerError:
+            plan = None  # what went wrong keeps it from being made
+        containers = reports.unwell(self.ps(all=True))
+        return reports.StackFailed(causes, plan, reports.report(self.backend, containers))
+
+    # -------------------------------------------------------------- looking
+
+    def ps(self, *, all: bool = False) -> list[ObservedContainer]:
+        """Return the running containers of the stack; with ``all`` the others too."""
+        found = [one for one in self.backend.observe(self.name).containers if not labels.is_oneoff(one)]
+        found.sort(key=lambda one: (labels.service_of(one), labels.number_of(one)))
+        return [one for one in found if all or one.state.value in ("running", "paused", "restarting")]
+
+    @property
+    def services(self) -> list[str]:
+        """The names of the services that profiles enable."""
+        return sorted(self.project.tree.get("services") or ())
+
+    def logs(
+        self,
+        *,
+        services: Iterable[str] = (),
+        follow: bool = False,
+        since: float | None = None,
+        until: float | None = None,
+        tail: int | None = None,
+    ) -> Iterator[LogLine]:
+        """Yield the lines of services, of all by default. ``since`` and ``until`` are Unix times in seconds.
+
+        With ``follow`` it goes on until no container can write any more; close the iterator to end it before.
+        """
+        return iter(self.open_logs(services, follow=follow, since=since, until=until, tail=tail))
+
+    def open_logs(
+        self,
+        services: Iterable[str] = (),
+        *,
+        follow: bool = False,
+        since: float | None = None,
+        until: float | None = None,
+        tail: int | None = None,
+    ) -> Lines:
+        """Return what `logs` yields, to be closed from another thread."""
+        wanted = set(services)
+        containers = {
+            one.id: one for one in self.ps(all=True) if not wanted or labels.service_of(one) in wanted
+        }
+        stream = self.backend.logs(
+            list(containers),
+            follow=follow,
+            since_ns=int((since or 0) * 1e9),
+            until_ns=None if until is None else int(until * 1e9),
+            tail=tail,
+        )
+        return Lines(stream, containers)
+
+    def events(self, *, timeout: float | None = None) -> Iterator[Event]:
+        """Yield what happens to the stack's objects from the call on, until the iterator is closed.
+
+        ``timeout``: seconds without an event after which it ends.
+        """
+        stream = self.backend.events(self.name)
+
+        def listen() -> Iterator[Event]:
+            try:
+                last = time.monotonic()
+                while timeout is None or time.monotonic() - last < timeout:
+                    event = stream.next(_LOOK_S if timeout is None else min(_LOOK_S, timeout))
+                    if event is not None:
+                        last = time.monotonic()
+                        yield event
+            finally:
+                stream.close()
+
+        return listen()
+
+    def await_that(self, is_so: Callable[[], bool], *, timeout: float, what: str) -> None:
+        """Wait until something is so: looked at now and after each event of the stack. Raises Timeout."""
+        stream = self.backend.events(self.name)
+        until = time.monotonic() + timeout
+        try:
+            while not is_so():
+                left = until - time.monotonic()
+                if left <= 0:
+                    raise errors.Timeout(f"{what} within {timeout:g} s: it was not so")
+                stream.next(min(left, _LOOK_S))
+        finally:
+            stream.close()
+
+    # -------------------------------------------------------------- the end
+
+    def close(self) -> None:
+        """Let go of the backend. What runs goes on."""
+        with self._lock:
+            self._session.close()
+            self._opened = None
