@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote_plus
 
 from composer.errors import BuildFailed
-from composer.runtime.base import syscalls
+from composer.runtime.base import syscalls, trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,7 +51,11 @@ def metadata(name: str, patterns: Mapping[str, Sequence[str]]) -> dict[str, list
 
 
 def receive(call: grpc.Call, directory: str) -> None:
-    """Write the tree that a client sends into an empty directory. Raises BuildFailed, Failed or Reset."""
+    """Make a directory the tree that a client sends. Raises BuildFailed, Failed or Reset.
+
+    What is there already is taken for the same where its kind, mode, size and time are, as BuildKit does; what the
+    client does not name is removed. A file gets its time last, so one that a kill left half written is fetched again.
+    """
     root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         _Receiving(call, root).run()
@@ -79,6 +83,8 @@ class _Receiving:
         self._coming: dict[int, _Coming] = {}
         self._hard_links: list[dict[str, Any]] = []
         self._directories: list[dict[str, Any]] = []
+        self._is_new = not os.listdir(root)
+        self._named: set[str] = set()
 
     def run(self) -> None:
         try:
@@ -92,6 +98,8 @@ class _Receiving:
             for one in self._coming.values():
                 if one.fd >= 0:
                     os.close(one.fd)
+        if not self._is_new:
+            self._remove_others("")
         for found in self._hard_links:
             self._link(found)
         for found in reversed(self._directories):
@@ -118,6 +126,8 @@ class _Receiving:
         if self._count > _MOST_ENTRIES:
             raise BuildFailed(f"the build context has too many files (limit: {_MOST_ENTRIES})")
         mode = found["mode"]
+        if not self._is_new and self._is_there(found):
+            return
         if mode & _DIRECTORY:
             with self._above(found["path"]) as (above, base):
                 os.mkdir(base, 0o700, dir_fd=above)
@@ -135,6 +145,42 @@ class _Receiving:
             self._hard_links.append(found)
         else:
             self._wanted.append((number, found))
+
+    def _is_there(self, found: dict[str, Any]) -> bool:
+        """Tell whether an entry is as it was sent before; remove what is in its place where it is not."""
+        with self._above(found["path"]) as (above, base):
+            self._named.add(found["path"].strip("/"))
+            try:
+                state = os.lstat(base, dir_fd=above)
+            except FileNotFoundError:
+                return False
+            link = os.readlink(base, dir_fd=above) if stat.S_ISLNK(state.st_mode) else ""
+            have = _stat(found["path"], state, link)
+            if found["mode"] & _DIRECTORY and stat.S_ISDIR(state.st_mode):
+                self._directories.append(found)
+                return True
+            keys = ("mode", "linkname") if link else ("mode", "size", "modTime", "linkname")
+            is_same = all(have[key] == found[key] for key in keys)
+            if is_same and state.st_nlink == 1 and not stat.S_ISFIFO(state.st_mode):
+                return True
+            _remove(above, base, state)
+            return False
+
+    def _remove_others(self, above: str) -> None:
+        """Remove what the client has not named."""
+        fd = syscalls.openat2(
+            self._root, above or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, resolve=_BELOW
+        )
+        try:
+            for name in os.listdir(fd):
+                path = f"{above}/{name}" if above else name
+                state = os.lstat(name, dir_fd=fd)
+                if path not in self._named:
+                    _remove(fd, name, state)
+                elif stat.S_ISDIR(state.st_mode):
+                    self._remove_others(path)
+        finally:
+            os.close(fd)
 
     def _ask(self) -> None:
         """Ask for some files in advance, so that the client need not wait for us."""
@@ -181,6 +227,13 @@ class _Receiving:
             yield fd, parts[-1]
         finally:
             os.close(fd)
+
+
+def _remove(above: int, base: str, state: os.stat_result) -> None:
+    if stat.S_ISDIR(state.st_mode):
+        trees.remove_tree(f"/proc/self/fd/{above}/{base}")
+    else:
+        os.unlink(base, dir_fd=above)
 
 
 def _mode(found: dict[str, Any]) -> int:

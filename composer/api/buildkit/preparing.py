@@ -13,6 +13,7 @@ from composer.api.images import registries
 from composer.errors import BuildFailed
 from composer.registry import credentials
 from composer.runtime.base import making, state
+from composer.runtime.build.cache import kept
 from composer.runtime.build.context.ignore_rules import NAME as IGNORE_FILE
 from composer.runtime.build.context.ignore_rules import read_patterns
 from composer.runtime.build.requests import News, Request, Secret, Vertex
@@ -103,7 +104,7 @@ class Preparing:
     def _synced(self, local: str, name: str, shown: str, *, own_ignore: bool = False) -> str:
         """Bring a directory of the client's, without what its ignore file names; return where it is."""
         patterns = self._ignored(local, name, own_ignore=own_ignore)
-        directory = self._directory(name)
+        directory = self._kept(local) or self._directory(name)
         vertex = self._begin(f"[internal] {shown}")
         try:
             self._receive(local, directory, {"exclude-patterns": patterns})
@@ -112,6 +113,13 @@ class Preparing:
             raise
         self._tell(News(vertex, "done"))
         return directory
+
+    def _kept(self, local: str) -> str | None:
+        """Return where this directory of this client was brought to before, if it was, and no other build has it."""
+        if not self._session.shared_key:
+            return None
+        root = f"{self._world.paths.root}/build"
+        return self._held.enter_context(kept.using(root, self._session.shared_key, local))
 
     def _ignored(self, local: str, name: str, *, own_ignore: bool) -> Sequence[str]:
         own = f"{self._options.filename}{IGNORE_FILE}"

@@ -34,8 +34,9 @@ _UPLOAD = "/moby.upload.v1.Upload/Pull"
 class Session:
     """What one client lends."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, shared_key: str) -> None:
+        """``shared_key`` is the same whenever the same client builds the same directory; it may be empty."""
+        self._connection, self.shared_key = connection, shared_key
 
     def open_files(self, metadata: Mapping[str, list[str]]) -> grpc.Call:
         """Return a call by which files come. Raises Reset."""
@@ -149,7 +150,7 @@ class Sessions:
         id = call.headers.get("x-docker-expose-session-uuid", "")
         wire = call.take_over("application/vnd.docker.raw-stream")
         connection = Connection(wire, call.rest())
-        session = Session(connection)
+        session = Session(connection, call.headers.get("x-docker-expose-session-sharedkey", ""))
         with self._changed:
             self._found[id] = session
             self._changed.notify_all()

@@ -180,6 +180,26 @@ def test_a_failed_command_of_a_build_is_told(command: Docker, project: pathlib.P
     assert "Dockerfile:1" in build(command, str(project), check=False).stderr
 
 
+def test_a_context_is_kept_for_the_next_build(
+    client: Client, command: Docker, project: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    kept = tmp_path / "state/lib/build/contexts"
+    build(command, "-t", "made/one", str(project))
+    (first,) = (path for path in kept.iterdir() if path.is_dir())
+    before = {path.name: path.stat().st_ino for path in first.iterdir()}
+    (project / "file").write_text("changed\n")
+    (project / "link").unlink()
+    done = build(command, "-t", "made/one", str(project))
+    assert "/files/below/more" in done.stderr and "/files/link" not in done.stderr
+    after = {path.name: path.stat().st_ino for path in first.iterdir()}
+    assert before["Dockerfile"] == after["Dockerfile"] and "link" not in after
+    assert (first / "file").read_text() == "changed\n"
+    listed = client.get("/system/df", {"type": "build-cache"})["BuildCache"]
+    assert [one["ID"] for one in listed if one["Type"] == "source.local"] == [first.name]
+    command("buildx", "prune", "-af")
+    assert not list(kept.iterdir())
+
+
 def test_a_dockerfile_is_checked(client: Client, command: Docker, project: pathlib.Path) -> None:
     assert "no warnings found" in build(command, "--check", str(project)).stdout
     (project / "Dockerfile").write_text(f"FROM {BASE} as x\nRUN never\n")

@@ -34,9 +34,11 @@ class Sender:
         self._contents = contents
         self._packets = [packet(STAT, stat=one) for one in entries] + [packet(STAT)]
         self.has_ended = False
+        self.asked: set[str] = set()
 
     def send(self, value: dict[str, Any]) -> None:
         if value["type"] == REQUEST:
+            self.asked.add(self._names[value["ID"]])
             pieces = self._contents.get(self._names[value["ID"]], [])
             new = [packet(DATA, ID=value["ID"], data=piece) for piece in (*pieces, b"")]
             # as clients do that send several at once: piece by piece in turn
@@ -103,6 +105,66 @@ def test_a_name_never_leads_out(tmp_path: pathlib.Path, path: str) -> None:
     with pytest.raises(BuildFailed):
         receive(tmp_path / "in", entries, {path: [b"out"]})
     assert sorted(os.listdir(tmp_path)) == ["in"]
+
+
+def test_what_is_there_already_is_not_sent_again(tmp_path: pathlib.Path) -> None:
+    out = tmp_path / "out"
+    names = ["changed", "d/same", "gone", "later", "same", "shorter"]
+    entries = [entry("d", DIRECTORY | 0o755), *(entry(name, size=3) for name in names if name != "shorter")]
+    contents = {name: [b"old"] for name in names}
+    receive(out, [*entries, entry("link", LINK | 0o777, linkname="same"), entry("shorter", size=3)], contents)
+    (out / "later").write_bytes(b"new")  # half written, and a kill before it got its time
+    new = [
+        entry("changed", size=3, modTime=1_800_000_000_000_000_000),
+        entry("d", DIRECTORY | 0o700),
+        entry("d/same", size=3),
+        entry("later", size=3),
+        entry("link", LINK | 0o777, linkname="changed"),
+        entry("same", 0o755, size=3),
+        entry("shorter", size=2),
+    ]
+    sender = receive(out, new, {**{name: [b"new"] for name in names}, "shorter": [b"ne"]})
+    assert sender.asked == {"changed", "later", "same", "shorter"}
+    for name, data in (
+        ("changed", b"new"),
+        ("later", b"new"),
+        ("same", b"new"),
+        ("shorter", b"ne"),
+        ("d/same", b"old"),
+    ):
+        assert (out / name).read_bytes() == data
+    assert os.readlink(out / "link") == "changed" and not (out / "gone").exists()
+    assert (out / "d").stat().st_mode & 0o7777 == 0o700
+
+
+def test_one_kind_takes_the_place_of_another(tmp_path: pathlib.Path) -> None:
+    out, secret = tmp_path / "out", tmp_path / "secret"
+    secret.mkdir()
+    (secret / "file").write_text("kept")
+    first = [
+        entry("a", LINK | 0o777, linkname=str(secret)),
+        entry("b", DIRECTORY | 0o755),
+        entry("b/deep", DIRECTORY | 0o755),
+        entry("b/deep/file"),
+        entry("c"),
+        entry("pipe", PIPE | 0o644),
+    ]
+    receive(out, first, {"b/deep/file": [b"x"], "c": [b"c"]})
+    second = [
+        entry("a", DIRECTORY | 0o755),
+        entry("a/file"),
+        entry("b"),
+        entry("c", DIRECTORY | 0o755),
+        entry("hard", linkname="b"),
+        entry("pipe", PIPE | 0o644),
+    ]
+    for _ in range(2):
+        receive(out, second, {"a/file": [b"new"], "b": [b"b"]})
+    assert (out / "a/file").read_bytes() == b"new" and (out / "b").samefile(out / "hard")
+    assert (out / "c").is_dir() and (out / "pipe").is_fifo()
+    assert (secret / "file").read_text() == "kept"
+    receive(out, [], {})
+    assert os.listdir(out) == [] and (secret / "file").read_text() == "kept"
 
 
 @pytest.mark.parametrize(

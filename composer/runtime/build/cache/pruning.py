@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from composer.patterns import pattern
 from composer.runtime.base import files, locking, state, trees
-from composer.runtime.build.cache import fetched
+from composer.runtime.build.cache import fetched, kept
 from composer.runtime.build.cache.cache import Cache
 from composer.runtime.images import leases
 from composer.runtime.objects.housekeeping import tree_size
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 _EVERY_S = 3600.0
 _LEAST_BYTES = 2 << 30
-_GIT, _FILE = "source.git.checkout", "source.http"
-"""What BuildKit calls the kinds of what was fetched."""
+_GIT, _FILE, _CONTEXT = "source.git.checkout", "source.http", "source.local"
+"""What BuildKit calls the kinds of what was fetched, and of what clients sent."""
 
 
 _WRITTEN = pattern(r"\.([0-9]+)\.[0-9a-f]+\.tmp$")
@@ -50,7 +50,7 @@ def entries(cache: Cache, images: str) -> list[Entry]:
     """Return everything in the cache. ``images`` is the directory of the image store."""
     leased = _leased(images)
     found = [_entry(cache, step, leased) for step in cache.steps()]
-    return [*found, *_mounts(cache), *_fetched(cache)]
+    return [*found, *_mounts(cache), *_fetched(cache), *_contexts(cache)]
 
 
 def entries_of(root: str) -> list[Entry]:
@@ -110,6 +110,13 @@ def _fetched(cache: Cache) -> Iterator[Entry]:
         yield Entry(one.id, kind, what, one.size_bytes, one.used_ns, one.used_ns, False, one.in_use)
 
 
+def _contexts(cache: Cache) -> Iterator[Entry]:
+    for one in kept.entries(cache.root):
+        size = tree_size(one.path)
+        what = "local source for context"
+        yield Entry(one.id, _CONTEXT, what, size, one.used_ns, one.used_ns, False, kept.is_used(one.path))
+
+
 def prune(
     cache: Cache,
     images: str,
@@ -165,6 +172,8 @@ def keep_small(cache: Cache, images: str, most_bytes: int | None = None) -> None
 def _remove(cache: Cache, images: str, entry: Entry) -> bool:
     if entry.kind in (_GIT, _FILE):
         return fetched.remove(cache.root, entry.id, is_git=entry.kind == _GIT)
+    if entry.kind == _CONTEXT:
+        return kept.remove(cache.root, entry.id)
     if entry.kind != "regular":
         return _remove_mount(f"{cache.root}/mounts/{entry.id}")
     with cache.trying(entry.id) as is_mine:
