@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 from composer import errors, references
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from composer.api.http.call import Call
     from composer.api.world import World
     from composer.runtime.base.record_types import Meta
-    from composer.runtime.images import Image
+    from composer.runtime.images import Image, Store
 
 _SHORT = 12
 
@@ -51,20 +52,52 @@ def remove(call: Call) -> tuple[int, Any]:
     _check_conflicts(call.world, found, name, force=force)
     by_id = finding.is_id(name, found)
     try:
-        removed = call.world.engine.images.remove(found.id if by_id else name, force=force)
+        removed = call.world.engine.images.remove(found.id if by_id else name, force=force, waits=False)
     except errors.NotFound:
         raise finding.missing(name) from None
     untagged, deleted = list(removed.untagged), list(removed.deleted)
     for left in [] if by_id else _left_digests(call.world, found, name):
         with contextlib.suppress(errors.NotFound):
-            more = call.world.engine.images.remove(left, force=True)
+            more = call.world.engine.images.remove(left, force=True, waits=False)
+            removed = removed._replace(is_swept=removed.is_swept and more.is_swept)
             untagged += [one for one in more.untagged if one not in untagged]
             deleted += more.deleted
+    if not removed.is_swept:
+        call.world.kept("sweeping", Sweeping).begin(call.world.core.store)
     for one in untagged:
         telling.event(call.world, "untag", found.id, one)
     if found.id in deleted:
         telling.event(call.world, "delete", found.id, found.id)
     return 200, [*({"Untagged": one} for one in untagged), *({"Deleted": one} for one in deleted)]
+
+
+class Sweeping:
+    """Removes the files of images that were removed during a pull, as soon as that has ended. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_wanted = self._is_under_way = False
+
+    def begin(self, store: Store) -> None:
+        """Sweep once more, in a thread that waits for whoever adds to the store."""
+        with self._lock:
+            self._is_wanted = True
+            if self._is_under_way:
+                return
+            self._is_under_way = True
+        threading.Thread(target=self._sweep, args=(store,), name="sweep", daemon=True).start()
+
+    def _sweep(self, store: Store) -> None:
+        while True:
+            with self._lock:
+                if not self._is_wanted:
+                    self._is_under_way = False
+                    return
+                self._is_wanted = False
+            with contextlib.suppress(
+                OSError
+            ):  # what cannot be removed now is tried again with the next removal
+                store.sweep()
 
 
 def _left_digests(world: World, image: Image, name: str) -> list[str]:

@@ -204,7 +204,8 @@ class NamespaceBackend(NamespaceObserver):
         return self._engine.images.push(reference, report, compression=compression or "gzip")
 
     def remove_image(self, reference: str, *, force: bool = False) -> RemovedImage:
-        return RemovedImage(*self._engine.images.remove(reference, force=force))
+        removed = self._engine.images.remove(reference, force=force)
+        return RemovedImage(removed.untagged, removed.deleted)
 
     def image_history(self, reference: str) -> Sequence[ImageStep]:
         return [ImageStep(*step) for step in self._engine.images.history(reference)]

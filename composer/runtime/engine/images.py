@@ -90,8 +90,10 @@ class Images:
     def history(self, reference: str) -> list[Step]:
         return self._core.store.history(reference)
 
-    def remove(self, reference: str, *, force: bool = False) -> Removed:
+    def remove(self, reference: str, *, force: bool = False, waits: bool = True) -> Removed:
         """Remove a name, and the image with its last one; an id removes all names. Raises NotFound or Conflict.
+
+        For ``waits`` see `Store.remove`.
 
         As in Docker Engine: an image with names of several repositories, or that stopped containers have, goes with
         ``force`` alone; one that a running container has keeps its files, and with ``force`` loses its name.
@@ -123,7 +125,7 @@ class Images:
                 f"image '{reference}' is in use by running containers ({', '.join(running)})",
                 hint="stop these containers first",
             )
-        return store.remove(reference, keeps=bool(running))
+        return store.remove(reference, keeps=bool(running), waits=waits)
 
     def import_rootfs(self, path: str, reference: str, config: Mapping[str, Any]) -> Image:
         making.sweep(self._core.paths)

@@ -24,12 +24,16 @@ class Removed(NamedTuple):
 
     untagged: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
+    is_swept: bool = True
+    """Whether the files are gone, too; else they go with the next `sweep`."""
 
 
-def remove(content: Content, id: str, changes: Mapping[str, Named | None], *, keeps: bool) -> Removed:
+def remove(
+    content: Content, id: str, changes: Mapping[str, Named | None], *, keeps: bool, sweeps: bool = True
+) -> Removed:
     """Take names away from an image, and remove it with the last of them unless the caller ``keeps`` it.
 
-    ``changes`` are the names and what stays of each. Under the exclusive lock.
+    ``changes`` are the names and what stays of each. With ``sweeps``, under the exclusive lock, its files go as well.
     """
     before = {name: entry for name, entry in content.names().items() if entry.id == id}
     content.change_names(changes)
@@ -47,10 +51,22 @@ def remove(content: Content, id: str, changes: Mapping[str, Named | None], *, ke
     ]
     indexes = sorted({entry.index_digest for entry in before.values()} - _indexes(content) - {""})
     for one in lost:
-        files.remove_file(content.image(one))
-    sweep(content)
-    layers = [chain for chain in dict.fromkeys(chains) if not os.path.lexists(content.layer(chain))]
-    return Removed((*untagged, *gone), (*indexes, *lost, *layers))
+        _remove_record(content, one)
+    if sweeps:
+        sweep(content)
+        layers = [chain for chain in dict.fromkeys(chains) if not os.path.lexists(content.layer(chain))]
+    else:
+        kept = _reachable(content)[0].union(map(os.path.basename, _used_by_containers(content)[0]))
+        layers = [chain for chain in dict.fromkeys(chains) if hex_of(chain) not in kept]
+    return Removed((*untagged, *gone), (*indexes, *lost, *layers), is_swept=sweeps)
+
+
+def _remove_record(content: Content, id: str) -> None:
+    """Remove what makes an image one; put it back where somebody has named it in the same moment."""
+    record = content.record(id)
+    files.remove_file(content.image(id))
+    if record is not None and any(id in entry.ids for entry in content.names().values()):
+        content.write_record(id, record)
 
 
 def _without_users(content: Content, ids: list[str], *, own: str) -> list[str]:

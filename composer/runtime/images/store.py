@@ -391,21 +391,30 @@ class Store:
 
     # -------------------------------------------------------------- removing
 
-    def remove(self, name: str, *, keeps: bool = False) -> Removed:
+    def remove(self, name: str, *, keeps: bool = False, waits: bool = True) -> Removed:
         """Remove a name, and the image with its last one unless the caller ``keeps`` it; an id removes all names.
 
         A digest as the name takes away what the registry calls the image; a tag beside it stays. Raises NotFound.
+        Without ``waits``, a pull that goes on is not waited for: then the files stay until the next `sweep`, and
+        `Removed.is_swept` is False.
         """
+        try:
+            with self._content.removing(wait=waits):
+                return self._remove(name, keeps=keeps, sweeps=True)
+        except BlockingIOError:
+            with self._content.adding():
+                return self._remove(name, keeps=keeps, sweeps=False)
+
+    def _remove(self, name: str, *, keeps: bool, sweeps: bool) -> Removed:
         from composer.runtime.images import removal
 
-        with self._content.removing():
-            names = self._content.names()
-            id = self._id_of(name, names)
-            if id is None or not os.path.exists(self._content.image(id)):
-                raise NotFound(f"no such image: {name}")
-            if not any(entry.id == id for entry in names.values()):
-                _refuse_kept(id, name, names)
-            return removal.remove(self._content, id, _without(name, id, names), keeps=keeps)
+        names = self._content.names()
+        id = self._id_of(name, names)
+        if id is None or not os.path.exists(self._content.image(id)):
+            raise NotFound(f"no such image: {name}")
+        if not any(entry.id == id for entry in names.values()):
+            _refuse_kept(id, name, names)
+        return removal.remove(self._content, id, _without(name, id, names), keeps=keeps, sweeps=sweeps)
 
     def sweep(self) -> None:
         """Remove layers that no image needs any more, and no build."""

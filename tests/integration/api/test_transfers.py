@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -132,6 +133,40 @@ def test_a_client_that_goes_ends_its_pull(server: Server, client: Client, host: 
         assert not released.is_set()
         released.set()
     assert client.get("/images/json") == [] and "Traceback" not in server.log()
+
+
+def test_a_removal_does_not_wait_for_a_pull(
+    server: Server, client: Client, host: str, tmp_path: pathlib.Path
+) -> None:
+    pushed = push(host, "x/img", "1", [layer(3_000_000), layer(1000)])
+    id = imported(client, "a/one")
+    layers = tmp_path / "state/lib/images/layers"
+    assert len([path for path in layers.iterdir() if path.is_dir()]) == 1
+    stalled, released = threading.Event(), threading.Event()
+
+    def stall(handler: Handler, body: bytes) -> None:
+        stalled.set()
+        released.wait(60)
+        handler.wfile.write(body)
+
+    with Proxy(host) as proxy:
+        proxy.on(rf"GET .*/blobs/{pushed.layers[0]}", lambda handler: handler.forward(stall), times=0)
+        with client.open(
+            "POST", "/images/create", {"fromImage": f"{proxy.host}/x/img", "tag": "1"}
+        ) as stream:
+            assert stalled.wait(30)
+            gone = client.delete("/images/a/one").json
+            assert not released.is_set()
+            assert [next(iter(one)) for one in gone] == ["Untagged", "Deleted", "Deleted"]
+            assert gone[1] == {"Deleted": id} and client.get("/images/json") == []
+            released.set()
+            assert list(stream.documents())[-1]["status"].startswith("Status: Downloaded newer image")
+    name = gone[2]["Deleted"].removeprefix("sha256:")
+    deadline = time.monotonic() + 30
+    while (layers / name).exists():
+        assert time.monotonic() < deadline, "the files of the removed image are still there"
+        time.sleep(0.05)
+    assert len(client.get("/images/json")) == 1
 
 
 def test_a_push_tells_where_its_manifest_is(client: Client, host: str) -> None:
