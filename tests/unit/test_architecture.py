@@ -122,6 +122,8 @@ ALLOWED: dict[str, set[str]] = {
     # the Python API: what the command line does, for programs; `""` is where its names are
     "": {"stacks", "errors", "schema.model"},
     "stacks": {"session", "backends", "engine", "schema", "errors", "values"},
+    # tests of other people's projects begin where programs do
+    "testing": {"stacks", "session", "engine", "schema", "errors", "values"},
     # a second door to the runtime: the table of attributes is the backend's, see docs/adr/0016
     "api": {"backends.namespace", "engine.wanted", "runtime", "registry", *_VALUES, ""},
     "cli": {
@@ -227,10 +229,14 @@ _READS_THE_ENVIRONMENT = ("environ", "environb", "getenv", "expanduser", "expand
 """Attributes of os, os.path and tempfile that do."""
 
 
+_SURROUNDED = ("stacks.surroundings", "testing.plugin", "testing.reaping")
+"""What is not a command and is in a process all the same."""
+
+
 def test_only_the_command_reads_the_environment() -> None:
     wrong = []
     for name, path in modules():
-        if name.split(".")[0] == "cli" or name == "stacks.surroundings":
+        if name.split(".")[0] == "cli" or name in _SURROUNDED:
             continue
         wrong += [
             f"{path.relative_to(PACKAGE)}:{node.lineno}"
@@ -267,7 +273,7 @@ def test_no_circle_of_imports() -> None:
 # ---------------------------------------------------------------------------- siblings
 
 _MOST_SIBLINGS = 24
-_CROWDED = {".": 29, "cli": 36, "cli/commands": len(COMMANDS), "schema": 34}
+_CROWDED = {".": 30, "cli": 36, "cli/commands": len(COMMANDS), "schema": 34}
 """Folders above that number, and how many they have: none grows, but for one file for each command."""
 
 

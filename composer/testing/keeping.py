@@ -1,0 +1,158 @@
+"""Stacks by what they were asked for: each made once, used by many tests, taken down in the end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from composer.stacks import loading, ports
+from composer.stacks.stack import Stack
+from composer.testing.leases import Lease
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from composer.testing.reaping import Reaper
+
+NEVER, FAILED, ALWAYS = "never", "failed", "always"
+DECLARED, MOVED = "declared", "moved"
+_BASE_LENGTH = 30
+
+
+class Wish(NamedTuple):
+    """What a test asks for. ``files`` are absolute; ``overrides`` and ``env`` are JSON, to be compared."""
+
+    files: tuple[str, ...]
+    services: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    env: str = "{}"
+    overrides: str = "{}"
+    ports: str = MOVED
+    build: bool | None = None
+    timeout_s: float | None = None
+
+    def digest(self, *more: str) -> str:
+        text = json.dumps([*self, *more])
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+class Plans(NamedTuple):
+    """How stacks are kept in this run. ``run`` names it, ``worker`` its process; ``shared`` is a directory or empty."""
+
+    run: str
+    worker: str
+    backend: str | None = None
+    keep: str = NEVER
+    reuse: bool = False
+    shared: str = ""
+
+
+class Held(NamedTuple):
+    """A stack that is up."""
+
+    stack: Stack
+    lease: Lease | None
+    up_s: float
+
+
+class Keeper:
+    """The stacks of one scope."""
+
+    def __init__(self, plans: Plans, reaper: Reaper, durations: dict[str, float]) -> None:
+        self._plans, self._reaper, self._durations = plans, reaper, durations
+        self._held: dict[str, Held] = {}
+        self.has_failed = False
+
+    @property
+    def stacks(self) -> list[Stack]:
+        return [held.stack for held in self._held.values()]
+
+    def get(self, wish: Wish, scope: str, label: str = "") -> Stack:
+        """Return the stack of a wish, brought up for the first who asks. ``label`` tells one from another like it.
+
+        Raises StackFailed; what was made of it is taken down all the same.
+        """
+        name = self._name(wish, scope, label)
+        if name in self._held:
+            return self._held[name].stack
+        stack = self._make(wish, name)
+        lease = Lease(self._plans.shared, name) if self._is_shared(scope) else None
+        began = time.monotonic()
+        # before anything is made: whatever happens from here on, it goes
+        self._held[name] = Held(stack, lease, 0.0)
+        if self._plans.keep != ALWAYS and not self._plans.reuse:
+            where = (lease.directory, lease.stack) if lease is not None else None
+            self._reaper.add(name, self._plans.backend, where)
+        if lease is None:
+            self._bring_up(stack, wish)
+        else:
+            with lease.gate():
+                lease.take()
+                self._bring_up(stack, wish)
+        took = time.monotonic() - began
+        self._held[name] = Held(stack, lease, took)
+        self._durations[name] = took
+        return stack
+
+    def _is_shared(self, scope: str) -> bool:
+        return bool(self._plans.shared) and scope == "session"
+
+    def _bring_up(self, stack: Stack, wish: Wish) -> None:
+        if self._plans.reuse and not stack.plan(build=wish.build).steps:
+            return
+        stack.up(build=wish.build, timeout=wish.timeout_s)
+
+    def _name(self, wish: Wish, scope: str, label: str) -> str:
+        base = os.path.basename(os.path.dirname(wish.files[0])) if wish.files else "stack"
+        clean = re.sub(r"[^a-z0-9_-]", "", base.lower()).strip("-_")[:_BASE_LENGTH] or "stack"
+        if self._plans.reuse:
+            return f"{clean}-{wish.digest(label)}"
+        worker = "" if self._is_shared(scope) else self._plans.worker
+        return f"{clean}-{wish.digest(label, scope, self._plans.run, worker)}"
+
+    def _make(self, wish: Wish, name: str) -> Stack:
+        overrides: Mapping[str, Any] = json.loads(wish.overrides)
+        env: Mapping[str, str] = json.loads(wish.env)
+        project = loading.load(
+            wish.files, env=env, profiles=wish.profiles, overrides=overrides or None, name=name
+        )
+        if wish.ports == MOVED:
+            project = ports.apart(project)
+        return Stack(project, backend=self._plans.backend, services=wish.services, env=env)
+
+    def close(self) -> list[str]:
+        """Take the stacks down, or leave them as was asked for; return the names of those that stay."""
+        kept = []
+        failures: list[Exception] = []
+        for name, held in self._held.items():
+            try:
+                if self._stays():
+                    kept.append(name)
+                    self._reaper.remove(name)
+                else:
+                    self._take_down(name, held)
+            except Exception as error:  # the others are taken down all the same
+                failures.append(error)
+            finally:
+                held.stack.close()
+        self._held.clear()
+        if failures:
+            raise failures[0] if len(failures) == 1 else ExceptionGroup("some stacks stay", failures)
+        return kept
+
+    def _stays(self) -> bool:
+        keep = self._plans.keep
+        return self._plans.reuse or keep == ALWAYS or (keep == FAILED and self.has_failed)
+
+    def _take_down(self, name: str, held: Held) -> None:
+        if held.lease is None:
+            held.stack.down(timeout=0)
+        else:
+            with held.lease.gate():
+                if held.lease.release():
+                    held.stack.down(timeout=0)
+        self._reaper.remove(name)
