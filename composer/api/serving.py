@@ -33,7 +33,7 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT, or until nobody has been connected for ``idle_exit_s``."""
     _prepare_process()
-    world = World(settings)
+    world = World(settings, log)
     try:
         answerer = Answerer(world, log, verbose=verbose)
         front = Front(

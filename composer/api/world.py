@@ -14,7 +14,7 @@ from composer.runtime.engine.core import Core
 from composer.runtime.engine.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from composer.runtime.base.record_types import Meta, NetworkRecord, VolumeRecord
     from composer.runtime.images import Image
@@ -34,7 +34,9 @@ class Settings(NamedTuple):
 class World:
     """One engine for all requests. Safe for threads."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, log: Callable[[str], None] = lambda text: None) -> None:
+        """``log`` is told what nobody has thought of."""
+        self.log = log
         self.paths, self.environment = settings.paths, settings.environment
         self.core = Core(settings.paths)
         self.engine = Engine(self.core, settings.environment)

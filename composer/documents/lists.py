@@ -100,11 +100,16 @@ class HistoryRow(Document):
 
 
 class NetworkRow(Document):
-    """A network of the backend. ``Project`` is composer's own."""
+    """A network of the backend. ``Project`` is composer's own; the flags are ``true`` or ``false``."""
 
     ID: str
     Name: str
     Driver: str
+    Scope: str
+    CreatedAt: str
+    IPv4: str
+    IPv6: str
+    Internal: str
     Project: str
     Labels: str
 

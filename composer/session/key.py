@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 
 from composer.errors import PermissionDenied
@@ -37,7 +38,7 @@ def _no_key(path: str, error: OSError) -> PermissionDenied:
 def _make(path: str) -> bytes:
     """Write a new key beside its place and link it there: of two commands at once, one wins and both read it."""
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    temporary = f"{path}.{os.getpid()}"
+    temporary = f"{path}.{os.getpid()}.{_thread.get_ident()}"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as file:
         file.write(os.urandom(_KEY_BYTES))

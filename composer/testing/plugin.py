@@ -95,6 +95,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="With xdist: one stack for each worker, or one that all workers share (default: worker).",
     )
     group.addoption(
+        "--composer-as-pytest-docker",
+        action="store_true",
+        help="Provide the fixtures of pytest-docker (docker_services and its neighbours).",
+    )
+    group.addoption(
         "--composer-durations", action="store_true", help="Print how long each stack took to become ready."
     )
 
@@ -105,6 +110,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "compose(*files, services=(), env={}, profiles=(), overrides={}, scope='session', ports='moved', build=None, "
         "timeout=None): run the test with a stack of these compose files, in the fixture `stack`.",
     )
+
+    if config.getoption("composer_as_pytest_docker"):
+        config.pluginmanager.import_plugin("composer.testing.docker_services")
 
 
 def _state(config: pytest.Config) -> _State:
@@ -237,7 +245,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
         for stack in keeper.stacks:
             text = _described(stack, item.stash.get(_STARTED, 0.0))
             report.sections.append((f"stack {stack.name}", text))
-            report.user_properties.append((f"stack {stack.name}", text))
+            item.user_properties.append((f"stack {stack.name}", text))
 
 
 def _described(stack: Stack, since: float) -> str:

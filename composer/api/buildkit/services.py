@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +79,7 @@ class Services:
             },
             "grpc.health.v1.Health": {"Check": self.health},
         }
-        return grpc.Table(dict(grpc.pairs(handlers)), _log)
+        return grpc.Table(dict(grpc.pairs(handlers)), self._tell)
 
     # -------------------------------------------------------------- builds
 
@@ -215,16 +214,12 @@ class Services:
             asked.on_cancel(gone.set)
             gone.wait()
 
+    def _tell(self, path: str, error: BaseException) -> None:
+        self._world.log(f"{path}\n{''.join(traceback.format_exception(error)).rstrip()}")
+
     def update_history(self, asked: Asked) -> None:
         """Nothing of the history is kept, so there is nothing to pin or to delete."""
         asked.write(messages.EMPTY, {})
-
-
-def _log(path: str, error: BaseException) -> None:
-    import sys
-
-    moment_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
-    sys.stderr.write(f"{moment_text}Z {path}\n{''.join(traceback.format_exception(error))}")
 
 
 def _filter(texts: list[str]) -> Callable[[Entry], bool]:

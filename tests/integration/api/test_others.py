@@ -163,7 +163,7 @@ def test_events_of_all_objects_come_in_their_order(client: Client) -> None:
         container = run(client, HostConfig={"NetworkMode": "n"}, Labels=labels)
         client.delete(f"/containers/{container}", {"force": 1})
         client.delete("/networks/n")
-        found = []
+        found: list[tuple[str, str]] = []
         while not found or found[-1] != ("network", "destroy"):
             event = next(documents)
             found.append((event["Type"], event["Action"]))

@@ -10,7 +10,7 @@ import click
 from composer.cli import flags
 from composer.cli.main import COMMANDS, composer
 
-VALUES = {"integer": "3", "float": "3", "integer range": "3", "number of seconds": "3"}
+VALUES = {"integer": "3", "float": "3", "integer range": "3", "float range": "3", "number of seconds": "3"}
 
 
 class Flag(NamedTuple):

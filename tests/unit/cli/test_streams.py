@@ -29,11 +29,14 @@ ARGUMENTS = {
     "login": None,  # asks a registry
     "migrate": ("--from", "docker"),
     "network": ("ls",),
+    "plugin": ("remove",),
     "port": ("web", "80"),
     "publish": ("--dry-run", "registry.test/app"),
     "rm": ("-f",),
     "run": ("-d", "web", "true"),
     "scale": ("web=2",),
+    "serve": ("--print-units",),
+    "shim": ("remove", "nowhere"),
     "stats": ("--no-stream",),
     "system": ("df",),
     "up": ("-d",),
@@ -58,7 +61,7 @@ SILENT = {
         "rm",
         "scale",
     ),
-    *("start", "stop", "up"),
+    *("plugin", "shim", "start", "stop", "up"),
 }
 """What says nothing on standard output."""
 VERBS = {

@@ -1,0 +1,1 @@
+"""The Python API and the pytest plugin, on a kernel."""
