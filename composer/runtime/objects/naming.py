@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Docker's rule for names of containers and volumes.
 _NAME = pattern(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_ID = pattern(r"[0-9a-f]{64}")
 
 
 def check_name(name: str, what: str) -> None:
@@ -49,6 +50,8 @@ def take_name(paths: Paths, name: str, id: str) -> str | None:
 
 
 def name_holder(paths: Paths, name: str) -> str | None:
+    if not _NAME.fullmatch(name):
+        return None  # it would lead elsewhere, or nowhere: nobody has it
     try:
         return os.readlink(f"{paths.names()}/{name}")
     except (FileNotFoundError, OSError):
@@ -62,12 +65,16 @@ def free_name(paths: Paths, name: str, id: str) -> None:
 
 def find_container(paths: Paths, id: str) -> str:
     """Return the full id for an id, a prefix of one, or a name. Raises NotFound."""
-    if len(id) == 64 and os.path.isdir(paths.container(id)):
+    if _ID.fullmatch(id) and os.path.isdir(paths.container(id)):
         return id
-    holder = name_holder(paths, id) if "/" not in id else None
+    holder = name_holder(paths, id)
     if holder is not None and os.path.isdir(paths.container(holder)):
         return holder
-    found = [full for full in state.list_directory(paths.containers()) if id and full.startswith(id)]
+    found = [
+        full
+        for full in state.list_directory(paths.containers())
+        if id and full.startswith(id) and _ID.fullmatch(full)
+    ]
     if len(found) == 1:
         return found[0]
     raise NotFound(f"no such container: {id}" if not found else f"'{id}' matches {len(found)} containers")
