@@ -93,7 +93,7 @@ def _stream(
         session = AttachSession(
             world.paths.container(id),
             begin=begin,
-            wait=lambda: world.engine.containers.wait(id),
+            wait=lambda until: world.engine.containers.wait(id, until=until),
             kill=lambda number: world.engine.containers.kill(id, number),
         )
         talk = conversation.Conversation(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from composer import errors
 from composer.api.http.wire import Gone
+from composer.runtime.base import wire as base_wire
 from composer.runtime.objects.attaching import lend_input, start_with_input
 from composer.runtime.objects.journal import ProjectEvents
 
@@ -28,18 +29,32 @@ class Waiting:
     def __init__(self, *, wants_input: bool) -> None:
         self.wants_input = wants_input
         self.reader, self.writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self.input = -1
         self.tty = False
         self.has_failed = False
+        self._input = -1
+        self._lock = threading.Lock()
+        self._is_closed = False
 
     def wake(self, lent: int, *, tty: bool, failed: bool = False) -> None:
-        """Hand over the input, which is this client's from now on."""
-        self.input, self.tty, self.has_failed = lent, tty, failed
-        os.write(self.writer, b".")
+        """Hand over a copy of the input, which is this client's from now on, if it has not gone in this moment."""
+        with self._lock:
+            if not self._is_closed:
+                self._input = os.dup(lent) if self.wants_input and lent >= 0 else -1
+                self.tty, self.has_failed = tty, failed
+                os.write(self.writer, b".")
+
+    def take_input(self) -> int:
+        """Return the input that was handed over, the caller's to close."""
+        with self._lock:
+            found, self._input = self._input, -1
+        return found
 
     def close(self) -> None:
-        os.close(self.reader)
-        os.close(self.writer)
+        with self._lock:
+            self._is_closed = True
+            for fd in (self.reader, self.writer, self._input):
+                if fd >= 0:
+                    os.close(fd)
 
 
 class Attachments:
@@ -83,7 +98,7 @@ def await_start(world: World, meta: Meta, wire: Wire, waiting: Waiting) -> tuple
             if waiting.reader in ready:
                 if waiting.has_failed:
                     raise errors.Conflict("the container did not start")
-                return waiting.input, waiting.tty
+                return waiting.take_input(), waiting.tty
             if wire.fileno() in ready:
                 raise Gone
             while (event := events.next(0)) is not None:
@@ -99,7 +114,7 @@ def await_start(world: World, meta: Meta, wire: Wire, waiting: Waiting) -> tuple
 
 def poll_now(fd: int) -> bool:
     """Tell whether something can be read, within the moment that a start's answer may be late."""
-    return bool(select.select([fd], [], [], _LATE_S)[0])
+    return bool(base_wire.await_readable((fd,), _LATE_S))
 
 
 _LATE_S = 0.5
@@ -129,6 +144,6 @@ def start(world: World, meta: Meta) -> None:
             one.wake(-1, tty=False, failed=True)
         raise
     for one in waiting:
-        one.wake(os.dup(lent) if one.wants_input and lent >= 0 else -1, tty=tty)
+        one.wake(lent, tty=tty)
     if lent >= 0:
         os.close(lent)

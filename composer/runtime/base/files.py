@@ -6,6 +6,7 @@ A kill needs no fsync (the page cache survives it); what must survive a power cu
 from __future__ import annotations
 
 import _thread
+import errno
 import fcntl
 import json
 import os
@@ -23,6 +24,9 @@ NOBODY = "@nobody"
 _USUAL_BYTES = 1 << 16
 _MOVED_EVENTS = 256
 """As many as Docker Engine keeps."""
+KEPT_EVENT_BYTES, _DROPPED_EVENT_BYTES = 2 << 20, 512 << 10
+"""So much of a journal's end is kept, some 5,000 events; what is before it goes in parts of this size."""
+_PAGE = 4096
 
 
 def read_json(path: str) -> dict[str, Any] | None:
@@ -123,6 +127,9 @@ def append_event(directory: str, kind: str, action: str, id: str, attributes: Ma
 
     Where the project has no journal (nothing of it runs, nobody listens to it alone), whoever listens to all is told
     through nobody's.
+
+    A journal's begin becomes a hole after a while, so that it does not grow for ever: positions stay what they are, and
+    nobody who appends or reads has to be told.
     """
     event = {"time_ns": time.time_ns(), "kind": kind, "action": action, "id": id, "attributes": attributes}
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -134,9 +141,37 @@ def append_event(directory: str, kind: str, action: str, id: str, attributes: Ma
         except FileNotFoundError:
             return  # nobody listens
     try:
-        os.write(fd, json.dumps(event, separators=(",", ":")).encode() + b"\n")
+        written = os.write(fd, json.dumps(event, separators=(",", ":")).encode() + b"\n")
+        end = os.lseek(fd, 0, os.SEEK_CUR)
+        if end // _DROPPED_EVENT_BYTES != (end - written) // _DROPPED_EVENT_BYTES:
+            _drop(fd, end - KEPT_EVENT_BYTES)
     finally:
         os.close(fd)
+
+
+def _drop(fd: int, end: int) -> None:
+    """Make a hole of a file up to a place. Where the file system has no holes, it stays."""
+    if end < _PAGE:
+        return
+    from composer.runtime.base import syscalls
+
+    try:
+        syscalls.punch_hole(fd, end - end % _PAGE)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+
+
+def skip_hole(fd: int) -> bool:
+    """Go to the next data of a file, from where reading is now; return whether a hole was passed over."""
+    place = os.lseek(fd, 0, os.SEEK_CUR)
+    try:
+        found = os.lseek(fd, place, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return False  # there is no more data
+    return found > place
 
 
 def move_events(directory: str) -> None:
@@ -151,7 +186,8 @@ def move_events(directory: str) -> None:
     except FileNotFoundError:
         return  # nobody has listened to nobody
     try:
-        with open(f"{directory}/events", "rb") as file:
+        with open(f"{directory}/events", "rb", buffering=0) as file:
+            skip_hole(file.fileno())
             lines = file.read().splitlines()[-_MOVED_EVENTS:]
     except FileNotFoundError:
         lines = []

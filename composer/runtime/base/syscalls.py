@@ -226,6 +226,12 @@ def set_process_name(name: str) -> None:
     _check(libc.prctl(PR_SET_NAME, name.encode()[:15] + b"\0", 0, 0, 0), "prctl name")
 
 
+def punch_hole(fd: int, end: int) -> None:
+    """fallocate(2): give back what a file has up to ``end``, which reads as zeros from then on. Its size stays."""
+    flags = ctypes.c_int(0x01 | 0x02)  # keep size, punch hole
+    _check(libc.fallocate(ctypes.c_int(fd), flags, ctypes.c_int64(0), ctypes.c_int64(end)), "fallocate")
+
+
 def close_range(first: int, last: int = 0xFFFFFFFF, flags: int = 0) -> None:
     """close_range(2); flag 4 marks the descriptors close-on-exec instead of closing them."""
     _check(

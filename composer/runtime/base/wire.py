@@ -62,10 +62,26 @@ def receive(peer: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
 
 
 def is_readable(fd: int) -> bool:
-    """Tell whether a read would not wait now. By poll(2): select(2) knows no descriptors above 1023."""
+    """Tell whether a read would not wait now."""
+    return bool(await_readable((fd,), 0))
+
+
+def await_readable(descriptors: Sequence[int], timeout_s: float | None = None) -> list[int]:
+    """Return which of several can be read, or have ended, once there is one; none when the time is up.
+
+    By poll(2): select(2) knows no descriptors above 1023, and a server has more.
+    """
     poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
+    for fd in descriptors:
+        poll.register(fd, select.POLLIN)
+    return [fd for fd, _ in poll.poll(None if timeout_s is None else max(0, timeout_s) * 1000)]
+
+
+def await_writable(fd: int, timeout_s: float) -> None:
+    """Return once something can be written, or nobody reads any more, or the time is up."""
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    poll.poll(timeout_s * 1000)
 
 
 def close_all(descriptors: Sequence[int]) -> None:

@@ -227,14 +227,17 @@ class Containers:
         id, meta = self._core.meta(id)
         self._core.ask(meta, {"op": "unpause", "id": id})
 
-    def wait(self, id: str) -> int | None:
-        """Return the exit code once the container is not running (at once when it is not); None if unknown."""
+    def wait(self, id: str, *, until: int = -1) -> int | None:
+        """Return the exit code once the container is not running (at once when it is not); None if unknown.
+
+        Raises Abandoned when the descriptor ``until`` can be read before.
+        """
         core = self._core
         id, meta = core.meta(id)
         if not core.is_active(id):
             code = core.look(meta, {}).state.get("exit_code")
         else:
-            code = core.ask(meta, {"op": "wait", "id": id}).get("exit_code")
+            code = core.ask(meta, {"op": "wait", "id": id}, until=until).get("exit_code")
         return None if code is None else int(code)
 
     def move_ports(self, source: str, target: str) -> None:
@@ -288,7 +291,7 @@ class Containers:
         return AttachSession(
             core.paths.container(id),
             begin=begin,
-            wait=lambda: self.wait(id),
+            wait=lambda until: self.wait(id, until=until),
             kill=lambda number: self.kill(id, number),
         )
 

@@ -193,9 +193,17 @@ class Core:
     def forget_clients(self) -> None:
         self._clients.clear()
 
-    def ask(self, meta: Mapping[str, Any], request: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask the supervisor of a container."""
-        return self.client(str(meta["project"])).ask(request)
+    def ask(self, meta: Mapping[str, Any], request: Mapping[str, Any], *, until: int = -1) -> dict[str, Any]:
+        """Ask the supervisor of a container; see `Client.ask`."""
+        return self.client(str(meta["project"])).ask(request, until=until)
+
+    def rest(self, unused_s: float) -> None:
+        """Let go of supervisors that were not talked to for a while, so that those without anything to do end.
+
+        One connection to nobody's stays: it is the one that the next container needs.
+        """
+        for owner, client in list(self._clients.items()):
+            client.rest(unused_s, kept=1 if owner == records.NOBODY else 0)
 
     def emit(self, record: Mapping[str, Any], kind: str, action: str, id: str) -> None:
         """Write an event of an object, by its record, to the journal of its owner."""

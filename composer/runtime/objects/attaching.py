@@ -7,15 +7,14 @@ whatever happens to the supervisor meanwhile. Input goes straight into the conta
 from __future__ import annotations
 
 import os
-import select
 import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
 from composer import errors
-from composer.runtime.base import records, status, syscalls
-from composer.runtime.container import console
-from composer.runtime.objects.session import write_all
+from composer.runtime.base import records, status, syscalls, wire
+from composer.runtime.objects.client import Abandoned
+from composer.runtime.objects.session import ProgramInput
 from composer.runtime.streams import generations, seeking
 
 if TYPE_CHECKING:
@@ -24,6 +23,10 @@ if TYPE_CHECKING:
 
     from composer.runtime.objects.client import Client
 
+_AHEAD_BYTES = 1 << 18
+"""So much is read before somebody takes it: a slow reader must not have us keep a fast program's output."""
+_PIECE_BYTES = 64
+"""What a piece costs beside its data; so there are fewer pieces than the pipe has room for bytes."""
 _WATCHED = 0x00000002 | 0x00000100 | 0x00000080 | 0x00000400  # modify, create, moved to, removed itself
 
 
@@ -39,7 +42,7 @@ class AttachSession:
         directory: str,
         *,
         begin: Callable[[], tuple[int, bool]],
-        wait: Callable[[], int | None],
+        wait: Callable[[int], int | None],
         kill: Callable[[str], None],
     ) -> None:
         self._directory = directory
@@ -52,23 +55,46 @@ class AttachSession:
             raise errors.NotFound("the container was removed") from None
         self._wait, self._kill = wait, kill
         self._chunks: deque[tuple[str, bytes]] = deque()
-        self._input, self.tty = -1, False
+        self._ahead_bytes = 0
+        self._room = threading.Condition()
+        self._input, self.tty = ProgramInput(), False
+        self._is_closed = False
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC)
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._cursor = generations.Cursor(f"{directory}/logs")
+        self._inotify = -1
+        self._thread = threading.Thread(target=self._pump, name="attach", daemon=True)
+        # a descriptor of its own: it may be asking for a supervisor yet when all others are closed
+        ended = os.dup(self._wake)
+        watch = threading.Thread(target=self._keep_watched, args=(ended,), name="watch", daemon=True)
+        try:
+            self._watch_files()
+            lent, self.tty = begin()
+            self._input = ProgramInput(lent)
+            self._thread.start()
+            watch.start()
+        except BaseException as error:
+            self._give_up(ended)
+            if isinstance(error, FileNotFoundError):
+                raise errors.NotFound("the container was removed") from None
+            if isinstance(error, RuntimeError):
+                raise errors.Unavailable("there is no memory for another attachment") from error
+            raise
+
+    def _watch_files(self) -> None:
         self._inotify = syscalls.inotify_init()
-        for path in (directory, f"{directory}/logs"):
+        for path in (self._directory, f"{self._directory}/logs"):
             syscalls.inotify_add_watch(self._inotify, path, _WATCHED)
         self._pass_over()
-        self._thread = threading.Thread(target=self._pump, name="attach", daemon=True)
-        self._is_closed = False
-        try:
-            self._input, self.tty = begin()
-        except BaseException:
+
+    def _give_up(self, ended: int) -> None:
+        """Close what there is of one that did not come to be."""
+        if self._thread.ident is None:
+            os.close(self._writer)
             self._close_descriptors()
-            raise
-        self._thread.start()
-        threading.Thread(target=self._keep_watched, name="watch", daemon=True).start()
+        else:
+            self.close()
+        os.close(ended)
 
     def _pass_over(self) -> None:
         """Go to the end of the log: what was said before is not for us."""
@@ -78,13 +104,15 @@ class AttachSession:
             if place is None or self._cursor.seek(place.number, place.position, place.ends):
                 return
 
-    def _keep_watched(self) -> None:
+    def _keep_watched(self, ended: int) -> None:
         """Wait for the end at the supervisor, so that there is one: who asks brings it back when all were killed."""
         try:
             while self._is_active() and not self._is_closed:
-                self._wait()
-        except errors.ComposerError:
-            return  # whoever waits for the exit code hears of it
+                self._wait(ended)
+        except (errors.ComposerError, Abandoned):
+            return  # whoever waits for the exit code hears of it, or nobody is attached any more
+        finally:
+            os.close(ended)
 
     def fileno(self) -> int:
         return self._reader
@@ -92,7 +120,22 @@ class AttachSession:
     def read(self) -> tuple[str, bytes] | None:
         if not os.read(self._reader, 1):
             return None
-        return self._chunks.popleft()
+        with self._room:
+            found = self._chunks.popleft()
+            self._ahead_bytes -= _PIECE_BYTES + len(found[1])
+            self._room.notify()
+        return found
+
+    def _put(self, stream: str, data: bytes) -> bool:
+        """Hand on a piece once there is room for it; return whether somebody is there yet."""
+        with self._room:
+            self._room.wait_for(lambda: self._is_closed or self._ahead_bytes < _AHEAD_BYTES)
+            if self._is_closed:
+                return False
+            self._chunks.append((stream, data))
+            self._ahead_bytes += _PIECE_BYTES + len(data)
+        os.write(self._writer, b".")
+        return True
 
     def _pump(self) -> None:
         """Move what comes to whoever reads; a byte in the pipe stands for each piece, its end for the end."""
@@ -100,12 +143,9 @@ class AttachSession:
             while True:
                 is_over = not self._is_active()
                 for chunk in self._cursor.chunks():
-                    self._chunks.append((generations.STREAMS[chunk.stream], chunk.data))
-                    os.write(self._writer, b".")
-                if is_over:
-                    return
-                ready, _, _ = select.select([self._inotify, self._wake], [], [])
-                if self._wake in ready:
+                    if not self._put(generations.STREAMS[chunk.stream], chunk.data):
+                        return
+                if is_over or self._wake in wire.await_readable((self._inotify, self._wake)):
                     return
                 os.read(self._inotify, 1 << 16)
         except (FileNotFoundError, BrokenPipeError):
@@ -118,41 +158,41 @@ class AttachSession:
         return current.get("status") in status.ACTIVE
 
     def write(self, data: bytes) -> None:
-        if self._input >= 0:
-            write_all(self._input, data)
+        self._input.write(data)
 
     def close_stdin(self) -> None:
-        if self._input >= 0 and self.tty:
+        if self.tty:
             self.write(b"\x04")
-        elif self._input >= 0:
-            os.close(self._input)
-            self._input = -1
+        else:
+            self._input.close()
 
     def resize(self, rows: int, columns: int) -> None:
-        if self.tty and self._input >= 0:
-            console.set_size(self._input, rows, columns)
+        if self.tty:
+            self._input.resize(rows, columns)
 
     def signal(self, number: int) -> None:
         self._kill(str(number))
 
     def wait(self) -> int:
         """Return the exit code; output that nobody has read is dropped."""
-        code = self._wait()
+        code = self._wait(-1)
         if code is None:
             raise errors.Unavailable("the container exited, but its exit code is unknown")
         return code
 
     def close(self) -> None:
-        self._is_closed = True
+        with self._room:
+            self._is_closed = True
+            self._room.notify()
         os.write(self._waker, b".")
         self._thread.join(2)
         self._close_descriptors()
 
     def _close_descriptors(self) -> None:
-        for fd in (self._reader, self._wake, self._waker, self._inotify, self._input):
+        for fd in (self._reader, self._wake, self._waker, self._inotify):
             if fd >= 0:
                 os.close(fd)
-        self._input = -1
+        self._input.close()
 
 
 def lend_input(client: Client, id: str, **more: Any) -> tuple[int, bool]:

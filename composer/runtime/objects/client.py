@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import select
 import socket
 import sys
 import threading
@@ -45,6 +44,10 @@ def _holder(fd: int) -> str:
     return "another process"
 
 
+class Abandoned(Exception):
+    """Who asked does not want the answer any more."""
+
+
 class SupervisorLost(errors.BackendError):
     """The supervisor went away in the middle of a request that cannot be repeated (exec)."""
 
@@ -62,7 +65,8 @@ class Client:
         self._directory = paths.project(project)
         self._place = paths.supervision(project)
         self._lock = threading.Lock()
-        self._idle: list[socket.socket] = []
+        self._idle: list[tuple[socket.socket, float]] = []
+        """Connections that nobody uses, the one that was used last at the end, each with the time of that."""
         self._watched: dict[int, int] = {}
         self._begun: tuple[int, int] | None = None
         """A keeper that is starting: the PID of our child, and a pipe that ends once the supervisor listens."""
@@ -83,22 +87,32 @@ class Client:
         if self._begun is not None:
             (pid, ready), self._begun = self._begun, None
             os.waitpid(pid, 0)
-            select.select([ready], [], [], _ANSWER_S)
+            wire.await_readable((ready,), _ANSWER_S)
             os.close(ready)
 
-    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Send one request and return the answer. Raises what the supervisor says, as the class it names."""
-        answer, descriptors = self.ask_for(request)
+    def ask(self, request: Mapping[str, Any], *, until: int = -1) -> dict[str, Any]:
+        """Send one request and return the answer. Raises what the supervisor says, as the class it names.
+
+        ``until`` is a descriptor: Abandoned is raised when it can be read before the answer has come.
+        """
+        answer, descriptors = self.ask_for(request, until=until)
         wire.close_all(descriptors)
         return answer
 
-    def ask_for(self, request: Mapping[str, Any]) -> tuple[dict[str, Any], list[int]]:
+    def ask_for(self, request: Mapping[str, Any], *, until: int = -1) -> tuple[dict[str, Any], list[int]]:
         """Send one request and return the answer with the descriptors that came with it, the caller's to close."""
         for attempt in range(_ATTEMPTS):
             connection = self.take()
             try:
                 wire.send(connection, request)
+                if until >= 0 and connection.fileno() not in wire.await_readable(
+                    (until, connection.fileno())
+                ):
+                    raise Abandoned
                 answer, descriptors = wire.receive(connection)
+            except Abandoned:
+                connection.close()  # the answer may come at any time
+                raise
             except OSError:
                 answer, descriptors = None, []
             if answer is not None:
@@ -117,17 +131,27 @@ class Client:
         """Return a connection of one's own, starting the supervisor where it is needed."""
         with self._lock:
             if self._idle:
-                return self._idle.pop()
+                return self._idle.pop()[0]
             return self._connect()
 
     def give_back(self, connection: socket.socket) -> None:
         with self._lock:
-            self._idle.append(connection)
+            self._idle.append((connection, time.monotonic()))
+
+    def rest(self, unused_s: float, *, kept: int = 0) -> None:
+        """Close the connections that nobody has used for a while, but for ``kept`` of them.
+
+        A supervisor without anything to do ends with the last one.
+        """
+        limit = time.monotonic() - unused_s
+        with self._lock:
+            while len(self._idle) > kept and self._idle[0][1] < limit:
+                self._idle.pop(0)[0].close()
 
     def _drop_idle(self) -> None:
         """Close the connections that wait here: one that broke says that the supervisor of all of them has gone."""
         with self._lock:
-            for connection in self._idle:
+            for connection, _ in self._idle:
                 connection.close()
             self._idle.clear()
 
@@ -284,7 +308,7 @@ class Client:
                 return False
             connection = self._try_connect()
             if connection is not None:
-                self._idle.append(connection)
+                self._idle.append((connection, time.monotonic()))
                 return True
             # Its socket appears by rename: there is no descriptor to wait on, and it takes tens of milliseconds.
             pause.wait(0.01)
@@ -307,20 +331,20 @@ class Client:
         with self._lock:
             if wait and self._begun is not None:
                 self._greet_begun()
-            for connection in self._idle:
+            for connection, _ in self._idle:
                 connection.close()
             self._idle.clear()
             watched, self._watched = list(self._watched.values()), {}
         # not under the lock: a thread that still uses a connection needs it to return that
         for fd in watched:
             if wait:
-                select.select([fd], [], [], _ANSWER_S)
+                wire.await_readable((fd,), _ANSWER_S)
             os.close(fd)
 
     def _greet_begun(self) -> None:
         """Connect to a supervisor that nobody needed after all: it ends with the last connection."""
         try:
-            self._idle.append(self._connect())
+            self._idle.append((self._connect(), time.monotonic()))
         except (errors.ComposerError, OSError):
             pass  # it did not come, or ends by itself when nobody comes
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import time
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from composer.runtime.base import records, shapes, state, syscalls
+from composer.runtime.base import files, records, shapes, state, syscalls, wire
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,8 +85,7 @@ class ProjectEvents:
                 left_s = until_s if left_s is None else min(left_s, until_s)
             if left_s is not None and left_s <= 0:
                 return None
-            ready, _, _ = select.select([self._inotify, self._wake], [], [], left_s)
-            if self._inotify in ready:
+            if self._inotify in wire.await_readable((self._inotify, self._wake), left_s):
                 os.read(self._inotify, 1 << 16)
         return None
 
@@ -97,7 +95,7 @@ class ProjectEvents:
 
     def _drain_notes(self) -> bool:
         """Take what inotify has told; return whether there was something."""
-        if not select.select([self._inotify], [], [], 0)[0]:
+        if not wire.is_readable(self._inotify):
             return False
         os.read(self._inotify, 1 << 16)
         return True
@@ -179,6 +177,8 @@ class _Journal:
     def _drain(self) -> list[Event]:
         if self._file is None:
             return []
+        if files.skip_hole(self._file.fileno()):
+            self._rest = b""  # what was there has been dropped, with the begin of the first line that is left
         *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
         if self._has_read:
             # what a project that ended left here was in its own journal before

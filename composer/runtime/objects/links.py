@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import select
 import socket
 import struct
 import time
 from typing import TYPE_CHECKING
+
+from composer.runtime.base import wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,8 +48,7 @@ def wait_gone(names: Iterable[str], timeout_s: float) -> list[str]:
             remaining_s = deadline_s - time.monotonic()
             if not left or remaining_s <= 0:
                 return left
-            ready, _, _ = select.select([news], [], [], remaining_s)
-            if ready:
+            if wire.await_readable((news.fileno(),), remaining_s):
                 _drain(news)
 
 

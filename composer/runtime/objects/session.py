@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import threading
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
@@ -30,7 +31,7 @@ class ExecSession:
         self._connection: socket.socket = client.take()
         self.tty = tty
         self._exit_code: int | None = None
-        self._input = -1
+        self._input = ProgramInput()
         self._outputs: dict[int, str] = {}
         self._poll = select.epoll()
         theirs: list[int] = []
@@ -50,7 +51,8 @@ class ExecSession:
     def _make_pipes(self, interactive: bool) -> list[int]:
         theirs = []
         if interactive:
-            reader, self._input = os.pipe2(os.O_CLOEXEC)
+            reader, writer = os.pipe2(os.O_CLOEXEC)
+            self._input = ProgramInput(writer)
         else:
             reader = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         theirs.append(reader)
@@ -75,7 +77,7 @@ class ExecSession:
             self.close()
             raise
         if self.tty and descriptors:
-            self._input = descriptors[0]
+            self._input = ProgramInput(os.dup(descriptors[0]))
             self._add_output(descriptors[0], "stdout")
 
     def fileno(self) -> int:
@@ -107,8 +109,7 @@ class ExecSession:
         if not data:
             self._poll.unregister(fd)
             del self._outputs[fd]
-            if fd != self._input:
-                os.close(fd)
+            os.close(fd)
         return data
 
     def _hear(self) -> None:
@@ -119,19 +120,17 @@ class ExecSession:
         self._exit_code = int(answer["exit_code"])
 
     def write(self, data: bytes) -> None:
-        if self._input >= 0:
-            write_all(self._input, data)
+        self._input.write(data)
 
     def close_stdin(self) -> None:
-        if self._input >= 0 and not self.tty:
-            os.close(self._input)
-            self._input = -1
-        elif self._input >= 0:
+        if self.tty:
             self.write(b"\x04")  # the end of file of a terminal
+        else:
+            self._input.close()
 
     def resize(self, rows: int, columns: int) -> None:
-        if self.tty and self._input >= 0:
-            console.set_size(self._input, rows, columns)
+        if self.tty:
+            self._input.resize(rows, columns)
 
     def signal(self, number: int) -> None:
         wire.send(self._connection, {"op": "signal", "signal": number})
@@ -145,25 +144,56 @@ class ExecSession:
         return self._exit_code
 
     def close(self) -> None:
-        for fd in {*self._outputs, self._input}:
-            if fd >= 0:
-                os.close(fd)
+        for fd in self._outputs:
+            os.close(fd)
         self._outputs.clear()
-        self._input = -1
+        self._input.close()
         if self._connection.fileno() >= 0:
             self._connection.close()
         self._poll.close()
 
 
-def write_all(fd: int, data: bytes) -> None:
-    """Write to a command's input, which may be full, or not be read any more: that is its right."""
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(fd, view) :]
-        except BlockingIOError:
-            select.select([], [fd], [])
-        except OSError as error:
-            if error.errno not in (errno.EPIPE, errno.EIO):
-                raise
-            return
+class ProgramInput:
+    """What writes to a program: a pipe, or its terminal. Safe for threads: one may write while another closes it.
+
+    A number that is written to after its end would be some other file by then.
+    """
+
+    def __init__(self, fd: int = -1) -> None:
+        self._fd = fd
+        self._lock = threading.Lock()
+        if fd >= 0:
+            os.set_blocking(fd, False)
+
+    def write(self, data: bytes) -> None:
+        """Write all of it. The input may be full, or not be read any more, or be closed meanwhile."""
+        view = memoryview(data)
+        while view:
+            with self._lock:
+                if self._fd < 0:
+                    return
+                try:
+                    view = view[os.write(self._fd, view) :]
+                    continue
+                except BlockingIOError:
+                    fd = self._fd
+                except OSError as error:
+                    if error.errno not in (errno.EPIPE, errno.EIO):
+                        raise
+                    return
+            # not for long: it may be closed
+            wire.await_writable(fd, _LOOK_S)
+
+    def resize(self, rows: int, columns: int) -> None:
+        with self._lock:
+            if self._fd >= 0:
+                console.set_size(self._fd, rows, columns)
+
+    def close(self) -> None:
+        with self._lock:
+            fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+_LOOK_S = 0.1

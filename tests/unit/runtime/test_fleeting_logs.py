@@ -58,7 +58,7 @@ def test_following_what_is_gone_makes_nothing_of_it_again(tmp_path: pathlib.Path
         AttachSession(
             paths.container("gone"),
             begin=lambda: (-1, False),
-            wait=lambda: 0,
+            wait=lambda _: 0,
             kill=lambda _: None,
         )
     assert not (tmp_path / "lib").exists()

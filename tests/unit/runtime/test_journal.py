@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 from typing import TYPE_CHECKING
 
 import pytest
 
-from composer.runtime.base.files import append_event
+from composer.runtime.base.files import KEPT_EVENT_BYTES, append_event, move_events
 from composer.runtime.base.state import Paths
 from composer.runtime.objects.journal import ProjectEvents
 
@@ -81,3 +82,75 @@ def test_a_watched_journal_stays(paths: Paths, events: ProjectEvents) -> None:
     _append(paths, "create")
     events.close()
     assert pathlib.Path(paths.project("shop"), "events").exists()
+
+
+def _fill(paths: Paths, count: int, first: int = 0) -> None:
+    for number in range(first, first + count):
+        append_event(
+            paths.project("shop"), "container", f"exec_start: {number}", "c1", {"filling": "x" * 1000}
+        )
+
+
+def test_it_does_not_grow_for_ever_and_readers_see_all_of_it_once(
+    paths: Paths, events: ProjectEvents
+) -> None:
+    count = 8 * KEPT_EVENT_BYTES // 1000
+    seen = []
+    for first in range(0, count, 500):
+        _fill(paths, 500, first)
+        while (action := _next(events)) is not None:
+            seen.append(action)
+    assert seen == [f"exec_start: {number}" for number in range(len(seen))] and len(seen) >= count
+    used = os.stat(f"{paths.project('shop')}/events").st_blocks * 512
+    assert used < 2 * KEPT_EVENT_BYTES
+
+
+def test_of_a_long_journal_the_end_is_told(paths: Paths, events: ProjectEvents) -> None:
+    count = 4 * KEPT_EVENT_BYTES // 1000
+    _fill(paths, count)
+    told = ProjectEvents(paths, "shop", since_ns=0)
+    numbers = []
+    while (action := _next(told)) is not None:
+        numbers.append(int(action.split()[1]))
+    assert numbers == list(range(numbers[0], count))
+    assert len(numbers) > 1000
+
+
+def test_one_who_reads_late_goes_on_with_what_is_left(paths: Paths, events: ProjectEvents) -> None:
+    """Only who has not read for thousands of events misses some, and then nothing of the rest."""
+    _fill(paths, 10)
+    assert _next(events) == "exec_start: 0"
+    count = 4 * KEPT_EVENT_BYTES // 1000
+    _fill(paths, count, 10)
+    numbers = []
+    while (action := _next(events)) is not None:
+        numbers.append(int(action.split()[1]))
+    late = numbers[9:]
+    assert numbers[:9] == list(range(1, 10)) and late == list(range(late[0], count + 10))
+
+
+def test_a_project_that_ends_leaves_the_last_events_of_a_long_journal(
+    paths: Paths, events: ProjectEvents
+) -> None:
+    everybody = ProjectEvents(paths, "@nobody")
+    _fill(paths, 4 * KEPT_EVENT_BYTES // 1000)
+    append_event(paths.project("@nobody"), "container", "create", "c1", {})
+    move_events(paths.project("shop"))
+    told = ProjectEvents(paths, "@nobody", since_ns=0)
+    moved = []
+    while (event := told.next(0)) is not None:
+        moved.append(event.action)
+    assert len(moved) == 257
+    everybody.close()
+
+
+def test_more_than_a_thousand_descriptors_are_no_problem(paths: Paths) -> None:
+    opened = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+    try:
+        followed = ProjectEvents(paths, "shop")
+        _append(paths, "create")
+        assert [_next(followed), followed.next(0.01)] == ["create", None]
+        followed.close()
+    finally:
+        for fd in opened:
+            os.close(fd)

@@ -182,8 +182,8 @@ class Runner:
             client.ask({"op": "start", "id": id, "seen_ns": 0, "tied": True})
             return -1, False
 
-        def wait() -> int | None:
-            code = client.ask({"op": "wait", "id": id, "tied": True}).get("exit_code")
+        def wait(until: int = -1) -> int | None:
+            code = client.ask({"op": "wait", "id": id, "tied": True}, until=until).get("exit_code")
             return None if code is None else int(code)
 
         session = AttachSession(
