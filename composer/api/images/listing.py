@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import dates, errors, references
 from composer.api import filters, times
+from composer.api.expressions import Expression, Invalid
 from composer.api.http.problems import Problem
 from composer.api.images import finding, shapes
 
@@ -118,11 +119,11 @@ def _time(text: str) -> int | None:
         raise Problem(400, f'failed to parse value as time or duration: "{text}"') from None
 
 
-def _fits(patterns: Sequence[re.Pattern[str]], name: str) -> bool:
-    return any(one.fullmatch(name) or one.fullmatch(references.split(name).name) for one in patterns)
+def _fits(patterns: Sequence[Expression], name: str) -> bool:
+    return any(one.is_in(name) or one.is_in(references.split(name).name) for one in patterns)
 
 
-def _glob(text: str) -> re.Pattern[str]:
+def _glob(text: str) -> Expression:
     """Return a pattern of a path as an expression: ``*`` and ``?`` stop at slashes. Raises Problem."""
     made, index = "", 0
     while index < len(text):
@@ -146,8 +147,8 @@ def _glob(text: str) -> re.Pattern[str]:
             made += re.escape(letter)
         index += 1
     try:
-        return re.compile(made)
-    except re.error:
+        return Expression(f"\\A(?s:{made})\\z")
+    except Invalid:
         raise Problem(400, "syntax error in pattern") from None
 
 
