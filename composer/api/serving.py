@@ -42,6 +42,7 @@ def serve(
             answerer.takes_upload,
             idle_exit_s=idle_exit_s,
             most_guests=_most_guests(),
+            rest=world.rest,
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: front.stop())

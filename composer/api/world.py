@@ -12,6 +12,7 @@ from composer.patterns import pattern
 from composer.runtime.base import records, state
 from composer.runtime.engine.core import Core
 from composer.runtime.engine.engine import Engine
+from composer.runtime.objects import naming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 PROJECT_LABEL = "com.docker.compose.project"
 _PROJECT = pattern(r"[a-z0-9][a-z0-9_-]*")
+_UNUSED_S = 30.0
 _HEX = pattern(r"[0-9a-f]+")
 
 
@@ -91,16 +93,28 @@ class World:
         raise Problem(404, f"network {name} not found")
 
     def volume(self, name: str) -> VolumeRecord:
-        found = self.core.volumes.find(name) if "/" not in name else None
+        found = self.volume_if_any(name)
         if found is None:
             raise Problem(404, f"get {name}: no such volume")
         return found
+
+    def volume_if_any(self, name: str) -> VolumeRecord | None:
+        """Return a volume; None where there is none, or the name is none: it would lead elsewhere."""
+        try:
+            naming.check_name(name, "volume")
+        except errors.BackendError:
+            return None
+        return self.core.volumes.find(name)
 
     # -------------------------------------------------------------- the end
 
     def settle(self) -> None:
         """Wait for what goes by itself after a removal: interfaces and cgroups, so that nothing is seen of it."""
         self.engine.settle(records.NOBODY)
+
+    def rest(self) -> None:
+        """Let go of supervisors that no request has needed for a while."""
+        self.core.rest(_UNUSED_S)
 
     def close(self) -> None:
         self.engine.close()

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import h11
 
+from composer import errors
 from composer.api import routes
 from composer.api.http.call import Call
 from composer.api.http.problems import Problem, problem_of
@@ -138,7 +139,7 @@ class Answerer:
 
     def _answer_problem(self, call: Call, error: Exception) -> None:
         problem = problem_of(error)
-        if problem.status == 500 and not isinstance(error, Problem):
+        if problem.status == 500 and not isinstance(error, (Problem, errors.ComposerError)):
             self._log("".join(traceback.format_exception(error)).rstrip())
         if not call.is_answered:
             call.answer(problem.status, {"message": problem.message})

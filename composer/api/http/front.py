@@ -10,15 +10,14 @@ import os
 import selectors
 import socket
 import ssl
-import threading
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import h11
 
 from composer.api.http.wire import Gone, Wire
+from composer.api.http.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +29,10 @@ _SOON_S = 1.0
 _HEAD_S, _BODY_S, _IDLE_S, _DRAIN_S = 30.0, 120.0, 300.0, 2.0
 """How long a client may take for a head, for a body, until its next request, and to read why it was refused."""
 _WORKERS = 1000
-_LINGERING_S = 60.0
+_LINGERING_S = 10.0
+"""How long the end waits for what is being done: its clients have gone, and being killed in the middle does no harm."""
+_BREATH_S = 0.2
+"""How long nobody is let in when there are no descriptors left."""
 
 
 class Asked(NamedTuple):
@@ -75,10 +77,12 @@ class Front:
         *,
         idle_exit_s: float | None = None,
         most_guests: int = 4096,
+        rest: Callable[[], None] = lambda: None,
     ) -> None:
         """``serve`` answers a request, and returns whether its connection is the client's for another one.
 
-        ``takes_upload(method, target)`` tells whether a request's body is read by whoever serves it.
+        ``takes_upload(method, target)`` tells whether a request's body is read by whoever serves it. ``rest`` is called
+        every second.
         """
         self._listeners, self._serve, self._takes_upload = listeners, serve, takes_upload
         self._idle_exit_s, self._most_guests = idle_exit_s, most_guests
@@ -87,7 +91,9 @@ class Front:
         self._busy: set[_Guest] = set()
         self._returned: deque[tuple[_Guest, bytes | None]] = deque()
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="answer")
+        self._workers = Workers(_WORKERS)
+        self._rest, self._looked_at = rest, time.monotonic()
+        self._full_until = 0.0
         self._listens = False
         self._ends = False
         self._lonely_since = time.monotonic()
@@ -111,11 +117,15 @@ class Front:
         self._listen(True)
         try:
             while not self._ends and not self._is_lonely():
-                for key, _ in self._selector.select(_SOON_S):
+                for key, _ in self._selector.select(_SOON_S if self._listens else _BREATH_S):
                     self._on_ready(key)
                 self._take_back()
-                self._expire()
-                self._listen(len(self._guests) + len(self._busy) < self._most_guests)
+                if time.monotonic() - self._looked_at >= _SOON_S:
+                    self._expire()
+                    self._rest()
+                    self._looked_at = time.monotonic()
+                is_full = len(self._guests) + len(self._busy) >= self._most_guests
+                self._listen(not is_full and time.monotonic() >= self._full_until)
         finally:
             self._close()
 
@@ -152,14 +162,11 @@ class Front:
             self._dismiss(guest)
         for guest in list(self._busy):
             try:
-                guest.connection.shutdown(socket.SHUT_RDWR)  # whoever serves it sees that, and ends
+                # whoever serves it sees that, and ends; not by TLS, which would take its state away from that thread
+                socket.socket.shutdown(guest.connection, socket.SHUT_RDWR)
             except OSError:
                 continue  # it has gone
-        self._workers.shutdown(wait=False, cancel_futures=True)
-        deadline = time.monotonic() + _LINGERING_S
-        for thread in threading.enumerate():
-            if thread.name.startswith("answer") and thread is not threading.current_thread():
-                thread.join(max(0.0, deadline - time.monotonic()))
+        self._workers.join(_LINGERING_S)
         self._selector.close()
         for fd in (self._wake, self._waker):
             os.close(fd)
@@ -169,12 +176,22 @@ class Front:
     def _accept(self, listener: Listener) -> None:
         try:
             connection, _ = listener.socket.accept()
+        except BlockingIOError:
+            return  # it has gone again
         except OSError:
-            return  # it has gone again, or there is no descriptor left: the next look tries again
+            # no descriptor is left, and it would be tried again at once, for ever
+            self._full_until = time.monotonic() + _BREATH_S
+            return
         peer = peer_of(connection)
         connection.setblocking(False)
         if listener.tls is not None:
-            connection = listener.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            try:
+                connection = listener.tls.wrap_socket(
+                    connection, server_side=True, do_handshake_on_connect=False
+                )
+            except (OSError, ValueError):
+                connection.close()
+                return  # it has said something and gone
         guest = _Guest(connection, peer, secure=listener.tls is not None)
         self._watch(guest)
 
@@ -240,6 +257,8 @@ class Front:
             self._advance(guest)
         except h11.RemoteProtocolError as error:
             self._refuse(guest, error.error_status_hint, f"invalid request: {error}")
+        except OSError:
+            self._dismiss(guest)
 
     def _advance(self, guest: _Guest) -> None:
         """Go on with a request as far as it has come."""
@@ -311,12 +330,11 @@ class Front:
 
     def _hand_over(self, guest: _Guest) -> None:
         self._release(guest)
-        if len(self._busy) >= _WORKERS:
-            self._watch(guest)
-            self._refuse(guest, 503, f"{_WORKERS} requests are being served: try again later")
-            return
         self._busy.add(guest)
-        self._workers.submit(self._work, guest)
+        if not self._workers.submit(lambda: self._work(guest)):
+            self._busy.discard(guest)
+            self._watch(guest)
+            self._refuse(guest, 503, f"{len(self._busy)} requests are being served: try again later")
 
     def _work(self, guest: _Guest) -> None:
         wire = Wire(guest.connection)

@@ -95,7 +95,7 @@ def inspect(call: Call) -> Answer:
 
 def remove(call: Call) -> Answer:
     world, name = call.world, call.parameters["name"]
-    if world.core.volumes.find(name) is None and call.query.flag("force"):
+    if world.volume_if_any(name) is None and call.query.flag("force"):
         return 204, None
     world.volume(name)
     try:
