@@ -174,7 +174,7 @@ def update(call: Call) -> Answer:
 
     world, meta, _ = _found(call)
     asked = body_of(call, models.Update)
-    attributes = wishes.resources_of(asked)
+    attributes = wishes.updates_of(asked)
     policy = asked.RestartPolicy
     if policy is not None and policy.Name:
         if meta["auto_remove"] and policy.Name != "no":

@@ -200,6 +200,15 @@ def resources_of(asked: models.Resources) -> Attributes:
 _LEAST_MEMORY_BYTES = 6 << 20
 
 
+def updates_of(asked: models.Update) -> Attributes:
+    """Return the attributes of an update's limits, without those that Docker leaves as they are, too."""
+    return {name: value for name, value in resources_of(asked).items() if name not in _LASTING}
+
+
+_LASTING = ("device_cgroup_rules", "devices", "gpus", "ulimits")
+"""What a container has from its start on."""
+
+
 def _ulimits(limits: list[models.Ulimit]) -> Attributes:
     for limit in limits:
         if limit.Soft > limit.Hard >= 0:

@@ -219,6 +219,8 @@ def commit(call: Call) -> tuple[int, Any]:
         made = call.world.engine.files.commit(container["id"], spec)
     except errors.NotFound:
         raise Problem(404, f"No such container: {query.text('container')}") from None
+    except errors.ImageError as error:
+        raise Problem(400, str(error)) from None
     return 201, {"Id": made.id}
 
 

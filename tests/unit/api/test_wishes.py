@@ -185,3 +185,15 @@ def test_a_bad_mount_is_refused(host: dict[str, Any], reason: str) -> None:
     with pytest.raises(Problem) as caught:
         mounts(**host)
     assert caught.value.status == 400 and reason in caught.value.message
+
+
+def test_an_update_leaves_what_a_container_has_from_its_start_on() -> None:
+    asked = read(
+        models.Update,
+        {
+            "Memory": 1 << 26,
+            "Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}],
+            "DeviceCgroupRules": ["c 1:3 r"],
+        },
+    )
+    assert wishes.updates_of(asked) == {"mem_limit": str(1 << 26)}
