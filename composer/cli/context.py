@@ -54,6 +54,7 @@ class Settings(NamedTuple):
     dry_run: bool = False
     all_resources: bool = False
     compatibility: bool = False
+    instance: str | None = None
     insecure_registries: tuple[str, ...] = ()
     """Registries that compose files, and no images, are read from without encryption."""
 
@@ -95,6 +96,7 @@ class Context:
         self._read: str | None = None
         self._remotes: Remotes | None = None
         self._named: Named | None = None
+        self._base: str | None = None
         self._makes = False
         self._connect = connect
         self._session: Session | None = None
@@ -121,10 +123,11 @@ class Context:
         from composer.schema.options import LoadOptions
 
         settings = self.settings
+        instance = self.instance()
         return LoadOptions(
             files=settings.files,
             directory=settings.directory,
-            name=settings.name,
+            name=f"{self._base_name()}-{instance}" if instance else settings.name,
             profiles=settings.profiles,
             env_files=settings.env_files,
             environment=self.environment,
@@ -188,7 +191,13 @@ class Context:
         from composer.schema.load import load
         from composer.schema.setting import Named
 
+        instance = self.instance()
         project = load(self.load_options(services))
+        if instance:
+            from composer.cli.instance import apart
+
+            self._named = Named(project.name, project.name_directory, project.name_origin)
+            project = apart(self, project, self._base_name(), instance, makes=makes)
         self._named = Named(project.name, project.name_directory, project.name_origin)
         self._makes = self._makes or makes
         if self.settings.compatibility or self.flag("COMPOSE_COMPATIBILITY"):
@@ -197,6 +206,32 @@ class Context:
         for notice in project.warnings:
             self.display().warn(str(notice))
         return project
+
+    def instance(self) -> str:
+        """Return which instance of the project is meant; empty for the only one."""
+        if not self.settings.instance and not self.environment.get("COMPOSER_INSTANCE"):
+            return ""
+        from composer.cli import instance
+
+        return instance.wanted(self)
+
+    def _base_name(self) -> str:
+        """Return the project's name without that of the instance."""
+        if self._base is None:
+            from composer.schema.naming import find_name
+            from composer.schema.problems import Problems
+
+            without = self.settings._replace(instance=None)
+            given, self.settings = self.settings, without
+            environment, self.environment = (
+                self.environment,
+                {key: text for key, text in self.environment.items() if key != "COMPOSER_INSTANCE"},
+            )
+            try:
+                self._base = find_name(self.load_options(), Problems()).name
+            finally:
+                self.settings, self.environment = given, environment
+        return self._base
 
     def _expect_starts_soon(self) -> None:
         """Let the backend get ready while the project is loaded. Whatever is wrong is said when it is needed."""

@@ -44,6 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "create": ("create", "Create containers without starting them"),
     "doctor": ("doctor", "Check which backends work on this machine"),
     "down": ("down", "Stop and remove containers and networks"),
+    "env": ("env", "Print variables with the addresses of the project's services"),
     "events": ("events", "Print container events in real time"),
     "exec": ("exec", "Run a command in a running container"),
     "export": ("export", "Export the filesystem of a service container as a tar archive"),
@@ -81,6 +82,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "top": ("top", "List the running processes of service containers"),
     "unpause": ("pause:unpause", "Resume paused services"),
     "up": ("up", "Create and start containers"),
+    "url": ("env:url", "Print the URL of a published port of a service"),
     "version": ("version", "Print the version of composer"),
     "volume": ("volume", "Manage volumes"),
     "volumes": ("volume:volumes", "List the project's volumes"),
@@ -197,6 +199,12 @@ def _dry_run() -> click.Option:
 )
 @click.option("-p", "--project-name", "name", metavar="NAME", help="Set the project name.")
 @click.option("--profile", "profiles", multiple=True, metavar="NAME", help="Enable a profile.")
+@click.option(
+    "--instance",
+    metavar="NAME|auto",
+    help="Use an instance of the project with a name and host ports of its own, beside others; auto takes the name "
+    "of the git worktree or branch. Also: COMPOSER_INSTANCE.",
+)
 @click.option(
     "--env-file",
     "env_files",

@@ -42,9 +42,10 @@ class ContainerRow(Document):
 
 
 class ProjectRow(Document):
-    """A project on this machine. ``Backend`` is composer's own."""
+    """A project on this machine. ``Backend`` and ``Instance`` are composer's own."""
 
     Name: str
+    Instance: str = Field(description="The instance that it is of its project; empty for none.")
     Status: str = Field(description="Number of containers in each state.")
     ConfigFiles: str
     Backend: str

@@ -128,6 +128,7 @@ ALLOWED: dict[str, set[str]] = {
     "api": {"backends.namespace", "engine.wanted", "runtime", "registry", *_VALUES, ""},
     "cli": {
         "api",
+        "stacks",
         "session",
         "starting",
         "state_root",
@@ -273,7 +274,7 @@ def test_no_circle_of_imports() -> None:
 # ---------------------------------------------------------------------------- siblings
 
 _MOST_SIBLINGS = 24
-_CROWDED = {".": 30, "cli": 36, "cli/commands": len(COMMANDS), "schema": 34}
+_CROWDED = {".": 30, "cli": 37, "cli/commands": len(COMMANDS), "schema": 34}
 """Folders above that number, and how many they have: none grows, but for one file for each command."""
 
 

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from composer.cli.context import Context
     from composer.engine.observed import ObservedContainer
 
-_HEADERS = {"Name": "NAME", "Status": "STATUS", "ConfigFiles": "CONFIG FILES", "Backend": "BACKEND"}
+_HEADERS = {
+    "Name": "NAME",
+    "Instance": "INSTANCE",
+    "Status": "STATUS",
+    "ConfigFiles": "CONFIG FILES",
+    "Backend": "BACKEND",
+}
 _SHOWN = ("running", "restarting", "paused")
 
 
@@ -33,7 +39,7 @@ def command(context: Context, /, everything: bool, quiet: bool, filters: tuple[s
     from composer.cli import listing
     from composer.cli.record import Record
 
-    rows = [row for row in _rows(context, everything) if _matches(row[0], filters)]
+    rows = [row for row in _grouped(context, _rows(context, everything)) if _matches(row[0], filters)]
     if quiet:
         for row in rows:
             context.write(row[0])
@@ -42,7 +48,19 @@ def command(context: Context, /, everything: bool, quiet: bool, filters: tuple[s
     headers = dict(_HEADERS)
     if len({row[-1] for row in rows}) < 2:
         del headers["Backend"]  # it would say the same of all
+    if not any(row[1] for row in rows):
+        del headers["Instance"]
     listing.show(context, style, records, headers, array=True)
+
+
+def _grouped(context: Context, rows: list[tuple[str, str, str, str]]) -> list[tuple[str, str, str, str, str]]:
+    """Return rows with the name of the instance behind that of the project; instances follow their project."""
+    from composer.session import instances
+
+    state = context.session().state_root.own
+    known = {row[0]: instances.read(state, row[0]) for row in rows}
+    found = [(row[0], str(known[row[0]].get("instance") or ""), *row[1:]) for row in rows]
+    return sorted(found, key=lambda row: (str(known[row[0]].get("base") or row[0]), row[1], row))
 
 
 def _rows(context: Context, everything: bool) -> list[tuple[str, str, str, str]]:

@@ -46,7 +46,7 @@ def bash(console: Console, monkeypatch: pytest.MonkeyPatch) -> Bash:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("composer u", ["unpause", "up"]),
+        ("composer u", ["unpause", "up", "url"]),
         ("composer --profile d", ["data"]),
         ("composer --profile batch up w", ["web", "worker"]),
         ("composer up w", ["web", "worker"]),
@@ -90,7 +90,7 @@ def test_objects_of_the_backend(bash: Bash, console: Console) -> None:
 def test_nothing_is_said_of_what_is_wrong(bash: Bash, console: Console) -> None:
     console.write("services: {web: {image: [}}")
     assert bash("composer up w") == []
-    assert bash("composer u") == ["unpause", "up"]
+    assert bash("composer u") == ["unpause", "up", "url"]
     (console.directory / "compose.yaml").unlink()
     assert bash("composer up w") == []
     console.backends.clear()

@@ -24,6 +24,7 @@ ARGUMENTS = {
     "scale": ("web=2",),
     "stats": ("--no-stream",),
     "up": ("-d",),
+    "url": ("web", "80"),
     "wait": ("web",),
 }
 OF_NO_PROJECT = {

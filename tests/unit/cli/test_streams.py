@@ -40,6 +40,7 @@ ARGUMENTS = {
     "stats": ("--no-stream",),
     "system": ("df",),
     "up": ("-d",),
+    "url": ("web", "80"),
     "volume": ("ls",),
     "wait": ("--down-project", "nosuch"),
 }
