@@ -197,7 +197,14 @@ class Context:
             from composer.cli.instance import apart
 
             self._named = Named(project.name, project.name_directory, project.name_origin)
-            project = apart(self, project, self._base_name(), instance, makes=makes)
+            project = apart(
+                project,
+                self._base_name(),
+                instance,
+                state=self.session().state_root.own,
+                backend=self.backend(project.name),
+                keeps=makes and not self.settings.dry_run,
+            )
         self._named = Named(project.name, project.name_directory, project.name_origin)
         self._makes = self._makes or makes
         if self.settings.compatibility or self.flag("COMPOSE_COMPATIBILITY"):
@@ -209,11 +216,12 @@ class Context:
 
     def instance(self) -> str:
         """Return which instance of the project is meant; empty for the only one."""
-        if not self.settings.instance and not self.environment.get("COMPOSER_INSTANCE"):
+        wanted = self.settings.instance or self.environment.get("COMPOSER_INSTANCE", "")
+        if not wanted:
             return ""
-        from composer.cli import instance
+        from composer.session import instances
 
-        return instance.wanted(self)
+        return instances.name_of(wanted, self.settings.directory or self.working_dir)
 
     def _base_name(self) -> str:
         """Return the project's name without that of the instance."""

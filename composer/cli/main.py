@@ -44,7 +44,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "create": ("create", "Create containers without starting them"),
     "doctor": ("doctor", "Check which backends work on this machine"),
     "down": ("down", "Stop and remove containers and networks"),
-    "env": ("env", "Print variables with the addresses of the project's services"),
+    "env": ("env", "Print variables with the addresses of the project's running services"),
     "events": ("events", "Print container events in real time"),
     "exec": ("exec", "Run a command in a running container"),
     "export": ("export", "Export the filesystem of a service container as a tar archive"),
