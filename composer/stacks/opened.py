@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from composer import errors
+from composer.backends import choice
 from composer.engine import actions, labels
 from composer.engine.observed import lines
 from composer.engine.options import Options
@@ -73,7 +74,8 @@ class Opened:
         self.project = loading.renamed(loaded, name) if name else loaded
         self.chosen = tuple(services)
         self._watch: Events = watch or Silence()
-        self._session = Session(surroundings.environment(env), wanted=backend)
+        environment = surroundings.environment(env)
+        self._session = Session(environment, wanted=backend or choice.configured(environment, None))
         self._lock = threading.RLock()
         self._opened: Backend | None = None
         self._made = False

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
@@ -17,7 +19,7 @@ from composer.stacks.results import Address, CommandFailed, LogLine, Result
 from composer.stacks.waits import Patience, connects, request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from composer.engine.backend import Session
     from composer.engine.observed import ObservedContainer
@@ -316,36 +318,36 @@ def _published(container: ObservedContainer, port: int, protocol: str) -> Addres
 
 
 def _converse(session: Session, given: bytes | str | None, timeout: float | None, what: str) -> Result:
-    """Give a command its input, and return what it printed. Raises Timeout; then it is killed."""
+    """Give a command its input, and return what it printed. Raises Timeout; then it is killed, where that can be."""
     streams: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
     output: list[bytes] = []
-    is_late = threading.Event()
-
-    def end() -> None:
-        is_late.set()
-        session.signal(_KILL)
-
-    alarm = threading.Timer(timeout, end) if timeout is not None else None
-    writer = threading.Thread(target=_feed, args=(session, given), daemon=True) if given is not None else None
+    if given is not None:
+        threading.Thread(target=_feed, args=(session, given), daemon=True).start()
     try:
-        for thread in (alarm, writer):
-            if thread is not None:
-                thread.daemon = True
-                thread.start()
-        while (piece := session.read()) is not None:
+        pieces = session.read if timeout is None else _until(session, timeout, what)
+        while (piece := pieces()) is not None:
             stream, data = piece
             streams.setdefault(stream, []).append(data)
             output.append(data)
         code = session.wait()
     finally:
-        if alarm is not None:
-            alarm.cancel()
-            alarm.join()
         session.close()
-    if is_late.is_set():
-        raise errors.Timeout(f"{what} was killed: it did not end within {timeout:g} s")
     texts = [b"".join(streams[name]).decode(errors="replace") for name in ("stdout", "stderr")]
     return Result(code, texts[0], texts[1], b"".join(output))
+
+
+def _until(session: Session, timeout: float, what: str) -> Callable[[], tuple[str, bytes] | None]:
+    """Return what reads as long as there is time, and kills the command when there is none. Raises Timeout."""
+    until = time.monotonic() + timeout
+
+    def read() -> tuple[str, bytes] | None:
+        left = max(0.0, until - time.monotonic())
+        if select.select([session.fileno()], [], [], left)[0]:
+            return session.read()
+        session.signal(_KILL)
+        raise errors.Timeout(f"{what} was killed: it did not end within {timeout:g} s")
+
+    return read
 
 
 def _feed(session: Session, given: bytes | str) -> None:

@@ -97,12 +97,14 @@ def _take_down(one: dict[str, Any]) -> None:
 
 
 def _down(one: dict[str, Any]) -> None:
+    from composer.backends import choice
     from composer.engine import actions
     from composer.engine.planning.lifecycle import Teardown
     from composer.engine.progress import Silence
     from composer.session.session import Session
 
-    session = Session(dict(os.environ), wanted=one["backend"])
+    environment = dict(os.environ)
+    session = Session(environment, wanted=one["backend"] or choice.configured(environment, None))
     try:
         with session.lock(one["name"], "down"):
             backend = session.backend(one["name"])
