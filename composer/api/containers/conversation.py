@@ -109,14 +109,17 @@ class Conversation:
 
     def run(self) -> bool:
         """Return True when the program has ended, False when the client has gone or has detached."""
+        taking = threading.Thread(target=self._take_input, name="input", daemon=True)
         if self._takes_input:
-            threading.Thread(target=self._take_input, name="input", daemon=True).start()
+            taking.start()
         try:
-            return self._give_output()
+            has_ended = self._give_output()
         except Gone:
-            return False
-        finally:
-            self._is_over.set()
+            has_ended = False
+        if self._takes_input and not has_ended and not self.is_detached:
+            taking.join(_LAST_WORDS_S)  # what the client said before it went is said
+        self._is_over.set()
+        return has_ended
 
     def _give_output(self) -> bool:
         poll = select.poll()
@@ -167,5 +170,7 @@ class Conversation:
         return not self.is_detached
 
 
+_LAST_WORDS_S = 5.0
+"""How long a program may take to read what its client has sent before it went."""
 _LOOK_MS = 1000
 """How often both directions look whether the other has ended the conversation."""

@@ -261,3 +261,4 @@ def test_the_class_of_testcontainers(directory: pathlib.Path, backend: str) -> N
         assert {container.Service for container in one.get_containers()} == {"db", "web"}
         name = one.stack.name
     assert one.stack.name == name and one.get_containers(include_all=True) == []
+    one.stack.close()
