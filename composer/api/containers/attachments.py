@@ -106,7 +106,9 @@ def await_start(world: World, meta: Meta, wire: Wire, waiting: Waiting) -> tuple
                     continue
                 if event.action == "destroy":
                     raise Gone
-                if event.action == "start" and not poll_now(waiting.reader):
+                if event.action == "start":
+                    if poll_now(waiting.reader):
+                        break  # and not on to the next events: it may have gone again
                     return _lent(world, owner, id) if waiting.wants_input else (-1, False)
     finally:
         events.close()

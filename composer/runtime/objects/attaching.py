@@ -48,9 +48,11 @@ class AttachSession:
         self._directory = directory
         # Not makedirs: of a container that removed itself meanwhile it would make half of one again.
         try:
-            os.mkdir(f"{directory}/logs", 0o700)
-        except FileExistsError:
-            pass  # it ran before
+            try:
+                os.mkdir(f"{directory}/logs", 0o700)
+            except FileExistsError:
+                pass  # it ran before
+            generations.begin(f"{directory}/logs")
         except FileNotFoundError:
             raise errors.NotFound("the container was removed") from None
         self._wait, self._kill = wait, kill
@@ -86,6 +88,8 @@ class AttachSession:
         for path in (self._directory, f"{self._directory}/logs"):
             syscalls.inotify_add_watch(self._inotify, path, _WATCHED)
         self._pass_over()
+        # One that removes itself goes in the moment in which it ends, with its last lines.
+        self._cursor.hold()
 
     def _give_up(self, ended: int) -> None:
         """Close what there is of one that did not come to be."""
@@ -189,6 +193,7 @@ class AttachSession:
         self._close_descriptors()
 
     def _close_descriptors(self) -> None:
+        self._cursor.close()
         for fd in (self._reader, self._wake, self._waker, self._inotify):
             if fd >= 0:
                 os.close(fd)

@@ -101,6 +101,14 @@ def mark_ordered(logs: str) -> None:
     os.close(os.open(f"{logs}/ordered", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
+def begin(logs: str) -> None:
+    """Make the files of the first generation of a log that has none yet."""
+    if not numbers(logs):
+        mark_ordered(logs)
+        for fd in Generation(logs, 0).open(os.O_RDWR | os.O_CREAT):
+            os.close(fd)
+
+
 def is_ordered(logs: str) -> bool:
     return os.path.exists(f"{logs}/ordered")
 
@@ -153,6 +161,16 @@ class Cursor:
         self._ends = [max(end, begin) for end, begin in zip(ends, self._ends, strict=True)]
         self._gaps = [False, False]
         return True
+
+    def hold(self) -> None:
+        """Open the files now: what comes is read even if the container is removed before the first look."""
+        self._hold = True
+        if self._at is None:
+            found = numbers(self._logs)
+            if not found or not self._enter(found[0]):
+                return
+        if self._at is not None and self._held is None:
+            self._held = self._at.open()
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield what has come since the last call."""
