@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from composer import errors
 from composer.api import filters as filtering
 from composer.api import times
-from composer.api.containers import attachments, pictures, wishes
+from composer.api.containers import attachments, pictures, starting, wishes
 from composer.api.http.problems import Problem
 from composer.api.models import containers as models
 from composer.api.models.base import body_of
@@ -42,26 +42,29 @@ def start_it(world: World, meta: Meta) -> None:
     """Start a container. Raises Problem, in the words that clients make an exit code of."""
     try:
         attachments.start(world, meta)
-    except errors.StartFailed as error:
-        if meta["auto_remove"]:
+    except errors.ComposerError as error:
+        if "no such container" not in str(error) and meta["auto_remove"]:
+            # whoever attached to it waits for its removal
             world.engine.containers.remove(meta["id"], force=True, volumes=True)
             world.settle()
+        _refuse(error, meta)
+
+
+def _refuse(error: errors.ComposerError, meta: Meta) -> NoReturn:
+    """Raise what a failed start is answered with."""
+    if isinstance(error, errors.StartFailed):
         raise Problem(400 if error.exit_code in (126, 127) else 500, words_of(error, meta)) from None
-    except errors.NotFound as error:
-        if "no such container" in str(error) or "was removed" in str(error):
-            raise
+    if isinstance(error, errors.NotFound) and not (
+        "no such container" in str(error) or "was removed" in str(error)
+    ):
         raise Problem(404, str(error)) from None
+    raise error
 
 
 def words_of(error: errors.StartFailed, meta: Meta) -> str:
     """Return why a command could not be executed; docker's own command looks for these words."""
-    command = meta["command"][0] if meta["command"] else ""
     start_of = "failed to create task for container: failed to create shim task: OCI runtime create failed"
-    if error.exit_code == 127:
-        return f'{start_of}: exec: "{command}": executable file not found in $PATH: {error}'
-    if error.exit_code == 126:
-        return f'{start_of}: exec: "{command}": permission denied: {error}'
-    return f"{start_of}: {error}"
+    return f"{start_of}: {starting.reason_of(error, meta['command'])}"
 
 
 def stop(call: Call) -> Answer:
@@ -114,7 +117,13 @@ def restart(call: Call) -> Answer:
 
 def kill(call: Call) -> Answer:
     world, meta, status = _found(call)
-    number = _signal(call) or 9
+    try:
+        number = _signal(call) or 9
+    except Problem:
+        refused = (
+            f"cannot kill container: {call.parameters['id']}: invalid signal: {call.query.text('signal')}"
+        )
+        raise Problem(400, refused) from None
     if status not in ("running", "paused"):
         raise Problem(
             409, f"cannot kill container: {call.parameters['id']}: container {meta['id']} is not running"
@@ -131,7 +140,7 @@ def kill(call: Call) -> Answer:
 def pause(call: Call) -> Answer:
     world, meta, status = _found(call)
     if status == "paused":
-        raise Problem(409, f"container {meta['id']} is already paused")
+        raise Problem(409, f"Container {meta['id']} is already paused")
     if status != "running":
         raise Problem(409, f"container {meta['id']} is not running")
     world.engine.containers.pause(meta["id"])
@@ -152,7 +161,7 @@ def rename(call: Call) -> Answer:
     if not name:
         raise Problem(400, "neither old nor new names may be empty")
     if name == meta["name"]:
-        raise Problem(400, "renaming a container with the same name as its current name")
+        raise Problem(400, "Renaming a container with the same name as its current name")
     try:
         world.engine.containers.rename(meta["id"], name)
     except errors.Conflict:

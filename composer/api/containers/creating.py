@@ -7,18 +7,18 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.api.containers import places, wishes
+from composer.api.containers import places, processors, wishes
 from composer.api.http.problems import Problem
 from composer.api.models import containers as models
 from composer.api.models.base import body_of
-from composer.api.world import owner_of, with_tag
+from composer.api.world import owner_of
 from composer.backends.namespace import translate
 from composer.engine.wanted import ContainerSpec
 from composer.patterns import pattern
 from composer.registry import platforms
 from composer.runtime.base import records
 from composer.runtime.images import configuration
-from composer.runtime.objects import specs
+from composer.runtime.objects import log_options, specs
 from composer.runtime.objects.networks import DEFAULT_NETWORK
 
 if TYPE_CHECKING:
@@ -41,7 +41,17 @@ def create(call: Call) -> tuple[int, Any]:
     world = call.world
     name = _name(call)
     image = _image(world, asked, call.query.text("platform"))
-    _check(asked)
+    try:
+        return 201, _made(world, asked, image, name)
+    except (Problem, errors.NotFound) as error:
+        found = error if isinstance(error, Problem) else Problem(400, _plain(error))
+        # clients take 404 for an image that is not there, and pull it
+        raise Problem(400 if found.status == 404 else found.status, found.message) from None
+
+
+def _made(world: World, asked: models.Create, image: Image, name: str) -> dict[str, Any]:
+    """Make the container; return the answer. Raises Problem."""
+    _check(world, asked)
     exposed = [*configuration.exposed(image.config), *(asked.ExposedPorts or {})]
     attributes = wishes.attributes_of(asked, list(dict.fromkeys(exposed)))
     warnings = _warnings(attributes)
@@ -69,21 +79,23 @@ def create(call: Call) -> tuple[int, Any]:
     spec = translate.spec_of(wanted)._replace(
         exposed=list(asked.ExposedPorts or ()), request=_request(asked), repeatable=False
     )
+    log = asked.HostConfig.LogConfig
+    if log is not None and log.Type == "none" and (asked.AttachStdout or asked.AttachStderr):
+        spec = spec._replace(configure=log_options.for_clients_only(spec.configure))
     try:
         id = world.engine.containers.create(spec)
     except errors.Conflict as error:
         raise _conflict(world, name, error) from None
-    except errors.NotFound as error:
-        raise Problem(404, str(error)) from None
     except errors.BackendError as error:
         raise Problem(400, _plain(error)) from None
-    return 201, {"Id": id, "Warnings": warnings}
+    return {"Id": id, "Warnings": warnings}
 
 
 def _plain(error: errors.BackendError) -> str:
     if "no command specified" in str(error):
         return "no command specified"
-    return str(error)
+    before, found, name = str(error).partition("no such container: ")
+    return f"No such container: {name}" if found else before
 
 
 def _conflict(world: World, name: str, error: errors.Conflict) -> Problem:
@@ -134,14 +146,21 @@ def _image(world: World, asked: models.Create, platform: str) -> Image:
         if str(wanted) != image.platform:
             raise Problem(
                 404,
-                f"image with reference {with_tag(asked.Image)} was found but does not provide the specified "
-                f"platform ({wanted})",
+                f"image with reference {asked.Image} was found but its platform ({image.platform}) does not match "
+                f"the specified platform ({wanted})",
             )
     return image
 
 
-def _check(asked: models.Create) -> None:
+def _check(world: World, asked: models.Create) -> None:
     host = asked.HostConfig
+    for link in host.Links or ():
+        other = link.partition(":")[0]
+        try:
+            world.container(other)
+        except Problem as problem:
+            raise Problem(400, f"could not get container for {other}: {problem.message}") from None
+    processors.check(host.CpusetCpus)
     if asked.Hostname and not _HOSTNAME.fullmatch(asked.Hostname):
         raise Problem(400, f"invalid hostname format: {asked.Hostname}")
     if host.AutoRemove and host.RestartPolicy is not None and host.RestartPolicy.Name not in ("", "no"):
@@ -161,9 +180,21 @@ def _warnings(attributes: dict[str, Any]) -> list[str]:
     fatal = [one for one in found if one.fatal]
     if fatal:
         place = ".".join(map(str, fatal[0].path))
+        if place in _WORDS:
+            section, _, name = place.partition(".")
+            value = attributes[section][name] if name else attributes[section]
+            raise Problem(400, _WORDS[place].format(value))
         hint = f" ({fatal[0].hint})" if fatal[0].hint else ""
         raise Problem(400, f"{place}: {fatal[0].reason}{hint}")
     return [f"{'.'.join(map(str, one.path))}: {one.reason}" for one in found]
+
+
+_WORDS = {
+    "logging.driver": 'error looking up logging plugin {0}: plugin "{0}" not found',
+    "runtime": "unknown or invalid runtime name: {0}",
+    "stop_signal": "invalid signal: {0}",
+}
+"""What Docker says of a value that is none of those there are, by the attribute's path."""
 
 
 def _make_volumes(world: World, asked: models.Create, mounts: Any) -> None:

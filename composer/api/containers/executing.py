@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.api.containers import conversation, execs, pictures
+from composer.api.containers import conversation, execs, pictures, starting
 from composer.api.containers.attaching import size_of
 from composer.api.http.problems import Problem
 from composer.api.http.wire import Gone
@@ -29,7 +29,7 @@ def create(call: Call) -> tuple[int, Any]:
     asked = body_of(call, models.Create)
     if not asked.Cmd:
         raise Problem(400, "No exec command specified")
-    _check_running(world, meta)
+    _check_running(world, meta, call.parameters["id"])
     keys = asked.DetachKeys
     conversation.keys_of(keys)
     id = execs.add(
@@ -49,14 +49,18 @@ def create(call: Call) -> tuple[int, Any]:
             "size": asked.ConsoleSize,
         },
     )
-    _emit(world, meta, f"exec_create: {' '.join(asked.Cmd)}", id)
+    _emit(world, meta, _action("create", asked.Cmd), id)
     return 201, {"Id": id}
 
 
-def _check_running(world: World, meta: Meta) -> None:
+def _action(what: str, command: list[str]) -> str:
+    return f"exec_{what}: {command[0]} {' '.join(command[1:])}"
+
+
+def _check_running(world: World, meta: Meta, name: str = "") -> None:
     status = pictures.status_of(world.core.look(meta, {}))
     if status == "paused":
-        raise Problem(409, f"container {meta['id']} is paused, unpause the container before exec")
+        raise Problem(409, f"Container {name or meta['id']} is paused, unpause the container before exec")
     if status == "restarting":
         raise Problem(409, f"container {meta['id']} is restarting, wait until the container is running")
     if status != "running":
@@ -119,11 +123,11 @@ def _end(world: World, meta: Meta, id: str, record: Record, code: int | None) ->
 
 
 def _start_detached(world: World, meta: Meta, id: str, record: Record) -> None:
-    _emit(world, meta, f"exec_start: {' '.join(record['command'])}", id)
+    _emit(world, meta, _action("start", record["command"]), id)
     try:
         session = _session(world, meta, record, detach=True)
     except errors.StartFailed as error:
-        _end(world, meta, id, record, error.exit_code)
+        _end(world, meta, id, record, starting.code_of(error))
         raise Problem(400, words_of(error, record)) from None
 
     def await_end() -> None:
@@ -140,54 +144,70 @@ def _start_detached(world: World, meta: Meta, id: str, record: Record) -> None:
 
 
 def words_of(error: errors.StartFailed, record: Record) -> str:
-    command = record["command"][0]
-    start_of = "OCI runtime exec failed: exec failed: unable to start container process"
-    if error.exit_code == 127:
-        return f'{start_of}: exec: "{command}": executable file not found in $PATH: unknown'
-    if error.exit_code == 126:
-        return f'{start_of}: exec: "{command}": permission denied: {error}'
-    return f"{start_of}: {error}"
+    return f"OCI runtime exec failed: exec failed: {starting.reason_of(error, record['command'])}"
 
 
 def _start_attached(call: Call, meta: Meta, id: str, record: Record, size: list[int] | None) -> None:
     world, tty = call.world, bool(record["tty"])
+    _emit(world, meta, _action("start", record["command"]), id)
+    started = _begin(world, meta, id, record)
     first = call.rest()
     wire = call.take_over(conversation.kind_of(call, tty=tty))
-    code: int | None = None
-    has_begun = False
     try:
-        _emit(world, meta, f"exec_start: {' '.join(record['command'])}", id)
-        session = _session(world, meta, record, detach=False)
-        has_begun = True
-        with execs.running(world).lock:
-            execs.running(world).sessions[id] = session
-        try:
-            if tty and size and len(size) == 2 and all(size):
-                session.resize(size[0], size[1])
-            code = _converse(call, record, session, first)
-        finally:
-            with execs.running(world).lock:
-                execs.running(world).sessions.pop(id, None)
-            if code is None:
-                _leave(world, meta, id, record, session)
-            else:
-                session.close()
-                # before the stream's end: the next that a client asks is the exit code
-                _end(world, meta, id, record, code)
+        if isinstance(started, errors.StartFailed):
+            text = f"{words_of(started, record)}\r\n".encode()
+            wire.send(text if tty else conversation.frame("stdout", text))
+            return
+        _attend(call, meta, id, record, started, size if tty else None, first)
         wire.linger()
-    except errors.StartFailed as error:
-        _end(world, meta, id, record, error.exit_code)
-        text = f"{words_of(error, record)}\r\n".encode()
-        wire.send(text if tty else conversation.frame("stdout", text))
     except errors.BackendError as error:
-        if not has_begun:
-            _end(world, meta, id, record, None)
         text = f"{error}\r\n".encode()
         wire.send(text if tty else conversation.frame("stderr", text))
     except Gone:
         return
     finally:
         wire.close()
+
+
+def _begin(world: World, meta: Meta, id: str, record: Record) -> ExecSession | errors.StartFailed:
+    """Start a command. Why it cannot be is returned, to be told in its stream, as Docker does."""
+    try:
+        return _session(world, meta, record, detach=False)
+    except errors.StartFailed as error:
+        _end(world, meta, id, record, starting.code_of(error))
+        return error
+    except errors.BackendError:
+        _end(world, meta, id, record, None)
+        raise
+
+
+def _attend(
+    call: Call,
+    meta: Meta,
+    id: str,
+    record: Record,
+    session: ExecSession,
+    size: list[int] | None,
+    first: bytes,
+) -> None:
+    """Move a command's streams until it ends, or its client goes; then it goes on alone."""
+    world, running = call.world, execs.running(call.world)
+    code: int | None = None
+    with running.lock:
+        running.sessions[id] = session
+    try:
+        if size and len(size) == 2 and all(size):
+            session.resize(size[0], size[1])
+        code = _converse(call, record, session, first)
+    finally:
+        with running.lock:
+            running.sessions.pop(id, None)
+        if code is None:
+            _leave(world, meta, id, record, session)
+        else:
+            session.close()
+            # before the stream's end: the next that a client asks is the exit code
+            _end(world, meta, id, record, code)
 
 
 def _converse(call: Call, record: Record, session: ExecSession, first: bytes) -> int | None:

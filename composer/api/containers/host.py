@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from composer.runtime.base import capabilities, records, signals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from composer.runtime.engine.core import Look
     from composer.runtime.images import Image
@@ -55,6 +55,11 @@ def host_config(config: Mapping[str, Any], look: Look, said: Mapping[str, Any] |
     if said is None:
         return {**derived, **dict(_of_commands(config, look))}
     found = shown(derived, {key: value for key, value in said.items() if value is not None})
+    if not (said.get("LogConfig") or {}).get("Type"):
+        found["LogConfig"] = {
+            **derived["LogConfig"],
+            "Config": (said.get("LogConfig") or {}).get("Config") or {},
+        }
     for name in _CHANGEABLE:
         found[name] = derived[name]  # `update` and the mode's own name may have changed them
     return found
@@ -84,7 +89,7 @@ def _identity(config: Mapping[str, Any], look: Look) -> Iterator[tuple[str, Any]
     policy = extras["restart"]
     yield "Binds", None
     yield "ContainerIDFile", ""
-    yield "LogConfig", _logging(extras)
+    yield "LogConfig", _logging(config)
     yield "NetworkMode", network_mode(config, look)
     yield "PortBindings", _port_bindings(extras)
     yield "RestartPolicy", {"Name": policy["policy"], "MaximumRetryCount": policy["maximum"]}
@@ -127,11 +132,14 @@ def _isolation(config: Mapping[str, Any], look: Look) -> Iterator[tuple[str, Any
         yield "Init", True
 
 
-def _logging(extras: Mapping[str, Any]) -> dict[str, Any]:
+def _logging(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the log driver, as far as what it does tells its name."""
-    if (extras.get("log") or {}).get("keep") is False:
+    if records.is_silent(config):
         return {"Type": "none", "Config": {}}
-    return {"Type": str((extras.get("forward") or {}).get("driver") or _LOG_TYPE), "Config": {}}
+    return {
+        "Type": str((records.extras(config).get("forward") or {}).get("driver") or _LOG_TYPE),
+        "Config": {},
+    }
 
 
 def _has_own(config: Mapping[str, Any], kind: str) -> bool:
@@ -278,7 +286,7 @@ def container_config(
         "Tty": bool(process.get("terminal")),
         "OpenStdin": bool(extras.get("stdin")),
         "StdinOnce": bool(said.get("StdinOnce")),
-        "Env": [text for text in process["env"] if text not in own],
+        "Env": _environment([text for text in process["env"] if text not in own], said.get("Env") or ()),
         "Cmd": command or None,
         **_health(extras, of_image, said),
         "Image": meta["image"],
@@ -300,6 +308,12 @@ def container_config(
     elif not said and extras["stop"]["timeout_s"] != _USUAL_STOP_S:
         found["StopTimeout"] = int(extras["stop"]["timeout_s"])
     return found
+
+
+def _environment(found: list[str], said: Sequence[str]) -> list[str]:
+    """Return the variables, those that a client gave first."""
+    first = [text for text in said if text in found]
+    return [*first, *(text for text in found if text not in first)]
 
 
 _USUAL_STOP_S = 10.0

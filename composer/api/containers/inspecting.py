@@ -76,7 +76,9 @@ def picture(
                 "WorkDir": overlay["work"],
             },
         },
-        "Mounts": pictures.mount_lines(look, modes_of(said)),
+        "Mounts": pictures.mount_lines(
+            look, modes_of(said), hidden=(said.get("host") or {}).get("Tmpfs") or ()
+        ),
         "Config": host.container_config(config, look, image, said.get("config")),
         "NetworkSettings": _network_settings(world, look, requests, mode, said, running=running),
     }
@@ -141,6 +143,8 @@ def modes_of(said: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
             )
         elif len(parts) > 1:
             found[parts[1]] = (mode or "z", "")
+    for target in (said.get("config") or {}).get("Volumes") or ():
+        found.setdefault(target, ("", ""))
     for mount in asked.get("Mounts") or ():
         options = mount.get("BindOptions") or {}
         propagation = options.get("Propagation") or "rprivate"

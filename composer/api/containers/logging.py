@@ -11,7 +11,7 @@ from composer.runtime.base import records
 from composer.runtime.objects.log_reader import Logs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from composer.api.http.call import Call
     from composer.runtime.objects.log_reader import LogPiece
@@ -24,7 +24,7 @@ def logs(call: Call) -> None:
     if not streams:
         raise Problem(400, "Bad parameters: you must choose at least one stream")
     config = world.core.config(meta["id"])
-    if (records.extras(config).get("log") or {}).get("keep") is False:
+    if records.is_silent(config):
         raise Problem(501, "configured logging driver does not support reading")
     tty = bool(config["process"].get("terminal"))
     found = Logs(
@@ -36,12 +36,16 @@ def logs(call: Call) -> None:
         tail=_tail(query.text("tail")),
         reader=call.wire.fileno(),
     )
+    timestamps, details = query.flag("timestamps"), query.flag("details")
     sink = call.begin(200, conversation.kind_of(call, tty=tty))
     try:
         for piece in found:
             if not tty and piece.stream not in streams:
                 continue
-            for data in _lines(piece) if query.flag("timestamps") else (piece.data,):
+            parts: Iterable[bytes] = (piece.data,)
+            if timestamps or details:
+                parts = _lines(piece, timestamps=timestamps, details=details)
+            for data in parts:
                 sink.write(data if tty else conversation.frame(piece.stream, data))
     finally:
         found.close()
@@ -53,9 +57,13 @@ def _tail(text: str) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
-def _lines(piece: LogPiece) -> Iterator[bytes]:
-    """Yield the lines with their time, each a piece of its own. Only a line feed ends one: `splitlines` knows more."""
-    moment = times.written_whole(piece.time_ns).encode() + b" "
+def _lines(piece: LogPiece, *, timestamps: bool, details: bool) -> Iterator[bytes]:
+    """Yield the lines, each a piece of its own, with their time and their details: of these there are none, a space.
+
+    Only a line feed ends one: `splitlines` knows more.
+    """
+    moment = times.written_whole(piece.time_ns).encode() + b" " if timestamps else b""
+    moment += b" " if details else b""
     *lines, rest = piece.data.split(b"\n")
     yield from (moment + line + b"\n" for line in lines)
     if rest:

@@ -11,7 +11,7 @@ from composer.runtime.base import records
 from composer.units import human_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from composer.runtime.base.record_types import EndpointRequest, MountRecord, State
     from composer.runtime.engine.core import Look
@@ -112,9 +112,15 @@ def port_map(look: Look) -> dict[str, Any]:
 # ------------------------------------------------------------------ mounts
 
 
-def mount_lines(look: Look, modes: Mapping[str, tuple[str, str]] | None = None) -> list[dict[str, Any]]:
-    """Return the mounts; ``modes`` has the mode and the propagation by target, as far as they are known."""
-    found = (_mount(mount, modes or {}) for mount in look.meta["mounts"])
+def mount_lines(
+    look: Look, modes: Mapping[str, tuple[str, str]] | None = None, hidden: Container[str] = ()
+) -> list[dict[str, Any]]:
+    """Return the mounts, but not those at ``hidden``: what HostConfig.Tmpfs asked for is shown there alone.
+
+    ``modes`` has the mode and the propagation by target, as far as they are known.
+    """
+    mounts = (mount for mount in look.meta["mounts"] if mount["target"] not in hidden)
+    found = (_mount(mount, modes or {}) for mount in mounts)
     return sorted(found, key=lambda mount: str(mount["Destination"]))
 
 

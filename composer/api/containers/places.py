@@ -173,7 +173,7 @@ def networks_of(
     mode = DEFAULT_NETWORK if mode in ("", "default") else mode
     given = dict(asked.NetworkingConfig.EndpointsConfig or {})
     if mode in ("host", "none") or mode.startswith("container:"):
-        _check_alone(mode, given, host)
+        _check_alone(mode, given, asked)
         return mode, ()
     named: dict[str, models.Endpoint | None] = {}
     for name, endpoint in given.items():
@@ -203,12 +203,15 @@ def _says(endpoint: models.Endpoint | None) -> bool:
     )
 
 
-def _check_alone(mode: str, given: dict[str, Any], host: models.Host) -> None:
+def _check_alone(mode: str, given: dict[str, Any], asked: models.Create) -> None:
+    host = asked.HostConfig
     others = [name for name in given if name != mode]
     if others:
         raise Problem(400, f"conflicting options: cannot attach both {mode} network and other networks")
     if mode.startswith("container:") and (host.PortBindings or host.PublishAllPorts):
         raise Problem(400, "conflicting options: port publishing and the container type network mode")
+    if mode.startswith("container:") and asked.Hostname:
+        raise Problem(400, "conflicting options: hostname and the network mode")
     if mode == "host" and host.Links:
         raise Problem(400, "conflicting options: host type networking can't be used with links")
     if mode.startswith("container:") and host.Links:

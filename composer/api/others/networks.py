@@ -205,8 +205,11 @@ def create(call: Call) -> Answer:
         owner = owner_of(labels)
         id = world.engine.networks.create(wanted._replace(owner=owner, repeatable=False, event=_event(owner)))
     except errors.Conflict as error:
-        status = 409 if "already exists" in str(error) else 403
-        raise Problem(status, str(error)) from None
+        if "already exists" in str(error):
+            raise Problem(409, str(error)) from None
+        # clients know it by these words, and try another subnet
+        overlap = "invalid pool request: Pool overlaps with other one on this address space: "
+        raise Problem(403, f"{overlap if ' overlaps ' in str(error) else ''}{error}") from None
     except errors.Unsupported as error:
         raise Problem(404 if error.feature == "driver" else 400, str(error)) from None
     except (errors.BackendError, ValueError) as error:

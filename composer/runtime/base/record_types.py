@@ -104,6 +104,7 @@ class State(TypedDict, total=False):
     error: str
     restarts: int
     stopped: bool
+    killed: bool
     executed: bool
     again: bool
     prepared: bool

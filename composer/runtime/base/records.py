@@ -318,6 +318,12 @@ def extras(record: Mapping[str, Any]) -> Extras:
     return found
 
 
+def is_silent(config: Mapping[str, Any]) -> bool:
+    """Tell whether a container's output is shown to nobody who comes later."""
+    log = extras(config).get("log") or {}
+    return log.get("keep") is False or bool(log.get("hidden"))
+
+
 def cgroup_parent(bundle: str) -> str | None:
     """Return the ``cgroup_parent`` of a container; None where it has the usual one, or its record is damaged."""
     found = config(bundle)

@@ -142,7 +142,8 @@ class Containers:
         records.write_config(directory, config)
         naming.free_name(core.paths, meta["name"], id)
         self.reload(id, meta)
-        self._emit({**meta, "name": name}, "rename")
+        about = {**meta["event"], "oldName": f"/{meta['name']}"}
+        core.emit_of(str(meta["project"]), about, "container", "rename", id, name)
 
     def update(
         self, id: str, *, resources: Mapping[str, Any] | None = None, restart: Mapping[str, Any] | None = None

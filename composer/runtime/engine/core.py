@@ -30,6 +30,10 @@ class Look(NamedTuple):
         return str(self.state.get("status", "created"))
 
 
+_OF_KIND = {"network": {"type": "bridge"}, "volume": {"driver": "local"}}
+"""Attributes that the events of all objects of a kind have."""
+
+
 class Aftermath:
     """What is looked at when a command ends: owners of what was removed, and what goes by itself.
 
@@ -213,4 +217,5 @@ class Core:
         self, owner: str, about: Mapping[str, str], kind: str, action: str, id: str, name: str
     ) -> None:
         """Write an event of an object whose record is not at hand; ``about`` are its attributes beside the name."""
-        files.append_event(self.paths.project(owner), kind, action, id, {**about, "name": name})
+        attributes = {**_OF_KIND.get(kind, {}), **about, "name": name}
+        files.append_event(self.paths.project(owner), kind, action, id, attributes)

@@ -513,10 +513,13 @@ def _bind(port: Mapping[str, Any], containers: str) -> socket.socket:
     if failure is not None and failure.errno == errno.EADDRINUSE:
         holder = _holder(containers, port["protocol"], first)
         if holder is not None:
+            whose, command = f" of project '{holder['project']}'", f"composer -p {holder['project']} stop"
+            if holder["project"] == records.NOBODY:
+                whose, command = "", f"composer container stop {holder['name']}"
             raise NetworkFailed(
                 f"cannot publish port {shown}/{port['protocol']}: port is already allocated by container "
-                f"'{holder['name']}' of project '{holder['project']}'",
-                hint=f"stop it (composer -p {holder['project']} stop), or publish another port",
+                f"'{holder['name']}'{whose}",
+                hint=f"stop it ({command}), or publish another port",
             )
         raise NetworkFailed(
             f"cannot publish port {shown}/{port['protocol']}: address already in use",

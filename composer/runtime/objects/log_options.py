@@ -14,11 +14,12 @@ from composer.runtime.base import records
 from composer.units import parse_size_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from composer.runtime.base.record_types import Extras
 
     Config = dict[str, Any]
+    Configure = Callable[[Mapping[str, Any]], Config]
 
 _KEPT = {"local": (20 << 20, 5), "syslog": (20 << 20, 5), "journald": (20 << 20, 5)}
 """Bytes per file and number of files that a driver keeps by itself. Docker's, for its drivers of these names."""
@@ -60,6 +61,23 @@ def apply(config: Config, value: Mapping[str, Any]) -> None:
     if size > 0:
         # Docker keeps between max-file minus one and max-file whole files; of a single one it drops everything.
         records.extras(config)["log"] = {"most": size * count, "least": size * (count - 1) or size // 2}
+
+
+def for_clients_only(configure: Configure) -> Configure:
+    """Return a making of a configuration whose log is only for those who are attached.
+
+    They read the log, so the last of it is kept, and nobody else sees it.
+    """
+
+    def made(image: Mapping[str, Any]) -> Config:
+        config = configure(image)
+        records.extras(config)["log"] = {"most": _FOR_CLIENTS, "least": _FOR_CLIENTS // 2, "hidden": True}
+        return config
+
+    return made
+
+
+_FOR_CLIENTS = 1 << 20
 
 
 def _forward(driver: str, options: Mapping[str, str]) -> Config:

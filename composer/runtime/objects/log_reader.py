@@ -114,7 +114,8 @@ class Logs:
     ) -> None:
         """``reader`` is the connection of whoever reads: following ends when it does, and at ``until_ns``."""
         self._reader = reader
-        self._readers = [_Reader(id, paths.container(id)) for id in ids]
+        found = [(id, paths.container(id)) for id in ids]
+        self._readers = [_Reader(id, bundle) for id, bundle in found if not _is_silent(bundle)]
         self._follow = follow
         self._since_ns = since_ns
         self._until_ns = until_ns
@@ -212,6 +213,11 @@ class Logs:
         os.close(self._waker)
         for reader in self._readers:
             reader.close()
+
+
+def _is_silent(bundle: str) -> bool:
+    config = records.config(bundle)
+    return config is not None and records.is_silent(config)
 
 
 def _last_lines(pieces: Iterable[LogPiece], count: int) -> deque[LogPiece]:

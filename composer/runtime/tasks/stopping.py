@@ -71,9 +71,9 @@ def _look_again(task: Task, number: int, until_s: float) -> None:
         task.after("deaf", _LOOK_AGAIN_S, lambda: _look_again(task, number, until_s))
 
 
-def _mark_stopped(record: Record) -> None:
-    """Write down that the user stopped it."""
-    record.update(stopped=True)
+def _mark_stopped(record: Record, *, killed: bool = False) -> None:
+    """Write down that the user stopped it; ``killed``: by a signal alone, which is told as such."""
+    record.update(stopped=True, killed=killed)
     record.save()
 
 
@@ -88,7 +88,7 @@ def kill(task: Task, number: int, reply: Reply) -> None:
         reply({"error": f"container {task.name} is not running", "kind": "Conflict"})
         return
     if number in (signal.SIGKILL, signal.SIGTERM):
-        _mark_stopped(task.record)
+        _mark_stopped(task.record, killed=True)
     task.record.emit("kill", signal=str(number))
     if number == signal.SIGKILL:
         task.await_end(reply)

@@ -113,7 +113,7 @@ class Task:
         if self.status == RESTARTING:
             self._timers.cancel("restart")
         self._restarts.begin_anew()
-        self.record.update(stopped=False)
+        self.record.update(stopped=False, killed=False)
         self._begin()
 
     def _begin(self) -> None:
@@ -447,7 +447,7 @@ class Task:
             self.networking.withdraw()
             services.cgroup_removal.remove(self.process.cgroup)
             self.restart_after(pause_s)
-        if stopped:
+        if stopped and not record.state.get("killed"):
             record.emit("stop")
         self._answer_enders()
         if pause_s is None and autoremove.is_wanted(record.config):

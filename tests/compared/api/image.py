@@ -12,7 +12,7 @@ from typing import Any
 
 _PROGRAMS = (
     "sh sleep echo cat ls true false ping wc head tail "
-    "ps env id hostname stty seq kill touch rm mkdir nc wget nslookup httpd"
+    "ps env id hostname stty seq kill touch rm mkdir nc wget nslookup grep httpd"
 ).split()
 
 
