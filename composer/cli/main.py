@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "events": ("events", "Print container events in real time"),
     "exec": ("exec", "Run a command in a running container"),
     "export": ("export", "Export the filesystem of a service container as a tar archive"),
+    "fault": ("fault", "Make faults in running services"),
     "graph": ("graph", "Show the dependency graph of services and their state"),
     "help": ("help", "Show the help of a command"),
     "image": ("image", "Manage images"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.backends import choice
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from composer.engine.observed import Event, ObservedContainer
     from composer.engine.plan import Plan
     from composer.engine.progress import Events
+    from composer.stacks.faulting import Fault
 
 _LOOK_S = 0.5
 
@@ -79,6 +80,7 @@ class Opened:
         self._lock = threading.RLock()
         self._opened: Backend | None = None
         self._made = False
+        self._faults: list[Fault] = []
 
     @property
     def name(self) -> str:
@@ -252,10 +254,40 @@ class Opened:
         finally:
             stream.close()
 
+    # -------------------------------------------------------------- faults
+
+    def fault(self, services: Iterable[str], kind: str, **values: Any) -> Fault:
+        """Make a fault in the running containers of services; see `composer.faults.wishes` for the kinds."""
+        from composer.stacks import faulting
+
+        wanted = set(services)
+        containers = [one for one in self.ps(all=True) if labels.service_of(one) in wanted]
+        wishes = faulting.wishes_of(self.backend, containers, kind, values)
+        made = faulting.Fault(wishes, self._session.state_root.own, self._session.environment)
+        with self._lock:
+            self._faults.append(made)
+        return made
+
+    def partition(self, one: Iterable[str], other: Iterable[str]) -> Fault:
+        """Let no packet through between services of one side and those of the other."""
+        from composer.stacks import faulting
+
+        others = list(other)
+        containers = [found for found in self.ps() if labels.service_of(found) in others]
+        return self.fault(one, "partition", addresses=faulting.addresses_of(containers), names=others)
+
+    def heal(self) -> None:
+        """Undo all faults that this stack's methods have made."""
+        with self._lock:
+            faults, self._faults = self._faults, []
+        for fault in faults:
+            fault.heal()
+
     # -------------------------------------------------------------- the end
 
     def close(self) -> None:
-        """Let go of the backend. What runs goes on."""
+        """Undo faults, and let go of the backend. What runs goes on."""
+        self.heal()
         with self._lock:
             self._session.close()
             self._opened = None

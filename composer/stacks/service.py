@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from composer.engine.backend import Session
     from composer.engine.observed import ObservedContainer
+    from composer.stacks.faulting import Fault
     from composer.stacks.opened import Opened
 
 _EVERYWHERE = ("", "0.0.0.0", "::")
@@ -304,6 +305,53 @@ class Service:
         with self.stack.changing(name.partition("_")[0]) as engine:
             for container in self.containers:
                 getattr(engine.backend, name)(container.id)
+
+    # -------------------------------------------------------------- faults
+
+    def delay(self, ms: float, jitter: float = 0.0, *, ports: Sequence[int] = ()) -> Fault:
+        """Let the service answer later by so many milliseconds: new TCP connections, to these ports or to all."""
+        return self._fault("delay", ms=ms, jitter_ms=jitter, ports=list(ports))
+
+    def slow_close(self, ms: float, *, ports: Sequence[int] = ()) -> Fault:
+        """Let new TCP connections be closed later by so many milliseconds."""
+        return self._fault("slow_close", ms=ms, ports=list(ports))
+
+    def reset_peer(self, ms: float = 0.0, *, ports: Sequence[int] = ()) -> Fault:
+        """Let new TCP connections be reset after so many milliseconds."""
+        return self._fault("reset_peer", ms=ms, ports=list(ports))
+
+    def loss(self, percent: float) -> Fault:
+        """Lose so many percent of the packets that come and go."""
+        return self._fault("loss", percent=percent)
+
+    def bandwidth(self, bytes_per_s: int) -> Fault:
+        """Let the service send at most so many bytes per second."""
+        return self._fault("bandwidth", bytes_per_s=int(bytes_per_s))
+
+    def refuse(self, port: int, protocol: str = "tcp") -> Fault:
+        """Let a port refuse connections, new ones and those that exist."""
+        return self._fault("refuse", port=port, protocol=protocol)
+
+    def dns_fail(self, name: str) -> Fault:
+        """Let the service not resolve a name."""
+        return self._fault("dns_fail", name=name)
+
+    def disk_full(self, path: str) -> Fault:
+        """Fill the tmpfs or the volume with a size that is mounted at a path."""
+        return self._fault("disk_full", path=path)
+
+    def duplicate(self, percent: float) -> Fault:
+        """Refused by name: it needs a module of the kernel."""
+        return self._fault("duplicate", percent=percent)
+
+    def corrupt(self, percent: float) -> Fault:
+        """Refused by name: it needs a module of the kernel."""
+        return self._fault("corrupt", percent=percent)
+
+    def _fault(self, kind: str, **values: Any) -> Fault:
+        return self.stack.fault((self.name,), kind, **values)
+
+    # -------------------------------------------------------------- scale
 
     def scale(self, count: int, *, timeout: float | None = None) -> None:
         """Run this many containers of the service."""

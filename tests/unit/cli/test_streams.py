@@ -41,6 +41,7 @@ ARGUMENTS = {
     "system": ("df",),
     "up": ("-d",),
     "url": ("web", "80"),
+    "fault": ("clear",),
     "volume": ("ls",),
     "wait": ("--down-project", "nosuch"),
 }
@@ -62,7 +63,7 @@ SILENT = {
         "rm",
         "scale",
     ),
-    *("plugin", "shim", "start", "stop", "up"),
+    *("fault", "plugin", "shim", "start", "stop", "up"),
 }
 """What says nothing on standard output."""
 VERBS = {

@@ -1,0 +1,11 @@
+"""Faults on demand in containers: lost packets, refused ports, late answers, full disks.
+
+    wishes      what a fault is, as a record that goes to the agent
+    rules       a fault as rules of nftables, in the container's own network
+    agent       the process that makes a fault, holds it, and undoes it when nobody wants it any more
+    relaying    a relay in the container's network that delays, closes late or resets connections
+    filling     a file that fills a file system
+    marks       which faults there are, for whoever asks
+
+Nothing of the host changes: rules and relay are in the container's network namespace, which goes with the container.
+"""
