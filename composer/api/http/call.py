@@ -217,6 +217,8 @@ class Call:
             lines = ["HTTP/1.1 200 OK", f"Content-Type: {STREAM}"]
         lines += [f"{name}: {value}" for name, value in self.common]
         self.wire.send("\r\n".join((*lines, "", "")).encode())
+        # docker-py reads the head through a buffer that it then passes by: what comes with the head is lost to it
+        self.wire.await_reading()
         return self.wire
 
     def rest(self) -> bytes:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import fcntl
 import select
 import socket
 import ssl
+import struct
 import threading
+import time
 
 _CHUNK_BYTES = 1 << 16
+_READING_S = 0.2
+_LOOK_S = 0.0002
+_SIOCOUTQ = 0x5411
 
 
 class Gone(Exception):
     """The client has closed its connection, or has not read for too long."""
+
+
+def _unread(fd: int) -> int:
+    """Return a number that is 0 when the other end of a Unix socket has received all that was sent."""
+    found: int = struct.unpack("i", fcntl.ioctl(fd, _SIOCOUTQ, b"\0\0\0\0"))[0]
+    return found
 
 
 class Wire:
@@ -73,6 +85,14 @@ class Wire:
                     self._await(select.POLLIN, self._patience_s)
                 except OSError as error:
                     raise Gone from error
+
+    def await_reading(self) -> None:
+        """Wait a moment until the client has read everything; by TCP that cannot be seen."""
+        if self._connection.family != socket.AF_UNIX or self.is_secure:
+            return
+        deadline = time.monotonic() + _READING_S
+        while _unread(self._connection.fileno()) and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
 
     def _await_writable(self) -> None:
         try:
