@@ -13,6 +13,7 @@ from composer.runtime.base import capabilities, records, signals
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from composer.runtime.base.record_types import Meta
     from composer.runtime.engine.core import Look
     from composer.runtime.images import Image
 
@@ -71,7 +72,7 @@ _CHANGEABLE = (
 ).split()
 
 
-def network_mode(config: Mapping[str, Any], look: Look) -> str:
+def network_mode(config: Mapping[str, Any], meta: Meta) -> str:
     mode = str(records.extras(config)["network"].get("mode") or "")
     if mode in ("host", "none"):
         return mode
@@ -80,7 +81,7 @@ def network_mode(config: Mapping[str, Any], look: Look) -> str:
             if entry["type"] == "network" and entry.get("container"):
                 return f"container:{entry['container']}"
         return mode
-    networks = look.meta["networks"]
+    networks = meta["networks"]
     return str(networks[0][0]) if networks else "bridge"
 
 
@@ -90,7 +91,7 @@ def _identity(config: Mapping[str, Any], look: Look) -> Iterator[tuple[str, Any]
     yield "Binds", None
     yield "ContainerIDFile", ""
     yield "LogConfig", _logging(config)
-    yield "NetworkMode", network_mode(config, look)
+    yield "NetworkMode", network_mode(config, look.meta)
     yield "PortBindings", _port_bindings(extras)
     yield "RestartPolicy", {"Name": policy["policy"], "MaximumRetryCount": policy["maximum"]}
     yield "AutoRemove", look.meta["auto_remove"]

@@ -44,7 +44,7 @@ def picture(
     running = pictures.status_of(look) in pictures.RUNNING
     started = bool(look.state.get("started_ns"))
     requests = {one["network"]: one for one in extras["network"].get("endpoints") or ()}
-    mode = host.network_mode(config, look)
+    mode = host.network_mode(config, meta)
     overlay = extras["overlay"]
     return {
         "Id": meta["id"],

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from composer.api import filters as filtering
-from composer.api.containers import host, pictures
+from composer.api.containers import pictures
+from composer.api.containers.lines import Lines
+from composer.api.http.call import JSON
 from composer.api.http.problems import Problem
-from composer.runtime.base import records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,24 +24,29 @@ _FILTERS = (
 _STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
 
 
-def list_containers(call: Call) -> tuple[int, Any]:
+def list_containers(call: Call) -> None:
     world, query = call.world, call.query
     filters = filtering.read(call, _FILTERS)
     _check(filters)
     limit = query.number("limit") or 0
     wants_all = query.flag("all") or limit > 0 or "status" in filters or "exited" in filters
     looks = sorted(_looks(world), key=lambda look: -look.meta["created_ns"])
+    world.kept("lines", Lines).forget_others({look.meta["id"] for look in looks})
     looks = [look for look in looks if wants_all or _is_up(look)]
-    looks = list(_fitting(world, looks, filters))
+    looks = list(_fitting(world, looks, filters)) if filters else looks
     if limit > 0:
         looks = looks[:limit]
-    with_sizes = query.flag("size")
-    return 200, [_line(world, look, with_sizes=with_sizes) for look in looks]
+    lines = world.kept("lines", Lines)
+    if query.flag("size"):
+        call.answer(200, [lines.document(world, look) for look in looks])
+    else:
+        call.send_whole(200, lines.written(world, looks), JSON)
 
 
 def every_line(world: World) -> list[dict[str, Any]]:
     """Return all containers as listings have them, with their sizes."""
-    return [_line(world, look, with_sizes=True) for look in _looks(world)]
+    lines = world.kept("lines", Lines)
+    return [lines.document(world, look) for look in _looks(world)]
 
 
 def _is_up(look: Look) -> bool:
@@ -149,89 +155,3 @@ def _has_port(text: str, ports: Any) -> bool:
         raise Problem(400, f"invalid filter: '{text}' is no port")
     wanted = range(int(first), int(last or first) + 1)
     return any(number in wanted and (protocol or "tcp") == kind for number, kind in ports)
-
-
-# ------------------------------------------------------------------ lines
-
-
-class _Known(NamedTuple):
-    """What a listing needs of a configuration, which changes seldom."""
-
-    stamp: tuple[int, int, int]
-    mode: str
-    modes: dict[str, tuple[str, str]]
-    requests: dict[str, Any]
-    annotations: dict[str, str]
-
-
-class Configurations:
-    """What is known of configurations, read again where a file is another one."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, _Known] = {}
-
-    def of(self, world: World, look: Look) -> _Known:
-        id = look.meta["id"]
-        bundle = world.paths.container(id)
-        try:
-            stamp = pictures.config_stamp(bundle)
-        except FileNotFoundError:
-            stamp = (0, 0, 0)
-        known = self._known.get(id)
-        if known is None or known.stamp != stamp:
-            known = self._read(bundle, look, stamp)
-            if len(self._known) > _MOST_KNOWN:
-                self._known.clear()
-            self._known[id] = known
-        return known
-
-    def _read(self, bundle: str, look: Look, stamp: tuple[int, int, int]) -> _Known:
-        from composer.api.containers import inspecting
-
-        config = records.config(bundle)
-        said = records.request(bundle)
-        if config is None:
-            return _Known(stamp, "", {}, {}, {})
-        endpoints = records.extras(config)["network"].get("endpoints") or ()
-        requests = {one["network"]: one for one in endpoints}
-        notes = (said.get("host") or {}).get("Annotations") or {}
-        return _Known(stamp, host.network_mode(config, look), inspecting.modes_of(said), requests, notes)
-
-
-_MOST_KNOWN = 20_000
-
-
-def _line(world: World, look: Look, *, with_sizes: bool) -> dict[str, Any]:
-    meta = look.meta
-    known = world.kept("configurations", Configurations).of(world, look)
-    found: dict[str, Any] = {
-        "Id": meta["id"],
-        "Names": [f"/{meta['name']}"],
-        "Image": meta["image"],
-        "ImageID": meta["image_id"],
-        "Command": command_line(meta["command"]),
-        "Created": meta["created_ns"] // 1_000_000_000,
-        "Ports": pictures.port_lines(look),
-        "Labels": dict(meta["labels"]),
-        "State": pictures.status_of(look),
-        "Status": pictures.status_text(look),
-        "HostConfig": {
-            "NetworkMode": known.mode,
-            **({"Annotations": known.annotations} if known.annotations else {}),
-        },
-        "NetworkSettings": {"Networks": pictures.networks_of(look, known.requests, mode=known.mode)},
-        "Mounts": pictures.mount_lines(look, known.modes),
-    }
-    if with_sizes:
-        image = world.core.store.find(meta["image_id"]) if meta["image_id"] else None
-        bundle = world.paths.container(meta["id"])
-        own, whole = pictures.sizes(bundle, look, image.size_bytes if image is not None else 0)
-        sizes = {"SizeRw": own, "SizeRootFs": whole}
-        found |= {name: size for name, size in sizes.items() if size}
-    return found
-
-
-def command_line(arguments: list[str]) -> str:
-    """Return a command as Docker shows it: an argument with a space in it is in single quotes."""
-    quoted = (f"'{word}'" if " " in word else word for word in arguments[1:])
-    return " ".join([*arguments[:1], *quoted])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -245,12 +244,6 @@ def sizes(bundle: str, look: Look, image_bytes: int) -> tuple[int, int]:
 
 def pid_of(state: State) -> int:
     return int(state.get("pid") or 0)
-
-
-def config_stamp(bundle: str) -> tuple[int, int, int]:
-    """Return what tells one configuration from the next at a place: it is replaced by rename."""
-    found = os.stat(f"{bundle}/config.json")
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def extras_of(config: Mapping[str, Any]) -> Any:

@@ -66,6 +66,7 @@ class Core:
         self.aftermath = Aftermath()
         self._clients: dict[str, Client] = {}
         self._metas = Remembered("meta.json", records.meta)
+        self._states = Remembered("state.json", records.state)
 
     @property
     def store(self) -> Store:
@@ -139,7 +140,7 @@ class Core:
     def look(self, meta: Meta, watched: dict[str, bool]) -> Look:
         """Return a container as it is; ``watched`` keeps which owners' supervisors listen, each asked once."""
         directory = self.paths.container(meta["id"])
-        current = records.state(directory) or {}
+        current = self._states.record(directory) or {}
         if current.get("status") in ("running", "paused"):
             # A supervisor that is there writes how a container ended as soon as it did: what is written holds, and
             # the event that follows tells the rest. Where none is, it may have ended while nobody watched.

@@ -9,7 +9,7 @@ import pytest
 from composer.api import times
 from composer.api.containers.conversation import Detaching, frame, keys_of
 from composer.api.containers.copying import go_mode
-from composer.api.containers.listing import command_line
+from composer.api.containers.lines import command_line
 from composer.api.filters import Filters
 from composer.api.http.problems import Problem
 

@@ -44,3 +44,15 @@ def test_without_its_file_nothing_is_kept(tmp_path: Path) -> None:
     records = Remembered[str]("r.json", lambda _: next(answers))
     assert records.record(str(tmp_path)) is None
     assert records.record(str(tmp_path)) == "made of another file"
+
+
+def test_records_that_nobody_lists_do_not_pile_up(tmp_path: Path) -> None:
+    records = Remembered("r.json", lambda directory: Path(directory, "r.json").read_text())
+    for number in range(2000):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        (directory / "r.json").write_text("x")
+        assert records.record(str(directory)) == "x"
+        (directory / "r.json").unlink()
+        directory.rmdir()
+    assert len(records._known) < 300
