@@ -55,6 +55,8 @@ class Answerer:
     def __init__(self, world: World, log: Callable[[str], None], *, verbose: bool = False) -> None:
         """``log`` is told of every request that changes something; with ``verbose`` of every one."""
         self._world, self._log, self._verbose = world, log, verbose
+        self.count = 0
+        """How many requests came, or about so many: threads may count at once."""
 
     def takes_upload(self, method: str, target: str) -> bool:
         found = routes.find(method, split_version(split_target(target)[0])[1])
@@ -63,6 +65,7 @@ class Answerer:
     def serve(self, asked: Asked) -> bool:
         """Answer. Return whether the connection stays for another request."""
         began = time.monotonic()
+        self.count += 1
         path, query = split_target(asked.request.target.decode("latin-1"))
         version, path = split_version(path)
         try:
@@ -119,7 +122,7 @@ class Answerer:
         except Gone:
             raise
         except Exception as error:
-            self._answer_problem(call, error)
+            self._answer_problem(call, _what_is_gone(call, error))
 
     def _check_version(self, version: tuple[int, int] | None) -> None:
         if version is None:
@@ -147,6 +150,20 @@ class Answerer:
             # The head has gone out: only the connection's end can say that this is not all.
             self._log(f"{call.method} {call.path}: {problem.message}")
             raise Gone from error
+
+
+def _what_is_gone(call: Call, error: Exception) -> Exception:
+    """Return what a client is told where its container was removed in the middle of a request."""
+    if (
+        isinstance(error, (OSError, errors.NotFound))
+        and call.path.startswith("/containers/")
+        and "id" in call.parameters
+    ):
+        try:
+            call.world.container(call.parameters["id"])
+        except Problem as gone:
+            return gone
+    return error
 
 
 def _endpoint(name: str) -> Callable[[Call], Any]:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 
 import h11
 
+from composer.api.http import reading
 from composer.api.http.problems import Problem
 from composer.api.http.wire import Gone
 
@@ -60,9 +61,9 @@ class Query:
         if not text:
             return None
         try:
-            return int(text)
-        except ValueError:
-            raise Problem(400, f'strconv.Atoi: parsing "{text}": invalid syntax') from None
+            return reading.number(text)
+        except ValueError as error:
+            raise Problem(400, f'strconv.Atoi: parsing "{text}": {error}') from None
 
     def document(self, name: str) -> Any:
         """Return a parameter that is JSON; None where it is missing or empty. Raises Problem."""
@@ -70,7 +71,7 @@ class Query:
         if not text:
             return None
         try:
-            return json.loads(text)
+            return reading.document(text)
         except (ValueError, RecursionError):
             raise Problem(400, f"invalid {name}: it must be JSON") from None
 
@@ -118,7 +119,7 @@ class Call:
         if kind not in (JSON, "text/plain", ""):
             raise Problem(400, f"unsupported Content-Type header ({kind}): must be 'application/json'")
         try:
-            found = json.loads(self.body)
+            found = reading.document(self.body)
         except (ValueError, RecursionError) as error:
             raise Problem(400, f"invalid JSON: {error}") from None
         if found is None:

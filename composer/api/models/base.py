@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from composer.api.http import reading
 from composer.api.http.problems import Problem
 
 if TYPE_CHECKING:
@@ -25,9 +26,17 @@ class Body(BaseModel):
         fields = {name.lower(): name for name in cls.model_fields}
         found: dict[str, Any] = {}
         for key, value in given.items():
+            if isinstance(value, (int, list)) and not _is_in_range(value):
+                raise ValueError(f"{key} is out of range")
             if value is not None:
                 found[fields.get(str(key).lower(), str(key))] = value
         return found
+
+
+def _is_in_range(value: Any) -> bool:
+    """Tell whether numbers are those that 64 bits can say: nothing behind this has more."""
+    numbers = value if isinstance(value, list) else [value]
+    return all(reading.is_in_range(one) for one in numbers if isinstance(one, int))
 
 
 AnyBody = TypeVar("AnyBody", bound=Body)

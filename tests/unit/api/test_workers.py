@@ -10,15 +10,12 @@ import pytest
 from composer.api.http.workers import Workers
 
 
-def answering() -> int:
-    return sum(thread.name == "answer" for thread in threading.enumerate())
-
-
-def await_count(count: int) -> None:
+def await_end(workers: Workers) -> None:
+    """Wait until no thread is left."""
     until = time.monotonic() + 5
-    while answering() != count and time.monotonic() < until:
+    while workers._threads and time.monotonic() < until:
         time.sleep(0.01)
-    assert answering() == count
+    assert not workers._threads
 
 
 def test_one_thread_does_jobs_that_follow_each_other() -> None:
@@ -34,7 +31,7 @@ def test_one_thread_does_jobs_that_follow_each_other() -> None:
         assert done.wait(5)
         time.sleep(0.002)
     assert len(threads) < 5
-    await_count(0)
+    await_end(workers)
 
 
 def test_no_more_than_there_may_be() -> None:
@@ -43,9 +40,9 @@ def test_no_more_than_there_may_be() -> None:
     assert workers.join(0.05) == 3
     go.set()
     assert workers.join(5) == 0
-    await_count(0)
+    await_end(workers)
     assert workers.submit(lambda: None)  # it goes on
-    await_count(0)
+    await_end(workers)
 
 
 def test_where_no_thread_can_be_made_the_request_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +55,7 @@ def test_where_no_thread_can_be_made_the_request_is_refused(monkeypatch: pytest.
         assert not workers.submit(lambda: None)
     done = threading.Event()
     assert workers.submit(done.set) and done.wait(5)
-    await_count(0)
+    await_end(workers)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -69,10 +66,10 @@ def test_a_job_that_fails_takes_its_thread_with_it() -> None:
         raise OSError("for the log")
 
     assert workers.submit(fail)
-    await_count(0)
+    await_end(workers)
     done = threading.Event()
     assert workers.submit(done.set) and done.wait(5)
-    await_count(0)
+    await_end(workers)
 
 
 def test_jobs_that_come_as_a_thread_ends_are_done() -> None:
