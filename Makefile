@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: api-compared demo test lint unit clients interpreters bench compared builds-compared pages dist thorough loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile pulls runs storm builds-storm migrations reboot adoption samples bench-inside bench-scale bench-engine bench-builds clean
+.PHONY: api-compared demo test lint unit clients interpreters bench compared builds-compared pages dist thorough loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile fuzz-api pulls runs storm builds-storm migrations reboot adoption samples bench-inside bench-scale bench-engine bench-builds clean
 
 setup: $(STAMP)
 
@@ -201,6 +201,11 @@ fuzz-control: setup
 fuzz-dockerfile: setup
 	$(VENV)/bin/pip install --quiet --group fuzz
 	nice -n 19 $(VENV)/bin/python -m tests.fuzz.dockerfile $(SECONDS) $(CORPUS)
+
+# Hostile clients of `composer serve`, from outside: make fuzz-api SECONDS=1200 SEED=7
+fuzz-api: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.apart \
+	  $(VENV)/bin/python -m tests.fuzz.api $(SECONDS) $(SEED) $(CORPUS)
 
 # Values of attributes on their way to a backend, as root; packets of a container to the name server.
 fuzz-attributes fuzz-dns: setup

@@ -5,8 +5,7 @@
 The start of the server to its first answer; `docker run --rm`; `docker ps -a` of 200 running containers. Then a load
 on ours alone: 50 clients that list the 200 one after the other, ten streams of statistics, ten followed logs for S
 seconds; an error ends it. Needs root, docker on PATH, an engine at DOCKER_HOST, and busybox-static. ``--write`` puts
-the table
-into docs/benchmarks.md.
+the table into docs/benchmarks.md.
 """
 
 from __future__ import annotations
