@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: api-compared demo test lint unit clients interpreters bench compared builds-compared pages dist thorough loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile fuzz-api pulls runs storm builds-storm migrations reboot adoption samples bench-inside bench-scale bench-engine bench-builds clean
+.PHONY: api-compared demo test lint unit clients interpreters bench compared builds-compared pages dist thorough loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile fuzz-api pulls runs storm api-storm builds-storm migrations reboot adoption samples bench-inside bench-scale bench-engine bench-builds bench-api clean
 
 setup: $(STAMP)
 
@@ -149,6 +149,10 @@ bench-engine: setup
 bench-builds: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.bench.builds
 
+# The REST API beside Docker Engine, and ten minutes of load on it: needs docker and an engine at DOCKER_HOST.
+bench-api: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.bench.api --write
+
 bench-scale: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.bench.scale
 
@@ -166,6 +170,11 @@ SEED ?= 0
 storm: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSER_STORM_ROUNDS=$(ROUNDS) COMPOSER_STORM_SEED=$(SEED) \
 	  $(PYTEST) -q -s tests/integration/namespace/test_storm.py
+
+# Kills of the REST API's server in the middle of requests: make api-storm ROUNDS=100 SEED=7
+api-storm: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE COMPOSER_STORM_ROUNDS=$(ROUNDS) COMPOSER_STORM_SEED=$(SEED) \
+	  $(VENV)/bin/python -m tests.apart $(PYTEST) -q -s tests/integration/api/test_storm.py
 
 # The same over eight builds at once that share steps: make builds-storm ROUNDS=100 SEED=7
 builds-storm: setup

@@ -10,6 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from composer.api.containers import execs
 from composer.api.http.answering import Answerer
 from composer.api.http.front import Front
 from composer.api.world import World
@@ -60,10 +61,14 @@ class Housekeeping:
     def __init__(self, world: World, answerer: Answerer) -> None:
         self._world, self._answerer = world, answerer
         self._trimmed_at, self._trimmed_for = 0.0, 0
+        self._swept_at = time.monotonic()
 
     def rest(self) -> None:
         self._world.rest()
         now = time.monotonic()
+        if now - self._swept_at > _SWEEP_S:
+            self._swept_at = now
+            execs.sweep(self._world)
         if self._answerer.count != self._trimmed_for and now - self._trimmed_at > _TRIM_S:
             self._trimmed_at, self._trimmed_for = now, self._answerer.count
             gc.collect()
@@ -72,7 +77,7 @@ class Housekeeping:
                 _libc.malloc_trim(0)
 
 
-_TRIM_S = 10.0
+_TRIM_S, _SWEEP_S = 10.0, 60.0
 
 
 def _glibc() -> ctypes.CDLL | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from composer import errors
 from composer.api import filters as filtering
 from composer.api import times
-from composer.api.containers import attachments, pictures, starting, wishes
+from composer.api.containers import attachments, execs, pictures, starting, wishes
 from composer.api.http.problems import Problem
 from composer.api.models import containers as models
 from composer.api.models.base import body_of
@@ -210,6 +210,7 @@ def remove(call: Call) -> Answer:
         raise Problem(409, f'cannot remove container "{meta["name"]}": container is {what}: {remedy}')
     world.engine.containers.remove(meta["id"], force=force, volumes=volumes)
     world.settle()
+    execs.sweep(world)
     return 204, None
 
 
@@ -238,4 +239,5 @@ def prune(call: Call) -> Answer:
         freed += size
     world.core.emit_of(records.NOBODY, {"reclaimed": str(freed)}, "container", "prune", "", "")
     world.settle()
+    execs.sweep(world)
     return 200, {"ContainersDeleted": gone or None, "SpaceReclaimed": freed}

@@ -63,7 +63,7 @@ def _made(name: str, text: str, *decorators: Callable[[Any], Any]) -> Callable[[
     click.option(
         "--port",
         "ports",
-        type=int,
+        type=click.IntRange(1, 65535),
         multiple=True,
         metavar="PORT",
         help="Delay only connections to this port.",
@@ -126,7 +126,7 @@ def bandwidth(context: Context, /, service: str, rate: str, seconds: float | Non
 @_made(
     "refuse",
     "Let a port of a service refuse connections.",
-    click.option("--udp", is_flag=True, help="The port is a UDP port."),
+    click.option("--udp", is_flag=True, help="Refuse a UDP port."),
     _service,
     click.argument("port", type=click.IntRange(1, 65535)),
 )

@@ -71,7 +71,8 @@ def test_a_value_follows_in_every_form(flag: Flag) -> None:
     key = flag.option.name
     assert key is not None
     given = parse(flag.command, flag.name, flag.value)
-    assert given[key] == ((flag.value,) if flag.option.multiple else flag.option.type(flag.value))
+    value = flag.option.type(flag.value)
+    assert given[key] == ((value,) if flag.option.multiple else value)
     assert parse(flag.command, f"{flag.name}={flag.value}") == given
     if not flag.name.startswith("--"):
         assert parse(flag.command, f"{flag.name}{flag.value}") == given
@@ -82,9 +83,7 @@ def test_a_value_follows_in_every_form(flag: Flag) -> None:
         assert parse(flag.command, flag.name, "--dry-run")[key] in ("--dry-run", ("--dry-run",))
         assert parse(flag.command, f"{flag.name}=a=b,c")[key] in ("a=b,c", ("a=b,c",))
     if flag.option.multiple:
-        assert (
-            parse(flag.command, flag.name, flag.value, f"{flag.name}={flag.value}")[key] == (flag.value,) * 2
-        )
+        assert parse(flag.command, flag.name, flag.value, f"{flag.name}={flag.value}")[key] == (value,) * 2
 
 
 @pytest.mark.parametrize("flag", short(TABLE), ids=str)
