@@ -106,8 +106,8 @@ class Front:
     def _poke(self) -> None:
         try:
             os.write(self._waker, b".")
-        except BlockingIOError:
-            pass  # it is awake already
+        except OSError:
+            return  # it is awake already, or has ended
 
     def run(self) -> None:
         """Serve."""
