@@ -9,14 +9,17 @@ import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from composer import errors
 from composer.stacks import loading, ports
 from composer.stacks.stack import Stack
 from composer.testing.leases import Lease
+from composer.testing.report import Recorder, picture_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from composer.testing.reaping import Reaper
+    from composer.testing.report import Picture
 
 NEVER, FAILED, ALWAYS = "never", "failed", "always"
 DECLARED, MOVED = "declared", "moved"
@@ -56,7 +59,8 @@ class Held(NamedTuple):
 
     stack: Stack
     lease: Lease | None
-    up_s: float
+    recorder: Recorder
+    plan: str = ""
 
 
 class Keeper:
@@ -66,6 +70,8 @@ class Keeper:
         self._plans, self._reaper, self._durations = plans, reaper, durations
         self._held: dict[str, Held] = {}
         self.has_failed = False
+        self.pictures: list[Picture] | None = None
+        """Where a report is wanted: the stacks as they were before they were taken down, once a test has failed."""
 
     @property
     def stacks(self) -> list[Stack]:
@@ -79,32 +85,33 @@ class Keeper:
         name = self._name(wish, scope, label)
         if name in self._held:
             return self._held[name].stack
-        stack = self._make(wish, name)
+        recorder = Recorder()
+        stack = self._make(wish, name, recorder)
         lease = Lease(self._plans.shared, name) if self._is_shared(scope) else None
         began = time.monotonic()
         # before anything is made: whatever happens from here on, it goes
-        self._held[name] = Held(stack, lease, 0.0)
+        self._held[name] = Held(stack, lease, recorder)
         if self._plans.keep != ALWAYS and not self._plans.reuse:
             where = (lease.directory, lease.stack) if lease is not None else None
             self._reaper.add(name, self._plans.backend, where)
         if lease is None:
-            self._bring_up(stack, wish)
+            self._bring_up(name, wish)
         else:
             with lease.gate():
                 lease.take()
-                self._bring_up(stack, wish)
-        took = time.monotonic() - began
-        self._held[name] = Held(stack, lease, took)
-        self._durations[name] = took
+                self._bring_up(name, wish)
+        self._durations[name] = time.monotonic() - began
         return stack
 
     def _is_shared(self, scope: str) -> bool:
         return bool(self._plans.shared) and scope == "session"
 
-    def _bring_up(self, stack: Stack, wish: Wish) -> None:
-        if self._plans.reuse and not stack.plan(build=wish.build).steps:
-            return
-        stack.up(build=wish.build, timeout=wish.timeout_s)
+    def _bring_up(self, name: str, wish: Wish) -> None:
+        held = self._held[name]
+        plan = held.stack.plan(build=wish.build)
+        self._held[name] = held._replace(plan=str(plan))
+        if not self._plans.reuse or plan.steps:
+            held.stack.up(build=wish.build, timeout=wish.timeout_s)
 
     def _name(self, wish: Wish, scope: str, label: str) -> str:
         base = os.path.basename(os.path.dirname(wish.files[0])) if wish.files else "stack"
@@ -114,7 +121,7 @@ class Keeper:
         worker = "" if self._is_shared(scope) else self._plans.worker
         return f"{clean}-{wish.digest(label, scope, self._plans.run, worker)}"
 
-    def _make(self, wish: Wish, name: str) -> Stack:
+    def _make(self, wish: Wish, name: str, recorder: Recorder) -> Stack:
         overrides: Mapping[str, Any] = json.loads(wish.overrides)
         env: Mapping[str, str] = json.loads(wish.env)
         project = loading.load(
@@ -122,10 +129,11 @@ class Keeper:
         )
         if wish.ports == MOVED:
             project = ports.apart(project)
-        return Stack(project, backend=self._plans.backend, services=wish.services, env=env)
+        return Stack(project, backend=self._plans.backend, services=wish.services, env=env, watch=recorder)
 
     def close(self) -> list[str]:
         """Take the stacks down, or leave them as was asked for; return the names of those that stay."""
+        self._take_pictures()
         kept = []
         failures: list[Exception] = []
         for name, held in self._held.items():
@@ -143,6 +151,15 @@ class Keeper:
         if failures:
             raise failures[0] if len(failures) == 1 else ExceptionGroup("some stacks stay", failures)
         return kept
+
+    def _take_pictures(self) -> None:
+        if self.pictures is None or not self.has_failed:
+            return
+        for held in self._held.values():
+            try:
+                self.pictures.append(picture_of(held.stack, held.plan, held.recorder))
+            except errors.ComposerError:
+                continue  # a backend that does not answer: the test's own error says more
 
     def _stays(self) -> bool:
         keep = self._plans.keep

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from composer.stacks import surroundings
-from composer.testing import keeping
+from composer.testing import keeping, report
 from composer.testing.reaping import Reaper
 
 if TYPE_CHECKING:
@@ -47,10 +47,16 @@ class _State:
         self.durations: dict[str, float] = {}
         self.kept: list[str] = []
         self.keepers: list[keeping.Keeper] = []
+        self.report_directory: str | None = config.getoption("composer_report")
+        self.failures: list[report.Failure] = []
+        self.pictures: list[report.Picture] = []
+        self.report_path = ""
 
     def keeper(self) -> Iterator[keeping.Keeper]:
         """Yield a keeper of stacks, and take its stacks down."""
         made = keeping.Keeper(self.plans, self.reaper, self.durations)
+        if self.report_directory:
+            made.pictures = self.pictures
         self.keepers.append(made)
         try:
             yield made
@@ -100,6 +106,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Provide the fixtures of pytest-docker (docker_services and its neighbours).",
     )
     group.addoption(
+        "--composer-report",
+        metavar="DIR",
+        help="Write an HTML file with plans, the start in time, states and logs to DIR if a test fails.",
+    )
+    group.addoption(
         "--composer-durations", action="store_true", help="Print how long each stack took to become ready."
     )
 
@@ -119,6 +130,16 @@ def _state(config: pytest.Config) -> _State:
     if _STATE not in config.stash:
         config.stash[_STATE] = _State(config)
     return config.stash[_STATE]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _STATE not in session.config.stash:
+        return
+    state = session.config.stash[_STATE]
+    if state.report_directory and state.failures:
+        directory = os.path.join(session.config.invocation_params.dir, state.report_directory)
+        state.report_path = report.write(directory, state.plans.worker, state.failures, state.pictures)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -238,15 +259,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, None, None]:
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     outcome = yield
-    report = outcome.get_result()
-    if not report.failed or _STATE not in item.config.stash:
+    found = outcome.get_result()
+    if not found.failed or _STATE not in item.config.stash:
         return
     state = item.config.stash[_STATE]
+    state.failures.append(report.Failure(item.nodeid, found.longreprtext))
     for keeper in state.keepers:
         keeper.has_failed = True
         for stack in keeper.stacks:
             text = _described(stack, item.stash.get(_STARTED, 0.0))
-            report.sections.append((f"stack {stack.name}", text))
+            found.sections.append((f"stack {stack.name}", text))
             item.user_properties.append((f"stack {stack.name}", text))
 
 
@@ -277,5 +299,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section("stacks")
         for name, took_s in sorted(state.durations.items(), key=lambda pair: -pair[1]):
             terminalreporter.line(f"{took_s:8.2f} s  {name}")
+    if state.report_path:
+        terminalreporter.line(f"report of stacks: {state.report_path}")
     for name in state.kept:
         terminalreporter.line(f"stack {name} is left running: take it down with composer -p {name} down -v")

@@ -111,11 +111,14 @@ def test_fails(stack):
     assert False
 """,
         f"--junitxml={tmp_path}/junit.xml",
+        f"--composer-report={tmp_path}/report",
     )
     assert "1 failed, 1 passed" in output, output
     section = output.partition("- stack ")[2]
     assert re.search(r"db\S*: running \(healthy\)", section) and "db | late" in section, output
     assert "early" not in section and "db | started" not in section
+    report = (tmp_path / "report/composer.html").read_text()
+    assert "1 test failed" in report and "late</div>" in report and "Critical path: db" in report
     assert "db | late" in ET.tostring(ET.parse(tmp_path / "junit.xml").getroot(), encoding="unicode")
 
 
