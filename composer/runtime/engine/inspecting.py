@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from composer.errors import NotFound
@@ -128,12 +129,7 @@ class Handling:
         id, meta = self._core.meta(id)
         config = self._core.config(id)
         pauses = spec.pause and self._core.look(meta, {}).status == "running"
-        if pauses:
-            self._containers.pause(id)
-        try:
+        with self._containers.paused(id) if pauses else contextlib.nullcontext():
             made = committing.commit(self._core.store, config, meta, spec)
-        finally:
-            if pauses:
-                self._containers.unpause(id)
         self._core.emit(meta, "container", "commit", id)
         return made

@@ -6,6 +6,7 @@ request, its keeper starts another: the request is sent again, for each is safe 
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -19,7 +20,7 @@ from composer.runtime.base import claims, files, records, state, syscalls, wire
 from composer.runtime.supervision import spawn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from composer.runtime.base.record_types import KeeperRecord
 
@@ -126,6 +127,25 @@ class Client:
             f"the supervisor of project '{self._project}' crashes on request '{request['op']}'",
             hint=f"see {self._directory}/supervisor.log",
         )
+
+    @contextlib.contextmanager
+    def exchanging(self) -> Iterator[Callable[[Mapping[str, Any]], dict[str, Any]]]:
+        """Yield what sends requests over a connection that ends with the block, or with this process."""
+        connection = self.take()
+        while _exchanged(connection, {"op": "hello"}) is None:
+            # it has waited here while its supervisor went, and so have the others; one that cannot be had raises
+            connection.close()
+            self._drop_idle()
+            connection = self.take()
+
+        def ask(request: Mapping[str, Any]) -> dict[str, Any]:
+            answer = _exchanged(connection, request)
+            if answer is None:
+                raise SupervisorLost("lost connection to the supervisor")
+            return checked(answer)
+
+        with connection:
+            yield ask
 
     def take(self) -> socket.socket:
         """Return a connection of one's own, starting the supervisor where it is needed."""
@@ -347,6 +367,17 @@ class Client:
             self._idle.append((self._connect(), time.monotonic()))
         except (errors.ComposerError, OSError):
             pass  # it did not come, or ends by itself when nobody comes
+
+
+def _exchanged(connection: socket.socket, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the answer to a request; None where the other side has gone."""
+    try:
+        wire.send(connection, request)
+        answer, descriptors = wire.receive(connection)
+    except OSError:
+        return None
+    wire.close_all(descriptors)
+    return answer
 
 
 def checked(answer: dict[str, Any]) -> dict[str, Any]:

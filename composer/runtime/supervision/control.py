@@ -10,6 +10,7 @@ there: the supervisor does not end while one is open. Only the owner of the stat
     {"op": "stop", "id": …, "timeout_s": …, "signal": …}         → {"ok": true, "exit_code": …}
     {"op": "kill" | "wait" | "pause" | "unpause" | "remove", "id": …}
     … "wait" with "tied": true       as with "start": for the time after a supervisor was killed
+    … "pause" with "tied": true      it goes on when this connection ends
     {"op": "exec", "id": …, "process": {…}, "privileged": …} + stdin, stdout, stderr
                                      → {"started": true} (+ the terminal), then {"exit_code": n}
     … with "detached": true          without descriptors: nobody reads what it writes, and nobody ever closes that
@@ -217,6 +218,8 @@ class Peer:
         self._execution: executions.Execution | None = None
         self._prepared: list[Task] = []
         self._tied: list[Task] = []
+        self._paused: list[Task] = []
+        self._awaited: list[Task] = []
         self._is_closed = False
         connection.setblocking(False)
         services.loop.watch(connection.fileno(), lambda _: self._on_message())
@@ -290,10 +293,15 @@ class Peer:
         elif op == "wait":
             if message.get("tied") is True:
                 self._tie(task)
+            self._awaited.append(task)
             task.wait(self.reply)
         elif op == "pause":
+            if message.get("tied") is True and task.status == "running":
+                self._paused.append(task)
             task.pause(self.reply)
         elif op == "unpause":
+            if task in self._paused:
+                self._paused.remove(task)
             task.resume()
             self.reply({"ok": True})
         elif op == "remove":
@@ -398,6 +406,10 @@ class Peer:
         for task in self._prepared:
             if task.is_prepared_by(self):
                 task.unprepare()
+        for task in self._awaited:
+            task.forget_ender(self.reply)
+        for task in self._paused:
+            task.resume()  # who paused it for a while was killed meanwhile
         for task in list(self._tied):
             self._end(task)
         self._control.leave(self)

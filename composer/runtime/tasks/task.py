@@ -17,15 +17,7 @@ import time
 
 from composer.errors import Conflict
 from composer.runtime.base import files, syscalls, wire
-from composer.runtime.base.status import (
-    CREATED,
-    EXITED,
-    PAUSED,
-    RESTARTING,
-    RUNNING,
-    STARTING,
-    exit_code_of,
-)
+from composer.runtime.base.status import CREATED, EXITED, PAUSED, RESTARTING, RUNNING, STARTING, exit_code_of
 from composer.runtime.container import container, process, sharing
 from composer.runtime.network import endpoints
 from composer.runtime.streams.input import Input
@@ -514,6 +506,10 @@ class Task:
     def await_end(self, reply: Reply) -> None:
         """Have ``reply`` called with how it ended, when it does."""
         self._enders.append(reply)
+
+    def forget_ender(self, reply: Reply) -> None:
+        """Tell nothing to one who has gone."""
+        self._enders = [kept for kept in self._enders if kept != reply]
 
     def wait(self, reply: Reply) -> None:
         """Reply with the exit code once it is not running."""

@@ -46,6 +46,7 @@ def test_what_is_no_message_is_a_value_error_and_leaves_no_descriptor(text: byte
 
 
 VALUES = {
+    "tied": True,
     "id": ID,
     "source": ID,
     "signal": 9,
