@@ -334,14 +334,14 @@ class Server:
     ) -> None:
         self._start, self.path, self._log = start, path, log
         self.process = start()
-        _await_answer(self)
+        await_answer(self)
 
     def replace(self) -> None:
         """Kill the server, and start another one."""
         self.process.kill()
         self.process.wait()
         self.process = self._start()
-        _await_answer(self)
+        await_answer(self)
 
     def clear(self) -> None:
         """Remove all containers and networks, so that nothing of them stays on the machine."""
@@ -404,7 +404,7 @@ def served(
         server.stop()
 
 
-def _await_answer(server: Server) -> None:
+def await_answer(server: Server) -> None:
     """Wait until the server answers; its end, or half a minute without an answer, is a failure."""
     deadline = time.monotonic() + 30
     ended = os.pidfd_open(server.process.pid)

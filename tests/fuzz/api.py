@@ -218,6 +218,8 @@ class Run:
         self.server, self.directory, self.seed = server, directory, seed
         self.found: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
+        """What answers with status 500 say, which Docker gives for some requests too: to be read."""
         self.slowest_ping_s = 0.0
         self._lock = threading.Lock()
         self._stops = False
@@ -251,6 +253,8 @@ class Run:
             except Finding as finding:
                 self._note(str(finding), asked)
             with self._lock:
+                if answer.startswith(b"HTTP/1.1 500"):
+                    self.refusals[_plain(answer.partition(b"\r\n\r\n")[2].decode("utf-8", "replace"))] += 1
                 self.statuses[answer[9:12].decode("latin-1") if answer.startswith(b"HTTP") else "none"] += 1
             count += 1
             if count % _ROUND == 0:
@@ -265,7 +269,7 @@ class Run:
                 self.found[f"objects cannot be removed and made again: {error}"[:300]] += 1
 
     def _note(self, text: str, asked: Asked | None) -> None:
-        place = re.sub(r"[0-9a-f]{12,}|\d+", "N", text)[:200]
+        place = _plain(text)
         with self._lock:
             self.found[place] += 1
             if self.found[place] == 1 and asked is not None:
@@ -277,6 +281,10 @@ class Run:
         """Count the tracebacks of the log by their last place."""
         for last in tracebacks(self.server.log()):
             self.found[f"a traceback in the log: {last}"] += 1
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[0-9a-f]{12,}|\d+", "N", text)[:200]
 
 
 _SEPARATOR = b"\n#piece\n"
@@ -322,6 +330,8 @@ def fuzz(seconds: float, seed: int, directory: pathlib.Path) -> int:
     print(
         f"at rest: {before}, and at the end {after}; slowest ping {run.slowest_ping_s:.2f} s; ended in {took_s:.2f} s"
     )
+    for text, count in run.refusals.most_common(20):
+        print(f"  status 500, {count} × {text}")
     for text, count in run.found.most_common():
         print(f"  {count} × {text}")
     print(f"findings: {len(run.found)}, in {directory}")

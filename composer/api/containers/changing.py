@@ -82,7 +82,9 @@ def _stop_it(world: World, meta: Meta, call: Call, number: int | None) -> None:
         "op": "stop",
         "id": meta["id"],
         # less than none is for ever, as with Docker
-        "timeout_s": _FOR_EVER_S if timeout_s is not None and timeout_s < 0 else timeout_s,
+        "timeout_s": _FOR_EVER_S
+        if timeout_s is not None and not 0 <= timeout_s <= _FOR_EVER_S
+        else timeout_s,
     }
     if number is not None:
         request["signal"] = number
@@ -92,7 +94,7 @@ def _stop_it(world: World, meta: Meta, call: Call, number: int | None) -> None:
         return  # it ended in this moment, and removed itself
 
 
-_FOR_EVER_S = 10**9
+_FOR_EVER_S = 10 * 365 * 24 * 3600
 
 
 def _signal(call: Call) -> int | None:

@@ -205,8 +205,8 @@ def create(call: Call) -> Answer:
         owner = owner_of(labels)
         id = world.engine.networks.create(wanted._replace(owner=owner, repeatable=False, event=_event(owner)))
     except errors.Conflict as error:
-        if "already exists" in str(error):
-            raise Problem(409, str(error)) from None
+        if world.core.networks.find(asked.Name) is not None:
+            raise Problem(409, f"network with name {asked.Name} already exists") from None
         # clients know it by these words, and try another subnet
         overlap = "invalid pool request: Pool overlaps with other one on this address space: "
         raise Problem(403, f"{overlap if ' overlaps ' in str(error) else ''}{error}") from None
@@ -300,10 +300,9 @@ def connect(call: Call) -> Answer:
     endpoint = networkoptions.endpoint_of(places.endpoint_of(record["name"], asked.EndpointConfig))
     try:
         world.engine.networks.connect(meta["id"], endpoint)
-    except errors.Conflict as error:
-        raise Problem(409, str(error)) from None
     except errors.BackendError as error:
-        raise Problem(400, str(error)) from None
+        world.network(record["id"])  # it may have been removed meanwhile
+        raise Problem(409 if isinstance(error, errors.Conflict) else 400, str(error)) from None
     _tell(world, record, "connect", meta["id"])
     return 200, None
 

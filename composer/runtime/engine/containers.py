@@ -14,6 +14,7 @@ from composer.runtime.objects.networks import DEFAULT_NETWORK
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from composer.runtime.base.record_types import Meta
     from composer.runtime.engine.core import Core
     from composer.runtime.objects import specs
     from composer.runtime.objects.attaching import AttachSession
@@ -129,8 +130,11 @@ class Containers:
                 self.remove(meta["id"], force=True, volumes=True)
 
     def rename(self, id: str, name: str) -> None:
+        with self._core.changing(id) as (id, meta):
+            self._rename(id, meta, name)
+
+    def _rename(self, id: str, meta: Meta, name: str) -> None:
         core = self._core
-        id, meta = core.meta(id)
         holder = naming.take_name(core.paths, name, id)
         if holder is not None:
             raise errors.Conflict(f'container name "{name}" is already in use by container {holder[:12]}')
@@ -154,16 +158,21 @@ class Containers:
         and a ``maximum`` of retries, as in a configuration. Raises NotFound, Conflict, and BackendError where the
         kernel refuses a value: then nothing has changed.
         """
+        with self._core.changing(id) as (id, meta):
+            return self._update(id, meta, resources or {}, restart)
+
+    def _update(
+        self, id: str, meta: Meta, resources: Mapping[str, Any], restart: Mapping[str, Any] | None
+    ) -> list[str]:
         from composer.runtime.engine import updating
 
         core = self._core
-        id, meta = core.meta(id)
         directory, before = core.paths.container(id), core.config(id)
-        after = updating.changed(before, meta, resources or {}, restart)
+        after = updating.changed(before, meta, resources, restart)
         records.write_config(directory, after)
         try:
             self.reload(id, meta, op="update")
-            warnings = updating.apply(before, after, id, resources or {}) if core.pid(id) is not None else []
+            warnings = updating.apply(before, after, id, resources) if core.pid(id) is not None else []
         except BaseException:
             records.write_config(directory, before)
             with contextlib.suppress(errors.BackendError):  # the first failure is what is told
@@ -227,6 +236,22 @@ class Containers:
     def unpause(self, id: str) -> None:
         id, meta = self._core.meta(id)
         self._core.ask(meta, {"op": "unpause", "id": id})
+
+    @contextlib.contextmanager
+    def paused(self, id: str) -> Iterator[None]:
+        """Have a container that runs stand still for a while. It goes on when we are killed, too."""
+        from composer.runtime.objects.client import SupervisorLost
+
+        id, meta = self._core.meta(id)
+        with self._core.client(str(meta["project"])).exchanging() as ask:
+            ask({"op": "pause", "id": id, "tied": True})
+            try:
+                yield
+            finally:
+                try:
+                    ask({"op": "unpause", "id": id})
+                except SupervisorLost:
+                    self.unpause(id)  # the next one, which does not know of us
 
     def wait(self, id: str, *, until: int = -1) -> int | None:
         """Return the exit code once the container is not running (at once when it is not); None if unknown.

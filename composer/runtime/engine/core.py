@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -99,6 +101,25 @@ class Core:
             )
         records.refuse_later(meta, f"container '{meta['name']}'")
         return full, meta
+
+    @contextlib.contextmanager
+    def changing(self, id: str) -> Iterator[tuple[str, Meta]]:
+        """Hold the lock on a container's records while they are read, changed and written; yield as `meta` returns.
+
+        Without it, of two changes at once only one would be there at the end. Raises NotFound.
+        """
+        full, _ = self.meta(id)
+        try:
+            fd = os.open(self.paths.container(full), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            fd = -1
+        try:
+            if fd >= 0:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+            yield self.meta(full)
+        finally:
+            if fd >= 0:
+                os.close(fd)
 
     def config(self, id: str) -> Config:
         """Return a container's configuration by its full id. Raises BackendError where it is damaged."""

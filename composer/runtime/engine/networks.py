@@ -66,35 +66,40 @@ class Networks:
         """Let a container join a network, a running one too."""
         from composer.runtime.objects import joining
 
-        id, meta = self._core.meta(id)
-        joined = dict(meta["networks"])
-        record = self._core.networks.find(endpoint.network)
-        if record is not None and joined.get(endpoint.network) == record["id"]:
-            return
-        before = joining.connect(self._core.paths.container(id), endpoint, self._core.networks)
-        if record is not None:
-            self._core.networks.ensure_up(record["id"])
-        self._reconnect(id, meta, before)
+        with self._core.changing(id) as (id, meta):
+            joined = dict(meta["networks"])
+            record = self._core.networks.find(endpoint.network)
+            if record is not None and joined.get(endpoint.network) == record["id"]:
+                return
+            before = joining.connect(self._core.paths.container(id), endpoint, self._core.networks)
+            self._reconnect(id, meta, before, record["id"] if record is not None else "")
 
     def disconnect(self, id: str, network: str) -> None:
         from composer.runtime.objects import joining
 
-        id, meta = self._core.meta(id)
-        record = self._core.networks.find(network)
-        if record is None or not any(joined == record["id"] for _, joined in meta["networks"]):
-            return
-        before = joining.disconnect(self._core.paths.container(id), record)
-        self._reconnect(id, meta, before)
+        with self._core.changing(id) as (id, meta):
+            record = self._core.networks.find(network)
+            if record is None or not any(joined == record["id"] for _, joined in meta["networks"]):
+                return
+            before = joining.disconnect(self._core.paths.container(id), record)
+            self._reconnect(id, meta, before)
 
-    def _reconnect(self, id: str, meta: Mapping[str, Any], before: list[EndpointRequest]) -> None:
-        """Let a running container follow its files; where it cannot, the files are as they were."""
+    def _reconnect(
+        self, id: str, meta: Mapping[str, Any], before: list[EndpointRequest], joined: str = ""
+    ) -> None:
+        """Let a running container follow its files; where it cannot, the files are as they were.
+
+        ``joined`` is the network that is new to it, which may have been removed in this moment.
+        """
         from composer.runtime.objects import joining
 
-        if not self._core.is_active(id):
-            self._containers.reload(id, meta)
-            return
         try:
-            self._core.ask(meta, {"op": "reconnect", "id": id})
+            if joined:
+                self._core.networks.ensure_up(joined)
+            if self._core.is_active(id):
+                self._core.ask(meta, {"op": "reconnect", "id": id})
+            else:
+                self._containers.reload(id, meta)
         except errors.BackendError:
             joining.restore(self._core.paths.container(id), before)
             self._containers.reload(id, meta)

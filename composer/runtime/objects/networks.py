@@ -293,15 +293,17 @@ class Networks:
                     yield other
 
     def _remove_together(self, removals: Sequence[_Removal], wall: Firewall) -> None:
-        going = []
+        going: dict[str, NetworkRecord] = {}
         for removal in removals:
             try:
                 record = self._unused(removal.id)
             except errors.ComposerError as error:
                 removal.refusal = error
             else:
-                going += [record] if record is not None else []
-        self._take_down(going, wall)
+                going |= (
+                    {record["id"]: record} if record is not None else {}
+                )  # once, however many want it gone
+        self._take_down(list(going.values()), wall)
         for removal in removals:
             removal.is_done = True
 
