@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from composer import errors as errors
     from composer.schema.model import Project as Project
     from composer.stacks.asynchronous import AsyncStack as AsyncStack
+    from composer.stacks.databases import Database as Database
     from composer.stacks.loading import load as load
     from composer.stacks.reports import ServiceReport as ServiceReport
     from composer.stacks.reports import StackFailed as StackFailed
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from composer.stacks.results import LogLine as LogLine
     from composer.stacks.results import Result as Result
     from composer.stacks.service import Service as Service
+    from composer.stacks.snapshots import Snapshot as Snapshot
     from composer.stacks.stack import Stack as Stack
 
 __version__ = "0.1.0"
@@ -30,11 +32,13 @@ _PLACES = {
     "Address": "stacks.results",
     "AsyncStack": "stacks.asynchronous",
     "CommandFailed": "stacks.results",
+    "Database": "stacks.databases",
     "LogLine": "stacks.results",
     "Project": "schema.model",
     "Result": "stacks.results",
     "Service": "stacks.service",
     "ServiceReport": "stacks.reports",
+    "Snapshot": "stacks.snapshots",
     "Stack": "stacks.stack",
     "StackFailed": "stacks.reports",
     "load": "stacks.loading",

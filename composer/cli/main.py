@@ -76,6 +76,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("schema", "Print the JSON Schema of a document that composer writes or reads"),
     "serve": ("serve", "Serve Docker's REST API for the containers of the built-in runtime"),
     "shim": ("shim", "Manage launchers named docker and docker-compose that run composer"),
+    "snapshot": ("snapshot", "Save and restore the data of services"),
     "start": ("start", "Start services"),
     "stats": ("stats", "Show a live view of the resource usage of containers"),
     "stop": ("stop", "Stop services"),

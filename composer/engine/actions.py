@@ -64,6 +64,7 @@ def _change(engine: Engine, project: Project, options: Options, given: Given | N
         left = chosen.tree.get("services") or {}
         options = options._replace(services=tuple(name for name in options.services if name in left))
     world = observe(engine.backend, chosen, engine.key)
+    _refuse_half_restored(world.observed)
     plan = reconcile(chosen, world, options._replace(known=whole))
     services = chosen.tree.get("services") or {}
     rollbacks = frozenset(
@@ -72,6 +73,18 @@ def _change(engine: Engine, project: Project, options: Options, given: Given | N
         if ((tree.get("deploy") or {}).get("update_config") or {}).get("failure_action") == "rollback"
     )
     return Change(project.name, plan, options, world.observed, rollbacks)
+
+
+def _refuse_half_restored(observed: Observed) -> None:
+    """Raise Conflict where the data of a project is neither the old nor that of a snapshot: a kill came between."""
+    from composer.engine import labels
+    from composer.errors import Conflict
+
+    if any(labels.PLACING in volume.labels for volume in observed.volumes):
+        raise Conflict(
+            "a restore of this project's data was interrupted, or is still running",
+            hint="finish it with composer snapshot restore, or remove the data with composer down -v",
+        )
 
 
 def _is_partly_elsewhere(project: Project) -> bool:
@@ -225,6 +238,7 @@ def start(
     from composer.engine.planning.lifecycle import plan_start
 
     observed = engine.backend.observe(project)
+    _refuse_half_restored(observed)
     plan = plan_start(
         observed, services, wait=wait, wait_timeout_s=wait_timeout_s, wait_restarts=wait_restarts
     )
@@ -243,7 +257,9 @@ def restart(
     """Stop and start containers of services; configuration changes are not applied."""
     from composer.engine.planning.lifecycle import plan_restart
 
-    plan = plan_restart(engine.backend.observe(project), services, timeout_s, dependents=dependents)
+    observed = engine.backend.observe(project)
+    _refuse_half_restored(observed)
+    plan = plan_restart(observed, services, timeout_s, dependents=dependents)
     engine.apply(project, plan)
     return plan
 

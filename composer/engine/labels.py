@@ -41,6 +41,9 @@ CONTENTS = "composer.contents"
 FORM = "composer.hash"
 """The version of docker compose in whose form the configuration hash is; 2.40's where there is no such label."""
 
+PLACING = "composer.snapshot.placing"
+"""On a volume of a project: a restore of its data that has begun, and not ended (`snapshots.copies`)."""
+
 DIRECTORY = "composer.directory"
 """On volumes: the directory of the project whose name they have; empty where that name was given to the command."""
 

@@ -52,6 +52,9 @@ class Capability(Enum):
     REACHES_TMPFS = "reaches tmpfs"
     """Files in tmpfs mounts of a running container are read and written as any others."""
 
+    SNAPSHOTS = "snapshots"
+    """It takes and places snapshots of data itself, sharing what does not change (`Snapshots`)."""
+
     KEEPS_IMAGES = "keeps images"
     """It has a store of images of its own, which are resolved, saved and pruned through it."""
 
@@ -158,6 +161,35 @@ class ObservedVolume(NamedTuple):
     options: Mapping[str, str] = {}
     mountpoint: str = ""
     created_ns: int = 0
+
+
+class SnapshotPart(NamedTuple):
+    """A volume in a snapshot (``kind`` volume), or the layers of a container (layer).
+
+    ``source`` is the volume's name or the container's id when it was taken. ``about`` says whose it is: ``uses`` are
+    (service, number, target) of a volume, ``service`` and ``number`` are a layer's.
+    """
+
+    kind: str
+    source: str
+    about: Mapping[str, Any] = {}
+
+
+class ObservedSnapshot(NamedTuple):
+    """A snapshot. ``quiet``: how the data was kept still (frozen, stopped, idle); ``way``: how it was taken.
+
+    ``users`` are the volumes that lie over its files.
+    """
+
+    id: str
+    name: str
+    project: str
+    created_ns: int
+    quiet: str
+    way: str
+    size_bytes: int
+    parts: tuple[SnapshotPart, ...]
+    users: tuple[str, ...] = ()
 
 
 class ImageVariant(NamedTuple):

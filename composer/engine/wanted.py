@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from composer.engine.observed import SnapshotPart
+
     Path = tuple[str | int, ...]
 
 
@@ -29,6 +31,16 @@ class VolumeSpec(NamedTuple):
     name: str
     labels: Mapping[str, str]
     attributes: Mapping[str, Any]
+
+
+class SnapshotSpec(NamedTuple):
+    """A snapshot to take. ``freeze`` are the containers that are paused meanwhile; ``quiet`` says how it is still."""
+
+    name: str
+    project: str
+    quiet: str
+    parts: Sequence[SnapshotPart]
+    freeze: Sequence[str] = ()
 
 
 class MountSpec(NamedTuple):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from composer.schema.model import Project
     from composer.stacks.results import LogLine
     from composer.stacks.service import Service
+    from composer.stacks.snapshots import Snapshot
 
 Item = TypeVar("Item")
 _END: Any = object()
@@ -76,6 +77,20 @@ class AsyncStack:
     async def down(self, **options: Any) -> Plan:
         """See `Stack.down`."""
         return await asyncio.to_thread(self.stack.down, **options)
+
+    async def snapshot(self, *arguments: Any, **options: Any) -> Snapshot:
+        """See `Stack.snapshot`."""
+        return await asyncio.to_thread(self.stack.snapshot, *arguments, **options)
+
+    async def restore(self, snapshot: Snapshot | str, *arguments: Any, **options: Any) -> str:
+        """See `Stack.restore`."""
+        return await asyncio.to_thread(self.stack.restore, snapshot, *arguments, **options)
+
+    async def fork(self, name: str | None = None, **options: Any) -> AsyncStack:
+        """See `Stack.fork`."""
+        made = AsyncStack.__new__(AsyncStack)
+        made.stack = await asyncio.to_thread(self.stack.fork, name, **options)
+        return made
 
     async def ps(self, **options: Any) -> list[ObservedContainer]:
         """See `Stack.ps`."""

@@ -75,6 +75,7 @@ class Opened:
         self.project = loading.renamed(loaded, name) if name else loaded
         self.chosen = tuple(services)
         self._watch: Events = watch or Silence()
+        self.env = env
         environment = surroundings.environment(env)
         self._session = Session(environment, wanted=backend or choice.configured(environment, None))
         self._lock = threading.RLock()
@@ -98,7 +99,7 @@ class Opened:
 
     def plan(self, *, services: Iterable[str] = (), build: bool | None = None) -> Plan:
         """Return what `up` would do now; nothing is changed."""
-        return actions.plan_up(self._engine(), self.project, self._options(services, build=build))
+        return actions.plan_up(self._engine(), self.project, self.options(services, build=build))
 
     def up(
         self,
@@ -115,7 +116,7 @@ class Opened:
         With ``wait`` it returns when all services are healthy, or running where they have no health check; ``timeout``
         is in seconds. ``build``: True builds images anew, False none. Raises StackFailed.
         """
-        options = self._options(services, build=build)._replace(
+        options = self.options(services, build=build)._replace(
             wait=wait,
             wait_timeout_s=timeout,
             recreate="force" if recreate else "diverged",
@@ -142,9 +143,12 @@ class Opened:
         """Take the stack down at the end of its block."""
         self._made = True
 
-    def _options(self, services: Iterable[str], *, build: bool | None) -> Options:
+    def options(
+        self, services: Iterable[str] = (), *, build: bool | None = None, start: bool = True
+    ) -> Options:
+        """Return what an `up` of these services is asked for, of the stack's own by default."""
         named = tuple(services) or self.chosen
-        return Options(services=named, build=build, remove_orphans=False, ignore_orphans=True)
+        return Options(services=named, build=build, start=start, remove_orphans=False, ignore_orphans=True)
 
     def _engine(self) -> Engine:
         _ = self.backend

@@ -14,7 +14,7 @@ from composer.engine import actions, labels
 from composer.engine.observed import Health
 from composer.engine.options import OneOff, Options
 from composer.engine.wanted import ExecSpec
-from composer.stacks import reports
+from composer.stacks import databases, reports
 from composer.stacks.results import Address, CommandFailed, LogLine, Result
 from composer.stacks.waits import Patience, connects, request
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from composer.engine.backend import Session
     from composer.engine.observed import ObservedContainer
+    from composer.stacks.databases import Database
     from composer.stacks.faulting import Fault
     from composer.stacks.opened import Opened
 
@@ -177,6 +178,18 @@ class Service:
     ) -> Iterator[LogLine]:
         """Yield the lines of the service; the arguments are those of `Stack.logs`."""
         return self.stack.logs(services=(self.name,), follow=follow, since=since, tail=tail)
+
+    # -------------------------------------------------------------- databases
+
+    def fresh_database(self, template: str | None = None, *, refresh: bool = False) -> Database:
+        """Make a database of the service's server for one test, and return it: its ``name``, ``url`` and ``drop()``.
+
+        It is a copy of ``template``, by default of the database that the service's variables name; of Redis it is an
+        empty index. Connections to PostgreSQL's template are ended. MySQL's template is read once: ``refresh`` reads
+        it again. Use it as a context manager to drop it. Raises Unsupported for other servers, CommandFailed.
+        """
+        settings = self.stack.backend.settings(self.container().id)
+        return databases.fresh(self, settings.environment, template, refresh=refresh)
 
     # -------------------------------------------------------------- waiting
 

@@ -86,7 +86,16 @@ ALLOWED: dict[str, set[str]] = {
     "runtime.images": {"runtime.base", "registry", *_VALUES},
     "runtime.objects": {*_CARRIED, "runtime.supervision", "runtime.images", "registry", *_VALUES},
     "runtime.build": {*_CARRIED, "runtime.images", "runtime.objects", "registry", *_VALUES},
-    "runtime.engine": {*_CARRIED, "runtime.build", "runtime.images", "runtime.objects", "registry", *_VALUES},
+    "runtime.snapshots": {"runtime.base", "runtime.objects", "errors"},
+    "runtime.engine": {
+        *_CARRIED,
+        "runtime.build",
+        "runtime.images",
+        "runtime.objects",
+        "runtime.snapshots",
+        "registry",
+        *_VALUES,
+    },
     "runtime.host": {
         *_CARRIED,
         "runtime.build",

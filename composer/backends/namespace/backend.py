@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from composer.engine.backend import Session
-    from composer.engine.observed import ObservedImage
+    from composer.engine.observed import ObservedImage, ObservedSnapshot
     from composer.engine.wanted import (
         BuildSpec,
         CommitSpec,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ExecSpec,
         LabelFilter,
         NetworkSpec,
+        SnapshotSpec,
         VolumeSpec,
     )
     from composer.runtime.base.state import Paths
@@ -98,6 +99,30 @@ class NamespaceBackend(NamespaceObserver):
         self, labels: Sequence[LabelFilter], *, everything: bool = False
     ) -> tuple[Sequence[str], int]:
         return self._engine.volumes.prune(_matching(labels), everything=everything)
+
+    # -------------------------------------------------------------- snapshots
+
+    def snapshots(self) -> Sequence[ObservedSnapshot]:
+        from composer.backends.namespace import snapshots
+
+        return snapshots.all_of(self._core)
+
+    def restores_by(self) -> str:
+        return self._engine.snapshots.way()
+
+    def save_snapshot(self, spec: SnapshotSpec) -> ObservedSnapshot:
+        from composer.backends.namespace import snapshots
+
+        return snapshots.observed(self._engine.snapshots.save(snapshots.wish_of(spec), spec.freeze))
+
+    def place_snapshot(self, id: str, project: str, targets: Sequence[tuple[int, str]]) -> str:
+        return self._engine.snapshots.place(id, project, targets)
+
+    def remove_snapshot(self, id: str) -> Sequence[str]:
+        return self._engine.snapshots.remove(id)
+
+    def finish_snapshots(self) -> None:
+        self._engine.snapshots.finish()
 
     # -------------------------------------------------------------- containers
 

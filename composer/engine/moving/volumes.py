@@ -16,13 +16,14 @@ from composer.engine.wanted import ContainerSpec, MountSpec
 from composer.errors import BackendError, Conflict, CopyFailed, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from composer.engine.backend import Backend
 
 _IMAGE = "composer-empty:latest"
-_LABEL = "composer.helper"
-_PLACE = "volume"
+LABEL = "composer.helper"
+"""On what a command makes for itself: who it is, see `own`."""
+PLACE = "volume"
 
 
 class Contents(NamedTuple):
@@ -33,7 +34,7 @@ class Contents(NamedTuple):
 
     def read(self) -> Iterator[bytes]:
         """Return an archive of the volume; its names begin with ``volume``. The caller must close it (`reading`)."""
-        return self.backend.read_path(self.container, f"/{_PLACE}")[1]
+        return self.backend.read_path(self.container, f"/{PLACE}")[1]
 
     def write(self, archive: Iterable[bytes]) -> None:
         """Unpack an archive as `read` returns it; owners, modes and times are those of the archive."""
@@ -52,9 +53,9 @@ def opened(backend: Backend, volume: str, *, writable: bool = False) -> Iterator
             "",
             1,
             image,
-            {_LABEL: _own()},
+            {LABEL: own()},
             {"command": ["none"]},
-            mounts=(MountSpec("volume", volume, f"/{_PLACE}", read_only=not writable),),
+            mounts=(MountSpec("volume", volume, f"/{PLACE}", read_only=not writable),),
             network_mode="none",
         )
         with ExitStack() as held:
@@ -120,7 +121,7 @@ def holders(backend: Backend, volume: str) -> list[str]:
     ]
 
 
-def _own() -> str:
+def own() -> str:
     """Return what names this process, also among those of other machines: ``HOST:PID:TICKS``."""
     return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
 
@@ -134,12 +135,17 @@ def _started(pid: int) -> str:
         return ""
 
 
+def has_ended(labels: Mapping[str, str]) -> bool:
+    """Tell whether the command that made something was one of this machine, and is no more."""
+    host, _, process = labels.get(LABEL, "").partition(":")
+    pid, _, ticks = process.partition(":")
+    return host == socket.gethostname() and pid.isdecimal() and _started(int(pid)) != ticks
+
+
 def _sweep(backend: Backend) -> None:
     """Remove what commands of this machine left that were killed."""
     for container in backend.containers():
-        host, _, process = container.labels.get(_LABEL, "").partition(":")
-        pid, _, ticks = process.partition(":")
-        if host == socket.gethostname() and pid.isdecimal() and _started(int(pid)) != ticks:
+        if has_ended(container.labels):
             with suppress(BackendError):
                 backend.remove_container(container.id, force=True)
 
@@ -149,13 +155,13 @@ def check_archive(path: str) -> None:
     try:
         with tarfile.open(path, "r|", tarinfo=WholeInfo) as reader:
             first = reader.next()
-            if first is None or (first.name == _PLACE and not first.isdir()):
+            if first is None or (first.name == PLACE and not first.isdir()):
                 raise _no_volume(path, first)
             links: set[str] = set()
             while first is not None:
                 parts = first.name.split("/")
                 above = ("/".join(parts[:end]) for end in range(1, len(parts)))
-                if parts[0] != _PLACE or ".." in parts or (links and not links.isdisjoint(above)):
+                if parts[0] != PLACE or ".." in parts or (links and not links.isdisjoint(above)):
                     raise _no_volume(path, first)
                 if first.issym():
                     links.add(first.name)
@@ -168,7 +174,7 @@ def check_archive(path: str) -> None:
 
 
 def _no_volume(path: str, member: tarfile.TarInfo | None) -> CopyFailed:
-    what = f"its entry '{member.name}' is not in the directory '{_PLACE}'" if member else "it is empty"
+    what = f"its entry '{member.name}' is not in the directory '{PLACE}'" if member else "it is empty"
     return CopyFailed(
         f"'{path}' is not an archive of a volume: {what}", hint="make one with composer volume export"
     )

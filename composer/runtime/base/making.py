@@ -92,7 +92,14 @@ def _is_held(path: str) -> bool:
 
 def sweep(paths: Paths) -> None:
     """Remove what processes that were killed left half made or half removed."""
-    parts = ("images/layers", "images/blobs", "images/host", "build/snapshots", "build/downloads")
+    parts = (
+        "images/layers",
+        "images/blobs",
+        "images/host",
+        "build/snapshots",
+        "build/downloads",
+        "snapshots",
+    )
     others = (f"{paths.root}/{part}" for part in parts)
     for directory in (paths.containers(), paths.networks(), paths.volumes(), *others):
         try:

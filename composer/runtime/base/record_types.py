@@ -220,11 +220,65 @@ class NetworkRecord(Owned):
     host_bindings: NotRequired[list[str]]
 
 
+class OverRecord(TypedDict):
+    """What a volume lies over: part ``part`` of a snapshot. Its own changes are in ``over/<generation>``."""
+
+    snapshot: str
+    part: int
+    generation: str
+
+
 class VolumeRecord(Owned):
     name: str
     driver: str
     created_ns: int
     options: dict[str, str]
+    over: NotRequired[OverRecord]
+
+
+class PartRecord(TypedDict):
+    """A volume in a snapshot, or the layers of a container. ``about`` is what its maker wants to know of it later."""
+
+    kind: str
+    source: str
+    about: dict[str, Any]
+
+
+class SnapshotRecord(TypedDict):
+    """``snapshot.json``. ``quiet`` says what was done to who used the data, ``way`` how it was copied.
+
+    With ``removed`` it has no name any more, and goes with the last volume that lies over it.
+    """
+
+    id: str
+    name: str
+    project: str
+    created_ns: int
+    quiet: str
+    way: str
+    size_bytes: int
+    parts: list[PartRecord]
+    removed: bool
+
+
+class PlacingRecord(TypedDict):
+    """``placing/<id>.json``: a snapshot on its way into volumes and containers, as pairs of part and target.
+
+    Once it is ``committed`` it is carried out to the end, by whomever.
+    """
+
+    snapshot: str
+    project: str
+    targets: list[list[Any]]
+    generation: str
+    way: str
+    committed: bool
+
+
+class FrozenRecord(TypedDict):
+    """``frozen/<id>.json``: containers that a save has paused, until it lets them go on."""
+
+    containers: list[str]
 
 
 class NameRecord(TypedDict):

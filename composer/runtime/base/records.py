@@ -40,12 +40,17 @@ if TYPE_CHECKING:
     from composer.runtime.base.record_types import (
         Config,
         Extras,
+        FrozenRecord,
         HealthRecord,
         KeeperRecord,
         Meta,
         MountRecord,
         NameRecord,
         NetworkRecord,
+        OverRecord,
+        PartRecord,
+        PlacingRecord,
+        SnapshotRecord,
         State,
         VolumeRecord,
     )
@@ -422,11 +427,91 @@ def volume(directory: str) -> VolumeRecord | None:
         **_owned(found),
         "options": texts(found.get("options")),
     }
+    over = found.get("over")
+    if over is not None:
+        # A part that cannot be known is one that is nowhere: mounting it fails, and shows no other data in its place.
+        known: OverRecord = (
+            over if _is_over(over) else {"snapshot": "damaged", "part": 0, "generation": "damaged"}
+        )
+        made["over"] = known
     return made
 
 
 def write_volume(directory: str, record: VolumeRecord) -> None:
     _write(f"{directory}/volume.json", record, durable=True)
+
+
+# ------------------------------------------------------------------ snapshots
+
+_is_over = like(
+    snapshot=lambda value: _is_name(value), part=is_number, generation=lambda value: _is_name(value)
+)
+_is_part = like(kind=is_text, source=is_text, about=is_mapping)
+
+
+def snapshot(directory: str) -> SnapshotRecord | None:
+    found = files.read_json(f"{directory}/snapshot.json")
+    if found is None:
+        return None
+    id = os.path.basename(directory)
+    shapes: dict[str, Shape] = {
+        "name": (is_text, id[:12]),
+        "project": (is_text, NOBODY),
+        "created_ns": (is_number, 0),
+        "quiet": (is_text, ""),
+        "way": (is_text, ""),
+        "size_bytes": (is_number, 0),
+        "removed": (is_flag, False),
+    }
+    made: SnapshotRecord = {
+        **shaped(found, shapes),  # type: ignore[typeddict-item]
+        "id": id,
+        "parts": _parts(found),
+    }
+    return made
+
+
+def _parts(found: Mapping[str, Any]) -> list[PartRecord]:
+    """Return the parts, each at its number: one that is damaged leads nowhere."""
+    parts: Any = found.get("parts")
+    none: PartRecord = {"kind": "damaged", "source": "", "about": {}}
+    return [part if _is_part(part) else none for part in (parts if is_list(parts) else [])]
+
+
+def write_snapshot(directory: str, record: SnapshotRecord) -> None:
+    _write(f"{directory}/snapshot.json", record, durable=True)
+
+
+def placing(path: str) -> PlacingRecord | None:
+    found = files.read_json(path)
+    return found if _is_placing(found) else None  # type: ignore[return-value]
+
+
+def _is_target(pair: Any) -> bool:
+    return is_list(pair) and len(pair) == 2 and is_number(pair[0]) and _is_name(pair[1])
+
+
+_is_placing = like(
+    snapshot=lambda value: _is_name(value),
+    project=is_text,
+    targets=list_of(_is_target),
+    generation=lambda value: _is_name(value),
+    way=is_text,
+    committed=is_flag,
+)
+
+
+def write_placing(path: str, record: PlacingRecord) -> None:
+    _write(path, record, durable=True)
+
+
+def frozen(path: str) -> FrozenRecord | None:
+    found = files.read_json(path)
+    return found if like(containers=is_texts)(found) else None  # type: ignore[return-value]
+
+
+def write_frozen(path: str, record: FrozenRecord) -> None:
+    _write(path, record)
 
 
 # ------------------------------------------------------------------ processes of ours

@@ -44,6 +44,9 @@ class Paths(NamedTuple):
     def networks(self) -> str:
         return f"{self.root}/networks"
 
+    def snapshots(self) -> str:
+        return f"{self.root}/snapshots"
+
     def volumes(self) -> str:
         return f"{self.root}/volumes"
 

@@ -290,6 +290,12 @@ def set_thread_groups(groups: Collection[int]) -> None:
     _check(_syscall(SYS["setgroups"], ctypes.c_size_t(len(groups)), numbers), "setgroups")
 
 
+def syncfs(fd: int) -> None:
+    """Write everything of a file system to the disk: one call, where an fsync for each file takes minutes."""
+    # not by `libc`: it takes long, and other threads go on meanwhile
+    _check(ctypes.CDLL(None, use_errno=True).syncfs(ctypes.c_int(fd)), "syncfs")
+
+
 def exchange(one: str, other: str) -> None:
     """Let two names change places in one step (renameat2, RENAME_EXCHANGE)."""
     here = ctypes.c_int(-100)  # AT_FDCWD

@@ -212,6 +212,7 @@ class Containers:
             core.networks.ensure_up(network_id)
         current = records.state(core.paths.container(id)) or {}
         seen_ns = current.get("started_ns", 0)
+        core.before_mounting(volumes_of(meta))
         with self._filesystems.mounted(volumes_of(meta)):
             yield core.client(str(meta["project"])), {"op": "start", "id": id, "seen_ns": seen_ns}
 

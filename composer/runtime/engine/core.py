@@ -13,7 +13,7 @@ from composer.runtime.base.remembering import Remembered
 from composer.runtime.objects import naming, networks, volumes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from composer.runtime.base.record_types import Config, HealthRecord, Meta, State
     from composer.runtime.images import Store
@@ -40,13 +40,14 @@ class Aftermath:
     """What is looked at when a command ends: owners of what was removed, and what goes by itself.
 
     That is interfaces, and cgroups: (container, its ``cgroup_parent``). Their supervisor removes these, but does not
-    know them any more when it dies before it could.
+    know them any more when it dies before it could. ``removals`` are threads that remove files.
     """
 
     def __init__(self) -> None:
         self.owners: set[str] = set()
         self.links: list[str] = []
         self.cgroups: list[tuple[str, str | None]] = []
+        self.removals: list[threading.Thread] = []
 
     def clear(self) -> None:
         self.owners.clear()
@@ -65,6 +66,8 @@ class Core:
         self.lock = threading.Lock()
         self.before_start: Callable[[str], None] = lambda owner: None
         """Called before an owner's supervisor is started, which goes on with what it finds."""
+        self.before_mounting: Callable[[Collection[str]], None] = lambda volumes: None
+        """Called before volumes are used by a start: one may be on its way back to a snapshot."""
         self.aftermath = Aftermath()
         self._clients: dict[str, Client] = {}
         self._metas = Remembered("meta.json", records.meta)

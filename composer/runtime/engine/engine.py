@@ -12,13 +12,14 @@ from composer.runtime.engine.containers import Containers, volumes_of
 from composer.runtime.objects.filesystems import Filesystems
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from composer.runtime.engine.builds import Builds
     from composer.runtime.engine.core import Core
     from composer.runtime.engine.images import Images
     from composer.runtime.engine.inspecting import Handling, Inspection
     from composer.runtime.engine.networks import Networks, Volumes
+    from composer.runtime.engine.snapshots import Snapshots
 
 _LINKS_GONE_S = 5.0
 _CGROUPS_GONE_S = 2.0
@@ -31,6 +32,7 @@ class Engine:
         self.core = core
         self._filesystems = Filesystems(core.paths)
         self.containers = Containers(core, self._filesystems)
+        core.before_mounting = self._finish_snapshots
         self._environment = environment
         self._images: Images | None = None
         self._recovered: set[str] = set()
@@ -60,6 +62,16 @@ class Engine:
             return self._images
 
     @property
+    def snapshots(self) -> Snapshots:
+        from composer.runtime.engine.snapshots import Snapshots
+
+        return Snapshots(self.core, self.containers, self._filesystems)
+
+    def _finish_snapshots(self, volumes: Collection[str] | None) -> None:
+        if os.path.isdir(self.core.paths.snapshots()):
+            self.snapshots.finish(volumes)
+
+    @property
     def builds(self) -> Builds:
         from composer.runtime.engine.builds import Builds
 
@@ -82,6 +94,7 @@ class Engine:
     def recover(self, owner: str) -> None:
         """Take away what killed commands left half made or half removed; watch over what is to run."""
         making.sweep(self.core.paths)
+        self._finish_snapshots(None)
         self._filesystems.release(self.containers.volumes_in_use)
         self.containers.remove_ended(owner)
         self._watch_over(owner)
@@ -107,6 +120,7 @@ class Engine:
     def _raise_all(self, meta: Mapping[str, Any]) -> None:
         for _, network_id in meta["networks"]:
             self.core.networks.ensure_up(network_id)
+        self._finish_snapshots(volumes_of(meta))
         with self._filesystems.mounted(volumes_of(meta)):
             pass  # it stays: the container counts as one that has it
 
@@ -147,6 +161,9 @@ class Engine:
             if clients:
                 self._filesystems.release(self.containers.volumes_in_use)
             core.forget_clients()
+            for thread in core.aftermath.removals:
+                thread.join()
+            core.aftermath.removals.clear()
             if self._images is not None:
                 self._images.close()
         if touched:
@@ -158,6 +175,8 @@ class Engine:
         from composer.runtime.objects import links
 
         making.sweep(self.core.paths)
+        if os.path.isdir(self.core.paths.snapshots()):
+            self.snapshots.sweep()
         links.delete(links.wait_gone(self.core.aftermath.links, _LINKS_GONE_S))
         cgroups.remove_of(self.core.aftermath.cgroups, timeout_s=_CGROUPS_GONE_S)
         self.core.aftermath.clear()

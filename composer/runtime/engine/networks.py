@@ -139,6 +139,8 @@ class Volumes:
         if record is not None:
             self._core.volumes.remove(name)
             self._core.emit(record, "volume", "destroy", name)
+            if "over" in record:
+                self._sweep_snapshots()
 
     def prune(self, wanted: Wanted, *, everything: bool = False) -> tuple[Sequence[str], int]:
         """Remove anonymous volumes, or all, that no container has; return their names and the bytes freed."""
@@ -149,8 +151,8 @@ class Volumes:
         # A container that is just being made has volumes already, and is not there yet to be seen having them.
         with core.store.excluding():
             self._check_readable()
-            unused = housekeeping.unused_volumes(
-                core.volumes, list(core.metas()), wanted, everything=everything
+            unused = list(
+                housekeeping.unused_volumes(core.volumes, list(core.metas()), wanted, everything=everything)
             )
             for record in unused:
                 size = housekeeping.remove_volume(core.paths, core.volumes, record)
@@ -158,7 +160,15 @@ class Volumes:
                     gone.append(str(record["name"]))
                     freed_bytes += size
                     core.emit(record, "volume", "destroy", record["name"])
+        if any("over" in record for record in unused):
+            self._sweep_snapshots()
         return gone, freed_bytes
+
+    def _sweep_snapshots(self) -> None:
+        """Remove the files of snapshots that were kept for volumes which are gone now."""
+        from composer.runtime.snapshots.store import Snapshots
+
+        Snapshots(self._core.paths, self._core.volumes).sweep()
 
     def _check_readable(self) -> None:
         """Raise Conflict while it is not known of a container which volumes it uses: a pruned one is lost."""

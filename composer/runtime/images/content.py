@@ -442,12 +442,10 @@ def _media_type(compression: str) -> str:
 
 
 def _flush(fd: int) -> None:
-    """Write everything of this file system to the disk: one call, where an fsync for each file takes minutes."""
-    import ctypes
+    """Write everything of this file system to the disk."""
+    from composer.runtime.base import syscalls
 
-    if ctypes.CDLL(None, use_errno=True).syncfs(ctypes.c_int(fd)) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+    syscalls.syncfs(fd)
 
 
 def canonical_json(value: Mapping[str, Any]) -> bytes:

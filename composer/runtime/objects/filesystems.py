@@ -2,6 +2,7 @@
 
     type: none, o: bind, device: DIR      the directory itself is mounted into containers; nothing happens here
     type: tmpfs | nfs | ext4 | …          mounted on the volume's ``_data`` while a container that has it is active
+    restored from a snapshot              an overlay over the snapshot's files, mounted in the same way
 
 Such a mount is the host's, so that all containers, of all projects, share it. Who starts a container makes it and
 holds a shared lock on the volume's directory until the supervisor has taken over; who finds nobody that uses it
@@ -21,6 +22,8 @@ from composer.runtime.base import records, state, trees
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from composer.runtime.base.record_types import OverRecord, VolumeRecord
 
 _KNOWN = ("type", "device", "o")
 _NETWORKED = ("nfs", "nfs4", "cifs", "smb3")
@@ -53,6 +56,36 @@ def parse(options: Mapping[str, str]) -> Filesystem:
     return Filesystem(options.get("type", ""), options.get("device"), words)
 
 
+def of(paths: state.Paths, record: VolumeRecord) -> Filesystem:
+    """Return what a volume's data is on."""
+    over = record.get("over")
+    return parse(record["options"]) if over is None else _overlay(paths, record["name"], over)
+
+
+def own_data(paths: state.Paths, record: VolumeRecord) -> str:
+    """Return the directory of what a volume takes itself: of one over a snapshot, what has changed since."""
+    filesystem = of(paths, record)
+    if "over" in record:
+        return f"{over_directory(paths, record['name'], record['over']['generation'])}/upper"
+    return str(filesystem.device) if filesystem.is_bind else f"{paths.volumes()}/{record['name']}/_data"
+
+
+def over_directory(paths: state.Paths, name: str, generation: str) -> str:
+    """Return where a volume has its own part of an overlay."""
+    return f"{paths.volumes()}/{name}/over/{generation}"
+
+
+def _overlay(paths: state.Paths, name: str, over: OverRecord) -> Filesystem:
+    from composer.runtime.container.rootfs import escape
+
+    own = over_directory(paths, name, over["generation"])
+    lower = f"{paths.snapshots()}/{over['snapshot']}/{over['part']}"
+    directories = {"lowerdir": lower, "upperdir": f"{own}/upper", "workdir": f"{own}/work"}
+    return Filesystem(
+        "overlay", "overlay", tuple(f"{key}={escape(path)}" for key, path in directories.items())
+    )
+
+
 def check(name: str, options: Mapping[str, object]) -> None:
     """Raise Unsupported for the ``driver_opts`` that Docker's local driver refuses too."""
     for key in options:
@@ -81,7 +114,7 @@ class Filesystems:
     def _of(self, name: str) -> Filesystem | None:
         """Return what a volume is on; None where there is no such volume."""
         record = records.volume(f"{self._paths.volumes()}/{name}")
-        return parse(record["options"]) if record is not None else None
+        return of(self._paths, record) if record is not None else None
 
     @contextlib.contextmanager
     def mounted(self, names: Iterable[str]) -> Iterator[None]:
@@ -91,13 +124,14 @@ class Filesystems:
             for name in names:
                 filesystem = self._of(name)
                 if filesystem is not None and filesystem.is_mounted:
-                    held.append(self._hold(name, filesystem))
+                    fd = self._hold(name)
+                    held.append(fd)
             yield
         finally:
             for fd in held:
                 os.close(fd)
 
-    def _hold(self, name: str, filesystem: Filesystem) -> int:
+    def _hold(self, name: str) -> int:
         directory = f"{self._paths.volumes()}/{name}"
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -111,6 +145,9 @@ class Filesystems:
                     return fd
                 # Changing a lock lets go of it for a moment: look again with each of the two.
                 fcntl.flock(fd, fcntl.LOCK_EX)
+                filesystem = self._of(name)  # it may have been restored meanwhile
+                if filesystem is None or not filesystem.is_mounted:
+                    return fd
                 if not trees.is_mount_point(f"{directory}/_data"):
                     mount(name, filesystem, f"{directory}/_data")
         except BaseException:

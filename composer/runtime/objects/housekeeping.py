@@ -90,7 +90,10 @@ def unused_volumes(
 
 def remove_volume(paths: state.Paths, volumes: Volumes, record: VolumeRecord) -> int | None:
     """Remove a volume and return its bytes; None when somebody has just begun to use it."""
-    size = tree_size(f"{paths.volumes()}/{record['name']}/_data")
+    if "over" in record:
+        size = tree_size(volumes.own_data(record))
+    else:
+        size = tree_size(f"{paths.volumes()}/{record['name']}/_data")
     try:
         volumes.remove(record["name"])
     except Conflict:
@@ -157,7 +160,7 @@ def disk_use(paths: state.Paths, images: Sequence[Image], metas: Sequence[Meta],
         ),
         tuple(ContainerUse(id, own_size(paths.container(id)), len(names)) for id, names in mounted.items()),
         tuple(
-            VolumeUse(record["name"], tree_size(volumes.data(record["name"])), links[record["name"]])
+            VolumeUse(record["name"], tree_size(volumes.own_data(record)), links[record["name"]])
             for record in volumes.all()
         ),
         sum(sizes.values()),

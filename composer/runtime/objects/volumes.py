@@ -84,7 +84,13 @@ class Volumes:
         record = self.find(name)
         if record is None:
             raise errors.NotFound(f"volume '{name}' does not exist")
-        return filesystems.parse(record["options"])
+        return filesystems.of(self._paths, record)
+
+    def own_data(self, record: VolumeRecord) -> str:
+        """Return the directory of what a volume takes of the disk."""
+        from composer.runtime.objects import filesystems
+
+        return filesystems.own_data(self._paths, record)
 
     def remove(self, name: str) -> None:
         """Remove a volume and its data. Raises Conflict, naming who, while a container has it."""
@@ -102,7 +108,7 @@ class Volumes:
         from composer.runtime.objects import filesystems
 
         directory = f"{self._paths.volumes()}/{name}"
-        with filesystems.removing(name, directory, filesystems.parse(record["options"])):
+        with filesystems.removing(name, directory, filesystems.of(self._paths, record)):
             trees.put_away(directory)
 
     def _unknown_users(self) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""Snapshots of volumes and of containers' layers: copied, kept, and put back."""
