@@ -14,6 +14,7 @@ from composer.api.containers import execs
 from composer.api.http.answering import Answerer
 from composer.api.http.front import Front
 from composer.api.world import World
+from composer.runtime.streams import watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,6 +38,7 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT, or until nobody has been connected for ``idle_exit_s``."""
     _prepare_process()
+    watching.share()
     world = World(settings, log)
     try:
         answerer = Answerer(world, log, verbose=verbose)

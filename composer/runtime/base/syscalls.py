@@ -410,6 +410,11 @@ def inotify_add_watch(fd: int, path: str, mask: int) -> int:
     )
 
 
+def inotify_rm_watch(fd: int, number: int) -> None:
+    """Watch a directory no more; one that has gone meanwhile is not watched any more."""
+    libc.inotify_rm_watch(fd, number)
+
+
 def set_title(title: str) -> None:
     """Show ``title`` in the process list by writing over the argument vector, which execve sized."""
     with open("/proc/self/stat", encoding="latin-1") as file:

@@ -12,10 +12,10 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from composer import errors
-from composer.runtime.base import records, status, syscalls, wire
+from composer.runtime.base import records, status, wire
 from composer.runtime.objects.client import Abandoned
 from composer.runtime.objects.session import ProgramInput
-from composer.runtime.streams import generations, seeking
+from composer.runtime.streams import generations, seeking, watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -64,7 +64,7 @@ class AttachSession:
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC)
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._cursor = generations.Cursor(f"{directory}/logs")
-        self._inotify = -1
+        self._watch: watching.Watch | None = None
         self._thread = threading.Thread(target=self._pump, name="attach", daemon=True)
         # a descriptor of its own: it may be asking for a supervisor yet when all others are closed
         ended = os.dup(self._wake)
@@ -84,9 +84,9 @@ class AttachSession:
             raise
 
     def _watch_files(self) -> None:
-        self._inotify = syscalls.inotify_init()
+        self._watch = watching.watch()
         for path in (self._directory, f"{self._directory}/logs"):
-            syscalls.inotify_add_watch(self._inotify, path, _WATCHED)
+            self._watch.add(path, _WATCHED)
         self._pass_over()
         # One that removes itself goes in the moment in which it ends, with its last lines.
         self._cursor.hold()
@@ -144,14 +144,15 @@ class AttachSession:
     def _pump(self) -> None:
         """Move what comes to whoever reads; a byte in the pipe stands for each piece, its end for the end."""
         try:
+            assert self._watch is not None
             while True:
                 is_over = not self._is_active()
                 for chunk in self._cursor.chunks():
                     if not self._put(generations.STREAMS[chunk.stream], chunk.data):
                         return
-                if is_over or self._wake in wire.await_readable((self._inotify, self._wake)):
+                if is_over or self._wake in wire.await_readable((self._watch.fd, self._wake)):
                     return
-                os.read(self._inotify, 1 << 16)
+                self._watch.drain()
         except (FileNotFoundError, BrokenPipeError):
             return  # it was removed, or nobody reads any more
         finally:
@@ -194,7 +195,9 @@ class AttachSession:
 
     def _close_descriptors(self) -> None:
         self._cursor.close()
-        for fd in (self._reader, self._wake, self._waker, self._inotify):
+        if self._watch is not None:
+            self._watch.close()
+        for fd in (self._reader, self._wake, self._waker):
             if fd >= 0:
                 os.close(fd)
         self._input.close()

@@ -7,7 +7,8 @@ import os
 import time
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from composer.runtime.base import files, records, shapes, state, syscalls, wire
+from composer.runtime.base import files, records, shapes, state, wire
+from composer.runtime.streams import watching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +41,7 @@ class ProjectEvents:
         names = [project] if project else sorted(everybody)
         self._paths, self._follows_all = paths, project is None
         self._journals: list[_Journal] = []
-        self._inotify = syscalls.inotify_init()
+        self._watch = watching.watch()
         self._wake, self._waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._pending: list[Event] = []
         self._closed = False
@@ -48,11 +49,11 @@ class ProjectEvents:
             # whoever comes later is heard from the begin on
             self._watch_for_others()
         for name in names:
-            self._journals.append(_Journal(self._inotify, paths.project(name), whole=since_ns is not None))
+            self._journals.append(_Journal(self._watch, paths.project(name), whole=since_ns is not None))
 
     def _watch_for_others(self) -> None:
         directory = state.make_directory(f"{self._paths.run}/projects")
-        syscalls.inotify_add_watch(self._inotify, directory, _COMES)
+        self._watch.add(directory, _COMES)
 
     def _take_others(self) -> None:
         """Follow the journals of projects that have come since the last look."""
@@ -60,11 +61,11 @@ class ProjectEvents:
         for name in state.list_directory(f"{self._paths.run}/projects"):
             directory = self._paths.project(name)
             if directory not in known:
-                self._journals.append(_Journal(self._inotify, directory, whole=True))
+                self._journals.append(_Journal(self._watch, directory, whole=True))
 
     def fileno(self) -> int:
         """Return what is readable when something may have happened."""
-        return self._inotify
+        return self._watch.fd
 
     def next(self, timeout_s: float | None) -> Event | None:
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
@@ -85,8 +86,8 @@ class ProjectEvents:
                 left_s = until_s if left_s is None else min(left_s, until_s)
             if left_s is not None and left_s <= 0:
                 return None
-            if self._inotify in wire.await_readable((self._inotify, self._wake), left_s):
-                os.read(self._inotify, 1 << 16)
+            if self._watch.fd in wire.await_readable((self._watch.fd, self._wake), left_s):
+                self._watch.drain()
         return None
 
     def left_ms(self) -> int | None:
@@ -95,9 +96,9 @@ class ProjectEvents:
 
     def _drain_notes(self) -> bool:
         """Take what inotify has told; return whether there was something."""
-        if not wire.is_readable(self._inotify):
+        if not wire.is_readable(self._watch.fd):
             return False
-        os.read(self._inotify, 1 << 16)
+        self._watch.drain()
         return True
 
     def close(self) -> None:
@@ -110,7 +111,8 @@ class ProjectEvents:
     def __del__(self) -> None:
         for journal in self._journals:
             journal.close()  # not before: another thread may be reading
-        for fd in (self._inotify, self._wake, self._waker):
+        self._watch.close()
+        for fd in (self._wake, self._waker):
             os.close(fd)
 
 
@@ -139,8 +141,8 @@ class _Journal:
     directory is made anew, so that whatever comes next is seen.
     """
 
-    def __init__(self, inotify: int, directory: str, *, whole: bool = False) -> None:
-        self._inotify = inotify
+    def __init__(self, watch: watching.Watch, directory: str, *, whole: bool = False) -> None:
+        self._watch = watch
         self.directory = directory
         self._file: BinaryIO | None = None
         self._rest = b""
@@ -165,7 +167,7 @@ class _Journal:
         while True:
             state.make_directory(self.directory)
             try:
-                syscalls.inotify_add_watch(self._inotify, self.directory, _WATCHED)
+                self._watch.add(self.directory, _WATCHED)
                 break
             except FileNotFoundError:
                 continue  # taken away between the two calls

@@ -13,8 +13,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.runtime.base import records, status, syscalls
-from composer.runtime.streams import generations, seeking
+from composer.runtime.base import records, status
+from composer.runtime.streams import generations, seeking, watching
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -124,34 +124,34 @@ class Logs:
         self._closed = False
 
     def __iter__(self) -> Iterator[LogPiece]:
-        inotify = self._watch() if self._follow else -1
+        watch = self._watch() if self._follow else None
         try:
             yield from self._past(last=not self._follow)
             while self._follow and not self._closed:
                 active = self._any_active()
                 fresh = sorted(self._fresh(last=not active), key=lambda piece: piece.time_ns)
                 yield from (piece for piece in fresh if self._is_wanted(piece))
-                if not active or not self._await(inotify):
+                if not active or watch is None or not self._await(watch):
                     return
         finally:
-            if inotify >= 0:
-                os.close(inotify)
+            if watch is not None:
+                watch.close()
 
-    def _await(self, inotify: int) -> bool:
+    def _await(self, watch: watching.Watch) -> bool:
         """Wait for something new; return False where nothing of it is wanted any more."""
         poll = select.poll()
-        for fd in (inotify, self._wake):
+        for fd in (watch.fd, self._wake):
             poll.register(fd, select.POLLIN)
         if self._reader >= 0:
             poll.register(self._reader, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
         left_ms = None if self._until_ns is None else max(0, (self._until_ns - time.time_ns()) // 1_000_000)
         ready = [fd for fd, _ in poll.poll(left_ms)]
-        if inotify in ready:
-            os.read(inotify, 1 << 16)
+        if watch.fd in ready:
+            watch.drain()
         return bool(ready) and self._reader not in ready
 
-    def _watch(self) -> int:
-        inotify = syscalls.inotify_init()
+    def _watch(self) -> watching.Watch:
+        watch = watching.watch()
         for reader in self._readers:
             try:
                 # Not makedirs: of a container that has been removed it would make half of one again.
@@ -163,10 +163,10 @@ class Logs:
                 continue  # it has been removed: there is nothing to follow
             for path in (reader.directory, f"{reader.directory}/logs"):
                 try:
-                    syscalls.inotify_add_watch(inotify, path, _WATCHED)
+                    watch.add(path, _WATCHED)
                 except FileNotFoundError:
                     continue  # it has just gone
-        return inotify
+        return watch
 
     def _past(self, *, last: bool) -> Iterator[LogPiece]:
         sources = [self._of(reader, last=last) for reader in self._readers]
