@@ -15,6 +15,8 @@ from composer.runtime.objects.attaching import AttachSession, lend_input
 from composer.runtime.objects.log_reader import Logs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from composer.api.http.call import Call
     from composer.api.http.wire import Wire
     from composer.api.world import World
@@ -26,17 +28,24 @@ def attach(call: Call) -> None:
     tty, streams, takes_input = _asked(call, meta)
     keys = conversation.keys_of(call.query.text("detachKeys"))
     first = call.rest()
-    wire = call.take_over(conversation.kind_of(call, tty=tty))
-    try:
+
+    def greet() -> Wire:
+        wire = call.take_over(conversation.kind_of(call, tty=tty))
         if call.query.flag("logs"):
             _replay(world, meta, wire, streams, tty=tty)
+        return wire
+
+    try:
         if call.query.flag("stream"):
-            _stream(world, meta, wire, streams, tty=tty, takes_input=takes_input, keys=keys, first=first)
-        wire.linger()
+            _stream(world, meta, greet, streams, tty=tty, takes_input=takes_input, keys=keys, first=first)
+        else:
+            greet()
+        call.wire.linger()
     except Gone:
         return  # the client has what it wanted
     finally:
-        wire.close()
+        if call.is_taken:
+            call.wire.close()
 
 
 def _attachable(call: Call) -> Meta:
@@ -66,7 +75,7 @@ def _replay(world: World, meta: Meta, wire: Wire, streams: tuple[str, ...], *, t
 def _stream(
     world: World,
     meta: Meta,
-    wire: Wire,
+    greet: Callable[[], Wire],
     streams: tuple[str, ...],
     *,
     tty: bool,
@@ -74,18 +83,23 @@ def _stream(
     keys: bytes,
     first: bytes,
 ) -> None:
-    """Be attached until the container or the client ends; to one that does not run from its start on."""
+    """Be attached until the container or the client ends; to one that does not run from its start on.
+
+    The client is greeted when everything is in place: its next request may be the start.
+    """
     id, owner = meta["id"], str(meta["project"])
-    world.core.emit(meta, "container", "attach", id)
-    active = world.core.is_active(id)
-    waiting = None if active else attachments.Waiting(wants_input=takes_input or tty)
     registry = world.kept("attachments", attachments.Attachments)
-    if waiting is not None:
+    waiting = None
+    if not world.core.is_active(id):
+        waiting = attachments.Waiting(wants_input=takes_input or tty)
         registry.add(id, waiting)
+    wires: list[Wire] = []
 
     def begin() -> tuple[int, bool]:
+        wires.append(greet())
+        world.core.emit(meta, "container", "attach", id)
         if waiting is not None:
-            return attachments.await_start(world, meta, wire, waiting)
+            return attachments.await_start(world, meta, wires[0], waiting)
         return lend_input(world.core.client(owner), id) if takes_input or tty else (-1, False)
 
     session = None
@@ -97,7 +111,7 @@ def _stream(
             kill=lambda number: world.engine.containers.kill(id, number),
         )
         talk = conversation.Conversation(
-            wire,
+            wires[0],
             session,
             tty=tty,
             streams=streams,
@@ -110,6 +124,8 @@ def _stream(
         if talk.is_detached:
             world.core.emit(meta, "container", "detach", id)
     except (errors.Conflict, errors.NotFound):
+        if not wires:
+            raise
         return  # it did not start, or has gone: there is nothing to be attached to
     finally:
         if session is not None:
@@ -130,26 +146,27 @@ def attach_by_websocket(call: Call) -> None:
 
     world, meta = call.world, _attachable(call)
     _, streams, takes_input = _asked(call, meta)
-    socket = WebSocket(call)
-    try:
+    made: list[WebSocket] = []
+
+    def greet() -> Wire:
+        made.append(WebSocket(call))
+        wire: Any = made[0]  # it has a wire's methods
         if call.query.flag("logs"):
-            _replay(world, meta, socket, streams, tty=True)  # type: ignore[arg-type]
+            _replay(world, meta, wire, streams, tty=True)
+        return wire  # type: ignore[no-any-return]
+
+    try:
         if call.query.flag("stream"):
-            _stream(
-                world,
-                meta,
-                socket,  # type: ignore[arg-type]
-                streams or ("stdout", "stderr"),
-                tty=True,
-                takes_input=takes_input,
-                keys=b"",
-                first=b"",
-            )
-        socket.end()
+            wanted = streams or ("stdout", "stderr")
+            _stream(world, meta, greet, wanted, tty=True, takes_input=takes_input, keys=b"", first=b"")
+        else:
+            greet()
+        made[0].end()
     except Gone:
         return
     finally:
-        socket.close()
+        if made:
+            made[0].close()
 
 
 def resize(call: Call) -> tuple[int, Any]:
