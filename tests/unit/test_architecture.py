@@ -33,7 +33,10 @@ _VALUES = {
     "unusable",
     "values",
 }
-_SEAM = {f"engine.{name}" for name in ("backend", "inspected", "lacking", "observed", "wanted")}
+_SEAM = {
+    f"engine.{name}"
+    for name in ("backend", "inspected", "lacking", "observed", "resolving.installed", "wanted")
+}
 _CARRIED = {f"runtime.{room}" for room in ("base", "network", "container", "streams", "tasks")}
 
 ALLOWED: dict[str, set[str]] = {
@@ -73,6 +76,7 @@ ALLOWED: dict[str, set[str]] = {
         "values",
         "opening",
         "references",
+        "state_root",
         "units",
         "",
     },

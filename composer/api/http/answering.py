@@ -92,7 +92,7 @@ class Answerer:
             self._log(f"{asked.peer} {call.method} {path} {call.status} {duration_ms:.0f} ms")
         if call.is_taken:
             return False
-        if asked.http.our_state is h11.MUST_CLOSE or asked.http.their_state not in (h11.DONE,):
+        if asked.http.our_state is h11.MUST_CLOSE or not call.pass_over_rest():
             asked.wire.linger()
             return False
         return True

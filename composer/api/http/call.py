@@ -29,6 +29,8 @@ _SWITCHING: Any = h11.MIGHT_SWITCH_PROTOCOL  # type: ignore[attr-defined]
 _REASONS = {int(status): status.phrase.encode() for status in HTTPStatus}
 _BODY_PATIENCE_S = 120.0
 """How long a client may pause in the middle of a body."""
+_REST_BYTES = 256 << 10
+_REST_PATIENCE_S = 1.0
 
 
 class Query:
@@ -143,7 +145,27 @@ class Call:
             else:
                 raise Problem(400, "unexpected end of the request's body")
 
-    def _next_event(self) -> Any:
+    def pass_over_rest(self) -> bool:
+        """Read the end of a body that nobody wanted, such as what is behind the end of an archive.
+
+        Return False where more than a little of it is missing: then the connection is of no more use.
+        """
+        if self._http.their_state is not h11.SEND_BODY:
+            return self._http.their_state in (h11.DONE, _SWITCHING)
+        if self._http.they_are_waiting_for_100_continue:
+            return False
+        left = _REST_BYTES
+        try:
+            while left > 0:
+                event = self._next_event(_REST_PATIENCE_S)
+                if not isinstance(event, h11.Data):
+                    return isinstance(event, h11.EndOfMessage)
+                left -= len(event.data)
+        except (Problem, Gone):
+            return False
+        return False
+
+    def _next_event(self, patience_s: float = _BODY_PATIENCE_S) -> Any:
         try:
             while True:
                 if self._http.their_state in (h11.DONE, _SWITCHING):
@@ -151,7 +173,7 @@ class Call:
                 event = self._http.next_event()
                 if event is not h11.NEED_DATA:
                     return event
-                self._http.receive_data(self.wire.receive(_BODY_PATIENCE_S))
+                self._http.receive_data(self.wire.receive(patience_s))
         except h11.RemoteProtocolError as error:
             raise Problem(400, f"invalid body of the request: {error}") from None
         except TimeoutError:
@@ -180,6 +202,8 @@ class Call:
     ) -> None:
         self.is_answered, self.status = True, status
         listed = [*self.common, *headers]
+        if not self.pass_over_rest():
+            listed.append(("Connection", "close"))  # or the client sends its next request here
         if kind:
             listed.append(("Content-Type", kind))
         if status not in (204, 304):

@@ -152,7 +152,7 @@ class DockerObserver:
         return {}  # the engine watches over its own
 
     def compose_version(self) -> str:
-        from composer.backends.docker.plugin import compose_version
+        from composer.engine.resolving.installed import compose_version
 
         return compose_version(self._environment)
 

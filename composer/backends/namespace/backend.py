@@ -35,8 +35,7 @@ class NamespaceBackend(NamespaceObserver):
     """Containers on this machine, without a daemon. A Compose project is the owner of what is made for it."""
 
     def __init__(self, paths: Paths, environment: Mapping[str, str] | None = None) -> None:
-        super().__init__(paths)
-        self._environment = environment or {}
+        super().__init__(paths, environment)
         self._made: Engine | None = None
         self._steps = itertools.count(1)
 

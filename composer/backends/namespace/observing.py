@@ -49,8 +49,9 @@ class NamespaceObserver:
     name = "namespace"
     capabilities = frozenset(Capability)
 
-    def __init__(self, paths: Paths) -> None:
+    def __init__(self, paths: Paths, environment: Mapping[str, str] | None = None) -> None:
         self.paths = paths
+        self._environment = environment or {}
         self._core = Core(paths)
 
     # -------------------------------------------------------------- containers
@@ -210,7 +211,9 @@ class NamespaceObserver:
     # -------------------------------------------------------------- what cannot be
 
     def compose_version(self) -> str:
-        return ""  # docker compose knows Docker Engine only
+        from composer.engine.resolving.installed import compose_version
+
+        return compose_version(self._environment)  # it comes through `composer serve`
 
     def limitations(self, attributes: Mapping[str, Any]) -> Sequence[Limitation]:
         from composer.backends.namespace import translate

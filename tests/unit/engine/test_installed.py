@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from composer import userconfig
-from composer.backends.docker.plugin import compose_version
+from composer.engine.resolving.installed import compose_version
 
 
 class Machine:
