@@ -58,6 +58,7 @@ unit: setup
 # in an environment of their own; those on the engine at DOCKER_HOST need the docker command as well.
 CLIENTS := .venv-clients
 DEVCONTAINERS := @devcontainers/cli@0.89.0
+TESTCONTAINERS := testcontainers@11.14.0
 clients: $(CLIENTS)/.ready
 	$(SUDO) $(if $(SUDO),--preserve-env=$(KEPT)) env -u PYTHONDONTWRITEBYTECODE $(PYTEST) -q -m clients tests/clients
 
@@ -67,7 +68,7 @@ $(CLIENTS)/.ready: pyproject.toml | setup
 	$(PYTHON) -m venv $(CLIENTS)
 	$(CLIENTS)/bin/pip install --quiet --upgrade 'pip>=25.1'
 	$(CLIENTS)/bin/pip install --quiet --group clients
-	npm install --silent --no-fund --no-audit --prefix $(CLIENTS) $(DEVCONTAINERS)
+	npm install --silent --no-fund --no-audit --prefix $(CLIENTS) $(DEVCONTAINERS) $(TESTCONTAINERS)
 	@touch $@
 
 # The unit tests on every other Python from 3.11 on that this machine has.
