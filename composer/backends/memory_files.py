@@ -160,6 +160,14 @@ class Files(Part):
                     if target != top:
                         _put(container, target, info, reader, to_user=to_user)
 
+    def empty_path(self, id: str, path: str) -> None:
+        with self.changed:
+            container = self._find(id)
+            self._called("empty_path", container.seen.name)
+            top = _real(container, path, follow=True)
+            for name in [name for name in container.files if name.startswith(f"{top}/")]:
+                del container.files[name]
+
 
 def _put(container: Container, target: str, info: object, reader: object, *, to_user: bool) -> None:
     import tarfile

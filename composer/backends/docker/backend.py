@@ -247,6 +247,11 @@ class DockerBackend(DockerObserver, Lacking):
 
         files.write(self._sdk, id, path, archive, to_user=to_user)
 
+    def empty_path(self, id: str, path: str) -> None:
+        from composer.backends.docker import files
+
+        files.empty(self._sdk, id, path)
+
     def attach(self, id: str, *, stdin: bool = False, start: bool = False) -> Session:
         from composer.backends.docker.session import AttachSession
 

@@ -6,8 +6,12 @@ The engine resolves paths inside the container's root itself. It speaks of modes
 from __future__ import annotations
 
 import base64
+import contextlib
+import io
 import json
+import posixpath
 import stat as stats
+import tarfile
 from typing import TYPE_CHECKING
 
 from composer.backends.docker import failures
@@ -81,6 +85,21 @@ def write(sdk: Sdk, id: str, path: str, archive: Iterable[bytes], *, to_user: bo
             )
     except NotFound as error:
         raise _not_found(path) from error
+
+
+def empty(sdk: Sdk, id: str, path: str) -> None:
+    """Remove all that is in a directory that a volume is mounted on.
+
+    The API has no word for that. But a file of an archive that comes where a directory is makes the engine remove the
+    directory with all below it first; and a mount point stays, empty, with an error. So the caller looks what is left.
+    """
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo(posixpath.basename(path)))
+    query = {"path": posixpath.dirname(path)}
+    headers = {"Content-Type": "application/x-tar"}
+    with contextlib.suppress(BackendError), sdk.call(patient=True) as api:
+        send(api, "put", "/containers/{0}/archive", id, params=query, data=made.getvalue(), headers=headers)
 
 
 class Pieces:

@@ -188,6 +188,11 @@ class NamespaceBackend(NamespaceObserver):
     def write_path(self, id: str, path: str, archive: Iterable[bytes], *, to_user: bool = False) -> None:
         self._engine.files.write_path(id, path, archive, to_user=to_user)
 
+    def empty_path(self, id: str, path: str) -> None:
+        raise errors.Unsupported(
+            "files", f"cannot empty {path}: the built-in runtime places snapshots itself"
+        )
+
     def commit_container(self, id: str, spec: CommitSpec) -> ObservedImage:
         from composer.runtime.objects import specs
 

@@ -62,3 +62,10 @@ class Files(FileObserver, Protocol):
         Files keep the owners of the archive; with ``to_user`` they belong to the user that the container runs as.
         """
         ...
+
+    def empty_path(self, id: str, path: str) -> None:
+        """Remove all that is in a directory of a container that does not run; where a volume is mounted, it stays.
+
+        Only where the backend lacks `Capability.SNAPSHOTS`.
+        """
+        ...

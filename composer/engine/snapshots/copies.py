@@ -11,10 +11,8 @@ the label of who made it.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
-import tarfile
 import time
 from typing import TYPE_CHECKING
 
@@ -166,27 +164,15 @@ def _copy(backend: Backend, source: str, target: str) -> None:
 
 
 def _empty(backend: Backend, name: str) -> None:
-    """Remove all files of a volume. Raises CopyFailed where that did not succeed.
-
-    An archive has no word for that. But a file of it that takes the place of a directory makes the engine remove the
-    directory with all below it; and where that is a mount point, it stays itself, as an empty one, with an error.
-    """
+    """Remove all files of a volume. Raises CopyFailed where some are left."""
     with volumes.opened(backend, name, writable=True) as contents:
-        with contextlib.suppress(BackendError):
-            contents.write([_file_in_place()])
+        backend.empty_path(contents.container, f"/{volumes.PLACE}")
         with volumes.reading(contents) as pieces:
             if not content.is_empty(pieces):
                 raise CopyFailed(
                     f"cannot remove the files of volume '{name}'",
                     hint="remove its containers and the volume, create them with composer create, and try again",
                 )
-
-
-def _file_in_place() -> bytes:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as archive:
-        archive.addfile(tarfile.TarInfo(volumes.PLACE))
-    return made.getvalue()
 
 
 def _write(snapshot: ObservedSnapshot) -> str:
