@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import struct
 import threading
 
@@ -17,6 +18,7 @@ _HEAD = struct.Struct("iIII")  # inotify(7): wd, mask, cookie, len
 _ADD = 0x20000000  # IN_MASK_ADD: what others want to hear of the same directory stays
 _IGNORED, _OVERFLOW = 0x00008000, 0x00004000
 _READ_BYTES = 1 << 16
+_UNUSED_MS = 5000
 
 
 class Watch:
@@ -48,19 +50,21 @@ class Watch:
 
 
 class _Hub:
-    """One inotify for many watches."""
+    """One inotify for many watches. Its thread runs while there are any."""
 
     def __init__(self) -> None:
         self._fd = syscalls.inotify_init()
-        os.set_blocking(self._fd, True)
         self._lock = threading.Lock()
         self._watches: dict[int, set[Watch]] = {}
-        threading.Thread(target=self._run, name="inotify", daemon=True).start()
+        self._running = False
 
     def add(self, watch: Watch, path: str, mask: int) -> None:
         with self._lock:
             number = syscalls.inotify_add_watch(self._fd, path, mask | _ADD)
             self._watches.setdefault(number, set()).add(watch)
+            if not self._running:
+                threading.Thread(target=self._run, name="inotify", daemon=True).start()
+                self._running = True
 
     def forget(self, watch: Watch) -> None:
         with self._lock:
@@ -71,9 +75,14 @@ class _Hub:
                     syscalls.inotify_rm_watch(self._fd, number)
 
     def _run(self) -> None:
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
         while True:
-            data = os.read(self._fd, _READ_BYTES)
+            data = os.read(self._fd, _READ_BYTES) if poll.poll(_UNUSED_MS) else b""
             with self._lock:
+                if not self._watches:
+                    self._running = False
+                    return
                 for number in _numbers(data):
                     everybody = self._watches if number < 0 else (number,)
                     for one in everybody:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 
 from tests.api_client import Answer, Client, Server, await_answer
 from tests.compared.api.image import archive
+from tests.registries import push
 
 pytestmark = pytest.mark.root
 
@@ -177,6 +179,54 @@ def test_clients_that_go_leave_nothing(server: Server, client: Client) -> None:
     found = settled(server, before)
     assert found <= before
     assert client.get(f"/containers/{id}/json")["State"]["Running"]
+
+
+def test_uploads_and_pulls_of_clients_that_go_leave_nothing(
+    server: Server, client: Client, host: str, tmp_path: pathlib.Path
+) -> None:
+    id = named(client, "web", starts=True)
+    push(host, "x/large", "1", [os.urandom(8 << 20) for _ in range(3)])
+    state = tmp_path / "state"
+    whole = archive("half")
+
+    def go(method: str, target: str, data: bytes, size: int, after_s: float) -> None:
+        connection = client.connect()
+        head = f"{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
+        connection.sendall(head.encode() + data)
+        time.sleep(after_s)
+        connection.close()
+
+    asked = [
+        ("PUT", f"/containers/{id}/archive?path=/tmp", whole[: len(whole) // 2], len(whole)),
+        ("POST", "/images/load", whole[: len(whole) // 2], len(whole)),
+        ("POST", "/images/create?fromSrc=-&repo=half", whole[: len(whole) // 2], len(whole)),
+        ("POST", "/build", whole[: len(whole) // 2], len(whole)),
+        ("POST", f"/images/create?fromImage={host}/x/large&tag=1", b"", 0),
+        ("POST", "/session", b"", 0),
+    ]
+    for one in asked:
+        go(*one, 0.1)
+    time.sleep(12)
+    before, files = counts(server), _made(state)
+    for number in range(4):
+        threads = [threading.Thread(target=go, args=(*one, 0.01 * number)) for one in asked]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert settled(server, before) <= before
+    until = time.monotonic() + 20
+    while (more := _made(state) - files) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert not more
+    assert client.ask("GET", "/images/half/json").status == 404
+
+
+def _made(state: pathlib.Path) -> set[str]:
+    """Return the files of a state directory but for those of the image that is pulled; its locks go with the image."""
+    found = {str(path.relative_to(state)) for path in (state / "lib").rglob("*") if path.is_file()}
+    pulled = tuple(f"lib/{part}/" for part in ("images/blobs", "images/layers", "images/locks", "cache"))
+    return {path for path in found if not path.startswith(pulled)}
 
 
 def test_a_commit_that_is_killed_does_not_leave_its_container_paused(server: Server, client: Client) -> None:
