@@ -37,6 +37,10 @@ _WORDS: tuple[tuple[str, str], ...] = (
 )
 
 
+_OF_A_RACE = "io: read/write on closed pipe"
+"""What the docker command logs of itself when an answer comes before it has sent its archive."""
+
+
 def normal(text: str) -> str:
     """Return an output with words for what no two runs have in common; columns are two spaces apart."""
     for expression, word in _WORDS:
@@ -90,7 +94,8 @@ def run(command: str, directory: pathlib.Path, environment: Mapping[str, str]) -
 
 
 def _lines(data: bytes) -> list[str]:
-    return normal(data.decode(errors="replace")).splitlines()
+    lines = normal(data.decode(errors="replace")).splitlines()
+    return [line for line in lines if _OF_A_RACE not in line]
 
 
 def environment(host: str) -> dict[str, str]:

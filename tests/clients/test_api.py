@@ -14,7 +14,9 @@ import pytest
 from tests.api_client import Client, Server, served
 from tests.clients.conftest import CLIENTS, PYTHON
 from tests.compared.api.image import archive
+from tests.samples import run as samples
 from tests.samples import stand_ins
+from tests.samples.table import SAMPLES, Sample
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
@@ -90,4 +92,35 @@ def test_testcontainers_for_node(run: Run, server: Server, tmp_path: pathlib.Pat
 def test_a_playbook_of_ansible(run: Run, server: Server) -> None:
     ansible = CLIENTS / "bin/ansible-playbook"
     run(ansible, "-i", "localhost,", "-e", f"ansible_python_interpreter={PYTHON}", PROGRAMS / "playbook.yaml")
+    nothing_is_left(server.client())
+
+
+# ------------------------------------------------------------------ docker compose with projects of others
+
+PLACE = os.environ.get("COMPOSE_SAMPLES", "")
+LAUNCHER = """#!/bin/sh
+[ "$1" = image ] && exec docker "$@"
+docker compose "$@" || exit
+[ "$1" = up ] || exit 0
+exec env -u DOCKER_HOST COMPOSER_ROOT=STATE COMPOSER plan --detailed-exitcode
+"""
+
+
+@pytest.mark.oracle
+@pytest.mark.skipif(not PLACE, reason="needs samples of others in COMPOSE_SAMPLES")
+@pytest.mark.parametrize("sample", SAMPLES[:10], ids=lambda sample: sample.name)
+def test_docker_compose_with_samples(
+    server: Server, sample: Sample, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come up, their pages answer and count, composer has nothing to change of them, and they go."""
+    state = str(server.path.parent / "state")
+    stand_ins.import_images(COMPOSER, {**os.environ, "COMPOSER_ROOT": state})
+    launcher = tmp_path / "compose"
+    launcher.write_text(
+        LAUNCHER.replace("STATE", state).replace("COMPOSER plan", f"{' '.join(COMPOSER)} plan")
+    )
+    launcher.chmod(0o755)
+    monkeypatch.setenv("DOCKER_HOST", server.client().host)
+    monkeypatch.setenv("PYTHONPATH", str(samples.ROOT))
+    samples.play(sample, pathlib.Path(PLACE), tmp_path, [str(launcher)])
     nothing_is_left(server.client())
