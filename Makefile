@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: api-compared demo test lint unit clients interpreters bench compared builds-compared pages dist thorough loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile fuzz-api pulls runs storm api-storm builds-storm migrations reboot adoption samples bench-inside bench-scale bench-engine bench-builds bench-api clean
+.PHONY: api-compared demo test lint unit clients interpreters bench compared builds-compared pages dist thorough loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile fuzz-api pulls runs storm api-storm builds-storm migrations reboot adoption samples bench-inside bench-scale bench-engine bench-builds bench-api bench-snapshots clean
 
 setup: $(STAMP)
 
@@ -29,6 +29,7 @@ system:
 	for tool in openssl zstd strace; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	command -v curl >/dev/null || missing="$$missing curl"; \
 	command -v busybox >/dev/null || missing="$$missing busybox-static"; \
+	command -v mkfs.btrfs >/dev/null || missing="$$missing btrfs-progs"; \
 	ldconfig -p | grep -q libnftables.so.1 || missing="$$missing libnftables1"; \
 	ldconfig -p | grep -q libseccomp.so.2 || missing="$$missing libseccomp2"; \
 	[ -z "$$missing" ] || { $(SUDO) apt-get update -qq; \
@@ -145,6 +146,10 @@ samples: setup
 # composer on Docker Engine beside docker compose: needs an engine at DOCKER_HOST. BEFORE=DIRECTORY: a checkout to compare with.
 bench-engine: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.bench.engine $(if $(BEFORE),--before $(BEFORE))
+
+# A hundred restores of PostgreSQL with 1 GB under load, each checked, and forks. RESTORES, FREEZE=1.
+bench-snapshots: setup
+	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.bench.snapshots $(if $(RESTORES),--restores $(RESTORES)) $(if $(FREEZE),--freeze)
 
 # Builds beside docker buildx build: needs an engine at DOCKER_HOST.
 bench-builds: setup

@@ -91,6 +91,15 @@ class _Server(NamedTuple):
     def value(self, *names: str) -> str:
         return next((self.environment[name] for name in names if self.environment.get(name)), "")
 
+    def secret(self, *names: str) -> str:
+        """Return the value of a variable, or what is in the file that ``NAME_FILE`` names, as official images do."""
+        for name in names:
+            if self.environment.get(name):
+                return self.environment[name]
+            if self.environment.get(f"{name}_FILE"):
+                return self.run(["cat", self.environment[f"{name}_FILE"]]).stdout.rstrip("\r\n")
+        return ""
+
     def run(
         self, command: list[str], *, input: str | None = None, env: Mapping[str, str] | None = None
     ) -> Result:
@@ -174,7 +183,7 @@ def _postgres(server: _Server, template: str | None) -> Database:
             f"WHERE datname = '{source}' AND pid <> pg_backend_pid()",
             statement,
         )
-    password = server.value("POSTGRES_PASSWORD", "PGPASSWORD")
+    password = server.secret("POSTGRES_PASSWORD", "PGPASSWORD")
     url = server.url("postgresql", 5432, user, password, name)
     return Database(name, url, lambda: sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
 
@@ -183,7 +192,7 @@ def _postgres(server: _Server, template: str | None) -> Database:
 
 
 def _mysql(server: _Server, template: str | None) -> Database:
-    password = server.value("MYSQL_ROOT_PASSWORD", "MARIADB_ROOT_PASSWORD")
+    password = server.secret("MYSQL_ROOT_PASSWORD", "MARIADB_ROOT_PASSWORD")
     name = _new_name()
     env = {"MYSQL_PWD": password}
 
@@ -200,7 +209,7 @@ def _mysql(server: _Server, template: str | None) -> Database:
     except BaseException:
         client("-e", f"DROP DATABASE IF EXISTS `{name}`")
         raise
-    secret = server.value("MYSQL_PASSWORD", "MARIADB_PASSWORD") if user else password
+    secret = server.secret("MYSQL_PASSWORD", "MARIADB_PASSWORD") if user else password
     url = server.url("mysql", 3306, user or "root", secret, name)
     return Database(name, url, lambda: _ignore(client("-e", f"DROP DATABASE IF EXISTS `{name}`")))
 
@@ -234,7 +243,7 @@ def _redis(server: _Server, template: str | None) -> Database:
             "fresh_database", "Redis has no templates", hint="leave template out: the index is empty"
         )
     container = server.service.container().id
-    password = server.value("REDIS_PASSWORD", "VALKEY_PASSWORD")
+    password = server.secret("REDIS_PASSWORD", "VALKEY_PASSWORD")
     with _lock:
         taken = _taken.setdefault(container, set())
         free = [index for index in range(1, _INDEXES) if index not in taken]

@@ -107,6 +107,7 @@ ALLOWED: dict[str, set[str]] = {
         "runtime.supervision",
         "runtime.images",
         "runtime.objects",
+        "runtime.snapshots",
         *_VALUES,
     },
     # every backend asks credentials of the same files in the same way, and keeps what it found out in one place

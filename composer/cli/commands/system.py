@@ -11,11 +11,13 @@ from composer.cli import options as shared
 from composer.cli.single import flags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from composer.cli.context import Context
     from composer.cli.record import Record
+    from composer.engine.backend import Backend
     from composer.engine.inspected import CacheUse, ContainerUse, DiskUse, ImageUse, VolumeUse
+    from composer.engine.observed import ObservedSnapshot
 
 _HEADERS = {
     "Type": "TYPE",
@@ -100,14 +102,16 @@ def show_usage(context: Context, /, verbose: bool, style: str) -> None:
 
     if verbose and style != "table":
         raise click.UsageError("--verbose and --format are incompatible")
-    found = context.backend().disk_use()
+    backend = context.backend()
+    found, kept = backend.disk_use(), _snapshots_of(backend)
     if not verbose:
-        listing.show(context, style, summary(found), _HEADERS)
+        listing.show(context, style, [*summary(found), *_summary_of_snapshots(kept)], _HEADERS)
         return
     sections = (
         ("Images space usage:", _images(found.images)),
         ("Containers space usage:", _containers(found.containers)),
         ("Local Volumes space usage:", _volumes(found.volumes)),
+        *([("Snapshots space usage:", _snapshots(kept))] if kept else []),
         (f"Build cache usage: {_size(sum(c.size_bytes for c in found.cache))}", _cache(found.cache)),
     )
     context.write("\n\n".join(f"{title}\n\n{text}" for title, text in sections))
@@ -171,6 +175,23 @@ def summary(found: DiskUse) -> list[Record]:
             percent=False,
         ),
     ]
+
+
+def _snapshots_of(backend: Backend) -> list[ObservedSnapshot]:
+    """Return the snapshots that are none of the volumes which are listed."""
+    from composer.engine.observed import Capability
+    from composer.engine.snapshots import keeping
+
+    is_own = Capability.SNAPSHOTS in backend.capabilities
+    return list(keeping.keeper_of(backend).snapshots()) if is_own else []
+
+
+def _summary_of_snapshots(kept: Sequence[ObservedSnapshot]) -> list[Record]:
+    """Return a line of our own, where there is something to say. What volumes lie over cannot be freed."""
+    idle = sum(one.size_bytes for one in kept if not one.users)
+    total = sum(one.size_bytes for one in kept)
+    used = sum(1 for one in kept if one.users)
+    return [_line("Snapshots", len(kept), used, total, idle)] if kept else []
 
 
 def _line(kind: str, total: int, active: int, size: int, free: int, *, percent: bool = True) -> Record:
@@ -245,6 +266,13 @@ def _volumes(volumes: Iterable[VolumeUse]) -> str:
         for volume in volumes
     ]
     return table.render(("VOLUME NAME", "LINKS", "SIZE"), rows)
+
+
+def _snapshots(kept: Iterable[ObservedSnapshot]) -> str:
+    from composer.cli import table
+
+    rows = [(one.name, one.project, one.way, str(len(one.users)), _size(one.size_bytes)) for one in kept]
+    return table.render(("NAME", "PROJECT", "WAY", "VOLUMES OVER IT", "SIZE"), rows)
 
 
 def _cache(entries: Iterable[CacheUse]) -> str:

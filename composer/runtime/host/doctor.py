@@ -127,6 +127,40 @@ def _overlay(paths: Paths) -> Iterator[Finding]:
         )
 
 
+_WAYS = {
+    "reflink": "restored by sharing blocks",
+    "overlay": "restored by overlays: this file system cannot share blocks (Btrfs and XFS can)",
+    "copy": "restored by full copies: this file system can neither share blocks nor carry overlays",
+}
+
+
+def _snapshots(paths: Paths) -> Iterator[Finding]:
+    """Say how data comes back here; and of which volume it never will, because somebody has removed what is below."""
+    from composer.runtime.objects.volumes import Volumes
+    from composer.runtime.snapshots.placing import way_here
+    from composer.runtime.snapshots.store import Snapshots
+
+    volumes = Volumes(paths)
+    store = Snapshots(paths, volumes)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".composer-doctor-", dir=_existing(paths.root)) as directory:
+            way = way_here(directory)
+    except OSError:
+        return  # the check before this one has said so
+    count = sum(1 for _ in store.all())
+    yield Finding("ok", "snapshots", f"{count}, {_WAYS[way]}")
+    for record in volumes.all():
+        over = record.get("over")
+        if over is not None and not os.path.isdir(store.files(over["snapshot"], over["part"])):
+            yield Finding(
+                "warning",
+                "snapshots",
+                f"volume '{record['name']}' cannot be mounted: the files of the snapshot that it was restored from "
+                f"are missing ({store.files(over['snapshot'], over['part'])})",
+                "restore it from another snapshot, or remove it with composer volume rm",
+            )
+
+
 def _try_overlay(directory: str) -> int:
     """Mount an overlay in a mount namespace of a child's own, which takes the mount along when it ends."""
     from composer.runtime.base import syscalls
@@ -320,6 +354,7 @@ CHECKS: tuple[Callable[[Paths], Iterator[Finding]], ...] = (
     _privileges,
     _namespaces,
     _overlay,
+    _snapshots,
     _seccomp,
     _cgroups,
     _nftables,

@@ -131,6 +131,11 @@ def test_an_overlay_is_mounted_when_it_is_needed_and_goes_with_its_volume(stack:
         "more",
         "old",
     ]
+    assert [line.split()[:3] for line in stack.out("system", "df").splitlines() if "Snapshots" in line] == [
+        ["Snapshots", "1", "1"]
+    ]
+    assert "Snapshots space usage:" in stack.out("system", "df", "-v")
+    assert "1, restored by overlays" in stack.out("doctor")
     # its files are in use: the name goes, they stay
     removed = stack.run("snapshot", "rm", "s")
     assert "are kept until these volumes are removed" in removed.stderr
@@ -139,6 +144,12 @@ def test_an_overlay_is_mounted_when_it_is_needed_and_goes_with_its_volume(stack:
     assert stack.shell("one", "cat /first/old") == "old"
     kept = [path for path in (stack.state / "lib/snapshots").iterdir() if len(path.name) == 32]
     assert len(kept) == 1
+    kept[0].rename(stack.directory / "aside")
+    assert f"volume '{stack.name}_first' cannot be mounted" in stack.out("doctor")
+    stack.run("stop", "-t", "0")
+    assert "cannot mount volume" in stack.run("start", check=False).stderr
+    (stack.directory / "aside").rename(kept[0])
+    stack.run("start")
     stack.run("down", "-v")
     assert mounted(stack) == [] and not kept[0].exists()
 

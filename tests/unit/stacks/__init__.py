@@ -1,0 +1,1 @@
+"""What a program's stacks are made of."""
