@@ -437,6 +437,25 @@ def volume(directory: str) -> VolumeRecord | None:
     return made
 
 
+def over(directory: str) -> list[OverRecord]:
+    """Return what a volume lies over as its own directory tells, where its record is damaged."""
+    found: list[OverRecord] = []
+    try:
+        generations = os.listdir(f"{directory}/over")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    for name in sorted(generations):
+        known: Any = files.read_json(f"{directory}/over/{name}/over.json")
+        if _is_over(known) and known["generation"] == name:
+            found.append(known)
+    return found
+
+
+def write_over(directory: str, record: OverRecord) -> None:
+    """Write beside a volume's own half of an overlay what it lies over."""
+    _write(f"{directory}/over/{record['generation']}/over.json", record)
+
+
 def write_volume(directory: str, record: VolumeRecord) -> None:
     _write(f"{directory}/volume.json", record, durable=True)
 

@@ -21,7 +21,7 @@ from composer.runtime.objects.networks import Networks
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from composer.runtime.base.record_types import Meta, NetworkRecord, PoolRecord, State
+    from composer.runtime.base.record_types import Meta, NetworkRecord, PoolRecord, State, VolumeRecord
     from composer.runtime.base.state import Paths
     from composer.runtime.build.cache.verifying import Damage
 
@@ -315,18 +315,22 @@ def _pools_of(bridge: str) -> list[PoolRecord]:
 
 
 def _repair_volume(paths: Paths, one: Broken) -> str:
-    records.write_volume(
-        f"{paths.volumes()}/{one.id}",
-        {
-            "name": one.id,
-            "labels": {},
-            "project": records.NOBODY,
-            "event": {},
-            "driver": "local",
-            "created_ns": time.time_ns(),
-            "options": {},
-        },
-    )
+    directory = f"{paths.volumes()}/{one.id}"
+    record: VolumeRecord = {
+        "name": one.id,
+        "labels": {},
+        "project": records.NOBODY,
+        "event": {},
+        "driver": "local",
+        "created_ns": time.time_ns(),
+        "options": {},
+    }
+    over = records.over(directory)
+    if over:  # its data is not in _data: it was restored from a snapshot
+        record["over"] = max(
+            over, key=lambda found: os.stat(f"{directory}/over/{found['generation']}").st_mtime_ns
+        )
+    records.write_volume(directory, record)
     return "volume.json was recreated; its data is unchanged, its labels and options are lost"
 
 

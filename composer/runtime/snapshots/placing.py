@@ -22,7 +22,7 @@ from composer.runtime.snapshots.store import COPIED, LAYER, OVER, PLACING, SHARE
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from composer.runtime.base.record_types import PlacingRecord, SnapshotRecord, VolumeRecord
+    from composer.runtime.base.record_types import OverRecord, PlacingRecord, SnapshotRecord, VolumeRecord
     from composer.runtime.objects.volumes import Volumes
     from composer.runtime.snapshots.store import Snapshots
 
@@ -153,6 +153,7 @@ class Placer:
                 os.mkdir(f"{place}/upper")
                 os.mkdir(f"{place}/work", 0o700)
                 copying.same_directory(source, f"{place}/upper")
+                records.write_over(f"{self._paths.volumes()}/{name}", _over(record, part))
             else:
                 copying.copy_tree(source, f"{place}/data", shared=record["way"] == SHARED)
                 copying.flush(place)
@@ -191,11 +192,7 @@ class Placer:
         place = filesystems.over_directory(self._paths, volume["name"], record["generation"])
         changed: VolumeRecord = {**volume}
         if record["way"] == OVER:
-            changed["over"] = {
-                "snapshot": record["snapshot"],
-                "part": part,
-                "generation": record["generation"],
-            }
+            changed["over"] = _over(record, part)
             self._hide(f"{directory}/_data", f"{place}-old")
         else:
             _exchange(f"{directory}/_data", f"{place}/data", f"{place}/old")
@@ -255,6 +252,10 @@ class Placer:
                     mount["filesystem"] = {"name": name, **filesystem._asdict()}
         records.write_config(bundle, config)
         self._reload(id)
+
+
+def _over(record: PlacingRecord, part: int) -> OverRecord:
+    return {"snapshot": record["snapshot"], "part": part, "generation": record["generation"]}
 
 
 def _exchange(place: str, new: str, old: str) -> None:

@@ -136,9 +136,12 @@ class Snapshots:
     def users(self) -> dict[str, list[str]]:
         """Return, by snapshot, the volumes that lie over it."""
         found: dict[str, list[str]] = {}
-        for record in self._volumes.all():
-            if "over" in record:
-                found.setdefault(record["over"]["snapshot"], []).append(record["name"])
+        for name in state.list_directory(self._paths.volumes()):
+            record = self._volumes.find(name)
+            if record is None or "over" in record:
+                # also of one whose record is damaged: it may be repaired
+                for over in records.over(f"{self._paths.volumes()}/{name}"):
+                    found.setdefault(over["snapshot"], []).append(name)
         return found
 
     def sweep(self) -> None:

@@ -149,9 +149,20 @@ def test_an_overlay_is_mounted_when_it_is_needed_and_goes_with_its_volume(stack:
     stack.run("stop", "-t", "0")
     assert "cannot mount volume" in stack.run("start", check=False).stderr
     (stack.directory / "aside").rename(kept[0])
+    # a damaged record of the volume takes nothing away, and a repair knows where the data is
+    record = stack.state / "lib/volumes" / f"{stack.name}_first/volume.json"
+    record.write_text("{")
+    stack.run("volume", "create", f"{stack.name}other")
+    stack.run("volume", "rm", f"{stack.name}other")
+    assert kept[0].exists()
+    stack.run("doctor", "--repair")
+    assert json.loads(record.read_text())["over"]["snapshot"] == kept[0].name
     stack.run("start")
+    assert stack.shell("one", "cat /first/old /first/more").split() == ["old", "more"]
     stack.run("down", "-v")
-    assert mounted(stack) == [] and not kept[0].exists()
+    assert mounted(stack) == [] and kept[0].exists()
+    stack.run("volume", "rm", f"{stack.name}_first")  # whose it was is not known any more
+    assert not kept[0].exists()
 
 
 def test_a_snapshot_of_what_lies_over_another_is_whole(stack: Stack) -> None:
