@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _KEPT_S = 300.0
 _LETTERS = frozenset("0123456789abcdef")
+_ID_LENGTH = 64
 
 
 class Running:
@@ -47,7 +48,7 @@ def _path(world: World, id: str) -> str:
 def add(world: World, record: dict[str, Any]) -> str:
     """Keep a new command; return its id."""
     sweep(world)
-    id = os.urandom(32).hex()
+    id = os.urandom(_ID_LENGTH // 2).hex()
     state.make_directory(_directory(world))
     write(world, id, {**record, "server": _myself(), "time_ns": time.time_ns()})
     return id
@@ -59,7 +60,7 @@ def write(world: World, id: str, record: dict[str, Any]) -> None:
 
 def read(world: World, id: str) -> dict[str, Any]:
     """Return a record. Raises Problem."""
-    record = files.read_json(_path(world, id)) if set(id) <= _LETTERS and id else None
+    record = files.read_json(_path(world, id)) if set(id) <= _LETTERS and len(id) == _ID_LENGTH else None
     if record is None or not os.path.isdir(world.paths.container(str(record.get("container")))):
         raise Problem(404, f"No such exec instance: {id}")
     if record.get("running") and not _is_alive(record):

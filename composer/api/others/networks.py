@@ -303,6 +303,9 @@ def connect(call: Call) -> Answer:
     except errors.BackendError as error:
         world.network(record["id"])  # it may have been removed meanwhile
         raise Problem(409 if isinstance(error, errors.Conflict) else 400, str(error)) from None
+    except FileNotFoundError:
+        world.container(asked.Container)  # this too
+        raise
     _tell(world, record, "connect", meta["id"])
     return 200, None
 
@@ -333,5 +336,8 @@ def disconnect(call: Call) -> Answer:
         world.engine.networks.disconnect(meta["id"], record["id"])
     except errors.BackendError as error:
         raise Problem(409, str(error)) from None
+    except FileNotFoundError:
+        world.container(asked.Container)  # it may have been removed meanwhile
+        raise
     _tell(world, record, "disconnect", meta["id"])
     return 200, None

@@ -409,6 +409,9 @@ class Task:
         if not sharing.has_own(record.config, "pid"):
             # No namespace that ends with its first process takes the others along.
             services.safely(self.process.cgroup.kill)
+        if self.status == PAUSED:
+            # it was paused as it was being killed; a next run in the same group would stand still, for ever
+            services.safely(functools.partial(self.process.cgroup.freeze, False))
         services.safely(self._output.drain)
         self._forget_run()
         ended_ns = time.time_ns()

@@ -124,11 +124,62 @@ def test_networks_that_go_while_containers_join(client: Client) -> None:
         assert client.get("/containers/web/json")["NetworkSettings"]["Networks"].keys() == {"bridge"}
 
 
+def test_one_that_is_paused_as_it_is_killed_starts_again(client: Client) -> None:
+    id = named(client, "web", starts=True)
+    for _ in range(15):
+        pause = lambda: client.ask("POST", f"/containers/{id}/pause")  # noqa: E731
+        kill = lambda: client.ask("POST", f"/containers/{id}/kill")  # noqa: E731
+        assert set(at_once([kill, pause])) <= {204, 409}
+        client.ask("POST", f"/containers/{id}/unpause")
+        client.ask("POST", f"/containers/{id}/stop", {"t": 0}, status=(204, 304))
+        client.post(f"/containers/{id}/start")
+        exec_id = client.post(
+            f"/containers/{id}/exec", body={"Cmd": ["echo", "in"], "AttachStdout": True}
+        ).json["Id"]
+        assert b"in" in client.ask("POST", f"/exec/{exec_id}/start", body={}).body
+
+
+def test_a_container_that_goes_while_it_joins(client: Client) -> None:
+    client.post("/networks/create", body={"Name": "net"})
+    for _ in range(10):
+        id = named(client, "web")
+        join = lambda id=id: client.ask("POST", "/networks/net/connect", body={"Container": id})  # noqa: E731
+        leave = lambda id=id: client.ask("POST", "/networks/net/disconnect", body={"Container": id})  # noqa: E731
+        remove = lambda id=id: client.ask("DELETE", f"/containers/{id}")  # noqa: E731
+        ready = [join, leave, join, remove]
+        barrier = threading.Barrier(len(ready))
+        answers: list[Answer] = []
+
+        def ask(
+            question: Callable[[], Answer],
+            barrier: threading.Barrier = barrier,
+            answers: list[Answer] = answers,
+        ) -> None:
+            barrier.wait()
+            answers.append(question())
+
+        threads = [threading.Thread(target=ask, args=(one,)) for one in ready]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        # Docker, too, answers 500 where a container is in no such network
+        assert not [one for one in answers if one.status >= 500 and "is not connected" not in one.message], (
+            answers
+        )
+
+
 def test_a_stop_that_waits_for_ever_is_taken(client: Client) -> None:
     named(client, "web", starts=True)
     for seconds in (-1, (1 << 63) - 1):
         client.post("/containers/web/stop", {"t": seconds, "signal": "KILL"})
         client.post("/containers/web/start")
+
+
+def test_ids_that_lead_elsewhere_are_not_found(client: Client) -> None:
+    for id in ("9" * 400, "../x", "..", "a" * 63, "%2e%2e%2fx", "a\0b"):
+        for path in (f"/exec/{id}/json", f"/containers/{id}/json", f"/volumes/{id}", f"/networks/{id}"):
+            assert client.ask("GET", path).status == 404
 
 
 # ------------------------------------------------------------------ clients that go
