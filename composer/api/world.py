@@ -9,7 +9,7 @@ import composer
 from composer import errors
 from composer.api.http.problems import Problem
 from composer.patterns import pattern
-from composer.runtime.base import records, state
+from composer.runtime.base import files, records, state
 from composer.runtime.engine.core import Core
 from composer.runtime.engine.engine import Engine
 from composer.runtime.objects import naming
@@ -42,6 +42,7 @@ class World:
         self.paths, self.environment = settings.paths, settings.environment
         self.core = Core(settings.paths)
         self.engine = Engine(self.core, settings.environment)
+        self._listens = files.listen(state.make_directory(self.paths.project(records.NOBODY)))
         self.version = composer.__version__
         self.lock = threading.Lock()
         self.shared: dict[str, Any] = {}
@@ -117,6 +118,8 @@ class World:
         self.core.rest(_UNUSED_S)
 
     def close(self) -> None:
+        files.remove_file(self._listens)
+        self.core.aftermath.owners.add(records.NOBODY)  # whose journal ends with the server
         self.engine.close()
 
 

@@ -22,7 +22,10 @@ NOBODY = "@nobody"
 """The owner of all objects that have none; see `records.NOBODY`."""
 
 _USUAL_BYTES = 1 << 16
-_MOVED_EVENTS = 256
+_LISTENS = "listens."
+"""Begins the names of files beside nobody's journal, one for each server, with its PID."""
+
+MOVED_EVENTS = 256
 """As many as Docker Engine keeps."""
 KEPT_EVENT_BYTES, _DROPPED_EVENT_BYTES = 2 << 20, 512 << 10
 """So much of a journal's end is kept, some 5,000 events; what is before it goes in parts of this size."""
@@ -174,6 +177,34 @@ def skip_hole(fd: int) -> bool:
     return found > place
 
 
+def listen(directory: str) -> str:
+    """Keep nobody's journal from now on, for whoever asks a server later; return the file that says so.
+
+    Who ends removes the file, and then sweeps. What a killed server has left goes with the next one.
+    """
+    for name in os.listdir(directory):
+        if name.startswith(_LISTENS) and not os.path.exists(f"/proc/{name[len(_LISTENS) :]}"):
+            remove_file(f"{directory}/{name}")
+    path = f"{directory}/{_LISTENS}{os.getpid()}"
+    for made in (path, f"{directory}/events"):
+        os.close(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    return path
+
+
+def clear_run_state(directory: str) -> None:
+    """Remove what a project without containers leaves in its run directory; its last events go to nobody's journal."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return
+    if os.path.basename(directory) != NOBODY:
+        move_events(directory)
+    elif any(name.startswith(_LISTENS) for name in names):
+        names = [name for name in names if name != "events" and not name.startswith(_LISTENS)]
+    for name in names:
+        remove_file(f"{directory}/{name}")
+
+
 def move_events(directory: str) -> None:
     """Keep the last events of a project that ends in nobody's journal, where there is one: for who asks later.
 
@@ -188,7 +219,7 @@ def move_events(directory: str) -> None:
     try:
         with open(f"{directory}/events", "rb", buffering=0) as file:
             skip_hole(file.fileno())
-            lines = file.read().splitlines()[-_MOVED_EVENTS:]
+            lines = file.read().splitlines()[-MOVED_EVENTS:]
     except FileNotFoundError:
         lines = []
     try:

@@ -134,10 +134,7 @@ def sweep_run_state(paths: Paths, project: str) -> None:
     from composer.runtime.base import claims
 
     directory, place = paths.project(project), paths.supervision(project)
-    if project != records.NOBODY:
-        files.move_events(directory)
-    for name in list_directory(directory):
-        files.remove_file(f"{directory}/{name}")
+    files.clear_run_state(directory)
     remove_directory(directory)
     try:
         lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

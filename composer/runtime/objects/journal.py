@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import os
 import time
@@ -37,6 +38,9 @@ class ProjectEvents:
         self, paths: Paths, project: str | None, since_ns: int | None = None, until_ns: int | None = None
     ) -> None:
         self._since_ns, self._until_ns = since_ns or 0, until_ns
+        self._moved_since_ns = since_ns
+        if since_ns is None and project is None:
+            self._moved_since_ns = time.time_ns()
         everybody = {*state.list_directory(f"{paths.run}/projects"), records.NOBODY}
         names = [project] if project else sorted(everybody)
         self._paths, self._follows_all = paths, project is None
@@ -73,7 +77,7 @@ class ProjectEvents:
             if self._follows_all:
                 self._take_others()
             for journal in self._journals:
-                self._pending += [event for event in journal.read() if event.time_ns >= self._since_ns]
+                self._pending += self._new(journal)
             self._pending.sort(key=lambda event: event.time_ns)
             if self._pending:
                 event = self._pending.pop(0)
@@ -89,6 +93,17 @@ class ProjectEvents:
             if self._watch.fd in wire.await_readable((self._watch.fd, self._wake), left_s):
                 self._watch.drain()
         return None
+
+    def _new(self, journal: _Journal) -> list[Event]:
+        """Return what a journal has now. What a project left in nobody's counts, unless it was read there."""
+        events, moved = journal.read()
+        found = [event for event in events if event.time_ns >= self._since_ns]
+        if self._moved_since_ns is None:
+            return found
+        known = {time_ns for other in self._journals for time_ns in other.latest_ns} if moved else set()
+        return found + [
+            event for event in moved if event.time_ns >= self._moved_since_ns and event.time_ns not in known
+        ]
 
     def left_ms(self) -> int | None:
         """Return how long events may still come; None for ever."""
@@ -146,18 +161,23 @@ class _Journal:
         self.directory = directory
         self._file: BinaryIO | None = None
         self._rest = b""
-        self._has_read = not whole
+        self.latest_ns: collections.deque[int] = collections.deque(maxlen=files.MOVED_EVENTS)
+        """The times of as many events as may come again, in nobody's journal, when the project ends."""
         self._follow()
         if self._file is not None and not whole:
             self._file.seek(0, os.SEEK_END)
 
-    def read(self) -> list[Event]:
-        found = self._drain()
+    def read(self) -> tuple[list[Event], list[Event]]:
+        """Return the new events, and those that were moved here from the journals of projects that ended."""
+        lines = self._drain()
         if self._file is None or os.fstat(self._file.fileno()).st_nlink == 0:
-            found += self._drain()  # what was written between the two looks
+            lines += self._drain()  # what was written between the two looks
             self._follow()
-            found += self._drain()
-        return found
+            lines += self._drain()
+        own = [event for line in lines if not line.startswith(_MOVED) and (event := _event(line)) is not None]
+        moved = [event for line in lines if line.startswith(_MOVED) and (event := _event(line)) is not None]
+        self.latest_ns.extend(event.time_ns for event in own)
+        return own, moved
 
     def _follow(self) -> None:
         """Watch the directory that is there now, and open its journal from the begin, if there is one yet."""
@@ -176,17 +196,13 @@ class _Journal:
         except FileNotFoundError:
             return  # the watch says when it comes
 
-    def _drain(self) -> list[Event]:
+    def _drain(self) -> list[bytes]:
         if self._file is None:
             return []
         if files.skip_hole(self._file.fileno()):
             self._rest = b""  # what was there has been dropped, with the begin of the first line that is left
         *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
-        if self._has_read:
-            # what a project that ended left here was in its own journal before
-            lines = [line for line in lines if not line.startswith(_MOVED)]
-        self._has_read = True
-        return [event for line in lines if (event := _event(line)) is not None]
+        return lines
 
     def close(self) -> None:
         if self._file is not None:

@@ -10,6 +10,7 @@ active and nobody is connected; what it knows is on the disk.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -158,11 +159,19 @@ class Supervisor:
         self._keeper.bye()
         files.remove_file(f"{self.run_directory}/exits")
         if not self._has_containers():
-            for path in (self.run_directory, claims.directory(self.root, self.owner)):
-                self._services.safely(trees.remove_tree, path)
+            self._services.safely(self._clear_run_state)
+            self._services.safely(trees.remove_tree, claims.directory(self.root, self.owner))
         if not self._containers():
             cgroups.remove_parents()  # the command that removed the last container may have been killed
         self.loop.stop()
+
+    def _clear_run_state(self) -> None:
+        files.clear_run_state(self.run_directory)
+        try:
+            os.rmdir(self.run_directory)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                raise
 
     def _has_containers(self) -> bool:
         for id in self._containers():

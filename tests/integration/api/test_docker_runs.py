@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -66,3 +67,18 @@ def test_what_cannot_start_ends_its_client_and_leaves_nothing(
     done = run(box, *options, "box", "true")
     assert done.returncode in (125, 126, 127) and words in done.stderr.lower()
     assert [one["Names"] for one in box.get("/containers/json", {"all": 1})] == [["/holder"]]
+
+
+def test_what_happened_to_the_last_container_is_told_later(box: Client) -> None:
+    for number in range(3):
+        assert run(box, "--name", f"one{number}", "box", "true").returncode == 0
+    found = box.ask(
+        "GET", "/events", {"since": 1, "until": time.time() + 0.1, "filters": {"type": ["container"]}}
+    )
+    told = [
+        (one["Actor"]["Attributes"]["name"], one["Action"])
+        for one in found.lines
+        if one["Action"] != "attach"
+    ]
+    actions = ("create", "start", "die", "destroy")
+    assert told == [(f"one{number}", action) for number in range(3) for action in actions]

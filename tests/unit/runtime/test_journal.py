@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from composer.runtime.base.files import KEPT_EVENT_BYTES, append_event, move_events
-from composer.runtime.base.state import Paths
+from composer.runtime.base.files import KEPT_EVENT_BYTES, append_event, clear_run_state, listen, move_events
+from composer.runtime.base.state import Paths, make_directory
 from composer.runtime.objects.journal import ProjectEvents
 
 if TYPE_CHECKING:
@@ -142,6 +142,40 @@ def test_a_project_that_ends_leaves_the_last_events_of_a_long_journal(
         moved.append(event.action)
     assert len(moved) == 257
     everybody.close()
+
+
+def test_a_project_that_comes_and_ends_between_two_looks_is_told_once(paths: Paths) -> None:
+    kept = listen(make_directory(paths.project("@nobody")))
+    followed = ProjectEvents(paths, None)
+    make_directory(paths.project("short"))
+    for action in ("create", "destroy"):
+        append_event(paths.project("short"), "container", action, "c1", {})
+    clear_run_state(paths.project("short"))
+    os.rmdir(paths.project("short"))
+    assert [_next(followed), _next(followed), followed.next(0.01)] == ["create", "destroy", None]
+    make_directory(paths.project("short"))
+    append_event(paths.project("short"), "container", "create", "c2", {})
+    assert _next(followed) == "create"
+    clear_run_state(paths.project("short"))
+    assert followed.next(0.01) is None
+    followed.close()
+    os.unlink(kept)
+
+
+def test_nobodys_journal_stays_while_a_server_listens(paths: Paths) -> None:
+    nobody = make_directory(paths.project("@nobody"))
+    kept = listen(nobody)
+    append_event(nobody, "container", "destroy", "c1", {})
+    clear_run_state(nobody)
+    asked = ProjectEvents(paths, None, since_ns=0)
+    assert _next(asked) == "destroy"
+    asked.close()
+    os.unlink(kept)
+    (pathlib.Path(nobody) / "listens.0").touch()  # a server that was killed
+    with open(listen(nobody), "rb") as file:
+        os.unlink(file.name)
+    clear_run_state(nobody)
+    assert not os.listdir(nobody)
 
 
 def test_more_than_a_thousand_descriptors_are_no_problem(paths: Paths) -> None:
