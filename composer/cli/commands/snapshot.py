@@ -28,7 +28,8 @@ def command() -> None:
     "While their data is copied, running services are frozen, all at the same moment, on Docker Engine and where the "
     "file system can share blocks between files (Btrfs, XFS). Elsewhere they are stopped and started again.",
 )
-@click.option("--stop/--freeze", default=None, help="Stop the services for the copy, or freeze them.")
+@click.option("--stop", is_flag=True, help="Stop the services for the copy, and start them again.")
+@click.option("--freeze", is_flag=True, help="Freeze the services for the copy.")
 @click.option(
     "--layers", is_flag=True, help="Include the files that containers have written outside volumes."
 )
@@ -37,18 +38,35 @@ def command() -> None:
 @shared.services
 @click.pass_obj
 def save(
-    context: Context, /, name: str, services: tuple[str, ...], stop: bool | None, layers: bool, replace: bool
+    context: Context,
+    /,
+    name: str,
+    services: tuple[str, ...],
+    stop: bool,
+    freeze: bool,
+    layers: bool,
+    replace: bool,
 ) -> None:
     from composer.cli import table
     from composer.engine.snapshots import saving
 
+    if stop and freeze:
+        raise click.UsageError("--stop and --freeze are incompatible")
     project = context.project_name()
     saving.check_name(name)
     if context.settings.dry_run:
         context.write(f"save snapshot {name} of project {project}")
         return
     with context.changing(project, "snapshot") as engine:
-        saved = saving.save(engine, project, name, services, stop=stop, layers=layers, replace=replace)
+        saved = saving.save(
+            engine,
+            project,
+            name,
+            services,
+            stop=stop or (False if freeze else None),
+            layers=layers,
+            replace=replace,
+        )
     for text in saved.left_out:
         context.display().warn(f"not in the snapshot: {text}")
     found = saved.snapshot

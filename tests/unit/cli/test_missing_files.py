@@ -8,6 +8,7 @@ from composer.cli.main import COMMANDS
 from tests.unit.cli.console import Console, states
 
 ARGUMENTS = {
+    "snapshot": ("ls",),
     "alpha": ("viz",),
     "apply": None,  # a file of its own says which project
     "attach": ("web",),
