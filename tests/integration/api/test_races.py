@@ -378,7 +378,7 @@ def test_an_idle_server_holds_little_and_lets_supervisors_go(server: Server, cli
         time.sleep(0.5)
     assert not _titles("composer: supervisor shop")
     time.sleep(11)  # a thread waits so long for more to do
-    assert counts(server)[0] == 1
+    assert counts(server)[0] <= 2  # one accepts, one watches for all
 
 
 def _titles(title: str) -> list[str]:
