@@ -135,8 +135,11 @@ class Containers:
 
     def _rename(self, id: str, meta: Meta, name: str) -> None:
         core = self._core
+        naming.check_name(name, "container")
+        naming.begin_renaming(core.paths, id, meta["name"], name)
         holder = naming.take_name(core.paths, name, id)
         if holder is not None:
+            naming.settle_renaming(core.paths, id, meta["name"])
             raise errors.Conflict(f'container name "{name}" is already in use by container {holder[:12]}')
         directory = core.paths.container(id)
         config = core.config(id)
@@ -144,7 +147,7 @@ class Containers:
         extras["name"], extras["names"] = name, [name, *extras["names"][1:]]
         records.write_meta(directory, {**meta, "name": name})
         records.write_config(directory, config)
-        naming.free_name(core.paths, meta["name"], id)
+        naming.settle_renaming(core.paths, id, name)
         self.reload(id, meta)
         about = {**meta["event"], "oldName": f"/{meta['name']}"}
         core.emit_of(str(meta["project"]), about, "container", "rename", id, name)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Docker's rule for names of containers and volumes.
 _NAME = pattern(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_RENAMING = "renaming"
 _ID = pattern(r"[0-9a-f]{64}")
 
 
@@ -63,6 +64,26 @@ def free_name(paths: Paths, name: str, id: str) -> None:
         files.remove_file(f"{paths.names()}/{name}")
 
 
+def begin_renaming(paths: Paths, id: str, old: str, new: str) -> None:
+    """Write down both names of a container, before it has the new one: a kill in between leaves it with both."""
+    settle_renaming(paths, id, old)
+    files.write_bytes(f"{paths.container(id)}/{_RENAMING}", f"{old}/{new}".encode())
+
+
+def settle_renaming(paths: Paths, id: str, kept: str = "") -> None:
+    """Free the names that a container has since a rename that has ended or was killed, but for one."""
+    note = f"{paths.container(id)}/{_RENAMING}"
+    try:
+        with open(note, encoding="utf-8") as file:
+            names = file.read().split("/")
+    except FileNotFoundError:
+        return
+    for name in names:
+        if name != kept:
+            free_name(paths, name, id)
+    files.remove_file(note)
+
+
 def find_container(paths: Paths, id: str) -> str:
     """Return the full id for an id, a prefix of one, or a name. Raises NotFound."""
     if _ID.fullmatch(id) and os.path.isdir(paths.container(id)):
@@ -87,4 +108,5 @@ def remove_container(paths: Paths, id: str) -> None:
     meta = records.meta(paths.container(id))
     if meta is not None:
         free_name(paths, meta["name"], id)
+    settle_renaming(paths, id)
     trees.put_away(paths.container(id))

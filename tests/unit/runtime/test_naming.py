@@ -49,3 +49,23 @@ def test_what_leads_elsewhere_is_not_found(paths: Paths, tmp_path: pathlib.Path)
     ):
         with pytest.raises(NotFound):
             naming.find_container(paths, text)
+
+
+def test_a_rename_that_was_killed_leaves_no_name(paths: Paths) -> None:
+    naming.begin_renaming(paths, ID, "web", "new")
+    naming.take_name(paths, "new", ID)  # killed here
+    naming.begin_renaming(paths, ID, "web", "other")
+    assert sorted(os.listdir(paths.names())) == ["web"]
+    naming.take_name(paths, "other", ID)  # and here
+    naming.remove_container(paths, ID)
+    assert "other" not in os.listdir(paths.names())
+
+
+def test_a_rename_that_was_refused_frees_nothing_of_others(paths: Paths) -> None:
+    other = "cd" * 32
+    os.makedirs(paths.container(other))
+    naming.take_name(paths, "db", other)
+    naming.begin_renaming(paths, ID, "web", "db")
+    assert naming.take_name(paths, "db", ID) == other
+    naming.settle_renaming(paths, ID, "web")
+    assert naming.find_container(paths, "web") == ID and naming.find_container(paths, "db") == other
