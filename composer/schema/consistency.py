@@ -397,17 +397,24 @@ class Consistency:
 
     def limits(self, name: str, service: Map) -> None:
         resources = (service.get("deploy") or {}).get("resources") or {}
-        limits, reserved = resources.get("limits") or {}, resources.get("reservations") or {}
-        for attribute, group, key, words in (
-            ("cpus", limits, "cpus", "limits.cpus"),
-            ("mem_limit", limits, "memory", "limits.memory"),
-            ("mem_reservation", reserved, "memory", "reservations.memory"),
-            ("pids_limit", limits, "pids", "limits.pids"),
+        for attribute, group, key in (
+            ("cpus", "limits", "cpus"),
+            ("mem_limit", "limits", "memory"),
+            ("mem_reservation", "reservations", "memory"),
+            ("pids_limit", "limits", "pids"),
         ):
-            own, deployed = service.get(attribute), group.get(key)
-            if own is not None and deployed is not None and own != deployed:
+            own, values = service.get(attribute), resources.get(group)
+            if not own or values is None:
+                continue
+            deployed = values.get(key)
+            if deployed is None:
                 self.fail(
-                    f"'{attribute}' and 'deploy.resources.{words}' have different values", name, attribute,
+                    f"'{attribute}' is set beside 'deploy.resources.{group}', which lacks '{key}'", name, attribute,
+                    hint=f"set deploy.resources.{group}.{key} instead",
+                )  # fmt: skip
+            elif own != deployed:
+                self.fail(
+                    f"'{attribute}' and 'deploy.resources.{group}.{key}' have different values", name, attribute,
                     hint="keep only one of them",
                 )  # fmt: skip
 
