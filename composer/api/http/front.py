@@ -46,10 +46,11 @@ class Asked(NamedTuple):
 
 
 class Listener(NamedTuple):
-    """A listening socket; with ``tls`` its clients speak TLS, and show a certificate."""
+    """A listening socket; with ``tls`` its clients speak TLS, and show a certificate. ``file``: its file's number."""
 
     socket: socket.socket
     tls: ssl.SSLContext | None = None
+    file: int | None = None
 
 
 class _Guest:

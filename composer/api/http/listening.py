@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import socket
 import ssl
 import stat
-from typing import NamedTuple
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
 from composer import errors
 from composer.api.http.front import Listener
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _FIRST_FD = 3
 _BACKLOG = 512
+_OTHERS_S = 2.0
 
 
 class Certificates(NamedTuple):
@@ -28,25 +35,51 @@ def unix(path: str, *, group: int | None = None) -> Listener:
     directory = os.path.dirname(path) or "."
     try:
         os.makedirs(directory, 0o755, exist_ok=True)
-        _clear(path)
-        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        temporary = f"{path}.{os.getpid()}"
-        # under another name first, so that nobody can connect before the mode is right
-        made.bind(temporary)
-        os.chown(temporary, -1, -1 if group is None else group)
-        os.chmod(temporary, 0o660)
-        made.listen(_BACKLOG)
-        os.rename(temporary, path)
+        with _locked(directory):
+            _clear(path)
+            made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            temporary = f"{path}.{os.getpid()}"
+            # under another name first, so that nobody can connect before the mode is right
+            made.bind(temporary)
+            os.chown(temporary, -1, -1 if group is None else group)
+            os.chmod(temporary, 0o660)
+            made.listen(_BACKLOG)
+            file = os.lstat(temporary).st_ino
+            os.rename(temporary, path)
     except OSError as error:
         raise errors.ProjectError(
             f"cannot listen at {path}: {(error.strerror or str(error)).lower()}",
             hint="use another path with --socket",
         ) from error
-    return Listener(made)
+    return Listener(made, file=file)
+
+
+@contextlib.contextmanager
+def _locked(directory: str) -> Iterator[None]:
+    """Let no other server come or go at this directory meanwhile.
+
+    Whoever may read the directory can hold the lock: nobody is waited for longer than a start takes.
+    """
+    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    deadline = time.monotonic() + _OTHERS_S
+    try:
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _clear(path: str) -> None:
-    """Remove a socket that is left over. Raises ProjectError where somebody listens, or it is no socket."""
+    """Remove what killed servers have left. Raises ProjectError where somebody listens, or it is no socket."""
+    directory, name = os.path.split(path)
+    for other in os.listdir(directory or "."):
+        if other.startswith(f"{name}.") and other[len(name) + 1 :].isdecimal():
+            os.unlink(os.path.join(directory, other))
     try:
         found = os.lstat(path)
     except FileNotFoundError:
@@ -65,16 +98,15 @@ def _clear(path: str) -> None:
 
 
 def forget(path: str, listener: Listener) -> None:
-    """Remove the socket's file, unless another server has put its own there."""
+    """Remove the socket's file, unless another server has put its own there, and stop listening."""
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            listener.socket.close()
-            try:
-                probe.connect(path)
-            except ConnectionRefusedError:
+        with _locked(os.path.dirname(path) or "."):
+            if os.lstat(path).st_ino == listener.file:
                 os.unlink(path)
-    except OSError:
-        return  # it is gone, or not ours
+    except FileNotFoundError:
+        pass  # somebody removed it
+    finally:
+        listener.socket.close()
 
 
 def tcp(address: str, certificates: Certificates) -> Listener:
