@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import socket
 import tarfile
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,6 +40,9 @@ def sdk(request: pytest.FixtureRequest) -> Iterator[Any]:
         yield found
     finally:
         found.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()  # here, and not in the middle of another test
         transcripts.clear(client)
 
 
@@ -95,7 +100,7 @@ def test_run_in_all_its_forms(sdk: Any) -> None:
 
 def test_a_container_from_create_to_remove(sdk: Any) -> None:
     made = sdk.containers.create(IMAGE, ["sleep", "1000"], name="trpy", labels={"a": "b"}, init=True)
-    assert made.status == "created" and made.labels == {"a": "b"} and made.image.tags == [f"{IMAGE}:latest"]
+    assert made.status == "created" and made.labels == {"a": "b"} and f"{IMAGE}:latest" in made.image.tags
     made.start()
     made.reload()
     assert made.status == "running" and made.attrs["State"]["Pid"] > 0
@@ -149,24 +154,27 @@ def test_logs_as_a_whole_and_as_they_come(sdk: Any) -> None:
 
 
 def test_exec_run_with_each_kind_of_answer(sleeper: Any) -> None:
-    both = ["sh", "-c", "echo out; echo err >&2; exit 3"]
+    # what comes at once may be lost from Docker Engine: see test_what_comes_at_once_is_not_lost
+    both = ["sh", "-c", "sleep 0.2; echo out; echo err >&2; exit 3"]
     code, out = sleeper.exec_run(both)
     assert code == 3 and sorted(out.split()) == [b"err", b"out"]
     assert sleeper.exec_run(both, demux=True) == (3, (b"out\n", b"err\n"))
     assert sleeper.exec_run(["sh", "-c", "exit 0"], demux=True) == (0, (None, None))
-    code, pieces = sleeper.exec_run(["sh", "-c", "echo 1; sleep 0.1; echo 2"], stream=True)
+    code, pieces = sleeper.exec_run(["sh", "-c", "sleep 0.2; echo 1; sleep 0.1; echo 2"], stream=True)
     assert code is None and b"".join(pieces) == b"1\n2\n"
     _, pairs = sleeper.exec_run(both, stream=True, demux=True)
     assert {piece for pair in pairs for piece in pair if piece} == {b"out\n", b"err\n"}
-    assert sleeper.exec_run(["sh", "-c", "test -t 1 && echo tty"], tty=True) == (0, b"tty\r\n")
+    assert sleeper.exec_run(["sh", "-c", "sleep 0.2; test -t 1 && echo tty"], tty=True) == (0, b"tty\r\n")
     assert sleeper.exec_run(
-        ["sh", "-c", "id -u; echo $A; pwd"], user="5", environment={"A": "b"}, workdir="/tmp"
+        ["sh", "-c", "sleep 0.2; id -u; echo $A; pwd"], user="5", environment={"A": "b"}, workdir="/tmp"
     ) == (
         0,
         b"5\nb\n/tmp\n",
     )
-    assert sleeper.exec_run(["touch", "/tmp/made"], detach=True)[0] is None
-    assert sleeper.exec_run("ls /nosuch", stdout=False)[1].endswith(b"No such file or directory\n")
+    assert sleeper.exec_run(["touch", "/tmp/made"], detach=True)[0] in (None, 0)  # it may have ended
+    assert sleeper.exec_run(["sh", "-c", "sleep 0.2; ls /nosuch"], stdout=False)[1].endswith(
+        b"No such file or directory\n"
+    )
     code, said = sleeper.exec_run(["nosuch"])
     assert code == 127 and b"executable file not found" in said
 

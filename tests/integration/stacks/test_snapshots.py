@@ -118,6 +118,7 @@ def test_a_fork_is_a_stack_of_its_own(stack: composer.Stack) -> None:
         fork["db"].restart(0)
         assert shell(fork, "cat /data/a /data/sub/b") == "fork\ndeep\nfork"
     assert fork.ps(all=True) == []
+    fork.close()  # it was opened once more
     fork.close()
 
 

@@ -33,6 +33,7 @@ def test_a_stack_is_up_for_its_block(stack: composer.Stack) -> None:
         with pytest.raises(composer.errors.UnknownService, match="no such service: wed"):
             stack["wed"]
     assert stack.ps(all=True) == []
+    stack.close()  # it was opened once more
 
 
 def test_commands_give_what_they_print(stack: composer.Stack) -> None:
@@ -125,6 +126,7 @@ def test_a_failure_says_which_service_and_why(directory: pathlib.Path, backend: 
     assert (report.health, report.health_output, report.log) == ("unhealthy", "because", ("started",))
     assert failed.value.plan is not None and failed.value.plan.steps
     assert stack.ps(all=True) == []
+    stack.close()  # it was opened once more
 
 
 def test_two_stacks_of_one_file_are_there_at_once(directory: pathlib.Path, backend: str) -> None:
