@@ -47,6 +47,8 @@ def start_it(world: World, meta: Meta) -> None:
             # whoever attached to it waits for its removal
             world.engine.containers.remove(meta["id"], force=True, volumes=True)
             world.settle()
+        elif isinstance(error, errors.StartFailed):
+            world.container(meta["id"])  # one that was removed in this moment is not found
         _refuse(error, meta)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 from collections.abc import Iterator
@@ -45,7 +46,11 @@ def put(connection: Connection, path: str, behind: int) -> http.client.HTTPRespo
             yield bytes(4096)
 
     address = f"/v1.51/containers/one/archive?path={path}"
-    connection.request("PUT", address, pieces(), {"Content-Type": "application/x-tar"}, encode_chunked=True)
+    # a server that has said that it closes may do so before all has been sent
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        connection.request(
+            "PUT", address, pieces(), {"Content-Type": "application/x-tar"}, encode_chunked=True
+        )
     answer = connection.getresponse()
     answer.read()
     return answer

@@ -124,16 +124,14 @@ EXPECTED = [
 ]
 
 
+@pytest.mark.real
 def test_what_a_container_did_to_its_files_is_told_as_docker_tells_it(stored: Place) -> None:
-    if not stored.is_real:
-        pytest.skip("nothing runs in memory")
     id = shell(stored, COMMANDS)
     assert stored.backend.changes(id) == [Change(*one) for one in EXPECTED]
 
 
+@pytest.mark.real
 def test_changes_of_a_container_that_runs(stored: Place) -> None:
-    if not stored.is_real:
-        pytest.skip("nothing runs in memory")
     id = stored.start(shell="echo > /keep/one; echo > /tmp/ready; sleep 600")
     eventually(lambda: Change(1, "/tmp/ready") in stored.backend.changes(id), what="the change")
     assert stored.backend.changes(id) == [
@@ -181,9 +179,8 @@ def test_limits_of_a_container_that_runs(place: Place) -> None:
     assert limit_files(place, id, "memory.limit_in_bytes", "memory.max") == str(96 << 20), "it stays"
 
 
+@pytest.mark.real
 def test_more_memory_than_memory_and_swap_were_is_refused_and_changes_nothing(place: Place) -> None:
-    if not place.is_real:
-        pytest.skip("nothing is limited in memory")
     id = place.start(mem_limit="64m", memswap_limit="64m")
     with pytest.raises(BackendError, match=r"(?i)memory"):
         place.backend.update_container(id, {"mem_limit": "96m"})
@@ -194,9 +191,8 @@ def test_more_memory_than_memory_and_swap_were_is_refused_and_changes_nothing(pl
     assert limit_files(place, id, "memory.limit_in_bytes", "memory.max") == str(32 << 20)
 
 
+@pytest.mark.real
 def test_a_cpuset_of_a_container_that_had_none(place: Place) -> None:
-    if not place.is_real:
-        pytest.skip("nothing is limited in memory")
     id = place.start()
     place.backend.update_container(id, {"cpuset": "0"})
     session_says = place.output(id, "cat", "/proc/1/status")

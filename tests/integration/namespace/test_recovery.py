@@ -358,7 +358,9 @@ def test_a_socket_of_another_is_not_removed_at_the_end(stack: Stack) -> None:
     path.unlink()
     other = path.with_name("other")
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
-        server.bind(str(other))
+        directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+        server.bind(f"/proc/self/fd/{directory}/{other.name}")  # an address has at most 107 bytes
+        os.close(directory)
         os.rename(other, path)
         taken = path.stat().st_ino
         ends.kill(supervisor)  # nobody of ours looks after it now but the next, which takes the name back

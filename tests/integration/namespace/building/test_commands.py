@@ -182,9 +182,9 @@ from composer.runtime.objects.client import Client
 
 moment, really = sys.argv.pop(), Client.ask
 
-def ask(self, request):
+def ask(self, request, **more):
     if request["op"] != moment:
-        return really(self, request)
+        return really(self, request, **more)
     if moment == "start":
         wire.send(self.take(), request)
     os.kill(os.getpid(), signal.SIGKILL)
