@@ -398,7 +398,8 @@ def served(
     try:
         yield server
         assert server.process.poll() is None, f"the server has ended by itself:\n{server.log()[-4000:]}"
-        assert "Traceback" not in server.log(), server.log()[-4000:]
+        log_text = server.log()
+        assert "Traceback" not in log_text, log_text[max(0, log_text.index("Traceback") - 1000) :][:6000]
         server.clear()
     finally:
         server.stop()

@@ -49,6 +49,14 @@ def remove_tree(path: str) -> None:
         os.close(parent)
 
 
+def is_at(fd: int, path: str) -> bool:
+    """Tell whether what was opened is what is at a path now: while a lock was waited for, another may have taken it."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
 def is_mount_point(path: str) -> bool:
     """Tell whether something is mounted on a directory, bind mounts of the same device included."""
     above = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

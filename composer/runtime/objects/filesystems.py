@@ -240,12 +240,19 @@ def _unmount(target: str) -> None:
 def removing(name: str, directory: str, filesystem: Filesystem) -> Iterator[None]:
     """Take a volume's file system away, and keep others from mounting it again while the volume goes.
 
-    Raises Conflict while a process of this machine is in there, or where what is mounted there is somebody's own.
+    Raises Conflict while a process of this machine is in there, or where what is mounted there is somebody's own,
+    NotFound where somebody else was faster.
     """
     target = f"{directory}/_data"
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    gone = errors.NotFound(f"volume '{name}' does not exist")
+    try:
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise gone from None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
+        if not trees.is_at(fd, directory):
+            raise gone
         if trees.is_mount_point(target):
             if filesystem.is_mounted:
                 _unmount(target)

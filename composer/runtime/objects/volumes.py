@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from composer.runtime.base.record_types import Meta, VolumeRecord
     from composer.runtime.objects import specs
     from composer.runtime.objects.filesystems import Filesystem
+
+_ATTEMPTS = 20
 
 
 class Volumes:
@@ -35,36 +38,42 @@ class Volumes:
 
     def create(self, spec: specs.Volume) -> str:
         """Make a volume, or return the one that has this name."""
-        from composer.runtime.base import making
         from composer.runtime.objects import filesystems
 
         filesystems.check(spec.name, spec.options)
         naming.check_name(spec.name, "volume")
-        directory = f"{self._paths.volumes()}/{spec.name}"
-        if self.find(spec.name) is None:
-            state.make_directory(self._paths.volumes())
-            record: VolumeRecord = {
-                "name": spec.name,
-                "labels": dict(spec.labels),
-                "project": spec.owner,
-                "event": dict(spec.event),
-                "driver": "local",
-                "created_ns": time.time_ns(),
-                "options": dict(spec.options),
-            }
-            try:
-                with making.making(directory) as temporary:
-                    os.mkdir(f"{temporary}/_data")
-                    os.chmod(f"{temporary}/_data", 0o755)  # whatever the user's umask
-                    os.chmod(temporary, 0o701)
-                    records.write_volume(temporary, record)
-            except FileExistsError:
-                if self.find(spec.name) is None:
-                    raise errors.Conflict(
-                        f"cannot create volume '{spec.name}': it already exists, but its file volume.json is damaged",
-                        hint="recreate the file with composer doctor --repair; the data is kept",
-                    ) from None
-        return spec.name
+        for _ in range(_ATTEMPTS):
+            if self.find(spec.name) is not None:
+                return spec.name
+            with contextlib.suppress(
+                FileExistsError
+            ):  # made by another in this moment, who may remove it again
+                self._make(spec)
+                return spec.name
+        raise errors.Conflict(
+            f"cannot create volume '{spec.name}': it already exists, but its file volume.json is damaged",
+            hint="recreate the file with composer doctor --repair; the data is kept",
+        )
+
+    def _make(self, spec: specs.Volume) -> None:
+        """Make a volume. Raises FileExistsError."""
+        from composer.runtime.base import making
+
+        state.make_directory(self._paths.volumes())
+        record: VolumeRecord = {
+            "name": spec.name,
+            "labels": dict(spec.labels),
+            "project": spec.owner,
+            "event": dict(spec.event),
+            "driver": "local",
+            "created_ns": time.time_ns(),
+            "options": dict(spec.options),
+        }
+        with making.making(f"{self._paths.volumes()}/{spec.name}") as temporary:
+            os.mkdir(f"{temporary}/_data")
+            os.chmod(f"{temporary}/_data", 0o755)  # whatever the user's umask
+            os.chmod(temporary, 0o701)
+            records.write_volume(temporary, record)
 
     def create_anonymous(self, labels: Mapping[str, str]) -> str:
         """Make a volume that goes with its container."""
@@ -108,8 +117,11 @@ class Volumes:
         from composer.runtime.objects import filesystems
 
         directory = f"{self._paths.volumes()}/{name}"
-        with filesystems.removing(name, directory, filesystems.of(self._paths, record)):
-            trees.put_away(directory)
+        try:
+            with filesystems.removing(name, directory, filesystems.of(self._paths, record)):
+                trees.put_away(directory)
+        except errors.NotFound:
+            return  # somebody else removed it, which is what was wanted
 
     def _unknown_users(self) -> Iterator[str]:
         """Yield the containers that run and of which nobody knows what they use: their records are damaged."""

@@ -198,6 +198,15 @@ def settled(server: Server, before: tuple[int, int], timeout_s: float = 30) -> t
     return found
 
 
+def test_a_volume_is_removed_and_made_by_many_at_once(client: Client) -> None:
+    for _ in range(30):
+        client.post("/volumes/create", body={"Name": "v"})
+        asked = [lambda: client.ask("DELETE", "/volumes/v")] * 6
+        asked += [lambda: client.ask("POST", "/volumes/create", body={"Name": "v"})] * 2
+        assert set(at_once(asked)) <= {201, 204, 404}
+    client.ask("DELETE", "/volumes/v")
+
+
 def test_clients_that_go_leave_nothing(server: Server, client: Client) -> None:
     id = named(client, "web", starts=True)
     client.ask("GET", "/_ping")
