@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from composer.stacks.service import Service as Service
     from composer.stacks.snapshots import Snapshot as Snapshot
     from composer.stacks.stack import Stack as Stack
-
-__version__ = "0.1.0"
+    from composer.version import __version__ as __version__
 
 _PLACES = {
+    "__version__": "version",
     "Address": "stacks.results",
     "AsyncStack": "stacks.asynchronous",
     "CommandFailed": "stacks.results",
@@ -63,4 +63,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted(__all__)

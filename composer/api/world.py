@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import composer
 from composer import errors
 from composer.api.http.problems import Problem
 from composer.patterns import pattern
@@ -13,6 +12,7 @@ from composer.runtime.base import files, records, state
 from composer.runtime.engine.core import Core
 from composer.runtime.engine.engine import Engine
 from composer.runtime.objects import naming
+from composer.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ class World:
         self.core = Core(settings.paths)
         self.engine = Engine(self.core, settings.environment)
         self._listens = files.listen(state.make_directory(self.paths.project(records.NOBODY)))
-        self.version = composer.__version__
+        self.version = __version__
         self.lock = threading.Lock()
         self.shared: dict[str, Any] = {}
         """What a room of endpoints keeps between requests, by the room's name; see `kept`."""

@@ -11,8 +11,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from composer import __version__
 from composer.errors import ConfigError, Mark
+from composer.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from composer import __version__
 from composer.backends import choice
 from composer.cli import flags, streams
 from composer.cli.completion import ASKS
 from composer.cli.context import Context, Settings, working_directory
 from composer.errors import OutputFailed
+from composer.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

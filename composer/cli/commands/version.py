@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from composer import __version__
 from composer.cli import flags
+from composer.version import __version__
 
 if TYPE_CHECKING:
     from composer.cli.context import Context

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from composer import __version__
 from composer.errors import ComposerError
+from composer.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

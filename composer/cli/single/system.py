@@ -43,8 +43,8 @@ _FACTS = (
 
 def info(context: Context, style: str | None) -> None:
     """Write facts, as text, JSON or through a template."""
-    from composer import __version__
     from composer.cli import table
+    from composer.version import __version__
 
     backend = context.backend()
     found = {"Backend": backend.name, "ClientVersion": __version__, **backend.system_info()}

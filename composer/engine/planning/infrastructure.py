@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from composer import __version__
 from composer.engine import labels
 from composer.engine.planning.decisions import (
     CREATE,
@@ -24,6 +23,7 @@ from composer.engine.resolving.hashing import network_hash, volume_hash
 from composer.engine.resolving.peers import network_forms
 from composer.errors import ConfigError
 from composer.schema.model import GIVEN
+from composer.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from composer import __version__
 from composer.engine import labels
 from composer.engine.resolving import compare
 from composer.engine.resolving.extension import extension
 from composer.engine.resolving.hashing import service_hash
 from composer.graph import sharing
+from composer.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

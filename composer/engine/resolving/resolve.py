@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from composer import __version__
 from composer.engine import labels
 from composer.engine.wanted import (
     BuildSpec,
@@ -22,6 +21,7 @@ from composer.engine.wanted import (
 )
 from composer.errors import ConfigError, ProjectError
 from composer.schema.model import LookedUp
+from composer.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

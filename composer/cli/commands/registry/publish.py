@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from composer import __version__
+from composer.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
