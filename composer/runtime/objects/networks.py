@@ -252,12 +252,15 @@ class Networks:
 
         A bridge that is up is complete: one small read when all is well.
         """
+        if not _is_up(self._there(id)["bridge"]):
+            with state.host_lock():
+                self._raise_up(self._there(id))  # while the lock was waited for it may have been removed
+
+    def _there(self, id: str) -> NetworkRecord:
         record = records.network(f"{self._paths.networks()}/{id}")
         if record is None:
             raise errors.NotFound(f"network {id[:12]} no longer exists")
-        if not _is_up(record["bridge"]):
-            with state.host_lock():
-                self._raise_up(record)
+        return record
 
     def _raise_up(self, record: NetworkRecord) -> None:
         from composer.runtime.network import bridges
