@@ -204,59 +204,86 @@ def label_of(labels: Mapping[str, str]) -> Callable[[str], str]:
     return lambda name: labels.get(name, "")
 
 
-def creation(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options with which containers are created: those of up, create and plan."""
-    for option in reversed(
-        (
-            click.option(
-                "--scale",
-                "scales",
-                multiple=True,
-                metavar="SERVICE=N",
-                help="Run N containers of SERVICE, regardless of the compose file.",
-            ),
-            click.option(
-                "--force-recreate",
-                is_flag=True,
-                help="Recreate containers even if their configuration and image are unchanged.",
-            ),
-            click.option(
-                "--no-recreate",
-                is_flag=True,
-                help="Do not recreate existing containers, even if they changed.",
-            ),
-            click.option(
-                "--always-recreate-deps",
-                is_flag=True,
-                help="With --force-recreate, also recreate dependencies.",
-            ),
-            click.option(
-                "--no-deps", is_flag=True, help="Do not create or start the dependencies of the services."
-            ),
-            click.option(
-                "--remove-orphans",
-                is_flag=True,
-                help="Remove containers of services that the compose file does not define.",
-            ),
-            click.option(
-                "-V",
-                "--renew-anon-volumes",
-                is_flag=True,
-                help="Recreate containers with new, empty anonymous volumes.",
-            ),
-            click.option(
-                "--pull",
-                type=click.Choice(("always", "missing", "never", "build", "policy")),
-                help="Set when images are pulled.",
-            ),
-            click.option("--quiet-pull", is_flag=True, help="Do not show the progress of pulls."),
-            click.option("--build", is_flag=True, help="Build images before containers are started."),
-            click.option("--no-build", is_flag=True, help="Never build images."),
-            click.option("-y", "--yes", is_flag=True, help="Answer all prompts with yes."),
-        )
-    ):
-        command = option(command)
-    return command
+def _added(*options: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what adds options to a command, in their order."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+USAGE = "Show a live view of the resource usage of containers, updated every second until Ctrl-C."
+usage = _added(
+    click.option("-a", "--all", "everything", is_flag=True, help="Also show stopped containers."),
+    click.option("--no-stream", is_flag=True, help="Print the usage once and exit."),
+    click.option("--no-trunc", is_flag=True, help="Do not truncate IDs."),
+    style,
+)
+changes = click.option(
+    "-c",
+    "--change",
+    "changes",
+    multiple=True,
+    metavar="INSTRUCTION",
+    help='Apply a Dockerfile instruction, such as CMD ["/bin/sh"].',
+)
+commit = _added(
+    click.option("-a", "--author", default="", metavar="TEXT", help="Set the author of the image."),
+    changes,
+    click.option("-m", "--message", default="", metavar="TEXT", help="Set the commit message."),
+    click.option(
+        "-p", "--pause/--no-pause", default=True, help="Pause the container during the commit (default: yes)."
+    ),
+)
+creation = _added(
+    click.option(
+        "--scale",
+        "scales",
+        multiple=True,
+        metavar="SERVICE=N",
+        help="Run N containers of SERVICE, regardless of the compose file.",
+    ),
+    click.option(
+        "--force-recreate",
+        is_flag=True,
+        help="Recreate containers even if their configuration and image are unchanged.",
+    ),
+    click.option(
+        "--no-recreate",
+        is_flag=True,
+        help="Do not recreate existing containers, even if they changed.",
+    ),
+    click.option(
+        "--always-recreate-deps",
+        is_flag=True,
+        help="With --force-recreate, also recreate dependencies.",
+    ),
+    click.option("--no-deps", is_flag=True, help="Do not create or start the dependencies of the services."),
+    click.option(
+        "--remove-orphans",
+        is_flag=True,
+        help="Remove containers of services that the compose file does not define.",
+    ),
+    click.option(
+        "-V",
+        "--renew-anon-volumes",
+        is_flag=True,
+        help="Recreate containers with new, empty anonymous volumes.",
+    ),
+    click.option(
+        "--pull",
+        type=click.Choice(("always", "missing", "never", "build", "policy")),
+        help="Set when images are pulled.",
+    ),
+    click.option("--quiet-pull", is_flag=True, help="Do not show the progress of pulls."),
+    click.option("--build", is_flag=True, help="Build images before containers are started."),
+    click.option("--no-build", is_flag=True, help="Never build images."),
+    click.option("-y", "--yes", is_flag=True, help="Answer all prompts with yes."),
+)
+"""The options with which containers are created: those of up, create and plan."""
 
 
 def tail(text: str) -> int | None:

@@ -145,14 +145,8 @@ def show_differences(context: Context, /, name: str) -> None:
     looking.differences(context, name)
 
 
-@command.command(
-    name="stats",
-    help="Show a live view of the resource usage of containers, updated every second until Ctrl-C.",
-)
-@click.option("-a", "--all", "everything", is_flag=True, help="Also show stopped containers.")
-@click.option("--no-stream", is_flag=True, help="Print the usage once and exit.")
-@click.option("--no-trunc", is_flag=True, help="Do not truncate IDs.")
-@shared.style
+@command.command(name="stats", help=shared.USAGE)
+@shared.usage
 @click.argument("names", nargs=-1, metavar="[CONTAINER]...")
 @click.pass_obj
 def show_usage(context: Context, /, names: tuple[str, ...], style: str, **given: Any) -> int | None:
@@ -219,19 +213,7 @@ def export_container(context: Context, /, name: str, output: str | None) -> None
 
 
 @command.command(name="commit", help="Create an image from the changes in a container.")
-@click.option("-a", "--author", default="", metavar="TEXT", help="Set the author of the image.")
-@click.option(
-    "-c",
-    "--change",
-    "changes",
-    multiple=True,
-    metavar="INSTRUCTION",
-    help='Apply a Dockerfile instruction, such as CMD ["/bin/sh"].',
-)
-@click.option("-m", "--message", default="", metavar="TEXT", help="Set the commit message.")
-@click.option(
-    "-p", "--pause/--no-pause", default=True, help="Pause the container during the commit (default: yes)."
-)
+@shared.commit
 @_name
 @click.argument("reference", required=False, metavar="[REPOSITORY[:TAG]]")
 @click.pass_obj

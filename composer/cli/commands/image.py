@@ -109,14 +109,7 @@ def build_image(context: Context, /, path: str, **given: Any) -> None:
     name="import",
     help="Create an image from a root filesystem tarball, plain or compressed.\n\nThe path - is standard input.",
 )
-@click.option(
-    "-c",
-    "--change",
-    "changes",
-    multiple=True,
-    metavar="INSTRUCTION",
-    help='Apply a Dockerfile instruction, such as CMD ["/bin/sh"].',
-)
+@shared.changes
 @click.option(
     "--config", "config_file", type=click.Path(), help="Read the image configuration from a JSON file."
 )

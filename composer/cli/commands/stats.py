@@ -11,11 +11,15 @@ from composer.cli import options as shared
 from composer.cli.safe import ESCAPE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from composer.cli.context import Context
     from composer.cli.record import Record
     from composer.engine.backend import Backend
     from composer.engine.inspected import Usage
     from composer.engine.observed import ObservedContainer
+
+    Sample = tuple[ObservedContainer, Usage | None]
 
 _INTERVAL_S = 1.0
 HEADERS = {
@@ -31,14 +35,8 @@ HEADERS = {
 _INTERRUPTED = 130
 
 
-@click.command(
-    name="stats",
-    help="Show a live view of the resource usage of containers, updated every second until Ctrl-C.",
-)
-@click.option("-a", "--all", "everything", is_flag=True, help="Also show stopped containers.")
-@click.option("--no-stream", is_flag=True, help="Print the usage once and exit.")
-@click.option("--no-trunc", is_flag=True, help="Do not truncate IDs.")
-@shared.style
+@click.command(name="stats", help=shared.USAGE)
+@shared.usage
 @click.argument("services", nargs=-1, metavar="[SERVICE]...")
 @click.pass_obj
 def command(
@@ -55,16 +53,29 @@ def command(
 
     project = context.project_name()
     backend = context.backend(project)
-    screen = Screen(context)
     found = chosen(context, backend, project, services, oneoff=True)
     if found is None:  # what was not created yet is no mistake
-        screen.show(listing.render(style, [], HEADERS))
+        Screen(context).show(listing.render(style, [], HEADERS))
         return None
+
+    def look() -> list[Sample]:
+        return _samples(backend, project, found, everything=everything)
+
+    return follow(context, look, style, no_stream=no_stream, no_trunc=no_trunc)
+
+
+def follow(
+    context: Context, look: Callable[[], list[Sample]], style: str, *, no_stream: bool, no_trunc: bool
+) -> int | None:
+    """Show what containers use, as ``look`` finds it, every second until Ctrl-C; or once."""
+    from composer.cli import listing
+
+    screen = Screen(context)
     before: dict[str, Usage] = {}
     is_first = True
     try:
         while True:
-            samples = _samples(backend, project, found, everything=everything)
+            samples = look()
             now = {container.id: usage for container, usage in samples if usage is not None}
             if not is_first or not now:
                 rows = [
@@ -80,9 +91,7 @@ def command(
         return _INTERRUPTED
 
 
-def _samples(
-    backend: Backend, project: str, services: tuple[str, ...], *, everything: bool
-) -> list[tuple[ObservedContainer, Usage | None]]:
+def _samples(backend: Backend, project: str, services: tuple[str, ...], *, everything: bool) -> list[Sample]:
     """Look at each container once. One that has gone meanwhile is left out."""
     from composer.engine.planning.lifecycle import Fleet
     from composer.errors import NotFound

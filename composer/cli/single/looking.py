@@ -10,13 +10,11 @@ import click
 from composer.cli import options as shared
 
 if TYPE_CHECKING:
+    from composer.cli.commands.stats import Sample
     from composer.cli.context import Context
     from composer.engine.backend import Backend
-    from composer.engine.inspected import Usage
-    from composer.engine.observed import ObservedContainer
 
 _KINDS = "CAD"
-_INTERVAL_S = 1.0
 _INTERRUPTED = 130
 
 
@@ -107,12 +105,10 @@ def export(context: Context, name: str, output: str | None) -> None:
 
 
 def commit(context: Context, name: str, reference: str | None, **given: Any) -> None:
-    from composer.cli.changes import apply_changes
+    from composer.cli.commands.commit import spec_of
     from composer.cli.single.lifecycle import changing
-    from composer.engine.wanted import CommitSpec
 
-    changes = apply_changes({}, given["changes"])
-    spec = CommitSpec(reference or "", given["author"], given["message"], given["pause"], changes)
+    spec = spec_of(reference, **given)
     with changing(context, name, "commit") as (backend, container):
         if context.settings.dry_run:
             context.write(f"commit {container.name}{f' as {reference}' if reference else ''}")
@@ -128,34 +124,18 @@ def stats(
     context: Context, names: tuple[str, ...], style: str, *, everything: bool, no_stream: bool, no_trunc: bool
 ) -> int | None:
     """Show what containers use, every second until Ctrl-C, or once."""
-    from composer.cli import listing
-    from composer.cli.commands.stats import HEADERS, Screen, row
+    from composer.cli.commands.stats import follow
 
     backend = context.backend()
     ids = [backend.container(name).id for name in names]
-    screen, before = Screen(context), dict[str, "Usage"]()
-    is_first = True
-    try:
-        while True:
-            samples = _samples(backend, ids, everything=everything)
-            now = {container.id: usage for container, usage in samples if usage is not None}
-            if not is_first or not now:
-                rows = [
-                    row(container, before.get(container.id), usage, whole=no_trunc)
-                    for container, usage in samples
-                ]
-                screen.show(listing.render(style, rows, HEADERS, others={"Container": "CONTAINER"}))
-                if no_stream:
-                    return None
-            before, is_first = now, False
-            time.sleep(_INTERVAL_S)
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+
+    def look() -> list[Sample]:
+        return _samples(backend, ids, everything=everything)
+
+    return follow(context, look, style, no_stream=no_stream, no_trunc=no_trunc)
 
 
-def _samples(
-    backend: Backend, ids: list[str], *, everything: bool
-) -> list[tuple[ObservedContainer, Usage | None]]:
+def _samples(backend: Backend, ids: list[str], *, everything: bool) -> list[Sample]:
     """Look at each container once; at all where none was named. One that has gone meanwhile is left out."""
     from composer.errors import NotFound
 
