@@ -41,6 +41,7 @@ def serve(
     watching.share()
     world = World(settings, log)
     try:
+        world.recover()
         answerer = Answerer(world, log, verbose=verbose)
         front = Front(
             listeners,

@@ -9,6 +9,7 @@ from composer import errors
 from composer.api.http.problems import Problem
 from composer.patterns import pattern
 from composer.runtime.base import files, records, state
+from composer.runtime.build.steps import owned
 from composer.runtime.engine.core import Core
 from composer.runtime.engine.engine import Engine
 from composer.runtime.objects import naming
@@ -107,7 +108,16 @@ class World:
             return None
         return self.core.volumes.find(name)
 
-    # -------------------------------------------------------------- the end
+    # -------------------------------------------------------------- begin and end
+
+    def recover(self) -> None:
+        """Remove the containers of builds that were killed: nobody can start them any more."""
+        if any(meta["project"] == owned.OWNER for meta in self.core.metas()):
+            try:
+                self.engine.builds.sweep()
+                self.engine.settle(records.NOBODY)
+            except errors.ComposerError as error:
+                self.log(f"what killed builds have left stays for now: {error}")
 
     def settle(self) -> None:
         """Wait for what goes by itself after a removal: interfaces and cgroups, so that nothing is seen of it."""

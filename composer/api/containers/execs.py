@@ -98,6 +98,9 @@ def ids_of(world: World, container: str) -> list[str]:
 
 def sweep(world: World) -> None:
     """Remove the records of what ended, or was never begun, a while ago."""
+    if not os.path.isdir(_directory(world)):
+        return
+    files.sweep_half_written(_directory(world))
     now_ns = time.time_ns()
     for id, record in all_of(world):
         is_old = now_ns - int(record.get("time_ns") or 0) > _KEPT_S * 1e9

@@ -177,6 +177,19 @@ def skip_hole(fd: int) -> bool:
     return found > place
 
 
+def sweep_half_written(directory: str) -> None:
+    """Remove what `write_bytes` was about to name when its process was killed."""
+    for name in os.listdir(directory):
+        parts = name.rsplit(".", 3)
+        if (
+            parts[-1] == "tmp"
+            and len(parts) == 4
+            and parts[1].isdecimal()
+            and start_time(int(parts[1])) is None
+        ):
+            remove_file(f"{directory}/{name}")
+
+
 def listen(directory: str) -> str:
     """Keep nobody's journal from now on, for whoever asks a server later; return the file that says so.
 

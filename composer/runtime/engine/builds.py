@@ -32,14 +32,14 @@ class Builds:
 
         ``standard_input`` is where the context ``-`` is read from.
         """
-        self._sweep()
+        self.sweep()
         try:
             return Builder(self._tools()).build(request, tell, standard_input)
         finally:
             self._containers.remove_forgotten_network()
             self._keep_small(request)
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
         """Remove what builds that were killed have left."""
         core = self._core
         making.sweep(core.paths)
@@ -82,7 +82,7 @@ class Builds:
         root = self._core.paths.root
         cache = Cache(f"{root}/build")
         cache.prepare()
-        self._sweep()
+        self.sweep()
         found = pruning.prune(
             cache,
             f"{root}/images",

@@ -11,7 +11,9 @@ import json
 import lzma
 import os
 import pathlib
+import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -283,12 +285,47 @@ def test_a_server_that_is_killed_leaves_no_build(tmp_path: pathlib.Path) -> None
     with served(second, environment) as server:
         client = server.client()
         assert [one["RepoTags"] for one in client.get("/images/json")] == [[f"{BASE}:latest"]]
+        assert client.get("/containers/json", {"all": 1}) == [], (
+            "the next server removes what cannot be started"
+        )
         assert "aux" in lines(client, "FROM BASE\nRUN echo again\n", {"t": "made"})[-3]
         deadline = time.monotonic() + 30
         while not no_container_of_builds(tmp_path / "state"):
             assert time.monotonic() < deadline, "the command of the killed build is still there"
             time.sleep(0.05)
         assert os.listdir(tmp_path / "state/lib/build/downloads") == []
+
+
+_DIES_BEFORE_ITS_COMMAND = """
+import os, signal, sys
+from composer.cli.main import main
+from composer.runtime.objects.client import Client
+
+def begin(self, request, **more):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Client.ask = begin
+sys.argv[1:] = ["--backend", "namespace", "image", "build", "-q", "."]
+main()
+"""
+
+
+def test_a_server_removes_the_containers_of_killed_builds(tmp_path: pathlib.Path) -> None:
+    environment = {"COMPOSER_ROOT": str(tmp_path / "state"), "HOME": str(tmp_path)}
+    (tmp_path / "Dockerfile").write_text("FROM BASE\nRUN true\n".replace("BASE", BASE))
+    with served(tmp_path, environment) as server:
+        imported(server.client(), BASE)
+        builder = subprocess.run(
+            [sys.executable, "-c", _DIES_BEFORE_ITS_COMMAND],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+        )
+        assert builder.returncode == -signal.SIGKILL, builder.stderr
+        assert os.listdir(tmp_path / "state/lib/containers")
+        server.replace()
+        assert server.client().get("/containers/json", {"all": 1}) == []
+        assert os.listdir(tmp_path / "state/lib/containers") == []
 
 
 @contextmanager
