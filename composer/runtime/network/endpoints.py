@@ -200,38 +200,49 @@ class Networks:
     def attach(self, attachment: Attachment, pid: int) -> None:
         """Make the veth pair, one end in the bridge and the other in the network namespace of ``pid``."""
         network = self.read(attachment.network_id)
-        index = self._bridges.get(attachment.network_id)
-        if index is None:
-            index = self.netlink.link_index(network["bridge"])
-            if index is None:
-                raise NetworkFailed(
-                    f"the bridge {network['bridge']} of network {network['name']} no longer exists",
-                    "NotFound",
-                )
-            self._bridges[attachment.network_id] = index
-        mtu = network.get("mtu")
-        arguments: dict[str, Any] = {
-            "master_index": index,
-            "peer_name": attachment.interface,
-            "peer_netns_pid": pid,
-            "peer_mac": attachment.mac,
-            "mtu": mtu,
-            "hairpin": True,
-        }
+        index = self._bridges.get(attachment.network_id) or self._look_up(network)
         try:
             try:
-                port = self.netlink.create_veth(attachment.link, **arguments)
-            except FileExistsError:
-                # Left by a start that was killed between this and its record.
-                self._delete_link(attachment.link)
-                port = self.netlink.create_veth(attachment.link, **arguments)
-            if network.get("isolated"):
-                self.netlink.set_isolated(port, True)
+                self._make_link(network, attachment, pid, index)
+            except OSError:
+                if self._look_up(network) == index:
+                    raise
+                # the bridge was made anew since it was looked up
+                self._make_link(network, attachment, pid, self._bridges[attachment.network_id])
         except OSError as error:
             self._bridges.pop(attachment.network_id, None)
             raise NetworkFailed(
                 f"cannot join network {network['name']}: {error.strerror or error}"
             ) from error
+
+    def _look_up(self, network: Mapping[str, Any]) -> int:
+        """Return the index of a network's bridge as it is now. Raises NetworkFailed."""
+        index = self.netlink.link_index(network["bridge"])
+        if index is None:
+            self._bridges.pop(network["id"], None)
+            raise NetworkFailed(
+                f"the bridge {network['bridge']} of network {network['name']} no longer exists", "NotFound"
+            )
+        self._bridges[network["id"]] = index
+        return index
+
+    def _make_link(self, network: Mapping[str, Any], attachment: Attachment, pid: int, bridge: int) -> None:
+        arguments: dict[str, Any] = {
+            "master_index": bridge,
+            "peer_name": attachment.interface,
+            "peer_netns_pid": pid,
+            "peer_mac": attachment.mac,
+            "mtu": network.get("mtu"),
+            "hairpin": True,
+        }
+        try:
+            port = self.netlink.create_veth(attachment.link, **arguments)
+        except FileExistsError:
+            # Left by a start that was killed between this and its record.
+            self._delete_link(attachment.link)
+            port = self.netlink.create_veth(attachment.link, **arguments)
+        if network.get("isolated"):
+            self.netlink.set_isolated(port, True)
 
     def forget_bridges(self) -> None:
         """Look up the bridges again: they may have been recreated."""

@@ -119,6 +119,20 @@ def test_a_name_that_the_container_has_taken_leaves_the_way_out_as_it_was(
     _answers(18477)
 
 
+def test_a_bridge_that_was_made_anew_is_found(stack: Stack, backend: NamespaceBackend) -> None:
+    """A removal that was killed takes the bridge and leaves the network: the next start makes another one."""
+    stack.up(_TWO)
+    stack.run("stop", "-t", "0", "other")
+    (record,) = [
+        found
+        for path in stack.state.glob("lib/networks/*/network.json")
+        if (found := json.loads(path.read_text()))["name"] == f"{stack.name}_b"
+    ]
+    subprocess.run(["ip", "link", "del", record["bridge"]], check=True)
+    backend.start_container(_id(stack, "other"))
+    assert "10.98.2" in stack.shell("other", "ip addr show eth0")
+
+
 def test_it_is_remembered_over_a_kill_of_the_supervisor(stack: Stack, backend: NamespaceBackend) -> None:
     stack.up(_TWO)
     web, second = _id(stack, "web"), f"{stack.name}_b"
