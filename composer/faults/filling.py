@@ -5,8 +5,16 @@ from __future__ import annotations
 import errno
 import os
 
+from composer.patterns import pattern
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _NAME = ".composer-fault-{id}"
 _PIECE_BYTES = 1 << 20
+_VOLUME = pattern(r"/volumes/[^/]+/_data$")
+"""Where engines mount what a volume has of its own."""
 
 
 class Refused(Exception):
@@ -20,8 +28,9 @@ def fill(pid: int, path: str, id: str) -> str:
         raise Refused(
             f"{path} is in the container's own layer: use a path of a tmpfs or of a volume with a size"
         )
-    if os.stat(place).st_dev in {os.stat(one).st_dev for one in ("/", "/tmp", "/var", "/run")}:
-        raise Refused(f"{path} is on a file system of the host: use a tmpfs or a volume with a size")
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
+        if is_of_host(os.stat(place).st_dev, mounts):
+            raise Refused(f"{path} is on a file system of the host: use a tmpfs or a volume with a size")
     file = f"{place.rstrip('/')}/{_NAME.format(id=id)}"
     fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -40,6 +49,16 @@ def fill(pid: int, path: str, id: str) -> str:
     finally:
         os.close(fd)
     return file
+
+
+def is_of_host(device: int, mounts: Iterable[str]) -> bool:
+    """Tell whether a file system is mounted on this machine elsewhere than for a volume of an engine.
+
+    ``mounts`` are lines of mountinfo(5). Whoever fills the file system of a bind mount takes the disk from all others.
+    """
+    number = f"{os.major(device)}:{os.minor(device)}"
+    points = [fields[4] for line in mounts if (fields := line.split())[2] == number]
+    return any(_VOLUME.search(point) is None for point in points)
 
 
 def free(file: str) -> None:

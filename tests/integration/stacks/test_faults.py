@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 import composer
+from composer.faults import filling
 from composer.stacks import ports
 from tests.integration.stacks.conftest import IMAGE
 
@@ -139,6 +140,19 @@ def test_a_disk_is_full(stack: composer.Stack) -> None:
     assert stack["web"].exec(["ls", "-A", "/small"]).stdout == "x\n"
     with pytest.raises(composer.errors.BackendError, match="in the container's own layer"):
         stack["web"].disk_full("/www")
+
+
+def test_another_file_system_of_the_host_is_not_filled(tmp_path: pathlib.Path) -> None:
+    """A bind mount may be of any disk of the machine, not only of the root's."""
+    mine = tmp_path / "volumes" / "mine"
+    mine.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(mine)], check=True)
+    try:
+        with pytest.raises(filling.Refused, match="on a file system of the host"):
+            filling.fill(os.getpid(), str(mine), "x")
+        assert list(mine.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(mine)], check=True)
 
 
 def test_two_faults_at_once(stack: composer.Stack) -> None:
