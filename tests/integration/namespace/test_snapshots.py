@@ -54,11 +54,14 @@ def test_a_kill_at_any_moment_of_a_restore_leaves_the_old_data_or_the_new(stack:
     stack.up(TWO)
     write(stack, "old")
     stack.run("snapshot", "save", "s")
+    started_s = time.monotonic()
+    stack.run("snapshot", "restore", "s")
+    whole_s = time.monotonic() - started_s
     found = []
     for step in range(12):
         write(stack, "new")
         process = stack.popen("snapshot", "restore", "s", start_new_session=True)
-        time.sleep(0.06 + 0.015 * step)
+        time.sleep(whole_s * (step + 2) / 10)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         stack.run("up", "-d")
@@ -77,9 +80,13 @@ def test_a_kill_at_any_moment_of_a_restore_leaves_the_old_data_or_the_new(stack:
 def test_a_kill_at_any_moment_of_a_save_leaves_no_half_and_nothing_frozen(stack: Stack) -> None:
     stack.up(TWO)
     write(stack, "old")
+    started_s = time.monotonic()
+    stack.run("snapshot", "save", "--freeze", "s")
+    whole_s = time.monotonic() - started_s
+    stack.run("snapshot", "rm", "s")
     for step in range(8):
         process = stack.popen("snapshot", "save", "--freeze", "s", "--replace", start_new_session=True)
-        time.sleep(0.06 + 0.015 * step)
+        time.sleep(whole_s * (step + 2) / 10)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         stack.run("up", "-d")
