@@ -16,7 +16,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from composer.faults import filling, marks, rules
+from composer.faults import exhausting, filling, marks, rules
 from composer.faults.wishes import Wish
 
 if TYPE_CHECKING:
@@ -79,6 +79,9 @@ class _Fault:
         wish = self._wish
         if wish.kind == "disk_full":
             self._file = filling.fill(wish.pid, wish.values["path"], wish.id)
+            return
+        if wish.kind == "oom":
+            exhausting.exhaust(wish.pid, wish.id)
             return
         _enter(wish.pid)
         if wish.kind == "bandwidth":

@@ -6,20 +6,17 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+from composer import faults
 from composer.faults.wishes import Wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def _directory(state: str) -> str:
-    return f"{state}/faults"
-
-
 def write(state: str, wish: Wish) -> str:
     """Note a fault of this process; return the file."""
-    os.makedirs(_directory(state), 0o700, exist_ok=True)
-    path = f"{_directory(state)}/{wish.id}.json"
+    os.makedirs(faults.directory(state), 0o700, exist_ok=True)
+    path = f"{faults.directory(state)}/{wish.id}.json"
     temporary = f"{path}.part"
     with open(temporary, "w", encoding="utf-8") as file:
         json.dump({"wish": wish._asdict(), "agent": [os.getpid(), _started(os.getpid())]}, file)
@@ -36,8 +33,10 @@ def remove(path: str) -> None:
 
 def all_of(state: str, project: str | None = None) -> Iterator[tuple[Wish, int]]:
     """Yield faults with the PID of the agent of each."""
-    directory = _directory(state)
-    names = sorted(os.listdir(directory)) if os.path.isdir(directory) else []
+    if not faults.are_noted(state):
+        return
+    directory = faults.directory(state)
+    names = sorted(os.listdir(directory))
     for name in names:
         if not name.endswith(".json"):
             continue

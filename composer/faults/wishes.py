@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import errors
 
-KINDS = (
-    "partition",
-    "loss",
-    "refuse",
-    "dns_fail",
-    "bandwidth",
-    "delay",
-    "slow_close",
-    "reset_peer",
-    "disk_full",
-)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 NEEDS_NETEM = ("duplicate", "corrupt")
 
 
@@ -38,7 +30,12 @@ class Wish(NamedTuple):
     values: dict[str, Any]
 
     def __str__(self) -> str:
-        return f"{self.service}: {_WORDS[self.kind](self.values)}"
+        return f"{self.service}: {self.effect}"
+
+    @property
+    def effect(self) -> str:
+        """What the service meets, in words."""
+        return _WORDS[self.kind](self.values)
 
 
 def _ms(values: dict[str, Any]) -> str:
@@ -46,7 +43,7 @@ def _ms(values: dict[str, Any]) -> str:
     return f"{values['ms']:g}{jitter} ms"
 
 
-_WORDS = {
+_WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "partition": lambda values: f"no packets from and to {', '.join(values['names'])}",
     "loss": lambda values: f"{values['percent']:g} % of packets lost",
     "refuse": lambda values: f"port {values['port']}/{values['protocol']} refuses connections",
@@ -56,6 +53,7 @@ _WORDS = {
     "slow_close": lambda values: f"connections are closed late by {_ms(values)}",
     "reset_peer": lambda values: f"connections are reset after {_ms(values)}",
     "disk_full": lambda values: f"no space left at {values['path']}",
+    "oom": lambda values: "out of memory",
 }
 
 

@@ -353,6 +353,10 @@ class Service:
         """Fill the tmpfs or the volume with a size that is mounted at a path."""
         return self._fault("disk_full", path=path)
 
+    def oom(self) -> None:
+        """Let the kernel kill the largest process of each container for want of memory."""
+        self._fault("oom").heal()
+
     def duplicate(self, percent: float) -> Fault:
         """Refused by name: it needs a module of the kernel."""
         return self._fault("duplicate", percent=percent)

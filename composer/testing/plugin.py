@@ -185,9 +185,26 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
 @pytest.fixture
 def compose(request: pytest.FixtureRequest, _composer_function: keeping.Keeper) -> Callable[..., Stack]:
     """A function that brings up a stack for this test: ``compose("compose.yaml", name="one")``, several if need be."""
+    return _maker(request, _composer_function, "function")
 
+
+@pytest.fixture(scope="module")
+def compose_module(request: pytest.FixtureRequest, _composer_module: keeping.Keeper) -> Callable[..., Stack]:
+    """The same for all tests of a module: what fixtures of this scope prepare."""
+    return _maker(request, _composer_module, "module")
+
+
+@pytest.fixture(scope="session")
+def compose_session(
+    request: pytest.FixtureRequest, _composer_session: keeping.Keeper
+) -> Callable[..., Stack]:
+    """The same for all tests; files are of pytest's root directory."""
+    return _maker(request, _composer_session, "session")
+
+
+def _maker(request: pytest.FixtureRequest, keeper: keeping.Keeper, scope: str) -> Callable[..., Stack]:
     def make(*files: str, name: str = "", **given: Any) -> Stack:
-        return _composer_function.get(_wish(request, files, given), "function", name)
+        return keeper.get(_wish(request, files, given), scope, name)
 
     return make
 
@@ -219,7 +236,8 @@ def _files(request: pytest.FixtureRequest, files: tuple[Any, ...]) -> tuple[str,
 
     Without any the compose file is looked for beside the test and above.
     """
-    beside, root = str(request.path.parent), str(request.config.rootpath)
+    root = str(request.config.rootpath)
+    beside = root if request.scope == "session" else str(request.path.parent)
     if not files:
         return (_discovered(beside),)
     found = []

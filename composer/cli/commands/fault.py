@@ -144,6 +144,13 @@ def disk_full(context: Context, /, service: str, path: str, seconds: float | Non
     _hold(context, [service], "disk_full", seconds, path=path)
 
 
+@command.command(name="oom", help="Let the kernel kill the largest process of a service for want of memory.")
+@_service
+@click.pass_obj
+def oom(context: Context, /, service: str) -> None:
+    _hold(context, [service], "oom", 0)
+
+
 @_made(
     "partition",
     "Let no packet through between two services.",
@@ -182,7 +189,8 @@ def _hold(context: Context, services: Sequence[str], kind: str, seconds: float |
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
     with faulting.Fault(wishes, context.session().state_root.own, context.environment) as fault:
-        context.stderr.write(f"{fault} (Ctrl-C ends it)\n")
+        ends = "" if seconds == 0 else " (Ctrl-C ends it)"
+        context.stderr.write(f"{fault}{ends}\n")
         context.stderr.flush()
         over.wait(seconds)
 
@@ -196,7 +204,7 @@ def list_faults(context: Context, /, style: str) -> None:
     from composer.faults import marks
 
     rows = [
-        Record(ID=wish.id, Container=wish.container, Fault=str(wish).partition(": ")[2], PID=str(pid))
+        Record(ID=wish.id, Container=wish.container, Fault=wish.effect, PID=str(pid))
         for wish, pid in marks.all_of(context.session().state_root.own)
     ]
     headers = {"ID": "FAULT ID", "Container": "CONTAINER", "Fault": "FAULT", "PID": "PID"}

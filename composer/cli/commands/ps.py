@@ -90,6 +90,7 @@ def command(context: Context, /, services: tuple[str, ...], **given: Any) -> Non
         # two hundred containers are a tenth of a second: what no column shows is not made
         fields = _columns if style in ("", "table") else _fields
         rows = [fields(container, width, now_ns) for container in containers]
+        _add_faults(context, project, rows)
         listing.show(context, style, rows, _HEADERS, others=_OTHERS)
         return
     for line in lines:
@@ -136,6 +137,23 @@ def _selected(
         and (given["everything"] or not labels.is_oneoff(c))
     ]
     return sorted(found, key=lambda c: (labels.service_of(c), labels.number_of(c), c.name))
+
+
+def _add_faults(context: Context, project: str, rows: list[Record]) -> None:
+    """Say of a container with faults which ones it has: behind its status."""
+    from composer import faults
+
+    state = context.session().state_root.own
+    if not faults.are_noted(state):
+        return
+    from composer.faults import marks
+
+    found: dict[str, list[str]] = {}
+    for wish, _ in marks.all_of(state, project):
+        found.setdefault(wish.container, []).append(wish.effect)
+    for row in rows:
+        if row["Name"] in found:
+            row["Status"] += f" (fault: {'; '.join(found[row['Name']])})"
 
 
 def _columns(container: ObservedContainer, width: int | None, now_ns: int) -> Record:

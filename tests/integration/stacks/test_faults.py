@@ -184,6 +184,12 @@ def test_a_fault_goes_with_the_process_that_made_it(stack: composer.Stack, direc
     listed = [sys.executable, "-m", "composer", "fault", "ls", "--format", "{{.Fault}}"]
     shown = subprocess.run(listed, cwd=directory, capture_output=True, text=True, check=True).stdout
     assert shown == "port 80/tcp refuses connections\n"
+    ps = [sys.executable, "-m", "composer", "-p", stack.name, "ps", "--format", "{{.Service}} {{.Status}}"]
+    shown = subprocess.run(ps, cwd=directory, capture_output=True, text=True, check=True).stdout
+    assert [" (fault: port 80/tcp refuses connections)" in line for line in shown.splitlines()] == [
+        False,
+        True,
+    ]
     assert fetch(stack)[0] != 0
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
@@ -191,4 +197,5 @@ def test_a_fault_goes_with_the_process_that_made_it(stack: composer.Stack, direc
     while rules(stack) and time.monotonic() < until:
         time.sleep(0.05)
     assert fetch(stack)[0] == 0
+    assert "fault" not in subprocess.run(ps, cwd=directory, capture_output=True, text=True, check=True).stdout
     assert subprocess.run(listed, cwd=directory, capture_output=True, text=True, check=True).stdout == ""

@@ -6,7 +6,6 @@ import pathlib
 import re
 import subprocess
 import sys
-import textwrap
 
 import pytest
 
@@ -42,7 +41,7 @@ def test_the_examples_of_the_python_page_run(directory: pathlib.Path, backend: s
     assert "http://127.0.0.1:" in done.stdout and (directory / "hostname.txt").exists()
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", range(len(blocks("testing.md"))))
 def test_the_examples_of_the_testing_page_run(directory: pathlib.Path, backend: str, number: int) -> None:
     prepared(directory)
     (directory / "test_page.py").write_text(blocks("testing.md")[number])
@@ -51,10 +50,17 @@ def test_the_examples_of_the_testing_page_run(directory: pathlib.Path, backend: 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("page", ["python.md"])
-def test_the_examples_have_types(page: str, tmp_path: pathlib.Path) -> None:
-    code = "\n".join(blocks(page))
-    (tmp_path / "page.py").write_text(textwrap.dedent(code))
-    words = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "page.py"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+def programs(directory: pathlib.Path) -> list[str]:
+    """Write the examples as programs, and return their names: those of docs/python.md are one."""
+    found = {"page.py": "\n".join(blocks("python.md"))}
+    found |= {f"test_{number}.py": code for number, code in enumerate(blocks("testing.md"))}
+    for name, code in found.items():
+        (directory / name).write_text(code)
+    return list(found)
+
+
+def test_the_examples_have_types(tmp_path: pathlib.Path) -> None:
+    words = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache")]
+    command = [*words, *programs(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout

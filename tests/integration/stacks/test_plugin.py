@@ -80,6 +80,9 @@ def project(directory: pathlib.Path, backend: str) -> Project:
 def test_a_stack_for_the_session_the_module_and_the_function(project: Project) -> None:
     output = project.run("""
 names = {}
+@pytest.fixture(scope="session")
+def prepared(compose_session): return compose_session("compose.yaml")
+def test_zero(stack, prepared): assert prepared is stack
 def test_one(stack): names["session"] = stack.name
 def test_two(stack): assert names["session"] == stack.name
 @pytest.mark.compose("compose.yaml", scope="function")
@@ -95,7 +98,7 @@ def test_five(compose):
     assert len({one.name, other.name, *names.values()}) == 4
 def test_six(stack): assert stack["web"].wait_http(80) == b"hello\\n"
 """)
-    assert "6 passed" in output, output
+    assert "7 passed" in output, output
     assert project.stacks() == set()
 
 
