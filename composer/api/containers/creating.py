@@ -34,6 +34,8 @@ _QUALITIES = (
 _THINGS = (
     "anchor beacon candle falcon garden harbor island lantern meadow needle otter pebble river sparrow willow"
 )
+_NAME_IS_TAKEN = "already in use by container"
+_OTHER_NAMES = 20
 
 
 def create(call: Call) -> tuple[int, Any]:
@@ -50,7 +52,7 @@ def create(call: Call) -> tuple[int, Any]:
 
 
 def _made(world: World, asked: models.Create, image: Image, name: str) -> dict[str, Any]:
-    """Make the container; return the answer. Raises Problem."""
+    """Make the container, with a name of ours where it has none; return the answer. Raises Problem."""
     _check(world, asked)
     exposed = [*configuration.exposed(image.config), *(asked.ExposedPorts or {})]
     attributes = wishes.attributes_of(asked, list(dict.fromkeys(exposed)))
@@ -63,7 +65,7 @@ def _made(world: World, asked: models.Create, image: Image, name: str) -> dict[s
     labels = asked.Labels or {}
     owner = owner_of(labels)
     wanted = ContainerSpec(
-        name=name,
+        name=name or _free_name(world),
         project="" if owner == records.NOBODY else owner,
         service="",
         number=0,
@@ -83,12 +85,24 @@ def _made(world: World, asked: models.Create, image: Image, name: str) -> dict[s
     if log is not None and log.Type == "none" and (asked.AttachStdout or asked.AttachStderr):
         spec = spec._replace(configure=log_options.for_clients_only(spec.configure))
     try:
-        id = world.engine.containers.create(spec)
+        id = create_as(world, spec, is_named=bool(name))
     except errors.Conflict as error:
         raise _conflict(world, name, error) from None
     except errors.BackendError as error:
         raise Problem(400, _plain(error)) from None
     return {"Id": id, "Warnings": warnings}
+
+
+def create_as(world: World, spec: specs.Container, *, is_named: bool) -> str:
+    """Create a container; a name of ours that somebody took meanwhile is exchanged. Raises BackendError."""
+    for _ in range(_OTHER_NAMES):
+        try:
+            return world.engine.containers.create(spec)
+        except errors.Conflict as error:
+            if is_named or _NAME_IS_TAKEN not in str(error):
+                raise
+        spec = spec._replace(name=_free_name(world))
+    return world.engine.containers.create(spec)
 
 
 def _plain(error: errors.BackendError) -> str:
@@ -99,7 +113,7 @@ def _plain(error: errors.BackendError) -> str:
 
 
 def _conflict(world: World, name: str, error: errors.Conflict) -> Problem:
-    if "already in use by container" not in str(error):
+    if _NAME_IS_TAKEN not in str(error):
         return Problem(409, str(error))
     from composer.runtime.objects import naming
 
@@ -112,9 +126,10 @@ def _conflict(world: World, name: str, error: errors.Conflict) -> Problem:
 
 
 def _name(call: Call) -> str:
+    """Return the name that is asked for, if any. Raises Problem."""
     name = call.query.text("name")
     if not name:
-        return _free_name(call.world)
+        return ""
     if not _NAME.fullmatch(name):
         raise Problem(400, f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
     return name.removeprefix("/")
