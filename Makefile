@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: api-compared demo test lint unit clients interpreters bench compared builds-compared pages dist thorough loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile fuzz-api pulls runs storm api-storm builds-storm migrations reboot adoption samples bench-inside bench-scale bench-engine bench-builds bench-api bench-snapshots clean
+.PHONY: api-compared demo test lint unit clients interpreters bench compared builds-compared pages dist thorough loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile fuzz-api pulls runs storm api-storm builds-storm migrations reboot adoption samples bench-inside bench-scale bench-engine bench-builds bench-api bench-snapshots bench-fixtures clean
 
 setup: $(STAMP)
 
@@ -150,6 +150,10 @@ bench-engine: setup
 # A hundred restores of PostgreSQL with 1 GB under load, each checked, and forks. RESTORES, FREEZE=1.
 bench-snapshots: setup
 	$(SUDO) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.bench.snapshots $(if $(RESTORES),--restores $(RESTORES)) $(if $(FREEZE),--freeze)
+
+# Tests with stacks beside pytest-docker, docker compose and testcontainers: needs an engine at DOCKER_HOST. OPTIONS.
+bench-fixtures: $(CLIENTS)/.ready
+	$(SUDO) $(if $(SUDO),--preserve-env=$(KEPT)) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.bench.fixtures $(OPTIONS)
 
 # Builds beside docker buildx build: needs an engine at DOCKER_HOST.
 bench-builds: setup

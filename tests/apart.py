@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from composer.runtime.base import syscalls
+from tests import files_in_memory
 
 ROOT = Path("/sys/fs/cgroup")
 NAME = "composer-apart"
@@ -120,6 +121,10 @@ def arrange(found: dict[str, tuple[str, str]]) -> None:
     for place in ("/run/composer", "/var/lib/composer"):
         os.makedirs(place, 0o700, exist_ok=True)
         syscalls.mount("tmpfs", place, "tmpfs", 0, "mode=700")
+    size = files_in_memory.wanted()
+    if size is not None:
+        files_in_memory.PLACE.mkdir(exist_ok=True)
+        syscalls.mount("tmpfs", str(files_in_memory.PLACE), "tmpfs", 0, f"mode=755,size={size}")
     # Names that only the world knows are refused at once; nobody would answer for them, ever.
     with tempfile.NamedTemporaryFile("w") as file:
         file.write(f"nameserver {ADDRESS}\n")

@@ -16,6 +16,8 @@ from collections.abc import Callable, Generator
 import pytest
 from hypothesis import settings
 
+from tests import files_in_memory
+
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile("patient", deadline=None)
 settings.register_profile("brief", deadline=None, max_examples=20)
@@ -25,8 +27,10 @@ ENGINE = "COMPOSER_TEST_DOCKER"
 OLDEST_ORACLE = (2, 40)
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Take the engine at DOCKER_HOST where none is named: composer's own tests run without that variable."""
+    if (base := files_in_memory.base()) is not None:
+        config.option.basetemp = base
     host = os.environ.pop("DOCKER_HOST", "")
     os.environ.setdefault(ENGINE, host)
     if not os.environ[ENGINE]:
@@ -78,6 +82,7 @@ def _docker() -> str | None:
 
 _MISSING: dict[str, Callable[[], str | None]] = {"root": _root, "oracle": _oracle, "docker": _docker}
 _reasons: dict[str, str | None] = {}
+_HAS_FAILED = pytest.StashKey[bool]()
 
 
 def missing(item: pytest.Item) -> dict[str, str]:
@@ -110,6 +115,12 @@ def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    if report.failed:
+        item.stash[_HAS_FAILED] = True
+    elif report.when == "teardown" and files_in_memory.base() is not None and _HAS_FAILED not in item.stash:
+        directory = getattr(item, "funcargs", {}).get("tmp_path")
+        if directory is not None:
+            files_in_memory.remove(directory)
     if report.skipped and not hasattr(report, "wasxfail") and not missing(item).keys() - must_run():
         _fail(report)
     return report

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import Any
 
+from tests import forked
 from tests.integration.contract.conftest import IMAGE
 
 
@@ -35,13 +36,9 @@ class Stack:
         }
 
     def run(self, *arguments: str, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            **self.command(*arguments, **variables),
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            timeout=90,
-            check=False,
+        made = self.command(*arguments, **variables)
+        done = forked.run(
+            made["args"][3:], cwd=made["cwd"], env=made["env"], timeout=90, errors="surrogateescape"
         )
         assert done.returncode == code, f"composer {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
         return done

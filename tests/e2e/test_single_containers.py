@@ -6,12 +6,11 @@ import json
 import os
 import pathlib
 import secrets
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 
+from tests import forked
 from tests.integration.contract.conftest import IMAGE, provide_image, root_archive
 from tests.integration.namespace.conftest import wait_for
 
@@ -27,16 +26,8 @@ class Place:
         environment["COMPOSER_ROOT"] = str(self.directory / "state")
         if self.backend == "docker":
             environment["DOCKER_HOST"] = os.environ["COMPOSER_TEST_DOCKER"]
-        done = subprocess.run(
-            [sys.executable, "-m", "composer", "--backend", self.backend, *arguments],
-            cwd=self.directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
+        words = ["--backend", self.backend, *arguments]
+        done = forked.run(words, cwd=self.directory, env=environment, timeout=90)
         assert done.returncode == code, f"composer {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 

@@ -34,11 +34,11 @@ def test_what_the_process_sees(place: Place) -> None:
     (place.directory / "env").write_text("A=1\nB=two words\n# no\n")
     name = make(
         place, "a", "--env-file", "env", "-e", "C=3", "--user", "1000:1001", "--group-add", "7", "-w", "/tmp",
-        "-h", "box", "--add-host", "foo:1.2.3.4", "--ulimit", "nproc=100:200", "--init", "--cap-drop", "ALL",
+        "-h", "box", "--add-host", "foo:1.2.3.4", "--ulimit", "stack=4194304:8388608", "--init", "--cap-drop", "ALL",
         "--read-only", "--tmpfs", "/t:size=1m", "--shm-size", "2m", "--oom-score-adj", "300",
     )  # fmt: skip
-    assert inside(place, name, "echo $A,$B,$C; id -u; id -g; id -G; pwd; hostname; ulimit -p").splitlines() == [
-        "1,two words,3", "1000", "1001", "1001 7", "/tmp", "box", "100",
+    assert inside(place, name, "echo $A,$B,$C; id -u; id -g; id -G; pwd; hostname; ulimit -s").splitlines() == [
+        "1,two words,3", "1000", "1001", "1001 7", "/tmp", "box", "4096",
     ]  # fmt: skip
     assert "1.2.3.4" in inside(place, name, "grep foo /etc/hosts")
     assert inside(place, name, "grep CapBnd /proc/1/status | tr -d '\\t '") == "CapBnd:0000000000000000"

@@ -384,14 +384,16 @@ def supervise_as_init(sync: socket.socket) -> None:
     """
     everything = set(range(1, signal.NSIG)) - {signal.SIGKILL, signal.SIGSTOP, 32, 33}
     signal.pthread_sigmask(signal.SIG_BLOCK, everything)
+    # before the program runs: it may be ps
+    syscalls.set_title("composer: init")
+    syscalls.set_process_name("init")
     child = os.fork()
     if child == 0:
+        syscalls.set_process_name(syscalls.FIRST_PROCESS)  # until it executes the program
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         return
     sync.close()
     syscalls.close_range(3)
-    syscalls.set_title("composer: init")
-    syscalls.set_process_name("init")
     while True:
         number = signal.sigwait(everything)
         if number != signal.SIGCHLD:

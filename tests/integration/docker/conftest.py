@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests import forked
 from tests.integration.contract.conftest import IMAGE, provide_image
 
 COMMAND = [sys.executable, "-m", "composer", "--backend", "docker"]
@@ -38,16 +39,21 @@ class Stack:
             "COMPOSER_ROOT": str(self.directory / "state"),
             "DOCKER_HOST": os.environ["COMPOSER_TEST_DOCKER"],
         }
-        result = subprocess.run(
-            [*command, *arguments],
-            cwd=self.directory,
-            env={**kept, **own, **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        variables = {**kept, **own, **environment}
+        if command == COMMAND:
+            words = [*command[3:], *arguments]
+            result = forked.run(words, cwd=self.directory, env=variables, timeout=60)
+        else:
+            result = subprocess.run(
+                [*command, *arguments],
+                cwd=self.directory,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
         if check and result.returncode:
             pytest.fail(f"{' '.join([*command, *arguments])}: exit {result.returncode}\n{result.stderr}")
         return result

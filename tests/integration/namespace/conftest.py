@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests import apart
+from tests import apart, forked
 from tests.registries import registry
 from tests.uploads import Memory
 
@@ -56,20 +56,21 @@ class Stack:
         self, *arguments: str, check: bool = True, timeout_s: float = 120, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Run the command; with ``check`` a failure fails the test, with what was printed."""
-        process = self.popen(*arguments, variables=variables)
+        said = f"composer {' '.join(arguments)}"
         try:
-            out, err = process.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, err = process.communicate()
-            pytest.fail(
-                f"composer {' '.join(arguments)} took longer than {timeout_s} s\n{out}\n{err}{self.logs()}"
+            done = forked.run(
+                ["--backend", "namespace", *arguments],
+                cwd=self.directory,
+                env={**self.environment(), **variables},
+                timeout=timeout_s,
             )
-        if check and process.returncode:
+        except subprocess.TimeoutExpired as error:
             pytest.fail(
-                f"composer {' '.join(arguments)}: exit {process.returncode}\n{out}\n{err}{self.logs()}"
+                f"{said} took longer than {timeout_s} s\n{error.stdout!r}\n{error.stderr!r}{self.logs()}"
             )
-        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+        if check and done.returncode:
+            pytest.fail(f"{said}: exit {done.returncode}\n{done.stdout}\n{done.stderr}{self.logs()}")
+        return done
 
     def out(self, *arguments: str) -> str:
         return self.run(*arguments).stdout

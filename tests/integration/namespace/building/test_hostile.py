@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -179,8 +180,7 @@ def test_an_output_does_not_leave_its_directory(shop: Workshop, outside: pathlib
 
 def test_devices_sockets_and_fifos_of_the_context(shop: Workshop) -> None:
     os.mkfifo(shop.directory / "fifo")
-    with socket.socket(socket.AF_UNIX) as listening:
-        os.chdir(shop.directory)
+    with socket.socket(socket.AF_UNIX) as listening, contextlib.chdir(shop.directory):
         listening.bind("socket")
         os.mknod(shop.directory / "zero", 0o20666, os.makedev(1, 5))
         shop.build("FROM base\nCOPY fifo socket zero /d/\nADD fifo zero /a/\nCOPY . /all\n")
