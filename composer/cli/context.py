@@ -191,20 +191,9 @@ class Context:
         from composer.schema.load import load
         from composer.schema.setting import Named
 
-        instance = self.instance()
         project = load(self.load_options(services))
-        if instance:
-            from composer.cli.instance import apart
-
-            self._named = Named(project.name, project.name_directory, project.name_origin)
-            project = apart(
-                project,
-                self._base_name(),
-                instance,
-                state=self.session().state_root.own,
-                backend=self.backend(project.name),
-                keeps=makes and not self.settings.dry_run,
-            )
+        self._named = Named(project.name, project.name_directory, project.name_origin)
+        project = self.as_instance(project, keeps=makes and not self.settings.dry_run)
         self._named = Named(project.name, project.name_directory, project.name_origin)
         self._makes = self._makes or makes
         if self.settings.compatibility or self.flag("COMPOSE_COMPATIBILITY"):
@@ -213,6 +202,22 @@ class Context:
         for notice in project.warnings:
             self.display().warn(str(notice))
         return project
+
+    def as_instance(self, project: Project, *, keeps: bool = False) -> Project:
+        """Return a project with the ports and names of the instance that is meant; with ``keeps`` these are noted."""
+        instance = self.instance()
+        if not instance:
+            return project
+        from composer.cli.instance import apart
+
+        return apart(
+            project,
+            self._base_name(),
+            instance,
+            state=self.session().state_root.own,
+            backend=self.backend(project.name),
+            keeps=keeps,
+        )
 
     def instance(self) -> str:
         """Return which instance of the project is meant; empty for the only one."""

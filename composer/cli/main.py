@@ -205,7 +205,7 @@ def _dry_run() -> click.Option:
     "--instance",
     metavar="NAME|auto",
     help="Use an instance of the project with a name and host ports of its own, beside others; auto takes the name "
-    "of the git worktree or branch. Also: COMPOSER_INSTANCE.",
+    "of the git worktree, branch or directory. Also: COMPOSER_INSTANCE.",
 )
 @click.option(
     "--env-file",

@@ -93,6 +93,10 @@ def remove(stack: Opened, snapshot: Snapshot | str) -> None:
     keeping.keeper_of(stack.backend).remove_snapshot(found.id)
 
 
+def remove_all(stack: Opened) -> None:
+    keeping.remove_all(stack.backend, stack.name)
+
+
 def _find(stack: Opened, snapshot: Snapshot | str) -> ObservedSnapshot:
     """Return a snapshot of the stack by its name, or that of any stack which is given itself. Raises NotFound."""
     keeper = keeping.keeper_of(stack.backend)
@@ -130,18 +134,19 @@ def _own(project: Project, kind: str, name: str) -> str:
     return f"{kind}:\n{''.join(lines)}" if lines else ""
 
 
-def fill(fork: Opened, source: Opened, snapshot: Snapshot | None, timeout: float | None) -> None:
+def fill(fork: Opened, source: Opened, snapshot: Snapshot | str | None, timeout: float | None) -> None:
     """Create a fork's containers, put the data of its source into their volumes, and start them.
 
     A snapshot that is taken for it goes with the fork's volumes.
     """
-    found = snapshot or take(source, None, source.chosen, stop=None, layers=False, replace=False)
+    taken = snapshot or take(source, None, source.chosen, stop=None, layers=False, replace=False)
+    found = _find(source, taken)
     try:
         with fork.changing("up") as engine:
             fork.note_made()
             actions.up(engine, fork.project, fork.options(start=False))
             keeper = keeping.keeper_of(engine.backend)
-            targets = restoring.targets_of(engine, fork.name, _find(fork, found))
+            targets = restoring.targets_of(engine, fork.name, found)
             keeper.place_snapshot(found.id, fork.name, targets)
     finally:
         if snapshot is None:

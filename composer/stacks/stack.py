@@ -69,12 +69,20 @@ class Stack(Opened):
         """Return the snapshots of the stack, oldest first."""
         return snapshots.every(self)
 
+    def remove_snapshots(self) -> None:
+        """Remove every snapshot of the stack: taking it down keeps them."""
+        snapshots.remove_all(self)
+
     def remove_snapshot(self, snapshot: Snapshot | str) -> None:
         """Remove a snapshot. Its files are kept for as long as a volume lies over them. Raises NotFound."""
         snapshots.remove(self, snapshot)
 
     def fork(
-        self, name: str | None = None, *, snapshot: Snapshot | None = None, timeout: float | None = None
+        self,
+        name: str | None = None,
+        *,
+        snapshot: Snapshot | str | None = None,
+        timeout: float | None = None,
     ) -> Stack:
         """Return a second stack that is up, with the data of this one: its own name, networks, ports and volumes.
 

@@ -167,9 +167,15 @@ class Keeper:
 
     def _take_down(self, name: str, held: Held) -> None:
         if held.lease is None:
-            held.stack.down(timeout=0)
+            _remove(held.stack)
         else:
             with held.lease.gate():
                 if held.lease.release():
-                    held.stack.down(timeout=0)
+                    _remove(held.stack)
         self._reaper.remove(name)
+
+
+def _remove(stack: Stack) -> None:
+    """Take a stack down. The next run has another name for it, so nobody would find its snapshots."""
+    stack.down(timeout=0)
+    stack.remove_snapshots()

@@ -101,6 +101,7 @@ def _down(one: dict[str, Any]) -> None:
     from composer.engine import actions
     from composer.engine.planning.lifecycle import Teardown
     from composer.engine.progress import Silence
+    from composer.engine.snapshots import keeping
     from composer.session.session import Session
 
     environment = dict(os.environ)
@@ -110,6 +111,7 @@ def _down(one: dict[str, Any]) -> None:
             backend = session.backend(one["name"])
             backend.recover(one["name"])
             actions.down(session.engine(one["name"], Silence()), one["name"], Teardown((), True, "", 0))
+            keeping.remove_all(backend, one["name"])
     finally:
         session.close()
 

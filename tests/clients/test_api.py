@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.api_client import Client, Server, served
+from tests.clients import test_pytest_docker as pytest_docker
 from tests.clients.conftest import CLIENTS, PYTHON
 from tests.compared.api.image import archive
+from tests.integration.contract.conftest import IMAGE
 from tests.samples import run as samples
 from tests.samples import stand_ins
 from tests.samples.table import SAMPLES, Sample
@@ -92,6 +94,17 @@ def test_testcontainers_for_node(run: Run, server: Server, tmp_path: pathlib.Pat
 def test_a_playbook_of_ansible(run: Run, server: Server) -> None:
     ansible = CLIENTS / "bin/ansible-playbook"
     run(ansible, "-i", "localhost,", "-e", f"ansible_python_interpreter={PYTHON}", PROGRAMS / "playbook.yaml")
+    nothing_is_left(server.client())
+
+
+@pytest.mark.oracle
+def test_pytest_docker(run: Run, server: Server, tmp_path: pathlib.Path) -> None:
+    """The example of its README, with docker compose."""
+    (tmp_path / "tests/hello").mkdir(parents=True)
+    (tmp_path / "tests/docker-compose.yml").write_text(pytest_docker.PROJECT)
+    (tmp_path / "tests/hello/Dockerfile").write_text(pytest_docker.DOCKERFILE.replace(IMAGE, "box"))
+    (tmp_path / "tests/test_example.py").write_text(pytest_docker.EXAMPLE)
+    assert "2 passed" in run(PYTHON, "-m", "pytest", "-q", "tests")
     nothing_is_left(server.client())
 
 

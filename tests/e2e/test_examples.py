@@ -10,6 +10,8 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -96,6 +98,26 @@ def test_notes_keeps_its_notes_over_down_crash_and_change(
     assert example.run("exec", "-T", "proxy", "getent", "hosts", "db", check=False).returncode != 0
     assert example.inside("web", "id", "-un").strip() == "nobody"
     assert example.run("exec", "-T", "web", "touch", "/etc/x", check=False).returncode != 0
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("example", ["notes"], indirect=True)
+def test_the_tests_of_notes_pass(example: Example, base_archive: pathlib.Path) -> None:
+    """As the README says: with the plugin, and a name of the plugin's own."""
+    example.run("image", "load", "-i", str(base_archive))
+    environment = {**example.environment(), "COMPOSER_BACKEND": "namespace", "PYTEST_ADDOPTS": ""}
+    del environment["COMPOSE_PROJECT_NAME"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        command,
+        cwd=example.directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0 and "6 passed" in done.stdout, done.stdout + done.stderr
 
 
 def _pid(example: Example, service: str) -> int:

@@ -30,11 +30,18 @@ class Certificates(NamedTuple):
     key: str
 
 
-def unix(path: str, *, group: int | None = None) -> Listener:
-    """Listen at a path, readable for its owner and ``group``. A socket that nobody listens at is replaced."""
+def unix(path: str, *, group: int | None = None, own: str = "") -> Listener:
+    """Listen at a path, readable for its owner and ``group``. A socket that nobody listens at is replaced.
+
+    A directory that is made here, and ``own``, which is composer's, can be entered by the group, and by nobody else.
+    """
     directory = os.path.dirname(path) or "."
     try:
-        os.makedirs(directory, 0o755, exist_ok=True)
+        is_ours = directory == own or not os.path.isdir(directory)
+        os.makedirs(directory, 0o700, exist_ok=True)
+        if is_ours and group is not None:
+            os.chown(directory, -1, group)
+            os.chmod(directory, 0o710)
         with _locked(directory):
             _clear(path)
             made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -37,8 +37,22 @@ KillMode=process
 
 
 def socket_path(environment: Mapping[str, str]) -> str:
-    """Return where the server listens, and its clients look, unless they are told otherwise."""
+    """Return where the server listens, unless it is told otherwise."""
     return f"{state_root.find(environment).run}/docker.sock"
+
+
+def client_path(environment: Mapping[str, str]) -> str:
+    """Return where clients look: at root's server, where this user has none and root's lets the user in (--group)."""
+    own = socket_path(environment)
+    if not os.path.exists(own) and not environment.get("COMPOSER_ROOT"):
+        roots = socket_path_of_root()
+        if os.access(roots, os.W_OK):
+            return roots
+    return own
+
+
+def socket_path_of_root() -> str:
+    return f"{state_root.find({}, 0).run}/docker.sock"
 
 
 def group_id(name: str | None) -> int | None:
@@ -60,5 +74,9 @@ def units(path: str, group: str | None) -> str:
     directory = "/etc/systemd/system"
     command = shlex.quote(os.path.abspath(sys.argv[0]))
     lines = f"SocketGroup={group}\n" if group else ""
+    if group and path == socket_path_of_root():
+        # composer's own directory is closed to others
+        name, place = shlex.quote(group), os.path.dirname(path)
+        lines += f"ExecStartPost=/bin/chgrp {name} {place}\nExecStartPost=/bin/chmod 0710 {place}\n"
     socket_unit = _SOCKET_UNIT.format(directory=directory, path=path, group=lines)
     return f"{socket_unit}\n{_SERVICE_UNIT.format(directory=directory, command=command)}"

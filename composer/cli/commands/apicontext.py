@@ -32,7 +32,7 @@ _FORMATS = ("shell", "json", "host")
 def command(context: Context, /, style: str, path: str | None) -> None:
     from composer.cli.booting import serving
 
-    host = f"unix://{path or serving.socket_path(context.environment)}"
+    host = f"unix://{path or serving.client_path(context.environment)}"
     texts = {
         "shell": f"export DOCKER_HOST={shlex.quote(host)}",
         "json": json.dumps({"DOCKER_HOST": host}),

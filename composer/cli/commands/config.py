@@ -128,7 +128,9 @@ def _load(context: Context, given: dict[str, bool], show: str | None) -> Project
         resolve_env=not given["no_env_resolution"],
         all_resources=options.all_resources or show == "variables",
     )
-    return load(options)
+    project = load(options)
+    # ports that are not interpolated, or still as they were written, cannot be moved
+    return context.as_instance(project) if options.interpolate and options.normalize else project
 
 
 def _text(

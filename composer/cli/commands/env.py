@@ -39,8 +39,9 @@ _SCHEMES = {
 @click.command(
     name="env",
     help="Print variables with the addresses of the project's running services.",
-    epilog="For each published port: SERVICE_HOST, SERVICE_PORT and SERVICE_URL. If a service has several, the "
-    "container port is in the name, too.",
+    epilog="Variables of a service that publishes a port: SERVICE_HOST, SERVICE_PORT and SERVICE_URL, of its first "
+    "container and its lowest container port. If it publishes several, each also has variables with its number, such "
+    "as SERVICE_80_PORT.",
 )
 @click.option(
     "--format",
@@ -93,9 +94,12 @@ def _url(port: ObservedPort, scheme: str = "") -> str:
     return f"{kind}://{shown}:{port.host_port}"
 
 
-@click.command(name="url", help="Print the URL of a published port of a service.")
+@click.command(name="url", help="Print the URL of a published port of a service: by default of its lowest.")
 @click.option(
-    "--scheme", metavar="NAME", default="", help="Set the scheme (default: what the port usually speaks)."
+    "--scheme",
+    metavar="NAME",
+    default="",
+    help="Set the scheme (default: the usual one of the container port).",
 )
 @shared.index
 @click.argument("service")

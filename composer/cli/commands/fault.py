@@ -52,7 +52,7 @@ def _made(name: str, text: str, *decorators: Callable[[Any], Any]) -> Callable[[
 
 @_made(
     "delay",
-    "Let a service answer later.",
+    "Delay the answers of a service.",
     click.option(
         "--jitter",
         type=_MS,
@@ -66,7 +66,7 @@ def _made(name: str, text: str, *decorators: Callable[[Any], Any]) -> Callable[[
         type=click.IntRange(1, 65535),
         multiple=True,
         metavar="PORT",
-        help="Delay only connections to this port.",
+        help="Delay only connections to this port. Can be repeated.",
     ),
     _service,
     click.argument("ms", type=_MS, metavar="MS"),
@@ -79,7 +79,7 @@ def delay(
 
 @_made(
     "slow-close",
-    "Let connections of a service be closed later.",
+    "Delay the closing of connections to a service.",
     _service,
     click.argument("ms", type=_MS, metavar="MS"),
 )
@@ -134,7 +134,7 @@ def refuse(context: Context, /, service: str, port: int, udp: bool, seconds: flo
     _hold(context, [service], "refuse", seconds, port=port, protocol="udp" if udp else "tcp")
 
 
-@_made("dns-fail", "Let a service not resolve a name.", _service, click.argument("name"))
+@_made("dns-fail", "Make a service fail to resolve a name.", _service, click.argument("name"))
 def dns_fail(context: Context, /, service: str, name: str, seconds: float | None) -> None:
     _hold(context, [service], "dns_fail", seconds, name=name)
 
@@ -144,7 +144,11 @@ def disk_full(context: Context, /, service: str, path: str, seconds: float | Non
     _hold(context, [service], "disk_full", seconds, path=path)
 
 
-@command.command(name="oom", help="Let the kernel kill the largest process of a service for want of memory.")
+@command.command(
+    name="oom",
+    help="Make a service run out of memory: the kernel kills its largest process.",
+    short_help="Make a service run out of memory.",
+)
 @_service
 @click.pass_obj
 def oom(context: Context, /, service: str) -> None:

@@ -31,7 +31,7 @@ _TRUST = "whoever can connect to it controls this machine like its root user"
     help="Also listen at this address, for clients with a certificate.",
 )
 @click.option("--tls-ca", metavar="FILE", help="Accept client certificates of this authority (PEM).")
-@click.option("--tls-cert", metavar="FILE", help="Show this certificate to clients (PEM).")
+@click.option("--tls-cert", metavar="FILE", help="Present this certificate to clients (PEM).")
 @click.option("--tls-key", metavar="FILE", help="Use this private key of the certificate (PEM).")
 @click.option(
     "--fd", "inherits", is_flag=True, help="Listen at the sockets that systemd passes, and at no other."
@@ -87,6 +87,7 @@ def _log(context: Context) -> Any:
 
 
 def _listeners(context: Context, path: str, given: dict[str, Any]) -> tuple[list[Listener], list[str]]:
+    from composer import state_root
     from composer.api.http import listening
     from composer.cli.booting import serving as places
 
@@ -103,7 +104,8 @@ def _listeners(context: Context, path: str, given: dict[str, Any]) -> tuple[list
         )
     if any(secure.values()) and not given["address"]:
         raise click.UsageError("--tls-ca, --tls-cert and --tls-key are for --tcp")
-    found = [listening.unix(path, group=places.group_id(given["group"]))]
+    own = state_root.find(context.environment).run
+    found = [listening.unix(path, group=places.group_id(given["group"]), own=own)]
     names = [f"unix://{path}"]
     if given["address"]:
         places_of = (os.path.join(context.working_dir, secure[name]) for name in ("ca", "cert", "key"))

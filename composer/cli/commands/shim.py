@@ -73,7 +73,7 @@ def install_plugin(context: Context, /, force: bool) -> None:
     context.write(path)
 
 
-@plugin.command(name="remove", help="Make docker compose what it was before.")
+@plugin.command(name="remove", help="Remove the plugin: docker compose is what it was before.")
 @click.pass_obj
 def remove_plugin(context: Context, /) -> None:
     from composer.cli.single import launchers

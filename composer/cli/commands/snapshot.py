@@ -26,12 +26,15 @@ def command() -> None:
     name="save",
     help="Take a snapshot of the volumes of services, or of all services.\n\n"
     "While their data is copied, running services are frozen, all at the same moment, on Docker Engine and where the "
-    "file system can share blocks between files (Btrfs, XFS). Elsewhere they are stopped and started again.",
+    "file system can share blocks between files (Btrfs, XFS). Where a snapshot is restored by an overlay (such as "
+    "ext4), they are stopped and started again.",
 )
 @click.option("--stop", is_flag=True, help="Stop the services for the copy, and start them again.")
 @click.option("--freeze", is_flag=True, help="Freeze the services for the copy.")
 @click.option(
-    "--layers", is_flag=True, help="Include the files that containers have written outside volumes."
+    "--layers",
+    is_flag=True,
+    help="Include the files that containers have written outside volumes (built-in runtime only).",
 )
 @click.option("--replace", is_flag=True, help="Replace the snapshot that has this name.")
 @click.argument("name")
@@ -76,9 +79,10 @@ def save(
 
 @command.command(
     name="restore",
+    short_help="Restore the data of services from a snapshot.",
     help="Replace the data of services, or of all services, by that of a snapshot.\n\n"
-    "Services that run are killed before, and started again; the command returns when they are healthy. "
-    "Their present data is lost.",
+    "Running containers that use this data are killed, or stopped as usual if they also write elsewhere. They are "
+    "started again; the command returns when they are healthy. The present data is lost.",
 )
 @click.option("--no-wait", is_flag=True, help="Do not wait until the services are healthy.")
 @click.option("--wait-timeout", type=float, metavar="SECONDS", help="Wait for at most this long.")

@@ -119,6 +119,7 @@ def show_usage(context: Context, /, verbose: bool, style: str) -> None:
 
 @command.command(
     name="dial-stdio",
+    short_help="Connect standard streams to composer serve.",
     help="Connect standard input and output to the server of composer serve.",
     epilog="Docker's clients run it on a remote machine for DOCKER_HOST=ssh://HOST.",
 )
@@ -127,7 +128,7 @@ def show_usage(context: Context, /, verbose: bool, style: str) -> None:
 def dial_standard_streams(context: Context, /, path: str | None) -> None:
     from composer.cli.booting import dialling, serving
 
-    dialling.dial(path or serving.socket_path(context.environment))
+    dialling.dial(path or serving.client_path(context.environment))
 
 
 # ------------------------------------------------------------------ the summary

@@ -264,7 +264,7 @@ OBJECTS = (
     Flag(
         ("-v", "--volume"),
         "Mount a volume, or a directory or file of this machine.",
-        metavar="SOURCE:TARGET",
+        metavar="SOURCE:TARGET[:OPTIONS]",
         kind="many",
     ),
     Flag(
@@ -274,7 +274,12 @@ OBJECTS = (
         kind="many",
     ),
     Flag(("--tmpfs",), "Mount a tmpfs.", metavar="PATH[:OPTIONS]", kind="many"),
-    Flag(("-p", "--publish"), "Publish a container port on this machine.", metavar="PORT", kind="many"),
+    Flag(
+        ("-p", "--publish"),
+        "Publish a container port on this machine.",
+        metavar="[[IP:]PORT:]PORT[/PROTOCOL]",
+        kind="many",
+    ),
     Flag(("-P", "--publish-all"), "Publish all exposed ports on free ports of this machine.", kind="switch"),
     Flag(
         ("--net", "--network"),

@@ -31,6 +31,13 @@ def find(keeper: Snapshots, project: str, name: str) -> ObservedSnapshot | None:
     return next((one for one in of_project(keeper, project) if name in (one.name, one.id)), None)
 
 
+def remove_all(backend: Backend, project: str) -> None:
+    """Remove every snapshot of a project."""
+    keeper = keeper_of(backend)
+    for one in of_project(keeper, project):
+        keeper.remove_snapshot(one.id)
+
+
 def get(keeper: Snapshots, project: str, name: str) -> ObservedSnapshot:
     """Return a project's snapshot by its name. Raises NotFound."""
     found = find(keeper, project, name)

@@ -13,6 +13,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from composer.engine.snapshots import keeping
 from composer.session.session import Session
 
 HEAD = """
@@ -64,6 +65,15 @@ class Project:
             session.close()
         return {name for name in labels if name.startswith(self.directory.name)}
 
+    def snapshots(self) -> list[str]:
+        """Return the names of this directory's projects that have snapshots."""
+        session = Session(dict(os.environ), wanted=self.backend)
+        try:
+            found = [one.project for one in keeping.keeper_of(session.backend()).snapshots()]
+        finally:
+            session.close()
+        return [name for name in found if name.startswith(self.directory.name)]
+
     def await_stacks(self, count: int, seconds: float = 30) -> set[str]:
         until = time.monotonic() + seconds
         while len(found := self.stacks()) != count:
@@ -83,7 +93,9 @@ names = {}
 @pytest.fixture(scope="session")
 def prepared(compose_session): return compose_session("compose.yaml")
 def test_zero(stack, prepared): assert prepared is stack
-def test_one(stack): names["session"] = stack.name
+def test_one(stack):
+    names["session"] = stack.name
+    stack.snapshot("one")
 def test_two(stack): assert names["session"] == stack.name
 @pytest.mark.compose("compose.yaml", scope="function")
 def test_three(stack):
@@ -99,7 +111,7 @@ def test_five(compose):
 def test_six(stack): assert stack["web"].wait_http(80) == b"hello\\n"
 """)
     assert "7 passed" in output, output
-    assert project.stacks() == set()
+    assert project.stacks() == set() and project.snapshots() == []
 
 
 def test_a_failed_test_shows_what_services_printed_meanwhile(
@@ -200,16 +212,22 @@ def test_nothing_is_left_of_a_run_that_was_killed(project: Project, mode: str) -
     process = project.start(
         """
 @pytest.mark.parametrize("number", range(3))
-def test_it(stack, number): time.sleep(300)
+def test_it(stack, number):
+    stack.snapshot(f"of-{number}")
+    time.sleep(300)
 """,
         "-n",
         "3",
         f"--composer-xdist={mode}",
     )
     project.await_stacks(1 if mode == "shared" else 3)
+    while len(project.snapshots()) < 3:
+        time.sleep(0.1)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     project.await_stacks(0)
+    while project.snapshots():
+        time.sleep(0.1)
 
 
 def test_nothing_is_left_after_an_interrupt(project: Project) -> None:

@@ -86,8 +86,8 @@ def test_data_comes_back_whole(stack: composer.Stack, stop: bool) -> None:
 def test_both_volumes_are_of_one_moment(stack: composer.Stack, tmp_path: pathlib.Path) -> None:
     """One writer puts a line into each in turn: frozen together they differ by one; the fork's own writer adds one."""
     for _ in range(3):
-        taken = stack.snapshot("moment", stop=False, replace=True)
-        with stack.fork(snapshot=taken) as fork:
+        stack.snapshot("moment", stop=False, replace=True)
+        with stack.fork(snapshot="moment") as fork:
             fork["db"].pause()
             counts = []
             for name in ("data", "more"):

@@ -11,6 +11,7 @@ import pytest
 from composer.errors import ProjectError
 from composer.session import instances
 from composer.session.instances import Ports, name_of
+from tests.unit.cli.console import Console
 
 PORT = {"target": 80, "published": "8080", "protocol": "tcp"}
 
@@ -90,3 +91,15 @@ def test_a_record_is_json(tmp_path: pathlib.Path) -> None:
     assert json.loads(pathlib.Path(instances.path_of(str(tmp_path), "shop-a")).read_text()) == {
         "base": "shop"
     }
+
+
+def test_config_shows_what_up_would_make(stack: Console) -> None:
+    stack.write('services: {web: {image: nginx, container_name: shop, ports: ["8080:80", "90"]}}\n')
+    shown = json.loads(stack("--instance", "review", "config", "--format", "json").out)["services"]["web"]
+    assert shown["container_name"] == "shop-review"
+    moved, open_ = shown["ports"]
+    assert 20_000 <= int(moved["published"]) < 30_000 and "published" not in open_
+    assert stack("--instance", "review", "up", "-d").code == 0
+    assert f"127.0.0.1:{moved['published']}" in stack("--instance", "review", "url", "web", "80").out
+    raw = json.loads(stack("--instance", "review", "config", "--no-interpolate", "--format", "json").out)
+    assert raw["services"]["web"]["container_name"] == "shop"
