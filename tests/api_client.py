@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
+from tests import forked
+
 VERSION = "1.51"
 _TIMEOUT_S = 60.0
 
@@ -403,6 +405,15 @@ def served(
         server.clear()
     finally:
         server.stop()
+        _remove_default_network(directory, {**os.environ, **(environment or {})})
+
+
+def _remove_default_network(directory: pathlib.Path, environment: Mapping[str, str]) -> None:
+    """Remove what no client can: its bridge and rules would stay for the tests that come after."""
+    words = ["--backend", "namespace", "network"]
+    listed = forked.run([*words, "ls", "-q"], cwd=directory, env=environment, timeout=60).stdout
+    if listed:
+        forked.run([*words, "rm", *listed.split()], cwd=directory, env=environment, timeout=60)
 
 
 def await_answer(server: Server) -> None:

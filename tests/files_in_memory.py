@@ -25,7 +25,8 @@ def wanted() -> str | None:
 
 def base() -> str | None:
     """Return the directory for the files of tests, where such a file system is."""
-    return str(PLACE / "files") if os.path.ismount(PLACE) else None
+    # a run of pytest within a test has a directory of its own: it would begin with removing that of the test
+    return str(PLACE / f"files-{os.getpid()}") if os.path.ismount(PLACE) else None
 
 
 def remove(directory: Path) -> None:

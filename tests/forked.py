@@ -2,7 +2,8 @@
 
 `run` is `subprocess.run` of the command: a process of its own, with its own directory, variables and streams, but
 forked instead of executed. What is tested of the start itself (imports, encodings, closed streams) uses real processes,
-as do tests of signals. Where a command's variables would have changed Python's own start, it gets a real one too.
+as do tests of signals. Where a command's variables would have changed Python's own start, or the test has changed what
+its children inherit (namespaces, limits, control groups, privileges), it gets a real one too.
 
     python -m tests.forked DESCRIPTOR      the server, on a socket of packets; it ends with whoever has the other end
 """
@@ -45,6 +46,8 @@ _PACKAGES = (
     "runtime.build",
 )
 _OF_PYTHON = ("PYTHON", "LC_", "LANG")
+_SPACES = ("cgroup", "ipc", "mnt", "net", "user", "uts")
+_OF_STATUS = ("Umask:", "Uid:", "Gid:", "Groups:", "Cap", "NoNewPrivs:", "Seccomp:", "SigIgn:", "SigBlk:")
 COMMAND = str(Path(sys.executable).with_name("composer"))
 
 
@@ -58,8 +61,10 @@ class _Server:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self._owner = 0
+        self.inherits: tuple[object, ...] = ()
 
     def socket(self) -> socket.socket:
+        """Return the way to the server, which inherits what a first command would."""
         with self._lock:
             if self._socket is None or self._owner != os.getpid():
                 ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -71,7 +76,7 @@ class _Server:
                     process = subprocess.Popen(
                         command, cwd=root, pass_fds=[number], stdin=subprocess.DEVNULL, env=_environment()
                     )
-                self._socket, self._owner = ours, os.getpid()
+                self._socket, self._owner, self.inherits = ours, os.getpid(), _inherited()
                 atexit.register(_end, ours, process)
             return self._socket
 
@@ -95,7 +100,8 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run ``composer`` with arguments; return its exit code and what it printed. Raises TimeoutExpired."""
     words = [COMMAND, *arguments]
-    if _python(env) != _python(_environment()):
+    server = _SERVER.socket()
+    if _python(env) != _python(_environment()) or _inherited() != _SERVER.inherits:
         return subprocess.run(
             words,
             cwd=cwd,
@@ -110,7 +116,7 @@ def run(
     request = json.dumps({"words": words, "directory": str(cwd), "variables": dict(env)}).encode()
     pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(3)]
     try:
-        socket.send_fds(_SERVER.socket(), [request], [end for _, end in pipes])
+        socket.send_fds(server, [request], [end for _, end in pipes])
     finally:
         for _, end in pipes:
             os.close(end)
@@ -121,6 +127,16 @@ def run(
         raise subprocess.TimeoutExpired(words, timeout, *found[:2])
     out, err = (io.TextIOWrapper(io.BytesIO(data), "utf-8", errors).read() for data in found[:2])
     return subprocess.CompletedProcess(words, int(code), out, err)
+
+
+def _inherited() -> tuple[object, ...]:
+    """Return what a child of this thread would inherit, besides its variables and its directory."""
+    spaces = tuple(os.stat(f"/proc/thread-self/ns/{kind}").st_ino for kind in _SPACES)
+    texts = tuple(
+        Path(f"/proc/thread-self/{name}").read_text() for name in ("limits", "cgroup", "oom_score_adj")
+    )
+    status = Path("/proc/thread-self/status").read_text().splitlines()
+    return spaces, texts, tuple(line for line in status if line.startswith(_OF_STATUS))
 
 
 def _python(variables: Mapping[str, str]) -> dict[str, str]:

@@ -60,6 +60,20 @@ _STRACED = pytest.mark.skipif(shutil.which("strace") is None, reason="needs stra
 _SERVICE = "image: host, command: [sleep, infinity], stop_signal: SIGKILL"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Run the counted commands once: what they import is in one file from then on."""
+    if shutil.which("strace") is None:
+        return
+    place = tmp_path_factory.mktemp("compiled")
+    stack = Stack(place, place / "state", "compiled")
+    stack.write(f"services:\n  a: {{{_SERVICE}, ports: ['127.0.0.1::80']}}\n")
+    for arguments in (("up", "-d"), ("up", "-d"), ("stop",), ("rm", "-sf"), ("down",)):
+        with stack.popen(*arguments) as process:
+            _, said = process.communicate(timeout=60)
+            assert process.returncode == 0, said
+
+
 def _played(stack: Stack, *arguments: str) -> tuple[Count, Count]:
     """Run a command; return what it called, and what the supervisor did meanwhile."""
     with counting(stack.pid("supervisor")) as supervisor:
