@@ -16,6 +16,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from composer import errors
 from composer.faults import exhausting, filling, marks, rules
 from composer.faults.wishes import Wish
 
@@ -31,22 +32,30 @@ def main() -> None:
     """Hold one fault."""
     state = sys.argv[1]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end)  # also while the fault is being made
     wish = Wish(**json.loads(sys.stdin.readline()))
     mark = ""
     fault = _Fault(wish)
     try:
-        fault.make()
-        mark = marks.write(state, wish)
-    except (OSError, filling.Refused, subprocess.CalledProcessError) as error:
-        fault.undo()
-        _answer({"error": _reason(error)})
-        return
-    _answer({})
-    try:
+        try:
+            fault.make()
+            mark = marks.write(state, wish)
+        except (OSError, filling.Refused, subprocess.CalledProcessError, errors.ComposerError) as error:
+            _answer({"error": _reason(error)})
+            return
+        _answer({})
         asyncio.run(fault.hold())
+    except BrokenPipeError:
+        return  # whoever asked has died meanwhile
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         fault.undo()
-        marks.remove(mark)
+        if mark:
+            marks.remove(mark)
+
+
+def _end(*_: object) -> None:
+    raise SystemExit
 
 
 def _answer(document: dict[str, str]) -> None:
@@ -71,14 +80,15 @@ class _Fault:
 
     def __init__(self, wish: Wish) -> None:
         self._wish = wish
-        self._file = ""
+        self._filled: filling.Filled | None = None
         self._has_rules = self._has_queue = False
         self._relay: Relay | None = None
 
     def make(self) -> None:
         wish = self._wish
         if wish.kind == "disk_full":
-            self._file = filling.fill(wish.pid, wish.values["path"], wish.id)
+            self._filled = filling.Filled(wish.pid, wish.values["path"], wish.id)
+            filling.fill(self._filled)
             return
         if wish.kind == "oom":
             exhausting.exhaust(wish.pid, wish.id)
@@ -93,8 +103,8 @@ class _Fault:
             self._relay = Relay(wish)
         from composer.runtime.network import nftables
 
-        nftables.run(rules.added(wish, relay_port=self._relay.port if self._relay is not None else 0))
         self._has_rules = True
+        nftables.run(rules.added(wish, relay_port=self._relay.port if self._relay is not None else 0))
 
     def _limit(self) -> None:
         """Limit what the container sends, on each of its interfaces."""
@@ -107,15 +117,15 @@ class _Fault:
 
     def undo(self) -> None:
         """Take everything away; what went with the container is gone already."""
-        if self._file:
-            filling.free(self._file)
+        if self._filled is not None:
+            filling.free(self._filled)
         if self._has_rules:
             from composer.runtime.network import nftables
 
             try:
                 nftables.run(rules.removed(self._wish))
-            except OSError:
-                pass  # somebody has cleared the container's rules
+            except (OSError, errors.ComposerError):
+                pass  # there are none: somebody has cleared the container's rules, or they could not be made
         if self._has_queue:
             for name in _interfaces():
                 words = f"tc qdisc del dev {name} root"

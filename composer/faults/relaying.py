@@ -9,13 +9,17 @@ import asyncio
 import random
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from composer.faults.wishes import Wish
 
 _ORIGINAL = 80  # SO_ORIGINAL_DST, linux/netfilter_ipv4.h; IP6T_SO_ORIGINAL_DST is the same number
-_PIECE_BYTES = 1 << 16
+_PIECE_BYTES = 1 << 14
+_PIECES = 64
+_CONNECTIONS = 512
+"""At once, each with 2 MiB on the way at most: this process has no limits of the container's."""
 _LINGER_NOT = struct.pack("ii", 1, 0)
 _IPPROTO_IP, _IPPROTO_IPV6 = 0, 41
 
@@ -27,6 +31,7 @@ class Relay:
         self._wish = wish
         self._listener = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
         self.port: int = self._listener.getsockname()[1]
+        self._open = 0
 
     async def serve(self) -> None:
         """Serve until cancelled."""
@@ -40,6 +45,16 @@ class Relay:
         return max(0.0, float(values["ms"]) + random.uniform(-jitter, jitter)) / 1000
 
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._open >= _CONNECTIONS:
+            _reset(writer)
+            return
+        self._open += 1
+        try:
+            await self._relay(reader, writer)
+        finally:
+            self._open -= 1
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         kind = self._wish.kind
         try:
             there_reader, there_writer = await asyncio.open_connection(*_wanted(writer))
@@ -53,35 +68,45 @@ class Relay:
                 self._pass_on(there_reader, writer, late=answers_late, closes_late=kind == "slow_close")
             ),
         ]
-        if kind == "reset_peer":
-            await asyncio.sleep(self._pause_s())
-            for job in jobs:
-                job.cancel()
+        began_s = time.monotonic()
+        limit_s = self._pause_s() if kind == "reset_peer" else None
+        done, going = await asyncio.wait(jobs, timeout=limit_s, return_when=asyncio.FIRST_EXCEPTION)
+        for job in going:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        if limit_s is not None:
+            await asyncio.sleep(max(0.0, began_s + limit_s - time.monotonic()))
             _reset(writer)
             there_writer.close()
-            return
-        await asyncio.gather(*jobs, return_exceptions=True)
-        for one in (writer, there_writer):
-            one.close()
+        elif going or any(job.exception() is not None for job in done):
+            _reset(writer)
+            _reset(there_writer)  # one side has broken off: the other one hears of it
+        else:
+            writer.close()
+            there_writer.close()
 
     async def _pass_on(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, late: bool, closes_late: bool
     ) -> None:
         """Move bytes one way until their end. What is late keeps its order; nothing waits for what was before it."""
         loop = asyncio.get_running_loop()
-        pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(64)
-        sending = asyncio.create_task(_send_in_time(pieces, writer))
-        try:
+        pieces: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(_PIECES)
+
+        async def receive() -> None:
             while True:
                 data = await reader.read(_PIECE_BYTES)
                 pause_s = self._pause_s() if late or (closes_late and not data) else 0.0
                 await pieces.put((loop.time() + pause_s, data))
                 if not data:
-                    break
-            await sending
-        except (OSError, asyncio.CancelledError):
-            sending.cancel()
-            raise
+                    return
+
+        # a group: where one of the two fails, the other does not wait for ever
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(receive())
+                group.create_task(_send_in_time(pieces, writer))
+        except* OSError as failed:
+            raise failed.exceptions[0] from None
 
 
 async def _send_in_time(pieces: asyncio.Queue[tuple[float, bytes]], writer: asyncio.StreamWriter) -> None:

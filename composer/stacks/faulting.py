@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
-from composer import errors
+from composer import errors, own_modules
 from composer.engine import labels
 from composer.faults import rules
 from composer.faults.wishes import Wish, check
@@ -44,8 +43,9 @@ class Fault:
             agent.stdin.close()
         for agent in agents:
             agent.wait()
-            assert agent.stdout is not None
-            agent.stdout.close()
+            for stream in (agent.stdout, agent.stderr):
+                assert stream is not None
+                stream.close()
 
     def __enter__(self) -> Fault:
         return self
@@ -59,11 +59,11 @@ class Fault:
 
 def _start(state: str, environment: Mapping[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", _AGENT, state],
+        own_modules.command(_AGENT, state),
         env=dict(environment),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         start_new_session=True,
         text=True,
     )
@@ -74,9 +74,15 @@ def _tell(agent: subprocess.Popen[str], wish: Wish) -> None:
     agent.stdin.write(json.dumps(wish._asdict()) + "\n")
     agent.stdin.flush()
     line = agent.stdout.readline()
-    answer = json.loads(line) if line else {"error": "its agent has ended"}
+    answer = json.loads(line) if line else {"error": f"its agent has ended: {_last_line(agent)}"}
     if "error" in answer:
         raise errors.BackendError(f"cannot make the fault '{wish}': {answer['error']}")
+
+
+def _last_line(agent: subprocess.Popen[str]) -> str:
+    assert agent.stderr is not None
+    lines = agent.stderr.read().strip().splitlines()
+    return lines[-1] if lines else f"exit code {agent.wait()}"
 
 
 def wishes_of(

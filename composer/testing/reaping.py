@@ -18,6 +18,8 @@ import sys
 import threading
 from typing import Any
 
+from composer import own_modules
+
 _THIS = "composer.testing.reaping"
 
 
@@ -46,7 +48,7 @@ class Reaper:
 
     def _start(self) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", _THIS],
+            own_modules.command(_THIS),
             env=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

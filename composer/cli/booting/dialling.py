@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 
+from composer import own_modules
 from composer.errors import Unavailable
 
 _CHUNK_BYTES = 1 << 16
@@ -59,7 +60,7 @@ def _try_connect(path: str) -> socket.socket | None:
 def _start(path: str) -> None:
     """Start a server that ends by itself when nobody has been connected for a minute."""
     subprocess.Popen(
-        [sys.executable, "-m", "composer", "serve", "--socket", path, "--idle-exit", str(_IDLE_S)],
+        own_modules.command("composer", "serve", "--socket", path, "--idle-exit", str(_IDLE_S)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import signal
@@ -13,7 +14,8 @@ from collections.abc import Iterator
 import pytest
 
 import composer
-from composer.faults import filling
+from composer import own_modules
+from composer.faults import filling, wishes
 from composer.stacks import ports
 from tests.integration.stacks.conftest import IMAGE
 
@@ -43,6 +45,11 @@ def stack(directory: pathlib.Path, backend: str) -> Iterator[composer.Stack]:
         yield made
         made.heal()
         assert rules(made) == ""
+
+
+def pid_of(stack: composer.Stack, service: str) -> int:
+    rows = stack.backend.processes(stack[service].container().id)
+    return int(rows.rows[0][rows.titles.index("PID")])
 
 
 def rules(stack: composer.Stack) -> str:
@@ -149,7 +156,7 @@ def test_another_file_system_of_the_host_is_not_filled(tmp_path: pathlib.Path) -
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(mine)], check=True)
     try:
         with pytest.raises(filling.Refused, match="on a file system of the host"):
-            filling.fill(os.getpid(), str(mine), "x")
+            filling.fill(filling.Filled(os.getpid(), str(mine), "x"))
         assert list(mine.iterdir()) == []
     finally:
         subprocess.run(["umount", str(mine)], check=True)
@@ -199,3 +206,39 @@ def test_a_fault_goes_with_the_process_that_made_it(stack: composer.Stack, direc
     assert fetch(stack)[0] == 0
     assert "fault" not in subprocess.run(ps, cwd=directory, capture_output=True, text=True, check=True).stdout
     assert subprocess.run(listed, cwd=directory, capture_output=True, text=True, check=True).stdout == ""
+
+
+def test_a_fault_whose_command_dies_while_it_is_made_is_undone(
+    stack: composer.Stack, tmp_path: pathlib.Path
+) -> None:
+    """Nobody is there to hear that it has been made."""
+    pid = pid_of(stack, "web")
+    filled = filling.Filled(pid, "/small", "late")
+    wish = wishes.Wish("late", "disk_full", stack.name, "web", "x", pid, {"path": "/small"})
+    agent = subprocess.Popen(
+        own_modules.command("composer.faults.agent", str(tmp_path)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert agent.stdin is not None and agent.stdout is not None
+    agent.stdout.close()
+    agent.stdin.write(json.dumps(wish._asdict()) + "\n")
+    agent.stdin.close()
+    agent.wait(timeout=30)
+    assert filled.name not in stack["web"].exec(["ls", "-A", "/small"]).stdout
+
+
+def test_a_link_of_the_container_leads_to_nothing_of_the_host(
+    stack: composer.Stack, tmp_path: pathlib.Path
+) -> None:
+    mine = tmp_path / "volumes" / "mine" / "_data"
+    mine.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(mine)], check=True)
+    try:
+        stack["web"].exec(["busybox", "ln", "-s", str(mine), "/small/link"])
+        with pytest.raises(composer.errors.BackendError, match="no such file or directory"):
+            stack["web"].disk_full("/small/link")
+        assert list(mine.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(mine)], check=True)
