@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from composer.stacks.stack import Stack
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from composer.engine.observed import Event, ObservedContainer
     from composer.engine.plan import Plan
@@ -18,18 +18,26 @@ if TYPE_CHECKING:
     from composer.stacks.service import Service
     from composer.stacks.snapshots import Snapshot
 
-Item = TypeVar("Item")
+Item = TypeVar("Item", covariant=True)
 _END: Any = object()
 
 
-async def _iterate(iterator: Iterator[Item]) -> AsyncIterator[Item]:
+class _Source(Protocol[Item]):
+    """What a thread iterates over, and another one ends."""
+
+    def __iter__(self) -> Iterator[Item]: ...
+    def close(self) -> None: ...
+
+
+async def _iterate(open_: Callable[[], _Source[Item]]) -> AsyncIterator[Item]:
+    source = await asyncio.to_thread(open_)
+    iterator = iter(source)
     try:
         while (item := await asyncio.to_thread(next, iterator, _END)) is not _END:
             yield item
     finally:
-        close = getattr(iterator, "close", None)
-        if close is not None:
-            await asyncio.to_thread(close)
+        # a thread may be in the iterator, when this task was cancelled: it ends with its source
+        source.close()
 
 
 class AsyncService:
@@ -41,7 +49,8 @@ class AsyncService:
 
     def logs(self, **options: Any) -> AsyncIterator[LogLine]:
         """Yield the lines of the service; the arguments are those of `Service.logs`."""
-        return _iterate(self._service.logs(**options))
+        service = self._service
+        return _iterate(lambda: service.stack.open_logs((service.name,), **options))
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._service, name)
@@ -89,7 +98,14 @@ class AsyncStack:
     async def fork(self, name: str | None = None, **options: Any) -> AsyncStack:
         """See `Stack.fork`."""
         made = AsyncStack.__new__(AsyncStack)
-        made.stack = await asyncio.to_thread(self.stack.fork, name, **options)
+        job = asyncio.create_task(asyncio.to_thread(self.stack.fork, name, **options))
+        try:
+            made.stack = await asyncio.shield(job)
+        except asyncio.CancelledError:
+            # the thread goes on: nobody else would have the fork
+            fork = await job
+            await asyncio.to_thread(fork.__exit__, None, None, None)
+            raise
         return made
 
     async def ps(self, **options: Any) -> list[ObservedContainer]:
@@ -98,11 +114,11 @@ class AsyncStack:
 
     def logs(self, **options: Any) -> AsyncIterator[LogLine]:
         """See `Stack.logs`."""
-        return _iterate(self.stack.logs(**options))
+        return _iterate(lambda: self.stack.open_logs(**options))
 
     def events(self, **options: Any) -> AsyncIterator[Event]:
         """See `Stack.events`."""
-        return _iterate(self.stack.events(**options))
+        return _iterate(lambda: self.stack.open_events(**options))
 
     def __getitem__(self, service: str) -> AsyncService:
         return AsyncService(self.stack[service])

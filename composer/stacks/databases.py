@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from composer import errors
 from composer.patterns import pattern
+from composer.stacks import claims
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,8 +34,6 @@ _WORD = pattern(r"[^a-z]+")
 _lock = threading.Lock()
 _dumps: dict[tuple[str, str], str] = {}
 """By container and template, the dump that databases are made of."""
-_taken: dict[str, set[int]] = {}
-"""By container, the indexes of Redis that are in use."""
 
 
 class Host(Protocol):
@@ -42,6 +41,8 @@ class Host(Protocol):
 
     name: str
 
+    @property
+    def state_directory(self) -> str: ...
     def container(self) -> ObservedContainer: ...
     def address(self, port: int) -> Address: ...
     def exec(
@@ -242,18 +243,16 @@ def _redis(server: _Server, template: str | None) -> Database:
         raise errors.Unsupported(
             "fresh_database", "Redis has no templates", hint="leave template out: the index is empty"
         )
-    container = server.service.container().id
     password = server.secret("REDIS_PASSWORD", "VALKEY_PASSWORD")
-    with _lock:
-        taken = _taken.setdefault(container, set())
-        free = [index for index in range(1, _INDEXES) if index not in taken]
-        if not free:
-            raise errors.Conflict(
-                f"all {_INDEXES - 1} databases of service '{server.service.name}' are in use",
-                hint="drop some",
-            )
-        index = free[0]
-        taken.add(index)
+    claim = claims.first(
+        f"{server.service.state_directory}/databases",
+        (f"{server.service.container().id}-{index}" for index in range(1, _INDEXES)),
+    )
+    if claim is None:
+        raise errors.Conflict(
+            f"all {_INDEXES - 1} databases of service '{server.service.name}' are in use", hint="drop some"
+        )
+    index = int(claim.name.rpartition("-")[2])
 
     def flush() -> None:
         text = f"exec $(command -v redis-cli || command -v valkey-cli) -e -n {index} flushdb"
@@ -263,14 +262,12 @@ def _redis(server: _Server, template: str | None) -> Database:
         try:
             flush()
         finally:
-            with _lock:
-                taken.discard(index)
+            claim.release()
 
     try:
         flush()
     except BaseException:
-        with _lock:
-            taken.discard(index)
+        claim.release()
         raise
     return Database(str(index), server.url("redis", 6379, "", password, str(index)), drop)
 

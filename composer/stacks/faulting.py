@@ -6,10 +6,11 @@ import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from composer import errors, own_modules
+from composer import errors
 from composer.engine import labels
 from composer.faults import rules
 from composer.faults.wishes import Wish, check
+from composer.session import own_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

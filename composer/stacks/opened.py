@@ -22,7 +22,7 @@ from composer.stacks.results import LogLine
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from composer.engine.backend import Backend, LogStream
+    from composer.engine.backend import Backend, EventStream, LogStream
     from composer.engine.engine import Engine
     from composer.engine.observed import Event, ObservedContainer
     from composer.engine.plan import Plan
@@ -51,6 +51,31 @@ class Lines:
 
     def close(self) -> None:
         self._stream.close()
+
+
+class Happenings:
+    """Events as they come. `close` ends them, from any thread."""
+
+    def __init__(self, stream: EventStream, timeout_s: float | None) -> None:
+        self._stream, self._timeout_s = stream, timeout_s
+        self._is_over = False
+
+    def __iter__(self) -> Iterator[Event]:
+        look_s = _LOOK_S if self._timeout_s is None else min(_LOOK_S, self._timeout_s)
+        last_s = time.monotonic()
+        try:
+            while not self._is_over:
+                event = self._stream.next(look_s)
+                if event is not None:
+                    last_s = time.monotonic()
+                    yield event
+                elif self._timeout_s is not None and time.monotonic() - last_s >= self._timeout_s:
+                    return
+        finally:
+            self._stream.close()
+
+    def close(self) -> None:
+        self._is_over = True
 
 
 class Opened:
@@ -230,20 +255,16 @@ class Opened:
 
         ``timeout``: seconds without an event after which it ends.
         """
-        stream = self.backend.events(self.name)
+        return iter(self.open_events(timeout=timeout))
 
-        def listen() -> Iterator[Event]:
-            try:
-                last = time.monotonic()
-                while timeout is None or time.monotonic() - last < timeout:
-                    event = stream.next(_LOOK_S if timeout is None else min(_LOOK_S, timeout))
-                    if event is not None:
-                        last = time.monotonic()
-                        yield event
-            finally:
-                stream.close()
+    def open_events(self, *, timeout: float | None = None) -> Happenings:
+        """Return what `events` yields, to be closed from another thread."""
+        return Happenings(self.backend.events(self.name), timeout)
 
-        return listen()
+    @property
+    def state_directory(self) -> str:
+        """Where commands keep what they know: locks of this user's programs, too."""
+        return self._session.state_root.own
 
     def await_that(self, is_so: Callable[[], bool], *, timeout: float, what: str) -> None:
         """Wait until something is so: looked at now and after each event of the stack. Raises Timeout."""

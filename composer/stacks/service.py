@@ -42,6 +42,11 @@ class Service:
         return f"<Service {self.name} of {self.stack.name}>"
 
     @property
+    def state_directory(self) -> str:
+        """Where commands keep what they know, and programs of this user their locks."""
+        return self.stack.state_directory
+
+    @property
     def containers(self) -> list[ObservedContainer]:
         """All containers of the service, by their numbers."""
         return [one for one in self.stack.ps(all=True) if labels.service_of(one) == self.name]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from composer import state_root
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -18,3 +20,8 @@ def environment(given: Mapping[str, str | None] | None = None) -> dict[str, str]
         else:
             found[key] = value
     return found
+
+
+def state_directory() -> str:
+    """Return where commands of this process's user keep what they know."""
+    return state_root.find(os.environ).own

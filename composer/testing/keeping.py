@@ -61,6 +61,8 @@ class Held(NamedTuple):
     lease: Lease | None
     recorder: Recorder
     plan: str = ""
+    failure: Exception | None = None
+    """Why it is not up: the next test that asks for it hears the same."""
 
 
 class Keeper:
@@ -84,6 +86,9 @@ class Keeper:
         """
         name = self._name(wish, scope, label)
         if name in self._held:
+            failure = self._held[name].failure
+            if failure is not None:
+                raise failure
             return self._held[name].stack
         recorder = Recorder()
         stack = self._make(wish, name, recorder)
@@ -94,12 +99,16 @@ class Keeper:
         if self._plans.keep != ALWAYS and not self._plans.reuse:
             where = (lease.directory, lease.stack) if lease is not None else None
             self._reaper.add(name, self._plans.backend, where)
-        if lease is None:
-            self._bring_up(name, wish)
-        else:
-            with lease.gate():
-                lease.take()
+        try:
+            if lease is None:
                 self._bring_up(name, wish)
+            else:
+                with lease.gate():
+                    lease.take()
+                    self._bring_up(name, wish)
+        except Exception as error:
+            self._held[name] = self._held[name]._replace(failure=error)
+            raise
         self._durations[name] = time.monotonic() - began
         return stack
 
@@ -172,6 +181,7 @@ class Keeper:
             with held.lease.gate():
                 if held.lease.release():
                     _remove(held.stack)
+                    held.lease.remove()
         self._reaper.remove(name)
 
 

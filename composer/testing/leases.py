@@ -11,6 +11,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from composer.stacks.claims import is_still
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,22 +21,26 @@ class Lease:
     """One process's use of a stack."""
 
     def __init__(self, directory: str, stack: str) -> None:
-        os.makedirs(directory, 0o700, exist_ok=True)
         self.directory, self.stack = directory, stack
         self._users = -1
 
     def _open(self, kind: str) -> int:
+        os.makedirs(self.directory, 0o700, exist_ok=True)  # the last user of another stack has removed it
         return os.open(f"{self.directory}/{self.stack}.{kind}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     @contextmanager
     def gate(self) -> Iterator[None]:
         """Hold others back who would bring the stack up, or take it down."""
-        fd = self._open("gate")
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(fd)
+        while True:
+            fd = self._open("gate")
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX)
+                if not is_still(fd, f"{self.directory}/{self.stack}.gate"):
+                    continue  # the last user has removed it meanwhile
+                yield
+                return
+            finally:
+                os.close(fd)
 
     def take(self) -> None:
         """Use the stack from now on. Behind the gate."""
@@ -47,6 +53,15 @@ class Lease:
             os.close(self._users)
             self._users = -1
         return not self.is_used()
+
+    def remove(self) -> None:
+        """Remove the files: the stack has gone. Behind the gate."""
+        for kind in ("users", "gate"):
+            os.unlink(f"{self.directory}/{self.stack}.{kind}")
+        try:
+            os.rmdir(self.directory)
+        except OSError:
+            return  # there are others of this run
 
     def is_used(self) -> bool:
         """Tell whether another process uses the stack."""

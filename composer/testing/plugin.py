@@ -68,9 +68,7 @@ class _State:
 
 
 def _shared_directory(run: str) -> str:
-    import tempfile
-
-    return os.path.join(tempfile.gettempdir(), f"composer-leases-{os.getuid()}", run)
+    return os.path.join(surroundings.state_directory(), "leases", run)
 
 
 # ------------------------------------------------------------------ options and configuration

@@ -18,7 +18,7 @@ import sys
 import threading
 from typing import Any
 
-from composer import own_modules
+from composer.session import own_modules
 
 _THIS = "composer.testing.reaping"
 
@@ -96,6 +96,7 @@ def _take_down(one: dict[str, Any]) -> None:
     with lease.gate():
         if not lease.is_used():
             _down(one)
+            lease.remove()
 
 
 def _down(one: dict[str, Any]) -> None:

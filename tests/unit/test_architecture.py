@@ -136,8 +136,8 @@ ALLOWED: dict[str, set[str]] = {
     "session.publishing": {"session.remote", "schema", "registry", "references", "errors"},
     # the Python API: what the command line does, for programs; `""` is where its names are, and nothing imports it
     "": {"stacks", "errors", "schema.model", "version"},
-    "faults": {"errors", "runtime.network.nftables"},
-    "stacks": {"faults", "session", "backends", "engine", "schema", "errors", "values"},
+    "faults": {"errors", "runtime.network.nftables", "runtime.base.syscalls"},
+    "stacks": {"faults", "session", "backends", "engine", "schema", "errors", "state_root", "values"},
     # tests of other people's projects begin where programs do
     "testing": {"backends.choice", "stacks", "session", "engine", "schema", "errors", "values"},
     # a second door to the runtime: the table of attributes is the backend's, see docs/adr/0016

@@ -10,8 +10,8 @@ import sys
 import threading
 import time
 
-from composer import own_modules
 from composer.errors import Unavailable
+from composer.session import own_modules
 
 _CHUNK_BYTES = 1 << 16
 _START_S = 10.0

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 import pytest
 
 import composer
-from composer import own_modules
 from composer.faults import filling, wishes
+from composer.session import own_modules
 from composer.stacks import ports
 from tests.integration.stacks.conftest import IMAGE
 

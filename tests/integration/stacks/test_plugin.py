@@ -143,8 +143,10 @@ BAD = {"services": {"db": {"healthcheck": {"test": ["CMD", "sh", "-c", "echo bec
        "retries": 1, "interval": "50ms", "start_period": "0s"}}}}
 @pytest.mark.compose("compose.yaml", overrides=BAD)
 def test_it(stack): pass
+@pytest.mark.compose("compose.yaml", overrides=BAD)
+def test_once_more(stack): pass
 """)
-    assert "1 error" in output and "health check: because" in output, output
+    assert "2 errors" in output and "health check: because" in output, output
     assert project.stacks() == set()
 
 
@@ -205,6 +207,8 @@ def test_it(stack, number):
     used = len(list(project.directory.glob("used-*")))
     assert used == (1 if mode == "shared" else 3)
     assert project.stacks() == set()
+    leases = pathlib.Path(os.environ["COMPOSER_ROOT"]) / "leases"
+    assert not leases.exists() or list(leases.iterdir()) == []
 
 
 @pytest.mark.parametrize("mode", ["worker", "shared"])

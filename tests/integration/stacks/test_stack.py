@@ -154,5 +154,14 @@ def test_a_stack_of_asyncio(directory: pathlib.Path, backend: str) -> None:
             async for line in stack["web"].logs(follow=True):
                 assert line.text == "ready"
                 break
+            # a task that gives up leaves no thread that waits for the next line
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    async for line in stack["web"].logs(follow=True):
+                        assert line.text == "ready"
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    async for event in stack.events():
+                        assert event
 
     asyncio.run(main())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pathlib
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -23,6 +26,7 @@ class Host:
     """A service that notes what it is asked to run."""
 
     name = "db"
+    state_directory = ""
 
     def __init__(self, image: str, command: Sequence[str] = (), id: str = "c") -> None:
         self.image, self.command, self.id = image, tuple(command), id
@@ -57,6 +61,11 @@ class Host:
         return " ".join(self.calls[-1].command)
 
 
+@pytest.fixture(autouse=True)
+def _state(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    monkeypatch.setattr(Host, "state_directory", str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("image", "command", "environment", "expected"),
     [
@@ -84,7 +93,7 @@ class Host:
 def test_servers_are_recognised(
     image: str, command: tuple[str, ...], environment: dict[str, str], expected: str
 ) -> None:
-    host = Host(image, command, id=image)
+    host = Host(image, command, id="0a" + image.encode().hex())
     with databases.fresh(host, environment, None) as made:
         assert made.url.startswith(expected) and str(made) == made.url
         assert made.url.endswith(f"/{made.name}")
@@ -153,13 +162,33 @@ def test_a_password_may_be_in_a_file() -> None:
     assert made.url.startswith("postgresql://postgres:from%2Ffile@10.0.0.2:5432/")
 
 
-def test_indexes_of_redis_are_handed_out_once() -> None:
+def test_indexes_of_redis_are_those_of_no_other_process(tmp_path: pathlib.Path) -> None:
+    """Workers of one test run share the server; what a killed one had is free again."""
+    code = (
+        "import sys; from composer.stacks import claims; "
+        "claim = claims.first(sys.argv[1], sys.argv[2:]); print(claim.name, flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, f"{tmp_path}/databases", "other-1", "other-2"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "other-1\n"
+        host = Host("redis", id="other")
+        assert databases.fresh(host, {}, None).name == "2"
+        process.kill()
+        process.wait()
+        assert databases.fresh(host, {}, None).name == "1"
+
+
+def test_indexes_of_redis_are_handed_out_once(tmp_path: pathlib.Path) -> None:
     host = Host("redis", id="indexes")
     made = [databases.fresh(host, {}, None) for _ in range(15)]
     assert sorted(int(one.name) for one in made) == list(range(1, 16))
     with pytest.raises(errors.Conflict, match="all 15 databases of service 'db' are in use"):
         databases.fresh(host, {}, None)
     made[4].drop()
-    assert databases.fresh(host, {}, None).name == made[4].name
+    again = databases.fresh(host, {}, None)
+    assert again.name == made[4].name
+    for one in (*made[:4], *made[5:], again):
+        one.drop()
+    assert list((tmp_path / "databases").iterdir()) == []
     with pytest.raises(errors.Unsupported, match="no templates"):
         databases.fresh(host, {}, "x")

@@ -16,5 +16,5 @@ def command(module: str, *arguments: str) -> list[str]:
 
     ``python -m`` would look in the working directory first, and not where a package of one file was unpacked.
     """
-    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     return [sys.executable, "-P", "-c", _START, root, module, *arguments]
