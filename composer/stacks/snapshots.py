@@ -89,8 +89,11 @@ def every(stack: Opened) -> list[Snapshot]:
 
 
 def remove(stack: Opened, snapshot: Snapshot | str) -> None:
-    found = _find(stack, snapshot)
-    keeping.keeper_of(stack.backend).remove_snapshot(found.id)
+    keeper = keeping.keeper_of(stack.backend)
+    if isinstance(snapshot, str):
+        keeping.remove(keeper, stack.name, snapshot)
+    else:
+        keeper.remove_snapshot(_find(stack, snapshot).id)
 
 
 def remove_all(stack: Opened) -> None:

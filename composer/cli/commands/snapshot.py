@@ -169,11 +169,11 @@ def remove(context: Context, /, names: tuple[str, ...]) -> None:
     project = context.project_name()
     keeper = keeping.keeper_of(context.backend(project))
     found = [keeping.get(keeper, project, name) for name in names]
-    for snapshot in found:
+    for name, snapshot in zip(names, found, strict=True):
         if context.settings.dry_run:
             context.write(f"remove snapshot {snapshot.name}")
             continue
-        users = keeper.remove_snapshot(snapshot.id)
+        users = keeping.remove(keeper, project, name)
         context.write(snapshot.name)
         if users:
             context.display().warn(

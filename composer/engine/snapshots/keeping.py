@@ -27,8 +27,27 @@ def of_project(keeper: Snapshots, project: str) -> list[ObservedSnapshot]:
     return [one for one in keeper.snapshots() if one.project == project]
 
 
+def named(keeper: Snapshots, project: str, name: str) -> list[ObservedSnapshot]:
+    """Return a project's snapshots of a name or an id, newest first.
+
+    More than one has a name where a kill came after a new one was saved, and before the one that it replaces went.
+    """
+    return [one for one in reversed(of_project(keeper, project)) if name in (one.name, one.id)]
+
+
 def find(keeper: Snapshots, project: str, name: str) -> ObservedSnapshot | None:
-    return next((one for one in of_project(keeper, project) if name in (one.name, one.id)), None)
+    """Return the newest that has a name."""
+    return next(iter(named(keeper, project, name)), None)
+
+
+def remove(keeper: Snapshots, project: str, name: str) -> list[str]:
+    """Remove all that have a name, oldest first; return the volumes that still lie over their files.
+
+    Else one that was to be replaced would be found by the name next. Raises NotFound.
+    """
+    get(keeper, project, name)
+    users = [keeper.remove_snapshot(one.id) for one in reversed(named(keeper, project, name))]
+    return sorted({volume for some in users for volume in some})
 
 
 def remove_all(backend: Backend, project: str) -> None:

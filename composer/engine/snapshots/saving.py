@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from composer.engine.backend import Backend
+    from composer.engine.backend.snapshots import Snapshots
     from composer.engine.engine import Engine
     from composer.engine.observed import ObservedContainer, ObservedSnapshot
 
@@ -68,8 +69,7 @@ def save(
     check_name(name)
     backend, keeper = engine.backend, keeping.keeper_of(engine.backend)
     keeper.finish_snapshots()
-    before = keeping.find(keeper, project, name)
-    if before is not None and not replace:
+    if not replace and keeping.find(keeper, project, name) is not None:
         raise Conflict(
             f"project '{project}' has a snapshot '{name}' already",
             hint="choose another name, or replace it with --replace",
@@ -83,9 +83,7 @@ def save(
         freeze = [one.id for one in contents.running if one.state is not ContainerState.PAUSED]
         _refuse_restarting(contents.running)
         quiet = FROZEN if contents.running else IDLE
-        snapshot = keeper.save_snapshot(SnapshotSpec(name, project, quiet, contents.parts, freeze))
-    if before is not None:
-        keeper.remove_snapshot(before.id)
+        snapshot = _kept(keeper, SnapshotSpec(name, project, quiet, contents.parts, freeze))
     return Saved(snapshot, contents.left_out)
 
 
@@ -109,9 +107,22 @@ def _while_stopped(engine: Engine, project: str, name: str, contents: _Contents)
     actions.stop(engine, project, services)
     try:
         spec = SnapshotSpec(name, project, STOPPED, contents.parts)
-        return keeping.keeper_of(engine.backend).save_snapshot(spec)
+        return _kept(keeping.keeper_of(engine.backend), spec)
     finally:
         actions.start(engine, project, services, wait=True)
+
+
+def _kept(keeper: Snapshots, spec: SnapshotSpec) -> ObservedSnapshot:
+    """Save a snapshot, and remove all others of its name.
+
+    That is done before anything is waited for: a service that does not become healthy again, or a kill in that time,
+    would leave two of one name.
+    """
+    snapshot = keeper.save_snapshot(spec)
+    for one in keeping.of_project(keeper, spec.project):
+        if one.name == spec.name and one.id != snapshot.id:
+            keeper.remove_snapshot(one.id)
+    return snapshot
 
 
 def _refuse_restarting(running: Iterable[ObservedContainer]) -> None:

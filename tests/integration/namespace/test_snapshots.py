@@ -98,6 +98,24 @@ def test_a_kill_at_any_moment_of_a_save_leaves_no_half_and_nothing_frozen(stack:
     stack.run("down", "-v")
 
 
+def test_a_replacement_is_complete_though_a_service_does_not_become_healthy(stack: Stack) -> None:
+    times = "interval: 1s, start_interval: 100ms, start_period: 1s, retries: 1"
+    check = f"{{test: [CMD, test, '!', -e, /first/bad], {times}}}"
+    stack.up(TWO.replace("image: host,", f"image: host, healthcheck: {check},", 1))
+    write(stack, "old")
+    stack.run("snapshot", "save", "--stop", "s")
+    write(stack, "new")
+    stack.shell("one", "touch /first/bad")
+    assert stack.run("snapshot", "save", "--stop", "s", "--replace", check=False).returncode
+    assert stack.out("snapshot", "ls", "-q").split() == ["s"]
+    stack.run("stop", "-t", "0")
+    stack.run("snapshot", "restore", "s")
+    stack.run("start")
+    assert words(stack) == {"new", "bad"}
+    stack.run("down", "-v")
+    stack.run("snapshot", "rm", "s")
+
+
 def test_what_is_frozen_by_a_killed_save_goes_on(stack: Stack) -> None:
     stack.up(TWO)
     stack.run("pause", "one")
