@@ -162,7 +162,11 @@ class Snapshots:
     # -------------------------------------------------------------- removed
 
     def remove(self, id: str) -> list[str]:
-        """Remove a snapshot; return the volumes for which its files are kept."""
+        """Remove a snapshot; return the volumes for which its files are kept.
+
+        A restore that a kill interrupted is finished first: so these are all volumes that lie over it.
+        """
+        self.finish()
         return self._store.remove(id)
 
 

@@ -149,6 +149,13 @@ def _snapshots(paths: Paths) -> Iterator[Finding]:
         return  # the check before this one has said so
     count = sum(1 for _ in store.all())
     yield Finding("ok", "snapshots", f"{count}, {_WAYS[way]}")
+    for journal in store.journals():
+        yield Finding(
+            "warning",
+            "snapshots",
+            f"a restore of data of project '{journal['project']}' is under way, or was interrupted",
+            "run it again: that says what it cannot be finished for",
+        )
     for record in volumes.all():
         over = record.get("over")
         if over is not None and not os.path.isdir(store.files(over["snapshot"], over["part"])):

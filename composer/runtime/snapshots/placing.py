@@ -13,7 +13,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from composer.errors import Conflict
+from composer.errors import BackendError, Conflict
 from composer.runtime.base import files, locking, records, state, syscalls, trees
 from composer.runtime.objects import filesystems
 from composer.runtime.snapshots import copying
@@ -62,7 +62,7 @@ class Placer:
         """
         with self._store.locked():
             self._store.by_id(snapshot["id"])
-            self._settle()
+            self._settle({target for _, target in targets})
             record: PlacingRecord = {
                 "snapshot": snapshot["id"],
                 "project": project,
@@ -92,48 +92,60 @@ class Placer:
     def finish(self, volumes: Collection[str] | None = None) -> None:
         """Finish or undo what commands that were killed began. With ``volumes`` only where one of these is concerned.
 
-        Then it is also waited for whoever is placing a snapshot there now.
+        Then it is also waited for whoever is placing a snapshot there now. What cannot be finished raises only then.
         """
-        directory = f"{self._store.directory}/{PLACING}"
-        names = state.list_directory(directory)
-        if not names:
-            return
         if volumes is None:
+            if not state.list_directory(f"{self._store.directory}/{PLACING}"):
+                return
             with locking.trying(f"{self._store.directory}/lock") as is_free:
                 if is_free:
                     self._settle()
             return
-        found = (records.placing(f"{directory}/{name}") for name in names)
-        if any(
-            target in volumes for record in found if record is not None for _, target in record["targets"]
-        ):
+        if any(_concerns(record, volumes) for record in self._store.journals()):
             with self._store.locked():
-                self._settle()
+                self._settle(volumes)
 
-    def _settle(self) -> None:
-        """With the lock in hand: nobody is at work on what the journals say."""
+    def _settle(self, needed: Collection[str] = ()) -> None:
+        """With the lock in hand: nobody is at work on what the journals say.
+
+        A journal that cannot be finished stays. It is an error for who needs one of its targets, and for nobody else.
+        """
         directory = f"{self._store.directory}/{PLACING}"
         for name in state.list_directory(directory):
             path = f"{directory}/{name}"
             record = records.placing(path)
             if record is None:
-                files.remove_file(
-                    path
-                )  # a kill tore it: it had not begun, for its file is renamed when it is whole
-            elif record["committed"]:
-                self._commit(record)
-                self._forget(record, path)
-            else:
-                self._undo(record)
+                # a kill tore it: it had not begun, for its file is renamed when it is whole
                 files.remove_file(path)
+                continue
+            try:
+                self._carry_out(record, path)
+            except (BackendError, OSError):
+                if _concerns(record, needed):
+                    raise
+
+    def _carry_out(self, record: PlacingRecord, path: str) -> None:
+        """Finish or undo what one journal says."""
+        if not record["committed"]:
+            self._undo(record)
+            files.remove_file(path)
+        elif self._is_lost(record):
+            self._take_back(record)
+            files.remove_file(path)
+        else:
+            self._commit(record)
+            self._forget(record, path)
 
     def _kinds(self, record: PlacingRecord, *, volumes: bool) -> Iterator[tuple[int, str]]:
-        """Yield the targets that are volumes, or those that are containers, and that are still there."""
-        parts = self._store.by_id(record["snapshot"])["parts"]
+        """Yield the targets that are volumes, or those that are containers, and that are still there.
+
+        Of a snapshot whose record is gone, what is there under the name of a target tells which of both it is.
+        """
+        parts = self._store.parts(record["snapshot"])
         for part, target in record["targets"]:
-            is_volume = parts[part]["kind"] != LAYER
-            place = f"{self._paths.volumes()}/{target}" if is_volume else self._paths.container(target)
-            if is_volume == volumes and os.path.isdir(place):
+            is_meant = part >= len(parts) or (parts[part]["kind"] != LAYER) == volumes
+            place = f"{self._paths.volumes()}/{target}" if volumes else self._paths.container(target)
+            if is_meant and os.path.isdir(place):
                 yield part, target
 
     @contextlib.contextmanager
@@ -199,6 +211,53 @@ class Placer:
             changed.pop("over", None)
         records.write_volume(directory, changed)
 
+    # -------------------------------------------------------------- taken back
+
+    def _is_lost(self, record: PlacingRecord) -> bool:
+        """Tell whether a volume would lie over files that are not there: somebody has removed the snapshot."""
+        return record["way"] == OVER and not all(
+            os.path.isdir(self._store.files(record["snapshot"], part))
+            for part, _ in self._kinds(record, volumes=True)
+        )
+
+    def _take_back(self, record: PlacingRecord) -> None:
+        """Give all targets their old data again, which is there until `_forget`.
+
+        Every step may have been done before.
+        """
+        for _, name in self._kinds(record, volumes=True):
+            self._switch_back(record, name)
+            for id in self._containers_of(name):
+                self._tell(id, name)
+        for _, id in self._kinds(record, volumes=False):
+            place = f"{self._paths.container(id)}/{_HELD}/{record['generation']}"
+            for layer in layers_of(f"{place}/old"):
+                _exchange(
+                    f"{self._paths.container(id)}/{layer}", f"{place}/old/{layer}", f"{place}/new/{layer}"
+                )
+        self._undo(record)
+
+    def _switch_back(self, record: PlacingRecord, name: str) -> None:
+        directory = f"{self._paths.volumes()}/{name}"
+        data = f"{directory}/_data"
+        hidden = f"{filesystems.over_directory(self._paths, name, record['generation'])}-old"
+        if os.path.lexists(hidden):
+            if not os.listdir(data):
+                syscalls.exchange(data, hidden)
+            os.rmdir(hidden)
+        volume = self._volumes.find(name)
+        if volume is None or "over" not in volume or volume["over"]["generation"] != record["generation"]:
+            return
+        changed: VolumeRecord = {**volume}
+        del changed["over"]
+        # What it lay over before is the only other generation: all others went when that was placed.
+        for over in records.over(directory):
+            if over["generation"] != record["generation"]:
+                changed["over"] = over
+        records.write_volume(directory, changed)
+
+    # -------------------------------------------------------------- forgotten
+
     def _forget(self, record: PlacingRecord, path: str) -> None:
         """Remove what the new data took the place of, and then the journal."""
         for _, name in self._kinds(record, volumes=True):
@@ -252,6 +311,10 @@ class Placer:
                     mount["filesystem"] = {"name": name, **filesystem._asdict()}
         records.write_config(bundle, config)
         self._reload(id)
+
+
+def _concerns(record: PlacingRecord, names: Collection[str]) -> bool:
+    return any(target in names for _, target in record["targets"])
 
 
 def _over(record: PlacingRecord, part: int) -> OverRecord:

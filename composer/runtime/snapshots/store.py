@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from composer.runtime.base.record_types import PartRecord, SnapshotRecord
+    from composer.runtime.base.record_types import PartRecord, PlacingRecord, SnapshotRecord
     from composer.runtime.objects.volumes import Volumes
 
 VOLUME, LAYER = "volume", "layer"
@@ -74,6 +74,11 @@ class Snapshots:
         if record is None:
             raise errors.NotFound(f"no such snapshot: {id[:12]}")
         return record
+
+    def parts(self, id: str) -> list[PartRecord]:
+        """Return the parts of a snapshot, also of one that has been removed; none where nothing tells them."""
+        record = records.snapshot(f"{self.directory}/{id}")
+        return record["parts"] if record is not None else []
 
     def locked(self) -> AbstractContextManager[None]:
         """Keep others from placing and removing snapshots meanwhile."""
@@ -127,7 +132,8 @@ class Snapshots:
             record = self.by_id(id)
             records.refuse_later(record, f"snapshot '{record['name']}'")
             users = self.users().get(id, [])
-            if users:
+            # one that is on its way into volumes is needed for that: it goes when it has arrived
+            if users or id in self._placed():
                 records.write_snapshot(f"{self.directory}/{id}", {**record, "removed": True})
             else:
                 trees.put_away(f"{self.directory}/{id}")
@@ -149,16 +155,20 @@ class Snapshots:
         if not any(record["removed"] for record in self.all(removed=True)):
             return
         with self.locked():
-            used = {*self.users(), *self._being_placed()}
+            used = {*self.users(), *self._placed()}
             for record in list(self.all(removed=True)):
                 if record["removed"] and record["id"] not in used:
                     trees.put_away(f"{self.directory}/{record['id']}")
 
-    def _being_placed(self) -> Iterator[str]:
+    def journals(self) -> Iterator[PlacingRecord]:
+        """Yield what says which snapshots are on their way into volumes and containers."""
         for name in state.list_directory(f"{self.directory}/{PLACING}"):
             record = records.placing(f"{self.directory}/{PLACING}/{name}")
             if record is not None:
-                yield record["snapshot"]
+                yield record
+
+    def _placed(self) -> set[str]:
+        return {record["snapshot"] for record in self.journals()}
 
 
 def layers_of(bundle: str) -> list[str]:
