@@ -276,9 +276,13 @@ class PlacingRecord(TypedDict):
 
 
 class FrozenRecord(TypedDict):
-    """``frozen/<id>.json``: containers that a save has paused, until it lets them go on."""
+    """``frozen/<id>.json``: containers that a save has paused, until it lets them go on.
+
+    ``sources`` are the volumes and containers whose data it copies: whoever has them is not started meanwhile.
+    """
 
     containers: list[str]
+    sources: list[str]
 
 
 class NameRecord(TypedDict):

@@ -526,7 +526,9 @@ def write_placing(path: str, record: PlacingRecord) -> None:
 
 def frozen(path: str) -> FrozenRecord | None:
     found = files.read_json(path)
-    return found if like(containers=is_texts)(found) else None  # type: ignore[return-value]
+    if not like(containers=is_texts)(found):
+        return None
+    return shaped(found, {"sources": (is_texts, ())})  # type: ignore[return-value,arg-type]
 
 
 def write_frozen(path: str, record: FrozenRecord) -> None:

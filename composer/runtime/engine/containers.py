@@ -213,10 +213,8 @@ class Containers:
         id, meta = core.meta(id)
         for _, network_id in meta["networks"]:
             core.networks.ensure_up(network_id)
-        current = records.state(core.paths.container(id)) or {}
-        seen_ns = current.get("started_ns", 0)
-        core.before_mounting(volumes_of(meta))
-        with self._filesystems.mounted(volumes_of(meta)):
+        with core.holding(meta), self._filesystems.mounted(volumes_of(meta)):
+            seen_ns = (records.state(core.paths.container(id)) or {}).get("started_ns", 0)
             yield core.client(str(meta["project"])), {"op": "start", "id": id, "seen_ns": seen_ns}
 
     def stop(self, id: str, *, timeout_s: float | None = None, signal: str = "") -> None:

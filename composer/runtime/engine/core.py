@@ -13,7 +13,8 @@ from composer.runtime.base.remembering import Remembered
 from composer.runtime.objects import naming, networks, volumes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from composer.runtime.base.record_types import Config, HealthRecord, Meta, State
     from composer.runtime.images import Store
@@ -66,8 +67,8 @@ class Core:
         self.lock = threading.Lock()
         self.before_start: Callable[[str], None] = lambda owner: None
         """Called before an owner's supervisor is started, which goes on with what it finds."""
-        self.before_mounting: Callable[[Collection[str]], None] = lambda volumes: None
-        """Called before volumes are used by a start: one may be on its way back to a snapshot."""
+        self.holding: Callable[[Meta], AbstractContextManager[None]] = lambda meta: contextlib.nullcontext()
+        """Entered for each start: the data of the container may be on its way into a snapshot, or back from one."""
         self.aftermath = Aftermath()
         self._clients: dict[str, Client] = {}
         self._metas = Remembered("meta.json", records.meta)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,9 @@ from composer.runtime.objects.filesystems import Filesystems
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from contextlib import AbstractContextManager
 
+    from composer.runtime.base.record_types import Meta
     from composer.runtime.engine.builds import Builds
     from composer.runtime.engine.core import Core
     from composer.runtime.engine.images import Images
@@ -32,7 +35,7 @@ class Engine:
         self.core = core
         self._filesystems = Filesystems(core.paths)
         self.containers = Containers(core, self._filesystems)
-        core.before_mounting = self._finish_snapshots
+        core.holding = self._holding
         self._environment = environment
         self._images: Images | None = None
         self._recovered: set[str] = set()
@@ -70,6 +73,11 @@ class Engine:
     def _finish_snapshots(self, volumes: Collection[str] | None) -> None:
         if os.path.isdir(self.core.paths.snapshots()):
             self.snapshots.finish(volumes)
+
+    def _holding(self, meta: Meta) -> AbstractContextManager[None]:
+        if os.path.isdir(self.core.paths.snapshots()):
+            return self.snapshots.starting(meta)
+        return contextlib.nullcontext()
 
     @property
     def builds(self) -> Builds:

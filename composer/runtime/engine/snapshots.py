@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.runtime.base import files, locking, records, state, trees
+from composer.runtime.engine.containers import volumes_of
+from composer.runtime.snapshots import holding
 from composer.runtime.snapshots.placing import Placer, way_here
-from composer.runtime.snapshots.store import FROZEN, LAYER, VOLUME
+from composer.runtime.snapshots.store import FROZEN, VOLUME
 from composer.runtime.snapshots.store import Snapshots as Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from composer.runtime.base.record_types import SnapshotRecord
+    from composer.runtime.base.record_types import Meta, SnapshotRecord
     from composer.runtime.engine.containers import Containers
     from composer.runtime.engine.core import Core
     from composer.runtime.objects.filesystems import Filesystems
@@ -64,29 +66,51 @@ class Snapshots:
 
     @contextlib.contextmanager
     def _quiet(self, wish: Wish, freeze: Collection[str]) -> Iterator[None]:
-        """Freeze containers for the block; a kill leaves a note, for the next command to let them go on."""
+        """Freeze containers for the block, and hold back the starts of others that have the data; see `holding`.
+
+        A kill leaves a note, for the next command to let them go on. Raises Conflict, also after the block, where
+        somebody could write meanwhile.
+        """
+        sources = {part["source"] for part in wish.parts}
         directory = state.make_directory(f"{self._store.directory}/{FROZEN}")
         note = f"{directory}/{os.urandom(6).hex()}"
         with locking.locked(note, removes=True):
-            records.write_frozen(f"{note}.json", {"containers": list(freeze)})
+            records.write_frozen(f"{note}.json", {"containers": list(freeze), "sources": sorted(sources)})
             try:
+                self._await_starts(sources)
                 _each(freeze, self._containers.pause)
-                self._check_quiet(wish, freeze)
+                before = self._quiet_users(sources)
                 yield
+                self._check_same(before, self._quiet_users(sources))
             finally:
                 _each(freeze, self._thaw)
                 files.remove_file(f"{note}.json")
 
-    def _check_quiet(self, wish: Wish, frozen: Collection[str]) -> None:
-        """Raise Conflict where somebody runs who could write meanwhile: started since it was looked."""
-        wanted = {part["source"] for part in wish.parts if part["kind"] == VOLUME}
-        layers = {part["source"] for part in wish.parts if part["kind"] == LAYER}
-        for meta in self._core.metas():
+    def _users(self, names: Collection[str]) -> list[Meta]:
+        """Return the containers that are among these, or have one of these volumes."""
+        return [meta for meta in self._core.metas() if not names_of(meta).isdisjoint(names)]
+
+    def _await_starts(self, names: Collection[str]) -> None:
+        holding.await_starts(self._core.paths.container(meta["id"]) for meta in self._users(names))
+
+    def _quiet_users(self, names: Collection[str]) -> dict[str, int]:
+        """Return who has this data, with the time of its last start. Raises Conflict where one could write."""
+        found = {}
+        for meta in self._users(names):
             id = meta["id"]
-            uses = id in layers or any(mount.get("name") in wanted for mount in meta["mounts"])
-            if uses and id not in frozen and self._core.is_active(id) and not self._is_paused(id):
+            if self._core.is_active(id) and not self._is_paused(id):
                 raise errors.Conflict(
                     f"cannot take the snapshot: container '{meta['name']}' is running", hint="try again"
+                )
+            found[id] = (records.state(self._core.paths.container(id)) or {}).get("started_ns", 0)
+        return found
+
+    def _check_same(self, before: dict[str, int], after: dict[str, int]) -> None:
+        """Raise Conflict where a container has run meanwhile: a supervisor starts some by itself, after a reboot."""
+        for id, started_ns in after.items():
+            if started_ns != before.get(id, 0):
+                raise errors.Conflict(
+                    f"cannot take the snapshot: container '{id[:12]}' has run meanwhile", hint="try again"
                 )
 
     def _is_paused(self, id: str) -> bool:
@@ -103,20 +127,59 @@ class Snapshots:
         """Replace the data of volumes and containers that do not run; return the way: see `placing`."""
         snapshot = self._store.by_id(id)
         records.refuse_later(snapshot, f"snapshot '{snapshot['name']}'")
-        active = self._containers.volumes_in_use()
-        for part, target in targets:
-            if snapshot["parts"][part]["kind"] == VOLUME:
-                self._check(target)
-                if target in active:
-                    raise errors.Conflict(f"volume '{target}' is in use", hint="stop its containers first")
-            elif self._core.is_active(target) or self._core.is_prepared(target):
-                raise errors.Conflict(f"container '{target[:12]}' is running", hint="stop it first")
+        volumes = {target for part, target in targets if snapshot["parts"][part]["kind"] == VOLUME}
+        layers = {target for _, target in targets} - volumes
+        for name in sorted(volumes):
+            self._check(name)
         try:
-            way = self._placer.place(snapshot, project, targets)
+            way = self._placer.place(snapshot, project, targets, lambda: self._await_idle(volumes, layers))
         finally:
             self._remove_doomed()
         self._store.sweep()
         return way
+
+    def _await_idle(self, volumes: set[str], layers: set[str]) -> None:
+        """Wait for the starts that are under way. Raises Conflict where one has some of these.
+
+        Before that it is looked, too: a start may begin with that of a supervisor, which waits for us on behalf of
+        containers that it finds active.
+        """
+        self._check_idle(volumes, layers)
+        self._await_starts(volumes | layers)
+        self._check_idle(volumes, layers)
+
+    def _check_idle(self, volumes: set[str], layers: set[str]) -> None:
+        """Raise Conflict where a container is active, or prepared, that has some of these."""
+        for name in sorted(volumes & self._containers.volumes_in_use()):
+            raise errors.Conflict(f"volume '{name}' is in use", hint="stop its containers first")
+        for id in sorted(layers):
+            if self._core.is_active(id) or self._core.is_prepared(id):
+                raise errors.Conflict(f"container '{id[:12]}' is running", hint="stop it first")
+
+    # -------------------------------------------------------------- held back
+
+    @contextlib.contextmanager
+    def starting(self, meta: Meta) -> Iterator[None]:
+        """Wait until nobody copies or replaces a container's data, and keep others from it for the block."""
+        names = names_of(meta)
+        while True:
+            with holding.starting(self._core.paths.container(meta["id"])):
+                if not self._placer.is_placing(names) and not self._notes_on(names):
+                    yield
+                    return
+            self.finish(names)
+            for note in self._notes_on(names):
+                with locking.locked(note, removes=True):
+                    self._let_go(note)
+
+    def _notes_on(self, names: Collection[str]) -> list[str]:
+        """Return the notes of those who copy some of this data, or were killed while they did."""
+        found = []
+        for note in self._notes():
+            record = records.frozen(f"{note}.json")
+            if record is not None and not set(record["sources"]).isdisjoint(names):
+                found.append(note)
+        return found
 
     def _remove_doomed(self) -> None:
         """Remove the files of old data beside what goes on; `Engine.close` waits for it."""
@@ -144,16 +207,21 @@ class Snapshots:
             self._store.sweep()
 
     def _thaw_forgotten(self) -> None:
-        directory = f"{self._store.directory}/{FROZEN}"
-        for name in state.list_directory(directory):
-            note, is_record, _ = name.partition(".json")
-            if not is_record:
-                continue
-            with locking.trying(f"{directory}/{note}", removes=True) as is_free:
+        for note in self._notes():
+            with locking.trying(note, removes=True) as is_free:
                 if is_free:
-                    record = records.frozen(f"{directory}/{name}")
-                    _each(record["containers"] if record is not None else (), self._thaw)
-                    files.remove_file(f"{directory}/{name}")
+                    self._let_go(note)
+
+    def _notes(self) -> list[str]:
+        directory = f"{self._store.directory}/{FROZEN}"
+        names = state.list_directory(directory)
+        return [f"{directory}/{name.removesuffix('.json')}" for name in names if name.endswith(".json")]
+
+    def _let_go(self, note: str) -> None:
+        """With its lock in hand: let go on what a save has frozen that was killed."""
+        record = records.frozen(f"{note}.json")
+        _each(record["containers"] if record is not None else (), self._thaw)
+        files.remove_file(f"{note}.json")
 
     def sweep(self) -> None:
         """Remove the files of snapshots that were kept for volumes which are gone now."""
@@ -168,6 +236,11 @@ class Snapshots:
         """
         self.finish()
         return self._store.remove(id)
+
+
+def names_of(meta: Meta) -> set[str]:
+    """Return what a container writes to: its volumes, and itself for its layers."""
+    return {meta["id"], *volumes_of(meta)}
 
 
 def _remove(paths: list[str]) -> None:

@@ -55,10 +55,17 @@ class Placer:
 
     # -------------------------------------------------------------- placed
 
-    def place(self, snapshot: SnapshotRecord, project: str, targets: Sequence[tuple[int, str]]) -> str:
+    def place(
+        self,
+        snapshot: SnapshotRecord,
+        project: str,
+        targets: Sequence[tuple[int, str]],
+        check: Callable[[], None],
+    ) -> str:
         """Replace the data of targets, which are pairs of a part and a volume or container; return the way it took.
 
-        Raises Conflict while a volume is in use.
+        ``check`` is called once the journal keeps containers that have this data from being started; it raises where
+        one is active. Raises Conflict while a volume is in use.
         """
         with self._store.locked():
             self._store.by_id(snapshot["id"])
@@ -74,6 +81,7 @@ class Placer:
             path = f"{state.make_directory(f'{self._store.directory}/{PLACING}')}/{record['generation']}.json"
             records.write_placing(path, record)
             try:
+                check()
                 with contextlib.ExitStack() as held:
                     for _, target in self._kinds(record, volumes=True):
                         held.enter_context(self._unused(target))
@@ -89,6 +97,10 @@ class Placer:
             self._forget(record, path)
         return record["way"]
 
+    def is_placing(self, names: Collection[str]) -> bool:
+        """Tell whether the data of some of these is being replaced, or was when a kill came."""
+        return any(_concerns(record, names) for record in self._store.journals())
+
     def finish(self, volumes: Collection[str] | None = None) -> None:
         """Finish or undo what commands that were killed began. With ``volumes`` only where one of these is concerned.
 
@@ -101,7 +113,7 @@ class Placer:
                 if is_free:
                     self._settle()
             return
-        if any(_concerns(record, volumes) for record in self._store.journals()):
+        if self.is_placing(volumes):
             with self._store.locked():
                 self._settle(volumes)
 

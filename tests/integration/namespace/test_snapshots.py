@@ -12,6 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from composer.runtime.base import locking
+
 from .conftest import Stack
 
 pytestmark = pytest.mark.root
@@ -205,6 +207,52 @@ def test_a_snapshot_of_what_lies_over_another_is_whole(stack: Stack) -> None:
     assert words(stack) == {"new"}
     assert len([path for path in (stack.state / "lib/snapshots").iterdir() if len(path.name) == 32]) == 1
     stack.run("down", "-v")
+
+
+def test_a_start_waits_for_who_copies_its_data(stack: Stack) -> None:
+    """Also one that takes no lock of the project, as the clients of the API."""
+    stack.up(TWO)
+    stack.run("snapshot", "save", "s", "--layers")
+    stack.run("stop", "-t", "0")
+    containers = {path.name: json.loads((path / "meta.json").read_text()) for path in _containers(stack)}
+    one = next(id for id, meta in containers.items() if "-one-" in meta["name"])
+    for source in (f"{stack.name}_first", one):
+        note = stack.state / "lib/snapshots/frozen/abc"
+        with locking.locked(str(note), removes=True):
+            note.with_suffix(".json").write_text(json.dumps({"containers": [], "sources": [source]}))
+            start = stack.popen("container", "start", f"{stack.name}-one-1")
+            with pytest.raises(subprocess.TimeoutExpired):
+                start.wait(1)
+            assert stack.out("ps", "-q") == ""
+            note.with_suffix(".json").unlink()
+        assert start.wait(60) == 0, start.communicate()
+        start.communicate()
+        assert len(stack.out("ps", "-q").split()) == 1
+        stack.run("container", "stop", "-t", "0", f"{stack.name}-one-1")
+    assert half_made(stack) == []
+    stack.run("snapshot", "rm", "s")
+
+
+def test_starts_beside_saves_and_restores(stack: Stack) -> None:
+    """Whoever comes first: nothing is torn, and nobody waits for ever."""
+    stack.up(TWO)
+    write(stack, "old")
+    stack.run("snapshot", "save", "s", "--layers")
+    for act in (("save", "t", "--layers", "--replace"), ("restore", "s")) * 3:
+        other = stack.popen("snapshot", *act)
+        while other.poll() is None:
+            stack.run("container", "start", f"{stack.name}-one-1", f"{stack.name}-two-1", check=False)
+        _, said = other.communicate()
+        assert other.returncode == 0 or "is running" in said or "is in use" in said, said
+        assert half_made(stack) == []
+        stack.run("up", "-d")
+        assert words(stack) == {"old"}
+    stack.run("snapshot", "rm", "s")
+    stack.run("snapshot", "rm", "t", check=False)
+
+
+def _containers(stack: Stack) -> list[pathlib.Path]:
+    return [path for path in (stack.state / "lib/containers").iterdir() if len(path.name) == 64]
 
 
 def test_layers_come_back_where_they_are_asked_for(stack: Stack) -> None:

@@ -13,12 +13,15 @@ from composer.runtime.engine.engine import Engine
 from composer.runtime.objects import specs
 from composer.runtime.snapshots.store import LAYER, VOLUME, Wish
 
-ONE, TWO = "1" * 64, "2" * 64
+ONE, TWO, OTHER = "1" * 64, "2" * 64, "3" * 64
 VOLUMES = ("data", "more")
 
 
 class Place:
-    """Container ONE has both volumes, TWO has none; volumes and layers each have a file ``word``."""
+    """Container ONE has both volumes, TWO and OTHER have none; volumes and layers each have a file ``word``.
+
+    The layers of OTHER are in no snapshot.
+    """
 
     def __init__(self, root: pathlib.Path) -> None:
         self.paths = state.Paths(str(root / "lib"), str(root / "run"))
@@ -26,7 +29,7 @@ class Place:
         self.core, self.snapshots = self.engine.core, self.engine.snapshots
         for name in VOLUMES:
             self.core.volumes.create(specs.Volume(name))
-        for id, volumes in ((ONE, VOLUMES), (TWO, ())):
+        for id, volumes in ((ONE, VOLUMES), (TWO, ()), (OTHER, ())):
             mounts = [{"type": "volume", "name": name, "target": f"/{name}"} for name in volumes]
             upper = pathlib.Path(self.paths.container(id), "upper")
             upper.mkdir(parents=True)
