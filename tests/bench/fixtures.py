@@ -38,7 +38,7 @@ services:
     image: stand-in/postgres
     environment: {{POSTGRES_PASSWORD: secret}}
     ports: ["PG5432"]
-    healthcheck: {_CHECK}[CMD, pg_isready, -q, -h, /tmp]}}
+    healthcheck: {_CHECK}[CMD, pg_isready, -q, -h, 127.0.0.1]}}
   cache:
     image: stand-in/redis
     ports: ["PG6379"]
@@ -150,14 +150,18 @@ DATABASES = (
     + """
 enter "$1"
 export PATH=$PATH:/usr/lib/postgresql/15/bin POSTGRES_PASSWORD=secret
-for number in $(seq "$2"); do
-    PGDATA=/data/$number chroot "$1" serve-postgres postgres -p $((5500 + number)) >/dev/null 2>&1 &
-    chroot "$1" redis-server --port $((6500 + number)) --dir /tmp --save '' >/dev/null &
-done
-for number in $(seq "$2"); do
-    until chroot "$1" pg_isready -q -h /tmp -p $((5500 + number)); do sleep 0.05; done
-    until chroot "$1" redis-cli -p $((6500 + number)) ping >/dev/null; do sleep 0.05; done
-done
+both() {
+    mount -t tmpfs tmpfs "$1/tmp"  # each has its sockets here
+    PGDATA=/data/$2 chroot "$1" serve-postgres postgres -p $((5500 + $2)) >/dev/null 2>&1 &
+    chroot "$1" redis-server --port $((6500 + $2)) --dir /tmp --save '' >/dev/null &
+    until chroot "$1" pg_isready -q -h /tmp -p $((5500 + $2)); do sleep 0.05; done
+    until chroot "$1" redis-cli -p $((6500 + $2)) ping >/dev/null; do sleep 0.05; done
+    touch "$1/run/ready.$2"
+    wait
+}
+export -f both
+for number in $(seq "$2"); do unshare --mount bash -c 'both "$@"' - "$1" "$number" & done
+until [ "$(ls "$1/run" | wc -l)" = "$2" ]; do sleep 0.02; done
 """
 )
 SERVICES = (
