@@ -23,6 +23,8 @@ import sys
 import tempfile
 import time
 
+import yaml
+
 from tests import examples_base
 from tests.samples import stand_ins
 
@@ -247,8 +249,13 @@ def until_healthy(place: pathlib.Path, rounds: int) -> None:
         run(*build, directory=NOTES, **base)
     (place / "test_notes.py").write_text(TIMED)
     (place / "program.py").write_text(TESTCONTAINERS)
-    for name in ("compose.yaml", "db_password.txt", "nginx.conf"):
+    for name in ("db_password.txt", "nginx.conf"):
         (place / name).write_text((NOTES / name).read_text())
+    project = yaml.safe_load((NOTES / "compose.yaml").read_text())
+    for name, service in project["services"].items():
+        del service["build"]  # the images are there, whatever the project is called
+        service["image"] = f"notes-{name}"
+    (place / "compose.yaml").write_text(yaml.safe_dump(project))
     times: dict[str, list[float]] = {"alone": [], "composer": [], "compose": [], "testcontainers": []}
     for _ in range(rounds):
         roots = _roots(place)
