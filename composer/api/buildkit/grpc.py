@@ -168,8 +168,8 @@ class Asked:
             raise Failed(INVALID, f"invalid message: {error}") from None
 
     def on_cancel(self, call: Callable[[], None]) -> None:
-        """Have this called when the client gives the call up."""
-        self._stream.on_reset = call
+        """Have this called when the client gives the call up, at once where it has already. It may be called twice."""
+        self._stream.call_on_reset(call)
 
     def write(self, kind: Message, value: Value) -> None:
         """Send a message. Raises Reset."""

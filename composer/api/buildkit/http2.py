@@ -51,6 +51,14 @@ class Stream:
         self._has_headers = headers is not None
         self._has_ended = self._is_reset = False
 
+    def call_on_reset(self, call: Callable[[], None]) -> None:
+        """Have this called where the other side gives the stream up; now, where it has done so already."""
+        with self._owner.changed:
+            self.on_reset = call
+            is_reset = self._is_reset
+        if is_reset:
+            call()
+
     # -------------------------------------------------------------- sending
 
     def send_headers(self, headers: Headers, *, end: bool = False) -> None:

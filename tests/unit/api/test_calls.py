@@ -123,6 +123,22 @@ def test_who_gives_a_call_up_is_heard() -> None:
             call.send({})
 
 
+def test_who_gave_a_call_up_before_anybody_asked_is_heard() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def hang(asked: grpc.Asked) -> None:
+        begun.set()
+        with pytest.raises(Reset):
+            asked.read(messages.EMPTY)
+        asked.on_cancel(ended.set)
+
+    with connected({HANG: hang}) as (client, _):
+        call = grpc.Call(client, HANG, messages.EMPTY, messages.EMPTY)
+        assert begun.wait(30)
+        call.reset()
+        assert ended.wait(30)
+
+
 def test_the_connection_s_end_ends_all_calls() -> None:
     begun, ended = threading.Event(), threading.Event()
 
