@@ -17,6 +17,7 @@ from composer.runtime.objects import specs
 
 if TYPE_CHECKING:
     from composer.api.http.call import Call
+    from composer.api.http.wire import Wire
     from composer.api.world import World
     from composer.runtime.base.record_types import Meta
     from composer.runtime.objects.session import ExecSession
@@ -74,18 +75,18 @@ def _emit(world: World, meta: Meta, action: str, id: str, **more: str) -> None:
 
 def start(call: Call) -> tuple[int, Any] | None:
     world, id = call.world, call.parameters["id"]
-    record, meta = _take(world, id)
+    # The body comes first: a start that is refused for its body can be asked for again.
     asked = body_of(call, models.Start)
+    record, meta = _take(world, id)
     try:
         _check_running(world, meta)
-    except Problem:
+    except BaseException:
         execs.write(world, id, {key: value for key, value in record.items() if key != "running"})
         raise
-    size = asked.ConsoleSize or record.get("size")
     if asked.Detach:
         _start_detached(world, meta, id, record)
         return 200, None
-    _start_attached(call, meta, id, record, size)
+    _start_attached(call, meta, id, record, asked.ConsoleSize or record.get("size"))
     return None
 
 
@@ -122,25 +123,25 @@ def _end(world: World, meta: Meta, id: str, record: Record, code: int | None) ->
     _emit(world, meta, "exec_die", id, exitCode="" if code is None else str(code))
 
 
-def _start_detached(world: World, meta: Meta, id: str, record: Record) -> None:
-    _emit(world, meta, _action("start", record["command"]), id)
+def _begin(world: World, meta: Meta, id: str, record: Record, *, detach: bool) -> ExecSession:
+    """Start a command. Where it cannot be, its record says that it has ended: nobody else would write that."""
     try:
-        session = _session(world, meta, record, detach=True)
+        _emit(world, meta, _action("start", record["command"]), id)
+        return _session(world, meta, record, detach=detach)
     except errors.StartFailed as error:
         _end(world, meta, id, record, starting.code_of(error))
+        raise
+    except BaseException:
+        _end(world, meta, id, record, None)
+        raise
+
+
+def _start_detached(world: World, meta: Meta, id: str, record: Record) -> None:
+    try:
+        session = _begin(world, meta, id, record, detach=True)
+    except errors.StartFailed as error:
         raise Problem(400, words_of(error, record)) from None
-
-    def await_end() -> None:
-        code: int | None = None
-        try:
-            code = session.wait()
-        except errors.BackendError:
-            code = None  # the supervisor went: nobody has seen how the command ended
-        finally:
-            session.close()
-            _end(world, meta, id, record, code)
-
-    threading.Thread(target=await_end, name="exec", daemon=True).start()
+    _leave(world, meta, id, record, session)
 
 
 def words_of(error: errors.StartFailed, record: Record) -> str:
@@ -149,16 +150,18 @@ def words_of(error: errors.StartFailed, record: Record) -> str:
 
 def _start_attached(call: Call, meta: Meta, id: str, record: Record, size: list[int] | None) -> None:
     world, tty = call.world, bool(record["tty"])
-    _emit(world, meta, _action("start", record["command"]), id)
-    started = _begin(world, meta, id, record)
-    first = call.rest()
-    wire = call.take_over(conversation.kind_of(call, tty=tty))
+    started: ExecSession | errors.StartFailed
+    try:
+        started = _begin(world, meta, id, record, detach=False)
+    except errors.StartFailed as error:
+        started = error  # told in the stream, as Docker does
+    wire = _answer(call, meta, id, record, started)
     try:
         if isinstance(started, errors.StartFailed):
             text = f"{words_of(started, record)}\r\n".encode()
             wire.send(text if tty else conversation.frame("stdout", text))
             return
-        _attend(call, meta, id, record, started, size if tty else None, first)
+        _attend(call, meta, id, record, started, size if tty else None)
         wire.linger()
     except errors.BackendError as error:
         text = f"{error}\r\n".encode()
@@ -169,15 +172,15 @@ def _start_attached(call: Call, meta: Meta, id: str, record: Record, size: list[
         wire.close()
 
 
-def _begin(world: World, meta: Meta, id: str, record: Record) -> ExecSession | errors.StartFailed:
-    """Start a command. Why it cannot be is returned, to be told in its stream, as Docker does."""
+def _answer(
+    call: Call, meta: Meta, id: str, record: Record, started: ExecSession | errors.StartFailed
+) -> Wire:
+    """Return the connection once it is taken over. A command whose client has gone before that goes on alone."""
     try:
-        return _session(world, meta, record, detach=False)
-    except errors.StartFailed as error:
-        _end(world, meta, id, record, starting.code_of(error))
-        return error
-    except errors.BackendError:
-        _end(world, meta, id, record, None)
+        return call.take_over(conversation.kind_of(call, tty=bool(record["tty"])))
+    except BaseException:
+        if not isinstance(started, errors.StartFailed):
+            _leave(call.world, meta, id, record, started)
         raise
 
 
@@ -188,7 +191,6 @@ def _attend(
     record: Record,
     session: ExecSession,
     size: list[int] | None,
-    first: bytes,
 ) -> None:
     """Move a command's streams until it ends, or its client goes; then it goes on alone."""
     world, running = call.world, execs.running(call.world)
@@ -198,7 +200,7 @@ def _attend(
     try:
         if size and len(size) == 2 and all(size):
             session.resize(size[0], size[1])
-        code = _converse(call, record, session, first)
+        code = _converse(call, record, session)
     finally:
         with running.lock:
             running.sessions.pop(id, None)
@@ -210,7 +212,7 @@ def _attend(
             _end(world, meta, id, record, code)
 
 
-def _converse(call: Call, record: Record, session: ExecSession, first: bytes) -> int | None:
+def _converse(call: Call, record: Record, session: ExecSession) -> int | None:
     """Return the exit code; None when the client has gone or has detached before."""
     streams = tuple(name for name in ("stdout", "stderr") if record[name])
     talk = conversation.Conversation(
@@ -220,7 +222,7 @@ def _converse(call: Call, record: Record, session: ExecSession, first: bytes) ->
         streams=streams,
         takes_input=bool(record["stdin"]),
         keys=conversation.keys_of(record["keys"]) if record["stdin"] else b"",
-        first=first,
+        first=call.rest(),
     )
     if not talk.run():
         return None
@@ -228,7 +230,7 @@ def _converse(call: Call, record: Record, session: ExecSession, first: bytes) ->
 
 
 def _leave(world: World, meta: Meta, id: str, record: Record, session: ExecSession) -> None:
-    """Let a command go on whose client has gone: its output is read, and dropped, until it ends."""
+    """Let a command go on that has no client: its output is read, and dropped, until it ends."""
 
     def drain() -> None:
         code: int | None = None
@@ -237,12 +239,18 @@ def _leave(world: World, meta: Meta, id: str, record: Record, session: ExecSessi
                 session.close_stdin()
             code = session.wait()
         except errors.BackendError:
-            code = None  # the supervisor went
+            code = None  # the supervisor went: nobody has seen how the command ended
         finally:
             session.close()
             _end(world, meta, id, record, code)
 
-    threading.Thread(target=drain, name="exec", daemon=True).start()
+    thread = threading.Thread(target=drain, name="exec", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # the machine has no room for another thread
+        session.close()
+        _end(world, meta, id, record, None)
+        raise
 
 
 def resize(call: Call) -> tuple[int, Any]:
