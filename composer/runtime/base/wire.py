@@ -69,12 +69,19 @@ def is_readable(fd: int) -> bool:
 def await_readable(descriptors: Sequence[int], timeout_s: float | None = None) -> list[int]:
     """Return which of several can be read, or have ended, once there is one; none when the time is up.
 
-    By poll(2): select(2) knows no descriptors above 1023, and a server has more.
+    By poll(2): select(2) knows no descriptors above 1023, and a server has more. It waits 24.8 days at most, so none
+    may also mean that there is more time.
     """
     poll = select.poll()
     for fd in descriptors:
         poll.register(fd, select.POLLIN)
-    return [fd for fd, _ in poll.poll(None if timeout_s is None else max(0, timeout_s) * 1000)]
+    return [
+        fd for fd, _ in poll.poll(None if timeout_s is None else min(max(0, timeout_s) * 1000, LONGEST_MS))
+    ]
+
+
+LONGEST_MS = (1 << 31) - 1
+"""What poll(2) and epoll_wait(2) can wait for."""
 
 
 def await_writable(fd: int, timeout_s: float) -> None:

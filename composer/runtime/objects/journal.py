@@ -106,8 +106,10 @@ class ProjectEvents:
         ]
 
     def left_ms(self) -> int | None:
-        """Return how long events may still come; None for ever."""
-        return None if self._until_ns is None else max(0, (self._until_ns - time.time_ns()) // 1_000_000)
+        """Return how long to wait for events that may still come, 0 at the end; None for ever."""
+        if self._until_ns is None:
+            return None
+        return min(max(0, (self._until_ns - time.time_ns()) // 1_000_000), wire.LONGEST_MS)
 
     def _drain_notes(self) -> bool:
         """Take what inotify has told; return whether there was something."""

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from composer.runtime.base import records, status
+from composer.runtime.base import records, status, wire
 from composer.runtime.streams import generations, seeking, watching
 
 if TYPE_CHECKING:
@@ -145,10 +145,11 @@ class Logs:
         if self._reader >= 0:
             poll.register(self._reader, select.POLLRDHUP | select.POLLHUP | select.POLLERR)
         left_ms = None if self._until_ns is None else max(0, (self._until_ns - time.time_ns()) // 1_000_000)
-        ready = [fd for fd, _ in poll.poll(left_ms)]
+        ready = [fd for fd, _ in poll.poll(None if left_ms is None else min(left_ms, wire.LONGEST_MS))]
         if watch.fd in ready:
             watch.drain()
-        return bool(ready) and self._reader not in ready
+        has_time = bool(ready) or (left_ms or 0) > wire.LONGEST_MS
+        return has_time and self._reader not in ready
 
     def _watch(self) -> watching.Watch:
         watch = watching.watch()

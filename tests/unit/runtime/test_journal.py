@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import pathlib
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from composer.runtime.base import wire
 from composer.runtime.base.files import KEPT_EVENT_BYTES, append_event, clear_run_state, listen, move_events
 from composer.runtime.base.state import Paths, make_directory
 from composer.runtime.objects.journal import ProjectEvents
@@ -48,6 +51,16 @@ def test_events_from_now_on_in_their_order(paths: Paths, events: ProjectEvents) 
     _append(paths, "create")
     _append(paths, "start")
     assert [_next(events), _next(events), _next(events)] == ["create", "start", None]
+
+
+def test_an_end_that_is_years_ahead_is_waited_for(paths: Paths) -> None:
+    """As long as poll(2) can; then whoever waits looks again."""
+    followed = ProjectEvents(paths, "shop", None, time.time_ns() + 10 * 365 * 86_400 * 10**9)
+    assert followed.left_ms() == wire.LONGEST_MS
+    threading.Timer(0.05, _append, (paths, "create")).start()
+    event = followed.next(30)
+    assert event is not None and event.action == "create"
+    followed.close()
 
 
 def test_what_was_before_is_not_told(paths: Paths, events: ProjectEvents) -> None:

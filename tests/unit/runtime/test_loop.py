@@ -33,6 +33,17 @@ def test_what_was_ready_is_not_said_of_the_next_holder_of_its_number() -> None:
     assert heard == []
 
 
+def test_a_timer_may_be_years_ahead() -> None:
+    """Docker's clients say so for a stop that may take for ever."""
+    loop, reader, writer = Loop(_raise), *os.pipe()
+    years = loop.after(10 * 365 * 86_400, loop.stop)
+    os.write(writer, b"x")
+    loop.watch(reader, lambda _: loop.stop())
+    loop.run()
+    loop.close()
+    assert years.call is not None
+
+
 def test_a_descriptor_that_is_watched_anew_is_heard_in_the_next_round() -> None:
     loop, heard = Loop(_raise), list[str]()
     reader, writer = os.pipe()
