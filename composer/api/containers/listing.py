@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from composer.api import filters as filtering
 from composer.api.containers import pictures
 from composer.api.containers.lines import Lines
+from composer.api.http import reading
 from composer.api.http.call import JSON
 from composer.api.http.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from composer.api.filters import Filters
     from composer.api.http.call import Call
@@ -71,8 +72,13 @@ def _check(filters: Filters) -> None:
                 f"{', '.join(_STATUSES)}",
             )
     for code in filters.texts("exited"):
-        if not code.lstrip("-").isdecimal():
-            raise Problem(400, f"invalid filter 'exited={code}'")
+        try:
+            reading.number(code)
+        except ValueError as error:
+            raise Problem(400, f"invalid filter 'exited={code[:40]}': {error}") from None
+    for name in ("publish", "expose"):
+        for text in filters.texts(name):
+            _ports_of(name, text)
     for health in filters.texts("health"):
         if health not in ("none", "starting", "healthy", "unhealthy"):
             raise Problem(400, f"invalid filter 'health={health}'")
@@ -128,9 +134,10 @@ def _fits(look: Look, filters: Filters) -> bool:
         and filters.flag("is-task") is not True
         and filters.fits("network", lambda text: _joins(look, text))
         and filters.fits("volume", lambda text: _mounts(look, text))
-        and filters.fits("publish", lambda text: _has_port(text, _host_ports(look)))
+        and filters.fits("publish", lambda text: _has_port("publish", text, _host_ports(look)))
         and filters.fits(
-            "expose", lambda text: _has_port(text, [*pictures.exposed(look), *pictures.published(look)])
+            "expose",
+            lambda text: _has_port("expose", text, [*pictures.exposed(look), *pictures.published(look)]),
         )
     )
 
@@ -147,11 +154,18 @@ def _host_ports(look: Look) -> list[tuple[int, str]]:
     return [(port, kind) for (_, kind), places in pictures.published(look).items() for _, port in places]
 
 
-def _has_port(text: str, ports: Any) -> bool:
-    """Read ``80``, ``80/udp``, ``8000-8080/tcp``."""
+def _has_port(name: str, text: str, ports: Iterable[tuple[int, str]]) -> bool:
+    wanted, protocol = _ports_of(name, text)
+    return any(number in wanted and protocol == kind for number, kind in ports)
+
+
+def _ports_of(name: str, text: str) -> tuple[range, str]:
+    """Read a filter that is ``80``, ``80/udp``, ``8000-8080/tcp``. Raises Problem."""
     numbers, _, protocol = text.partition("/")
     first, _, last = numbers.partition("-")
-    if not first.isdecimal() or (last and not last.isdecimal()):
-        raise Problem(400, f"invalid filter: '{text}' is no port")
-    wanted = range(int(first), int(last or first) + 1)
-    return any(number in wanted and (protocol or "tcp") == kind for number, kind in ports)
+    try:
+        least = reading.digits(first, reading.MOST_PORT)
+        most = reading.digits(last, reading.MOST_PORT) if last else least
+    except ValueError:
+        raise Problem(400, f"invalid filter '{name}': {text[:40]!r} is no port") from None
+    return range(least, most + 1), protocol or "tcp"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from composer.api import times
 from composer.api.containers import conversation
+from composer.api.http import reading
 from composer.api.http.problems import Problem
 from composer.runtime.base import records
 from composer.runtime.objects.log_reader import Logs
@@ -53,8 +54,13 @@ def logs(call: Call) -> None:
 
 
 def _tail(text: str) -> int | None:
-    """Read ``all`` or a number; what is neither is all, as with Docker."""
-    return int(text) if text.isdecimal() else None
+    """Read ``all`` or a number; what is neither is all, as with Docker. Raises Problem for a number of no engine's."""
+    if not (text.isascii() and text.isdecimal()):
+        return None
+    try:
+        return reading.number(text)
+    except ValueError as error:
+        raise Problem(400, f"invalid tail {text[:40]!r}: {error}") from None
 
 
 def _lines(piece: LogPiece, *, timestamps: bool, details: bool) -> Iterator[bytes]:

@@ -75,7 +75,7 @@ def published(look: Look) -> dict[tuple[int, str], list[tuple[str, int]]]:
 def exposed(look: Look) -> Iterator[tuple[int, str]]:
     for text in look.meta["exposed"]:
         number, _, protocol = text.partition("/")
-        if number.isdecimal():
+        if number.isdecimal() and len(number) < 6:  # whoever made it may have said anything
             yield int(number), (protocol or "tcp").lower()
 
 

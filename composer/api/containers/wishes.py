@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from composer.api.http import reading
 from composer.api.http.problems import Problem
+from composer.runtime.images import configuration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +34,9 @@ def attributes_of(asked: models.Create, exposed: list[str]) -> Attributes:
         found["ports"] = ports
     if asked.ExposedPorts:
         found["expose"] = list(asked.ExposedPorts)
+        for key in asked.ExposedPorts:
+            if not configuration.ports_of(key):
+                raise _no_port(key, "ExposedPorts")
     return found
 
 
@@ -285,7 +290,7 @@ def _disks(asked: models.Resources) -> Attributes:
 def _ports(host: models.Host, exposed: list[str]) -> Iterator[Attributes]:
     bindings = host.PortBindings or {}
     for key, listed in bindings.items():
-        number, protocol = port_of(key)
+        number, protocol = port_of(key, "HostConfig.PortBindings")
         for one in listed or ():
             yield {
                 "target": number,
@@ -294,25 +299,37 @@ def _ports(host: models.Host, exposed: list[str]) -> Iterator[Attributes]:
                 "host_ip": one.HostIp,
             }
     if host.PublishAllPorts:
-        bound = {port_of(key) for key, listed in bindings.items() if listed}
+        bound = {port_of(key, "HostConfig.PortBindings") for key, listed in bindings.items() if listed}
         for key in exposed:
-            number, protocol = port_of(key)
+            number, protocol = port_of(key, "ExposedPorts")
             if (number, protocol) not in bound:
                 yield {"target": number, "protocol": protocol, "published": "", "host_ip": ""}
 
 
-def port_of(key: str) -> tuple[int, str]:
-    """Read ``80/tcp``. Raises Problem."""
+def port_of(key: str, field: str) -> tuple[int, str]:
+    """Read ``80/tcp``, which is in a ``field``. Raises Problem."""
     number, _, protocol = key.partition("/")
     protocol = (protocol or "tcp").lower()
-    if not number.isdecimal() or not 0 < int(number) < 65536 or protocol not in ("tcp", "udp", "sctp"):
-        raise Problem(400, f"invalid port specification: {key!r}")
-    return int(number), protocol
+    port = _port(number)
+    if not port or protocol not in ("tcp", "udp", "sctp"):
+        raise _no_port(key, field)
+    return port, protocol
+
+
+def _no_port(text: str, field: str) -> Problem:
+    return Problem(400, f"invalid port specification in {field}: {text[:40]!r}")
+
+
+def _port(text: str) -> int | None:
+    """Return the number of a port, 0 included; None where it is none."""
+    try:
+        return reading.digits(text, reading.MOST_PORT)
+    except ValueError:
+        return None
 
 
 def _published(text: str) -> str:
     first, dash, last = text.partition("-")
-    numbers = [first, last] if dash else [first]
-    if text and not all(number.isdecimal() and int(number) < 65536 for number in numbers):
-        raise Problem(400, f"invalid port specification: {text!r}")
+    if text and (_port(first) is None or (dash and _port(last) is None)):
+        raise _no_port(text, "HostPort")
     return "" if text == "0" else text

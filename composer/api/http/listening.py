@@ -120,7 +120,7 @@ def tcp(address: str, certificates: Certificates) -> Listener:
     """Listen at ``HOST:PORT`` for clients with a certificate of the authority."""
     host, colon, port = address.rpartition(":")
     host = host.strip("[]")
-    if not colon or not port.isdecimal() or int(port) > 65535:
+    if not colon or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
         raise errors.ProjectError(
             f"invalid address '{address}'", hint="use HOST:PORT, such as --tcp 192.0.2.1:2376"
         )

@@ -44,6 +44,17 @@ def number(text: str) -> int:
     return found
 
 
+def digits(text: str, most: int = MOST) -> int:
+    """Read a number that is nothing but digits, 0 … ``most``. Raises ValueError, with what is wrong."""
+    if not text.isdecimal():
+        raise ValueError("invalid syntax")
+    found = number(text)
+    if found > most:
+        raise ValueError("value out of range")
+    return found
+
+
+MOST_PORT = (1 << 16) - 1
 _MOST_DIGITS = 30
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from composer import errors
 from composer.api import filters
+from composer.api.http import reading
 from composer.api.http.problems import Problem
 from composer.api.images import building_requests, finding, registries, streams, telling
 from composer.api.images.builders import builds_with
@@ -167,9 +168,10 @@ def _size(call: Call, name: str) -> int | None:
     text = call.query.text(name)
     if not text or text == "0":
         return None
-    if not text.isdecimal():
-        raise Problem(400, f"{name} is in bytes and expects an integer, got {text}")
-    return int(text)
+    try:
+        return reading.digits(text)
+    except ValueError as error:
+        raise Problem(400, f"{name} is in bytes and expects an integer, got {text[:40]}: {error}") from None
 
 
 def _age_s(wanted: filters.Filters) -> float:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from composer.api.containers import listing, logging
+from composer.api.filters import Filters
 from composer.api.http import reading
-from composer.api.http.call import Query
+from composer.api.http.call import Call, Query
 from composer.api.http.problems import Problem
+from composer.api.images import building
 from composer.api.models import containers, execs
 from composer.api.models.base import read
 
@@ -38,6 +43,36 @@ def test_a_number_is_one_of_64_bits(text: str) -> None:
     with pytest.raises(Problem) as caught:
         Query(f"limit={text}").number("limit")
     assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "65536", "-1", "+1", "٣", "", " 1", "1_0"])
+def test_digits_are_nothing_else(text: str) -> None:
+    with pytest.raises(ValueError, match=r"invalid syntax|out of range"):
+        reading.digits(text, reading.MOST_PORT)
+    assert reading.digits("0080", reading.MOST_PORT) == 80
+
+
+def test_numbers_of_queries_are_refused_by_their_names() -> None:
+    listed = Filters({"publish": ("9" * 5000,)}), Filters({"expose": ("1-" + "9" * 5000,)})
+    refused: list[tuple[str, Callable[[], object]]] = [
+        ("invalid tail '999", lambda: logging._tail("9" * 5000)),
+        ("invalid filter 'publish': '999", lambda: listing._check(listed[0])),
+        ("invalid filter 'expose': '1-999", lambda: listing._check(listed[1])),
+        ("invalid filter 'exited=999", lambda: listing._check(Filters({"exited": ("9" * 5000,)}))),
+        (
+            "keep-storage is in bytes",
+            lambda: building._size(_asking("keep-storage", "9" * 5000), "keep-storage"),
+        ),
+    ]
+    for words, ask in refused:
+        with pytest.raises(Problem, match=words) as caught:
+            ask()
+        assert caught.value.status == 400 and len(caught.value.message) < 200
+    assert [logging._tail(text) for text in ("all", "-1", "٣", "5")] == [None, None, None, 5]
+
+
+def _asking(name: str, value: str) -> Call:
+    return cast("Call", SimpleNamespace(query=Query(f"{name}={value}")))
 
 
 def test_numbers_in_range() -> None:

@@ -93,6 +93,14 @@ def test_a_body_is_attributes(body: dict[str, Any], wanted: dict[str, Any]) -> N
         ({"HostConfig": {"NanoCpus": 1, "CpuQuota": 1}}, "Nano CPUs and CPU Quota cannot both be set"),
         ({"HostConfig": {"PortBindings": {"99999/tcp": [{}]}}}, "invalid port specification"),
         ({"HostConfig": {"PortBindings": {"80/x": [{}]}}}, "invalid port specification"),
+        ({"HostConfig": {"PortBindings": {"9" * 5000: [{}]}}}, "in HostConfig.PortBindings: '9999"),
+        ({"HostConfig": {"PortBindings": {"80": [{"HostPort": "9" * 5000}]}}}, "in HostPort: '9999"),
+        (
+            {"HostConfig": {"PortBindings": {"80": [{"HostPort": "80-" + "9" * 5000}]}}},
+            "in HostPort: '80-999",
+        ),
+        ({"HostConfig": {"PortBindings": {"80": [{"HostPort": "٣"}]}}}, "in HostPort: '٣'"),
+        ({"ExposedPorts": {"9" * 5000: {}}}, "in ExposedPorts: '9999"),
         ({"Healthcheck": {"Interval": 5}}, "Interval in Healthcheck cannot be less than 1ms"),
     ],
 )
