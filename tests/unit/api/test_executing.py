@@ -44,7 +44,7 @@ class House:
         self.outcome = outcome
         running = execs.Running()
         os.makedirs(f"{directory}/containers/{META['id']}")
-        self.world: Any = SimpleNamespace(
+        found: Any = SimpleNamespace(
             paths=Paths(directory, directory),
             kept=lambda name, make: running,
             container=lambda name: META,
@@ -54,10 +54,11 @@ class House:
                 emit_of=lambda owner, about, kind, action, *rest: self.actions.append(action),
             ),
         )
+        self.world: Any = found
         empty = dict.fromkeys(("user", "working_dir", "keys"), "")
         flags = dict.fromkeys(("tty", "privileged", "stdin", "stdout", "stderr"), False)
         record = {"container": META["id"], "command": ["x"], "environment": [], **empty, **flags}
-        self.id = execs.add(self.world, record)
+        self.id = execs.add(found, record)
 
     def _exec(self, id: str, spec: Any) -> Session:
         if isinstance(self.outcome, Exception):
