@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from composer import errors
 from composer.api import filters as filtering
 from composer.api import times
-from composer.api.containers import attachments, execs, pictures, starting, wishes
+from composer.api.containers import attachments, beyond, execs, pictures, processors, starting, wishes
 from composer.api.http.problems import Problem
 from composer.api.models import containers as models
 from composer.api.models.base import body_of
@@ -195,7 +195,9 @@ def update(call: Call) -> Answer:
                 409, "Restart policy cannot be updated because AutoRemove is enabled for the container"
             )
         attributes["restart"] = wishes.restart_text(policy)
-    return 200, {"Warnings": updating.update(world, meta, attributes) or None}
+    processors.check(asked)
+    warnings = updating.update(world, meta, attributes, beyond.resources_of(asked))
+    return 200, {"Warnings": warnings or None}
 
 
 # ------------------------------------------------------------------ removed

@@ -12,6 +12,7 @@ from composer import errors
 from composer.api import times
 from composer.api.http.call import TAR
 from composer.api.http.problems import Problem
+from composer.runtime.base import records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,8 +116,18 @@ def write(call: Call) -> tuple[int, Any]:
     if _is_read_only(world, meta, path):
         raise Problem(403, "container rootfs is marked read-only")
     # A directory is never replaced by something else, nor the reverse: what ``noOverwriteDirNonDir`` asks for.
-    world.engine.files.write_path(meta["id"], path, _plain(call))
+    to_user = call.query.flag("copyUIDGID") and _has_user(world, meta)
+    world.engine.files.write_path(meta["id"], path, _plain(call), to_user=to_user)
     return 200, None
+
+
+def _has_user(world: World, meta: Meta) -> bool:
+    """Tell whether somebody said which user a container has: else Docker leaves to files the owners that they have."""
+    if world.core.config(meta["id"])["process"]["user"].get("name") not in (None, "", "0"):
+        return True
+    said = records.request(world.paths.container(meta["id"])).get("config") or {}
+    image = world.core.store.find(meta["image_id"])
+    return bool(said.get("User") or (image is not None and image.config.get("User")))
 
 
 def _is_read_only(world: World, meta: Meta, path: str) -> bool:

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
-from composer.api.containers import places, processors, wishes
+from composer.api.containers import beyond, places, processors, wishes
 from composer.api.http.problems import Problem
 from composer.api.models import containers as models
 from composer.api.models.base import body_of
@@ -81,6 +81,7 @@ def _made(world: World, asked: models.Create, image: Image, name: str) -> dict[s
     spec = translate.spec_of(wanted)._replace(
         exposed=list(asked.ExposedPorts or ()), request=_request(asked), repeatable=False
     )
+    spec = spec._replace(configure=beyond.configured(spec.configure, asked))
     log = asked.HostConfig.LogConfig
     if log is not None and log.Type == "none" and (asked.AttachStdout or asked.AttachStderr):
         spec = spec._replace(configure=log_options.for_clients_only(spec.configure))
@@ -175,7 +176,7 @@ def _check(world: World, asked: models.Create) -> None:
             world.container(other)
         except Problem as problem:
             raise Problem(400, f"could not get container for {other}: {problem.message}") from None
-    processors.check(host.CpusetCpus)
+    processors.check(host)
     if asked.Hostname and not _HOSTNAME.fullmatch(asked.Hostname):
         raise Problem(400, f"invalid hostname format: {asked.Hostname}")
     if host.AutoRemove and host.RestartPolicy is not None and host.RestartPolicy.Name not in ("", "no"):

@@ -219,7 +219,7 @@ def resources(config: Mapping[str, Any], *, shares: bool = True) -> dict[str, An
         "MemorySwap": int(memory.get("swap") or 0),
         "MemorySwappiness": memory.get("swappiness"),
         "OomKillDisable": bool(memory.get("disableOOMKiller")),
-        "PidsLimit": int(found["pids"]["limit"]) if (found.get("pids") or {}).get("limit") else None,
+        "PidsLimit": _pids_limit(found),
         "Ulimits": [
             {"Name": one["type"].removeprefix("RLIMIT_").lower(), "Hard": one["hard"], "Soft": one["soft"]}
             for one in limits
@@ -229,6 +229,12 @@ def resources(config: Mapping[str, Any], *, shares: bool = True) -> dict[str, An
         "IOMaximumIOps": 0,
         "IOMaximumBandwidth": 0,
     }
+
+
+def _pids_limit(found: Mapping[str, Any]) -> int | None:
+    """Return the limit of processes: 0 for one that was lifted, None where there never was one."""
+    limit = (found.get("pids") or {}).get("limit")
+    return max(0, int(limit)) if limit else None
 
 
 def _devices(config: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -104,7 +104,7 @@ def _of_host(host: models.Host) -> Iterator[tuple[str, Any]]:
         yield "logging", {"options": host.LogConfig.Config}
     yield "extra_hosts", list(map(_host_entry, host.ExtraHosts)) if host.ExtraHosts else None
     yield "shm_size", str(host.ShmSize) if host.ShmSize else None
-    yield "security_opt", _security(host) or None
+    yield "security_opt", host.SecurityOpt or None
     yield "ipc", host.IpcMode or None
     yield "userns_mode", host.UsernsMode or None
 
@@ -163,14 +163,6 @@ def _host_entry(text: str) -> str:
     return f"{name}={address}"
 
 
-def _security(host: models.Host) -> list[str]:
-    """Paths of /proc and /sys that are to be seen whole are said by empty lists."""
-    found = list(host.SecurityOpt or ())
-    if host.MaskedPaths == [] and host.ReadonlyPaths == [] and not host.Privileged:
-        found.append("systempaths=unconfined")
-    return found
-
-
 # ------------------------------------------------------------------ limits
 
 
@@ -206,8 +198,13 @@ _LEAST_MEMORY_BYTES = 6 << 20
 
 
 def updates_of(asked: models.Update) -> Attributes:
-    """Return the attributes of an update's limits, without those that Docker leaves as they are, too."""
-    return {name: value for name, value in resources_of(asked).items() if name not in _LASTING}
+    """Return the attributes of an update's limits, without those that Docker leaves as they are, too.
+
+    A limit of processes that is 0 or less lifts the one that there is; a new container has none to be lifted.
+    """
+    found = {name: value for name, value in resources_of(asked).items() if name not in _LASTING}
+    is_lifted = asked.PidsLimit is not None and asked.PidsLimit <= 0
+    return {**found, "pids_limit": -1} if is_lifted else found
 
 
 _LASTING = ("device_cgroup_rules", "devices", "gpus", "ulimits")

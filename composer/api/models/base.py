@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
 from composer.api.http import reading
 from composer.api.http.problems import Problem
@@ -39,6 +39,14 @@ def _is_in_range(value: Any) -> bool:
     return all(reading.is_in_range(one) for one in numbers if isinstance(one, int))
 
 
+def _check_size(value: list[int]) -> list[int]:
+    if len(value) != 2 or not all(0 <= one < 65536 for one in value):
+        raise ValueError("two numbers of 0 … 65535 are expected")
+    return value
+
+
+Size = Annotated[list[int], AfterValidator(_check_size)]
+"""The size of a terminal: its rows and its columns."""
 AnyBody = TypeVar("AnyBody", bound=Body)
 
 

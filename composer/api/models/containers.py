@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from composer.api.models.base import Body
+from composer.api.models.base import Body, Size
 
 Texts = list[str]
 
@@ -151,7 +151,7 @@ class Host(Resources):
     CapDrop: Texts | None = None
     Cgroup: str = ""
     CgroupnsMode: str = ""
-    ConsoleSize: list[int] | None = None
+    ConsoleSize: Size | None = None
     ContainerIDFile: str = ""
     Dns: Texts | None = None
     DnsOptions: Texts | None = None

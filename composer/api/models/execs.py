@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from composer.api.models.base import Body
+from composer.api.models.base import Body, Size
 
 
 class Create(Body):
@@ -11,7 +11,7 @@ class Create(Body):
     AttachStdin: bool = False
     AttachStdout: bool = False
     AttachStderr: bool = False
-    ConsoleSize: list[int] | None = None
+    ConsoleSize: Size | None = None
     DetachKeys: str = ""
     Tty: bool = False
     Env: list[str] | None = None
@@ -26,4 +26,4 @@ class Start(Body):
 
     Detach: bool = False
     Tty: bool = False
-    ConsoleSize: list[int] | None = None
+    ConsoleSize: Size | None = None

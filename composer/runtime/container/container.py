@@ -158,6 +158,9 @@ def _run(launch: Launch) -> None:
     terminal = None
     if spec.get("terminal"):
         terminal = console.open_console(root, identity.uid)
+        size = spec.get("consoleSize")
+        if size:
+            console.set_size(terminal.master, size["height"], size["width"])
         console.send_master(sync, terminal)
     null = rootfs.open_null(root)
     rootfs.set_sysctls(config["linux"].get("sysctl", {}), sharing.foreign_kinds(config))

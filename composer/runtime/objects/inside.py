@@ -88,7 +88,10 @@ def write_path(
         os.close(_open(root.fd, path, os.O_RDONLY))
         ownership = archives.Ownership(keep=True)
         if to_user:
-            identity = process.resolve_identity(root.fd, *process.user_of(config["process"]["user"]))
+            try:
+                identity = process.resolve_identity(root.fd, *process.user_of(config["process"]["user"]))
+            except process.ProcessFailed as error:
+                raise CopyFailed(str(error)) from error
             ownership = archives.Ownership(fixed=(identity.uid, identity.gid))
 
         def open_directory(parts: tuple[str, ...]) -> int:

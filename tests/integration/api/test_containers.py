@@ -249,6 +249,44 @@ def test_a_command_starts_once(client: Client) -> None:
     assert client.get(f"/exec/{made}/json")["ExitCode"] == 137
 
 
+def test_the_terminal_of_a_container_has_a_size_from_its_start_on(client: Client) -> None:
+    id = run(client, "stty", "size", Tty=True, HostConfig={"ConsoleSize": [20, 70]})
+    client.post(f"/containers/{id}/wait")
+    assert client.ask("GET", f"/containers/{id}/logs", {"stdout": 1}).body == b"20 70\r\n"
+
+
+def test_paths_are_hidden_and_protected_as_the_client_says(client: Client) -> None:
+    hidden = {"MaskedPaths": ["/etc/passwd"], "ReadonlyPaths": ["/tmp"]}
+    command = (
+        "sh",
+        "-c",
+        "wc -c </etc/passwd; touch /tmp/x || echo no; grep -c /proc/sys /proc/self/mountinfo",
+    )
+    id = run(client, *command, HostConfig=hidden)
+    client.post(f"/containers/{id}/wait")
+    assert output(client, id)[1] == b"0\nno\n0\n"
+
+
+def test_an_update_lifts_the_limit_of_processes(client: Client) -> None:
+    id = run(client, "sleep", "1000", HostConfig={"PidsLimit": 20})
+    client.post(f"/containers/{id}/update", body={"PidsLimit": -1})
+    assert client.get(f"/containers/{id}/json")["HostConfig"]["PidsLimit"] == 0
+    forks = "i=0; while [ $i -lt 40 ]; do sleep 5 & i=$((i+1)); done; echo all"
+    assert executed(client, id, "sh", "-c", forks + "; kill $(jobs -p)")[0] == b"all\n"
+
+
+def test_a_copied_archive_becomes_the_user_s(client: Client) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as made:
+        made.addfile(tarfile.TarInfo("file"))
+    id = run(client, "sleep", "1000", User="1234:2345")
+    for query, owner in (({}, [b"0", b"0"]), ({"copyUIDGID": "true"}, [b"1234", b"2345"])):
+        client.ask(
+            "PUT", f"/containers/{id}/archive", {"path": "/tmp", **query}, body=buffer.getvalue(), status=200
+        )
+        assert executed(client, id, "ls", "-n", "/tmp/file")[0].split()[2:4] == owner
+
+
 def test_the_terminal_of_a_command_has_a_size(client: Client) -> None:
     id = run(client, "sleep", "1000")
     asked = {"Cmd": ["sh"], "Tty": True, "AttachStdin": True, "AttachStdout": True}

@@ -63,10 +63,6 @@ def attributes(body: dict[str, Any], exposed: list[str] | None = None) -> dict[s
             {"HostConfig": {"DeviceRequests": [{"Count": -1, "Capabilities": [["gpu"]]}]}},
             {"gpus": [{"driver": "", "count": "all", "capabilities": ["gpu"], "options": {}}]},
         ),
-        (
-            {"HostConfig": {"MaskedPaths": [], "ReadonlyPaths": []}},
-            {"security_opt": ["systempaths=unconfined"]},
-        ),
         ({"HostConfig": {"BlkioWeight": 300}}, {"blkio_config": {"weight": 300}}),
         ({"hostconfig": {"memory": 67108864}}, {"mem_limit": "67108864"}),
         ({"HostConfig": None, "Labels": None, "Nothing": {"a": 1}}, {}),
@@ -205,3 +201,9 @@ def test_an_update_leaves_what_a_container_has_from_its_start_on() -> None:
         },
     )
     assert wishes.updates_of(asked) == {"mem_limit": str(1 << 26)}
+
+
+@pytest.mark.parametrize(("limit", "wanted"), [(-1, -1), (0, -1), (-5, -1), (7, 7)])
+def test_an_update_lifts_the_limit_of_processes(limit: int, wanted: int) -> None:
+    assert wishes.updates_of(read(models.Update, {"PidsLimit": limit})) == {"pids_limit": wanted}
+    assert wishes.updates_of(read(models.Update, {"PidsLimit": None})) == {}
