@@ -49,6 +49,7 @@ def remove(call: Call) -> tuple[int, Any]:
     found = finding.image(call.world, name)
     if not finding.is_stored(found):
         raise Problem(409, "image 'host' cannot be removed: it is this machine")
+    _check_platforms(call, found)
     _check_conflicts(call.world, found, name, force=force)
     by_id = finding.is_id(name, found)
     try:
@@ -69,6 +70,27 @@ def remove(call: Call) -> tuple[int, Any]:
     if found.id in deleted:
         telling.event(call.world, "delete", found.id, found.id)
     return 200, [*({"Untagged": one} for one in untagged), *({"Deleted": one} for one in deleted)]
+
+
+def _check_platforms(call: Call, found: Image) -> None:
+    """Refuse to remove a part of what a name stands for. Raises Problem.
+
+    The digest of a name's index is that of all of its platforms together; and a part that is gone looks like damage.
+    """
+    wanted = finding.platforms_of(call) if call.version >= (1, 50) else []
+    if not wanted:
+        return
+    name, there = call.parameters["name"], [one.platform for one in (found, *found.others)]
+    missing = next((one for one in wanted if one not in there), None)
+    if missing is not None:
+        raise Problem(404, f"image with reference {name} was found but has no platform {missing}")
+    left = [one for one in there if one not in wanted]
+    if left:
+        raise Problem(
+            501,
+            f"platforms is not supported for a part of an image's platforms: {name} has {', '.join(left)}, too; "
+            "remove the name, and pull the platform that is to stay",
+        )
 
 
 class Sweeping:

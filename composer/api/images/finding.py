@@ -99,8 +99,15 @@ def tagged(repository: str, tag: str) -> str:
 def platform_of(call: Call) -> str:
     """Return the platform of a query, which has it as JSON; empty where there is none. Raises Problem."""
     text = call.query.text("platform")
-    if not text:
-        return ""
+    return _platform(text) if text else ""
+
+
+def platforms_of(call: Call) -> list[str]:
+    """Return the platforms of a query, each of which is JSON. Raises Problem."""
+    return [_platform(text) for text in call.query.texts("platforms") if text]
+
+
+def _platform(text: str) -> str:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
