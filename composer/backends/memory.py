@@ -220,7 +220,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
         if code is not None:
             self._exit(container, code, by_us=False)
 
-    def _exit(self, container: Container, code: int | None, *, by_us: bool) -> None:
+    def _exit(self, container: Container, code: int | None, *, by_us: bool, keeps: bool = False) -> None:
         again = not by_us and restarts(container, code)
         state = ContainerState.RESTARTING if again else ContainerState.EXITED
         unknown = code is None
@@ -235,7 +235,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
             # a run that would end like the last one is what a back-off looks like from outside
             if container.runs < len(exits) or exits[-1] is None:
                 self._run(container)
-        elif container.spec.auto_remove:
+        elif container.spec.auto_remove and not keeps:
             self._drop(container, volumes=True)
 
     # ------------------------------------------------------------- Observer
@@ -415,6 +415,13 @@ class MemoryBackend(Images, Networks, Files, Lacking):
             self._run(container)
 
     def stop_container(self, id: str, *, timeout_s: float | None = None, signal: str = "") -> None:
+        self._stop(id, timeout_s)
+
+    def restart_container(self, id: str, *, timeout_s: float | None = None, signal: str = "") -> None:
+        self._stop(id, timeout_s, keeps=True)
+        self.start_container(id)
+
+    def _stop(self, id: str, timeout_s: float | None, *, keeps: bool = False) -> None:
         with self.changed:
             container = self._find(id)
             self._called("stop_container", container.seen.name)
@@ -424,7 +431,7 @@ class MemoryBackend(Images, Networks, Files, Lacking):
                 ContainerState.PAUSED,
             ):
                 code = _KILLED if timeout_s == 0 else self._behaviour(container).stop_code
-                self._exit(container, code, by_us=True)
+                self._exit(container, code, by_us=True, keeps=keeps)
                 self._emit("container", "stop", container)
 
     def kill_container(self, id: str, signal: str) -> None:

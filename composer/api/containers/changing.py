@@ -78,7 +78,7 @@ def stop(call: Call) -> Answer:
     return 204, None
 
 
-def _stop_it(world: World, meta: Meta, call: Call, number: int | None) -> None:
+def _stop_it(world: World, meta: Meta, call: Call, number: int | None, *, keeps: bool = False) -> None:
     timeout_s = call.query.number("t")
     request: dict[str, Any] = {
         "op": "stop",
@@ -87,6 +87,7 @@ def _stop_it(world: World, meta: Meta, call: Call, number: int | None) -> None:
         "timeout_s": _FOR_EVER_S
         if timeout_s is not None and not 0 <= timeout_s <= _FOR_EVER_S
         else timeout_s,
+        "keeps": keeps,
     }
     if number is not None:
         request["signal"] = number
@@ -113,7 +114,7 @@ def restart(call: Call) -> Answer:
     world, meta, status = _found(call)
     number = _signal(call)
     if status in _UP:
-        _stop_it(world, meta, call, number)
+        _stop_it(world, meta, call, number, keeps=True)
     start_it(world, meta)
     world.core.emit(meta, "container", "restart", meta["id"])
     return 204, None

@@ -183,13 +183,23 @@ class DockerBackend(DockerObserver, Lacking):
                 api.start(id)
 
     def stop_container(self, id: str, *, timeout_s: float | None = None, signal: str = "") -> None:
+        self._end(id, "stop", timeout_s, signal)
+
+    def restart_container(self, id: str, *, timeout_s: float | None = None, signal: str = "") -> None:
+        if id not in self._ranged:
+            self._end(id, "restart", timeout_s, signal)
+            return
+        with self._range_lock:  # as in a start
+            self._end(id, "restart", timeout_s, signal)
+
+    def _end(self, id: str, verb: str, timeout_s: float | None, signal: str) -> None:
         from composer.backends.docker.sdk import send
 
         wanted = {"t": None if timeout_s is None else int(timeout_s), "signal": signal or None}
         query = {key: value for key, value in wanted.items() if value is not None}
         with self._sdk.call(patient=True) as api:
-            # the SDK's stop has no signal
-            send(api, "post", "/containers/{0}/stop", id, params=query)
+            # the SDK's stop and restart have no signal
+            send(api, "post", f"/containers/{{0}}/{verb}", id, params=query)
 
     def kill_container(self, id: str, signal: str) -> None:
         with self._sdk.call() as api:

@@ -150,6 +150,9 @@ class NamespaceBackend(NamespaceObserver):
     def stop_container(self, id: str, *, timeout_s: float | None = None, signal: str = "") -> None:
         self._engine.containers.stop(id, timeout_s=timeout_s, signal=signal)
 
+    def restart_container(self, id: str, *, timeout_s: float | None = None, signal: str = "") -> None:
+        self._engine.containers.restart(id, timeout_s=timeout_s, signal=signal)
+
     def kill_container(self, id: str, signal: str) -> None:
         self._engine.containers.kill(id, signal)
 

@@ -68,8 +68,7 @@ def grace_s(given: int | None) -> float | None:
 
 def restart(signal: str, timeout_s: float | None) -> Act:
     def act(backend: Backend, container: ObservedContainer) -> None:
-        backend.stop_container(container.id, timeout_s=timeout_s, signal=signal)
-        backend.start_container(container.id)
+        backend.restart_container(container.id, timeout_s=timeout_s, signal=signal)
 
     return act
 

@@ -112,6 +112,13 @@ class Containers(ContainerObserver, Protocol):
         """
         ...
 
+    def restart_container(self, id: str, *, timeout_s: float | None = None, signal: str = "") -> None:
+        """Stop a container where it runs, as `stop_container` does, and start it; return as `start_container` does.
+
+        One that is removed when it ends is not removed by that.
+        """
+        ...
+
     def kill_container(self, id: str, signal: str) -> None: ...
     def pause_container(self, id: str) -> None:
         """Pause a running container; does nothing if it is paused."""

@@ -105,6 +105,7 @@ class State(TypedDict, total=False):
     restarts: int
     stopped: bool
     killed: bool
+    kept: bool
     executed: bool
     again: bool
     prepared: bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
 from composer import errors
@@ -123,10 +124,10 @@ class Containers:
             records.refuse_later(meta, f"container '{meta['name']}'")
         for meta in [meta for meta in mine if meta["auto_remove"]]:
             try:
-                has_ended = self._core.look(meta, {}).status == "exited"
+                look = self._core.look(meta, {})
             except errors.NotFound:
                 continue  # a supervisor was there, and has removed it in this moment
-            if has_ended:
+            if look.status == "exited" and not _is_restarting(look.state):
                 self.remove(meta["id"], force=True, volumes=True)
 
     def rename(self, id: str, name: str) -> None:
@@ -217,15 +218,22 @@ class Containers:
             seen_ns = (records.state(core.paths.container(id)) or {}).get("started_ns", 0)
             yield core.client(str(meta["project"])), {"op": "start", "id": id, "seen_ns": seen_ns}
 
-    def stop(self, id: str, *, timeout_s: float | None = None, signal: str = "") -> None:
+    def restart(self, id: str, *, timeout_s: float | None = None, signal: str = "") -> None:
+        """Stop a container where it runs, and start it; one that is to go when it ends does not go by that."""
+        self.stop(id, timeout_s=timeout_s, signal=signal, keeps=True)
+        self.start(id)
+
+    def stop(self, id: str, *, timeout_s: float | None = None, signal: str = "", keeps: bool = False) -> None:
         """Send the stop signal, and SIGKILL after the grace period; return when it has exited.
 
-        ``signal`` is sent instead of the container's own.
+        ``signal`` is sent instead of the container's own. With ``keeps`` it stays, also where it is to go by itself
+        when it has ended: whoever says so starts it again at once.
         """
         id, meta = self._core.meta(id)
         number = _signal_number(signal) if signal else None
         if self._core.is_active(id):
-            self._core.ask(meta, {"op": "stop", "id": id, "timeout_s": timeout_s, "signal": number})
+            request = {"op": "stop", "id": id, "timeout_s": timeout_s, "signal": number, "keeps": keeps}
+            self._core.ask(meta, request)
 
     def kill(self, id: str, signal: str) -> None:
         id, meta = self._core.meta(id)
@@ -341,6 +349,16 @@ class Containers:
 
     def _emit(self, meta: Mapping[str, Any], action: str) -> None:
         self._core.emit(meta, "container", action, meta["id"])
+
+
+def _is_restarting(state: Mapping[str, Any]) -> bool:
+    """Tell whether a container was stopped only to be started again, and whoever does it may still be about it."""
+    ended_ns = int(state.get("finished_ns") or 0)
+    return bool(state.get("kept")) and time.time_ns() - ended_ns < _RESTART_S * 1e9
+
+
+_RESTART_S = 60.0
+"""How long a start may wait for its turn. After that, whoever was to do it was killed."""
 
 
 def volumes_of(meta: Mapping[str, Any]) -> list[str]:

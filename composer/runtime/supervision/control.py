@@ -8,6 +8,7 @@ there: the supervisor does not end while one is open. Only the owner of the stat
     … with "tied": true              the container is killed and removed when the connection ends before it
     {"op": "prepare" | "unprepare", "id": …}                     → {"ok": true}; it goes with the connection
     {"op": "stop", "id": …, "timeout_s": …, "signal": …}         → {"ok": true, "exit_code": …}
+    … with "keeps": true             it stays where it is to be removed at its end: a start follows
     {"op": "kill" | "wait" | "pause" | "unpause" | "remove", "id": …}
     … "wait" with "tied": true       as with "start": for the time after a supervisor was killed
     … "pause" with "tied": true      it goes on when this connection ends
@@ -287,7 +288,8 @@ class Peer:
             task.unprepare()
             self.reply({"ok": True})
         elif op == "stop":
-            stopping.stop(task, self.reply, timeout_s=message.get("timeout_s"), number=message.get("signal"))
+            how = {"timeout_s": message.get("timeout_s"), "number": message.get("signal")}
+            stopping.stop(task, self.reply, keeps=message.get("keeps") is True, **how)
         elif op == "kill":
             stopping.kill(task, int(message["signal"]), self.reply)
         elif op == "wait":

@@ -15,7 +15,6 @@ from composer.runtime.container import cgroups
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
 
     from composer.runtime.base.loop import Loop
     from composer.runtime.base.record_types import Meta
@@ -26,8 +25,9 @@ if TYPE_CHECKING:
 _CGROUP_GONE_S = 2.0
 
 
-def is_wanted(config: dict[str, Any]) -> bool:
-    return bool(records.extras(config).get("auto_remove"))
+def is_due(record: Record) -> bool:
+    """Tell whether a container that has ended is to go. Whoever stopped it only to start it again keeps it."""
+    return bool(record.extras.get("auto_remove")) and not record.state.get("kept")
 
 
 def remove(services: Services, record: Record, release: Callable[[], None]) -> None:

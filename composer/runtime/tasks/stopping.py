@@ -23,12 +23,24 @@ _LOOK_AGAIN_S = 0.1
 _SIGTIMEDWAIT = {"x86_64": "128", "aarch64": "137"}.get(os.uname().machine, "137")
 
 
-def stop(task: Task, reply: Reply, *, timeout_s: float | None = None, number: int | None = None) -> None:
-    """Send the stop signal, and SIGKILL after the grace period. ``reply`` is called when the program has ended."""
+def stop(
+    task: Task,
+    reply: Reply,
+    *,
+    timeout_s: float | None = None,
+    number: int | None = None,
+    keeps: bool = False,
+) -> None:
+    """Send the stop signal, and SIGKILL after the grace period. ``reply`` is called when the program has ended.
+
+    With ``keeps`` a container that is to go when it has ended stays: it is about to be started again.
+    """
     if not task.is_active():
         reply({"ok": True, "already": True})
         return
     record = task.record
+    if keeps:
+        record.update(kept=True)
     _mark_stopped(record)
     task.await_end(reply)
     if task.status == RESTARTING:

@@ -105,7 +105,7 @@ class Task:
         if self.status == RESTARTING:
             self._timers.cancel("restart")
         self._restarts.begin_anew()
-        self.record.update(stopped=False, killed=False)
+        self.record.update(stopped=False, killed=False, kept=False)
         self._begin()
 
     def _begin(self) -> None:
@@ -445,7 +445,7 @@ class Task:
         if stopped and not record.state.get("killed"):
             record.emit("stop")
         self._answer_enders()
-        if pause_s is None and autoremove.is_wanted(record.config):
+        if pause_s is None and autoremove.is_due(record):
             services.safely(
                 autoremove.remove, services, record, self._leave
             )  # else the next command removes it

@@ -369,6 +369,21 @@ def test_a_container_is_renamed_restarted_listed_and_exported(client: Client) ->
         assert "bin/busybox" in {name.removeprefix("./") for name in tar.getnames()}
 
 
+def test_a_restart_is_not_the_end_of_what_is_removed_when_it_ends(client: Client) -> None:
+    id = run(client, "sleep", "1000", Volumes={"/data": {}}, HostConfig={"AutoRemove": True})
+    volume = client.get(f"/containers/{id}/json")["Mounts"][0]["Name"]
+    started = state(client, id)["StartedAt"]
+    client.post(f"/containers/{id}/restart", {"t": 0}, status=204)
+    assert state(client, id)["Running"] and state(client, id)["StartedAt"] > started
+    assert client.get(f"/volumes/{volume}")["Name"] == volume
+    client.post(f"/containers/{id}/stop", {"t": 0})
+    until = time.monotonic() + 20
+    while client.ask("GET", f"/volumes/{volume}").status == 200 and time.monotonic() < until:
+        threading.Event().wait(0.02)
+    assert client.ask("GET", f"/containers/{id}/json").status == 404
+    assert client.ask("GET", f"/volumes/{volume}").status == 404
+
+
 def test_links_lead_to_a_container_by_another_name(client: Client) -> None:
     run(client, "sleep", "1000", name="target")
     id = run(client, "sleep", "1000", HostConfig={"Links": ["target:alias"]})

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from composer.engine.observed import ContainerState
 from composer.engine.wanted import FileSpec, MountSpec, NetworkSpec, VolumeSpec
 from composer.errors import Conflict, NotFound
 from tests.integration.contract.conftest import PROJECT, Place, eventually
@@ -116,6 +117,18 @@ def test_what_is_to_go_when_it_has_ended_goes_with_its_anonymous_volumes(place: 
     assert place.backend.find_volume(seen["/named"]) is not None
     place.backend.remove_container(id, force=True)  # nothing is left to do
     place.start(mounts=mounts)  # its name is free
+
+
+def test_a_restart_is_not_the_end_of_what_is_to_go_when_it_has_ended(place: Place) -> None:
+    id = place.start(mounts=(MountSpec("volume", None, "/anonymous"),), auto_remove=True)
+    before = place.backend.container(id)
+    place.backend.restart_container(id, timeout_s=0)
+    after = place.backend.container(id)
+    assert after.state is ContainerState.RUNNING and after.started_ns > before.started_ns
+    assert after.mounts == before.mounts
+    assert place.backend.find_volume(str(after.mounts[0].name)) is not None
+    place.backend.kill_container(id, "SIGKILL")
+    eventually(lambda: not place.backend.observe(place.project).containers, what="its removal")
 
 
 def test_an_anonymous_volume_that_another_container_has_stays(place: Place) -> None:

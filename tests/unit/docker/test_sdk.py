@@ -94,6 +94,10 @@ def test_how_long_a_stop_takes_is_the_containers_matter(engine: Start) -> None:
     one._effects = Sdk(one.client, 0.05)
     one.stop_container("abc")
     assert found.asked[0].target == "/v1.51/containers/abc/stop"
+    one.restart_container(
+        "abc", timeout_s=3, signal="SIGINT"
+    )  # a stop and a start would lose what removes itself
+    assert found.asked[1].target == "/v1.51/containers/abc/restart?t=3&signal=SIGINT"
     with pytest.raises(Unavailable, match="did not respond"):
         one.start_container("abc")
     one.close()

@@ -7,6 +7,8 @@ import os
 import pathlib
 import subprocess
 import threading
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -110,6 +112,31 @@ def test_what_removes_itself_may_go_while_a_command_looks_at_it(
     monkeypatch.setattr(backend._core, "metas", lambda: iter([meta]))
     backend.recover("shop")
     backend.close()
+
+
+@pytest.mark.parametrize(
+    ("found", "stays"),
+    [
+        ({}, False),
+        ({"kept": True, "finished_ns": time.time_ns()}, True),
+        # whoever was to start it again was killed
+        ({"kept": True, "finished_ns": time.time_ns() - 3600 * 10**9}, False),
+    ],
+)
+def test_what_removes_itself_stays_while_it_is_restarted(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, found: dict[str, object], stays: bool
+) -> None:
+    meta = {"id": ID, "name": "job", "project": "shop", "auto_remove": True, "health": False}
+    removed: list[str] = []
+    backend = NamespaceBackend(paths)
+    containers = backend._engine.containers
+    monkeypatch.setattr(backend._core, "metas", lambda: iter([meta]))
+    look = SimpleNamespace(status="exited", state=found)
+    monkeypatch.setattr(backend._core, "look", lambda meta, watched: look)
+    monkeypatch.setattr(containers, "remove", lambda id, **how: removed.append(id))
+    containers.remove_ended("shop")
+    backend.close()
+    assert removed == ([] if stays else [ID])
 
 
 def test_a_command_that_only_looks_takes_nothing_away(paths: Paths) -> None:

@@ -47,6 +47,7 @@ def test_what_is_no_message_is_a_value_error_and_leaves_no_descriptor(text: byte
 
 VALUES = {
     "tied": True,
+    "keeps": False,
     "id": ID,
     "source": ID,
     "signal": 9,
