@@ -12,6 +12,7 @@ from composer.api.http.problems import Problem
 from composer.api.models import containers as models
 from composer.api.models.base import body_of
 from composer.runtime.base import records, signals
+from composer.runtime.base.status import STOPPED_EARLY
 
 if TYPE_CHECKING:
     from composer.api.http.call import Call
@@ -43,6 +44,8 @@ def start_it(world: World, meta: Meta) -> None:
     try:
         attachments.start(world, meta)
     except errors.ComposerError as error:
+        if isinstance(error, errors.Conflict) and STOPPED_EARLY in str(error):
+            return  # Docker's clients know nothing between: for them it has run, and was stopped
         if "no such container" not in str(error) and meta["auto_remove"]:
             # whoever attached to it waits for its removal
             world.engine.containers.remove(meta["id"], force=True, volumes=True)

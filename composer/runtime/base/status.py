@@ -26,3 +26,7 @@ MOVES = {
 def exit_code_of(status: int) -> int:
     """Return the code of a wait status as shells and Docker count it: 128 + signal for a killed process."""
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+STOPPED_EARLY = "the container was stopped while it was being started"
+"""What who asked for the start is told."""

@@ -7,7 +7,7 @@ and that record: whoever comes next can undo it.
 from __future__ import annotations
 
 from composer.runtime.base import records
-from composer.runtime.base.status import ACTIVE, CREATED, MOVES, STARTING
+from composer.runtime.base.status import ACTIVE, CREATED, MOVES, STARTING, STOPPED_EARLY
 from composer.runtime.container import cgroups
 
 TYPE_CHECKING = False
@@ -68,6 +68,10 @@ class Record:
     def is_stopped(self) -> bool:
         """Tell whether the user stopped it: then its restart policy has nothing to say."""
         return bool(self.state.get("stopped"))
+
+    def why_failed(self, message: str, kind: str) -> tuple[str, str]:
+        """Return what who asked for a start is told of its failure: a stop in the middle of it is none."""
+        return (STOPPED_EARLY, "Conflict") if self.is_stopped() else (message, kind)
 
     def reload(self) -> None:
         """Read the configuration again, which the command line has changed; mend what of the record was damaged."""

@@ -246,6 +246,7 @@ class Task:
             # Nobody has asked for the start yet: whoever does meets the same, and is told.
             self.unprepare()
             return
+        message, kind = self.record.why_failed(message, kind)
         self.record.update(error=message, exit_code=exit_code, finished_ns=time.time_ns())
         self._abandon(thorough=thorough)
         pause_s = self._restarts.pause_after_failure_s(exit_code)
