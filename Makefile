@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(VENV)/bin/python -m pytest
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: api-compared demo test lint unit clients interpreters bench compared builds-compared pages dist thorough loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile fuzz-api pulls runs storm api-storm builds-storm migrations reboot adoption samples bench-inside bench-scale bench-engine bench-builds bench-api bench-snapshots bench-fixtures clean
+.PHONY: api-compared api-inspected demo test lint unit clients interpreters bench compared builds-compared pages dist thorough loader inside recorded setup system images fuzz fuzz-images fuzz-control fuzz-attributes fuzz-dns fuzz-dockerfile fuzz-api pulls runs storm api-storm builds-storm migrations reboot adoption samples bench-inside bench-scale bench-engine bench-builds bench-api bench-snapshots bench-fixtures clean
 
 setup: $(STAMP)
 
@@ -233,6 +233,10 @@ fuzz-attributes fuzz-dns: setup
 
 clean:
 	rm -rf --one-file-system $(VENV) $(VENV)-3.* $(CLIENTS) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+
+# What Docker Engine at DOCKER_HOST and composer serve say of the same 159 containers, value by value.
+api-inspected: setup
+	$(AS_ROOT) env -u PYTHONDONTWRITEBYTECODE $(VENV)/bin/python -m tests.compared.api.inspected
 
 # The same requests to Docker Engine at DOCKER_HOST and to composer serve: which answers differ, and why.
 api-compared: setup

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from composer import errors
 from composer.stacks import loading, ports
+from composer.stacks.reports import StackFailed
 from composer.stacks.stack import Stack
 from composer.testing.leases import Lease
 from composer.testing.report import Recorder, picture_of
@@ -18,6 +19,7 @@ from composer.testing.report import Recorder, picture_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from composer.engine.plan import Plan
     from composer.testing.reaping import Reaper
     from composer.testing.report import Picture
 
@@ -116,11 +118,17 @@ class Keeper:
         return bool(self._plans.shared) and scope == "session"
 
     def _bring_up(self, name: str, wish: Wish) -> None:
-        held = self._held[name]
-        plan = held.stack.plan(build=wish.build)
-        self._held[name] = held._replace(plan=str(plan))
-        if not self._plans.reuse or plan.steps:
-            held.stack.up(build=wish.build, timeout=wish.timeout_s)
+        stack = self._held[name].stack
+        if self._plans.reuse and not stack.plan(build=wish.build).steps:
+            return
+        plan: Plan | None = None
+        try:
+            plan = stack.up(build=wish.build, timeout=wish.timeout_s)
+        except StackFailed as failed:
+            plan = failed.plan
+            raise
+        finally:
+            self._held[name] = self._held[name]._replace(plan=str(plan or ""))
 
     def _name(self, wish: Wish, scope: str, label: str) -> str:
         base = os.path.basename(os.path.dirname(wish.files[0])) if wish.files else "stack"
