@@ -93,8 +93,9 @@ class Bundle:
         missed = dict(self._codes(self._missed & sys.modules.keys()))
         if not missed:
             return
+        known = {*self._table, *_names(self._path)}  # others may have added theirs meanwhile
         try:
-            _write(self._path, {**dict(self._codes(self._table.keys() - missed.keys())), **missed})
+            _write(self._path, {**dict(self._codes(known - missed.keys())), **missed})
         except OSError:
             return  # the package belongs to somebody else, or there is no room: it goes without
 
@@ -149,6 +150,16 @@ def _opened(path: str) -> tuple[int, int, Table]:
         os.close(fd)
         raise
     return fd, _HEAD + length, table
+
+
+def _names(path: str) -> Iterator[str]:
+    """Yield the names of the modules in the bundle as it is now."""
+    try:
+        fd, _, table = _opened(path)
+    except (OSError, ValueError):
+        return
+    os.close(fd)
+    yield from table
 
 
 def _write(path: str, codes: dict[str, tuple[bool, int, int, bytes]]) -> None:

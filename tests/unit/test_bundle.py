@@ -136,6 +136,19 @@ def test_many_commands_at_once_leave_one_that_is_whole(made: Copy) -> None:
     assert not list(made.bundle.parent.glob("*.bundle.*"))
 
 
+def test_what_others_added_meanwhile_stays(made: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    made.run()
+    path = str(made.bundle)
+    os.unlink(path)
+    first, second = (bundle.Bundle(str(made.root), path) for _ in range(2))
+    for one, name in ((first, "composer.errors"), (second, "composer.bundle")):
+        assert name in sys.modules
+        one.find_spec(name)  # it is not there, for either
+        one.renew()
+    known = bundle.Bundle(str(made.root), path)
+    assert all(known.find_spec(name) is not None for name in ("composer.errors", "composer.bundle"))
+
+
 def test_what_a_killed_process_of_the_same_number_left_is_no_hindrance(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "modules.bundle"
     (tmp_path / f"modules.bundle.{os.getpid()}").write_text("half")

@@ -217,7 +217,11 @@ def test_nothing_is_left_of_a_run_that_was_killed(project: Project, mode: str) -
         """
 @pytest.mark.parametrize("number", range(3))
 def test_it(stack, number):
-    stack.snapshot(f"of-{number}")
+    pathlib.Path(f"up-{number}").touch()
+    if number == 0:
+        while len(list(pathlib.Path().glob("up-*"))) < 3:
+            time.sleep(0.1)
+        stack.snapshot("kept")
     time.sleep(300)
 """,
         "-n",
@@ -225,12 +229,16 @@ def test_it(stack, number):
         f"--composer-xdist={mode}",
     )
     project.await_stacks(1 if mode == "shared" else 3)
-    while len(project.snapshots()) < 3:
+    until = time.monotonic() + 60
+    while not project.snapshots():
+        assert time.monotonic() < until
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     project.await_stacks(0)
+    until = time.monotonic() + 30
     while project.snapshots():
+        assert time.monotonic() < until
         time.sleep(0.1)
 
 

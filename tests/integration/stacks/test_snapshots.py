@@ -33,21 +33,23 @@ volumes: {{data: {{}}, fixed: {{name: "{{name}}-fixed"}}}}
 """
 
 
+def _volumes(backend: str) -> list[str]:
+    session = Session(dict(os.environ), wanted=backend)
+    try:
+        return [volume.name for volume in session.backend().volumes()]
+    finally:
+        session.close()
+
+
 @pytest.fixture
 def stack(directory: pathlib.Path, backend: str) -> Iterator[composer.Stack]:
     (directory / "compose.yaml").write_text(FILE.replace("{name}", directory.name))
     with composer.Stack(ports.apart(composer.load(directory / "compose.yaml")), backend=backend) as made:
         made.up(timeout=60)
         yield made
-        for one in made.snapshots():
-            made.remove_snapshot(one)
-    session = Session(dict(os.environ), wanted=backend)
-    try:
-        left = [
-            v.name for v in session.backend().volumes() if "snapshot" in v.name or directory.name in v.name
-        ]
-    finally:
-        session.close()
+        taken = {one.id for one in made.snapshots()}
+        made.remove_snapshots()
+    left = [name for name in _volumes(backend) if directory.name in name or any(id in name for id in taken)]
     assert left == []
 
 

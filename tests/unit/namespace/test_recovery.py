@@ -115,23 +115,23 @@ def test_what_removes_itself_may_go_while_a_command_looks_at_it(
 
 
 @pytest.mark.parametrize(
-    ("found", "stays"),
+    ("found", "ago_s", "stays"),
     [
-        ({}, False),
-        ({"kept": True, "finished_ns": time.time_ns()}, True),
-        # whoever was to start it again was killed
-        ({"kept": True, "finished_ns": time.time_ns() - 3600 * 10**9}, False),
+        ({}, 0, False),
+        ({"kept": True}, 0, True),
+        ({"kept": True}, 3600, False),  # whoever was to start it again was killed
     ],
 )
 def test_what_removes_itself_stays_while_it_is_restarted(
-    paths: Paths, monkeypatch: pytest.MonkeyPatch, found: dict[str, object], stays: bool
+    paths: Paths, monkeypatch: pytest.MonkeyPatch, found: dict[str, object], ago_s: int, stays: bool
 ) -> None:
     meta = {"id": ID, "name": "job", "project": "shop", "auto_remove": True, "health": False}
     removed: list[str] = []
     backend = NamespaceBackend(paths)
     containers = backend._engine.containers
     monkeypatch.setattr(backend._core, "metas", lambda: iter([meta]))
-    look = SimpleNamespace(status="exited", state=found)
+    state = {**found, "finished_ns": time.time_ns() - ago_s * 10**9}
+    look = SimpleNamespace(status="exited", state=state)
     monkeypatch.setattr(backend._core, "look", lambda meta, watched: look)
     monkeypatch.setattr(containers, "remove", lambda id, **how: removed.append(id))
     containers.remove_ended("shop")

@@ -15,6 +15,7 @@ from composer.cli.commands.config import command
 from composer.engine.resolving.hashing import service_hash
 from composer.errors import DisabledService
 from composer.schema.load import LoadOptions, load
+from composer.schema.model import Project
 from tests.unit.schema.project import write
 
 TEXT = """\
@@ -44,6 +45,9 @@ class Console:
 
     def load_options(self) -> LoadOptions:
         return self._options
+
+    def as_instance(self, project: Project) -> Project:
+        return project
 
     def display(self) -> SimpleNamespace:
         return SimpleNamespace(warn=self.warnings.append)
