@@ -61,9 +61,24 @@ def host_config(config: Mapping[str, Any], look: Look, said: Mapping[str, Any] |
             **derived["LogConfig"],
             "Config": (said.get("LogConfig") or {}).get("Config") or {},
         }
+    elif "Config" not in found["LogConfig"]:
+        found["LogConfig"] = {**found["LogConfig"], "Config": {}}
+    if found.get("DeviceRequests"):
+        found["DeviceRequests"] = [{**_DEVICES, **asked} for asked in found["DeviceRequests"]]
+    if derived["NetworkMode"] != "bridge":
+        found["Links"] = None  # they are the endpoints'
     for name in _CHANGEABLE:
         found[name] = derived[name]  # `update` and the mode's own name may have changed them
     return found
+
+
+_DEVICES: dict[str, Any] = {
+    "Driver": "",
+    "Count": 0,
+    "DeviceIDs": None,
+    "Capabilities": None,
+    "Options": None,
+}
 
 
 _CHANGEABLE = (
@@ -169,8 +184,11 @@ def _shm_size(config: Mapping[str, Any]) -> int:
     for mount in config["mounts"]:
         if mount["destination"] == "/dev/shm":
             sizes = [option[5:] for option in mount.get("options", ()) if option.startswith("size=")]
-            return int(sizes[-1]) if sizes and sizes[-1].isdecimal() else 0
-    return 0
+            return int(sizes[-1]) if sizes and sizes[-1].isdecimal() else _SHM_BYTES
+    return _SHM_BYTES  # it has another's, or none: Docker shows what it would have
+
+
+_SHM_BYTES = 64 << 20
 
 
 def _security(config: Mapping[str, Any]) -> list[str] | None:
@@ -294,7 +312,7 @@ def container_config(
         "OpenStdin": bool(extras.get("stdin")),
         "StdinOnce": bool(said.get("StdinOnce")),
         "Env": _environment([text for text in process["env"] if text not in own], said.get("Env") or ()),
-        "Cmd": command or None,
+        "Cmd": command or ([] if said.get("Cmd") == [] else None),
         **_health(extras, of_image, said),
         "Image": meta["image"],
         "Volumes": said.get("Volumes") or dict(of_image.get("Volumes") or {}) or None,
@@ -319,7 +337,7 @@ def container_config(
 
 def _environment(found: list[str], said: Sequence[str]) -> list[str]:
     """Return the variables, those that a client gave first."""
-    first = [text for text in said if text in found]
+    first = [text for text in said if text in found or "=" not in text]
     return [*first, *(text for text in found if text not in first)]
 
 
@@ -354,7 +372,8 @@ def _health(
     extras: Mapping[str, Any], of_image: Mapping[str, Any], said: Mapping[str, Any]
 ) -> dict[str, Any]:
     if said.get("Healthcheck"):
-        return {"Healthcheck": said["Healthcheck"]}
+        given = {key: value for key, value in said["Healthcheck"].items() if value}
+        return {"Healthcheck": {**(of_image.get("Healthcheck") or {}), **given}}
     check = extras.get("health")
     if not check:
         return {"Healthcheck": {"Test": ["NONE"]}} if of_image.get("Healthcheck") else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from composer.api import times
@@ -77,7 +78,9 @@ def picture(
             },
         },
         "Mounts": pictures.mount_lines(
-            look, modes_of(said), hidden=(said.get("host") or {}).get("Tmpfs") or ()
+            look,
+            modes_of(said, image.config if image is not None else {}),
+            hidden=(said.get("host") or {}).get("Tmpfs") or (),
         ),
         "Config": host.container_config(config, look, image, said.get("config")),
         "NetworkSettings": _network_settings(world, look, requests, mode, said, running=running),
@@ -128,9 +131,11 @@ def _health(look: Look) -> dict[str, Any]:
     }
 
 
-def modes_of(said: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Return the mode and the propagation of the mounts that a client asked for, by target."""
-    found: dict[str, tuple[str, str]] = {}
+def modes_of(
+    said: Mapping[str, Any], of_image: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, tuple[str, str]]:
+    """Return the mode and the propagation of the mounts that a client or the image asked for, by target."""
+    found: dict[str, tuple[str, str]] = dict.fromkeys(of_image.get("Volumes") or (), ("", ""))
     asked = said.get("host") or {}
     for text in asked.get("Binds") or ():
         parts = str(text).split(":")
@@ -150,7 +155,7 @@ def modes_of(said: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
         propagation = options.get("Propagation") or "rprivate"
         found[mount["Target"]] = ("", propagation) if mount.get("Type") == "bind" else ("z", "")
         if mount.get("Type") not in ("bind", "volume"):
-            found[mount["Target"]] = ("", "")
+            found[mount["Target"]] = ("", "rprivate" if mount.get("Type") == "image" else "")
     return found
 
 

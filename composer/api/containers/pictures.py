@@ -125,7 +125,7 @@ def mount_lines(
 
 def _mount(mount: MountRecord, modes: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
     kind, target = mount["type"], mount["target"]
-    default = {"bind": ("", "rprivate"), "volume": ("z", "")}.get(kind, ("", ""))
+    default = {"bind": ("", "rprivate"), "image": ("", "rprivate"), "volume": ("z", "")}.get(kind, ("", ""))
     mode, propagation = modes.get(target, default)
     common = {
         "Destination": target,

@@ -313,12 +313,18 @@ def _security(option: str) -> tuple[str, str]:
 
 
 def _seccomp(setting: str) -> Any:
-    """Return what the runtime compiles: a profile in Docker's form, the default one, or none."""
+    """Return what the runtime compiles: a profile in Docker's form, the default one, or none.
+
+    A profile is a file, or the text of one: clients of Docker's API read the file themselves.
+    """
     if setting in ("builtin", "default", "unconfined"):
         return None if setting == "unconfined" else "default"
     try:
-        with open(setting, encoding="utf-8") as file:
-            profile = json.load(file)
+        if setting.lstrip().startswith("{"):
+            profile = json.loads(setting)
+        else:
+            with open(setting, encoding="utf-8") as file:
+                profile = json.load(file)
     except OSError as error:
         raise ValueError(f"cannot read the seccomp profile {setting}: {error.strerror}") from error
     except ValueError as error:

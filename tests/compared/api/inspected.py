@@ -44,6 +44,23 @@ _OF_ONE = (
 """Where values differ from container to container."""
 
 
+_SETS = (
+    "Mounts",
+    "Binds",
+    "Env",
+    "Ulimits",
+    "MaskedPaths",
+    "ReadonlyPaths",
+    "CapAdd",
+    "CapDrop",
+    "Links",
+    "Aliases",
+    "ExtraHosts",
+)
+_ROOT = re.compile(r'"(/[^"]*)?/volumes/')
+"""Where an engine has its volumes."""
+
+
 class Value(NamedTuple):
     service: str
     place: str
@@ -58,16 +75,19 @@ def values(document: Any, place: str = "") -> Iterator[tuple[str, str]]:
             name = _ID.sub("ID", key)
             yield from values(value, f"{place}.{name}" if place else name)
     elif isinstance(document, list) and document:
-        entries = [json.dumps(entry, sort_keys=True) for entry in document]
-        for number, entry in enumerate(sorted(entries) if _is_a_set(place) else entries):
-            yield from values(json.loads(entry), f"{place}[{number}]")
+        for number, entry in enumerate(document):
+            # what is in no order is known by what it is: one more moves no others
+            of_set = _ID.sub("ID", str(entry))
+            if isinstance(entry, dict):
+                of_set = entry.get("Destination") or entry.get("Target") or entry.get("Name") or str(number)
+            yield from values(entry, f"{place}[{of_set if _is_a_set(place) else number}]")
     else:
-        yield place, _ID.sub("ID", json.dumps(document))
+        yield place, _ROOT.sub('"…/volumes/', _ID.sub("ID", json.dumps(document)))
 
 
 def _is_a_set(place: str) -> bool:
     """Tell whether a list is in no order: Docker's comes from a map."""
-    return place in ("Mounts", "HostConfig.Binds", "HostConfig.Mounts", "Config.Env", "HostConfig.Ulimits")
+    return place.rpartition(".")[2] in _SETS
 
 
 def of_service(document: dict[str, Any]) -> dict[str, str]:
@@ -94,7 +114,7 @@ def created(client: Client, folder: pathlib.Path, services: list[str]) -> dict[s
                 check=False,
             )
             if done.returncode:
-                found[name] = {"refused": True}
+                found[name] = {"refused": done.stderr.strip()[-300:]}
         filters = {"label": [f"com.docker.compose.project={_PROJECT}"]}
         for one in client.get("/containers/json", {"all": 1, "filters": filters}):
             found[one["Labels"]["com.docker.compose.service"]] = client.get(f"/containers/{one['Id']}/json")

@@ -468,3 +468,24 @@ def test_another_server_goes_on_where_one_was_killed(client: Client, server: Ser
     assert state(client, "lasting")["Running"] is True
     assert executed(client, id, "echo", "hi") == (b"hi\n", 0)
     client.post(f"/exec/{made}/start", body={"Detach": True})
+
+
+def test_a_seccomp_profile_is_the_text_that_the_client_has_read(client: Client) -> None:
+    profile = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}],
+    }
+    id = run(client, "mkdir", "/x", HostConfig={"SecurityOpt": [f"seccomp={json.dumps(profile)}"]})
+    assert client.post(f"/containers/{id}/wait").json["StatusCode"] == 1
+    for text in ("{", "{}"):
+        body = {"Image": "box", "Cmd": ["true"], "HostConfig": {"SecurityOpt": [f"seccomp={text}"]}}
+        assert client.ask("POST", "/containers/create", body=body).status == 400
+
+
+def test_what_a_health_check_leaves_open_is_the_images(client: Client) -> None:
+    made = {"Test": ["CMD", "true"], "Interval": 7_000_000_000, "Retries": 4}
+    create(client, "true", name="checked", Healthcheck=made)
+    client.post("/commit", {"container": "checked", "repo": "checked"})
+    id = create(client, "true", Image="checked", Healthcheck={"Retries": 9})
+    found = client.get(f"/containers/{id}/json")["Config"]["Healthcheck"]
+    assert found == {**made, "Retries": 9}
