@@ -8,6 +8,7 @@ https://github.com/opencontainers/image-spec/blob/main/layer.md
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import tarfile
 import time
@@ -189,7 +190,32 @@ def _configuration(
         made["WorkingDir"] = process["cwd"]
     if meta["exposed"]:
         made["ExposedPorts"] = {port: {} for port in meta["exposed"]}
+    return {**made, **_end_and_health(image, records.extras(config))}
+
+
+def _end_and_health(image: Mapping[str, Any], extras: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the stop signal and the health check, where they are not those of any image."""
+    made: dict[str, Any] = {}
+    number = int(extras["stop"]["signal"])
+    if number != signal.SIGTERM or image.get("StopSignal"):
+        made["StopSignal"] = signal.Signals(number).name if number in _SIGNALS else str(number)
+    check = extras.get("health")
+    if check:
+        made["Healthcheck"] = {name: check[key] for key, name in _HEALTH.items() if check.get(key)}
+    elif image.get("Healthcheck"):
+        made["Healthcheck"] = {"Test": ["NONE"]}
     return made
+
+
+_SIGNALS = frozenset(map(int, signal.Signals))
+_HEALTH = {
+    "test": "Test",
+    "interval": "Interval",
+    "timeout": "Timeout",
+    "start_period": "StartPeriod",
+    "start_interval": "StartInterval",
+    "retries": "Retries",
+}
 
 
 def _command(image: Mapping[str, Any], arguments: list[str]) -> dict[str, Any]:
