@@ -24,6 +24,7 @@ _IMAGE = "composer-empty:latest"
 LABEL = "composer.helper"
 """On what a command makes for itself: who it is, see `own`."""
 PLACE = "volume"
+_TRIES = 20
 
 
 class Contents(NamedTuple):
@@ -60,13 +61,19 @@ def opened(backend: Backend, volume: str, *, writable: bool = False) -> Iterator
         )
         with ExitStack() as held:
             with _undisturbed():  # else nobody would know of it
-                try:
-                    id = backend.create_container(spec)
-                except NotFound:  # another command has removed the image just now
-                    _import(backend)
-                    id = backend.create_container(spec)
+                id = _created(backend, spec)
                 held.callback(backend.remove_container, id, force=True)
             yield Contents(backend, id)
+
+
+def _created(backend: Backend, spec: ContainerSpec) -> str:
+    """Create a container of the image, which commands of others may remove as often as they end."""
+    for _ in range(_TRIES):
+        try:
+            return backend.create_container(spec)
+        except NotFound:
+            _import(backend)
+    return backend.create_container(spec)
 
 
 @contextmanager

@@ -96,14 +96,21 @@ class Networks:
         try:
             if joined:
                 self._core.networks.ensure_up(joined)
-            if self._core.is_active(id):
-                self._core.ask(meta, {"op": "reconnect", "id": id})
-            else:
-                self._containers.reload(id, meta)
+            self._follow(id, meta)
+            if joined:
+                self._core.networks.still_there(joined)
         except errors.BackendError:
             joining.restore(self._core.paths.container(id), before)
             self._containers.reload(id, meta)
+            if joined and self._core.is_active(id):
+                self._follow(id, meta)  # out of what was removed as it came in
             raise
+
+    def _follow(self, id: str, meta: Mapping[str, Any]) -> None:
+        if self._core.is_active(id):
+            self._core.ask(meta, {"op": "reconnect", "id": id})
+        else:
+            self._containers.reload(id, meta)
 
     def prune(self, wanted: Wanted, *, among: Collection[str] | None = None) -> list[str]:
         """Remove the networks that no container is in, or those of them in ``among``; return their names."""

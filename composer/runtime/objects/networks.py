@@ -256,6 +256,11 @@ class Networks:
             with state.host_lock():
                 self._raise_up(self._there(id))  # while the lock was waited for it may have been removed
 
+    def still_there(self, id: str) -> None:
+        """Wait for a removal that is under way. Raises NotFound where the network went with it."""
+        with state.host_lock():
+            self._there(id)
+
     def _there(self, id: str) -> NetworkRecord:
         record = records.network(f"{self._paths.networks()}/{id}")
         if record is None:

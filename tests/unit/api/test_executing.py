@@ -93,6 +93,9 @@ def test_a_start_with_a_bad_body_can_be_asked_for_again(tmp_path: Any) -> None:
     assert caught.value.status == 400
     assert house.start({"Detach": True}) == (200, None)
     assert session.is_closed.wait(30)
+    for thread in threading.enumerate():
+        if thread.name == "exec":
+            thread.join(30)  # it writes what became of the command
 
 
 def test_a_command_goes_on_alone_where_its_client_goes_before_the_answer(tmp_path: Any) -> None:
