@@ -103,7 +103,10 @@ def _import(backend: Backend) -> None:
     with tempfile.NamedTemporaryFile(suffix=".tar") as file:
         tarfile.open(fileobj=file, mode="w").close()
         file.flush()
-        backend.import_image(file.name, _IMAGE, {"Cmd": ["none"]})
+        with suppress(
+            NotFound
+        ):  # another command has removed it before it was looked at: `_created` tries again
+            backend.import_image(file.name, _IMAGE, {"Cmd": ["none"]})
 
 
 @contextmanager

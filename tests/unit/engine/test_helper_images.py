@@ -26,6 +26,8 @@ class Engine:
 
     def import_image(self, *_: Any) -> None:
         self.imports += 1
+        if self.losses:
+            raise NotFound("no such image: composer-empty:latest")
 
 
 @pytest.mark.parametrize("losses", [0, 1, 7])
