@@ -14,7 +14,7 @@ import pytest
 
 from composer.runtime.base import locking
 
-from .conftest import Stack
+from .conftest import Stack, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -41,6 +41,16 @@ def words(stack: Stack) -> set[str]:
     return {*text.split(), *stack.shell("two", f"cd /third && {read}").split()}
 
 
+def up(stack: Stack) -> None:
+    """Start what is not running: also what goes only now, because a killed command had asked for it."""
+
+    def runs() -> bool:
+        stack.run("up", "-d")
+        return len(stack.out("ps", "-q", "one", "two").split()) == 2
+
+    wait_for(runs, what="both services")
+
+
 def mounted(stack: Stack) -> list[str]:
     text = pathlib.Path("/proc/self/mountinfo").read_text()
     return sorted(line.split()[4] for line in text.splitlines() if f"{stack.state}/lib/volumes/" in line)
@@ -63,7 +73,7 @@ def test_a_kill_at_any_moment_of_a_restore_leaves_the_old_data_or_the_new(stack:
         time.sleep(delay_s)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-        stack.run("up", "-d")
+        up(stack)
         seen = words(stack)
         assert seen in ({"old"}, {"new"}), step
         found.append(seen.pop())
