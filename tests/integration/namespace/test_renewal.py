@@ -96,4 +96,4 @@ def test_what_is_owed_outlives_the_supervisor(running: Stack, moment: str) -> No
         os.kill(int(pid), signal.SIGKILL)
     running.run("ps")
     make_healthy(running)
-    wait_for(lambda: runs(running) == {"db": 2, "api": 2, "web": 2, "careful": 2, "other": 1}, timeout_s=30)
+    wait_for(lambda: runs(running) == {"db": 2, "api": 2, "web": 2, "careful": 2, "other": 1})
