@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+# `logging` and this have handlers of forks. Imported by a thread while another one forks, they would let go of locks
+# that they do not hold.
+import concurrent.futures.thread  # noqa: F401
 import ctypes
 import gc
+import logging  # noqa: F401
 import resource
 import signal
 import threading

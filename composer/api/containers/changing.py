@@ -44,14 +44,14 @@ def start_it(world: World, meta: Meta) -> None:
     try:
         attachments.start(world, meta)
     except errors.ComposerError as error:
-        if isinstance(error, errors.Conflict) and STOPPED_EARLY in str(error):
-            return  # Docker's clients know nothing between: for them it has run, and was stopped
         if "no such container" not in str(error) and meta["auto_remove"]:
             # whoever attached to it waits for its removal
             world.engine.containers.remove(meta["id"], force=True, volumes=True)
             world.settle()
         elif isinstance(error, errors.StartFailed):
             world.container(meta["id"])  # one that was removed in this moment is not found
+        if isinstance(error, errors.Conflict) and STOPPED_EARLY in str(error):
+            return  # Docker's clients know nothing between: for them it has run, and was stopped
         _refuse(error, meta)
 
 

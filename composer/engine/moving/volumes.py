@@ -103,9 +103,8 @@ def _import(backend: Backend) -> None:
     with tempfile.NamedTemporaryFile(suffix=".tar") as file:
         tarfile.open(fileobj=file, mode="w").close()
         file.flush()
-        with suppress(
-            NotFound
-        ):  # another command has removed it before it was looked at: `_created` tries again
+        # another command may remove it before it was looked at: `_created` tries again
+        with suppress(NotFound):
             backend.import_image(file.name, _IMAGE, {"Cmd": ["none"]})
 
 

@@ -88,10 +88,8 @@ class Loop:
         while self._timers and self._timers[0][2].call is None:
             heapq.heappop(self._timers)
         timeout_s = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else -1
-        timeout_s = min(
-            timeout_s, _LONGEST_S
-        )  # a timer may be years ahead: then there is nothing to do but wait on
-        return self._epoll.poll(timeout_s, 64)
+        # a timer may be years ahead: then there is nothing to do but wait on
+        return self._epoll.poll(min(timeout_s, _LONGEST_S), 64)
 
     def _run_timers(self) -> None:
         now_s = time.monotonic()

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from tests.api_client import Client, served
-from tests.compared.api.run import _fits
+from tests.compared.api.run import fits
 from tests.compared.inside import stage
 from tests.compared.places import BuiltIn, OnDocker
 
@@ -94,7 +94,7 @@ def of_service(document: dict[str, Any]) -> dict[str, str]:
     return {
         place: text
         for place, text in values(document)
-        if not any(_fits(place, pattern) or _fits(place, f"{pattern}.*") for pattern in _OF_ONE)
+        if not any(fits(place, pattern) or fits(place, f"{pattern}.*") for pattern in _OF_ONE)
     }
 
 
@@ -164,7 +164,7 @@ def report(found: list[Value], number: int, reasons: list[dict[str, str]]) -> in
         fitting = (
             row["reason"]
             for row in reasons
-            if _fits(one.service, row["service"]) and _fits(one.place, row["place"])
+            if fits(one.service, row["service"]) and fits(one.place, row["place"])
         )
         places.setdefault((one.place, next(fitting, "")), []).append(one)
     for (place, reason), those in places.items():

@@ -109,12 +109,12 @@ def _message(answer: Answer) -> str:
 
 def _reason(found: Difference, reasons: list[dict[str, str]]) -> str:
     for row in reasons:
-        if _fits(found.step, row["step"]) and _fits(found.place, row["place"]):
+        if fits(found.step, row["step"]) and fits(found.place, row["place"]):
             return row["reason"]
     return ""
 
 
-def _fits(text: str, pattern: str) -> bool:
+def fits(text: str, pattern: str) -> bool:
     """Tell whether a text fits a pattern in which only the asterisk is special."""
     return fnmatch.fnmatchcase(text, pattern.replace("[", "[[]"))
 
