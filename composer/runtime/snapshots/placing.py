@@ -204,12 +204,15 @@ class Placer:
             self._switch(record, part, volume)
             for id in self._containers_of(name):
                 self._tell(id, name)
+        self._exchange_layers(record, "new", "old")
+
+    def _exchange_layers(self, record: PlacingRecord, new: str, old: str) -> None:
+        """Put the layers of containers that are held as ``new`` in place, and hold those that were there as ``old``."""
         for _, id in self._kinds(record, volumes=False):
-            place = f"{self._paths.container(id)}/{_HELD}/{record['generation']}"
-            for layer in layers_of(f"{place}/new"):
-                _exchange(
-                    f"{self._paths.container(id)}/{layer}", f"{place}/new/{layer}", f"{place}/old/{layer}"
-                )
+            bundle = self._paths.container(id)
+            place = f"{bundle}/{_HELD}/{record['generation']}"
+            for layer in layers_of(f"{place}/{new}"):
+                _exchange(f"{bundle}/{layer}", f"{place}/{new}/{layer}", f"{place}/{old}/{layer}")
 
     def _switch(self, record: PlacingRecord, part: int, volume: VolumeRecord) -> None:
         directory = f"{self._paths.volumes()}/{volume['name']}"
@@ -241,12 +244,7 @@ class Placer:
             self._switch_back(record, name)
             for id in self._containers_of(name):
                 self._tell(id, name)
-        for _, id in self._kinds(record, volumes=False):
-            place = f"{self._paths.container(id)}/{_HELD}/{record['generation']}"
-            for layer in layers_of(f"{place}/old"):
-                _exchange(
-                    f"{self._paths.container(id)}/{layer}", f"{place}/old/{layer}", f"{place}/new/{layer}"
-                )
+        self._exchange_layers(record, "old", "new")
         self._undo(record)
 
     def _switch_back(self, record: PlacingRecord, name: str) -> None:
